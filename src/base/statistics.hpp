@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace gem {
+
+/// Mean of the values; NaN if there are none.
+double mean(std::span<const double> values);
+
+/// Standard deviation (n - 1 in the denominator); 0 for fewer than two values.
+double standard_deviation(std::span<const double> values);
+
+/// Quantile by linear interpolation between order statistics (type 7); fraction in [0, 1]; NaN if there are none.
+double quantile(std::span<const double> values, double fraction);
+
+double median(std::span<const double> values);
+
+/// Pearson correlation of two series of equal length; 0 where either is constant.
+double correlation(std::span<const double> first, std::span<const double> second);
+
+struct Interval {
+  double low;
+  double high;
+};
+
+/// Distribution-free interval of the median from order statistics (binomial, normal approximation) at the given
+/// confidence; the whole range while there are too few values.
+Interval median_interval(std::span<const double> values, double confidence = 0.95);
+
+/// Percentile bootstrap interval of the ratio sum(numerator) / sum(denominator) over paired values, resampling pairs.
+Interval bootstrap_ratio(std::span<const double> numerator, std::span<const double> denominator, std::uint64_t seed,
+                         std::size_t resamples = 2000, double confidence = 0.95);
+
+/// Point z of the standard normal with the given probability below it (Acklam's rational approximation, |error| < 1e-8).
+double normal_quantile(double probability);
+
+}  // namespace gem

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gem {
+
+/// printf into a string.
+[[gnu::format(printf, 1, 2)]] std::string format(const char* pattern, ...);
+
+/// "1.23 ms", "45.6 us": three significant digits with the unit that suits.
+std::string format_seconds(double seconds);
+
+/// "3 min 20 s", "45 s": for time left and run times.
+std::string format_duration(double seconds);
+
+/// "12.5 MiB".
+std::string format_bytes(double bytes);
+
+/// "a, b, c".
+std::string join(std::span<const std::string> parts, std::string_view separator = ", ");
+
+std::vector<std::string> split(std::string_view text, char separator);
+std::string trim(std::string_view text);
+std::string to_lower(std::string_view text);
+
+/// Whole text as a number; UsageError naming `what` (an option, say) if it is anything else.
+double parse_number(std::string_view text, const std::string& what);
+std::int64_t parse_integer(std::string_view text, const std::string& what);
+/// "1.0,1.28" as numbers.
+std::vector<double> parse_number_list(std::string_view text, const std::string& what);
+
+/// Levenshtein distance.
+std::size_t edit_distance(std::string_view first, std::string_view second);
+
+/// Up to `count` of the candidates nearest to `word`, nearest first, ignoring case; empty if none is near.
+std::vector<std::string> near_words(std::string_view word, std::span<const std::string> candidates,
+                                    std::size_t count = 3);
+
+/// A text table: header, a row of units under it, rows; numbers to the right. Pastes well into a mail or an issue.
+class Table {
+ public:
+  struct Column {
+    std::string name;
+    std::string unit;
+  };
+  explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
+  /// As many cells as columns.
+  void add_row(std::vector<std::string> cells);
+  std::string to_string() const;
+
+ private:
+  std::vector<Column> columns_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+}  // namespace gem

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "model/ids.hpp"
+#include "model/latency_profile.hpp"
+
+namespace gem {
+
+/// What it took to make experts resident on a device.
+struct PlacementCost {
+  std::size_t moved_bytes = 0;
+  double elapsed_s = 0.0;
+};
+
+/// One device that holds routed experts of MoE layers and runs them. Layers are numbered by the caller (0, 1, ...: an
+/// index, not the model's layer id); experts of a layer sit in slots, in the order they were placed.
+class MoeDevice {
+ public:
+  virtual ~MoeDevice() = default;
+
+  virtual DeviceDescription description() const = 0;
+
+  /// Makes `experts` of `layer` resident, slot by slot. Weights are random but a function of (seed, layer, expert) alone,
+  /// so that an expert computes the same wherever it lives. Moves only what is not there yet. SystemError if memory is short.
+  virtual PlacementCost place_experts(std::size_t layer, std::span<const ExpertId> experts) = 0;
+
+  /// Runs the routed experts of `layer`: rows of `input` are grouped by slot, tokens_per_slot[slot] each.
+  /// `input` and `output` are [sum(tokens_per_slot), hidden_size] row-major. Returns the seconds of the expert compute
+  /// alone (copies to and from the device are not in it).
+  virtual double compute(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot,
+                         std::span<const float> input, std::span<float> output) = 0;
+
+  /// Like compute, on random rows of the device's own and without handing out results: what a profile times.
+  virtual double time_layer(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot) = 0;
+
+  /// False for a device on a virtual clock, which has latencies but computes nothing (`compute` then leaves the output
+  /// untouched).
+  virtual bool computes() const = 0;
+
+  /// State of the device now; NaN where it cannot be read.
+  virtual Telemetry telemetry() = 0;
+};
+
+}  // namespace gem

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "model/latency_profile.hpp"
+
+namespace gem {
+
+/// Which loads of a device its latency is a function of.
+enum class LoadFeatures {
+  TilesAndExperts,  ///< T(tiles, active_experts), the surface
+  Tokens            ///< T(tokens), the one-dimensional curve of arXiv 2605.19945
+};
+
+/// Latency of one device over (tiles, active experts), bilinear between measured points: linear along tiles at each
+/// measured number of active experts, then linear between the two neighbouring numbers. Beyond the measured points
+/// the outermost segment's slope continues, never below zero. No load costs no time.
+class LatencySurface {
+ public:
+  /// From one device's row of a profile; `origin` names it in messages. DataError for no points, or a latency that is
+  /// not a positive number.
+  LatencySurface(std::span<const LoadPoint> points, std::span<const double> latency_s, const std::string& origin);
+
+  /// Seconds; tiles >= active_experts >= 0.
+  double seconds(double tiles, double active_experts) const;
+
+ private:
+  struct Curve {
+    double active_experts;
+    std::vector<double> tiles;  // ascending
+    std::vector<double> latency_s;
+  };
+  std::vector<Curve> curves_;  // ascending in active_experts
+};
+
+/// Latency of one device over total tokens, as in the paper: the profile's points on the path of even spreading (one
+/// tile an expert until all are active, then more tiles for all), piecewise linear, extrapolated likewise.
+class LatencyCurve {
+ public:
+  LatencyCurve(std::span<const LoadPoint> points, std::span<const double> latency_s, const std::string& origin);
+
+  double seconds(double tokens) const;
+
+ private:
+  std::vector<double> tokens_;
+  std::vector<double> latency_s_;
+};
+
+/// One surface a device.
+std::vector<LatencySurface> surfaces_of(const LatencyProfile& profile);
+
+/// One curve a device.
+std::vector<LatencyCurve> curves_of(const LatencyProfile& profile);
+
+}  // namespace gem

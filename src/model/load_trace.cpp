@@ -1,0 +1,22 @@
+#include "model/load_trace.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+
+namespace gem {
+
+LoadTrace steps_of(const LoadTrace& trace, std::size_t first, std::size_t count) {
+  if (first + count > trace.step_count())
+    throw UsageError(format("steps %zu to %zu were asked for, but the trace of task '%s' has %zu", first,
+                            first + count, trace.task.c_str(), trace.step_count()));
+  LoadTrace part = trace;
+  part.counts = Cube<std::uint32_t>(count, trace.layer_count(), trace.expert_count());
+  const std::size_t step_size = trace.layer_count() * trace.expert_count();
+  const auto begin = trace.counts.values().begin() + static_cast<std::ptrdiff_t>(first * step_size);
+  std::copy(begin, begin + static_cast<std::ptrdiff_t>(count * step_size), part.counts.values().begin());
+  return part;
+}
+
+}  // namespace gem

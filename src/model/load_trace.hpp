@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/array.hpp"
+
+namespace gem {
+
+/// Tokens per expert, step by step: the time axis is kept, because experts that are busy together must be kept apart.
+struct LoadTrace {
+  std::string model;
+  std::string task;
+  std::string phase;  ///< "decode" or "prefill"
+  std::string part = "all";  ///< "all", "train" or "test": which of the requests it was built from
+  std::size_t top_k = 0;
+  std::size_t tokens_per_step = 0;
+  std::vector<std::int32_t> layer_ids;  ///< [layer], the model's own decoder-layer numbers
+  Cube<std::uint32_t> counts;           ///< [step, layer, expert], tokens; each (step, layer) sums to tokens x top_k
+
+  std::size_t step_count() const { return counts.planes(); }
+  std::size_t layer_count() const { return counts.rows(); }
+  std::size_t expert_count() const { return counts.columns(); }
+};
+
+/// Steps first .. first + count of a trace; UsageError if it has fewer.
+LoadTrace steps_of(const LoadTrace& trace, std::size_t first, std::size_t count);
+
+/// Rows of work that the kernel really does for `tokens`: whole tiles.
+constexpr std::uint32_t tiles_of(std::uint32_t tokens, std::uint32_t tile_tokens) {
+  return (tokens + tile_tokens - 1) / tile_tokens;
+}
+
+}  // namespace gem

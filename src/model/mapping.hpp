@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/array.hpp"
+
+namespace gem {
+
+/// Which device holds which experts, layer by layer.
+struct Mapping {
+  std::string method;
+  std::size_t device_count = 0;
+  std::vector<std::int32_t> layer_ids;     ///< [layer], the model's own decoder-layer numbers
+  Matrix<std::int32_t> expert_to_device;   ///< [layer, expert], the first home
+  std::vector<double> predicted_s;         ///< [layer], mean over the steps searched on; NaN where unknown
+  std::vector<double> lower_bound_s;       ///< [layer], no mapping is faster; NaN where unknown
+  std::size_t train_steps = 0;             ///< steps searched on
+  std::string train_task;                  ///< what it was searched on: task and part of the trace
+  std::string train_part = "all";
+
+  std::size_t layer_count() const { return expert_to_device.rows(); }
+  std::size_t expert_count() const { return expert_to_device.columns(); }
+  std::size_t slots_per_device() const { return device_count == 0 ? 0 : expert_count() / device_count; }
+};
+
+/// Experts of each device in slot order, ascending by expert: [device][slot].
+std::vector<std::vector<std::int32_t>> slots_of(std::span<const std::int32_t> expert_to_device,
+                                                std::size_t device_count);
+
+/// [layer, device, slot] expert ids.
+Cube<std::int32_t> slots_of(const Mapping& mapping);
+
+/// Every expert has one home in 0 .. device_count - 1 and every device holds expert_count / device_count of them in
+/// each layer; DataError naming `origin`, the layer and what is wrong otherwise.
+void check_mapping(const Mapping& mapping, const std::string& origin);
+
+/// UsageError, with the remedy, unless experts divide evenly over the devices.
+void check_divisible(std::size_t expert_count, std::size_t device_count);
+
+}  // namespace gem

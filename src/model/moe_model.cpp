@@ -1,0 +1,104 @@
+#include "model/moe_model.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+
+namespace gem {
+
+// Defined in models_csv.cpp, which CMake generates from jobs/data/models.csv.
+extern const char* const models_csv_text;
+
+namespace {
+
+constexpr std::size_t largest_size = std::size_t{1} << 24;
+
+std::size_t parse_size(const std::string& word, const std::string& where) {
+  std::int64_t value = 0;
+  try {
+    value = parse_integer(word, where);
+  } catch (const UsageError& error) {
+    throw DataError(error.what());
+  }
+  if (value < 0 || static_cast<std::size_t>(value) > largest_size)
+    throw DataError(format("%s: %lld is out of range (0 to %zu)", where.c_str(), static_cast<long long>(value),
+                           largest_size));
+  return static_cast<std::size_t>(value);
+}
+
+}  // namespace
+
+std::vector<MoeModel> parse_models(std::string_view csv_text, const std::string& origin) {
+  std::vector<MoeModel> models;
+  std::map<std::string, std::size_t> column_of;
+  std::size_t line_number = 0;
+  for (const std::string& raw : split(csv_text, '\n')) {
+    ++line_number;
+    const std::string line = trim(raw);
+    if (line.empty() || line[0] == '#') continue;
+    const std::vector<std::string> cells = split(line, ',');
+    if (column_of.empty()) {
+      for (std::size_t c = 0; c < cells.size(); ++c) column_of[trim(cells[c])] = c;
+      continue;
+    }
+    const auto text = [&](const char* name, bool required = true) -> std::string {
+      const auto found = column_of.find(name);
+      if (found == column_of.end() || found->second >= cells.size()) {
+        if (!required) return "";
+        throw DataError(format("%s, line %zu: column '%s' is missing; the header of the built-in table shows all columns "
+                               "(gem-profile --list-models)",
+                               origin.c_str(), line_number, name));
+      }
+      return trim(cells[found->second]);
+    };
+    const auto size = [&](const char* name) {
+      return parse_size(text(name), format("%s, line %zu, %s", origin.c_str(), line_number, name));
+    };
+    const auto optional_size = [&](const char* name) {
+      return column_of.contains(name) ? size(name) : std::size_t{0};
+    };
+    MoeModel model;
+    model.name = text("model");
+    model.expert = {size("hidden_size"), size("moe_intermediate_size")};
+    model.moe_layer_count = size("moe_layers");
+    model.layer_count = column_of.contains("num_layers") ? size("num_layers") : model.moe_layer_count;
+    model.expert_count = size("routed_experts");
+    model.top_k = size("top_k");
+    model.shared_expert_count = optional_size("shared_experts");
+    model.shared_intermediate_size = optional_size("shared_intermediate_size");
+    model.weight_dtype = text("weight_dtype", false);
+    model.source = text("source", false);
+    if (model.name.empty() || model.expert.weight_count() == 0 || model.moe_layer_count == 0 || model.top_k == 0 ||
+        model.expert_count < model.top_k)
+      throw DataError(format("%s, line %zu: a model needs a name, sizes above 0 and at least top_k experts",
+                             origin.c_str(), line_number));
+    models.push_back(model);
+  }
+  if (models.empty())
+    throw DataError(origin + ": no model found; expected a header line and one line a model, as in jobs/data/models.csv");
+  return models;
+}
+
+const std::vector<MoeModel>& known_models() {
+  static const std::vector<MoeModel> models = parse_models(models_csv_text, "built-in table of models");
+  return models;
+}
+
+const MoeModel& find_model(const std::vector<MoeModel>& models, std::string_view name) {
+  const std::string wanted = to_lower(name);
+  std::vector<std::string> names;
+  for (const MoeModel& model : models) {
+    // "DeepSeek-V3/R1" answers to the whole name and to its first part.
+    const std::string lower = to_lower(model.name);
+    if (lower == wanted || lower.substr(0, lower.find('/')) == wanted) return model;
+    names.push_back(model.name);
+  }
+  std::vector<std::string> near = near_words(name, names);
+  const std::string hint = near.empty() ? "known names: " + join(names) : "did you mean " + join(near, " or ") + "?";
+  throw UsageError("unknown model '" + std::string(name) + "'; " + hint +
+                   " A CSV file of one's own, with the same header, works too.");
+}
+
+}  // namespace gem

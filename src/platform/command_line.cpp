@@ -1,0 +1,146 @@
+#include "platform/command_line.hpp"
+
+#include <boost/program_options.hpp>
+#include <iostream>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+
+namespace gem {
+
+namespace po = boost::program_options;
+
+struct CommandLine::Descriptions {
+  po::options_description options;
+  po::variables_map values;
+};
+
+CommandLine::CommandLine(std::string program, std::string summary)
+    : program_(std::move(program)),
+      summary_(std::move(summary)),
+      descriptions_(std::make_unique<Descriptions>(Descriptions{po::options_description("Options", 100, 60), {}})) {
+  add_flag("quiet", &quiet_, "print results only, no progress and no hints");
+}
+
+CommandLine::~CommandLine() = default;
+CommandLine::CommandLine(CommandLine&&) noexcept = default;
+
+namespace {
+
+std::string with_default(const std::string& help, const std::string& value) {
+  return value.empty() ? help : help + " (default: " + value + ")";
+}
+
+}  // namespace
+
+void CommandLine::add(const std::string& name, std::string* target, const std::string& value_name,
+                      const std::string& help) {
+  names_.push_back(name);
+  descriptions_->options.add_options()(name.c_str(), po::value<std::string>()->value_name(value_name),
+                                       with_default(help, *target).c_str());
+  assignments_.push_back([this, name, target] {
+    if (descriptions_->values.count(name) > 0) *target = descriptions_->values[name].as<std::string>();
+  });
+}
+
+void CommandLine::add(const std::string& name, double* target, const std::string& value_name,
+                      const std::string& help) {
+  names_.push_back(name);
+  descriptions_->options.add_options()(name.c_str(), po::value<std::string>()->value_name(value_name),
+                                       with_default(help, format("%g", *target)).c_str());
+  assignments_.push_back([this, name, target] {
+    if (descriptions_->values.count(name) > 0)
+      *target = parse_number(descriptions_->values[name].as<std::string>(), program_ + ": --" + name);
+  });
+}
+
+void CommandLine::add(const std::string& name, std::size_t* target, const std::string& value_name,
+                      const std::string& help) {
+  names_.push_back(name);
+  descriptions_->options.add_options()(name.c_str(), po::value<std::string>()->value_name(value_name),
+                                       with_default(help, format("%zu", *target)).c_str());
+  assignments_.push_back([this, name, target] {
+    if (descriptions_->values.count(name) == 0) return;
+    const std::string word = descriptions_->values[name].as<std::string>();
+    const std::int64_t value = parse_integer(word, program_ + ": --" + name);
+    if (value < 0) throw UsageError(program_ + ": --" + name + ": " + word + " is below 0");
+    *target = static_cast<std::size_t>(value);
+  });
+}
+
+void CommandLine::add(const std::string& name, std::vector<std::string>* target, const std::string& value_name,
+                      const std::string& help) {
+  names_.push_back(name);
+  descriptions_->options.add_options()(name.c_str(),
+                                       po::value<std::vector<std::string>>()->composing()->value_name(value_name),
+                                       (help + " (may be repeated)").c_str());
+  assignments_.push_back([this, name, target] {
+    if (descriptions_->values.count(name) > 0) *target = descriptions_->values[name].as<std::vector<std::string>>();
+  });
+}
+
+void CommandLine::add_flag(const std::string& name, bool* target, const std::string& help) {
+  names_.push_back(name);
+  descriptions_->options.add_options()(name.c_str(), po::bool_switch(target), help.c_str());
+}
+
+void CommandLine::add_example(const std::string& command) { examples_.push_back(command); }
+
+void CommandLine::print_help() const {
+  std::cout << program_ << ": " << summary_ << "\n\n" << descriptions_->options;
+  if (!examples_.empty()) std::cout << "\nExamples:\n";
+  for (const std::string& example : examples_) std::cout << "  " << example << "\n";
+}
+
+bool CommandLine::parse(const std::vector<std::string>& arguments) {
+  descriptions_->options.add_options()("help", "show this help")("version", "show the version");
+  try {
+    const std::vector<std::string> words(arguments.begin() + (arguments.empty() ? 0 : 1), arguments.end());
+    const po::positional_options_description no_positional;
+    // No guessing of shortened names: a script that relies on one breaks when a longer name is added.
+    const int style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
+    po::store(po::command_line_parser(words)
+                  .options(descriptions_->options)
+                  .positional(no_positional)
+                  .style(style)
+                  .run(),
+              descriptions_->values);
+    po::notify(descriptions_->values);
+  } catch (const po::unknown_option& error) {
+    std::string word = error.get_option_name();
+    word.erase(0, word.find_first_not_of('-'));
+    std::vector<std::string> near = near_words(word, names_);
+    for (std::string& name : near) name = "--" + name;
+    throw UsageError(program_ + ": unknown option --" + word + "; " +
+                     (near.empty() ? "" : "did you mean " + join(near, " or ") + "? ") + "See " + program_ + " --help");
+  } catch (const po::error& error) {
+    throw UsageError(program_ + ": " + error.what() + "; see " + program_ + " --help");
+  }
+  if (descriptions_->values.count("help") > 0) {
+    print_help();
+    return false;
+  }
+  if (descriptions_->values.count("version") > 0) {
+    std::cout << "GEM " << software_version() << "\n";
+    return false;
+  }
+  for (const auto& assign : assignments_) assign();
+  return true;
+}
+
+void require_option(const std::string& value, const std::string& name, const std::string& why) {
+  if (value.empty()) throw UsageError("--" + name + " is missing: " + why);
+}
+
+std::string software_version() { return GEM_VERSION; }
+
+std::string command_line_text(const std::vector<std::string>& arguments) {
+  std::string text;
+  for (const std::string& argument : arguments) {
+    const bool plain = !argument.empty() && argument.find_first_of(" '\"\\$*?;&|<>()") == std::string::npos;
+    text += (text.empty() ? "" : " ") + (plain ? argument : "'" + argument + "'");
+  }
+  return text;
+}
+
+}  // namespace gem

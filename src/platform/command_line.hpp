@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace gem {
+
+/// The options of one program (or of one of its commands), read with Boost.Program_options. `--help`, `--version` and
+/// `--quiet` are always there. Wrong words are a UsageError that lists near ones.
+class CommandLine {
+ public:
+  /// `summary` is one sentence for the top of --help.
+  CommandLine(std::string program, std::string summary);
+  ~CommandLine();
+  CommandLine(CommandLine&&) noexcept;
+
+  /// `--name VALUE`; the target's present value is the default, shown in --help unless empty.
+  void add(const std::string& name, std::string* target, const std::string& value_name, const std::string& help);
+  void add(const std::string& name, double* target, const std::string& value_name, const std::string& help);
+  /// Whole numbers, 0 and up.
+  void add(const std::string& name, std::size_t* target, const std::string& value_name, const std::string& help);
+  /// `--name VALUE` given any number of times.
+  void add(const std::string& name, std::vector<std::string>* target, const std::string& value_name,
+           const std::string& help);
+  /// `--name`, off unless given.
+  void add_flag(const std::string& name, bool* target, const std::string& help);
+  /// A line for the examples at the end of --help.
+  void add_example(const std::string& command);
+
+  /// Reads the arguments; the first one (the program's name) is passed over. True: go on. False: --help or --version
+  /// was answered on standard output.
+  bool parse(const std::vector<std::string>& arguments);
+
+  bool quiet() const { return quiet_; }
+
+ private:
+  void print_help() const;
+
+  struct Descriptions;
+  std::string program_;
+  std::string summary_;
+  std::vector<std::string> examples_;
+  std::vector<std::string> names_;
+  std::vector<std::function<void()>> assignments_;
+  std::unique_ptr<Descriptions> descriptions_;
+  bool quiet_ = false;
+};
+
+/// UsageError "program needs --name: why" if the value is empty.
+void require_option(const std::string& value, const std::string& name, const std::string& why);
+
+/// Version of GEM, for files and --version.
+std::string software_version();
+
+/// The command as one would type it, for the provenance of files.
+std::string command_line_text(const std::vector<std::string>& arguments);
+
+}  // namespace gem

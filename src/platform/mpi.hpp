@@ -1,0 +1,144 @@
+#pragma once
+
+#include <mpi.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+
+namespace gem {
+
+/// An error that every rank of the communicator throws alike, so that all can end in good order.
+class AgreedError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// MPI_Init and MPI_Finalize as a lifetime. One thread calls MPI.
+class MpiEnvironment {
+ public:
+  MpiEnvironment(int& argc, char**& argv);
+  ~MpiEnvironment();
+  MpiEnvironment(const MpiEnvironment&) = delete;
+  MpiEnvironment& operator=(const MpiEnvironment&) = delete;
+};
+
+template <class T>
+MPI_Datatype mpi_type();
+template <>
+inline MPI_Datatype mpi_type<double>() { return MPI_DOUBLE; }
+template <>
+inline MPI_Datatype mpi_type<float>() { return MPI_FLOAT; }
+template <>
+inline MPI_Datatype mpi_type<std::int32_t>() { return MPI_INT32_T; }
+template <>
+inline MPI_Datatype mpi_type<std::uint32_t>() { return MPI_UINT32_T; }
+template <>
+inline MPI_Datatype mpi_type<std::int64_t>() { return MPI_INT64_T; }
+template <>
+inline MPI_Datatype mpi_type<std::uint64_t>() { return MPI_UINT64_T; }
+template <>
+inline MPI_Datatype mpi_type<std::uint16_t>() { return MPI_UINT16_T; }
+template <>
+inline MPI_Datatype mpi_type<std::uint8_t>() { return MPI_UINT8_T; }
+template <>
+inline MPI_Datatype mpi_type<char>() { return MPI_CHAR; }
+
+/// Throws SystemError naming `call` and MPI's own text unless `status` is MPI_SUCCESS.
+void check_mpi(int status, const char* call);
+
+/// A group of ranks. Collectives return values; every rank must call them in the same order. Not owning: a handle that
+/// is cheap to copy.
+class Communicator {
+ public:
+  /// All ranks of the job.
+  static Communicator world();
+
+  int rank() const { return rank_; }
+  int size() const { return size_; }
+  bool is_root() const { return rank_ == 0; }
+  MPI_Comm handle() const { return handle_; }
+
+  /// Waits for all ranks, at most `patience_s`; then SystemError, because a rank has died or hangs.
+  void barrier(double patience_s = 600.0) const;
+
+  /// Runs `work` on rank 0 alone; if it throws an Error there, every rank throws it as AgreedError.
+  void on_root(const std::function<void()>& work) const;
+
+  /// Runs `work` on every rank; if it throws an Error on any, every rank throws that of the lowest such rank.
+  void on_all(const std::function<void()>& work) const;
+
+  template <class T>
+  T broadcast(T value) const {
+    check_mpi(MPI_Bcast(&value, 1, mpi_type<T>(), 0, handle_), "MPI_Bcast");
+    return value;
+  }
+
+  /// Rank 0's values on every rank, whatever size the others' vectors had.
+  template <class T>
+  void broadcast(std::vector<T>& values) const {
+    values.resize(static_cast<std::size_t>(broadcast(static_cast<std::uint64_t>(values.size()))));
+    broadcast_bytes(values.data(), values.size() * sizeof(T));
+  }
+  void broadcast(std::string& text) const;
+
+  template <class T>
+  T all_reduce(T value, MPI_Op operation) const {
+    T result{};
+    check_mpi(MPI_Allreduce(&value, &result, 1, mpi_type<T>(), operation, handle_), "MPI_Allreduce");
+    return result;
+  }
+  template <class T>
+  T min(T value) const { return all_reduce(value, MPI_MIN); }
+  template <class T>
+  T max(T value) const { return all_reduce(value, MPI_MAX); }
+  template <class T>
+  T sum(T value) const { return all_reduce(value, MPI_SUM); }
+
+  /// Every rank's value, by rank, on every rank.
+  template <class T>
+  std::vector<T> all_gather(T value) const {
+    std::vector<T> values(static_cast<std::size_t>(size_));
+    check_mpi(MPI_Allgather(&value, 1, mpi_type<T>(), values.data(), 1, mpi_type<T>(), handle_), "MPI_Allgather");
+    return values;
+  }
+
+  /// Every rank's values one after the other by rank, on rank 0; empty elsewhere. Ranks may give different numbers.
+  template <class T>
+  std::vector<T> gather(std::span<const T> values) const {
+    const auto [counts, offsets, total] = gather_layout(values.size());
+    std::vector<T> all(is_root() ? total : 0);
+    check_mpi(MPI_Gatherv(values.data(), static_cast<int>(values.size()), mpi_type<T>(), all.data(), counts.data(),
+                          offsets.data(), mpi_type<T>(), 0, handle_),
+              "MPI_Gatherv");
+    return all;
+  }
+
+  /// Every rank's text, by rank, on rank 0; empty elsewhere.
+  std::vector<std::string> gather(const std::string& text) const;
+
+  /// This rank's number among the ranks of its own host.
+  int node_rank() const;
+
+ private:
+  explicit Communicator(MPI_Comm handle);
+  struct GatherLayout {
+    std::vector<int> counts;
+    std::vector<int> offsets;
+    std::size_t total;
+  };
+  GatherLayout gather_layout(std::size_t count) const;
+  void broadcast_bytes(void* data, std::size_t byte_count) const;
+  void throw_if_any(ExitCode code, const std::string& message) const;
+
+  MPI_Comm handle_;
+  int rank_ = 0;
+  int size_ = 1;
+};
+
+}  // namespace gem

@@ -1,0 +1,106 @@
+#include "platform/program.hpp"
+
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <iostream>
+#include <optional>
+
+#include "base/error.hpp"
+#include "platform/command_line.hpp"
+
+namespace gem {
+namespace {
+
+// Written before a handler can run, read only by it.
+char termination_message[1024] = "";
+
+void end_by_signal(int) {
+  const ssize_t ignored = write(STDERR_FILENO, termination_message, std::strlen(termination_message));
+  static_cast<void>(ignored);
+  _exit(static_cast<int>(ExitCode::System));
+}
+
+std::string base_name(const std::string& path) { return path.substr(path.find_last_of('/') + 1); }
+
+int report(const Arguments& arguments, const std::string& message, ExitCode code) {
+  std::cout.flush();
+  const std::string name = base_name(arguments.empty() ? "gem" : arguments[0]);
+  const bool named = message.rfind(name, 0) == 0;
+  std::cerr << (named ? "" : name + ": ") << message << "\n";
+  return static_cast<int>(code);
+}
+
+// True on the rank that speaks before MPI has started: launchers number the processes in the environment.
+bool is_first_process() {
+  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"})
+    if (const char* rank = std::getenv(name)) return std::strcmp(rank, "0") == 0;
+  return true;
+}
+
+}  // namespace
+
+int run_serial_program(int argc, char** argv, const std::function<int(const Arguments&)>& body) {
+  const Arguments arguments(argv, argv + argc);
+  try {
+    const int code = body(arguments);
+    std::cout.flush();
+    if (!std::cout) throw SystemError("standard output could not be written (is the disk full?)");
+    return code;
+  } catch (const Error& error) {
+    return report(arguments, error.what(), error.code());
+  } catch (const std::bad_alloc&) {
+    return report(arguments, "out of memory", ExitCode::System);
+  } catch (const std::exception& error) {
+    return report(arguments, std::string("internal error: ") + error.what(), ExitCode::System);
+  }
+}
+
+int run_mpi_program(int argc, char** argv, const std::function<bool(const Arguments&)>& parse,
+                    const std::function<int(const Communicator&, const Arguments&)>& body) {
+  const Arguments arguments(argv, argv + argc);
+  const auto speak = [&](const std::string& message, ExitCode code) {
+    return is_first_process() ? report(arguments, message, code) : static_cast<int>(code);
+  };
+  try {
+    if (!is_first_process()) std::cout.setstate(std::ios::failbit);  // --help and --version once, not once a rank
+    const bool go_on = parse(arguments);
+    std::cout.clear();
+    if (!go_on) return static_cast<int>(ExitCode::Good);
+  } catch (const Error& error) {
+    return speak(error.what(), error.code());
+  }
+
+  MpiEnvironment environment(argc, argv);
+  const Communicator world = Communicator::world();
+  ExitCode code = ExitCode::System;
+  std::string message;
+  try {
+    const int result = body(world, arguments);
+    std::cout.flush();
+    return result;
+  } catch (const AgreedError& error) {
+    return world.is_root() ? report(arguments, error.what(), error.code()) : static_cast<int>(error.code());
+  } catch (const Error& error) {
+    code = error.code();
+    message = error.what();
+  } catch (const std::bad_alloc&) {
+    message = "out of memory";
+  } catch (const std::exception& error) {
+    message = std::string("internal error: ") + error.what();
+  }
+  report(arguments, message, code);
+  if (world.size() > 1) MPI_Abort(MPI_COMM_WORLD, static_cast<int>(code));
+  return static_cast<int>(code);
+}
+
+void set_termination_message(const std::string& message) {
+  const std::string line = message + "\n";
+  std::strncpy(termination_message, line.c_str(), sizeof termination_message - 1);
+  std::signal(SIGTERM, end_by_signal);
+  std::signal(SIGINT, end_by_signal);
+}
+
+}  // namespace gem

@@ -1,0 +1,37 @@
+#include "base/text.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/error.hpp"
+
+namespace gem {
+namespace {
+
+TEST(Text, SecondsCarryTheUnitThatSuits) {
+  EXPECT_EQ(format_seconds(0.00123), "1.23 ms");
+  EXPECT_EQ(format_seconds(4.5e-6), "4.5 us");
+  EXPECT_EQ(format_seconds(2.0), "2 s");
+  EXPECT_EQ(format_duration(200), "3 min 20 s");
+}
+
+TEST(Text, NumbersAreWholeWords) {
+  EXPECT_EQ(parse_number_list("1.0, 1.28", "--slowdown"), (std::vector<double>{1.0, 1.28}));
+  EXPECT_THROW(parse_number("1.0x", "--slowdown"), UsageError);
+  EXPECT_THROW(parse_number("nan", "--slowdown"), UsageError);
+  EXPECT_THROW(parse_integer("", "--steps"), UsageError);
+}
+
+TEST(Text, NearWordsComeNearestFirst) {
+  const std::vector<std::string> names{"gpt-oss-20b", "gpt-oss-120b", "Mixtral-8x7B"};
+  EXPECT_EQ(near_words("gpt-oss-20", names).front(), "gpt-oss-20b");
+  EXPECT_TRUE(near_words("zzzzzzzzzzzzzz", names).empty());
+}
+
+TEST(Table, UnitsStandUnderTheHeader) {
+  Table table({{"method", ""}, {"time", "ms"}});
+  table.add_row({"linear", "12.5"});
+  EXPECT_EQ(table.to_string(), "method  time\n          ms\nlinear  12.5\n");
+}
+
+}  // namespace
+}  // namespace gem

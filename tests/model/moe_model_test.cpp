@@ -1,0 +1,38 @@
+#include "model/moe_model.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/error.hpp"
+
+namespace gem {
+namespace {
+
+TEST(MoeModel, TheBuiltInTableHoldsTheKnownShapes) {
+  EXPECT_EQ(known_models().size(), 24u);
+  const MoeModel& model = find_model(known_models(), "GPT-OSS-20B");
+  EXPECT_EQ(model.expert, (ExpertShape{2880, 2880}));
+  EXPECT_EQ(model.expert_count, 32u);
+  EXPECT_EQ(model.top_k, 4u);
+  EXPECT_EQ(find_model(known_models(), "deepseek-v3").expert_count, 256u);
+}
+
+TEST(MoeModel, UnknownNamesListNearOnes) {
+  try {
+    find_model(known_models(), "mixtral-8x8b");
+    FAIL();
+  } catch (const UsageError& error) {
+    EXPECT_NE(std::string(error.what()).find("Mixtral-8x7B"), std::string::npos) << error.what();
+  }
+}
+
+TEST(MoeModel, BadTablesSayWhere) {
+  const std::string header = "model,hidden_size,moe_intermediate_size,moe_layers,routed_experts,top_k\n";
+  EXPECT_EQ(parse_models(header + "tiny,64,32,2,8,2\n", "own.csv").front().layer_count, 2u);
+  EXPECT_THROW(parse_models(header, "own.csv"), DataError);
+  EXPECT_THROW(parse_models(header + "tiny,64,x,2,8,2\n", "own.csv"), DataError);
+  EXPECT_THROW(parse_models(header + "tiny,64,32,2,8,9\n", "own.csv"), DataError);
+  EXPECT_THROW(parse_models("model,hidden_size\ntiny,64\n", "own.csv"), DataError);
+}
+
+}  // namespace
+}  // namespace gem

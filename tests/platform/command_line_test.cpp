@@ -1,0 +1,56 @@
+#include "platform/command_line.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/error.hpp"
+
+namespace gem {
+namespace {
+
+struct Options {
+  std::string trace;
+  std::size_t steps = 16;
+  double split = 0.5;
+  bool dry_run = false;
+};
+
+Options parsed(std::vector<std::string> words) {
+  Options options;
+  CommandLine line("gem-test", "tests the options");
+  line.add("trace", &options.trace, "FILE", "a trace");
+  line.add("steps", &options.steps, "N", "how many steps");
+  line.add("split", &options.split, "F", "a fraction");
+  line.add_flag("dry-run", &options.dry_run, "say what would run");
+  words.insert(words.begin(), "gem-test");
+  EXPECT_TRUE(line.parse(words));
+  return options;
+}
+
+TEST(CommandLine, ReadsValuesAndKeepsDefaults) {
+  const Options options = parsed({"--trace", "a.h5", "--split=0.25", "--dry-run"});
+  EXPECT_EQ(options.trace, "a.h5");
+  EXPECT_EQ(options.steps, 16u);
+  EXPECT_EQ(options.split, 0.25);
+  EXPECT_TRUE(options.dry_run);
+}
+
+TEST(CommandLine, WrongWordsAreUsageErrors) {
+  EXPECT_THROW(parsed({"--steps", "-1"}), UsageError);
+  EXPECT_THROW(parsed({"--steps", "many"}), UsageError);
+  EXPECT_THROW(parsed({"--steps"}), UsageError);
+  EXPECT_THROW(parsed({"stray"}), UsageError);
+  EXPECT_THROW(parsed({"--ste", "3"}), UsageError);
+  try {
+    parsed({"--tracee", "a.h5"});
+    FAIL();
+  } catch (const UsageError& error) {
+    EXPECT_NE(std::string(error.what()).find("--trace"), std::string::npos);
+  }
+}
+
+TEST(CommandLine, TextOfACommandCanBePasted) {
+  EXPECT_EQ(command_line_text({"gem-map", "--trace", "my file.h5"}), "gem-map --trace 'my file.h5'");
+}
+
+}  // namespace
+}  // namespace gem

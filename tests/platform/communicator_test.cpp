@@ -1,0 +1,61 @@
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "platform/mpi.hpp"
+
+namespace gem {
+namespace {
+
+TEST(Communicator, CollectivesReturnValues) {
+  const Communicator world = Communicator::world();
+  EXPECT_EQ(world.sum(std::int64_t{1}), world.size());
+  EXPECT_EQ(world.max(world.rank()), world.size() - 1);
+  EXPECT_EQ(world.broadcast(world.is_root() ? 42 : 0), 42);
+  std::vector<double> values;
+  if (world.is_root()) values = {1.5, 2.5, 3.5};
+  world.broadcast(values);
+  EXPECT_EQ(values, (std::vector<double>{1.5, 2.5, 3.5}));
+}
+
+TEST(Communicator, GatherKeepsTheOrderOfRanks) {
+  const Communicator world = Communicator::world();
+  const std::vector<std::int32_t> mine(static_cast<std::size_t>(world.rank()), world.rank());
+  const std::vector<std::int32_t> all = world.gather(std::span<const std::int32_t>(mine));
+  const std::vector<std::string> names = world.gather(std::string(static_cast<std::size_t>(world.rank()), 'x'));
+  if (!world.is_root()) return;
+  std::vector<std::int32_t> expected;
+  for (std::int32_t r = 0; r < world.size(); ++r) expected.insert(expected.end(), static_cast<std::size_t>(r), r);
+  EXPECT_EQ(all, expected);
+  ASSERT_EQ(names.size(), static_cast<std::size_t>(world.size()));
+  EXPECT_EQ(names.back(), std::string(static_cast<std::size_t>(world.size() - 1), 'x'));
+}
+
+TEST(Communicator, AnErrorOnOneRankIsThrownByAll) {
+  const Communicator world = Communicator::world();
+  const int guilty = world.size() - 1;
+  try {
+    world.on_all([&] {
+      if (world.rank() == guilty) throw DataError("profile.h5: bad");
+    });
+    FAIL();
+  } catch (const AgreedError& error) {
+    EXPECT_EQ(error.code(), ExitCode::BadData);
+    EXPECT_STREQ(error.what(), "profile.h5: bad");
+  }
+  EXPECT_EQ(world.sum(1), world.size()) << "the ranks must still agree on the next collective";
+}
+
+TEST(Communicator, ABarrierLosesPatienceWithAMissingRank) {
+  const Communicator world = Communicator::world();
+  world.barrier();
+  if (world.size() == 1) GTEST_SKIP() << "needs two ranks";
+  if (world.is_root()) {
+    EXPECT_THROW(world.barrier(0.2), SystemError);
+  }
+  world.sum(1);                              // the others arrive late
+  if (!world.is_root()) world.barrier(30.0);  // completes the barrier that rank 0 gave up
+}
+
+}  // namespace
+}  // namespace gem
