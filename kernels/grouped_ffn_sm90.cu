@@ -1,0 +1,154 @@
+// Host side of the Hopper path: tensor maps, choice of variant, launch.
+#include <cuda.h>
+
+#include "grouped_ffn_sm90.hpp"
+
+namespace gem::kernels {
+namespace {
+
+using EncodeTiled = CUresult (*)(CUtensorMap*, CUtensorMapDataType, cuuint32_t, void*, const cuuint64_t*,
+                                 const cuuint64_t*, const cuuint32_t*, const cuuint32_t*, CUtensorMapInterleave,
+                                 CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
+
+// The driver's encoder through the runtime, so that nothing links to libcuda.
+EncodeTiled encoder() {
+  static const EncodeTiled found = [] {
+    void* function = nullptr;
+    cudaDriverEntryPointQueryResult result{};
+#if CUDART_VERSION >= 12050
+    const cudaError_t error =
+        cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000, cudaEnableDefault, &result);
+#else
+    const cudaError_t error = cudaGetDriverEntryPoint("cuTensorMapEncodeTiled", &function, cudaEnableDefault, &result);
+#endif
+    if (error != cudaSuccess || result != cudaDriverEntryPointSuccess) function = nullptr;
+    return reinterpret_cast<EncodeTiled>(function);
+  }();
+  return found;
+}
+
+// A map of bf16 with 64-wide boxes (128 bytes, one swizzle row) in `rank` dimensions; strides in elements.
+bool encode(unsigned char* map, const void* base, cuuint32_t rank, const cuuint64_t* sizes, const cuuint64_t* strides,
+            const cuuint32_t* box) {
+  cuuint64_t stride_bytes[4] = {};
+  const cuuint32_t ones[5] = {1, 1, 1, 1, 1};
+  for (cuuint32_t d = 0; d + 1 < rank; ++d) stride_bytes[d] = strides[d] * 2;
+  return encoder()(reinterpret_cast<CUtensorMap*>(map), CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, rank, const_cast<void*>(base),
+                   sizes, stride_bytes, box, ones, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+                   CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+}
+
+bool encode_maps(GroupedFfnPlan* plan, const FfnVariant& variant) {
+  const GroupedFfnArguments& a = plan->arguments;
+  const auto hidden = static_cast<cuuint64_t>(a.shape.hidden);
+  const auto intermediate = static_cast<cuuint64_t>(a.shape.intermediate);
+  const auto experts = static_cast<cuuint64_t>(a.shape.experts);
+  const auto rows = static_cast<cuuint64_t>(a.max_rows);
+  const auto weight_rows = static_cast<cuuint32_t>(variant.weight_rows);
+  const auto token_rows = static_cast<cuuint32_t>(variant.tile_tokens / variant.cluster);
+
+  // Depth, row among 8, gate or up, group of 8 rows, expert: boxes come out as 8 gate rows, 8 up rows, 8 gate rows, ...
+  const cuuint64_t gate_up_sizes[5] = {hidden, 8, 2, intermediate / 8, experts};
+  const cuuint64_t gate_up_strides[4] = {hidden, intermediate * hidden, 8 * hidden, 2 * intermediate * hidden};
+  const cuuint32_t gate_up_box[5] = {64, 8, 2, weight_rows / 16, 1};
+  const cuuint64_t down_sizes[3] = {intermediate, hidden, experts};
+  const cuuint64_t down_strides[2] = {intermediate, hidden * intermediate};
+  const cuuint32_t down_box[3] = {64, weight_rows, 1};
+  const cuuint64_t input_sizes[2] = {hidden, rows};
+  const cuuint64_t activation_sizes[2] = {intermediate, rows};
+  const cuuint32_t token_box[2] = {64, token_rows};
+  return encode(plan->tensor_maps[0], a.gate_up, 5, gate_up_sizes, gate_up_strides, gate_up_box) &&
+         encode(plan->tensor_maps[1], a.input, 2, input_sizes, &hidden, token_box) &&
+         encode(plan->tensor_maps[2], a.down, 3, down_sizes, down_strides, down_box) &&
+         encode(plan->tensor_maps[3], ffn_workspace(a).activations, 2, activation_sizes, &intermediate, token_box);
+}
+
+// Number `index` of all variants, or null behind the last.
+const FfnVariant* variant_at(int index) {
+  const FfnVariants few = ffn_variants_few_tokens();
+  const FfnVariants many = ffn_variants_many_tokens();
+  if (index < few.count) return &few.items[index];
+  index -= few.count;
+  return index < many.count ? &many.items[index] : nullptr;
+}
+
+}  // namespace
+
+const char* ffn_variant_name(int variant) {
+  const FfnVariant* found = variant > 0 ? variant_at(variant - 1) : nullptr;
+  return found == nullptr ? nullptr : found->name;
+}
+
+cudaError_t prepare_grouped_ffn_sm90(GroupedFfnPlan* plan) {
+  const int wanted = plan->arguments.variant;
+  int chosen = wanted > 0 ? wanted - 1 : 0;
+  if (wanted == 0)
+    while (variant_at(chosen) != nullptr && variant_at(chosen)->tile_tokens != plan->arguments.tile_tokens) ++chosen;
+  if (variant_at(chosen) == nullptr || variant_at(chosen)->tile_tokens != plan->arguments.tile_tokens)
+    return cudaErrorInvalidValue;
+  if (encoder() == nullptr) return cudaErrorNotSupported;
+  const FfnVariant& variant = *variant_at(chosen);
+  if (!encode_maps(plan, variant)) return cudaErrorInvalidValue;
+  const cudaError_t error =
+      cudaFuncSetAttribute(variant.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, variant.shared_bytes);
+  if (error != cudaSuccess) return error;
+  plan->variant = chosen;
+  int resident = 0;
+  const cudaError_t counted = cudaOccupancyMaxActiveBlocksPerMultiprocessor(
+      &resident, variant.kernel, variant.threads, static_cast<std::size_t>(variant.shared_bytes));
+  if (counted != cudaSuccess) return counted;
+  if (resident <= 0) return cudaErrorNotSupported;
+  plan->blocks = plan->multiprocessors * resident;
+  if (variant.cluster > 1) {
+    // Fewer clusters than multiprocessors / cluster may fit: a cluster lies within one GPC, whose number may be odd.
+    cudaLaunchAttribute attribute{};
+    const cudaLaunchConfig_t configuration = ffn_launch_configuration(*plan, variant, nullptr, &attribute);
+    int clusters = 0;
+    const cudaError_t occupancy = cudaOccupancyMaxActiveClusters(&clusters, variant.kernel, &configuration);
+    if (occupancy != cudaSuccess) return occupancy;
+    if (clusters <= 0) return cudaErrorNotSupported;
+    const int most = plan->blocks / variant.cluster;
+    plan->blocks = (clusters < most ? clusters : most) * variant.cluster;
+    if (plan->blocks == 0) return cudaErrorNotSupported;
+  }
+  return cudaSuccess;
+}
+
+cudaLaunchConfig_t ffn_launch_configuration(const GroupedFfnPlan& plan, const FfnVariant& variant, cudaStream_t stream,
+                                            cudaLaunchAttribute* attribute) {
+  attribute->id = cudaLaunchAttributeClusterDimension;
+  attribute->val.clusterDim.x = static_cast<unsigned>(variant.cluster);
+  attribute->val.clusterDim.y = 1;
+  attribute->val.clusterDim.z = 1;
+  cudaLaunchConfig_t configuration{};
+  const int blocks = plan.blocks / variant.cluster * variant.cluster;
+  configuration.gridDim = dim3(static_cast<unsigned>(blocks), 1, 1);
+  configuration.blockDim = dim3(static_cast<unsigned>(variant.threads), 1, 1);
+  configuration.dynamicSmemBytes = static_cast<std::size_t>(variant.shared_bytes);
+  configuration.stream = stream;
+  configuration.attrs = attribute;
+  configuration.numAttrs = variant.cluster > 1 ? 1 : 0;
+  return configuration;
+}
+
+cudaError_t launch_grouped_ffn_sm90(const GroupedFfnPlan& plan, cudaStream_t stream, FfnPart part) {
+  const GroupedFfnArguments& a = plan.arguments;
+  const FfnVariant& variant = *variant_at(plan.variant);
+  const FfnWorkspace workspace = ffn_workspace(a);
+  FfnKernelArguments kernel_arguments{a.offsets,
+                                      workspace.counters,
+                                      static_cast<__nv_bfloat16*>(workspace.activations),
+                                      static_cast<__nv_bfloat16*>(a.output),
+                                      a.shape.experts,
+                                      a.shape.hidden,
+                                      a.shape.intermediate,
+                                      static_cast<int>(part)};
+  cudaLaunchAttribute attribute{};
+  const cudaLaunchConfig_t configuration = ffn_launch_configuration(plan, variant, stream, &attribute);
+  // The launch copies the parameters; it wants them writable, not written.
+  auto* maps = const_cast<unsigned char(*)[128]>(plan.tensor_maps);
+  void* parameters[5] = {maps[0], maps[1], maps[2], maps[3], &kernel_arguments};
+  return cudaLaunchKernelExC(&configuration, variant.kernel, parameters);
+}
+
+}  // namespace gem::kernels
