@@ -33,7 +33,8 @@ Interval median_interval(std::span<const double> values, double confidence = 0.9
 Interval bootstrap_ratio(std::span<const double> numerator, std::span<const double> denominator, std::uint64_t seed,
                          std::size_t resamples = 2000, double confidence = 0.95);
 
-/// Point z of the standard normal with the given probability below it (Acklam's rational approximation, |error| < 1e-8).
+/// Point z of the standard normal with the given probability below it (Acklam's rational approximation, |error| <
+/// 1e-8).
 double normal_quantile(double probability);
 
 }  // namespace gem

@@ -122,8 +122,7 @@ std::size_t edit_distance(std::string_view first, std::string_view second) {
   return row.back();
 }
 
-std::vector<std::string> near_words(std::string_view word, std::span<const std::string> candidates,
-                                    std::size_t count) {
+std::vector<std::string> near_words(std::string_view word, std::span<const std::string> candidates, std::size_t count) {
   const std::string wanted = to_lower(word);
   std::vector<std::pair<std::size_t, std::string>> ranked;
   for (const std::string& candidate : candidates) {
@@ -139,7 +138,9 @@ std::vector<std::string> near_words(std::string_view word, std::span<const std::
   return words;
 }
 
-void Table::add_row(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
+void Table::add_row(std::vector<std::string> cells) {
+  rows_.push_back(std::move(cells));
+}
 
 std::string Table::to_string() const {
   std::vector<std::size_t> widths;

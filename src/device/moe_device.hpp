@@ -24,8 +24,9 @@ class MoeDevice {
 
   virtual DeviceDescription description() const = 0;
 
-  /// Makes `experts` of `layer` resident, slot by slot. Weights are random but a function of (seed, layer, expert) alone,
-  /// so that an expert computes the same wherever it lives. Moves only what is not there yet. SystemError if memory is short.
+  /// Makes `experts` of `layer` resident, slot by slot. Weights are random but a function of (seed, layer, expert)
+  /// alone, so that an expert computes the same wherever it lives. Moves only what is not there yet. SystemError if
+  /// memory is short.
   virtual PlacementCost place_experts(std::size_t layer, std::span<const ExpertId> experts) = 0;
 
   /// Runs the routed experts of `layer`: rows of `input` are grouped by slot, tokens_per_slot[slot] each.

@@ -10,7 +10,8 @@
 
 namespace gem {
 
-/// A load that a device is measured at. `tokens` are rows before padding; at a tile boundary tokens = tiles x tile_tokens.
+/// A load that a device is measured at. `tokens` are rows before padding; at a tile boundary tokens = tiles x
+/// tile_tokens.
 struct LoadPoint {
   std::int64_t tiles = 0;
   std::int64_t active_experts = 0;
@@ -20,10 +21,10 @@ struct LoadPoint {
 
 /// What a device is, for tables and files.
 struct DeviceDescription {
-  std::string kind;      ///< "cuda", "host" or "simulated"
-  std::string name;      ///< product name, with "emulated x1.28" or "simulated" in it where that is so
+  std::string kind;  ///< "cuda", "host" or "simulated"
+  std::string name;  ///< product name, with "emulated x1.28" or "simulated" in it where that is so
   std::string hostname;
-  std::string uuid;      ///< empty where there is none
+  std::string uuid;  ///< empty where there is none
   std::int32_t rank = 0;
   double emulated_slowdown = 1.0;  ///< relative extra work done on purpose; 1 for a device as it is
 };
@@ -46,13 +47,13 @@ struct LatencyProfile {
   std::size_t experts_per_device = 0;  ///< most experts that the plan activates on one device
   std::vector<DeviceDescription> devices;
   std::vector<LoadPoint> points;
-  Matrix<double> median_s;             ///< [device, point]
-  Matrix<double> p95_s;                ///< [device, point]
-  Cube<float> samples_s;               ///< [device, point, sample], NaN where fewer
-  Matrix<std::uint8_t> settled;        ///< [device, point], 0 where the stopping rule hit its bounds
-  Matrix<double> sm_clock_hz;          ///< [device, point]
-  Matrix<double> power_w;              ///< [device, point]
-  Matrix<double> temperature_c;        ///< [device, point]
+  Matrix<double> median_s;                 ///< [device, point]
+  Matrix<double> p95_s;                    ///< [device, point]
+  Cube<float> samples_s;                   ///< [device, point, sample], NaN where fewer
+  Matrix<std::uint8_t> settled;            ///< [device, point], 0 where the stopping rule hit its bounds
+  Matrix<double> sm_clock_hz;              ///< [device, point]
+  Matrix<double> power_w;                  ///< [device, point]
+  Matrix<double> temperature_c;            ///< [device, point]
   Matrix<std::uint64_t> throttle_reasons;  ///< [device, point], NVML bits
   std::vector<double> drift;  ///< [device], first point measured again at the end, relative to the first time, minus 1
 

@@ -14,10 +14,11 @@ void check_points(std::span<const LoadPoint> points, std::span<const double> lat
   if (points.empty()) throw DataError(origin + ": the profile has no points; measure again with gem-profile");
   for (std::size_t i = 0; i < points.size(); ++i)
     if (!(latency_s[i] > 0.0) || !std::isfinite(latency_s[i]))
-      throw DataError(format("%s: latency at %lld tiles, %lld active experts is %g s, not a positive number; measure again "
-                             "with gem-profile",
-                             origin.c_str(), static_cast<long long>(points[i].tiles),
-                             static_cast<long long>(points[i].active_experts), latency_s[i]));
+      throw DataError(
+          format("%s: latency at %lld tiles, %lld active experts is %g s, not a positive number; measure again "
+                 "with gem-profile",
+                 origin.c_str(), static_cast<long long>(points[i].tiles),
+                 static_cast<long long>(points[i].active_experts), latency_s[i]));
 }
 
 // Piecewise linear through (x, y), x ascending; the outermost segments continue; a single point is a constant.
@@ -74,8 +75,9 @@ LatencyCurve::LatencyCurve(std::span<const LoadPoint> points, std::span<const do
   for (std::size_t i = 0; i < points.size(); ++i)
     if (points[i].active_experts == std::min(points[i].tiles, most_active)) by_tokens[points[i].tokens] = latency_s[i];
   if (by_tokens.empty())
-    throw DataError(origin + ": no point of the profile has all experts active, so there is no curve over tokens; use the "
-                             "surface instead");
+    throw DataError(origin +
+                    ": no point of the profile has all experts active, so there is no curve over tokens; use the "
+                    "surface instead");
   for (const auto& [tokens, latency] : by_tokens) {
     tokens_.push_back(static_cast<double>(tokens));
     latency_s_.push_back(latency);

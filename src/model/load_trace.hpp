@@ -13,7 +13,7 @@ namespace gem {
 struct LoadTrace {
   std::string model;
   std::string task;
-  std::string phase;  ///< "decode" or "prefill"
+  std::string phase;         ///< "decode" or "prefill"
   std::string part = "all";  ///< "all", "train" or "test": which of the requests it was built from
   std::size_t top_k = 0;
   std::size_t tokens_per_step = 0;

@@ -14,12 +14,12 @@ namespace gem {
 struct Mapping {
   std::string method;
   std::size_t device_count = 0;
-  std::vector<std::int32_t> layer_ids;     ///< [layer], the model's own decoder-layer numbers
-  Matrix<std::int32_t> expert_to_device;   ///< [layer, expert], the first home
-  std::vector<double> predicted_s;         ///< [layer], mean over the steps searched on; NaN where unknown
-  std::vector<double> lower_bound_s;       ///< [layer], no mapping is faster; NaN where unknown
-  std::size_t train_steps = 0;             ///< steps searched on
-  std::string train_task;                  ///< what it was searched on: task and part of the trace
+  std::vector<std::int32_t> layer_ids;    ///< [layer], the model's own decoder-layer numbers
+  Matrix<std::int32_t> expert_to_device;  ///< [layer, expert], the first home
+  std::vector<double> predicted_s;        ///< [layer], mean over the steps searched on; NaN where unknown
+  std::vector<double> lower_bound_s;      ///< [layer], no mapping is faster; NaN where unknown
+  std::size_t train_steps = 0;            ///< steps searched on
+  std::string train_task;                 ///< what it was searched on: task and part of the trace
   std::string train_part = "all";
 
   std::size_t layer_count() const { return expert_to_device.rows(); }

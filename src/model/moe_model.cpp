@@ -23,8 +23,8 @@ std::size_t parse_size(const std::string& word, const std::string& where) {
     throw DataError(error.what());
   }
   if (value < 0 || static_cast<std::size_t>(value) > largest_size)
-    throw DataError(format("%s: %lld is out of range (0 to %zu)", where.c_str(), static_cast<long long>(value),
-                           largest_size));
+    throw DataError(
+        format("%s: %lld is out of range (0 to %zu)", where.c_str(), static_cast<long long>(value), largest_size));
   return static_cast<std::size_t>(value);
 }
 
@@ -47,18 +47,17 @@ std::vector<MoeModel> parse_models(std::string_view csv_text, const std::string&
       const auto found = column_of.find(name);
       if (found == column_of.end() || found->second >= cells.size()) {
         if (!required) return "";
-        throw DataError(format("%s, line %zu: column '%s' is missing; the header of the built-in table shows all columns "
-                               "(gem-profile --list-models)",
-                               origin.c_str(), line_number, name));
+        throw DataError(
+            format("%s, line %zu: column '%s' is missing; the header of the built-in table shows all columns "
+                   "(gem-profile --list-models)",
+                   origin.c_str(), line_number, name));
       }
       return trim(cells[found->second]);
     };
     const auto size = [&](const char* name) {
       return parse_size(text(name), format("%s, line %zu, %s", origin.c_str(), line_number, name));
     };
-    const auto optional_size = [&](const char* name) {
-      return column_of.contains(name) ? size(name) : std::size_t{0};
-    };
+    const auto optional_size = [&](const char* name) { return column_of.contains(name) ? size(name) : std::size_t{0}; };
     MoeModel model;
     model.name = text("model");
     model.expert = {size("hidden_size"), size("moe_intermediate_size")};
@@ -77,7 +76,8 @@ std::vector<MoeModel> parse_models(std::string_view csv_text, const std::string&
     models.push_back(model);
   }
   if (models.empty())
-    throw DataError(origin + ": no model found; expected a header line and one line a model, as in jobs/data/models.csv");
+    throw DataError(origin +
+                    ": no model found; expected a header line and one line a model, as in jobs/data/models.csv");
   return models;
 }
 

@@ -16,9 +16,9 @@ struct Routing {
   std::string phase;  ///< "decode" or "prefill"
   std::size_t expert_count = 0;
   std::size_t top_k = 0;
-  std::vector<std::int32_t> layer_ids;         ///< [layer], the model's own decoder-layer numbers
-  std::vector<std::int64_t> request_offsets;   ///< [request + 1], tokens
-  std::vector<std::uint16_t> topk_ids;         ///< [token, layer, k]
+  std::vector<std::int32_t> layer_ids;        ///< [layer], the model's own decoder-layer numbers
+  std::vector<std::int64_t> request_offsets;  ///< [request + 1], tokens
+  std::vector<std::uint16_t> topk_ids;        ///< [token, layer, k]
 
   std::size_t layer_count() const { return layer_ids.size(); }
   std::size_t request_count() const { return request_offsets.empty() ? 0 : request_offsets.size() - 1; }

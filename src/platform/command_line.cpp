@@ -43,8 +43,7 @@ void CommandLine::add(const std::string& name, std::string* target, const std::s
   });
 }
 
-void CommandLine::add(const std::string& name, double* target, const std::string& value_name,
-                      const std::string& help) {
+void CommandLine::add(const std::string& name, double* target, const std::string& value_name, const std::string& help) {
   names_.push_back(name);
   descriptions_->options.add_options()(name.c_str(), po::value<std::string>()->value_name(value_name),
                                        with_default(help, format("%g", *target)).c_str());
@@ -84,7 +83,9 @@ void CommandLine::add_flag(const std::string& name, bool* target, const std::str
   descriptions_->options.add_options()(name.c_str(), po::bool_switch(target), help.c_str());
 }
 
-void CommandLine::add_example(const std::string& command) { examples_.push_back(command); }
+void CommandLine::add_example(const std::string& command) {
+  examples_.push_back(command);
+}
 
 void CommandLine::print_help() const {
   std::cout << program_ << ": " << summary_ << "\n\n" << descriptions_->options;
@@ -99,12 +100,9 @@ bool CommandLine::parse(const std::vector<std::string>& arguments) {
     const po::positional_options_description no_positional;
     // No guessing of shortened names: a script that relies on one breaks when a longer name is added.
     const int style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
-    po::store(po::command_line_parser(words)
-                  .options(descriptions_->options)
-                  .positional(no_positional)
-                  .style(style)
-                  .run(),
-              descriptions_->values);
+    po::store(
+        po::command_line_parser(words).options(descriptions_->options).positional(no_positional).style(style).run(),
+        descriptions_->values);
     po::notify(descriptions_->values);
   } catch (const po::unknown_option& error) {
     std::string word = error.get_option_name();
@@ -132,7 +130,9 @@ void require_option(const std::string& value, const std::string& name, const std
   if (value.empty()) throw UsageError("--" + name + " is missing: " + why);
 }
 
-std::string software_version() { return GEM_VERSION; }
+std::string software_version() {
+  return GEM_VERSION;
+}
 
 std::string command_line_text(const std::vector<std::string>& arguments) {
   std::string text;

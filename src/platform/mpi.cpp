@@ -22,14 +22,22 @@ MpiEnvironment::MpiEnvironment(int& argc, char**& argv) {
   check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
 }
 
-MpiEnvironment::~MpiEnvironment() { MPI_Finalize(); }
+MpiEnvironment::~MpiEnvironment() {
+  MPI_Finalize();
+}
 
 Communicator::Communicator(MPI_Comm handle) : handle_(handle) {
   check_mpi(MPI_Comm_rank(handle_, &rank_), "MPI_Comm_rank");
   check_mpi(MPI_Comm_size(handle_, &size_), "MPI_Comm_size");
 }
 
-Communicator Communicator::world() { return Communicator(MPI_COMM_WORLD); }
+Communicator Communicator::world() {
+  return Communicator(MPI_COMM_WORLD);
+}
+
+Communicator Communicator::self() {
+  return Communicator(MPI_COMM_SELF);
+}
 
 void Communicator::barrier(double patience_s) const {
   MPI_Request request = MPI_REQUEST_NULL;
@@ -122,6 +130,25 @@ std::vector<std::string> Communicator::gather(const std::string& text) const {
     begin += length;
   }
   return texts;
+}
+
+void Communicator::exchange_rows(std::span<const float> sent, std::span<const std::int32_t> send_counts,
+                                 std::span<float> received, std::span<const std::int32_t> receive_counts,
+                                 std::size_t row_size) const {
+  const auto offsets_of = [](std::span<const std::int32_t> counts) {
+    std::vector<int> offsets(counts.size(), 0);
+    for (std::size_t r = 1; r < counts.size(); ++r) offsets[r] = offsets[r - 1] + counts[r - 1];
+    return offsets;
+  };
+  const std::vector<int> send_offsets = offsets_of(send_counts);
+  const std::vector<int> receive_offsets = offsets_of(receive_counts);
+  MPI_Datatype row = MPI_DATATYPE_NULL;  // counts in rows stay far below the int limit
+  check_mpi(MPI_Type_contiguous(static_cast<int>(row_size), MPI_FLOAT, &row), "MPI_Type_contiguous");
+  check_mpi(MPI_Type_commit(&row), "MPI_Type_commit");
+  const int status = MPI_Alltoallv(sent.data(), send_counts.data(), send_offsets.data(), row, received.data(),
+                                   receive_counts.data(), receive_offsets.data(), row, handle_);
+  check_mpi(MPI_Type_free(&row), "MPI_Type_free");
+  check_mpi(status, "MPI_Alltoallv");
 }
 
 int Communicator::node_rank() const {

@@ -31,23 +31,41 @@ class MpiEnvironment {
 template <class T>
 MPI_Datatype mpi_type();
 template <>
-inline MPI_Datatype mpi_type<double>() { return MPI_DOUBLE; }
+inline MPI_Datatype mpi_type<double>() {
+  return MPI_DOUBLE;
+}
 template <>
-inline MPI_Datatype mpi_type<float>() { return MPI_FLOAT; }
+inline MPI_Datatype mpi_type<float>() {
+  return MPI_FLOAT;
+}
 template <>
-inline MPI_Datatype mpi_type<std::int32_t>() { return MPI_INT32_T; }
+inline MPI_Datatype mpi_type<std::int32_t>() {
+  return MPI_INT32_T;
+}
 template <>
-inline MPI_Datatype mpi_type<std::uint32_t>() { return MPI_UINT32_T; }
+inline MPI_Datatype mpi_type<std::uint32_t>() {
+  return MPI_UINT32_T;
+}
 template <>
-inline MPI_Datatype mpi_type<std::int64_t>() { return MPI_INT64_T; }
+inline MPI_Datatype mpi_type<std::int64_t>() {
+  return MPI_INT64_T;
+}
 template <>
-inline MPI_Datatype mpi_type<std::uint64_t>() { return MPI_UINT64_T; }
+inline MPI_Datatype mpi_type<std::uint64_t>() {
+  return MPI_UINT64_T;
+}
 template <>
-inline MPI_Datatype mpi_type<std::uint16_t>() { return MPI_UINT16_T; }
+inline MPI_Datatype mpi_type<std::uint16_t>() {
+  return MPI_UINT16_T;
+}
 template <>
-inline MPI_Datatype mpi_type<std::uint8_t>() { return MPI_UINT8_T; }
+inline MPI_Datatype mpi_type<std::uint8_t>() {
+  return MPI_UINT8_T;
+}
 template <>
-inline MPI_Datatype mpi_type<char>() { return MPI_CHAR; }
+inline MPI_Datatype mpi_type<char>() {
+  return MPI_CHAR;
+}
 
 /// Throws SystemError naming `call` and MPI's own text unless `status` is MPI_SUCCESS.
 void check_mpi(int status, const char* call);
@@ -58,6 +76,8 @@ class Communicator {
  public:
   /// All ranks of the job.
   static Communicator world();
+  /// This rank alone.
+  static Communicator self();
 
   int rank() const { return rank_; }
   int size() const { return size_; }
@@ -94,11 +114,17 @@ class Communicator {
     return result;
   }
   template <class T>
-  T min(T value) const { return all_reduce(value, MPI_MIN); }
+  T min(T value) const {
+    return all_reduce(value, MPI_MIN);
+  }
   template <class T>
-  T max(T value) const { return all_reduce(value, MPI_MAX); }
+  T max(T value) const {
+    return all_reduce(value, MPI_MAX);
+  }
   template <class T>
-  T sum(T value) const { return all_reduce(value, MPI_SUM); }
+  T sum(T value) const {
+    return all_reduce(value, MPI_SUM);
+  }
 
   /// Every rank's value, by rank, on every rank.
   template <class T>
@@ -121,6 +147,10 @@ class Communicator {
 
   /// Every rank's text, by rank, on rank 0; empty elsewhere.
   std::vector<std::string> gather(const std::string& text) const;
+
+  /// Rows of `row_size` floats to and from every rank: send_counts[rank] of them in the order of ranks, and so back.
+  void exchange_rows(std::span<const float> sent, std::span<const std::int32_t> send_counts, std::span<float> received,
+                     std::span<const std::int32_t> receive_counts, std::size_t row_size) const;
 
   /// This rank's number among the ranks of its own host.
   int node_rank() const;

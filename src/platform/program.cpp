@@ -23,7 +23,9 @@ void end_by_signal(int) {
   _exit(static_cast<int>(ExitCode::System));
 }
 
-std::string base_name(const std::string& path) { return path.substr(path.find_last_of('/') + 1); }
+std::string base_name(const std::string& path) {
+  return path.substr(path.find_last_of('/') + 1);
+}
 
 int report(const Arguments& arguments, const std::string& message, ExitCode code) {
   std::cout.flush();

@@ -1,0 +1,61 @@
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "verification/replay.hpp"
+
+namespace gem {
+namespace {
+
+class ClockTarget : public ReplayTarget {
+ public:
+  ClockTarget(Communicator communicator, const std::vector<std::unique_ptr<MoeDevice>>& devices) : devices_(devices) {
+    const std::vector<std::int32_t> counts = communicator.all_gather(static_cast<std::int32_t>(devices.size()));
+    const auto rank = static_cast<std::ptrdiff_t>(communicator.rank());
+    first_device_ = std::accumulate(counts.begin(), counts.begin() + rank, 0);
+    device_count_ = static_cast<std::size_t>(std::accumulate(counts.begin(), counts.end(), 0));
+  }
+
+  std::size_t device_count() const override { return device_count_; }
+  std::size_t local_device_count() const override { return devices_.size(); }
+
+  void place(const std::vector<std::vector<std::span<const std::int32_t>>>& homes) override {
+    // Every expert has a slot on every device; a placement decides which slots get tokens.
+    for (std::size_t layer = 0; layer < homes.front().size(); ++layer) {
+      std::vector<ExpertId> all;
+      for (std::size_t expert = 0; expert < homes.front()[layer].size(); ++expert)
+        all.push_back({static_cast<std::int32_t>(expert)});
+      for (const auto& device : devices_) device->place_experts(layer, all);
+    }
+  }
+
+  void run(std::size_t, std::size_t layer, std::span<const std::uint32_t> counts,
+           std::span<const std::int32_t> expert_to_device, std::span<LayerTimes> times) override {
+    constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+    std::vector<std::uint32_t> tokens(counts.size());
+    for (std::size_t d = 0; d < devices_.size(); ++d) {
+      for (std::size_t expert = 0; expert < counts.size(); ++expert)
+        tokens[expert] = expert_to_device[expert] == first_device_ + static_cast<std::int32_t>(d) ? counts[expert] : 0;
+      times[d] = {nan, devices_[d]->time_layer(layer, tokens), nan, nan};
+    }
+  }
+
+  void check(std::size_t, std::size_t, std::span<const std::uint32_t>,
+             const std::vector<std::span<const std::int32_t>>&, std::vector<MappingReplay>& replays) override {
+    for (MappingReplay& replay : replays) replay.output_error = std::numeric_limits<double>::quiet_NaN();
+  }
+
+ private:
+  const std::vector<std::unique_ptr<MoeDevice>>& devices_;
+  std::int32_t first_device_ = 0;
+  std::size_t device_count_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<ReplayTarget> make_clock_target(Communicator communicator,
+                                                const std::vector<std::unique_ptr<MoeDevice>>& devices) {
+  return std::make_unique<ClockTarget>(communicator, devices);
+}
+
+}  // namespace gem

@@ -1,0 +1,121 @@
+#include <cmath>
+#include <limits>
+
+#include "verification/replay.hpp"
+
+namespace gem {
+namespace {
+
+class ExchangeTarget : public ReplayTarget {
+ public:
+  ExchangeTarget(Communicator communicator, MoeDevice& device, std::size_t hidden_size, std::size_t top_k)
+      : communicator_(communicator),
+        device_(device),
+        hidden_size_(hidden_size),
+        top_k_(top_k),
+        layer_(communicator, device, hidden_size) {}
+
+  std::size_t device_count() const override { return static_cast<std::size_t>(communicator_.size()); }
+  std::size_t local_device_count() const override { return 1; }
+
+  void place(const std::vector<std::vector<std::span<const std::int32_t>>>& homes) override {
+    resident_.assign(homes.front().size(), {});
+    communicator_.on_all([&] {
+      for (std::size_t layer = 0; layer < resident_.size(); ++layer) {
+        const std::size_t experts = homes.front()[layer].size();
+        for (std::size_t expert = 0; expert < experts; ++expert)
+          for (const auto& mapping : homes)
+            if (mapping[layer][expert] == communicator_.rank()) {
+              resident_[layer].push_back(static_cast<std::int32_t>(expert));
+              break;
+            }
+        place_layer(layer, resident_[layer]);
+      }
+    });
+  }
+
+  void run(std::size_t step, std::size_t layer, std::span<const std::uint32_t> counts,
+           std::span<const std::int32_t> expert_to_device, std::span<LayerTimes> times) override {
+    layer_.prepare(step, layer, routes(counts, expert_to_device), resident_[layer]);
+    times[0] = layer_.run();
+  }
+
+  void check(std::size_t step, std::size_t layer, std::span<const std::uint32_t> counts,
+             const std::vector<std::span<const std::int32_t>>& expert_to_device,
+             std::vector<MappingReplay>& replays) override {
+    const std::vector<float> reference = one_rank_outputs(step, layer, counts);
+    for (std::size_t m = 0; m < replays.size(); ++m) {
+      const TokenRoutes rank_routes = routes(counts, expert_to_device[m]);
+      layer_.prepare(step, layer, rank_routes, resident_[layer]);
+      std::uint64_t checked = 0;
+      const std::uint64_t wrong = layer_.count_wrong(checked);
+      replays[m].wrong_values += communicator_.sum(wrong);
+      replays[m].checked_values += communicator_.sum(checked);
+      layer_.run();
+      const double error = relative_error(rank_routes, reference);
+      replays[m].output_error = std::max(replays[m].output_error, error);
+    }
+  }
+
+ private:
+  TokenRoutes routes(std::span<const std::uint32_t> counts, std::span<const std::int32_t> expert_to_device) const {
+    return routes_of(counts, expert_to_device, top_k_, static_cast<std::size_t>(communicator_.size()),
+                     static_cast<std::size_t>(communicator_.rank()));
+  }
+
+  void place_layer(std::size_t layer, const std::vector<std::int32_t>& experts) {
+    std::vector<ExpertId> ids;
+    for (std::int32_t expert : experts) ids.push_back({expert});
+    device_.place_experts(layer, ids);
+  }
+
+  // [token, hidden] of all tokens, computed by rank 0's device alone; known to all ranks.
+  std::vector<float> one_rank_outputs(std::size_t step, std::size_t layer, std::span<const std::uint32_t> counts) {
+    std::vector<float> outputs;
+    communicator_.on_root([&] {
+      std::vector<std::int32_t> all(counts.size());
+      for (std::size_t expert = 0; expert < all.size(); ++expert) all[expert] = static_cast<std::int32_t>(expert);
+      place_layer(layer, all);
+      const std::vector<std::int32_t> one_home(counts.size(), 0);
+      ExpertParallelLayer alone(Communicator::self(), device_, hidden_size_);
+      alone.prepare(step, layer, routes_of(counts, one_home, top_k_, 1, 0), all);
+      alone.run();
+      outputs.assign(alone.outputs().begin(), alone.outputs().end());
+      place_layer(layer, resident_[layer]);
+    });
+    communicator_.broadcast(outputs);
+    return outputs;
+  }
+
+  // ||out - reference|| / ||reference|| over all tokens of all ranks; infinite if anything is not a number.
+  double relative_error(const TokenRoutes& rank_routes, const std::vector<float>& reference) const {
+    double difference = 0.0;
+    double norm = 0.0;
+    const std::span<const float> outputs = layer_.outputs();
+    for (std::size_t local = 0; local < rank_routes.home_tokens.size(); ++local)
+      for (std::size_t column = 0; column < hidden_size_; ++column) {
+        const double expected = reference[rank_routes.home_tokens[local] * hidden_size_ + column];
+        const double found = outputs[local * hidden_size_ + column];
+        difference += (found - expected) * (found - expected);
+        norm += expected * expected;
+      }
+    const double error = std::sqrt(communicator_.sum(difference) / communicator_.sum(norm));
+    return std::isfinite(error) ? error : std::numeric_limits<double>::infinity();
+  }
+
+  Communicator communicator_;
+  MoeDevice& device_;
+  std::size_t hidden_size_;
+  std::size_t top_k_;
+  ExpertParallelLayer layer_;
+  std::vector<std::vector<std::int32_t>> resident_;  // [layer] experts on this rank, ascending
+};
+
+}  // namespace
+
+std::unique_ptr<ReplayTarget> make_exchange_target(Communicator communicator, MoeDevice& device,
+                                                   std::size_t hidden_size, std::size_t top_k) {
+  return std::make_unique<ExchangeTarget>(communicator, device, hidden_size, top_k);
+}
+
+}  // namespace gem

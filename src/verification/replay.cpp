@@ -1,0 +1,192 @@
+#include "verification/replay.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+#include "base/error.hpp"
+#include "base/random.hpp"
+#include "base/text.hpp"
+
+namespace gem {
+namespace {
+
+// One quantity of one mapping as this rank measured it: [round][step, layer, local device].
+struct LocalTimes {
+  std::vector<std::vector<double>> compute, dispatch, combine;
+  std::vector<std::vector<double>> layer;  // [round][step, layer]
+
+  LocalTimes(std::size_t rounds, std::size_t cells, std::size_t devices)
+      : compute(rounds, std::vector<double>(cells * devices)),
+        dispatch(compute),
+        combine(compute),
+        layer(rounds, std::vector<double>(cells)) {}
+};
+
+// [round] on rank 0: the rows of all ranks as one [step, layer, device].
+std::vector<Cube<double>> gather_rounds(const Communicator& communicator, const std::vector<std::vector<double>>& local,
+                                        std::size_t steps, std::size_t layers, std::size_t local_devices) {
+  const std::vector<std::int32_t> devices_of = communicator.all_gather(static_cast<std::int32_t>(local_devices));
+  const auto total = static_cast<std::size_t>(std::accumulate(devices_of.begin(), devices_of.end(), 0));
+  std::vector<Cube<double>> rounds;
+  for (const std::vector<double>& mine : local) {
+    const std::vector<double> all = communicator.gather(std::span<const double>(mine));
+    if (!communicator.is_root()) continue;
+    Cube<double>& cube = rounds.emplace_back(steps, layers, total);
+    std::size_t position = 0;
+    std::size_t first_device = 0;
+    for (std::int32_t count : devices_of) {
+      for (std::size_t cell = 0; cell < steps * layers; ++cell)
+        for (std::size_t d = 0; d < static_cast<std::size_t>(count); ++d)
+          cube(cell / layers, cell % layers, first_device + d) = all[position++];
+      first_device += static_cast<std::size_t>(count);
+    }
+  }
+  return rounds;
+}
+
+template <class Container>
+Container median_of_rounds(const std::vector<Container>& rounds) {
+  Container result = rounds.front();
+  std::vector<double> values(rounds.size());
+  for (std::size_t i = 0; i < result.values().size(); ++i) {
+    for (std::size_t r = 0; r < rounds.size(); ++r) values[r] = rounds[r].values()[i];
+    result.values()[i] = median(values);
+  }
+  return result;
+}
+
+Matrix<double> mean_raw_straggler(const std::vector<Cube<double>>& rounds) {
+  Matrix<double> raw(rounds[0].planes(), rounds[0].rows());
+  for (const Cube<double>& round : rounds)
+    for (std::size_t step = 0; step < raw.rows(); ++step)
+      for (std::size_t layer = 0; layer < raw.columns(); ++layer) {
+        const auto devices = round.row(step, layer);
+        raw(step, layer) += *std::max_element(devices.begin(), devices.end()) / static_cast<double>(rounds.size());
+      }
+  return raw;
+}
+
+void collect(const Communicator& communicator, const LocalTimes& local, std::size_t steps, std::size_t layers,
+             std::size_t local_devices, MappingReplay& replay) {
+  const auto gathered = [&](const std::vector<std::vector<double>>& values) {
+    return gather_rounds(communicator, values, steps, layers, local_devices);
+  };
+  const auto compute = gathered(local.compute);
+  const auto dispatch = gathered(local.dispatch);
+  const auto combine = gathered(local.combine);
+  if (!communicator.is_root()) return;
+  replay.compute_s = median_of_rounds(compute);
+  replay.dispatch_s = median_of_rounds(dispatch);
+  replay.combine_s = median_of_rounds(combine);
+  replay.raw_straggler_s = mean_raw_straggler(compute);
+  std::vector<Matrix<double>> layer_rounds;
+  for (const std::vector<double>& round : local.layer) {
+    layer_rounds.emplace_back(steps, layers);
+    layer_rounds.back().values() = round;
+  }
+  replay.layer_s = median_of_rounds(layer_rounds);
+}
+
+}  // namespace
+
+std::vector<std::span<const std::int32_t>> homes_for(const Mapping& mapping, const LoadTrace& trace) {
+  if (mapping.expert_count() != trace.expert_count())
+    throw DataError(
+        format("mapping '%s' places %zu experts a layer, but the trace of task '%s' has %zu; both must be of one model",
+               mapping.method.c_str(), mapping.expert_count(), trace.task.c_str(), trace.expert_count()));
+  std::vector<std::span<const std::int32_t>> homes;
+  for (std::int32_t id : trace.layer_ids) {
+    const auto found = std::find(mapping.layer_ids.begin(), mapping.layer_ids.end(), id);
+    if (found == mapping.layer_ids.end())
+      throw DataError(
+          format("mapping '%s' has no layer %d, which the trace has; map the same layers or choose --layers",
+                 mapping.method.c_str(), id));
+    homes.push_back(mapping.expert_to_device.row(static_cast<std::size_t>(found - mapping.layer_ids.begin())));
+  }
+  return homes;
+}
+
+Cube<double> predict(const LoadTrace& trace, const std::vector<std::span<const std::int32_t>>& homes,
+                     const std::vector<LatencySurface>& surfaces, std::size_t tile_tokens) {
+  Cube<double> predicted(trace.step_count(), trace.layer_count(), surfaces.size());
+  std::vector<std::uint32_t> tiles(surfaces.size()), active(surfaces.size());
+  for (std::size_t step = 0; step < trace.step_count(); ++step)
+    for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
+      std::ranges::fill(tiles, 0u);
+      std::ranges::fill(active, 0u);
+      for (std::size_t expert = 0; expert < trace.expert_count(); ++expert) {
+        const std::uint32_t tokens = trace.counts(step, layer, expert);
+        const auto device = static_cast<std::size_t>(homes[layer][expert]);
+        tiles[device] += tiles_of(tokens, static_cast<std::uint32_t>(tile_tokens));
+        active[device] += tokens > 0;
+      }
+      for (std::size_t device = 0; device < surfaces.size(); ++device)
+        predicted(step, layer, device) = surfaces[device].seconds(tiles[device], active[device]);
+    }
+  return predicted;
+}
+
+VerificationReport replay(const Communicator& communicator, ReplayTarget& target, const LoadTrace& trace,
+                          const std::vector<Mapping>& mappings, const std::vector<LatencySurface>& surfaces,
+                          std::size_t tile_tokens, const ReplayOptions& options, const ReplayProgress& progress) {
+  const std::size_t steps = trace.step_count();
+  const std::size_t layers = trace.layer_count();
+  VerificationReport report;
+  report.model = trace.model;
+  report.task = trace.task;
+  report.part = trace.part;
+  report.tokens_per_step = trace.tokens_per_step;
+  report.rounds = options.rounds;
+  report.layer_ids = trace.layer_ids;
+
+  std::vector<std::vector<std::span<const std::int32_t>>> homes;
+  for (const Mapping& mapping : mappings) {
+    homes.push_back(homes_for(mapping, trace));
+    MappingReplay& replay = report.mappings.emplace_back();
+    replay.name = mapping.method;
+    replay.predicted_s = predict(trace, homes.back(), surfaces, tile_tokens);
+  }
+  target.place(homes);
+
+  const std::size_t checks = std::min(options.checked_steps, steps);
+  for (std::size_t i = 0; i < checks; ++i) {
+    // The first and the last step and layer, and evenly between.
+    const std::size_t step = checks == 1 ? 0 : i * (steps - 1) / (checks - 1);
+    const std::size_t layer = checks == 1 ? 0 : i * (layers - 1) / (checks - 1);
+    std::vector<std::span<const std::int32_t>> placements;
+    for (const auto& of_layer : homes) placements.push_back(of_layer[layer]);
+    target.check(step, layer, trace.counts.row(step, layer), placements, report.mappings);
+  }
+
+  const std::size_t local_devices = target.local_device_count();
+  std::vector<LocalTimes> local(mappings.size(), LocalTimes(options.rounds, steps * layers, local_devices));
+  std::vector<LayerTimes> times(local_devices);
+  std::vector<std::size_t> order(mappings.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  RandomStream random({options.seed, 0x0de5});  // the same on every rank
+  // One untimed step first: caches, page faults and communication buffers settle.
+  for (std::size_t layer = 0; layer < layers; ++layer)
+    target.run(0, layer, trace.counts.row(0, layer), homes[0][layer], times);
+  for (std::size_t round = 0; round < options.rounds; ++round)
+    for (std::size_t step = 0; step < steps; ++step) {
+      random.shuffle(std::span<std::size_t>(order));
+      for (std::size_t m : order)
+        for (std::size_t layer = 0; layer < layers; ++layer) {
+          target.run(step, layer, trace.counts.row(step, layer), homes[m][layer], times);
+          const std::size_t cell = step * layers + layer;
+          for (std::size_t d = 0; d < local_devices; ++d) {
+            local[m].compute[round][cell * local_devices + d] = times[d].compute_s;
+            local[m].dispatch[round][cell * local_devices + d] = times[d].dispatch_s;
+            local[m].combine[round][cell * local_devices + d] = times[d].combine_s;
+          }
+          local[m].layer[round][cell] = local_devices > 0 ? times[0].layer_s : std::numeric_limits<double>::quiet_NaN();
+        }
+      progress(round * steps + step + 1, options.rounds * steps);
+    }
+  for (std::size_t m = 0; m < mappings.size(); ++m)
+    collect(communicator, local[m], steps, layers, local_devices, report.mappings[m]);
+  return report;
+}
+
+}  // namespace gem

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "device/moe_device.hpp"
+#include "model/latency_surface.hpp"
+#include "model/load_trace.hpp"
+#include "model/mapping.hpp"
+#include "platform/mpi.hpp"
+#include "verification/expert_parallel_layer.hpp"
+#include "verification/report.hpp"
+
+namespace gem {
+
+struct ReplayOptions {
+  std::size_t rounds = 3;         ///< each (step, layer, mapping, device) is measured so often; the median counts
+  std::size_t checked_steps = 2;  ///< steps whose data and outputs are checked before anything is timed
+  std::uint64_t seed = 1;         ///< order of the mappings within a step
+};
+
+/// What a replay runs on. All ranks call the same functions in the same order.
+class ReplayTarget {
+ public:
+  virtual ~ReplayTarget() = default;
+  /// Devices of the whole job, and of this rank.
+  virtual std::size_t device_count() const = 0;
+  virtual std::size_t local_device_count() const = 0;
+  /// Makes resident what any of the mappings needs. homes: [mapping][layer] experts' devices.
+  virtual void place(const std::vector<std::vector<std::span<const std::int32_t>>>& homes) = 0;
+  /// Runs one (step, layer) under one placement; writes the times of this rank's devices.
+  virtual void run(std::size_t step, std::size_t layer, std::span<const std::uint32_t> counts,
+                   std::span<const std::int32_t> expert_to_device, std::span<LayerTimes> times) = 0;
+  /// Checks the data path of one (step, layer) under each placement into the mappings' replays (on rank 0).
+  virtual void check(std::size_t step, std::size_t layer, std::span<const std::uint32_t> counts,
+                     const std::vector<std::span<const std::int32_t>>& expert_to_device,
+                     std::vector<MappingReplay>& replays) = 0;
+};
+
+/// Real arithmetic and MPI exchange, one device a rank.
+std::unique_ptr<ReplayTarget> make_exchange_target(Communicator communicator, MoeDevice& device,
+                                                   std::size_t hidden_size, std::size_t top_k);
+
+/// Devices on a virtual clock, any number a rank: device i of rank r has number (devices of lower ranks) + i.
+std::unique_ptr<ReplayTarget> make_clock_target(Communicator communicator,
+                                                const std::vector<std::unique_ptr<MoeDevice>>& devices);
+
+/// Called after each step of each round: how many of how many are done.
+using ReplayProgress = std::function<void(std::size_t done, std::size_t total)>;
+
+/// Replays every step of `trace` under every mapping, interleaved in random order step by step, so that drift hits all
+/// alike; layers follow each other as in serving. Mappings must cover the trace's layers (matched by layer id).
+/// The report is complete on rank 0; its notes are left to the caller. `surfaces` has one entry a device.
+VerificationReport replay(const Communicator& communicator, ReplayTarget& target, const LoadTrace& trace,
+                          const std::vector<Mapping>& mappings, const std::vector<LatencySurface>& surfaces,
+                          std::size_t tile_tokens, const ReplayOptions& options, const ReplayProgress& progress);
+
+/// [step, layer, device] predicted seconds of a placement; homes: [layer] experts' devices.
+Cube<double> predict(const LoadTrace& trace, const std::vector<std::span<const std::int32_t>>& homes,
+                     const std::vector<LatencySurface>& surfaces, std::size_t tile_tokens);
+
+/// [layer] the mapping's homes for each layer of the trace; DataError naming the layer that the mapping lacks.
+std::vector<std::span<const std::int32_t>> homes_for(const Mapping& mapping, const LoadTrace& trace);
+
+}  // namespace gem

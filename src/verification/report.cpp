@@ -1,0 +1,164 @@
+#include "verification/report.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/text.hpp"
+
+namespace gem {
+namespace {
+
+// [step] sum over layers of max over devices.
+std::vector<double> straggler_of_steps(const Cube<double>& device_s) {
+  std::vector<double> steps(device_s.planes(), 0.0);
+  for (std::size_t step = 0; step < device_s.planes(); ++step)
+    for (std::size_t layer = 0; layer < device_s.rows(); ++layer) {
+      const auto devices = device_s.row(step, layer);
+      steps[step] += *std::max_element(devices.begin(), devices.end());
+    }
+  return steps;
+}
+
+std::vector<double> sum_of_steps(const Matrix<double>& layer_s) {
+  std::vector<double> steps(layer_s.rows(), 0.0);
+  for (std::size_t step = 0; step < layer_s.rows(); ++step)
+    for (double value : layer_s.row(step)) steps[step] += value;
+  return steps;
+}
+
+double imbalance_of(const Cube<double>& device_s) {
+  double sum = 0.0;
+  std::size_t count = 0;
+  for (std::size_t step = 0; step < device_s.planes(); ++step)
+    for (std::size_t layer = 0; layer < device_s.rows(); ++layer) {
+      const auto devices = device_s.row(step, layer);
+      const double center = mean(devices);
+      if (center <= 0.0) continue;
+      sum += *std::max_element(devices.begin(), devices.end()) / center;
+      ++count;
+    }
+  return count == 0 ? 1.0 : sum / static_cast<double>(count);
+}
+
+double median_relative_error(const std::vector<double>& predicted, const std::vector<double>& measured) {
+  std::vector<double> errors;
+  for (std::size_t i = 0; i < measured.size(); ++i)
+    if (measured[i] > 0.0) errors.push_back(std::fabs(predicted[i] / measured[i] - 1.0));
+  return median(errors);
+}
+
+}  // namespace
+
+std::vector<MappingSummary> summarize(const VerificationReport& report, std::uint64_t seed) {
+  const std::vector<double> base = straggler_of_steps(report.mappings.front().compute_s);
+  const std::vector<double> base_raw = sum_of_steps(report.mappings.front().raw_straggler_s);
+  const std::vector<double> base_layer = sum_of_steps(report.mappings.front().layer_s);
+  const bool has_layers = std::none_of(base_layer.begin(), base_layer.end(), [](double s) { return std::isnan(s); });
+  std::vector<MappingSummary> summaries;
+  for (const MappingReplay& replay : report.mappings) {
+    const std::vector<double> steps = straggler_of_steps(replay.compute_s);
+    const std::vector<double> predicted = straggler_of_steps(replay.predicted_s);
+    MappingSummary summary;
+    summary.name = replay.name;
+    summary.straggler_s = mean(steps);
+    summary.predicted_s = mean(predicted);
+    summary.relative = mean(steps) / mean(base);
+    summary.interval = bootstrap_ratio(steps, base, seed);
+    summary.raw_relative = mean(sum_of_steps(replay.raw_straggler_s)) / mean(base_raw);
+    summary.layer_relative = std::numeric_limits<double>::quiet_NaN();
+    if (has_layers) {
+      const std::vector<double> layers = sum_of_steps(replay.layer_s);
+      summary.layer_relative = mean(layers) / mean(base_layer);
+      summary.layer_interval = bootstrap_ratio(layers, base_layer, seed);
+    }
+    summary.p50_s = quantile(steps, 0.5);
+    summary.p90_s = quantile(steps, 0.9);
+    summary.p99_s = quantile(steps, 0.99);
+    summary.imbalance = imbalance_of(replay.compute_s);
+    summary.median_error = median_relative_error(predicted, steps);
+    summaries.push_back(summary);
+  }
+  return summaries;
+}
+
+double device_error(const VerificationReport& report) {
+  std::vector<double> predicted, measured;
+  for (const MappingReplay& replay : report.mappings)
+    for (std::size_t i = 0; i < replay.predicted_s.values().size(); ++i)
+      if (replay.predicted_s.values()[i] > 0.0) {
+        predicted.push_back(replay.predicted_s.values()[i]);
+        measured.push_back(replay.compute_s.values()[i]);
+      }
+  return median_relative_error(predicted, measured);
+}
+
+Verdict judge(const VerificationReport& report, const MappingSummary& judged, double output_tolerance) {
+  for (const MappingReplay& replay : report.mappings)
+    if (replay.wrong_values > 0 || replay.output_error > output_tolerance) return Verdict::Wrong;
+  if (judged.interval.high < 1.0) return Verdict::Faster;
+  if (judged.interval.low > 1.0) return Verdict::Slower;
+  return Verdict::Unproven;
+}
+
+std::string verdict_sentence(const VerificationReport& report, const MappingSummary& judged, Verdict verdict) {
+  const std::string base = report.mappings.front().name;
+  const std::string on =
+      report.device_kind + " devices" + (report.device_note.empty() ? "" : ", " + report.device_note);
+  const std::string figures = format("%.3f of %s's straggler time, 95 %% interval %.3f to %.3f", judged.relative,
+                                     base.c_str(), judged.interval.low, judged.interval.high);
+  switch (verdict) {
+    case Verdict::Faster:
+      return format("VERDICT: FASTER - %s takes %s (%s; %s)", judged.name.c_str(), figures.c_str(), on.c_str(),
+                    report.sample_note.c_str());
+    case Verdict::Slower:
+      return format("VERDICT: SLOWER - %s takes %s (%s; %s); keep %s", judged.name.c_str(), figures.c_str(), on.c_str(),
+                    report.sample_note.c_str(), base.c_str());
+    case Verdict::Unproven:
+      return format("VERDICT: NOT PROVEN - %s takes %s (%s; %s); more --steps or --rounds narrow the interval",
+                    judged.name.c_str(), figures.c_str(), on.c_str(), report.sample_note.c_str());
+    case Verdict::Wrong:
+      break;
+  }
+  return "VERDICT: WRONG - data did not arrive as sent or outputs differ from the one-rank reference (columns #wrong "
+         "and "
+         "error); times mean nothing until that is mended";
+}
+
+std::string summary_table(const VerificationReport& report, const std::vector<MappingSummary>& summaries) {
+  const bool exchanged = std::none_of(summaries.begin(), summaries.end(),
+                                      [](const MappingSummary& summary) { return std::isnan(summary.layer_relative); });
+  const std::string versus = "vs " + summaries[0].name;
+  Table times({{"mapping", ""},
+               {"straggler", "ms/step"},
+               {versus, "ratio"},
+               {"95 % interval", "ratio"},
+               {"predicted", "ms/step"},
+               {"error", "%"},
+               {"p99", "ms/step"}});
+  Table details({{"mapping", ""},
+                 {"p50", "ms/step"},
+                 {"p90", "ms/step"},
+                 {"imbal.", "max/mean"},
+                 {"raw", "ratio"},
+                 {"layer", "ratio"},
+                 {"#wrong", "values"},
+                 {"error", "out"},
+                 {"to move", ""}});
+  for (std::size_t i = 0; i < summaries.size(); ++i) {
+    const MappingSummary& s = summaries[i];
+    const MappingReplay& replay = report.mappings[i];
+    times.add_row({s.name, format("%.3f", s.straggler_s * 1e3), format("%.3f", s.relative),
+                   i == 0 ? "-" : format("%.3f - %.3f", s.interval.low, s.interval.high),
+                   format("%.3f", s.predicted_s * 1e3), format("%.1f", 100.0 * s.median_error),
+                   format("%.3f", s.p99_s * 1e3)});
+    details.add_row({s.name, format("%.3f", s.p50_s * 1e3), format("%.3f", s.p90_s * 1e3), format("%.3f", s.imbalance),
+                     format("%.3f", s.raw_relative), exchanged ? format("%.3f", s.layer_relative) : "-",
+                     exchanged ? format("%llu", static_cast<unsigned long long>(replay.wrong_values)) : "-",
+                     std::isnan(replay.output_error) ? "-" : format("%.1e", replay.output_error),
+                     format_bytes(static_cast<double>(replay.moved_bytes))});
+  }
+  return times.to_string() + "\n" + details.to_string();
+}
+
+}  // namespace gem

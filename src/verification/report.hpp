@@ -1,0 +1,78 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/array.hpp"
+#include "base/statistics.hpp"
+
+namespace gem {
+
+/// Times of one mapping's replay, seconds. Medians over the rounds, device by device.
+struct MappingReplay {
+  std::string name;
+  Cube<double> compute_s;            ///< [step, layer, device], the experts' own time
+  Cube<double> dispatch_s;           ///< [step, layer, device], NaN where nothing is exchanged (simulated devices)
+  Cube<double> combine_s;            ///< [step, layer, device], NaN likewise
+  Cube<double> predicted_s;          ///< [step, layer, device], from the latency surface
+  Matrix<double> layer_s;            ///< [step, layer], from the common start to the last rank's end; NaN likewise
+  Matrix<double> raw_straggler_s;    ///< [step, layer], maximum over devices taken in each round, mean over rounds
+  std::uint64_t wrong_values = 0;    ///< elements that were not what they had to be after dispatch and combine
+  std::uint64_t checked_values = 0;  ///< elements looked at
+  double output_error =
+      0.0;  ///< ||out - reference|| / ||reference|| against one rank computing all; NaN if not checked
+  std::size_t moved_bytes = 0;  ///< weights to move when coming from the first mapping
+};
+
+/// What a replay measured, and on what.
+struct VerificationReport {
+  std::string model;
+  std::string task;
+  std::string part;         ///< of the trace
+  std::string device_kind;  ///< "cuda", "host" or "simulated"
+  std::string device_note;  ///< e.g. "emulated x1.28"; empty for devices as they are
+  std::string sample_note;  ///< "held-out requests", "later steps of the same requests" or "in-sample"
+  std::size_t tokens_per_step = 0;
+  std::size_t first_step = 0;
+  std::size_t rounds = 0;
+  std::vector<std::int32_t> layer_ids;
+  std::vector<MappingReplay> mappings;  ///< the first is the one that all are compared with
+};
+
+/// One row of the final table.
+struct MappingSummary {
+  std::string name;
+  double straggler_s = 0.0;     ///< mean over steps of sum over layers of max over devices, measured
+  double predicted_s = 0.0;     ///< the same, predicted
+  double relative = 1.0;        ///< straggler time relative to the first mapping
+  Interval interval{1.0, 1.0};  ///< 95 % bootstrap interval over steps
+  double raw_relative = 1.0;    ///< the same with the maximum taken round by round, noise and all
+  double layer_relative =
+      0.0;  ///< whole layers (dispatch, compute, combine) relative to the first mapping; NaN if none
+  Interval layer_interval{1.0, 1.0};
+  double p50_s = 0.0, p90_s = 0.0, p99_s = 0.0;  ///< of the measured straggler time of a step
+  double imbalance = 1.0;                        ///< mean over steps and layers of max / mean over devices
+  double median_error = 0.0;  ///< median over steps of |predicted / measured - 1| of the straggler time
+};
+
+/// Summaries in the order of the report's mappings.
+std::vector<MappingSummary> summarize(const VerificationReport& report, std::uint64_t seed);
+
+/// Median of |predicted / measured - 1| over every loaded (mapping, step, layer, device).
+double device_error(const VerificationReport& report);
+
+enum class Verdict { Faster, Unproven, Slower, Wrong };
+
+/// Judges one mapping against the first: Faster or Slower if its interval is clear of 1, Wrong if any mapping's data
+/// arrived wrong or outputs differ from the reference by more than `output_tolerance`.
+Verdict judge(const VerificationReport& report, const MappingSummary& judged, double output_tolerance);
+
+/// The sentence for the last line, e.g. "VERDICT: gem is 7.9 % faster than linear ...".
+std::string verdict_sentence(const VerificationReport& report, const MappingSummary& judged, Verdict verdict);
+
+/// The table to paste, with units and what is emulated or simulated.
+std::string summary_table(const VerificationReport& report, const std::vector<MappingSummary>& summaries);
+
+}  // namespace gem

@@ -1,0 +1,173 @@
+#include "verification/replay.hpp"
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "base/error.hpp"
+
+namespace gem {
+namespace {
+
+// An expert that multiplies its rows by expert + 1; its time is exactly the surface's.
+class FakeDevice : public MoeDevice {
+ public:
+  explicit FakeDevice(double slowdown) : slowdown_(slowdown) {}
+
+  DeviceDescription description() const override { return {"host", "fake", "nowhere", "", 0, slowdown_}; }
+  PlacementCost place_experts(std::size_t layer, std::span<const ExpertId> experts) override {
+    if (slots_.size() <= layer) slots_.resize(layer + 1);
+    slots_[layer].assign(experts.begin(), experts.end());
+    return {};
+  }
+  double compute(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot, std::span<const float> input,
+                 std::span<float> output) override {
+    const std::size_t rows = std::accumulate(tokens_per_slot.begin(), tokens_per_slot.end(), std::size_t{0});
+    const std::size_t hidden = rows == 0 ? 0 : input.size() / rows;
+    std::size_t element = 0;
+    for (std::size_t slot = 0; slot < tokens_per_slot.size(); ++slot)
+      for (std::size_t i = 0; i < tokens_per_slot[slot] * hidden; ++i, ++element)
+        output[element] = input[element] * static_cast<float>(slots_[layer][slot].value + 1) * distortion_;
+    return time_layer(layer, tokens_per_slot);
+  }
+  double time_layer(std::size_t, std::span<const std::uint32_t> tokens_per_slot) override {
+    std::uint32_t tiles = 0;
+    for (std::uint32_t tokens : tokens_per_slot) tiles += tiles_of(tokens, 4);
+    return tiles * slowdown_ * 1e-6;
+  }
+  bool computes() const override { return true; }
+  Telemetry telemetry() override { return {}; }
+  void distort() { distortion_ = 1.5f; }
+
+ private:
+  double slowdown_;
+  float distortion_ = 1.0f;
+  std::vector<std::vector<ExpertId>> slots_;
+};
+
+constexpr std::size_t hidden_size = 8;
+constexpr std::size_t expert_count = 8;
+
+LoadTrace small_trace() {
+  LoadTrace trace;
+  trace.model = "fake";
+  trace.task = "test";
+  trace.top_k = 2;
+  trace.tokens_per_step = 20;
+  trace.layer_ids = {3, 4};
+  trace.counts = Cube<std::uint32_t>(5, 2, expert_count);
+  for (std::size_t step = 0; step < 5; ++step)
+    for (std::size_t layer = 0; layer < 2; ++layer)
+      for (std::size_t token = 0; token < 20; ++token) {
+        ++trace.counts(step, layer, (token * token + step) % expert_count);
+        ++trace.counts(step, layer, (token * token + step + 1 + layer) % expert_count);
+      }
+  return trace;
+}
+
+Mapping mapping_of(const std::string& method, std::size_t devices, bool linear) {
+  Mapping mapping;
+  mapping.method = method;
+  mapping.device_count = devices;
+  mapping.layer_ids = {3, 4};
+  mapping.expert_to_device = Matrix<std::int32_t>(2, expert_count);
+  for (std::size_t layer = 0; layer < 2; ++layer)
+    for (std::size_t expert = 0; expert < expert_count; ++expert)
+      mapping.expert_to_device(layer, expert) =
+          static_cast<std::int32_t>(linear ? expert / (expert_count / devices) : (expert + layer) % devices);
+  return mapping;
+}
+
+std::vector<LatencySurface> surfaces(std::size_t devices) {
+  std::vector<LatencySurface> result;
+  for (std::size_t d = 0; d < devices; ++d) {
+    const double slowdown = 1.0 + 0.25 * static_cast<double>(d);
+    const std::vector<LoadPoint> points{{1, 1, 4}, {101, 1, 404}};
+    result.emplace_back(points, std::vector<double>{1e-6 * slowdown, 101e-6 * slowdown}, "fake");
+  }
+  return result;
+}
+
+VerificationReport replayed(FakeDevice& device) {
+  const Communicator world = Communicator::world();
+  const auto devices = static_cast<std::size_t>(world.size());
+  const auto target = make_exchange_target(world, device, hidden_size, 2);
+  return replay(world, *target, small_trace(),
+                {mapping_of("linear", devices, true), mapping_of("other", devices, false)}, surfaces(devices), 4, {},
+                [](std::size_t, std::size_t) {});
+}
+
+TEST(Replay, DataArrivesOutputsAgreeAndTimesMatchThePrediction) {
+  const Communicator world = Communicator::world();
+  FakeDevice device(1.0 + 0.25 * world.rank());
+  const VerificationReport report = replayed(device);
+  if (!world.is_root()) return;
+  ASSERT_EQ(report.mappings.size(), 2u);
+  for (const MappingReplay& replay : report.mappings) {
+    EXPECT_EQ(replay.wrong_values, 0u);
+    EXPECT_GT(replay.checked_values, 0u);
+    EXPECT_LT(replay.output_error, 1e-6);
+    ASSERT_EQ(replay.compute_s.columns(), static_cast<std::size_t>(world.size()));
+    for (std::size_t i = 0; i < replay.compute_s.values().size(); ++i)
+      EXPECT_NEAR(replay.compute_s.values()[i], replay.predicted_s.values()[i], 1e-12);
+    for (double layer : replay.layer_s.values()) EXPECT_GT(layer, 0.0);
+  }
+}
+
+TEST(Replay, ADeviceThatComputesOtherwiseIsFound) {
+  const Communicator world = Communicator::world();
+  if (world.size() == 1) GTEST_SKIP() << "needs a second device";
+  FakeDevice device(1.0);
+  if (world.rank() == world.size() - 1) device.distort();
+  const VerificationReport report = replayed(device);
+  if (world.is_root()) {
+    EXPECT_GT(report.mappings[0].output_error, 1e-3);
+  }
+}
+
+TEST(Replay, RowsThatArriveInTheWrongPlaceAreCounted) {
+  const Communicator world = Communicator::world();
+  const auto ranks = static_cast<std::size_t>(world.size());
+  const LoadTrace trace = small_trace();
+  const Mapping mapping = mapping_of("linear", ranks, true);
+  FakeDevice device(1.0);
+  ExpertParallelLayer layer(world, device, hidden_size);
+  TokenRoutes routes = routes_of(trace.counts.row(0, 0), mapping.expert_to_device.row(0), 2, ranks,
+                                 static_cast<std::size_t>(world.rank()));
+  std::vector<std::int32_t> resident(expert_count);
+  std::iota(resident.begin(), resident.end(), 0);
+  std::uint64_t checked = 0;
+  layer.prepare(0, 0, routes, resident);
+  EXPECT_EQ(world.sum(layer.count_wrong(checked)), 0u);
+  if (world.is_root()) {
+    ASSERT_GE(routes.expert_row_of_received.size(), 2u);
+    std::swap(routes.expert_row_of_received.front(), routes.expert_row_of_received.back());
+  }
+  layer.prepare(0, 0, routes, resident);
+  EXPECT_GT(world.sum(layer.count_wrong(checked)), 0u);
+}
+
+TEST(Replay, VirtualClocksNeedNoExchangeAndAnyNumberOfRanks) {
+  const Communicator world = Communicator::world();
+  std::vector<std::unique_ptr<MoeDevice>> devices;  // eight in all, dealt over the ranks in turn
+  const std::size_t per_rank = 8 / static_cast<std::size_t>(world.size());
+  for (std::size_t i = 0; i < per_rank; ++i)
+    devices.push_back(std::make_unique<FakeDevice>(
+        1.0 + 0.25 * static_cast<double>(static_cast<std::size_t>(world.rank()) * per_rank + i)));
+  const auto target = make_clock_target(world, devices);
+  const VerificationReport report = replay(world, *target, small_trace(), {mapping_of("linear", 8, true)}, surfaces(8),
+                                           4, {}, [](std::size_t, std::size_t) {});
+  if (!world.is_root()) return;
+  const MappingReplay& replayed_linear = report.mappings[0];
+  for (std::size_t i = 0; i < replayed_linear.compute_s.values().size(); ++i)
+    EXPECT_NEAR(replayed_linear.compute_s.values()[i], replayed_linear.predicted_s.values()[i], 1e-12);
+}
+
+TEST(Replay, AMappingOfOtherLayersIsRefused) {
+  Mapping mapping = mapping_of("linear", 2, true);
+  mapping.layer_ids = {3, 5};
+  EXPECT_THROW(homes_for(mapping, small_trace()), DataError);
+}
+
+}  // namespace
+}  // namespace gem

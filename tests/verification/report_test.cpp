@@ -1,0 +1,77 @@
+#include "verification/report.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/random.hpp"
+
+namespace gem {
+namespace {
+
+// Two devices; "linear" waits for device 1, "gem" takes `ratio` of its time with noise.
+VerificationReport report_with(double ratio, double noise) {
+  RandomStream random({18});
+  VerificationReport report;
+  report.device_kind = "host";
+  report.device_note = "emulated";
+  report.sample_note = "held-out requests";
+  for (const char* name : {"linear", "gem"}) {
+    MappingReplay& replay = report.mappings.emplace_back();
+    replay.name = name;
+    replay.compute_s = replay.predicted_s = Cube<double>(40, 3, 2);
+    replay.layer_s = replay.raw_straggler_s = Matrix<double>(40, 3);
+    for (std::size_t step = 0; step < 40; ++step)
+      for (std::size_t layer = 0; layer < 3; ++layer) {
+        const double time = (1.0 + noise * random.normal()) * (replay.name == "gem" ? ratio : 1.0) * 1e-3;
+        replay.compute_s(step, layer, 0) = 0.5 * time;
+        replay.compute_s(step, layer, 1) = time;
+        replay.predicted_s(step, layer, 0) = 0.5 * time;
+        replay.predicted_s(step, layer, 1) = 1.1 * time;
+        replay.layer_s(step, layer) = replay.raw_straggler_s(step, layer) = 2.0 * time;
+      }
+  }
+  return report;
+}
+
+TEST(Report, SummaryHoldsRatiosErrorsAndQuantiles) {
+  const VerificationReport report = report_with(0.8, 0.0);
+  const auto summaries = summarize(report, 1);
+  EXPECT_NEAR(summaries[1].relative, 0.8, 1e-9);
+  EXPECT_NEAR(summaries[1].straggler_s, 3 * 0.8e-3, 1e-9);
+  EXPECT_NEAR(summaries[1].median_error, 0.1, 1e-9);
+  EXPECT_NEAR(summaries[1].p99_s, 3 * 0.8e-3, 1e-9);
+  EXPECT_NEAR(summaries[1].imbalance, 1.0 / 0.75, 1e-9);
+  EXPECT_NEAR(device_error(report), 0.05, 0.051);
+}
+
+TEST(Report, VerdictFollowsTheInterval) {
+  const auto verdict = [](double ratio, double noise) {
+    const VerificationReport report = report_with(ratio, noise);
+    return judge(report, summarize(report, 1)[1], 1e-4);
+  };
+  EXPECT_EQ(verdict(0.9, 0.02), Verdict::Faster);
+  EXPECT_EQ(verdict(1.1, 0.02), Verdict::Slower);
+  EXPECT_EQ(verdict(1.0, 0.05), Verdict::Unproven);
+}
+
+TEST(Report, WrongDataOverrulesTimes) {
+  VerificationReport report = report_with(0.5, 0.0);
+  report.mappings[0].wrong_values = 1;
+  EXPECT_EQ(judge(report, summarize(report, 1)[1], 1e-4), Verdict::Wrong);
+  report.mappings[0].wrong_values = 0;
+  report.mappings[1].output_error = 0.1;
+  EXPECT_EQ(judge(report, summarize(report, 1)[1], 1e-4), Verdict::Wrong);
+}
+
+TEST(Report, TablesFitATerminalOf80Columns) {
+  const VerificationReport report = report_with(0.8, 0.01);
+  const std::string table = summary_table(report, summarize(report, 1));
+  std::size_t begin = 0;
+  while (begin < table.size()) {
+    const std::size_t end = table.find('\n', begin);
+    EXPECT_LE(end - begin, 80u) << table.substr(begin, end - begin);
+    begin = end + 1;
+  }
+}
+
+}  // namespace
+}  // namespace gem

@@ -1,0 +1,97 @@
+#include "verification/token_routes.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <numeric>
+#include <set>
+
+#include "base/random.hpp"
+
+namespace gem {
+namespace {
+
+struct Instance {
+  std::vector<std::uint32_t> counts;
+  std::vector<std::int32_t> homes;
+  std::size_t top_k;
+  std::size_t ranks;
+};
+
+Instance random_instance(std::uint64_t seed) {
+  RandomStream random({seed});
+  Instance instance;
+  instance.ranks = 1 + random.below(4);
+  instance.top_k = 1 + random.below(4);
+  const std::size_t experts = instance.ranks * (1 + random.below(4));
+  for (std::size_t e = 0; e < experts; ++e) {
+    instance.counts.push_back(static_cast<std::uint32_t>(random.below(3) == 0 ? 0 : random.below(40)));
+    instance.homes.push_back(static_cast<std::int32_t>(e % instance.ranks));
+  }
+  random.shuffle(std::span<std::int32_t>(instance.homes));
+  return instance;
+}
+
+TEST(TokenRoutes, RowsAreConservedAndReceiversExpectWhatSendersSend) {
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    const Instance instance = random_instance(seed);
+    std::vector<TokenRoutes> routes;
+    for (std::size_t rank = 0; rank < instance.ranks; ++rank)
+      routes.push_back(routes_of(instance.counts, instance.homes, instance.top_k, instance.ranks, rank));
+    std::size_t homes = 0;
+    for (std::size_t rank = 0; rank < instance.ranks; ++rank) {
+      homes += routes[rank].home_tokens.size();
+      for (std::size_t other = 0; other < instance.ranks; ++other)
+        EXPECT_EQ(routes[rank].send_counts[other], routes[other].receive_counts[rank]);
+      for (std::size_t expert = 0; expert < instance.counts.size(); ++expert) {
+        const bool here = instance.homes[expert] == static_cast<std::int32_t>(rank);
+        EXPECT_EQ(routes[rank].tokens_per_expert[expert], here ? instance.counts[expert] : 0u);
+      }
+    }
+    EXPECT_EQ(homes, routes[0].token_count);
+  }
+}
+
+TEST(TokenRoutes, NoTokenMeetsAnExpertTwiceNorMoreThanTopK) {
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    const Instance instance = random_instance(seed);
+    std::vector<std::size_t> uses(token_count_of(instance.counts, instance.top_k), 0);
+    for (std::size_t rank = 0; rank < instance.ranks; ++rank) {
+      const TokenRoutes routes = routes_of(instance.counts, instance.homes, instance.top_k, instance.ranks, rank);
+      std::size_t row = 0;
+      for (std::uint32_t count : routes.tokens_per_expert) {
+        std::set<std::uint32_t> tokens;
+        for (std::uint32_t i = 0; i < count; ++i, ++row) {
+          tokens.insert(routes.expert_row_tokens[row]);
+          ++uses[routes.expert_row_tokens[row]];
+        }
+        EXPECT_EQ(tokens.size(), count);
+      }
+    }
+    for (std::size_t use : uses) EXPECT_LE(use, instance.top_k);
+  }
+}
+
+TEST(TokenRoutes, ArrivalOrderFollowsFromTheSendersOrders) {
+  for (std::uint64_t seed = 0; seed < 50; ++seed) {
+    const Instance instance = random_instance(seed);
+    for (std::size_t receiver = 0; receiver < instance.ranks; ++receiver) {
+      // What arrives: each sender's rows for the receiver, sender by sender.
+      std::vector<std::uint32_t> arriving;
+      for (std::size_t sender = 0; sender < instance.ranks; ++sender) {
+        const TokenRoutes routes = routes_of(instance.counts, instance.homes, instance.top_k, instance.ranks, sender);
+        const auto begin = std::accumulate(routes.send_counts.begin(),
+                                           routes.send_counts.begin() + static_cast<std::ptrdiff_t>(receiver), 0);
+        for (std::int32_t i = 0; i < routes.send_counts[receiver]; ++i)
+          arriving.push_back(routes.home_tokens[routes.send_tokens[static_cast<std::size_t>(begin + i)]]);
+      }
+      const TokenRoutes routes = routes_of(instance.counts, instance.homes, instance.top_k, instance.ranks, receiver);
+      ASSERT_EQ(arriving.size(), routes.expert_row_of_received.size());
+      for (std::size_t i = 0; i < arriving.size(); ++i)
+        EXPECT_EQ(routes.expert_row_tokens[routes.expert_row_of_received[i]], arriving[i]);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace gem
