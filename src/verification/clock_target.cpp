@@ -33,9 +33,11 @@ class ClockTarget : public ReplayTarget {
            std::span<const std::int32_t> expert_to_device, std::span<LayerTimes> times) override {
     constexpr double nan = std::numeric_limits<double>::quiet_NaN();
     std::vector<std::uint32_t> tokens(counts.size());
+    ++run_count_;
     for (std::size_t d = 0; d < devices_.size(); ++d) {
       for (std::size_t expert = 0; expert < counts.size(); ++expert)
         tokens[expert] = expert_to_device[expert] == first_device_ + static_cast<std::int32_t>(d) ? counts[expert] : 0;
+      devices_[d]->begin_measurement(run_count_);
       times[d] = {nan, devices_[d]->time_layer(layer, tokens), nan, nan};
     }
   }
@@ -47,6 +49,7 @@ class ClockTarget : public ReplayTarget {
 
  private:
   const std::vector<std::unique_ptr<MoeDevice>>& devices_;
+  std::uint64_t run_count_ = 0;
   std::int32_t first_device_ = 0;
   std::size_t device_count_ = 0;
 };

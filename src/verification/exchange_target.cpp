@@ -8,12 +8,13 @@ namespace {
 
 class ExchangeTarget : public ReplayTarget {
  public:
-  ExchangeTarget(Communicator communicator, MoeDevice& device, std::size_t hidden_size, std::size_t top_k)
+  ExchangeTarget(Communicator communicator, MoeDevice& device, std::size_t hidden_size, std::size_t top_k,
+                 Turns turns)
       : communicator_(communicator),
         device_(device),
         hidden_size_(hidden_size),
         top_k_(top_k),
-        layer_(communicator, device, hidden_size) {}
+        layer_(communicator, device, hidden_size, turns) {}
 
   std::size_t device_count() const override { return static_cast<std::size_t>(communicator_.size()); }
   std::size_t local_device_count() const override { return 1; }
@@ -77,7 +78,7 @@ class ExchangeTarget : public ReplayTarget {
       for (std::size_t expert = 0; expert < all.size(); ++expert) all[expert] = static_cast<std::int32_t>(expert);
       place_layer(layer, all);
       const std::vector<std::int32_t> one_home(counts.size(), 0);
-      ExpertParallelLayer alone(Communicator::self(), device_, hidden_size_);
+      ExpertParallelLayer alone(Communicator::self(), device_, hidden_size_, Turns(Communicator::self(), false));
       alone.prepare(step, layer, routes_of(counts, one_home, top_k_, 1, 0), all);
       alone.run();
       outputs.assign(alone.outputs().begin(), alone.outputs().end());
@@ -114,8 +115,8 @@ class ExchangeTarget : public ReplayTarget {
 }  // namespace
 
 std::unique_ptr<ReplayTarget> make_exchange_target(Communicator communicator, MoeDevice& device,
-                                                   std::size_t hidden_size, std::size_t top_k) {
-  return std::make_unique<ExchangeTarget>(communicator, device, hidden_size, top_k);
+                                                   std::size_t hidden_size, std::size_t top_k, Turns turns) {
+  return std::make_unique<ExchangeTarget>(communicator, device, hidden_size, top_k, turns);
 }
 
 }  // namespace gem

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 
 namespace gem {
 namespace {
@@ -25,8 +26,9 @@ float token_value(std::size_t step, std::size_t layer, std::uint32_t token, std:
   return (static_cast<float>(mixed % 17) - 8.0f) / 8.0f;
 }
 
-ExpertParallelLayer::ExpertParallelLayer(Communicator communicator, MoeDevice& device, std::size_t hidden_size)
-    : communicator_(communicator), device_(device), hidden_size_(hidden_size) {}
+ExpertParallelLayer::ExpertParallelLayer(Communicator communicator, MoeDevice& device, std::size_t hidden_size,
+                                         Turns turns)
+    : communicator_(communicator), device_(device), hidden_size_(hidden_size), turns_(turns) {}
 
 void ExpertParallelLayer::prepare(std::size_t step, std::size_t layer, const TokenRoutes& routes,
                                   std::span<const std::int32_t> resident) {
@@ -83,13 +85,14 @@ LayerTimes ExpertParallelLayer::run() {
   const auto begin = Clock::now();
   dispatch();
   const auto dispatched = Clock::now();
-  times.compute_s = device_.compute(layer_, tokens_per_slot_, expert_rows_, expert_outputs_);
+  turns_.run([&] { times.compute_s = device_.compute(layer_, tokens_per_slot_, expert_rows_, expert_outputs_); });
   const auto computed = Clock::now();
   combine(pair_weight_);
   const auto combined = Clock::now();
   times.dispatch_s = seconds_between(begin, dispatched);
   times.combine_s = seconds_between(computed, combined);
-  times.layer_s = communicator_.max(seconds_between(begin, combined));
+  times.layer_s = turns_.one_at_a_time() ? std::numeric_limits<double>::quiet_NaN()
+                                         : communicator_.max(seconds_between(begin, combined));
   return times;
 }
 

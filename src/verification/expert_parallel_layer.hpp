@@ -7,6 +7,7 @@
 
 #include "device/moe_device.hpp"
 #include "platform/mpi.hpp"
+#include "platform/turns.hpp"
 #include "verification/token_routes.hpp"
 
 namespace gem {
@@ -16,7 +17,7 @@ struct LayerTimes {
   double dispatch_s = 0.0;
   double compute_s = 0.0;
   double combine_s = 0.0;
-  double layer_s = 0.0;  ///< from the common start to the last rank's end, the same on all ranks
+  double layer_s = 0.0;  ///< from the common start to the last rank's end, the same on all ranks; NaN if in turns
 };
 
 /// Element `column` of token `token` in (step, layer): a multiple of 1/8 in [-1, 1], exact in bf16, so that what
@@ -27,7 +28,8 @@ float token_value(std::size_t step, std::size_t layer, std::uint32_t token, std:
 /// with equal routing weights. Collective: all ranks call the same functions in the same order.
 class ExpertParallelLayer {
  public:
-  ExpertParallelLayer(Communicator communicator, MoeDevice& device, std::size_t hidden_size);
+  /// `turns`: whether the ranks' devices compute at once or one after the other.
+  ExpertParallelLayer(Communicator communicator, MoeDevice& device, std::size_t hidden_size, Turns turns);
 
   /// Prepares rows and buffers of one (step, layer); not timed. `resident` are the experts that this rank's device
   /// holds for `layer`, ascending.
@@ -50,6 +52,7 @@ class ExpertParallelLayer {
   Communicator communicator_;
   MoeDevice& device_;
   std::size_t hidden_size_;
+  Turns turns_;
   std::size_t step_ = 0;
   std::size_t layer_ = 0;
   TokenRoutes routes_;

@@ -41,9 +41,9 @@ class ReplayTarget {
                      std::vector<MappingReplay>& replays) = 0;
 };
 
-/// Real arithmetic and MPI exchange, one device a rank.
+/// Real arithmetic and MPI exchange, one device a rank; `turns` says whether the devices compute at once.
 std::unique_ptr<ReplayTarget> make_exchange_target(Communicator communicator, MoeDevice& device,
-                                                   std::size_t hidden_size, std::size_t top_k);
+                                                   std::size_t hidden_size, std::size_t top_k, Turns turns);
 
 /// Devices on a virtual clock, any number a rank: device i of rank r has number (devices of lower ranks) + i.
 std::unique_ptr<ReplayTarget> make_clock_target(Communicator communicator,

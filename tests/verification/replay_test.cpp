@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <numeric>
 
 #include "base/error.hpp"
@@ -35,6 +36,7 @@ class FakeDevice : public MoeDevice {
     for (std::uint32_t tokens : tokens_per_slot) tiles += tiles_of(tokens, 4);
     return tiles * slowdown_ * 1e-6;
   }
+  void begin_measurement(std::uint64_t) override {}
   bool computes() const override { return true; }
   Telemetry telemetry() override { return {}; }
   void distort() { distortion_ = 1.5f; }
@@ -88,10 +90,10 @@ std::vector<LatencySurface> surfaces(std::size_t devices) {
   return result;
 }
 
-VerificationReport replayed(FakeDevice& device) {
+VerificationReport replayed(FakeDevice& device, bool in_turns = false) {
   const Communicator world = Communicator::world();
   const auto devices = static_cast<std::size_t>(world.size());
-  const auto target = make_exchange_target(world, device, hidden_size, 2);
+  const auto target = make_exchange_target(world, device, hidden_size, 2, Turns(world, in_turns));
   return replay(world, *target, small_trace(),
                 {mapping_of("linear", devices, true), mapping_of("other", devices, false)}, surfaces(devices), 4, {},
                 [](std::size_t, std::size_t) {});
@@ -114,6 +116,16 @@ TEST(Replay, DataArrivesOutputsAgreeAndTimesMatchThePrediction) {
   }
 }
 
+TEST(Replay, InTurnsTheDevicesOwnTimesStandAndWholeLayersAreLeftOut) {
+  const Communicator world = Communicator::world();
+  FakeDevice device(1.0 + 0.25 * world.rank());
+  const VerificationReport report = replayed(device, true);
+  if (!world.is_root()) return;
+  EXPECT_NEAR(report.mappings[0].compute_s(0, 0, 0), report.mappings[0].predicted_s(0, 0, 0), 1e-12);
+  EXPECT_TRUE(std::isnan(report.mappings[0].layer_s(0, 0)));
+  EXPECT_TRUE(std::isnan(summarize(report, 1)[1].layer_relative));
+}
+
 TEST(Replay, ADeviceThatComputesOtherwiseIsFound) {
   const Communicator world = Communicator::world();
   if (world.size() == 1) GTEST_SKIP() << "needs a second device";
@@ -131,7 +143,7 @@ TEST(Replay, RowsThatArriveInTheWrongPlaceAreCounted) {
   const LoadTrace trace = small_trace();
   const Mapping mapping = mapping_of("linear", ranks, true);
   FakeDevice device(1.0);
-  ExpertParallelLayer layer(world, device, hidden_size);
+  ExpertParallelLayer layer(world, device, hidden_size, Turns(world, false));
   TokenRoutes routes = routes_of(trace.counts.row(0, 0), mapping.expert_to_device.row(0), 2, ranks,
                                  static_cast<std::size_t>(world.rank()));
   std::vector<std::int32_t> resident(expert_count);

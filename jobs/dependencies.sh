@@ -1,0 +1,37 @@
+# Sourced by jobs/quickstart.sh and tests/run.sh: installs what is missing on Debian and Ubuntu, or says exactly what to
+# install. Sets MPIRUN, an array that starts ranks on this machine.
+
+GEM_BUILD_PACKAGES=(g++ cmake ninja-build openmpi-bin libopenmpi-dev libhdf5-dev libboost-program-options-dev libdnnl-dev)
+
+# require_packages PACKAGE...: returns when all are installed; installs the missing ones when run as root.
+require_packages() {
+  if ! command -v dpkg-query > /dev/null; then
+    echo "This is neither Debian nor Ubuntu: if the build fails, install what these packages hold: $*" >&2
+    return 0
+  fi
+  local missing=() package
+  for package in "$@"; do
+    dpkg-query -W -f '${Status}' "$package" 2> /dev/null | grep -q 'install ok installed' || missing+=("$package")
+  done
+  [ ${#missing[@]} -eq 0 ] && return 0
+  if [ "$(id -u)" -ne 0 ]; then
+    echo "Packages are missing and this is not root. Run this, then start again:" >&2
+    echo "  sudo apt-get update && sudo apt-get install -y ${missing[*]}" >&2
+    exit 2
+  fi
+  echo "Installing: ${missing[*]}"
+  local log
+  log=$(mktemp)
+  if ! { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"; } > "$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    echo "Installing failed; the end of apt-get's log is above." >&2
+    exit 4
+  fi
+  rm -f "$log"
+}
+
+# Ranks on one machine: as root in a container too, no binding by the launcher (GEM pins its ranks itself), shared memory
+# without the kernel's cross-memory copies, which containers often forbid.
+# shellcheck disable=SC2034  # used by the scripts that source this file
+MPIRUN=(mpirun --oversubscribe --bind-to none --mca btl self,vader --mca btl_vader_single_copy_mechanism none)
+[ "$(id -u)" -eq 0 ] && MPIRUN+=(--allow-run-as-root)
