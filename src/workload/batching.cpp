@@ -1,0 +1,173 @@
+#include "workload/batching.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <span>
+#include <utility>
+
+#include "base/error.hpp"
+#include "base/random.hpp"
+#include "base/text.hpp"
+#include "workload/trace_size.hpp"
+
+namespace gem {
+namespace {
+
+// What random streams are for: the second word of their keys.
+constexpr std::uint64_t split_stream = 1;
+constexpr std::uint64_t pass_stream = 2;
+constexpr std::uint64_t start_stream = 3;
+
+/// Tokens token .. end of a request are still to run.
+struct Slot {
+  std::size_t token = 0;
+  std::size_t end = 0;
+};
+
+Slot slot_of(const Routing& routing, std::size_t request) {
+  return {static_cast<std::size_t>(routing.request_offsets[request]),
+          static_cast<std::size_t>(routing.request_offsets[request + 1])};
+}
+
+std::size_t length(const Routing& routing, std::size_t request) {
+  const Slot whole = slot_of(routing, request);
+  return whole.end - whole.token;
+}
+
+/// The endless line of requests: pass after pass, each in an order of its own.
+class RequestLine {
+ public:
+  RequestLine(std::vector<std::size_t> requests, std::uint64_t seed) : requests_(std::move(requests)), seed_(seed) {}
+
+  std::size_t next() {
+    if (waiting_.empty()) waiting_ = next_pass();
+    const std::size_t request = waiting_.front();
+    waiting_.pop_front();
+    return request;
+  }
+
+  /// All requests in the order of the next pass.
+  std::deque<std::size_t> next_pass() {
+    std::vector<std::size_t> order = requests_;
+    RandomStream{seed_, pass_stream, pass_++}.shuffle(std::span(order));
+    return {order.begin(), order.end()};
+  }
+
+  void append(std::size_t request) { waiting_.push_back(request); }
+
+ private:
+  std::vector<std::size_t> requests_;
+  std::uint64_t seed_;
+  std::uint64_t pass_ = 0;
+  std::deque<std::size_t> waiting_;
+};
+
+/// Takes the first pass off the line and starts slot s of n at a random place within the s-th of n equal stretches of
+/// its tokens; requests without a slot go back into line. Long requests are met as often as their length deserves.
+std::vector<Slot> start_slots(const Routing& routing, RequestLine& line, std::size_t tokens_of_pass,
+                              std::size_t slot_count, std::uint64_t seed) {
+  RandomStream random{seed, start_stream};
+  const double stretch = static_cast<double>(tokens_of_pass) / static_cast<double>(slot_count);
+  std::vector<std::size_t> places;  // ascending
+  for (std::size_t s = 0; s < slot_count; ++s) {
+    const auto place = static_cast<std::size_t>((static_cast<double>(s) + random.uniform()) * stretch);
+    places.push_back(std::min(place, tokens_of_pass - 1));  // rounding may touch the end
+  }
+  std::vector<Slot> slots;
+  std::size_t begin = 0;
+  for (const std::size_t request : line.next_pass()) {
+    const Slot whole = slot_of(routing, request);
+    const std::size_t end = begin + whole.end - whole.token;
+    if (slots.size() == slot_count || places[slots.size()] >= end) line.append(request);
+    while (slots.size() < slot_count && places[slots.size()] < end)
+      slots.push_back({whole.token + places[slots.size()] - begin, whole.end});
+    begin = end;
+  }
+  return slots;
+}
+
+}  // namespace
+
+StepShape step_shape(const std::string& routing_phase, const BatchingOptions& options) {
+  const std::string phase = options.phase.empty() ? routing_phase : options.phase;
+  if (phase != "decode" && phase != "prefill")
+    throw UsageError("phase '" + phase + "' is unknown; say --phase decode or --phase prefill");
+  const std::string whose = options.phase.empty() ? "the routing's phase is " : "--phase is ";
+  if (phase == "decode" && options.chunk_tokens > 0)
+    throw UsageError("--chunk-tokens is for prefill, but " + whose +
+                     "decode; use --batch-size, or --phase prefill to batch the tokens as prefill");
+  if (phase == "prefill" && options.batch_size > 0)
+    throw UsageError("--batch-size is for decode, but " + whose +
+                     "prefill; use --chunk-tokens, or --phase decode to batch the tokens as decode");
+  if (phase == "decode") return {phase, options.batch_size > 0 ? options.batch_size : 256};
+  return {phase, options.chunk_tokens > 0 ? options.chunk_tokens : 512};
+}
+
+std::vector<std::size_t> requests_of_part(const Routing& routing, const std::string& part, double split,
+                                          std::uint64_t split_seed) {
+  if (part != "all" && part != "train" && part != "test")
+    throw UsageError("--part '" + part + "' is unknown; it is one of all, train, test");
+  std::vector<std::size_t> requests;
+  for (std::size_t request = 0; request < routing.request_count(); ++request)
+    if (length(routing, request) > 0) requests.push_back(request);
+  if (requests.empty()) throw DataError("the routing of task '" + routing.task + "' has no request with a token");
+  if (part == "all") return requests;
+
+  if (!(split > 0.0 && split < 1.0))
+    throw UsageError(format("--split %g is not between 0 and 1; it is the train part's share of the tokens", split));
+  if (requests.size() < 2)
+    throw UsageError("the routing of task '" + routing.task +
+                     "' has one request only, which cannot be parted into train and test; use --part all");
+  RandomStream{split_seed, split_stream}.shuffle(std::span(requests));
+  std::vector<std::size_t> chosen;
+  double train_tokens = 0.0;
+  double test_tokens = 0.0;
+  for (const std::size_t request : requests) {
+    const bool to_train = train_tokens * (1.0 - split) <= test_tokens * split;
+    (to_train ? train_tokens : test_tokens) += static_cast<double>(length(routing, request));
+    if (to_train == (part == "train")) chosen.push_back(request);
+  }
+  std::sort(chosen.begin(), chosen.end());
+  return chosen;
+}
+
+std::size_t token_count(const Routing& routing, const std::vector<std::size_t>& requests) {
+  std::size_t tokens = 0;
+  for (const std::size_t request : requests) tokens += length(routing, request);
+  return tokens;
+}
+
+LoadTrace batch_routing(const Routing& routing, const BatchingOptions& options) {
+  const StepShape shape = step_shape(routing.phase, options);
+  const std::vector<std::size_t> requests = requests_of_part(routing, options.part, options.split, options.split_seed);
+  const std::size_t tokens_of_pass = token_count(routing, requests);
+  const std::size_t steps = options.steps > 0 ? options.steps : std::max<std::size_t>(1, tokens_of_pass / shape.tokens);
+  check_trace_size({steps, routing.layer_count(), routing.expert_count, shape.tokens});
+
+  LoadTrace trace;
+  trace.model = routing.model;
+  trace.task = routing.task;
+  trace.phase = shape.phase;
+  trace.part = options.part;
+  trace.top_k = routing.top_k;
+  trace.tokens_per_step = shape.tokens;
+  trace.layer_ids = routing.layer_ids;
+  trace.counts = Cube<std::uint32_t>(steps, routing.layer_count(), routing.expert_count);
+
+  RequestLine line(requests, options.seed);
+  const bool decode = shape.phase == "decode";
+  std::vector<Slot> slots = decode ? start_slots(routing, line, tokens_of_pass, shape.tokens, options.seed)
+                                   : std::vector<Slot>(1);  // all tokens of a chunk come from one line
+  for (std::size_t step = 0; step < steps; ++step) {
+    for (std::size_t i = 0; i < shape.tokens; ++i) {
+      Slot& slot = slots[decode ? i : 0];
+      if (slot.token == slot.end) slot = slot_of(routing, line.next());
+      for (std::size_t layer = 0; layer < routing.layer_count(); ++layer)
+        for (const std::uint16_t expert : routing.experts(slot.token, layer)) ++trace.counts(step, layer, expert);
+      ++slot.token;
+    }
+  }
+  return trace;
+}
+
+}  // namespace gem

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "model/load_trace.hpp"
+#include "model/routing.hpp"
+
+namespace gem {
+
+/// How token-level routing becomes steps. The routing was measured; which requests share a step is simulated here.
+struct BatchingOptions {
+  std::string phase;             ///< "decode" or "prefill"; empty: the routing's own
+  std::size_t batch_size = 0;    ///< decode: slots, so tokens a step; 0: 256
+  std::size_t chunk_tokens = 0;  ///< prefill: tokens a step; 0: 512
+  std::size_t steps = 0;         ///< 0: as many as one pass over the requests fills, at least one
+  std::string part = "all";      ///< "all", "train" or "test"
+  double split = 0.5;            ///< share of the tokens whose requests are the train part, between 0 and 1
+  std::uint64_t split_seed = 0;  ///< which requests are the train part
+  std::uint64_t seed = 0;        ///< order of the requests and where the slots start
+};
+
+/// The phase that batching works in, and the tokens of each of its steps.
+struct StepShape {
+  std::string phase;
+  std::size_t tokens;
+};
+
+/// What `options` mean for routing of the given phase. UsageError for an unknown phase or an option that doesn't fit
+/// it.
+StepShape step_shape(const std::string& routing_phase, const BatchingOptions& options);
+
+/// Requests of one part, ascending, without those that have no token. Train and test part every request between them:
+/// requests are taken in an order shuffled by `split_seed` alone, and each goes to the part that is further behind its
+/// share of the tokens, so that the parts miss their shares by less than one request. UsageError for an unknown part, a
+/// split outside (0, 1), or fewer than two requests to part; DataError for routing without tokens.
+std::vector<std::size_t> requests_of_part(const Routing& routing, const std::string& part, double split,
+                                          std::uint64_t split_seed);
+
+/// Tokens of these requests together.
+std::size_t token_count(const Routing& routing, const std::vector<std::size_t>& requests);
+
+/// Steps of exactly the shape's tokens. Requests come in passes, each pass a new permutation by seed, as many passes as
+/// the steps need.
+///   decode: continuous batching. Each slot works on one request, a token a step; when a request is done the next one
+///     enters at once. Slots start spread over the tokens of the first pass, so that step 0 is a cross-section of
+///     requests under way; requests of that pass which no slot starts in come next.
+///   prefill: requests are laid one after the other and cut into chunks.
+/// Errors as for step_shape and requests_of_part.
+LoadTrace batch_routing(const Routing& routing, const BatchingOptions& options);
+
+}  // namespace gem

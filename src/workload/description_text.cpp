@@ -1,0 +1,118 @@
+#include "workload/description_text.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/statistics.hpp"
+#include "base/text.hpp"
+
+namespace gem {
+namespace {
+
+// Half a mean load each: the first is below 0.5 mean loads, the last 4.5 and more.
+constexpr std::string_view shades = " .:-=+*#%@";
+constexpr double shades_per_mean = 2.0;
+
+template <class Value>
+double median_over(const std::vector<LayerDescription>& layers, Value value) {
+  std::vector<double> values;
+  for (const LayerDescription& layer : layers) values.push_back(value(layer));
+  return median(values);
+}
+
+/// Mean load of each expert over each stretch of time, [expert, stretch].
+Matrix<double> averaged_loads(const LoadTrace& trace, std::size_t layer, std::size_t stretches) {
+  Matrix<double> loads(trace.expert_count(), stretches);
+  for (std::size_t stretch = 0; stretch < stretches; ++stretch) {
+    const std::size_t begin = stretch * trace.step_count() / stretches;
+    const std::size_t end = (stretch + 1) * trace.step_count() / stretches;
+    for (std::size_t step = begin; step < end; ++step)
+      for (std::size_t expert = 0; expert < loads.rows(); ++expert)
+        loads(expert, stretch) += trace.counts(step, layer, expert) / static_cast<double>(end - begin);
+  }
+  return loads;
+}
+
+char letter(ExpertKind kind) {
+  switch (kind) {
+    case ExpertKind::Consistent:
+      return 'C';
+    case ExpertKind::Temporal:
+      return 'T';
+    case ExpertKind::Other:
+      break;
+  }
+  return ' ';
+}
+
+/// Experts to show: the `count` with the highest peaks, by falling mean load.
+std::vector<std::size_t> shown_experts(const Matrix<double>& loads, const LayerDescription& description,
+                                       std::size_t count) {
+  std::vector<std::size_t> experts(loads.rows());
+  std::iota(experts.begin(), experts.end(), std::size_t{0});
+  const auto peak = [&](std::size_t expert) { return *std::ranges::max_element(loads.row(expert)); };
+  std::stable_sort(experts.begin(), experts.end(), [&](std::size_t a, std::size_t b) { return peak(a) > peak(b); });
+  experts.resize(std::min(count, experts.size()));
+  std::stable_sort(experts.begin(), experts.end(), [&](std::size_t a, std::size_t b) {
+    return description.experts[a].mean_load > description.experts[b].mean_load;
+  });
+  return experts;
+}
+
+}  // namespace
+
+std::string description_table(const std::vector<LayerDescription>& layers) {
+  Table table({{"layer", ""},
+               {"skew", "max/mean"},
+               {"step median", "max/mean"},
+               {"step worst", "max/mean"},
+               {"next step", "corr."},
+               {"pairs", "corr."},
+               {"consistent", "experts"},
+               {"temporal", "experts"},
+               {"idle", "experts"}});
+  for (const LayerDescription& layer : layers)
+    table.add_row({format("%d", layer.layer_id), format("%.2f", layer.skew), format("%.2f", layer.median_imbalance),
+                   format("%.2f", layer.largest_imbalance), format("%.2f", layer.step_correlation),
+                   format("%.2f", layer.expert_correlation), format("%zu", layer.count(ExpertKind::Consistent)),
+                   format("%zu", layer.count(ExpertKind::Temporal)), format("%zu", layer.idle_count())});
+  const auto middle = [&](const char* pattern, auto value) { return format(pattern, median_over(layers, value)); };
+  const auto count_of = [](ExpertKind kind) {
+    return [kind](const LayerDescription& layer) { return static_cast<double>(layer.count(kind)); };
+  };
+  table.add_row({"median", middle("%.2f", [](const auto& layer) { return layer.skew; }),
+                 middle("%.2f", [](const auto& layer) { return layer.median_imbalance; }),
+                 middle("%.2f", [](const auto& layer) { return layer.largest_imbalance; }),
+                 middle("%.2f", [](const auto& layer) { return layer.step_correlation; }),
+                 middle("%.2f", [](const auto& layer) { return layer.expert_correlation; }),
+                 middle("%g", count_of(ExpertKind::Consistent)), middle("%g", count_of(ExpertKind::Temporal)),
+                 middle("%g", [](const auto& layer) { return static_cast<double>(layer.idle_count()); })});
+  return table.to_string();
+}
+
+std::string heat_map(const LoadTrace& trace, std::size_t layer, const LayerDescription& description,
+                     const HeatMapOptions& options) {
+  const std::size_t stretches = std::min(options.columns, trace.step_count());
+  const Matrix<double> loads = averaged_loads(trace, layer, stretches);
+  const std::vector<std::size_t> experts = shown_experts(loads, description, options.rows);
+
+  std::string text = format("expert  steps 0 to %zu, %.3g steps a column\n", trace.step_count() - 1,
+                            static_cast<double>(trace.step_count()) / static_cast<double>(stretches));
+  for (const std::size_t expert : experts) {
+    std::string row;
+    for (const double load : loads.row(expert)) {
+      const auto shade = static_cast<std::size_t>(shades_per_mean * load / trace.mean_load());
+      row += shades[std::min(shade, shades.size() - 1)];
+    }
+    text += format("%5zu %c |%s| %.1f\n", expert, letter(description.experts[expert].kind), row.c_str(),
+                   description.experts[expert].mean_load);
+  }
+  if (experts.size() < loads.rows())
+    text += format("(and %zu experts with lower peaks)\n", loads.rows() - experts.size());
+  text += format("Shades '%s': from 0 to %.1f and more mean loads of %.1f tokens.\n", std::string(shades).c_str(),
+                 static_cast<double>(shades.size() - 1) / shades_per_mean, trace.mean_load());
+  text += "C: consistent, T: temporal; at the right the expert's mean load, tokens a step.\n";
+  return text;
+}
+
+}  // namespace gem
