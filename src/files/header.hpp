@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/text.hpp"
+#include "files/provenance.hpp"
+#include "platform/hdf5_input.hpp"
+#include "platform/hdf5_output.hpp"
+
+namespace gem {
+
+/// Opens a file that must be of `file_format` ("gem.trace") in a version that we read; DataError otherwise.
+Hdf5Input open_gem_file(const std::string& path, const std::string& file_format,
+                        Hdf5Input::Access access = Hdf5Input::Access::Finished);
+
+/// The root attributes that every file has.
+void write_header(Hdf5Output& file, const std::string& file_format, const Provenance& provenance);
+
+/// Passes `count` on, unless it is outside least .. greatest: DataError naming the attribute or the dimension `what`.
+std::size_t checked_count(const Hdf5Input& file, const std::string& what, std::uint64_t count, std::uint64_t least,
+                          std::uint64_t greatest);
+
+/// `/layer_ids`, `count` of them, none negative and none twice.
+std::vector<std::int32_t> read_layer_ids(const Hdf5Input& file, std::size_t count);
+
+/// Refuses the first of a dataset's values that is not `good`, saying where it is, what was found and that it
+/// `must_be`.
+template <class T, class Good>
+void check_values(const Hdf5Input& file, const std::string& name, const std::vector<T>& values, const Extents& extents,
+                  Good good, const std::string& must_be) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (good(values[i])) continue;
+    Extents position = extents;
+    std::size_t rest = i;
+    for (std::size_t dimension = extents.size(); dimension-- > 0; rest /= extents[dimension])
+      position[dimension] = rest % extents[dimension];
+    file.reject(format("%s holds %.9g at %s, but must hold %s; make the file again", name.c_str(),
+                       static_cast<double>(values[i]), to_string(position).c_str(), must_be.c_str()));
+  }
+}
+
+/// Reads a dataset of these extents and checks its values.
+template <class T, class Good>
+std::vector<T> read_checked(const Hdf5Input& file, const std::string& name, const Extents& extents, Good good,
+                            const std::string& must_be) {
+  std::vector<T> values = file.read<T>(name, extents);
+  check_values(file, name, values, extents, good, must_be);
+  return values;
+}
+
+}  // namespace gem

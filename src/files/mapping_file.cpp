@@ -1,0 +1,107 @@
+#include "files/mapping_file.hpp"
+
+#include <cmath>
+#include <limits>
+
+#include "files/header.hpp"
+
+namespace gem {
+namespace {
+
+const char* const file_format = "gem.mapping";
+
+/// Each expert must sit in a slot of its home and nowhere else.
+void check_slots(const Hdf5Input& file, const Mapping& mapping, const Cube<std::int32_t>& slots) {
+  for (std::size_t layer = 0; layer < slots.planes(); ++layer) {
+    std::vector<std::uint8_t> seen(mapping.expert_count(), 0);
+    for (std::size_t device = 0; device < slots.rows(); ++device) {
+      for (const std::int32_t expert : slots.row(layer, device)) {
+        if (expert == -1) continue;
+        const auto index = static_cast<std::size_t>(expert);
+        const std::int32_t home = mapping.expert_to_device(layer, index);
+        if (home != static_cast<std::int32_t>(device) || seen[index] != 0)
+          file.reject(
+              format("/slots puts expert %d of layer %zu on device %zu%s, but /expert_to_device says device %d "
+                     "alone (replicas are not supported); make the file again",
+                     expert, layer, device, seen[index] != 0 ? " once more" : "", home));
+        seen[index] = 1;
+      }
+    }
+    for (std::size_t expert = 0; expert < seen.size(); ++expert)
+      if (seen[expert] == 0)
+        file.reject(format("/slots has no slot for expert %zu of layer %zu; make the file again", expert, layer));
+  }
+}
+
+std::vector<double> unknown_score(std::size_t layer_count) {
+  return std::vector<double>(layer_count, std::numeric_limits<double>::quiet_NaN());
+}
+
+void write_score(Hdf5Output& file, const std::string& name, const std::vector<double>& score_s,
+                 std::size_t layer_count) {
+  file.write({name, "s", "layer"}, score_s.empty() ? unknown_score(layer_count) : score_s, {layer_count});
+}
+
+std::vector<double> read_score(const Hdf5Input& file, const std::string& name, std::size_t layer_count) {
+  if (!file.has_dataset(name)) return unknown_score(layer_count);
+  return read_checked<double>(
+      file, name, {layer_count}, [](double s) { return std::isnan(s) || (s >= 0.0 && std::isfinite(s)); },
+      "0 or more seconds, or NaN where unknown");
+}
+
+std::string text_attribute_or(const Hdf5Input& file, const std::string& name, const std::string& fallback) {
+  return file.has_attribute(name) ? file.text_attribute(name) : fallback;
+}
+
+}  // namespace
+
+Mapping read_mapping(const std::string& path) {
+  const Hdf5Input file = open_gem_file(path, file_format);
+  const Extents extents = file.extents("/expert_to_device", 2);
+  const Extents slot_extents = file.extents("/slots", 3);
+  if (extents[0] == 0 || extents[1] == 0)
+    file.reject("/expert_to_device has extents " + to_string(extents) +
+                ", but must be [layer, expert] with one of each at least");
+  if (slot_extents[0] != extents[0] || slot_extents[1] == 0)
+    file.reject(format("/slots has extents %s, but must be [%zu, device, slot] with a device at least",
+                       to_string(slot_extents).c_str(), extents[0]));
+  Mapping mapping;
+  mapping.method = file.text_attribute("method");
+  mapping.device_count = slot_extents[1];
+  mapping.train_steps = file.count_attribute("train_steps");
+  mapping.train_task = text_attribute_or(file, "train_task", mapping.train_task);
+  mapping.train_part = text_attribute_or(file, "train_part", mapping.train_part);
+  mapping.layer_ids = read_layer_ids(file, extents[0]);
+  mapping.predicted_s = read_score(file, "/score/predicted_s", extents[0]);
+  mapping.lower_bound_s = read_score(file, "/score/lower_bound_s", extents[0]);
+  mapping.expert_to_device = Matrix<std::int32_t>(extents[0], extents[1]);
+  mapping.expert_to_device.values() = file.read<std::int32_t>("/expert_to_device", extents);
+  check_mapping(mapping, path + ": /expert_to_device");
+
+  const auto expert_count = static_cast<std::int32_t>(extents[1]);
+  Cube<std::int32_t> slots(slot_extents[0], slot_extents[1], slot_extents[2]);
+  slots.values() = read_checked<std::int32_t>(
+      file, "/slots", slot_extents, [=](std::int32_t expert) { return expert >= -1 && expert < expert_count; },
+      format("experts, 0 to %d, or -1 for none", expert_count - 1));
+  check_slots(file, mapping, slots);
+  return mapping;
+}
+
+void write_mapping(const std::string& path, const Mapping& mapping, const Provenance& provenance) {
+  Hdf5WholeFile file(path);
+  write_header(file, file_format, provenance);
+  file.attribute("method", mapping.method);
+  file.attribute("train_steps", mapping.train_steps);
+  file.attribute("train_task", mapping.train_task);
+  file.attribute("train_part", mapping.train_part);
+  const Cube<std::int32_t> slots = slots_of(mapping);
+  file.write({"/layer_ids", "1", "layer"}, mapping.layer_ids, {mapping.layer_ids.size()});
+  file.write({"/expert_to_device", "1", "layer, expert"}, mapping.expert_to_device.values(),
+             {mapping.layer_count(), mapping.expert_count()});
+  file.write({"/slots", "1", "layer, device, slot"}, slots.values(), {slots.planes(), slots.rows(), slots.columns()});
+  write_score(file, "/score/predicted_s", mapping.predicted_s, mapping.layer_count());
+  write_score(file, "/score/lower_bound_s", mapping.lower_bound_s, mapping.layer_count());
+  file.commit();
+}
+
+}  // namespace gem

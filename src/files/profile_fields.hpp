@@ -1,0 +1,19 @@
+#pragma once
+
+#include "files/header.hpp"
+#include "model/latency_profile.hpp"
+
+namespace gem {
+
+// What a finished profile and a growing one have in common: everything but the results.
+
+/// Attributes, `/points` and `/devices` of a profile.
+void write_profile_plan(Hdf5Output& file, const LatencyProfile& plan);
+
+/// Reads them back, checked; results are left empty.
+LatencyProfile read_profile_plan(const Hdf5Input& file);
+
+/// A measured latency: positive and finite.
+bool is_latency(double latency_s);
+
+}  // namespace gem

@@ -1,0 +1,84 @@
+#include "files/profile_file.hpp"
+
+#include <cmath>
+#include <limits>
+
+#include "files/profile_fields.hpp"
+
+namespace gem {
+namespace {
+
+const char* const file_format = "gem.profile";
+
+/// A latency in other units would be believed and be wrong by powers of ten.
+void check_seconds(const Hdf5Input& file, const std::string& name) {
+  const std::string units = file.units(name);
+  if (!units.empty() && units != "s" && units != "second" && units != "seconds")
+    file.reject(name + " is in units of '" + units + "', but must be in 's'; convert it");
+}
+
+Matrix<double> read_latency(const Hdf5Input& file, const std::string& name, const Extents& extents) {
+  check_seconds(file, name);
+  Matrix<double> latency_s(extents[0], extents[1]);
+  latency_s.values() = read_checked<double>(file, name, extents, is_latency, "positive seconds");
+  return latency_s;
+}
+
+Cube<float> read_samples(const Hdf5Input& file, const Extents& extents) {
+  const std::string name = "/latency/samples";
+  if (!file.has_dataset(name)) return {extents[0], extents[1], 0};
+  check_seconds(file, name);
+  const Extents full = {extents[0], extents[1], file.extents(name, 3)[2]};
+  Cube<float> samples_s(full[0], full[1], full[2]);
+  samples_s.values() = read_checked<float>(
+      file, name, full, [](float s) { return std::isnan(s) || is_latency(s); }, "positive seconds, or NaN for none");
+  return samples_s;
+}
+
+template <class T>
+Matrix<T> read_or(const Hdf5Input& file, const std::string& name, const Extents& extents, T fallback) {
+  Matrix<T> values(extents[0], extents[1], fallback);
+  if (file.has_dataset(name)) values.values() = file.read<T>(name, extents);
+  return values;
+}
+
+}  // namespace
+
+LatencyProfile read_profile(const std::string& path) {
+  const Hdf5Input file = open_gem_file(path, file_format);
+  LatencyProfile profile = read_profile_plan(file);
+  const Extents extents = {profile.devices.size(), profile.points.size()};
+  const double unknown = std::numeric_limits<double>::quiet_NaN();
+  profile.median_s = read_latency(file, "/latency/median", extents);
+  profile.p95_s = read_latency(file, "/latency/p95", extents);
+  profile.samples_s = read_samples(file, extents);
+  profile.settled = read_or<std::uint8_t>(file, "/latency/settled", extents, 1);
+  profile.sm_clock_hz = read_or<double>(file, "/telemetry/sm_clock_hz", extents, unknown);
+  profile.power_w = read_or<double>(file, "/telemetry/power_w", extents, unknown);
+  profile.temperature_c = read_or<double>(file, "/telemetry/temperature_c", extents, unknown);
+  profile.throttle_reasons = read_or<std::uint64_t>(file, "/telemetry/throttle_reasons", extents, 0);
+  profile.drift.assign(extents[0], unknown);
+  if (file.has_dataset("/latency/drift")) profile.drift = file.read<double>("/latency/drift", {extents[0]});
+  return profile;
+}
+
+void write_profile(const std::string& path, const LatencyProfile& profile, const Provenance& provenance) {
+  Hdf5WholeFile file(path);
+  write_header(file, file_format, provenance);
+  write_profile_plan(file, profile);
+  const Extents extents = {profile.devices.size(), profile.points.size()};
+  const Cube<float>& samples_s = profile.samples_s;
+  file.write({"/latency/median", "s", "device, point"}, profile.median_s.values(), extents);
+  file.write({"/latency/p95", "s", "device, point"}, profile.p95_s.values(), extents);
+  file.write({"/latency/samples", "s", "device, point, sample"}, samples_s.values(),
+             {samples_s.planes(), samples_s.rows(), samples_s.columns()});
+  file.write({"/latency/settled", "1", "device, point"}, profile.settled.values(), extents);
+  file.write({"/latency/drift", "1", "device"}, profile.drift, {profile.drift.size()});
+  file.write({"/telemetry/sm_clock_hz", "Hz", "device, point"}, profile.sm_clock_hz.values(), extents);
+  file.write({"/telemetry/power_w", "W", "device, point"}, profile.power_w.values(), extents);
+  file.write({"/telemetry/temperature_c", "degC", "device, point"}, profile.temperature_c.values(), extents);
+  file.write({"/telemetry/throttle_reasons", "1", "device, point"}, profile.throttle_reasons.values(), extents);
+  file.commit();
+}
+
+}  // namespace gem
