@@ -23,10 +23,6 @@ struct LoadTrace {
   std::size_t step_count() const { return counts.planes(); }
   std::size_t layer_count() const { return counts.rows(); }
   std::size_t expert_count() const { return counts.columns(); }
-  /// Tokens a step and expert, averaged over the experts of a layer.
-  double mean_load() const {
-    return static_cast<double>(tokens_per_step * top_k) / static_cast<double>(expert_count());
-  }
 };
 
 /// Steps first .. first + count of a trace; UsageError if it has fewer.

@@ -1,7 +1,9 @@
 #include "model/moe_model.hpp"
 
 #include <algorithm>
+#include <fstream>
 #include <map>
+#include <sstream>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -99,6 +101,25 @@ const MoeModel& find_model(const std::vector<MoeModel>& models, std::string_view
   const std::string hint = near.empty() ? "known names: " + join(names) : "did you mean " + join(near, " or ") + "?";
   throw UsageError("unknown model '" + std::string(name) + "'; " + hint +
                    " A CSV file of one's own, with the same header, works too.");
+}
+
+MoeModel model_of_option(const std::string& text) {
+  const std::size_t extension = to_lower(text).rfind(".csv");
+  if (extension == std::string::npos) return find_model(known_models(), text);
+  const std::string path = text.substr(0, extension + 4);
+  const std::string name = text.substr(extension + 4);
+  std::ifstream file(path);
+  if (!file)
+    throw UsageError("--model: the file " + path + " cannot be opened; give the name of a model or a CSV file");
+  std::ostringstream content;
+  content << file.rdbuf();
+  const std::vector<MoeModel> models = parse_models(content.str(), path);
+  if (name.starts_with(':')) return find_model(models, name.substr(1));
+  if (!name.empty()) throw UsageError("--model '" + text + "' is neither FILE.csv nor FILE.csv:NAME");
+  if (models.size() > 1)
+    throw UsageError(format("--model: %s has %zu models; choose one as %s:%s", path.c_str(), models.size(),
+                            path.c_str(), models.front().name.c_str()));
+  return models.front();
 }
 
 }  // namespace gem

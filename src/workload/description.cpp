@@ -40,6 +40,22 @@ ExpertDescription describe_expert(std::span<const double> loads, double mean_of_
   return expert;
 }
 
+/// 0 where there is nothing to compare with: a layer or step without tokens.
+double ratio(double value, double mean_value) {
+  return mean_value > 0.0 ? value / mean_value : 0.0;
+}
+
+/// Largest over mean load within each step, [step].
+std::vector<double> step_imbalance(const LoadTrace& trace, std::size_t layer) {
+  std::vector<double> imbalance;
+  for (std::size_t step = 0; step < trace.step_count(); ++step) {
+    const auto row = trace.counts.row(step, layer);
+    const double total = std::accumulate(row.begin(), row.end(), 0.0);
+    imbalance.push_back(ratio(*std::ranges::max_element(row), total / static_cast<double>(row.size())));
+  }
+  return imbalance;
+}
+
 bool varies(std::span<const double> loads) {
   return std::any_of(loads.begin(), loads.end(), [&](double load) { return load != loads.front(); });
 }
@@ -113,19 +129,17 @@ std::size_t LayerDescription::idle_count() const {
 
 std::vector<LayerDescription> describe_trace(const LoadTrace& trace, const DescriptionOptions& options) {
   check(options);
-  const double mean_of_all = trace.mean_load();
   std::vector<LayerDescription> layers;
   for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
     const Matrix<double> loads = loads_over_time(trace, layer);
     LayerDescription description;
     description.layer_id = trace.layer_ids[layer];
+    description.mean_load = mean(loads.values());
     for (std::size_t expert = 0; expert < loads.rows(); ++expert) {
-      description.experts.push_back(describe_expert(loads.row(expert), mean_of_all, options));
-      description.skew = std::max(description.skew, description.experts.back().mean_load / mean_of_all);
+      description.experts.push_back(describe_expert(loads.row(expert), description.mean_load, options));
+      description.skew = std::max(description.skew, ratio(description.experts.back().mean_load, description.mean_load));
     }
-    std::vector<double> imbalance;
-    for (std::size_t step = 0; step < trace.step_count(); ++step)
-      imbalance.push_back(*std::ranges::max_element(trace.counts.row(step, layer)) / mean_of_all);
+    const std::vector<double> imbalance = step_imbalance(trace, layer);
     description.median_imbalance = median(imbalance);
     description.largest_imbalance = *std::ranges::max_element(imbalance);
     description.step_correlation = mean_step_correlation(loads);

@@ -101,8 +101,8 @@ std::string heat_map(const LoadTrace& trace, std::size_t layer, const LayerDescr
   for (const std::size_t expert : experts) {
     std::string row;
     for (const double load : loads.row(expert)) {
-      const auto shade = static_cast<std::size_t>(shades_per_mean * load / trace.mean_load());
-      row += shades[std::min(shade, shades.size() - 1)];
+      const double shade = description.mean_load > 0.0 ? shades_per_mean * load / description.mean_load : 0.0;
+      row += shades[static_cast<std::size_t>(std::min(shade, static_cast<double>(shades.size() - 1)))];
     }
     text += format("%5zu %c |%s| %.1f\n", expert, letter(description.experts[expert].kind), row.c_str(),
                    description.experts[expert].mean_load);
@@ -110,7 +110,7 @@ std::string heat_map(const LoadTrace& trace, std::size_t layer, const LayerDescr
   if (experts.size() < loads.rows())
     text += format("(and %zu experts with lower peaks)\n", loads.rows() - experts.size());
   text += format("Shades '%s': from 0 to %.1f and more mean loads of %.1f tokens.\n", std::string(shades).c_str(),
-                 static_cast<double>(shades.size() - 1) / shades_per_mean, trace.mean_load());
+                 static_cast<double>(shades.size() - 1) / shades_per_mean, description.mean_load);
   text += "C: consistent, T: temporal; at the right the expert's mean load, tokens a step.\n";
   return text;
 }

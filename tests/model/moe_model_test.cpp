@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
+#include <fstream>
+
 #include "base/error.hpp"
 
 namespace gem {
@@ -32,6 +35,22 @@ TEST(MoeModel, BadTablesSayWhere) {
   EXPECT_THROW(parse_models(header + "tiny,64,x,2,8,2\n", "own.csv"), DataError);
   EXPECT_THROW(parse_models(header + "tiny,64,32,2,8,9\n", "own.csv"), DataError);
   EXPECT_THROW(parse_models("model,hidden_size\ntiny,64\n", "own.csv"), DataError);
+}
+
+TEST(MoeModel, AnOptionNamesAKnownModelOrAFile) {
+  EXPECT_EQ(model_of_option("gpt-oss-20b").expert_count, 32u);
+  EXPECT_THROW(model_of_option("gpt-oss-21b-none"), UsageError);
+  EXPECT_THROW(model_of_option("absent.csv"), UsageError);
+  const std::string path = testing::TempDir() + "gem_own_models.csv";
+  const std::string header = "model,hidden_size,moe_intermediate_size,moe_layers,routed_experts,top_k\n";
+  std::ofstream(path) << header << "tiny,64,32,2,8,2\n";
+  EXPECT_EQ(model_of_option(path).name, "tiny");
+  std::ofstream(path) << header << "tiny,64,32,2,8,2\nsmall,128,32,2,8,2\n";
+  EXPECT_EQ(model_of_option(path + ":small").expert.hidden_size, 128u);
+  EXPECT_THROW(model_of_option(path), UsageError);  // which of the two?
+  EXPECT_THROW(model_of_option(path + ":large"), UsageError);
+  EXPECT_THROW(model_of_option(path + "x"), UsageError);
+  std::remove(path.c_str());
 }
 
 }  // namespace
