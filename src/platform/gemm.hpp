@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace gem {
+
+/// Element type of the factors of a matrix product; sums and results are f32.
+enum class GemmType { F32, Bf16 };
+
+/// "f32" or "bf16"; UsageError naming `what` (an option, say) for another word.
+GemmType parse_gemm_type(const std::string& word, const std::string& what);
+std::string to_string(GemmType type);
+
+std::size_t element_bytes(GemmType type);
+
+/// Writes `values` as elements of `type` (bf16: round to nearest, ties to even) at `elements`.
+void store_elements(std::span<const float> values, GemmType type, std::byte* elements);
+
+/// Library behind Gemm, with version: "oneDNN 2.6.3".
+std::string gemm_library();
+
+/// One thread a rank, because a rank is one device; call before the first product.
+void use_one_gemm_thread();
+
+/// A matrix product of fixed shape, C[m, n] = A[m, k] B[n, k]^T, by the library that CMake found. The library's
+/// scratch space makes an object single-threaded.
+class Gemm {
+ public:
+  /// UsageError if library or processor can't multiply this type.
+  Gemm(std::size_t m, std::size_t n, std::size_t k, GemmType type);
+  ~Gemm();
+  Gemm(Gemm&&) noexcept;
+  Gemm& operator=(Gemm&&) noexcept;
+
+  /// B in the layout that the library likes best.
+  class Weights {
+   public:
+    struct Storage;
+    explicit Weights(std::unique_ptr<Storage> storage);
+    ~Weights();
+    Weights(Weights&&) noexcept;
+    Weights& operator=(Weights&&) noexcept;
+    const Storage& storage() const { return *storage_; }
+
+   private:
+    std::unique_ptr<Storage> storage_;
+  };
+
+  /// `b` is [n, k] row-major; its values are rounded to the type.
+  Weights pack(std::span<const float> b) const;
+  std::size_t packed_bytes() const;
+
+  /// `a` is [m, k] row-major elements of the type, `c` is [m, n] row-major.
+  void multiply(const std::byte* a, const Weights& b, float* c);
+
+  /// Floating-point operations of one product (two a multiply-add).
+  double flops() const;
+
+ private:
+  struct Implementation;
+  std::unique_ptr<Implementation> implementation_;
+};
+
+}  // namespace gem
