@@ -38,8 +38,9 @@ class MoeDevice {
   /// Like compute, on random rows of the device's own and without handing out results: what a profile times.
   virtual double time_layer(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot) = 0;
 
-  /// Tells that measurement `number` of the job begins (a point of a profile, a step of a replay). A device on a virtual
-  /// clock starts the noise of that number, so that a resumed job repeats an undisturbed one; others have nothing to do.
+  /// Tells that measurement `number` of the job begins (a point of a profile, a step of a replay). A device on a
+  /// virtual clock starts the noise of that number, so that a resumed job repeats an undisturbed one; others have
+  /// nothing to do.
   virtual void begin_measurement(std::uint64_t number) = 0;
 
   /// False for a device on a virtual clock, which has latencies but computes nothing (`compute` then leaves the output

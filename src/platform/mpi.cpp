@@ -151,13 +151,14 @@ void Communicator::exchange_rows(std::span<const float> sent, std::span<const st
   check_mpi(status, "MPI_Alltoallv");
 }
 
-int Communicator::node_rank() const {
+Communicator::NodePlace Communicator::node_place() const {
   MPI_Comm node = MPI_COMM_NULL;
   check_mpi(MPI_Comm_split_type(handle_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &node), "MPI_Comm_split_type");
-  int node_rank = 0;
-  check_mpi(MPI_Comm_rank(node, &node_rank), "MPI_Comm_rank");
+  NodePlace place{};
+  check_mpi(MPI_Comm_rank(node, &place.rank), "MPI_Comm_rank");
+  check_mpi(MPI_Comm_size(node, &place.size), "MPI_Comm_size");
   check_mpi(MPI_Comm_free(&node), "MPI_Comm_free");
-  return node_rank;
+  return place;
 }
 
 }  // namespace gem

@@ -152,8 +152,13 @@ class Communicator {
   void exchange_rows(std::span<const float> sent, std::span<const std::int32_t> send_counts, std::span<float> received,
                      std::span<const std::int32_t> receive_counts, std::size_t row_size) const;
 
-  /// This rank's number among the ranks of its own host.
-  int node_rank() const;
+  /// This rank's number among the ranks of its own host, and how many they are.
+  struct NodePlace {
+    int rank;
+    int size;
+  };
+  NodePlace node_place() const;
+  int node_rank() const { return node_place().rank; }
 
  private:
   explicit Communicator(MPI_Comm handle);

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "device/moe_device.hpp"
+#include "model/moe_model.hpp"
+
+namespace gem {
+
+struct CudaDeviceOptions {
+  ExpertShape expert;
+  std::size_t tile_tokens = 16;
+  std::string weight_dtype = "bf16";
+  double slowdown = 1.0;
+  std::uint64_t seed = 1;
+  std::int32_t rank = 0;
+  int node_rank = 0;  ///< picks the GPU among those visible
+  int node_size = 1;
+};
+
+/// Whether this program was built with CUDA.
+bool cuda_is_built();
+
+/// A GPU as a device; UsageError where the program was built without CUDA.
+std::unique_ptr<MoeDevice> make_cuda_device(const CudaDeviceOptions& options);
+
+}  // namespace gem

@@ -1,0 +1,17 @@
+#include "base/error.hpp"
+#include "device/cuda_device.hpp"
+
+namespace gem {
+
+bool cuda_is_built() {
+  return false;
+}
+
+std::unique_ptr<MoeDevice> make_cuda_device(const CudaDeviceOptions&) {
+  throw UsageError(
+      "--device cuda: this program was built without CUDA; build it with -DGEM_GPU=ON where nvcc is installed, or "
+      "choose "
+      "--device host or simulated");
+}
+
+}  // namespace gem

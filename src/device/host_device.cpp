@@ -1,0 +1,219 @@
+#include "device/host_device.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+#include "device/expert_weights.hpp"
+#include "model/load_trace.hpp"
+#include "platform/host_info.hpp"
+
+namespace gem {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+// out = silu(gate) * up, silu(x) = x / (1 + exp(-x)).
+void swiglu(std::span<float> gate, std::span<const float> up) {
+  for (std::size_t i = 0; i < gate.size(); ++i) gate[i] = gate[i] / (1.0f + std::exp(-gate[i])) * up[i];
+}
+
+}  // namespace
+
+HostDevice::HostDevice(const HostDeviceOptions& options)
+    : options_(options),
+      gate_product_(options.tile_tokens, options.expert.intermediate_size, options.expert.hidden_size, options.type),
+      down_product_(options.tile_tokens, options.expert.hidden_size, options.expert.intermediate_size, options.type) {
+  if (!(options.slowdown >= 1.0) || !std::isfinite(options.slowdown))
+    throw UsageError(format("a slowdown of %g cannot be emulated; it is relative to the device as it is, 1 or more",
+                            options.slowdown));
+  use_one_gemm_thread();
+  const std::size_t activations = options.tile_tokens * options.expert.intermediate_size;
+  gate_.resize(activations);
+  up_.resize(activations);
+  activations_.resize(activations * element_bytes(options.type));
+  // A tile is 3 products of intermediate_size columns; the extra work is one product of (slowdown - 1) times as many.
+  const double columns = (options.slowdown - 1.0) * 3.0 * static_cast<double>(options.expert.intermediate_size);
+  const auto ballast_columns = static_cast<std::size_t>(std::llround(columns));
+  if (ballast_columns > 0) {
+    ballast_product_.emplace(options.tile_tokens, ballast_columns, options.expert.hidden_size, options.type);
+    ballast_output_.resize(options.tile_tokens * ballast_columns);
+  }
+}
+
+DeviceDescription HostDevice::description() const {
+  DeviceDescription description;
+  description.kind = "host";
+  description.name = cpu_name() + ", 1 core, " + gemm_library();
+  if (options_.slowdown > 1.0) description.name += format(", emulated x%.4g", options_.slowdown);
+  description.hostname = host_name();
+  description.rank = options_.rank;
+  description.emulated_slowdown = options_.slowdown;
+  return description;
+}
+
+std::size_t HostDevice::expert_bytes() const {
+  return 2 * gate_product_.packed_bytes() + down_product_.packed_bytes();
+}
+
+std::size_t HostDevice::resident_count() const {
+  std::size_t count = 0;
+  for (const auto& [number, layer] : layers_) count += layer.resident.size();
+  return count;
+}
+
+HostDevice::Expert HostDevice::make_expert(std::size_t layer, ExpertId expert) {
+  const ExpertShape& shape = options_.expert;
+  std::vector<float> weights(shape.hidden_size * shape.intermediate_size);
+  const auto filled = [&](ExpertMatrix matrix, std::size_t fan_in) {
+    fill_expert_weights(options_.seed, layer, expert, matrix, fan_in, weights);
+    return std::span<const float>(weights);
+  };
+  Gemm::Weights gate = gate_product_.pack(filled(ExpertMatrix::Gate, shape.hidden_size));
+  Gemm::Weights up = gate_product_.pack(filled(ExpertMatrix::Up, shape.hidden_size));
+  Gemm::Weights down = down_product_.pack(filled(ExpertMatrix::Down, shape.intermediate_size));
+  return {std::move(gate), std::move(up), std::move(down)};
+}
+
+void HostDevice::make_ballast(std::size_t resident_experts) {
+  if (!ballast_product_) return;
+  // As cold or warm in the caches as the experts: as many copies as there are experts, or twice what a cache holds.
+  const std::size_t cold = 1 + 2 * last_level_cache_bytes() / ballast_product_->packed_bytes();
+  std::vector<float> weights(static_cast<std::size_t>(ballast_output_.size() / options_.tile_tokens) *
+                             options_.expert.hidden_size);
+  while (ballast_.size() < std::min(cold, resident_experts)) {
+    fill_random_rows(options_.seed + ballast_.size(), weights);
+    ballast_.push_back(ballast_product_->pack(weights));
+  }
+}
+
+PlacementCost HostDevice::place_experts(std::size_t layer_index, std::span<const ExpertId> experts) {
+  const Clock::time_point begin = Clock::now();
+  Layer& layer = layers_[layer_index];
+  layer.slots.assign(experts.begin(), experts.end());
+  std::vector<ExpertId> missing;
+  for (ExpertId expert : experts)
+    if (!layer.resident.contains(expert)) missing.push_back(expert);
+
+  // Experts of earlier placements stay while there is room: a replay that goes back and forth finds them again.
+  const std::size_t bytes = expert_bytes();
+  const auto fits = [&] { return (resident_count() + missing.size()) * bytes <= options_.memory_limit_bytes; };
+  if (!fits()) {
+    for (auto& [number, other] : layers_)
+      std::erase_if(other.resident, [&slots = other.slots](const auto& entry) {
+        return std::find(slots.begin(), slots.end(), entry.first) == slots.end();
+      });
+    if (!fits())
+      throw SystemError(
+          format("rank %d: %zu experts of %s each need %s, but %s of memory can be used; place fewer layers, "
+                 "use more ranks or shrink the experts (--expert-shape)",
+                 options_.rank, resident_count() + missing.size(), format_bytes(static_cast<double>(bytes)).c_str(),
+                 format_bytes(static_cast<double>((resident_count() + missing.size()) * bytes)).c_str(),
+                 format_bytes(static_cast<double>(options_.memory_limit_bytes)).c_str()));
+  }
+  for (ExpertId expert : missing) layer.resident.emplace(expert, make_expert(layer_index, expert));
+  make_ballast(resident_count());
+  return {missing.size() * bytes, seconds_since(begin)};
+}
+
+const HostDevice::Layer& HostDevice::layer_at(std::size_t layer, std::size_t slot_count) const {
+  const auto found = layers_.find(layer);
+  const std::size_t slots = found == layers_.end() ? 0 : found->second.slots.size();
+  if (found == layers_.end() || slots != slot_count)
+    throw DataError(format("rank %d: layer %zu holds %zu experts, but a load for %zu was given", options_.rank, layer,
+                           slots, slot_count));
+  return found->second;
+}
+
+std::size_t HostDevice::padded_rows(std::span<const std::uint32_t> tokens_per_slot) const {
+  std::size_t tiles = 0;
+  for (std::uint32_t tokens : tokens_per_slot)
+    tiles += tiles_of(tokens, static_cast<std::uint32_t>(options_.tile_tokens));
+  return tiles * options_.tile_tokens;
+}
+
+void HostDevice::run_tile(const Expert& expert, const std::byte* input, float* output) {
+  gate_product_.multiply(input, expert.gate, gate_.data());
+  gate_product_.multiply(input, expert.up, up_.data());
+  swiglu(gate_, up_);
+  store_elements(gate_, options_.type, activations_.data());
+  down_product_.multiply(activations_.data(), expert.down, output);
+  flops_done_ += 2.0 * gate_product_.flops() + down_product_.flops();
+  if (!ballast_product_) return;
+  ballast_product_->multiply(input, ballast_[next_ballast_], ballast_output_.data());
+  next_ballast_ = (next_ballast_ + 1) % ballast_.size();
+  flops_done_ += ballast_product_->flops();
+}
+
+double HostDevice::run(const Layer& layer, std::span<const std::uint32_t> tokens_per_slot,
+                       std::span<const std::byte> rows) {
+  const std::size_t hidden = options_.expert.hidden_size;
+  const std::size_t tile_bytes = options_.tile_tokens * hidden * element_bytes(options_.type);
+  std::size_t tile = 0;
+  const Clock::time_point begin = Clock::now();
+  for (std::size_t slot = 0; slot < tokens_per_slot.size(); ++slot) {
+    const std::uint32_t tiles = tiles_of(tokens_per_slot[slot], static_cast<std::uint32_t>(options_.tile_tokens));
+    if (tiles == 0) continue;
+    const Expert& expert = layer.resident.at(layer.slots[slot]);
+    for (std::uint32_t i = 0; i < tiles; ++i, ++tile)
+      run_tile(expert, rows.data() + tile * tile_bytes, output_rows_.data() + tile * options_.tile_tokens * hidden);
+  }
+  return seconds_since(begin);
+}
+
+double HostDevice::compute(std::size_t layer_index, std::span<const std::uint32_t> tokens_per_slot,
+                           std::span<const float> input, std::span<float> output) {
+  const Layer& layer = layer_at(layer_index, tokens_per_slot.size());
+  const std::size_t hidden = options_.expert.hidden_size, row_bytes = hidden * element_bytes(options_.type);
+  const std::size_t rows = padded_rows(tokens_per_slot);
+  input_rows_.assign(rows * row_bytes, std::byte{0});  // padding rows are zero in both types
+  output_rows_.resize(std::max(output_rows_.size(), rows * hidden));
+
+  // Row ranges of the slots: packed in `input` and `output`, starting at a tile in the device's buffers.
+  const auto for_each_slot = [&](const auto& visit) {
+    std::size_t packed = 0, padded = 0;
+    for (std::uint32_t tokens : tokens_per_slot) {
+      visit(packed, padded, tokens);
+      packed += tokens;
+      padded += padded_rows({&tokens, 1});
+    }
+  };
+  for_each_slot([&](std::size_t packed, std::size_t padded, std::size_t tokens) {
+    store_elements(input.subspan(packed * hidden, tokens * hidden), options_.type,
+                   input_rows_.data() + padded * row_bytes);
+  });
+  const double elapsed_s = run(layer, tokens_per_slot, input_rows_);
+  for_each_slot([&](std::size_t packed, std::size_t padded, std::size_t tokens) {
+    std::copy_n(output_rows_.begin() + static_cast<std::ptrdiff_t>(padded * hidden), tokens * hidden,
+                output.begin() + static_cast<std::ptrdiff_t>(packed * hidden));
+  });
+  return elapsed_s;
+}
+
+double HostDevice::time_layer(std::size_t layer_index, std::span<const std::uint32_t> tokens_per_slot) {
+  const Layer& layer = layer_at(layer_index, tokens_per_slot.size());
+  const std::size_t values = padded_rows(tokens_per_slot) * options_.expert.hidden_size;
+  if (output_rows_.size() < values) output_rows_.resize(values);
+  if (random_rows_.size() < values * element_bytes(options_.type)) {
+    std::vector<float> rows(values);
+    fill_random_rows(options_.seed, rows);
+    random_rows_.resize(values * element_bytes(options_.type));
+    store_elements(rows, options_.type, random_rows_.data());
+  }
+  return run(layer, tokens_per_slot, random_rows_);
+}
+
+Telemetry HostDevice::telemetry() {
+  constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
+  return {unknown, unknown, unknown, 0};
+}
+
+}  // namespace gem
