@@ -1,0 +1,75 @@
+#include "search/comparison.hpp"
+
+#include <algorithm>
+
+#include "base/statistics.hpp"
+#include "base/text.hpp"
+#include "search/placement.hpp"
+
+namespace gem {
+
+Score score_of(const std::vector<LayerProblem>& problems, const Matrix<std::int32_t>& expert_to_device) {
+  Score score;
+  if (problems.empty()) return score;
+  std::vector<double> step_s(problems[0].step_count(), 0.0);
+  double slowest_s = 0.0, mean_device_s = 0.0;
+  for (std::size_t layer = 0; layer < problems.size(); ++layer) {
+    const auto row = expert_to_device.row(layer);
+    const Placement placement(problems[layer], Assignment(row.begin(), row.end()));
+    const double tick_s = problems[layer].tables().tick_s();
+    const auto devices = static_cast<std::int32_t>(problems[layer].device_count());
+    for (std::size_t t = 0; t < step_s.size(); ++t) {
+      step_s[t] += placement.step_cost()[t] * tick_s;
+      slowest_s += placement.step_cost()[t] * tick_s;
+      for (std::int32_t d = 0; d < devices; ++d) mean_device_s += placement.time(d)[t] * tick_s / devices;
+    }
+  }
+  score.mean_s = mean(step_s);
+  score.p99_s = quantile(step_s, 0.99);
+  score.imbalance = mean_device_s > 0.0 ? slowest_s / mean_device_s : 1.0;
+  return score;
+}
+
+HeldOut relation_of(const LoadTrace& searched, const LoadTrace& scored) {
+  if (to_lower(searched.task) != to_lower(scored.task)) return HeldOut::OtherTask;
+  const bool apart = (searched.part == "train" && scored.part == "test") ||
+                     (searched.part == "test" && scored.part == "train");
+  return apart ? HeldOut::DisjointRequests : HeldOut::InSample;
+}
+
+std::string describe(HeldOut relation) {
+  switch (relation) {
+    case HeldOut::DisjointRequests: return "held-out, requests never searched on";
+    case HeldOut::LaterSteps: return "held-out, later steps (of requests that may have been searched on)";
+    case HeldOut::OtherTask: return "held-out, another task";
+    case HeldOut::InSample: return "in-sample, requests that were searched on";
+  }
+  return "";
+}
+
+std::string comparison_table(const std::vector<ComparedMethod>& methods, const Bounds& bounds, bool has_test,
+                             HeldOut relation) {
+  const std::string test_name = relation == HeldOut::InSample ? "in-sample" : "held-out";
+  std::vector<Table::Column> columns{{"method", ""}, {"train", "ms/step"}, {"", "of linear"}, {"above bound", "%"}};
+  if (has_test) columns.insert(columns.end(), {{test_name, "ms/step"}, {"", "of linear"}});
+  columns.insert(columns.end(), {{"p99", "ms"}, {"imbalance", "max/mean"}});
+  Table table(columns);
+  const auto add = [&](const std::string& name, double train_s, double test_s, const Score* shown) {
+    std::vector<std::string> cells{name, format("%.4f", train_s * 1e3),
+                                   format("%.3f", train_s / methods[0].train.mean_s),
+                                   shown != nullptr ? format("%.1f", (train_s / bounds.train_s - 1.0) * 100.0) : ""};
+    if (has_test) {
+      cells.push_back(format("%.4f", test_s * 1e3));
+      cells.push_back(format("%.3f", test_s / methods[0].test.mean_s));
+    }
+    cells.push_back(shown != nullptr ? format("%.4f", shown->p99_s * 1e3) : "");
+    cells.push_back(shown != nullptr ? format("%.3f", shown->imbalance) : "");
+    table.add_row(cells);
+  };
+  for (const ComparedMethod& method : methods)
+    add(method.name, method.train.mean_s, method.test.mean_s, has_test ? &method.test : &method.train);
+  add("(bound)", bounds.train_s, bounds.test_s, nullptr);
+  return table.to_string();
+}
+
+}  // namespace gem

@@ -1,0 +1,57 @@
+#include "search/layer_problem.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+#include "model/mapping.hpp"
+
+namespace gem {
+
+LayerProblem::LayerProblem(std::shared_ptr<const LatencyTables> tables, std::size_t expert_count, std::size_t step_count,
+                           std::vector<std::int32_t> keys)
+    : tables_(std::move(tables)),
+      expert_count_(expert_count),
+      step_count_(step_count),
+      padded_steps_(padded(step_count)),
+      keys_(std::move(keys)) {}
+
+std::vector<LayerProblem> layer_problems(const DeviceLatencies& latencies, const LoadTrace& trace) {
+  const std::size_t experts = trace.expert_count(), steps = trace.step_count(), stride = padded(steps);
+  check_divisible(experts, latencies.device_count());
+  if (steps == 0) throw UsageError(format("the trace of task '%s' has no steps to search on", trace.task.c_str()));
+  const LoadKeys keys{latencies.features(), latencies.tile_tokens(),
+                      static_cast<std::int32_t>(experts / latencies.device_count())};
+
+  std::vector<std::vector<std::int32_t>> keys_of_layer;
+  // No device can get more than the largest experts of a step together: the table ends there.
+  std::int64_t largest_key = 0;
+  std::vector<std::int64_t> step_keys(experts);
+  const auto last_slot = step_keys.begin() + keys.experts_per_device;
+  for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
+    std::vector<std::int32_t>& layer_keys = keys_of_layer.emplace_back(experts * stride, 0);
+    for (std::size_t t = 0; t < steps; ++t) {
+      for (std::size_t e = 0; e < experts; ++e) step_keys[e] = keys.of(trace.counts(t, layer, e));
+      for (std::size_t e = 0; e < experts; ++e) layer_keys[e * stride + t] = static_cast<std::int32_t>(step_keys[e]);
+      std::nth_element(step_keys.begin(), last_slot - 1, step_keys.end(), std::greater<>());
+      largest_key = std::max(largest_key, std::accumulate(step_keys.begin(), last_slot, std::int64_t{0}));
+    }
+  }
+  if (largest_key > INT32_MAX)
+    throw UsageError(format("a device may get a load of %lld in one step, more than can be searched on; use smaller steps "
+                            "(fewer tokens a step)",
+                            static_cast<long long>(largest_key)));
+  const auto tables = std::make_shared<const LatencyTables>(latencies, keys, static_cast<std::int32_t>(largest_key));
+  std::vector<LayerProblem> problems;
+  for (std::vector<std::int32_t>& layer_keys : keys_of_layer)
+    problems.emplace_back(tables, experts, steps, std::move(layer_keys));
+  return problems;
+}
+
+double mean_seconds(const LayerProblem& problem, std::int64_t cost) {
+  return static_cast<double>(cost) * problem.tables().tick_s() / static_cast<double>(problem.step_count());
+}
+
+}  // namespace gem

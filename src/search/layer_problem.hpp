@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "model/load_trace.hpp"
+#include "search/latency_tables.hpp"
+
+namespace gem {
+
+/// Device of each expert of one layer, [expert].
+using Assignment = std::vector<std::int32_t>;
+
+/// One layer's question: place its experts, `slots()` on each device, so that the sum over steps of the slowest device's
+/// time is least. Structure of arrays, steps contiguous and padded to whole vectors with steps without load, which cost
+/// nothing under any assignment.
+class LayerProblem {
+ public:
+  /// `keys` is [expert, padded step].
+  LayerProblem(std::shared_ptr<const LatencyTables> tables, std::size_t expert_count, std::size_t step_count,
+               std::vector<std::int32_t> keys);
+
+  std::size_t expert_count() const { return expert_count_; }
+  std::size_t device_count() const { return tables_->device_count(); }
+  std::size_t slots() const { return expert_count_ / device_count(); }
+  std::size_t step_count() const { return step_count_; }
+  std::size_t padded_steps() const { return padded_steps_; }
+  /// Load keys of one expert, [padded step].
+  const std::int32_t* keys(std::int32_t expert) const {
+    return keys_.data() + static_cast<std::size_t>(expert) * padded_steps_;
+  }
+  const LatencyTables& tables() const { return *tables_; }
+
+ private:
+  std::shared_ptr<const LatencyTables> tables_;
+  std::size_t expert_count_;
+  std::size_t step_count_;
+  std::size_t padded_steps_;
+  std::vector<std::int32_t> keys_;
+};
+
+/// Steps rounded up to whole vectors.
+constexpr std::size_t padded(std::size_t steps) { return (steps + 15) / 16 * 16; }
+
+/// The layers of a trace on the devices; all share one set of tables. UsageError unless experts divide over devices.
+std::vector<LayerProblem> layer_problems(const DeviceLatencies& latencies, const LoadTrace& trace);
+
+/// Mean seconds a step from a cost in ticks summed over steps.
+double mean_seconds(const LayerProblem& problem, std::int64_t cost);
+
+}  // namespace gem

@@ -1,0 +1,66 @@
+#include "search/layer_search.hpp"
+
+#include <vector>
+
+namespace gem {
+namespace {
+
+// Swaps between two devices that wait for each other: one straggles in a step drawn at random, the other is any other. Fewer
+// swaps are undone by the descent, more make it start afresh.
+constexpr int disturbing_swaps = 2;
+
+void disturb(Placement& placement, RandomStream& random, std::vector<std::int32_t>& changed) {
+  const LayerProblem& problem = placement.problem();
+  changed.clear();
+  for (int i = 0; i < disturbing_swaps; ++i) {
+    const std::int32_t straggler = placement.straggler()[random.below(problem.step_count())];
+    const auto first = straggler < 0 ? static_cast<std::int32_t>(random.below(problem.device_count())) : straggler;
+    auto second = static_cast<std::int32_t>(random.below(problem.device_count() - 1));
+    if (second >= first) ++second;
+    const Swap swap{placement.experts_of(first)[random.below(problem.slots())],
+                    placement.experts_of(second)[random.below(problem.slots())]};
+    placement.apply(swap);
+    changed.push_back(first);
+    changed.push_back(second);
+  }
+}
+
+}  // namespace
+
+Assignment random_assignment(const LayerProblem& problem, RandomStream& random) {
+  Assignment assignment(problem.expert_count());
+  for (std::size_t e = 0; e < assignment.size(); ++e) assignment[e] = static_cast<std::int32_t>(e / problem.slots());
+  random.shuffle(std::span(assignment));
+  return assignment;
+}
+
+std::int64_t cost_of(const LayerProblem& problem, const Assignment& assignment) {
+  return Placement(problem, assignment).cost();
+}
+
+StartResult run_start(const LayerProblem& problem, const Assignment& initial, RandomStream random,
+                      const StoppingRule& rule) {
+  Descent descent;
+  Placement best(problem, initial);
+  descent.run(best);
+  StartResult result;
+  if (problem.device_count() > 1) {
+    Placement trial = best;
+    std::vector<std::int32_t> changed;
+    while (result.iterations < rule.iterations && !(rule.stop_now && rule.stop_now())) {
+      disturb(trial, random, changed);
+      descent.run(trial, changed);
+      if (trial.cost() <= best.cost())
+        best = trial;
+      else
+        trial = best;
+      ++result.iterations;
+    }
+  }
+  result.assignment = best.assignment();
+  result.cost = best.cost();
+  result.work = descent.work();
+  return result;
+}
+
+}  // namespace gem

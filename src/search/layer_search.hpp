@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+
+#include "base/random.hpp"
+#include "search/descent.hpp"
+
+namespace gem {
+
+/// When a start is done. Iterations make it repeatable; a stop asked from outside (a time limit) does not.
+struct StoppingRule {
+  std::size_t iterations = 100;          ///< perturbations after the first local optimum
+  std::function<bool()> stop_now = {};   ///< asked after each iteration; empty: never
+};
+
+struct StartResult {
+  Assignment assignment;
+  std::int64_t cost = 0;
+  std::size_t iterations = 0;
+  SearchWork work;
+};
+
+/// Iterated local search from one assignment: descend, then again and again disturb the best placement where the
+/// straggler is, descend, and keep what is not worse. The answer depends on the arguments alone.
+StartResult run_start(const LayerProblem& problem, const Assignment& initial, RandomStream random,
+                      const StoppingRule& rule);
+
+/// Experts in random order over the devices.
+Assignment random_assignment(const LayerProblem& problem, RandomStream& random);
+
+/// Cost of an assignment, ticks summed over steps.
+std::int64_t cost_of(const LayerProblem& problem, const Assignment& assignment);
+
+}  // namespace gem

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "model/latency_profile.hpp"
+#include "model/load_trace.hpp"
+#include "platform/mpi.hpp"
+#include "search/layer_search.hpp"
+
+namespace gem {
+
+struct SearchOptions {
+  std::uint64_t seed = 1;
+  std::size_t starts = 4;        ///< assignments that each layer's search starts from
+  std::size_t iterations = 200;  ///< of each start
+  double time_limit_s = 0.0;     ///< 0: none. With one, the answer may differ from run to run.
+  bool show_progress = false;
+};
+
+/// The best that was found for one layer.
+struct LayerAnswer {
+  Assignment assignment;
+  std::int64_t cost = 0;   ///< ticks summed over steps
+  std::size_t start = 0;   ///< which start found it
+};
+
+struct ModelAnswer {
+  std::vector<LayerAnswer> layers;
+  std::size_t starts_run = 0;
+  std::size_t iterations_run = 0;
+  SearchWork work;
+  double elapsed_s = 0.0;
+};
+
+/// Searches all layers, start by start, on all ranks. The starts of a layer are `first_starts(layer)` in that order, then
+/// random assignments; each has its own random numbers (seed, layer, start), and of a layer's starts the least
+/// (cost, start) wins, so that the answer does not depend on the number of ranks. Collective; every rank gets the answer.
+ModelAnswer search_model(const Communicator& world, const std::vector<LayerProblem>& problems,
+                         const std::function<std::vector<Assignment>(std::size_t layer)>& first_starts,
+                         const SearchOptions& options);
+
+/// Gives every rank what rank 0 knows: all of a trace, and of a profile what a search needs (devices, points, medians).
+void broadcast_trace(const Communicator& world, LoadTrace& trace);
+void broadcast_profile(const Communicator& world, LatencyProfile& profile);
+
+}  // namespace gem

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace gem {
+
+// The loops over steps where the search spends its time. Plain pointers, because the compiler makes several versions of
+// each (AVX-512, AVX2, baseline) and picks one when the program starts; integers, so that all give equal bits.
+
+/// What a swap of one expert of each of two devices is judged from, step by step.
+struct SwapSteps {
+  const std::int32_t* load_first;    ///< load key of the first device
+  const std::int32_t* load_second;
+  const std::int32_t* floor;         ///< ticks that the step takes at least, whatever the two devices hold
+  const std::int32_t* table_first;   ///< ticks by key
+  const std::int32_t* table_second;
+};
+
+/// Sum over steps of max(floor, time of first, time of second) - floor after `key_first` went from the first device to the
+/// second and `key_second` the other way.
+std::int64_t swapped_excess(const SwapSteps& steps, const std::int32_t* key_first, const std::int32_t* key_second,
+                          std::size_t count);
+
+/// load += sign * key.
+void add_keys(std::int32_t* load, const std::int32_t* key, std::int32_t sign, std::size_t count);
+
+/// time = table[load].
+void look_up(std::int32_t* time, const std::int32_t* load, const std::int32_t* table, std::size_t count);
+
+/// Sum of values.
+std::int64_t sum_of(const std::int32_t* values, std::size_t count);
+
+/// The three slowest devices of each step, slowest first: their times [3][step] and, of the first two, which they are
+/// (-1 where there is none). `Ticks` is std::int32_t or const std::int32_t.
+template <class Ticks>
+struct SlowestThree {
+  Ticks* time[3];
+  Ticks* device[2];
+};
+
+/// Enters a device into the three slowest; devices come in ascending order, ties stay with the lower one.
+void enter_slowest(const SlowestThree<std::int32_t>& slowest, const std::int32_t* time, std::int32_t device,
+                   std::size_t count);
+
+/// Time of the slowest device other than the two.
+void slowest_of_others(std::int32_t* out, const SlowestThree<const std::int32_t>& slowest, std::int32_t first,
+                       std::int32_t second, std::size_t count);
+
+}  // namespace gem

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "search/placement.hpp"
+
+namespace gem {
+
+/// A swap and the (exact) change of cost that it brings.
+struct FoundSwap {
+  Swap swap;
+  std::int64_t change;
+};
+
+/// What a search has looked at, for rates: a candidate-step is one swap judged in one step.
+struct SearchWork {
+  std::uint64_t candidate_steps = 0;  ///< of all swaps that were considered, as if each had been summed over all steps
+  std::uint64_t evaluated_steps = 0;  ///< really looked up
+};
+
+/// Finds the best swap between two devices. Not all steps are summed: a swap can gain only in steps whose straggler is one
+/// of the two, so these come first, and the others (which can only lose) only while the swap still beats the best so far.
+class SwapFinder {
+ public:
+  /// The swap of an expert of `first` with one of `second` that lowers the cost most, the first in slot order of equal
+  /// ones; nothing if none lowers it.
+  std::optional<FoundSwap> best_swap(const Placement& placement, std::int32_t first, std::int32_t second);
+
+  const SearchWork& work() const { return work_; }
+
+ private:
+  void gather_straggler_steps(const Placement& placement, std::int32_t first, std::int32_t second);
+  void gather_keys(const Placement& placement, std::int32_t device, std::vector<std::int32_t>& rows) const;
+
+  // Steps whose straggler is one of the two devices, packed and padded.
+  std::vector<std::int32_t> steps_;
+  std::size_t packed_count_ = 0;
+  std::vector<std::int32_t> load_first_, load_second_, floor_;
+  std::vector<std::int32_t> keys_first_, keys_second_;  // [slot, packed step]
+  // All steps; those above have the largest floor, so that they add nothing.
+  std::vector<std::int32_t> others_;
+  std::vector<std::int32_t> floor_of_rest_;
+  SearchWork work_;
+};
+
+}  // namespace gem

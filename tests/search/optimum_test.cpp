@@ -1,0 +1,59 @@
+#include <gtest/gtest.h>
+
+#include "search/baselines.hpp"
+#include "search/layer_search.hpp"
+#include "search/random_problem.hpp"
+#include "search/water_filling.hpp"
+
+namespace gem {
+namespace {
+
+using testing::for_each_assignment;
+using testing::made_up_problem;
+
+// 8! / (2!)^4 = 2,520 assignments.
+TEST(Optimum, SearchReachesTheBestOfAllAssignmentsAndTheBoundStaysBelow) {
+  for (std::uint64_t seed = 1; seed <= 10; ++seed)
+    for (LoadFeatures features : {LoadFeatures::TilesAndExperts, LoadFeatures::Tokens}) {
+      const auto made = made_up_problem(8, 4, 30, seed, 1, features);
+      const LayerProblem& problem = made.problems[0];
+      std::int64_t optimum = INT64_MAX;
+      int count = 0;
+      for_each_assignment(problem, [&](const Assignment& assignment) {
+        optimum = std::min(optimum, cost_of(problem, assignment));
+        ++count;
+      });
+      EXPECT_EQ(count, 2520);
+      RandomStream random{seed};
+      const Assignment initial = random_assignment(problem, random);
+      EXPECT_EQ(run_start(problem, initial, random, {200, {}}).cost, optimum) << "seed " << seed;
+      const std::int64_t bound = WaterFilling(problem.tables()).bound(problem);
+      EXPECT_LE(bound, optimum);
+      EXPECT_GT(bound, optimum / 2) << "a bound this weak says nothing";
+    }
+}
+
+TEST(WaterFilling, IsTightWhereOneExpertDoesAllTheWork) {
+  auto made = made_up_problem(4, 2, 20, 1);
+  for (std::size_t t = 0; t < 20; ++t)
+    for (std::size_t e = 0; e < 4; ++e) made.trace.counts(t, 0, e) = e == 2 ? 200 : 0;
+  const auto problems = layer_problems(DeviceLatencies(made.profile, LoadFeatures::TilesAndExperts), made.trace);
+  const std::int64_t best = std::min(cost_of(problems[0], {0, 1, 0, 1}), cost_of(problems[0], {0, 1, 1, 0}));
+  EXPECT_EQ(WaterFilling(problems[0].tables()).bound(problems[0]), best);
+}
+
+TEST(LatencyTables, LatenciesTooLongForNanosecondsGetLongerTicks) {
+  LatencyProfile profile = testing::made_up_profile(2, 4);
+  for (double& latency : profile.median_s.values()) latency *= 1e6;  // seconds
+  const LoadTrace trace = testing::made_up_trace(10, 1, 8, 1);
+  const DeviceLatencies latencies(profile, LoadFeatures::TilesAndExperts);
+  const auto problems = layer_problems(latencies, trace);
+  EXPECT_GT(problems[0].tables().tick_s(), 1e-9);
+  const LoadKeys& keys = problems[0].tables().keys();
+  const auto key = static_cast<std::int32_t>(keys.of(40));
+  EXPECT_NEAR(problems[0].tables().of(1)[static_cast<std::size_t>(key)] * problems[0].tables().tick_s(),
+              latencies.seconds(1, 3, 1, 40), 1e-7);
+}
+
+}  // namespace
+}  // namespace gem

@@ -1,0 +1,98 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/random.hpp"
+#include "search/layer_problem.hpp"
+
+namespace gem::testing {
+
+/// A profile of made-up devices: launch + weights + tiles in waves of 4, slowed down device by device; not convex.
+inline LatencyProfile made_up_profile(std::size_t device_count, std::size_t most_experts, double spread = 1.28) {
+  LatencyProfile profile;
+  profile.model = "made-up";
+  profile.tile_tokens = 16;
+  for (std::int64_t active = 1; active <= static_cast<std::int64_t>(most_experts); ++active)
+    for (std::int64_t tiles = active; tiles <= active + 60; tiles += tiles < 20 ? 1 : 5)
+      profile.points.push_back({tiles, active, tiles * 16});
+  profile.devices.resize(device_count);
+  profile.median_s = Matrix<double>(device_count, profile.points.size());
+  for (std::size_t d = 0; d < device_count; ++d) {
+    profile.devices[d].name = "made-up";
+    const double slowdown =
+        1.0 + (spread - 1.0) * (device_count > 1 ? static_cast<double>(d) / static_cast<double>(device_count - 1) : 0.0);
+    for (std::size_t p = 0; p < profile.points.size(); ++p) {
+      const auto tiles = static_cast<double>(profile.points[p].tiles);
+      const auto active = static_cast<double>(profile.points[p].active_experts);
+      profile.median_s(d, p) = 5e-6 + std::max(slowdown * 3e-6 * std::ceil(tiles / 4.0) * 4.0, 4e-6 * active);
+    }
+  }
+  return profile;
+}
+
+/// Skewed loads with bursts: every expert has a mean of its own, and in a third of the steps one group is three times as
+/// busy.
+inline LoadTrace made_up_trace(std::size_t steps, std::size_t layers, std::size_t experts, std::uint64_t seed) {
+  LoadTrace trace;
+  trace.model = "made-up";
+  trace.task = "random";
+  trace.counts = Cube<std::uint32_t>(steps, layers, experts);
+  for (std::size_t l = 0; l < layers; ++l) {
+    trace.layer_ids.push_back(static_cast<std::int32_t>(l));
+    RandomStream random{seed, l};
+    std::vector<double> means(experts);
+    for (double& mean : means) mean = 30.0 * random.gamma(0.8);
+    for (std::size_t t = 0; t < steps; ++t) {
+      const std::uint64_t busy = random.below(3 * experts);
+      for (std::size_t e = 0; e < experts; ++e) {
+        const double mean = means[e] * (e / 2 == busy / 2 ? 3.0 : 1.0);
+        trace.counts(t, l, e) = static_cast<std::uint32_t>(mean * random.gamma(2.0) / 2.0);
+      }
+    }
+  }
+  return trace;
+}
+
+struct MadeUp {
+  LatencyProfile profile;
+  LoadTrace trace;
+  std::vector<LayerProblem> problems;
+};
+
+inline MadeUp made_up_problem(std::size_t experts, std::size_t devices, std::size_t steps, std::uint64_t seed,
+                              std::size_t layers = 1, LoadFeatures features = LoadFeatures::TilesAndExperts) {
+  MadeUp made{made_up_profile(devices, experts / devices), made_up_trace(steps, layers, experts, seed), {}};
+  made.problems = layer_problems(DeviceLatencies(made.profile, features), made.trace);
+  return made;
+}
+
+/// Cost in ticks the slow and obvious way: one step, one device, one expert after the other.
+inline std::int64_t cost_by_hand(const LayerProblem& problem, const Assignment& assignment) {
+  std::int64_t cost = 0;
+  for (std::size_t t = 0; t < problem.step_count(); ++t) {
+    std::int32_t slowest = 0;
+    for (std::size_t d = 0; d < problem.device_count(); ++d) {
+      std::int32_t load = 0;
+      for (std::size_t e = 0; e < assignment.size(); ++e)
+        if (assignment[e] == static_cast<std::int32_t>(d)) load += problem.keys(static_cast<std::int32_t>(e))[t];
+      slowest = std::max(slowest, problem.tables().of(d)[static_cast<std::size_t>(load)]);
+    }
+    cost += slowest;
+  }
+  return cost;
+}
+
+/// Calls `visit` with every assignment of the problem's experts with equally many on each device.
+template <class Visit>
+void for_each_assignment(const LayerProblem& problem, Visit visit) {
+  Assignment assignment(problem.expert_count());
+  for (std::size_t e = 0; e < assignment.size(); ++e) assignment[e] = static_cast<std::int32_t>(e / problem.slots());
+  do visit(assignment);
+  while (std::next_permutation(assignment.begin(), assignment.end()));
+}
+
+}  // namespace gem::testing
