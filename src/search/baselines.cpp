@@ -107,4 +107,13 @@ Assignment baseline_assignment(Method method, const DeviceLatencies& latencies, 
   throw UsageError("method '" + method_name(method) + "' is searched for, it is not a baseline");
 }
 
+Matrix<std::int32_t> baseline_mapping(Method method, const DeviceLatencies& latencies, const LoadTrace& trace) {
+  Matrix<std::int32_t> mapping(trace.layer_count(), trace.expert_count());
+  for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
+    const Assignment assignment = baseline_assignment(method, latencies, trace, layer);
+    std::copy(assignment.begin(), assignment.end(), mapping.row(layer).begin());
+  }
+  return mapping;
+}
+
 }  // namespace gem

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/array.hpp"
 #include "model/load_trace.hpp"
 #include "search/layer_problem.hpp"
 
@@ -34,5 +35,8 @@ Assignment pack_greedily(std::span<const double> loads, std::span<const double> 
 /// loads, `SpeedAware` packs them in proportion to speed.
 Assignment baseline_assignment(Method method, const DeviceLatencies& latencies, const LoadTrace& trace,
                                std::size_t layer);
+
+/// The same for all layers, [layer, expert].
+Matrix<std::int32_t> baseline_mapping(Method method, const DeviceLatencies& latencies, const LoadTrace& trace);
 
 }  // namespace gem
