@@ -8,8 +8,7 @@ namespace {
 
 class ExchangeTarget : public ReplayTarget {
  public:
-  ExchangeTarget(Communicator communicator, MoeDevice& device, std::size_t hidden_size, std::size_t top_k,
-                 Turns turns)
+  ExchangeTarget(Communicator communicator, MoeDevice& device, std::size_t hidden_size, std::size_t top_k, Turns turns)
       : communicator_(communicator),
         device_(device),
         hidden_size_(hidden_size),

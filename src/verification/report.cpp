@@ -101,6 +101,18 @@ Verdict judge(const VerificationReport& report, const MappingSummary& judged, do
   return Verdict::Unproven;
 }
 
+double output_tolerance(const std::string& weight_dtype) {
+  return weight_dtype == "f32" ? 1e-4 : 2e-2;
+}
+
+std::string emulation_note(const std::vector<double>& slowdowns) {
+  if (std::all_of(slowdowns.begin(), slowdowns.end(), [](double slowdown) { return slowdown == 1.0; })) return "";
+  std::vector<std::string> words;
+  for (double slowdown : slowdowns) words.push_back(format("x%.2f", slowdown));
+  if (words.size() > 8) return "emulated slowdowns up to " + *std::max_element(words.begin(), words.end());
+  return "emulated " + join(words);
+}
+
 std::string verdict_sentence(const VerificationReport& report, const MappingSummary& judged, Verdict verdict) {
   const std::string base = report.mappings.front().name;
   const std::string on =

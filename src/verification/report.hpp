@@ -23,7 +23,7 @@ struct MappingReplay {
   std::uint64_t checked_values = 0;  ///< elements looked at
   double output_error =
       0.0;  ///< ||out - reference|| / ||reference|| against one rank computing all; NaN if not checked
-  std::size_t moved_bytes = 0;  ///< weights to move when coming from the first mapping
+  std::uint64_t moved_bytes = 0;  ///< weights to move when coming from the first mapping
 };
 
 /// What a replay measured, and on what.
@@ -68,6 +68,12 @@ enum class Verdict { Faster, Unproven, Slower, Wrong };
 /// Judges one mapping against the first: Faster or Slower if its interval is clear of 1, Wrong if any mapping's data
 /// arrived wrong or outputs differ from the reference by more than `output_tolerance`.
 Verdict judge(const VerificationReport& report, const MappingSummary& judged, double output_tolerance);
+
+/// Largest output_error that reordered sums explain: 1e-4 for "f32" weights, 2e-2 for "bf16".
+double output_tolerance(const std::string& weight_dtype);
+
+/// "emulated x1.00, x1.28" if any slowdown is not 1, else "".
+std::string emulation_note(const std::vector<double>& slowdowns);
 
 /// The sentence for the last line, e.g. "VERDICT: gem is 7.9 % faster than linear ...".
 std::string verdict_sentence(const VerificationReport& report, const MappingSummary& judged, Verdict verdict);

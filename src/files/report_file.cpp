@@ -1,0 +1,168 @@
+#include "files/report_file.hpp"
+
+#include <cmath>
+#include <functional>
+
+#include "files/header.hpp"
+
+namespace gem {
+namespace {
+
+const char* const file_format = "gem.report";
+
+// The datasets with one number a (mapping, step, layer, device) or (mapping, step, layer).
+struct CubeField {
+  const char* name;
+  Cube<double> MappingReplay::*member;
+};
+constexpr CubeField cube_fields[] = {{"/measured_s", &MappingReplay::compute_s},
+                                     {"/predicted_s", &MappingReplay::predicted_s},
+                                     {"/dispatch_s", &MappingReplay::dispatch_s},
+                                     {"/combine_s", &MappingReplay::combine_s}};
+struct MatrixField {
+  const char* name;
+  Matrix<double> MappingReplay::*member;
+};
+constexpr MatrixField matrix_fields[] = {{"/layer_s", &MappingReplay::layer_s},
+                                         {"/raw_straggler_s", &MappingReplay::raw_straggler_s}};
+
+bool is_time_or_nan(double seconds) {
+  return std::isnan(seconds) || (seconds >= 0.0 && std::isfinite(seconds));
+}
+
+/// One quantity of all mappings, one after the other.
+template <class Container>
+void write_stacked(Hdf5Output& file, const FieldLabel& label, const std::vector<MappingReplay>& replays,
+                   Container MappingReplay::*member, const Extents& extents) {
+  std::vector<double> all;
+  for (const MappingReplay& replay : replays)
+    all.insert(all.end(), (replay.*member).values().begin(), (replay.*member).values().end());
+  file.write(label, all, extents);
+}
+
+/// The reverse; `shape` is one mapping's part.
+template <class Container>
+void read_stacked(const Hdf5Input& file, const std::string& name, std::vector<MappingReplay>& replays,
+                  Container MappingReplay::*member, const Extents& extents, const Container& shape) {
+  const std::vector<double> all =
+      read_checked<double>(file, name, extents, is_time_or_nan, "0 or more seconds, or NaN where unknown");
+  auto part = all.begin();
+  for (MappingReplay& replay : replays) {
+    replay.*member = shape;
+    const auto end = part + static_cast<std::ptrdiff_t>(shape.values().size());
+    std::copy(part, end, (replay.*member).values().begin());
+    part = end;
+  }
+}
+
+template <class T>
+void write_per_mapping(Hdf5Output& file, const std::string& name, const std::string& units,
+                       const std::vector<MappingReplay>& replays, T MappingReplay::*member) {
+  std::vector<T> values;
+  for (const MappingReplay& replay : replays) values.push_back(replay.*member);
+  file.write({name, units, "mapping"}, values, {values.size()});
+}
+
+void write_summary(Hdf5Output& file, const std::vector<MappingSummary>& summaries) {
+  const auto write = [&](const char* name, const char* units,
+                         const std::function<double(const MappingSummary&)>& value) {
+    std::vector<double> values;
+    for (const MappingSummary& summary : summaries) values.push_back(value(summary));
+    file.write({std::string("/summary/") + name, units, "mapping"}, values, {values.size()});
+  };
+  write("straggler_s", "s", [](const MappingSummary& s) { return s.straggler_s; });
+  write("predicted_s", "s", [](const MappingSummary& s) { return s.predicted_s; });
+  write("relative", "1", [](const MappingSummary& s) { return s.relative; });
+  write("relative_low", "1", [](const MappingSummary& s) { return s.interval.low; });
+  write("relative_high", "1", [](const MappingSummary& s) { return s.interval.high; });
+  write("raw_relative", "1", [](const MappingSummary& s) { return s.raw_relative; });
+  write("layer_relative", "1", [](const MappingSummary& s) { return s.layer_relative; });
+  write("layer_relative_low", "1", [](const MappingSummary& s) { return s.layer_interval.low; });
+  write("layer_relative_high", "1", [](const MappingSummary& s) { return s.layer_interval.high; });
+  write("p50_s", "s", [](const MappingSummary& s) { return s.p50_s; });
+  write("p90_s", "s", [](const MappingSummary& s) { return s.p90_s; });
+  write("p99_s", "s", [](const MappingSummary& s) { return s.p99_s; });
+  write("imbalance", "1", [](const MappingSummary& s) { return s.imbalance; });
+  write("median_error", "1", [](const MappingSummary& s) { return s.median_error; });
+}
+
+}  // namespace
+
+void write_report(const std::string& path, const VerificationReport& report, const Provenance& provenance) {
+  Hdf5WholeFile file(path);
+  write_header(file, file_format, provenance);
+  file.attribute("task", report.task);
+  file.attribute("part", report.part);
+  file.attribute("device_kind", report.device_kind);
+  file.attribute("device_note", report.device_note);
+  file.attribute("sample_note", report.sample_note);
+  file.attribute("tokens_per_step", report.tokens_per_step);
+  file.attribute("first_step", report.first_step);
+  file.attribute("rounds", report.rounds);
+
+  const std::size_t mappings = report.mappings.size();
+  const Cube<double>& shape = report.mappings.front().compute_s;
+  std::vector<std::string> names;
+  for (const MappingReplay& replay : report.mappings) names.push_back(replay.name);
+  file.write({"/mappings", "1", "mapping"}, names);
+  file.write({"/layer_ids", "1", "layer"}, report.layer_ids, {report.layer_ids.size()});
+  for (const CubeField& field : cube_fields)
+    write_stacked(file, {field.name, "s", "mapping, step, layer, device"}, report.mappings, field.member,
+                  {mappings, shape.planes(), shape.rows(), shape.columns()});
+  for (const MatrixField& field : matrix_fields)
+    write_stacked(file, {field.name, "s", "mapping, step, layer"}, report.mappings, field.member,
+                  {mappings, shape.planes(), shape.rows()});
+  write_per_mapping(file, "/checks/wrong_values", "value", report.mappings, &MappingReplay::wrong_values);
+  write_per_mapping(file, "/checks/checked_values", "value", report.mappings, &MappingReplay::checked_values);
+  write_per_mapping(file, "/checks/output_error", "1", report.mappings, &MappingReplay::output_error);
+  write_per_mapping(file, "/moved_bytes", "byte", report.mappings, &MappingReplay::moved_bytes);
+  write_summary(file, summarize(report, provenance.seed));
+  file.commit();
+}
+
+VerificationReport read_report(const std::string& path) {
+  const Hdf5Input file = open_gem_file(path, file_format);
+  const Extents extents = file.extents("/measured_s", 4);
+  for (const std::size_t extent : extents)
+    if (extent == 0) file.reject("/measured_s is empty: " + to_string(extents) + "; verify again");
+  VerificationReport report;
+  report.model = file.text_attribute("model");
+  const auto text = [&](const char* name) {
+    return file.has_attribute(name) ? file.text_attribute(name) : std::string();
+  };
+  const auto count = [&](const char* name) {
+    return file.has_attribute(name) ? static_cast<std::size_t>(file.count_attribute(name)) : std::size_t{0};
+  };
+  report.task = text("task");
+  report.part = text("part");
+  report.device_kind = text("device_kind");
+  report.device_note = text("device_note");
+  report.sample_note = text("sample_note");
+  report.tokens_per_step = count("tokens_per_step");
+  report.first_step = count("first_step");
+  report.rounds = count("rounds");
+  report.layer_ids = read_layer_ids(file, extents[2]);
+
+  const std::vector<std::string> names = file.read_texts("/mappings", extents[0]);
+  report.mappings.resize(extents[0]);
+  for (std::size_t m = 0; m < names.size(); ++m) report.mappings[m].name = names[m];
+  for (const CubeField& field : cube_fields)
+    read_stacked(file, field.name, report.mappings, field.member, extents,
+                 Cube<double>(extents[1], extents[2], extents[3]));
+  for (const MatrixField& field : matrix_fields)
+    read_stacked(file, field.name, report.mappings, field.member, {extents[0], extents[1], extents[2]},
+                 Matrix<double>(extents[1], extents[2]));
+  const auto wrong = file.read<std::uint64_t>("/checks/wrong_values", {extents[0]});
+  const auto checked = file.read<std::uint64_t>("/checks/checked_values", {extents[0]});
+  const auto error = file.read<double>("/checks/output_error", {extents[0]});
+  const auto moved = file.read<std::uint64_t>("/moved_bytes", {extents[0]});
+  for (std::size_t m = 0; m < extents[0]; ++m) {
+    report.mappings[m].wrong_values = wrong[m];
+    report.mappings[m].checked_values = checked[m];
+    report.mappings[m].output_error = error[m];
+    report.mappings[m].moved_bytes = moved[m];
+  }
+  return report;
+}
+
+}  // namespace gem

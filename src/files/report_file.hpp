@@ -1,0 +1,17 @@
+#pragma once
+
+#include <string>
+
+#include "files/provenance.hpp"
+#include "verification/report.hpp"
+
+namespace gem {
+
+/// Reads a `gem.report` file and checks all that it indexes with; DataError naming file and field.
+VerificationReport read_report(const std::string& path);
+
+/// Writes a `gem.report` file, its summary included, under a temporary name and renames it when whole. SystemError if it
+/// cannot be written.
+void write_report(const std::string& path, const VerificationReport& report, const Provenance& provenance);
+
+}  // namespace gem

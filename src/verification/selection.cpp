@@ -1,0 +1,69 @@
+#include "verification/selection.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+
+namespace gem {
+namespace {
+
+bool may_share_requests(const Mapping& mapping, const LoadTrace& trace) {
+  const bool same_task = mapping.train_task == trace.task;
+  const bool disjoint = mapping.train_part != trace.part && mapping.train_part != "all" && trace.part != "all";
+  return mapping.train_steps > 0 && same_task && !disjoint;
+}
+
+}  // namespace
+
+std::size_t first_unseen_step(const std::vector<Mapping>& mappings, const LoadTrace& trace) {
+  std::size_t first = 0;
+  for (const Mapping& mapping : mappings)
+    if (may_share_requests(mapping, trace)) first = std::max(first, mapping.train_steps);
+  if (first >= trace.step_count() && first > 0)
+    throw UsageError(
+        format("all %zu steps of the trace were searched on; give a trace of other requests (gem-trace batch "
+               "--part test), or --first-step 0 for an in-sample score",
+               trace.step_count()));
+  return first;
+}
+
+std::string sample_note(const Mapping& mapping, const LoadTrace& trace, std::size_t first_step) {
+  if (mapping.train_steps == 0) return "not searched";
+  if (mapping.train_task != trace.task) return "another task";
+  if (!may_share_requests(mapping, trace)) return "held-out requests";
+  return first_step >= mapping.train_steps ? "later steps of the same requests" : "in-sample";
+}
+
+LoadTrace layers_of(const LoadTrace& trace, const std::vector<std::int32_t>& layer_ids) {
+  if (layer_ids.empty()) return trace;
+  LoadTrace chosen = trace;
+  chosen.layer_ids = layer_ids;
+  chosen.counts = Cube<std::uint32_t>(trace.step_count(), layer_ids.size(), trace.expert_count());
+  for (std::size_t l = 0; l < layer_ids.size(); ++l) {
+    const auto found = std::find(trace.layer_ids.begin(), trace.layer_ids.end(), layer_ids[l]);
+    if (found == trace.layer_ids.end())
+      throw UsageError(format("--layers: the trace has no layer %d; it has %zu layers, %d to %d", layer_ids[l],
+                              trace.layer_count(), trace.layer_ids.front(), trace.layer_ids.back()));
+    const auto source = static_cast<std::size_t>(found - trace.layer_ids.begin());
+    for (std::size_t step = 0; step < trace.step_count(); ++step)
+      std::ranges::copy(trace.counts.row(step, source), chosen.counts.row(step, l).begin());
+  }
+  return chosen;
+}
+
+Mapping linear_mapping(const LoadTrace& trace, std::size_t device_count) {
+  check_divisible(trace.expert_count(), device_count);
+  Mapping mapping;
+  mapping.method = "linear";
+  mapping.device_count = device_count;
+  mapping.layer_ids = trace.layer_ids;
+  mapping.expert_to_device = Matrix<std::int32_t>(trace.layer_count(), trace.expert_count());
+  for (std::size_t layer = 0; layer < trace.layer_count(); ++layer)
+    for (std::size_t expert = 0; expert < trace.expert_count(); ++expert)
+      mapping.expert_to_device(layer, expert) =
+          static_cast<std::int32_t>(expert / (trace.expert_count() / device_count));
+  return mapping;
+}
+
+}  // namespace gem

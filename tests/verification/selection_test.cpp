@@ -1,0 +1,63 @@
+#include "verification/selection.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/error.hpp"
+
+namespace gem {
+namespace {
+
+LoadTrace trace_of(const std::string& part) {
+  LoadTrace trace;
+  trace.task = "mmlu";
+  trace.part = part;
+  trace.layer_ids = {4, 7, 9};
+  trace.counts = Cube<std::uint32_t>(10, 3, 4);
+  for (std::size_t i = 0; i < trace.counts.values().size(); ++i)
+    trace.counts.values()[i] = static_cast<std::uint32_t>(i);
+  return trace;
+}
+
+Mapping searched_on(const std::string& part, std::size_t steps) {
+  Mapping mapping;
+  mapping.train_task = "mmlu";
+  mapping.train_part = part;
+  mapping.train_steps = steps;
+  return mapping;
+}
+
+TEST(Selection, AScoreOnRequestsThatWereSearchedOnIsCalledInSample) {
+  EXPECT_EQ(sample_note(searched_on("train", 8), trace_of("test"), 0), "held-out requests");
+  EXPECT_EQ(sample_note(searched_on("train", 8), trace_of("train"), 0), "in-sample");
+  EXPECT_EQ(sample_note(searched_on("train", 8), trace_of("all"), 0), "in-sample");
+  EXPECT_EQ(sample_note(searched_on("all", 8), trace_of("test"), 0), "in-sample");
+  EXPECT_EQ(sample_note(searched_on("all", 8), trace_of("all"), 8), "later steps of the same requests");
+  Mapping other = searched_on("all", 8);
+  other.train_task = "gpqa";
+  EXPECT_EQ(sample_note(other, trace_of("all"), 0), "another task");
+}
+
+TEST(Selection, StepsSearchedOnArePassedOver) {
+  EXPECT_EQ(first_unseen_step({searched_on("all", 6), searched_on("train", 8)}, trace_of("all")), 8u);
+  EXPECT_EQ(first_unseen_step({searched_on("train", 8)}, trace_of("test")), 0u);
+  EXPECT_THROW(first_unseen_step({searched_on("all", 10)}, trace_of("all")), UsageError);
+}
+
+TEST(Selection, LayersAreChosenByTheModelsNumbers) {
+  const LoadTrace trace = trace_of("all");
+  const LoadTrace chosen = layers_of(trace, {9, 4});
+  EXPECT_EQ(chosen.layer_ids, (std::vector<std::int32_t>{9, 4}));
+  EXPECT_EQ(chosen.counts(5, 0, 2), trace.counts(5, 2, 2));
+  EXPECT_EQ(chosen.counts(5, 1, 2), trace.counts(5, 0, 2));
+  EXPECT_THROW(layers_of(trace, {5}), UsageError);
+}
+
+TEST(Selection, LinearKeepsNeighboursTogether) {
+  const Mapping mapping = linear_mapping(trace_of("all"), 2);
+  EXPECT_EQ(mapping.expert_to_device(1, 1), 0);
+  EXPECT_EQ(mapping.expert_to_device(1, 2), 1);
+  EXPECT_THROW(linear_mapping(trace_of("all"), 3), UsageError);
+}
+
+}  // namespace
+}  // namespace gem
