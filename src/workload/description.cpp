@@ -127,6 +127,13 @@ std::size_t LayerDescription::idle_count() const {
       std::count_if(experts.begin(), experts.end(), [](const auto& expert) { return expert.mean_load == 0.0; }));
 }
 
+double layer_skew(const LoadTrace& trace, std::size_t layer) {
+  const Matrix<double> loads = loads_over_time(trace, layer);
+  double largest = 0.0;
+  for (std::size_t expert = 0; expert < loads.rows(); ++expert) largest = std::max(largest, mean(loads.row(expert)));
+  return ratio(largest, mean(loads.values()));
+}
+
 std::vector<LayerDescription> describe_trace(const LoadTrace& trace, const DescriptionOptions& options) {
   check(options);
   std::vector<LayerDescription> layers;
@@ -135,10 +142,9 @@ std::vector<LayerDescription> describe_trace(const LoadTrace& trace, const Descr
     LayerDescription description;
     description.layer_id = trace.layer_ids[layer];
     description.mean_load = mean(loads.values());
-    for (std::size_t expert = 0; expert < loads.rows(); ++expert) {
+    description.skew = layer_skew(trace, layer);
+    for (std::size_t expert = 0; expert < loads.rows(); ++expert)
       description.experts.push_back(describe_expert(loads.row(expert), description.mean_load, options));
-      description.skew = std::max(description.skew, ratio(description.experts.back().mean_load, description.mean_load));
-    }
     const std::vector<double> imbalance = step_imbalance(trace, layer);
     description.median_imbalance = median(imbalance);
     description.largest_imbalance = *std::ranges::max_element(imbalance);

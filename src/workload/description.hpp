@@ -44,6 +44,9 @@ struct LayerDescription {
   std::size_t idle_count() const;
 };
 
+/// Skew of a layer (an index) alone.
+double layer_skew(const LoadTrace& trace, std::size_t layer);
+
 /// What each layer's loads are like, [layer]. UsageError for thresholds that no trace could meet.
 std::vector<LayerDescription> describe_trace(const LoadTrace& trace, const DescriptionOptions& options);
 

@@ -1,0 +1,38 @@
+#include "trace_commands.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <iostream>
+
+#include "base/error.hpp"
+#include "base/statistics.hpp"
+#include "base/text.hpp"
+#include "files/trace_file.hpp"
+#include "platform/command_line.hpp"
+#include "workload/description.hpp"
+
+namespace gem {
+
+void keep_input(const std::string& input, const std::string& output) {
+  std::error_code ignored;  // a file that does not exist is not the same as any other
+  if (input == output || std::filesystem::equivalent(input, output, ignored))
+    throw UsageError("writing " + output + " would destroy the file that is read; choose another name");
+}
+
+void print_shape(const LoadTrace& trace) {
+  std::cout << format("%zu steps of %zu tokens, %zu layers, %zu experts, top-%zu; model %s, task %s, %s, part %s\n",
+                      trace.step_count(), trace.tokens_per_step, trace.layer_count(), trace.expert_count(), trace.top_k,
+                      trace.model.c_str(), trace.task.c_str(), trace.phase.c_str(), trace.part.c_str());
+}
+
+void store_trace(const std::string& path, const LoadTrace& trace, const Arguments& arguments, std::uint64_t seed) {
+  write_trace(path, trace, provenance_now(command_line_text(arguments), trace.model, seed));
+  std::vector<double> skews;
+  for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) skews.push_back(layer_skew(trace, layer));
+  print_shape(trace);
+  std::cout << format("Skew (busiest expert / mean): %.2f in the median layer, %.2f in the most skewed\n",
+                      median(skews), *std::ranges::max_element(skews));
+  std::cout << "Trace written to " << path << "\n";
+}
+
+}  // namespace gem

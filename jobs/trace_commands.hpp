@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "model/load_trace.hpp"
+#include "platform/program.hpp"
+
+namespace gem {
+
+// The commands of gem-trace, given all arguments of the program; the command is arguments[1]. Each returns the exit
+// code.
+int run_batch(const Arguments& arguments);
+int run_synthesize(const Arguments& arguments);
+int run_describe(const Arguments& arguments);
+int run_split(const Arguments& arguments);
+
+/// UsageError if writing `output` would destroy the file `input`.
+void keep_input(const std::string& input, const std::string& output);
+
+/// Prints what a trace holds: steps, tokens, layers, experts, part.
+void print_shape(const LoadTrace& trace);
+
+/// Writes the trace and prints where it is, what it holds and how skewed it is.
+void store_trace(const std::string& path, const LoadTrace& trace, const Arguments& arguments, std::uint64_t seed);
+
+}  // namespace gem

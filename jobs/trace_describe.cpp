@@ -1,0 +1,94 @@
+// gem-trace describe: what a step trace is like.
+#include <algorithm>
+#include <iostream>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+#include "files/trace_file.hpp"
+#include "platform/command_line.hpp"
+#include "trace_commands.hpp"
+#include "workload/description.hpp"
+#include "workload/description_text.hpp"
+
+namespace gem {
+namespace {
+
+struct DescribeJob {
+  std::string trace;
+  std::string layer;
+  std::size_t pairs = 5;
+  HeatMapOptions heat_map;
+  DescriptionOptions description;
+  bool quiet = false;
+};
+
+bool parse(const Arguments& arguments, DescribeJob& job) {
+  DescriptionOptions& description = job.description;
+  CommandLine line("gem-trace describe",
+                   "shows what a step trace is like: skew, correlations, kinds of experts, heat map.");
+  line.add("trace", &job.trace, "FILE", "step trace (gem.trace)");
+  line.add("layer", &job.layer, "ID", "layer of the heat map, by the model's own number; else the most skewed one");
+  line.add("rows", &job.heat_map.rows, "N", "experts in the heat map, those with the highest peaks");
+  line.add("pairs", &job.pairs, "N", "pairs of experts to list that are most often busy together");
+  line.add("busy-factor", &description.busy_factor, "X", "an expert is busy in a step above so many mean loads");
+  line.add("consistent-share", &description.consistent_share, "F",
+           "consistent: busy in at least this share of the steps");
+  line.add("temporal-share", &description.temporal_share, "F",
+           "temporal: busy in at most this share of the steps (in one at least) ...");
+  line.add("temporal-burst", &description.temporal_burst, "X",
+           "... and then with at least so many times its own mean load");
+  line.add_example("gem-trace describe --trace trace.h5");
+  line.add_example("gem-trace describe --trace trace.h5 --layer 12 --rows 64 --temporal-burst 2");
+  if (!line.parse({arguments.begin() + 1, arguments.end()})) return false;
+  job.quiet = line.quiet();
+  require_option(job.trace, "trace", "the gem.trace file to describe");
+  return true;
+}
+
+/// Index of the layer asked for, or of the most skewed one.
+std::size_t shown_layer(const DescribeJob& job, const LoadTrace& trace, const std::vector<LayerDescription>& layers) {
+  if (job.layer.empty())
+    return static_cast<std::size_t>(std::ranges::max_element(layers, {}, &LayerDescription::skew) - layers.begin());
+  const auto found = std::ranges::find(trace.layer_ids, parse_integer(job.layer, "--layer"));
+  if (found == trace.layer_ids.end())
+    throw UsageError(format("--layer %s: the trace has no such layer; its %zu layers are numbered %d to %d",
+                            job.layer.c_str(), trace.layer_count(), trace.layer_ids.front(), trace.layer_ids.back()));
+  return static_cast<std::size_t>(found - trace.layer_ids.begin());
+}
+
+void print_pairs(const LoadTrace& trace, std::size_t layer, std::size_t count) {
+  std::cout << "\nMost often busy together (correlation):";
+  for (const ExpertPair& pair : strongest_pairs(expert_correlations(trace, layer), count))
+    std::cout << format("  %d-%d %.2f", pair.first.value, pair.second.value, pair.correlation);
+  std::cout << "\n";
+}
+
+void print_terms(const DescriptionOptions& options) {
+  std::cout << format(
+      "\nskew: busiest expert / mean, over all steps; step median, step worst: the same within a step.\n"
+      "next step: an expert's load with its load one step later, mean over experts. pairs: two experts' loads, the "
+      "pair\n"
+      "at the 95 %% quantile. busy: above %g mean loads; consistent: busy in >= %g %% of the steps; temporal: busy in\n"
+      "<= %g %% of them, then with >= %g times its own mean. idle: never used.\n",
+      options.busy_factor, 100.0 * options.consistent_share, 100.0 * options.temporal_share, options.temporal_burst);
+}
+
+}  // namespace
+
+int run_describe(const Arguments& arguments) {
+  DescribeJob job;
+  if (!parse(arguments, job)) return 0;
+  const LoadTrace trace = read_trace(job.trace);
+  const std::vector<LayerDescription> layers = describe_trace(trace, job.description);
+  const std::size_t layer = shown_layer(job, trace, layers);
+
+  print_shape(trace);
+  std::cout << "\n" << description_table(layers);
+  if (!job.quiet) print_terms(job.description);
+  std::cout << format("\nLayer %d%s\n", trace.layer_ids[layer], job.layer.empty() ? ", the most skewed" : "")
+            << heat_map(trace, layer, layers[layer], job.heat_map);
+  if (job.pairs > 0) print_pairs(trace, layer, job.pairs);
+  return 0;
+}
+
+}  // namespace gem
