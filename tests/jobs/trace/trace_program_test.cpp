@@ -15,7 +15,8 @@ namespace {
 
 const std::string program = GEM_PROGRAM_DIR "/gem-trace";
 const std::string data = GEM_DATA_DIR "/routing/";
-const std::string mmlu = data + "gpt-oss-20b.mmlu.h5";
+const std::string decode = data + "gpt-oss-20b.gpqa.h5";
+const std::string prefill = data + "deepseek-v2-lite.intent.h5";
 
 std::string batch(const std::string& routing, const std::string& options) {
   return program + " batch --routing " + routing + " " + options;
@@ -67,7 +68,7 @@ TEST(TraceProgram, BatchesEveryBundledRouting) {
 TEST(TraceProgram, DescribesAndSplits) {
   const TestFolder folder;
   const std::string trace = folder.file("trace.h5");
-  ASSERT_EQ(folder.run(batch(mmlu, "--steps 50 --seed 4 --quiet --output " + trace)).code, 0);
+  ASSERT_EQ(folder.run(batch(decode, "--steps 50 --seed 4 --quiet --output " + trace)).code, 0);
   const ProgramRun described = folder.run(program + " describe --trace " + trace + " --layer 7");
   EXPECT_EQ(described.code, 0) << described.errors;
   EXPECT_NE(described.output.find("max/mean"), std::string::npos);
@@ -103,7 +104,7 @@ TEST(TraceProgram, Synthesizes) {
 
 TEST(TraceProgram, SaysWhatItWouldDo) {
   const TestFolder folder;
-  const ProgramRun dry = folder.run(batch(mmlu, "--steps 8 --dry-run --output " + folder.file("trace.h5")));
+  const ProgramRun dry = folder.run(batch(decode, "--steps 8 --dry-run --output " + folder.file("trace.h5")));
   EXPECT_EQ(dry.code, 0) << dry.errors;
   EXPECT_NE(dry.output.find("8 steps of 256 tokens"), std::string::npos) << dry.output;
   EXPECT_TRUE(folder.holds_only({}));
@@ -122,16 +123,15 @@ TEST(TraceProgram, RefusesWrongUse) {
   expect_refused(folder, program + " descrbe", 2, "did you mean describe");
   expect_refused(folder, program + " batch --routng x.h5", 2, "--routing");
   expect_refused(folder, program + " batch" + output, 2, "--routing is missing");
-  expect_refused(folder, batch(mmlu, ""), 2, "--output is missing");
-  expect_refused(folder, batch(mmlu, "--chunk-tokens 512" + output), 2, "use --batch-size");
-  expect_refused(folder, batch(data + "deepseek-v2-lite.intent.h5", "--batch-size 8" + output), 2,
-                 "use --chunk-tokens");
-  expect_refused(folder, batch(mmlu, "--phase chat" + output), 2, "decode");
-  expect_refused(folder, batch(mmlu, "--part validation" + output), 2, "all, train, test");
-  expect_refused(folder, batch(mmlu, "--part train --split 1.5" + output), 2, "between 0 and 1");
-  expect_refused(folder, batch(mmlu, "--steps 100000000000" + output), 2, "fewer steps");
-  expect_refused(folder, batch(mmlu, "--batch-size 100000000000" + output), 2, "tokens a step");
-  expect_refused(folder, batch(mmlu, "--output " + mmlu), 2, "destroy");
+  expect_refused(folder, batch(decode, ""), 2, "--output is missing");
+  expect_refused(folder, batch(decode, "--chunk-tokens 512" + output), 2, "use --batch-size");
+  expect_refused(folder, batch(prefill, "--batch-size 8" + output), 2, "use --chunk-tokens");
+  expect_refused(folder, batch(decode, "--phase chat" + output), 2, "decode");
+  expect_refused(folder, batch(decode, "--part validation" + output), 2, "all, train, test");
+  expect_refused(folder, batch(decode, "--part train --split 1.5" + output), 2, "between 0 and 1");
+  expect_refused(folder, batch(decode, "--steps 100000000000" + output), 2, "fewer steps");
+  expect_refused(folder, batch(decode, "--batch-size 100000000000" + output), 2, "tokens a step");
+  expect_refused(folder, batch(decode, "--output " + decode), 2, "destroy");
   expect_refused(folder, program + " synthesize --model gpt-oss-2b" + output, 2, "gpt-oss-20b");
   expect_refused(folder, program + " synthesize" + output, 2, "shape is missing");
   expect_refused(folder, program + " synthesize --model gpt-oss-20b --skew 9" + output, 2, "out of reach");
@@ -144,11 +144,11 @@ TEST(TraceProgram, RefusesBadFiles) {
   expect_refused(folder, batch(folder.file("absent.h5"), output), 3, "absent.h5");
   std::ofstream(folder.file("text.h5")) << "not HDF5\n";
   expect_refused(folder, batch(folder.file("text.h5"), output), 3, "text.h5");
-  std::filesystem::copy_file(mmlu, folder.file("short.h5"));
+  std::filesystem::copy_file(decode, folder.file("short.h5"));
   std::filesystem::resize_file(folder.file("short.h5"), 100000);
   expect_refused(folder, batch(folder.file("short.h5"), output), 3, "short.h5");
-  expect_refused(folder, program + " describe --trace " + mmlu, 3, "gem.trace");
-  expect_refused(folder, batch(mmlu, "--steps 2 --output " + folder.file("absent") + "/trace.h5"), 4, "trace.h5");
+  expect_refused(folder, program + " describe --trace " + decode, 3, "gem.trace");
+  expect_refused(folder, batch(decode, "--steps 2 --output " + folder.file("absent") + "/trace.h5"), 4, "trace.h5");
   EXPECT_FALSE(std::filesystem::exists(folder.file("trace.h5")));
 }
 
