@@ -60,6 +60,18 @@ std::string join(std::span<const std::string> parts, std::string_view separator)
   return text;
 }
 
+std::string wrap(std::string_view text, std::size_t width) {
+  std::string lines;
+  std::size_t line_length = 0;
+  for (const std::string& word : split(text, ' ')) {
+    const bool fits = line_length + 1 + word.size() <= width;
+    if (line_length > 0) lines += fits ? " " : "\n";
+    line_length = line_length > 0 && fits ? line_length + 1 + word.size() : word.size();
+    lines += word;
+  }
+  return lines;
+}
+
 std::vector<std::string> split(std::string_view text, char separator) {
   std::vector<std::string> parts;
   std::size_t begin = 0;

@@ -24,6 +24,9 @@ std::string format_bytes(double bytes);
 /// "a, b, c".
 std::string join(std::span<const std::string> parts, std::string_view separator = ", ");
 
+/// The text with line breaks between words so that no line is longer than `width`, unless a word is.
+std::string wrap(std::string_view text, std::size_t width = 80);
+
 std::vector<std::string> split(std::string_view text, char separator);
 std::string trim(std::string_view text);
 std::string to_lower(std::string_view text);

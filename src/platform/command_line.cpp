@@ -18,7 +18,7 @@ struct CommandLine::Descriptions {
 CommandLine::CommandLine(std::string program, std::string summary)
     : program_(std::move(program)),
       summary_(std::move(summary)),
-      descriptions_(std::make_unique<Descriptions>(Descriptions{po::options_description("Options", 100, 60), {}})) {
+      descriptions_(std::make_unique<Descriptions>(Descriptions{po::options_description("Options", 80, 50), {}})) {
   add_flag("quiet", &quiet_, "print results only, no progress and no hints");
 }
 
@@ -88,7 +88,7 @@ void CommandLine::add_example(const std::string& command) {
 }
 
 void CommandLine::print_help() const {
-  std::cout << program_ << ": " << summary_ << "\n\n" << descriptions_->options;
+  std::cout << wrap(program_ + ": " + summary_) << "\n\n" << descriptions_->options;
   if (!examples_.empty()) std::cout << "\nExamples:\n";
   for (const std::string& example : examples_) std::cout << "  " << example << "\n";
 }

@@ -21,6 +21,11 @@ TEST(Text, NumbersAreWholeWords) {
   EXPECT_THROW(parse_integer("", "--steps"), UsageError);
 }
 
+TEST(Text, WrapBreaksBetweenWords) {
+  EXPECT_EQ(wrap("one two three", 7), "one two\nthree");
+  EXPECT_EQ(wrap("unbreakable", 4), "unbreakable");
+}
+
 TEST(Text, NearWordsComeNearestFirst) {
   const std::vector<std::string> names{"gpt-oss-20b", "gpt-oss-120b", "Mixtral-8x7B"};
   EXPECT_EQ(near_words("gpt-oss-20", names).front(), "gpt-oss-20b");
