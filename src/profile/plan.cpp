@@ -1,0 +1,78 @@
+#include "profile/plan.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <span>
+
+#include "base/error.hpp"
+#include "base/random.hpp"
+
+namespace gem {
+namespace {
+
+// 1, 2, 3, 4, 6, 8, 12, 16, ... and the last.
+std::vector<std::size_t> levels_up_to(std::size_t last) {
+  std::vector<std::size_t> levels;
+  for (std::size_t power = 1; power < last; power *= 2)
+    for (std::size_t level : {power, power + power / 2})
+      if (level < last && (levels.empty() || level > levels.back())) levels.push_back(level);
+  levels.push_back(last);
+  return levels;
+}
+
+// Whole waves whose two sides are measured: later steps are small against the latency.
+constexpr int measured_waves = 4;
+
+std::set<std::size_t> tiles_at(const PlanOptions& options, std::size_t active_experts) {
+  const std::size_t least = active_experts;
+  // Every active expert may have a tile with a single row in it.
+  const std::size_t most = (options.max_tokens + active_experts * (options.tile_tokens - 1)) / options.tile_tokens;
+  std::set<std::size_t> tiles{least, most};
+  for (std::size_t step = 1;; ++step) {
+    const double growth = std::exp2(static_cast<double>(step) / static_cast<double>(options.points_per_doubling));
+    const auto next = static_cast<std::size_t>(std::llround(static_cast<double>(least) * growth));
+    if (next >= most) break;
+    tiles.insert(next);
+  }
+  for (double wave : options.tiles_per_wave)
+    for (int count = 1; count <= measured_waves; ++count) {
+      const auto full = static_cast<std::size_t>(std::max(0.0, wave * count));
+      for (std::size_t side : {full, full + 1})
+        if (side > least && side < most) tiles.insert(side);
+    }
+  return tiles;
+}
+
+}  // namespace
+
+std::vector<LoadPoint> make_plan(const PlanOptions& options) {
+  if (options.experts_per_device == 0 || options.tile_tokens == 0 || options.max_tokens == 0 ||
+      options.points_per_doubling == 0)
+    throw UsageError("a plan needs at least one expert a device, one token a tile, one token and one point a doubling");
+  std::vector<LoadPoint> points;
+  for (std::size_t level : levels_up_to(std::min(options.experts_per_device, options.max_tokens)))
+    for (std::size_t tiles : tiles_at(options, level))
+      points.push_back({static_cast<std::int64_t>(tiles), static_cast<std::int64_t>(level),
+                        static_cast<std::int64_t>(tiles * options.tile_tokens)});
+  RandomStream random({options.seed, 0x91a4u});
+  random.shuffle(std::span<LoadPoint>(points));
+  return points;
+}
+
+std::vector<std::uint32_t> tokens_per_slot_of(const LoadPoint& point, std::size_t tile_tokens, std::size_t slot_count,
+                                              std::size_t rotation) {
+  const auto active = static_cast<std::size_t>(point.active_experts), tiles = static_cast<std::size_t>(point.tiles);
+  std::vector<std::uint32_t> tokens(slot_count, 0);
+  for (std::size_t i = 0; i < active; ++i) {
+    const std::size_t own_tiles = tiles / active + (i < tiles % active ? 1 : 0);
+    tokens[(rotation + i) % slot_count] = static_cast<std::uint32_t>(own_tiles * tile_tokens);
+  }
+  return tokens;
+}
+
+std::size_t most_rows_of(std::size_t tokens, std::size_t top_k, std::size_t experts_per_device) {
+  return tokens * std::min(top_k, experts_per_device);
+}
+
+}  // namespace gem

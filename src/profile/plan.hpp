@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "model/latency_profile.hpp"
+
+namespace gem {
+
+struct PlanOptions {
+  std::size_t experts_per_device = 0;
+  std::size_t tile_tokens = 0;
+  std::size_t max_tokens = 0;           ///< most rows that one device gets in a step and layer, skew included
+  std::size_t points_per_doubling = 3;  ///< of the tiles, at each number of active experts
+  std::vector<double> tiles_per_wave;   ///< of each product, where the device works in waves; empty where unknown
+  std::uint64_t seed = 1;               ///< shuffles the order, so that slow drift doesn't follow load
+};
+
+/// Where to measure, all at tile boundaries (tokens = tiles x tile_tokens), each point once, in measuring order. At
+/// each of a growing series of numbers of active experts (1, 2, 3, 4, 6, 8, 12, ..., experts_per_device) the tiles run
+/// from one an expert to the most that max_tokens can make, in geometric steps and at both sides of the first whole
+/// waves. UsageError for a zero.
+std::vector<LoadPoint> make_plan(const PlanOptions& options);
+
+/// The point as a load: its tiles spread evenly over active_experts of slot_count slots, whole tiles each. `rotation`
+/// turns which slots these are. [slot] tokens.
+std::vector<std::uint32_t> tokens_per_slot_of(const LoadPoint& point, std::size_t tile_tokens, std::size_t slot_count,
+                                              std::size_t rotation);
+
+/// Rows that one device can get at most in a step of `tokens`: all tokens choose as many of its experts as they can.
+std::size_t most_rows_of(std::size_t tokens, std::size_t top_k, std::size_t experts_per_device);
+
+}  // namespace gem

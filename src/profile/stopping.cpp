@@ -1,0 +1,48 @@
+#include "profile/stopping.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "base/error.hpp"
+#include "base/statistics.hpp"
+#include "base/text.hpp"
+
+namespace gem {
+
+void check_stopping_rule(const StoppingRule& rule) {
+  if (!(rule.confidence_width > 0.0))
+    throw UsageError(format("--confidence-width: %g is not above 0", rule.confidence_width));
+  if (rule.min_samples < 2) throw UsageError("--min-samples: a median with an interval needs at least 2");
+  if (rule.max_samples < rule.min_samples)
+    throw UsageError(format("--max-samples: %zu is below --min-samples %zu", rule.max_samples, rule.min_samples));
+  if (!(rule.max_time_s > 0.0)) throw UsageError(format("--max-point-time: %g is not above 0", rule.max_time_s));
+}
+
+double relative_half_width(std::span<const double> samples_s) {
+  if (samples_s.size() < 2) return std::numeric_limits<double>::infinity();
+  const Interval interval = median_interval(samples_s);
+  return (interval.high - interval.low) / 2.0 / median(samples_s);
+}
+
+Verdict judge(const StoppingRule& rule, std::span<const double> samples_s) {
+  const double time_s = std::accumulate(samples_s.begin(), samples_s.end(), 0.0);
+  const bool out_of_time = time_s >= rule.max_time_s && samples_s.size() >= 2;
+  if (samples_s.size() < rule.min_samples && !out_of_time) return Verdict::Continue;
+  if (relative_half_width(samples_s) <= rule.confidence_width) return Verdict::Settled;
+  return out_of_time || samples_s.size() >= rule.max_samples ? Verdict::Unsettled : Verdict::Continue;
+}
+
+std::size_t next_round(const StoppingRule& rule, std::size_t sample_count, double expected_s) {
+  // Half as many again, so that few rounds of agreement are needed and few samples are wasted.
+  const std::size_t wanted = sample_count < rule.min_samples
+                                 ? rule.min_samples - sample_count
+                                 : std::min(rule.max_samples - sample_count, sample_count / 2);
+  const double time_left_s = rule.max_time_s - static_cast<double>(sample_count) * expected_s;
+  const double in_time = std::ceil(time_left_s / expected_s);
+  return std::max<std::size_t>(
+      1, in_time < static_cast<double>(wanted) ? static_cast<std::size_t>(std::max(0.0, in_time)) : wanted);
+}
+
+}  // namespace gem

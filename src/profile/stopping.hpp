@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+namespace gem {
+
+/// When a point has been measured often enough, as a value.
+struct StoppingRule {
+  double confidence_width = 0.01;  ///< relative half-width of the median's 95 % interval that is asked for
+  std::size_t min_samples = 10;
+  std::size_t max_samples = 200;
+  double max_time_s = 1.0;  ///< of measured latency, a point
+};
+
+/// UsageError, naming the option, for bounds that contradict each other.
+void check_stopping_rule(const StoppingRule& rule);
+
+enum class Verdict {
+  Continue,
+  Settled,   ///< the median is known well enough
+  Unsettled  ///< a bound on samples or time was hit before
+};
+
+/// Half the width of the median's 95 % interval over the median; infinite for fewer than two samples.
+double relative_half_width(std::span<const double> samples_s);
+
+/// What the rule says about one device's samples so far. Once max_time_s is used up, fewer than min_samples will do
+/// (two at least): big loads on slow devices.
+Verdict judge(const StoppingRule& rule, std::span<const double> samples_s);
+
+/// How many samples to take before judging again, at least one, where a sample takes about expected_s.
+std::size_t next_round(const StoppingRule& rule, std::size_t sample_count, double expected_s);
+
+}  // namespace gem

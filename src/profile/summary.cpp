@@ -1,0 +1,98 @@
+#include "profile/summary.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "base/statistics.hpp"
+#include "base/text.hpp"
+
+namespace gem {
+namespace {
+
+// NVML's clocksThrottleReasons: software power cap, hardware slowdown, thermal (software, hardware), power brake.
+constexpr std::uint64_t held_down = 0x4u | 0x8u | 0x20u | 0x40u | 0x80u;
+
+// Logarithm of the geometric mean latency over the heavy points.
+double mean_log_latency(const LatencyProfile& profile, std::size_t device) {
+  std::int64_t most_tiles = 0;
+  for (const LoadPoint& point : profile.points) most_tiles = std::max(most_tiles, point.tiles);
+  std::vector<double> logs;
+  for (std::size_t p = 0; p < profile.points.size(); ++p)
+    if (4 * profile.points[p].tiles >= most_tiles) logs.push_back(std::log(profile.median_s(device, p)));
+  return mean(logs);
+}
+
+double noise_of(const LatencyProfile& profile, std::size_t device) {
+  std::vector<double> deviations;
+  for (std::size_t p = 0; p < profile.points.size() && profile.samples_s.columns() > 0; ++p) {
+    std::vector<double> distances;
+    const double center = profile.median_s(device, p);
+    for (float sample : profile.samples_s.row(device, p))
+      if (!std::isnan(sample)) distances.push_back(std::abs(static_cast<double>(sample) - center) / center);
+    if (!distances.empty()) deviations.push_back(median(distances));
+  }
+  return deviations.empty() ? 0.0 : median(deviations);
+}
+
+}  // namespace
+
+std::vector<DeviceSummary> summarize(const LatencyProfile& profile) {
+  std::vector<DeviceSummary> summaries(profile.device_count());
+  std::vector<double> logs;
+  for (std::size_t d = 0; d < summaries.size(); ++d) logs.push_back(mean_log_latency(profile, d));
+  for (std::size_t d = 0; d < summaries.size(); ++d) {
+    DeviceSummary& summary = summaries[d];
+    summary.relative_speed = std::exp(*std::min_element(logs.begin(), logs.end()) - logs[d]);
+    summary.noise = noise_of(profile, d);
+    for (std::size_t p = 0; p < profile.points.size(); ++p) {
+      if (profile.settled.rows() > 0 && profile.settled(d, p) == 0) ++summary.unsettled;
+      if (profile.throttle_reasons.rows() > 0 && (profile.throttle_reasons(d, p) & held_down) != 0) ++summary.throttled;
+    }
+    if (d < profile.drift.size()) summary.drift = profile.drift[d];
+  }
+  return summaries;
+}
+
+std::string device_table(const LatencyProfile& profile, std::size_t most_rows) {
+  const std::vector<DeviceSummary> summaries = summarize(profile);
+  std::vector<std::size_t> order(summaries.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  const auto faster = [&](std::size_t a, std::size_t b) {
+    return summaries[a].relative_speed > summaries[b].relative_speed;
+  };
+  const std::size_t slowest = *std::max_element(order.begin(), order.end(), faster);
+  std::string left_out;
+  if (order.size() > most_rows) {
+    std::stable_sort(order.begin(), order.end(), faster);
+    left_out = format("%zu devices between the fastest and the slowest are not listed\n", order.size() - most_rows);
+    order.erase(order.begin() + static_cast<std::ptrdiff_t>(most_rows / 2),
+                order.end() - static_cast<std::ptrdiff_t>(most_rows - most_rows / 2));
+  }
+
+  Table table({{"device", ""},
+               {"rank", ""},
+               {"host", ""},
+               {"name", ""},
+               {"speed", "fastest = 1"},
+               {"noise", "%"},
+               {"unsettled", "points"},
+               {"throttled", "points"},
+               {"drift", "%"},
+               {"", ""}});
+  for (std::size_t d : order) {
+    const DeviceSummary& summary = summaries[d];
+    const DeviceDescription& device = profile.devices[d];
+    table.add_row({format("%zu", d), format("%d", device.rank), device.hostname, device.name,
+                   format("%.3f", summary.relative_speed), format("%.2f", 100.0 * summary.noise),
+                   format("%zu", summary.unsettled), format("%zu", summary.throttled),
+                   format("%+.2f", 100.0 * summary.drift), d == slowest && summaries.size() > 1 ? "slowest" : ""});
+  }
+  std::string text = table.to_string() + left_out;
+  if (summaries.size() > 1)
+    text += format("spread: the slowest takes %.1f %% longer than the fastest (over the heavy loads)\n",
+                   100.0 * (1.0 / summaries[slowest].relative_speed - 1.0));
+  return text;
+}
+
+}  // namespace gem

@@ -1,0 +1,133 @@
+#include "profile/plan.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <set>
+
+#include "base/error.hpp"
+#include "base/random.hpp"
+#include "base/statistics.hpp"
+#include "device/simulated_device.hpp"
+#include "model/latency_surface.hpp"
+
+namespace gem {
+namespace {
+
+PlanOptions options_of(std::size_t experts, std::size_t tile_tokens, std::size_t max_tokens) {
+  PlanOptions options;
+  options.experts_per_device = experts;
+  options.tile_tokens = tile_tokens;
+  options.max_tokens = max_tokens;
+  return options;
+}
+
+using Point = std::pair<std::int64_t, std::int64_t>;
+
+TEST(Plan, CoversTheLoadsOfADevice) {
+  for (const auto& [experts, tile_tokens, max_tokens] :
+       {std::tuple{16u, 16u, 2048u}, {1u, 64u, 100u}, {7u, 1u, 50u}, {128u, 128u, 4096u}, {8u, 16u, 3u}}) {
+    const std::vector<LoadPoint> plan = make_plan(options_of(experts, tile_tokens, max_tokens));
+    std::set<Point> seen;
+    std::int64_t most_active = 0;
+    for (const LoadPoint& point : plan) {
+      EXPECT_GE(point.active_experts, 1);
+      EXPECT_GE(point.tiles, point.active_experts) << "an active expert has a tile";
+      EXPECT_EQ(point.tokens, point.tiles * tile_tokens);
+      EXPECT_TRUE(seen.emplace(point.active_experts, point.tiles).second) << "measured twice";
+      most_active = std::max(most_active, point.active_experts);
+    }
+    EXPECT_EQ(most_active, std::min(experts, max_tokens));
+    // Least and most tiles at every level: one row an expert, and max_tokens rows with a partly filled tile each.
+    for (const auto& [active, tiles] : seen) {
+      EXPECT_TRUE(seen.contains({active, active}));
+      EXPECT_TRUE(seen.contains({active, (max_tokens + active * (tile_tokens - 1)) / tile_tokens}));
+    }
+  }
+}
+
+TEST(Plan, OrderIsAFunctionOfTheSeed) {
+  PlanOptions options = options_of(16, 16, 2048);
+  const std::vector<LoadPoint> first = make_plan(options);
+  EXPECT_EQ(make_plan(options), first);
+  options.seed = 2;
+  const std::vector<LoadPoint> second = make_plan(options);
+  EXPECT_NE(second, first);
+  EXPECT_TRUE(std::is_permutation(first.begin(), first.end(), second.begin(), second.end()));
+}
+
+TEST(Plan, BothSidesOfAWaveAreMeasured) {
+  PlanOptions options = options_of(4, 16, 4096);
+  options.tiles_per_wave = {13.2};
+  const std::vector<LoadPoint> plan = make_plan(options);
+  for (std::int64_t tiles : {13, 14, 26, 27, 39, 40})
+    EXPECT_NE(std::ranges::find(plan, LoadPoint{tiles, 2, tiles * 16}), plan.end()) << tiles;
+}
+
+TEST(Plan, ZerosAreRefused) {
+  EXPECT_THROW(make_plan(options_of(0, 16, 10)), UsageError);
+  EXPECT_THROW(make_plan(options_of(4, 0, 10)), UsageError);
+  EXPECT_THROW(make_plan(options_of(4, 16, 0)), UsageError);
+}
+
+TEST(Plan, APointBecomesItsLoad) {
+  const LoadPoint point{11, 3, 11 * 16};
+  for (std::size_t rotation = 0; rotation < 7; ++rotation) {
+    const std::vector<std::uint32_t> tokens = tokens_per_slot_of(point, 16, 5, rotation);
+    EXPECT_EQ(tokens.size(), 5u);
+    EXPECT_EQ(std::accumulate(tokens.begin(), tokens.end(), 0u), 11u * 16u);
+    EXPECT_EQ(std::ranges::count_if(tokens, [](std::uint32_t t) { return t > 0; }), 3);
+    EXPECT_GT(tokens[rotation % 5], 0u);
+    for (std::uint32_t t : tokens) EXPECT_TRUE(t == 0 || t == 48 || t == 64) << t;
+  }
+}
+
+// The surface on the plan's points, against the device at random skewed loads that the plan doesn't know.
+double surface_error(const ExpertShape& expert, std::size_t experts, std::size_t top_k, std::size_t tokens,
+                     double quantile_wanted) {
+  SimulatedDeviceOptions simulated;
+  simulated.expert = expert;
+  const SimulatedDevice device(simulated);
+  const PlanOptions options = options_of(experts / 4, 16, most_rows_of(tokens, top_k, experts / 4));
+  const std::vector<LoadPoint> plan = make_plan(options);
+  std::vector<double> latency_s;
+  for (const LoadPoint& point : plan)
+    latency_s.push_back(
+        device.noiseless_s(static_cast<std::size_t>(point.tiles), static_cast<std::size_t>(point.active_experts)));
+  const LatencySurface surface(plan, latency_s, "test");
+
+  RandomStream random({17});
+  std::vector<double> errors;
+  while (errors.size() < 500) {
+    const double shape = 0.3 + 2.0 * random.uniform();
+    const double mean_tokens = static_cast<double>(tokens * top_k) / static_cast<double>(experts);
+    std::size_t tiles = 0, active_experts = 0;
+    for (std::size_t e = 0; e < experts / 4; ++e) {
+      const double load = mean_tokens * std::exp(0.7 * random.normal()) * random.gamma(shape) / shape;
+      const auto rows = std::min(tokens, static_cast<std::size_t>(load));
+      tiles += (rows + 15) / 16;
+      active_experts += rows > 0 ? 1 : 0;
+    }
+    if (tiles == 0) continue;
+    const double truth_s = device.noiseless_s(tiles, active_experts);
+    errors.push_back(
+        std::abs(surface.seconds(static_cast<double>(tiles), static_cast<double>(active_experts)) / truth_s - 1.0));
+  }
+  return quantile(errors, quantile_wanted);
+}
+
+TEST(Plan, TheSurfaceOnItIsTrueElsewhere) {
+  const ExpertShape gpt_oss{2880, 2880}, deepseek_lite{2048, 1408}, mixtral{4096, 14336};
+  for (double fraction : {0.5, 0.9}) {
+    const double aim = fraction == 0.5 ? 0.015 : 0.05;
+    EXPECT_LT(surface_error(gpt_oss, 32, 4, 256, fraction), aim);
+    EXPECT_LT(surface_error(gpt_oss, 32, 4, 2048, fraction), aim);
+    EXPECT_LT(surface_error(deepseek_lite, 64, 6, 2048, fraction), aim);
+    EXPECT_LT(surface_error(mixtral, 8, 2, 2048, fraction), aim);
+  }
+}
+
+}  // namespace
+}  // namespace gem

@@ -1,0 +1,139 @@
+#include "profile/sweep.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/error.hpp"
+#include "device/device_factory.hpp"
+#include "profile/plan.hpp"
+
+namespace gem {
+namespace {
+
+// Keeps rows in memory; can begin with rows of an earlier run, and fail like a full disk.
+class MemorySink : public ProfileSink {
+ public:
+  std::vector<ProfileRow> begin(const LatencyProfile&) override { return earlier; }
+  void append(const ProfileRow& row) override {
+    if (rows.size() == room) throw SystemError("profile.h5: no space left on device");
+    rows.push_back(row);
+  }
+  void finish(std::span<const double> values) override { drift.assign(values.begin(), values.end()); }
+
+  std::vector<ProfileRow> earlier;
+  std::vector<ProfileRow> rows;
+  std::vector<double> drift;
+  std::size_t room = SIZE_MAX;
+};
+
+constexpr std::size_t experts_per_device = 4;
+
+DeviceOptions simulated_devices() {
+  return {.kind = "simulated", .device_count = 8, .expert = {256, 128}, .slowdowns = {1.0, 1.28}, .seed = 3};
+}
+
+LatencyProfile plan_for(const Communicator& ranks, DeviceList devices) {
+  LatencyProfile plan;
+  plan.model = "test";
+  plan.expert = {256, 128};
+  plan.tile_tokens = 16;
+  plan.experts_per_device = experts_per_device;
+  plan.points = make_plan({.experts_per_device = experts_per_device, .tile_tokens = 16, .max_tokens = 400});
+  plan.devices = gather_descriptions(ranks, devices);
+  return plan;
+}
+
+LatencyProfile sweep_simulated(const Communicator& ranks, MemorySink& sink) {
+  const auto devices = make_devices(simulated_devices(), ranks);
+  place_for_sweep(devices, 0, experts_per_device, 1);
+  return run_sweep(ranks, devices, plan_for(ranks, devices), {}, sink);
+}
+
+TEST(Sweep, EveryDeviceHasEveryPoint) {
+  const Communicator world = Communicator::world();
+  MemorySink sink;
+  const LatencyProfile profile = sweep_simulated(world, sink);
+  if (!world.is_root()) {
+    EXPECT_TRUE(sink.rows.empty());
+    return;
+  }
+  EXPECT_EQ(sink.rows.size(), profile.points.size());
+  ASSERT_EQ(profile.device_count(), 8u);
+  ASSERT_EQ(profile.median_s.rows(), 8u);
+  const SimulatedDevice fast({.expert = {256, 128}}), slow({.expert = {256, 128}, .slowdown = 1.28});
+  for (std::size_t d = 0; d < 8; ++d) {
+    EXPECT_EQ(profile.devices[d].emulated_slowdown, d % 2 == 0 ? 1.0 : 1.28);
+    for (std::size_t p = 0; p < profile.points.size(); ++p) {
+      const auto tiles = static_cast<std::size_t>(profile.points[p].tiles);
+      const auto active = static_cast<std::size_t>(profile.points[p].active_experts);
+      EXPECT_NEAR(profile.median_s(d, p) / (d % 2 == 0 ? fast : slow).noiseless_s(tiles, active), 1.0, 0.01);
+      EXPECT_GE(profile.p95_s(d, p), profile.median_s(d, p));
+      EXPECT_EQ(profile.settled(d, p), 1);
+      EXPECT_TRUE(std::isnan(profile.power_w(d, p)));
+      EXPECT_GT(profile.samples_s(d, p, 9), 0.0f);
+    }
+    EXPECT_NEAR(sink.drift[d], 0.0, 0.01);
+    EXPECT_NE(sink.drift[d], 0.0) << "measured again, not copied";
+  }
+}
+
+TEST(Sweep, SameProfileOnAnyNumberOfRanks) {
+  const Communicator world = Communicator::world();
+  MemorySink together, alone;
+  const LatencyProfile profile = sweep_simulated(world, together);
+  if (!world.is_root()) return;
+  const Communicator self = Communicator::self();
+  const LatencyProfile reference = sweep_simulated(self, alone);
+  EXPECT_EQ(profile.points, reference.points);
+  EXPECT_EQ(profile.median_s, reference.median_s);
+  EXPECT_EQ(profile.p95_s, reference.p95_s);
+  EXPECT_EQ(profile.settled, reference.settled);
+  EXPECT_EQ(together.drift, alone.drift);
+  for (std::size_t r = 0; r < together.rows.size(); ++r) EXPECT_EQ(together.rows[r].samples_s, alone.rows[r].samples_s);
+}
+
+TEST(Sweep, AResumedSweepMeasuresTheRestAlike) {
+  const Communicator world = Communicator::world();
+  MemorySink whole, resumed;
+  const LatencyProfile expected = sweep_simulated(world, whole);
+  for (std::size_t r = 0; r < whole.rows.size(); ++r)
+    if (r % 3 != 1) resumed.earlier.push_back(whole.rows[r]);
+  const LatencyProfile profile = sweep_simulated(world, resumed);
+  if (!world.is_root()) return;
+  EXPECT_EQ(resumed.rows.size() + resumed.earlier.size(), whole.rows.size());
+  EXPECT_EQ(profile.median_s, expected.median_s);
+  EXPECT_EQ(resumed.drift, whole.drift);
+}
+
+TEST(Sweep, AFullDiskEndsAllRanksAlike) {
+  const Communicator world = Communicator::world();
+  MemorySink sink;
+  sink.room = 2;
+  EXPECT_THROW(sweep_simulated(world, sink), AgreedError);
+  EXPECT_EQ(world.sum(1), world.size());
+}
+
+TEST(Sweep, HostDevicesMeasureTogetherAndInTurns) {
+  const Communicator world = Communicator::world();
+  DeviceOptions options{.kind = "host", .expert = {64, 32}, .tile_tokens = 8, .weight_dtype = "f32"};
+  const auto devices = make_devices(options, world);
+  place_for_sweep(devices, static_cast<std::size_t>(world.rank()), experts_per_device, 2);
+  LatencyProfile plan = plan_for(world, devices);
+  plan.expert = options.expert;
+  plan.tile_tokens = 8;
+  plan.points = make_plan({.experts_per_device = experts_per_device, .tile_tokens = 8, .max_tokens = 32});
+  for (bool take_turns : {false, true}) {
+    MemorySink sink;
+    const SweepOptions sweep{
+        .stopping = {.min_samples = 3, .max_samples = 5}, .layer_count = 2, .take_turns = take_turns};
+    const LatencyProfile profile = run_sweep(world, devices, plan, sweep, sink);
+    if (!world.is_root()) continue;
+    EXPECT_EQ(profile.device_count(), static_cast<std::size_t>(world.size()));
+    for (double latency_s : profile.median_s.values()) EXPECT_GT(latency_s, 0.0);
+    for (std::size_t d = 0; d < profile.device_count(); ++d) EXPECT_EQ(profile.devices[d].rank, static_cast<int>(d));
+  }
+}
+
+}  // namespace
+}  // namespace gem
