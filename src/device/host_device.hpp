@@ -14,7 +14,7 @@
 namespace gem {
 
 struct HostDeviceOptions {
-  ExpertShape expert;
+  ExpertShape expert{};
   std::size_t tile_tokens = 16;
   GemmType type = GemmType::F32;
   double slowdown = 1.0;  ///< at least 1; extra real work of (slowdown - 1) times the layer's operations

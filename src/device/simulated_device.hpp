@@ -25,14 +25,14 @@ struct SimulationModel {
 };
 
 struct SimulatedDeviceOptions {
-  ExpertShape expert;
+  ExpertShape expert{};
   std::size_t tile_tokens = 16;
   std::size_t weight_bytes = 2;  ///< of one element
   double slowdown = 1.0;         ///< acts on the compute term only, as measured GPUs do
   std::uint64_t seed = 1;
   std::int32_t device = 0;  ///< its number; keys its noise
   std::int32_t rank = 0;
-  SimulationModel model;
+  SimulationModel model{};
 };
 
 /// A device on a virtual clock:
