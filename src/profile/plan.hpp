@@ -11,10 +11,10 @@ namespace gem {
 struct PlanOptions {
   std::size_t experts_per_device = 0;
   std::size_t tile_tokens = 0;
-  std::size_t max_tokens = 0;           ///< most rows that one device gets in a step and layer, skew included
-  std::size_t points_per_doubling = 3;  ///< of the tiles, at each number of active experts
-  std::vector<double> tiles_per_wave;   ///< of each product, where the device works in waves; empty where unknown
-  std::uint64_t seed = 1;               ///< shuffles the order, so that slow drift doesn't follow load
+  std::size_t max_tokens = 0;            ///< most rows that one device gets in a step and layer, skew included
+  std::size_t points_per_doubling = 3;   ///< of the tiles, at each number of active experts
+  std::vector<double> tiles_per_wave{};  ///< of each product, where the device works in waves; empty where unknown
+  std::uint64_t seed = 1;                ///< shuffles the order, so that slow drift doesn't follow load
 };
 
 /// Where to measure, all at tile boundaries (tokens = tiles x tile_tokens), each point once, in measuring order. At

@@ -37,4 +37,8 @@ class ProfileSink {
   virtual void finish(std::span<const double> drift) = 0;
 };
 
+/// The profile that a plan and its rows make, in whatever order these were measured. Points without a row are NaN.
+LatencyProfile assemble_profile(const LatencyProfile& plan, std::span<const ProfileRow> rows,
+                                std::span<const double> drift);
+
 }  // namespace gem

@@ -26,12 +26,12 @@ double relative_half_width(std::span<const double> samples_s) {
   return (interval.high - interval.low) / 2.0 / median(samples_s);
 }
 
-Verdict judge(const StoppingRule& rule, std::span<const double> samples_s) {
+StoppingDecision decide(const StoppingRule& rule, std::span<const double> samples_s) {
   const double time_s = std::accumulate(samples_s.begin(), samples_s.end(), 0.0);
   const bool out_of_time = time_s >= rule.max_time_s && samples_s.size() >= 2;
-  if (samples_s.size() < rule.min_samples && !out_of_time) return Verdict::Continue;
-  if (relative_half_width(samples_s) <= rule.confidence_width) return Verdict::Settled;
-  return out_of_time || samples_s.size() >= rule.max_samples ? Verdict::Unsettled : Verdict::Continue;
+  if (samples_s.size() < rule.min_samples && !out_of_time) return StoppingDecision::Continue;
+  if (relative_half_width(samples_s) <= rule.confidence_width) return StoppingDecision::Settled;
+  return out_of_time || samples_s.size() >= rule.max_samples ? StoppingDecision::Unsettled : StoppingDecision::Continue;
 }
 
 std::size_t next_round(const StoppingRule& rule, std::size_t sample_count, double expected_s) {

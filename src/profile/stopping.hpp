@@ -16,7 +16,7 @@ struct StoppingRule {
 /// UsageError, naming the option, for bounds that contradict each other.
 void check_stopping_rule(const StoppingRule& rule);
 
-enum class Verdict {
+enum class StoppingDecision {
   Continue,
   Settled,   ///< the median is known well enough
   Unsettled  ///< a bound on samples or time was hit before
@@ -27,9 +27,9 @@ double relative_half_width(std::span<const double> samples_s);
 
 /// What the rule says about one device's samples so far. Once max_time_s is used up, fewer than min_samples will do
 /// (two at least): big loads on slow devices.
-Verdict judge(const StoppingRule& rule, std::span<const double> samples_s);
+StoppingDecision decide(const StoppingRule& rule, std::span<const double> samples_s);
 
-/// How many samples to take before judging again, at least one, where a sample takes about expected_s.
+/// How many samples to take before deciding again, at least one, where a sample takes about expected_s.
 std::size_t next_round(const StoppingRule& rule, std::size_t sample_count, double expected_s);
 
 }  // namespace gem

@@ -63,7 +63,7 @@ class Measurement {
     constexpr std::uint64_t none = std::numeric_limits<std::uint64_t>::max();
     std::uint64_t fewest = none;
     for (std::size_t d = 0; d < devices_.size(); ++d) {
-      if (judge(options_.stopping, samples[d]) != Verdict::Continue) continue;
+      if (decide(options_.stopping, samples[d]) != StoppingDecision::Continue) continue;
       const double expected_s = samples[d].empty() ? warm_up[d].back() : mean(samples[d]);
       fewest = std::min<std::uint64_t>(fewest, next_round(options_.stopping, samples[d].size(), expected_s));
     }
@@ -99,7 +99,7 @@ ProfileRow gather_row(const Communicator& ranks, DeviceList devices, const Stopp
   row.median_s = gather_medians(ranks, devices, samples);
   row.p95_s = gather_each<double>(ranks, devices, [&](std::size_t d) { return quantile(samples[d], 0.95); });
   row.settled = gather_each<std::uint8_t>(ranks, devices, [&](std::size_t d) {
-    return static_cast<std::uint8_t>(judge(rule, samples[d]) == Verdict::Settled ? 1 : 0);
+    return static_cast<std::uint8_t>(decide(rule, samples[d]) == StoppingDecision::Settled ? 1 : 0);
   });
 
   std::vector<float> flat;
@@ -123,33 +123,6 @@ ProfileRow gather_row(const Communicator& ranks, DeviceList devices, const Stopp
   for (std::size_t d = 0; d < device_count; ++d)
     row.telemetry.push_back({clock[d], power[d], temperature[d], reasons[d]});
   return row;
-}
-
-// The plan with its rows filled in.
-LatencyProfile assemble(const LatencyProfile& plan, const std::vector<ProfileRow>& rows, std::vector<double> drift) {
-  constexpr double unknown_s = std::numeric_limits<double>::quiet_NaN();
-  LatencyProfile profile = plan;
-  const std::size_t devices = plan.devices.size(), points = plan.points.size();
-  std::size_t most_samples = 0;
-  for (const ProfileRow& row : rows) most_samples = std::max(most_samples, row.samples_s.columns());
-  profile.median_s = profile.p95_s = Matrix<double>(devices, points, unknown_s);
-  profile.sm_clock_hz = profile.power_w = profile.temperature_c = profile.median_s;
-  profile.samples_s = Cube<float>(devices, points, most_samples, std::numeric_limits<float>::quiet_NaN());
-  profile.settled = Matrix<std::uint8_t>(devices, points);
-  profile.throttle_reasons = Matrix<std::uint64_t>(devices, points);
-  for (const ProfileRow& row : rows)
-    for (std::size_t d = 0; d < devices; ++d) {
-      profile.median_s(d, row.point) = row.median_s[d];
-      profile.p95_s(d, row.point) = row.p95_s[d];
-      profile.settled(d, row.point) = row.settled[d];
-      profile.sm_clock_hz(d, row.point) = row.telemetry[d].sm_clock_hz;
-      profile.power_w(d, row.point) = row.telemetry[d].power_w;
-      profile.temperature_c(d, row.point) = row.telemetry[d].temperature_c;
-      profile.throttle_reasons(d, row.point) = row.telemetry[d].throttle_reasons;
-      std::ranges::copy(row.samples_s.row(d), profile.samples_s.row(d, row.point).begin());
-    }
-  profile.drift = std::move(drift);
-  return profile;
 }
 
 // Which points need no measuring, on every rank.
@@ -230,7 +203,7 @@ LatencyProfile run_sweep(const Communicator& ranks, DeviceList devices, const La
     for (std::size_t d = 0; d < drift.size(); ++d) drift[d] = drift[d] / first->median_s[d] - 1.0;
     sink.finish(drift);
   });
-  return ranks.is_root() ? assemble(plan, rows, std::move(drift)) : plan;
+  return ranks.is_root() ? assemble_profile(plan, rows, drift) : plan;
 }
 
 }  // namespace gem

@@ -13,7 +13,7 @@ namespace {
 
 struct Outcome {
   std::size_t samples;
-  Verdict verdict;
+  StoppingDecision decision;
 };
 
 // Samples until the rule ends it; log-normal noise around `center_s`.
@@ -21,8 +21,8 @@ Outcome run_rule(const StoppingRule& rule, double center_s, double noise, std::u
   RandomStream random({seed});
   std::vector<double> samples;
   for (;;) {
-    const Verdict verdict = judge(rule, samples);
-    if (verdict != Verdict::Continue) return {samples.size(), verdict};
+    const StoppingDecision decision = decide(rule, samples);
+    if (decision != StoppingDecision::Continue) return {samples.size(), decision};
     for (std::size_t i = next_round(rule, samples.size(), center_s); i > 0; --i)
       samples.push_back(center_s * std::exp(noise * random.normal()));
   }
@@ -31,16 +31,16 @@ Outcome run_rule(const StoppingRule& rule, double center_s, double noise, std::u
 TEST(StoppingRule, AQuietDeviceStopsAtTheMinimum) {
   const Outcome outcome = run_rule({}, 1e-4, 0.001);
   EXPECT_EQ(outcome.samples, StoppingRule{}.min_samples);
-  EXPECT_EQ(outcome.verdict, Verdict::Settled);
+  EXPECT_EQ(outcome.decision, StoppingDecision::Settled);
 }
 
 TEST(StoppingRule, NoiseAsksForMoreSamples) {
   const Outcome some = run_rule({}, 1e-4, 0.02);
   EXPECT_GT(some.samples, StoppingRule{}.min_samples);
-  EXPECT_EQ(some.verdict, Verdict::Settled);
+  EXPECT_EQ(some.decision, StoppingDecision::Settled);
   const Outcome much = run_rule({}, 1e-4, 0.5);
   EXPECT_EQ(much.samples, StoppingRule{}.max_samples);
-  EXPECT_EQ(much.verdict, Verdict::Unsettled);
+  EXPECT_EQ(much.decision, StoppingDecision::Unsettled);
 }
 
 TEST(StoppingRule, SettledMediansAreGood) {
@@ -50,7 +50,7 @@ TEST(StoppingRule, SettledMediansAreGood) {
     RandomStream random({seed});
     std::vector<double> samples;
     const StoppingRule rule{.confidence_width = 0.01, .min_samples = 10, .max_samples = 2000, .max_time_s = 1e9};
-    while (judge(rule, samples) == Verdict::Continue) samples.push_back(std::exp(0.03 * random.normal()));
+    while (decide(rule, samples) == StoppingDecision::Continue) samples.push_back(std::exp(0.03 * random.normal()));
     const std::size_t middle = samples.size() / 2;
     std::nth_element(samples.begin(), samples.begin() + static_cast<std::ptrdiff_t>(middle), samples.end());
     within += std::abs(samples[middle] - 1.0) <= 0.012 ? 1 : 0;
@@ -63,10 +63,10 @@ TEST(StoppingRule, TimeEndsAPointEarly) {
   const StoppingRule rule{.confidence_width = 0.01, .min_samples = 10, .max_samples = 200, .max_time_s = 1.0};
   const Outcome quiet = run_rule(rule, 0.3, 0.0001);
   EXPECT_EQ(quiet.samples, 4u) << "3.3 samples fit";
-  EXPECT_EQ(quiet.verdict, Verdict::Settled);
+  EXPECT_EQ(quiet.decision, StoppingDecision::Settled);
   const Outcome noisy = run_rule(rule, 0.3, 0.5);
   EXPECT_LE(noisy.samples, 8u);
-  EXPECT_EQ(noisy.verdict, Verdict::Unsettled);
+  EXPECT_EQ(noisy.decision, StoppingDecision::Unsettled);
   EXPECT_GE(run_rule(rule, 50.0, 0.0001).samples, 2u);
 }
 
