@@ -133,7 +133,8 @@ std::string describe_plan(const Communicator& world, const MappingQuestion& ques
 }
 
 MappingAnswer find_mapping(const Communicator& world, const MappingQuestion& question) {
-  const DeviceLatencies latencies(question.profile, question.features);
+  // Judged on the surface, whatever is searched on.
+  const DeviceLatencies latencies(question.profile, LoadFeatures::TilesAndExperts);
   const std::vector<LayerProblem> problems = layer_problems(latencies, question.train);
   std::vector<LayerProblem> test_problems;
   if (question.test) test_problems = layer_problems(latencies, *question.test);
@@ -147,16 +148,19 @@ MappingAnswer find_mapping(const Communicator& world, const MappingQuestion& que
   }
   std::string search_line;
   if (question.method == Method::Gem) {
+    const bool on_surface = question.features == LoadFeatures::TilesAndExperts;
+    const std::vector<LayerProblem> searched =
+        on_surface ? problems : layer_problems(DeviceLatencies(question.profile, question.features), question.train);
     const ModelAnswer found = search_model(
-        world, problems, [&](std::size_t layer) { return first_starts(problems, mappings, layer); }, question.search);
+        world, searched, [&](std::size_t layer) { return first_starts(searched, mappings, layer); }, question.search);
     Matrix<std::int32_t> mapping(problems.size(), problems[0].expert_count());
     for (std::size_t layer = 0; layer < problems.size(); ++layer)
       std::copy(found.layers[layer].assignment.begin(), found.layers[layer].assignment.end(), mapping.row(layer).begin());
     methods.push_back(Method::Gem);
     mappings.push_back(std::move(mapping));
-    search_line = format("Search: %zu starts, %zu iterations in %s on %d ranks; %.3g candidate-steps/s, of them evaluated %.3g/s%s\n",
+    search_line = format("Search: %zu starts, %zu iterations in %s on %d rank%s; %.3g candidate-steps/s, of them evaluated %.3g/s%s\n",
                          found.starts_run, found.iterations_run, format_seconds(found.elapsed_s).c_str(), world.size(),
-                         static_cast<double>(found.work.candidate_steps) / found.elapsed_s,
+                         world.size() == 1 ? "" : "s", static_cast<double>(found.work.candidate_steps) / found.elapsed_s,
                          static_cast<double>(found.work.evaluated_steps) / found.elapsed_s,
                          question.search.time_limit_s > 0.0 ? " (time limit: not repeatable)" : "");
   }
