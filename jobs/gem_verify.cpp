@@ -6,7 +6,7 @@
 #include "files/report_file.hpp"
 #include "platform/command_line.hpp"
 #include "platform/progress.hpp"
-#include "verification/selection.hpp"
+#include "verification/mpi_expert_layer.hpp"
 #include "verify_setup.hpp"
 
 namespace gem {
@@ -21,13 +21,21 @@ void check_device_count(const Communicator& world, const DeviceOptions& devices,
                            profile.device_count(), world.size(), profile.device_count()));
 }
 
+std::unique_ptr<ReplayTarget> make_target(const Communicator& world, const VerifyOptions& options,
+                                          const VerifyInputs& inputs,
+                                          const std::vector<std::unique_ptr<MoeDevice>>& local) {
+  if (!local.empty() && !local.front()->computes()) return make_clock_target(world, local);
+  const std::size_t hidden_size = inputs.profile.expert.hidden_size;
+  const Turns turns(world, options.share_gpu == "turns");
+  return make_exchange_target(world, *local.front(),
+                              std::make_unique<MpiExpertLayer>(world, *local.front(), hidden_size, turns), turns,
+                              {hidden_size, inputs.trace.top_k, options.compute_only});
+}
+
 VerificationReport replay_inputs(const Communicator& world, const VerifyOptions& options, const VerifyInputs& inputs,
                                  const DeviceOptions& devices) {
   const auto local = make_devices(devices, world);
-  const auto target = devices.kind == "simulated"
-                          ? make_clock_target(world, local)
-                          : make_exchange_target(world, *local.front(), inputs.profile.expert.hidden_size,
-                                                 inputs.trace.top_k, Turns(world, options.share_gpu == "turns"));
+  const auto target = make_target(world, options, inputs, local);
   Progress progress("replaying", options.replay.rounds * inputs.trace.step_count(), world.is_root() && !options.quiet);
   VerificationReport report =
       replay(world, *target, inputs.trace, inputs.mappings, surfaces_of(inputs.profile), inputs.profile.tile_tokens,

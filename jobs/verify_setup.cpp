@@ -43,6 +43,8 @@ bool parse_verify_options(VerifyOptions& options, const Arguments& arguments) {
   line.add("slowdown", &options.slowdown, "LIST|FILE",
            "emulated slowdown of each device; as in the profile if not given");
   line.add("share-gpu", &options.share_gpu, "turns", "ranks that share a GPU compute one after the other");
+  line.add_flag("compute-only", &options.compute_only,
+                "time the experts' compute without the exchange, which is only checked");
   line.add("seed", &options.seed, "N", "order of the mappings, weights, bootstrap");
   line.add_flag("dry-run", &options.dry_run, "say what would be replayed, and end");
   line.add_example("mpirun -n 4 gem-verify --profile profile.h5 --trace test.h5 --mapping eplb.h5 --mapping gem.h5");

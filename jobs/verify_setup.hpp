@@ -18,7 +18,7 @@ struct VerifyOptions {
   std::string profile, trace, output = "report.h5", layers, device, slowdown, share_gpu, judge;
   std::vector<std::string> mappings;
   std::size_t first_step = 0, steps = 32, seed = 1;
-  bool has_first_step = false, dry_run = false, quiet = false;
+  bool has_first_step = false, compute_only = false, dry_run = false, quiet = false;
   ReplayOptions replay;
 };
 

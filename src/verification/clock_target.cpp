@@ -29,8 +29,8 @@ class ClockTarget : public ReplayTarget {
     }
   }
 
-  void run(std::size_t, std::size_t layer, std::span<const std::uint32_t> counts,
-           std::span<const std::int32_t> expert_to_device, std::span<LayerTimes> times) override {
+  void run(std::size_t layer, std::span<const std::uint32_t> counts, std::span<const std::int32_t> expert_to_device,
+           std::span<LayerTimes> times) override {
     constexpr double nan = std::numeric_limits<double>::quiet_NaN();
     std::vector<std::uint32_t> tokens(counts.size());
     ++run_count_;
@@ -42,8 +42,8 @@ class ClockTarget : public ReplayTarget {
     }
   }
 
-  void check(std::size_t, std::size_t, std::span<const std::uint32_t>,
-             const std::vector<std::span<const std::int32_t>>&, std::vector<MappingReplay>& replays) override {
+  void check(std::size_t, std::span<const std::uint32_t>, const std::vector<std::span<const std::int32_t>>&,
+             std::vector<MappingReplay>& replays) override {
     for (MappingReplay& replay : replays) replay.output_error = std::numeric_limits<double>::quiet_NaN();
   }
 

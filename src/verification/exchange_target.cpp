@@ -1,6 +1,7 @@
 #include <cmath>
 #include <limits>
 
+#include "verification/mpi_expert_layer.hpp"
 #include "verification/replay.hpp"
 
 namespace gem {
@@ -8,12 +9,9 @@ namespace {
 
 class ExchangeTarget : public ReplayTarget {
  public:
-  ExchangeTarget(Communicator communicator, MoeDevice& device, std::size_t hidden_size, std::size_t top_k, Turns turns)
-      : communicator_(communicator),
-        device_(device),
-        hidden_size_(hidden_size),
-        top_k_(top_k),
-        layer_(communicator, device, hidden_size, turns) {}
+  ExchangeTarget(Communicator communicator, MoeDevice& device, std::unique_ptr<ExpertParallelLayer> layer, Turns turns,
+                 const ExchangeOptions& options)
+      : communicator_(communicator), device_(device), layer_(std::move(layer)), turns_(turns), options_(options) {}
 
   std::size_t device_count() const override { return static_cast<std::size_t>(communicator_.size()); }
   std::size_t local_device_count() const override { return 1; }
@@ -34,24 +32,29 @@ class ExchangeTarget : public ReplayTarget {
     });
   }
 
-  void run(std::size_t step, std::size_t layer, std::span<const std::uint32_t> counts,
-           std::span<const std::int32_t> expert_to_device, std::span<LayerTimes> times) override {
-    layer_.prepare(step, layer, routes(counts, expert_to_device), resident_[layer]);
-    times[0] = layer_.run();
+  void run(std::size_t layer, std::span<const std::uint32_t> counts, std::span<const std::int32_t> expert_to_device,
+           std::span<LayerTimes> times) override {
+    const TokenRoutes rank_routes = routes(counts, expert_to_device);
+    if (options_.compute_only) {
+      times[0] = time_compute(layer, rank_routes);
+    } else {
+      layer_->prepare(layer, rank_routes, resident_[layer]);
+      times[0] = layer_->run();
+    }
   }
 
-  void check(std::size_t step, std::size_t layer, std::span<const std::uint32_t> counts,
+  void check(std::size_t layer, std::span<const std::uint32_t> counts,
              const std::vector<std::span<const std::int32_t>>& expert_to_device,
              std::vector<MappingReplay>& replays) override {
-    const std::vector<float> reference = one_rank_outputs(step, layer, counts);
+    const std::vector<float> reference = one_rank_outputs(layer, counts);
     for (std::size_t m = 0; m < replays.size(); ++m) {
       const TokenRoutes rank_routes = routes(counts, expert_to_device[m]);
-      layer_.prepare(step, layer, rank_routes, resident_[layer]);
+      layer_->prepare(layer, rank_routes, resident_[layer]);
       std::uint64_t checked = 0;
-      const std::uint64_t wrong = layer_.count_wrong(checked);
+      const std::uint64_t wrong = layer_->count_wrong(checked);
       replays[m].wrong_values += communicator_.sum(wrong);
       replays[m].checked_values += communicator_.sum(checked);
-      layer_.run();
+      layer_->run();
       const double error = relative_error(rank_routes, reference);
       replays[m].output_error = std::max(replays[m].output_error, error);
     }
@@ -59,8 +62,16 @@ class ExchangeTarget : public ReplayTarget {
 
  private:
   TokenRoutes routes(std::span<const std::uint32_t> counts, std::span<const std::int32_t> expert_to_device) const {
-    return routes_of(counts, expert_to_device, top_k_, static_cast<std::size_t>(communicator_.size()),
+    return routes_of(counts, expert_to_device, options_.top_k, static_cast<std::size_t>(communicator_.size()),
                      static_cast<std::size_t>(communicator_.rank()));
+  }
+
+  LayerTimes time_compute(std::size_t layer, const TokenRoutes& rank_routes) {
+    constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+    LayerTimes times{nan, nan, nan, nan};
+    communicator_.barrier();
+    turns_.run([&] { times.compute_s = device_.time_layer(layer, tokens_per_slot(rank_routes, resident_[layer])); });
+    return times;
   }
 
   void place_layer(std::size_t layer, const std::vector<std::int32_t>& experts) {
@@ -70,17 +81,17 @@ class ExchangeTarget : public ReplayTarget {
   }
 
   // [token, hidden] of all tokens, computed by rank 0's device alone; known to all ranks.
-  std::vector<float> one_rank_outputs(std::size_t step, std::size_t layer, std::span<const std::uint32_t> counts) {
+  std::vector<float> one_rank_outputs(std::size_t layer, std::span<const std::uint32_t> counts) {
     std::vector<float> outputs;
     communicator_.on_root([&] {
       std::vector<std::int32_t> all(counts.size());
       for (std::size_t expert = 0; expert < all.size(); ++expert) all[expert] = static_cast<std::int32_t>(expert);
       place_layer(layer, all);
       const std::vector<std::int32_t> one_home(counts.size(), 0);
-      ExpertParallelLayer alone(Communicator::self(), device_, hidden_size_, Turns(Communicator::self(), false));
-      alone.prepare(step, layer, routes_of(counts, one_home, top_k_, 1, 0), all);
+      MpiExpertLayer alone(Communicator::self(), device_, options_.hidden_size, Turns(Communicator::self(), false));
+      alone.prepare(layer, routes_of(counts, one_home, options_.top_k, 1, 0), all);
       alone.run();
-      outputs.assign(alone.outputs().begin(), alone.outputs().end());
+      outputs = alone.outputs();
       place_layer(layer, resident_[layer]);
     });
     communicator_.broadcast(outputs);
@@ -91,11 +102,11 @@ class ExchangeTarget : public ReplayTarget {
   double relative_error(const TokenRoutes& rank_routes, const std::vector<float>& reference) const {
     double difference = 0.0;
     double norm = 0.0;
-    const std::span<const float> outputs = layer_.outputs();
+    const std::vector<float> outputs = layer_->outputs();
     for (std::size_t local = 0; local < rank_routes.home_tokens.size(); ++local)
-      for (std::size_t column = 0; column < hidden_size_; ++column) {
-        const double expected = reference[rank_routes.home_tokens[local] * hidden_size_ + column];
-        const double found = outputs[local * hidden_size_ + column];
+      for (std::size_t column = 0; column < options_.hidden_size; ++column) {
+        const double expected = reference[rank_routes.home_tokens[local] * options_.hidden_size + column];
+        const double found = outputs[local * options_.hidden_size + column];
         difference += (found - expected) * (found - expected);
         norm += expected * expected;
       }
@@ -105,17 +116,18 @@ class ExchangeTarget : public ReplayTarget {
 
   Communicator communicator_;
   MoeDevice& device_;
-  std::size_t hidden_size_;
-  std::size_t top_k_;
-  ExpertParallelLayer layer_;
+  std::unique_ptr<ExpertParallelLayer> layer_;
+  Turns turns_;
+  ExchangeOptions options_;
   std::vector<std::vector<std::int32_t>> resident_;  // [layer] experts on this rank, ascending
 };
 
 }  // namespace
 
 std::unique_ptr<ReplayTarget> make_exchange_target(Communicator communicator, MoeDevice& device,
-                                                   std::size_t hidden_size, std::size_t top_k, Turns turns) {
-  return std::make_unique<ExchangeTarget>(communicator, device, hidden_size, top_k, turns);
+                                                   std::unique_ptr<ExpertParallelLayer> layer, Turns turns,
+                                                   const ExchangeOptions& options) {
+  return std::make_unique<ExchangeTarget>(communicator, device, std::move(layer), turns, options);
 }
 
 }  // namespace gem

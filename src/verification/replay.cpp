@@ -156,7 +156,7 @@ VerificationReport replay(const Communicator& communicator, ReplayTarget& target
     const std::size_t layer = checks == 1 ? 0 : i * (layers - 1) / (checks - 1);
     std::vector<std::span<const std::int32_t>> placements;
     for (const auto& of_layer : homes) placements.push_back(of_layer[layer]);
-    target.check(step, layer, trace.counts.row(step, layer), placements, report.mappings);
+    target.check(layer, trace.counts.row(step, layer), placements, report.mappings);
   }
 
   const std::size_t local_devices = target.local_device_count();
@@ -167,13 +167,13 @@ VerificationReport replay(const Communicator& communicator, ReplayTarget& target
   RandomStream random({options.seed, 0x0de5});  // the same on every rank
   // One untimed step first: caches, page faults and communication buffers settle.
   for (std::size_t layer = 0; layer < layers; ++layer)
-    target.run(0, layer, trace.counts.row(0, layer), homes[0][layer], times);
+    target.run(layer, trace.counts.row(0, layer), homes[0][layer], times);
   for (std::size_t round = 0; round < options.rounds; ++round)
     for (std::size_t step = 0; step < steps; ++step) {
       random.shuffle(std::span<std::size_t>(order));
       for (std::size_t m : order)
         for (std::size_t layer = 0; layer < layers; ++layer) {
-          target.run(step, layer, trace.counts.row(step, layer), homes[m][layer], times);
+          target.run(layer, trace.counts.row(step, layer), homes[m][layer], times);
           const std::size_t cell = step * layers + layer;
           for (std::size_t d = 0; d < local_devices; ++d) {
             local[m].compute[round][cell * local_devices + d] = times[d].compute_s;

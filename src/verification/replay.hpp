@@ -12,6 +12,7 @@
 #include "model/load_trace.hpp"
 #include "model/mapping.hpp"
 #include "platform/mpi.hpp"
+#include "platform/turns.hpp"
 #include "verification/expert_parallel_layer.hpp"
 #include "verification/report.hpp"
 
@@ -32,18 +33,25 @@ class ReplayTarget {
   virtual std::size_t local_device_count() const = 0;
   /// Makes resident what any of the mappings needs. homes: [mapping][layer] experts' devices.
   virtual void place(const std::vector<std::vector<std::span<const std::int32_t>>>& homes) = 0;
-  /// Runs one (step, layer) under one placement; writes the times of this rank's devices.
-  virtual void run(std::size_t step, std::size_t layer, std::span<const std::uint32_t> counts,
+  /// Runs one layer of one step under one placement; writes the times of this rank's devices.
+  virtual void run(std::size_t layer, std::span<const std::uint32_t> counts,
                    std::span<const std::int32_t> expert_to_device, std::span<LayerTimes> times) = 0;
-  /// Checks the data path of one (step, layer) under each placement into the mappings' replays (on rank 0).
-  virtual void check(std::size_t step, std::size_t layer, std::span<const std::uint32_t> counts,
+  /// Checks the data path of one layer of one step under each placement into the mappings' replays (on rank 0).
+  virtual void check(std::size_t layer, std::span<const std::uint32_t> counts,
                      const std::vector<std::span<const std::int32_t>>& expert_to_device,
                      std::vector<MappingReplay>& replays) = 0;
 };
 
-/// Real arithmetic and MPI exchange, one device a rank; `turns` says whether the devices compute at once.
+struct ExchangeOptions {
+  std::size_t hidden_size = 0;
+  std::size_t top_k = 0;
+  bool compute_only = false;  ///< the exchange is checked, but only the experts' compute is run and timed
+};
+
+/// Real arithmetic and exchange, one device a rank; `layer` runs on `device`. `turns` orders what is run compute-only.
 std::unique_ptr<ReplayTarget> make_exchange_target(Communicator communicator, MoeDevice& device,
-                                                   std::size_t hidden_size, std::size_t top_k, Turns turns);
+                                                   std::unique_ptr<ExpertParallelLayer> layer, Turns turns,
+                                                   const ExchangeOptions& options);
 
 /// Devices on a virtual clock, any number a rank: device i of rank r has number (devices of lower ranks) + i.
 std::unique_ptr<ReplayTarget> make_clock_target(Communicator communicator,

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "base/error.hpp"
+#include "verification/mpi_expert_layer.hpp"
 
 namespace gem {
 namespace {
@@ -90,10 +91,13 @@ std::vector<LatencySurface> surfaces(std::size_t devices) {
   return result;
 }
 
-VerificationReport replayed(FakeDevice& device, bool in_turns = false) {
+VerificationReport replayed(FakeDevice& device, bool in_turns = false, bool compute_only = false) {
   const Communicator world = Communicator::world();
   const auto devices = static_cast<std::size_t>(world.size());
-  const auto target = make_exchange_target(world, device, hidden_size, 2, Turns(world, in_turns));
+  const Turns turns(world, in_turns);
+  const auto target =
+      make_exchange_target(world, device, std::make_unique<MpiExpertLayer>(world, device, hidden_size, turns), turns,
+                           {hidden_size, 2, compute_only});
   return replay(world, *target, small_trace(),
                 {mapping_of("linear", devices, true), mapping_of("other", devices, false)}, surfaces(devices), 4, {},
                 [](std::size_t, std::size_t) {});
@@ -126,6 +130,17 @@ TEST(Replay, InTurnsTheDevicesOwnTimesStandAndWholeLayersAreLeftOut) {
   EXPECT_TRUE(std::isnan(summarize(report, 1)[1].layer_relative));
 }
 
+TEST(Replay, ComputeOnlyStillChecksTheExchange) {
+  const Communicator world = Communicator::world();
+  FakeDevice device(1.0 + 0.25 * world.rank());
+  const VerificationReport report = replayed(device, true, true);
+  if (!world.is_root()) return;
+  EXPECT_GT(report.mappings[1].checked_values, 0u);
+  EXPECT_EQ(report.mappings[1].wrong_values, 0u);
+  EXPECT_NEAR(report.mappings[1].compute_s(4, 1, 0), report.mappings[1].predicted_s(4, 1, 0), 1e-12);
+  EXPECT_TRUE(std::isnan(report.mappings[1].dispatch_s(4, 1, 0)));
+}
+
 TEST(Replay, ADeviceThatComputesOtherwiseIsFound) {
   const Communicator world = Communicator::world();
   if (world.size() == 1) GTEST_SKIP() << "needs a second device";
@@ -143,19 +158,19 @@ TEST(Replay, RowsThatArriveInTheWrongPlaceAreCounted) {
   const LoadTrace trace = small_trace();
   const Mapping mapping = mapping_of("linear", ranks, true);
   FakeDevice device(1.0);
-  ExpertParallelLayer layer(world, device, hidden_size, Turns(world, false));
+  MpiExpertLayer layer(world, device, hidden_size, Turns(world, false));
   TokenRoutes routes = routes_of(trace.counts.row(0, 0), mapping.expert_to_device.row(0), 2, ranks,
                                  static_cast<std::size_t>(world.rank()));
   std::vector<std::int32_t> resident(expert_count);
   std::iota(resident.begin(), resident.end(), 0);
   std::uint64_t checked = 0;
-  layer.prepare(0, 0, routes, resident);
+  layer.prepare(0, routes, resident);
   EXPECT_EQ(world.sum(layer.count_wrong(checked)), 0u);
   if (world.is_root()) {
     ASSERT_GE(routes.expert_row_of_received.size(), 2u);
     std::swap(routes.expert_row_of_received.front(), routes.expert_row_of_received.back());
   }
-  layer.prepare(0, 0, routes, resident);
+  layer.prepare(0, routes, resident);
   EXPECT_GT(world.sum(layer.count_wrong(checked)), 0u);
 }
 
