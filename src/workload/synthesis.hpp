@@ -25,6 +25,12 @@ namespace gem {
 /// added
 ///   or taken, at random by variance, until step and layer sum to tokens x top_k exactly. No expert gets more than all
 ///   tokens, so the counts are those of some routing in which every token uses top_k different experts.
+///
+/// Defaults lie within what measured routing shows (jobs/data/routing, batched at 32 to 512 tokens a step; medians over
+/// layers as `describe` gives them, against the defaults at the same sizes): skew 2.6 to 4.4 (3.0), consistent experts
+/// 9 to 38 % (16 to 34 %), temporal ones 0 to 27 % (5 to 16 %), correlation with the next step -0.1 to 0.2 (0.06 to
+/// 0.16), correlation of pairs 0.17 to 0.52 (0.09 to 0.28). Layers of a real model differ more than the ones drawn
+/// here.
 struct SynthesisOptions {
   std::size_t expert_count = 0;
   std::size_t top_k = 0;

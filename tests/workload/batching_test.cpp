@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <numeric>
-#include <set>
 
 #include "base/error.hpp"
 #include "workload/routing_examples.hpp"
