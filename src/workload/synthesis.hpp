@@ -16,21 +16,18 @@ namespace gem {
 ///   load(rank r of E) ~ (-ln((r + 1/2) / E))^b, with b such that the largest is `skew` mean loads.
 ///   Measured routing has this shape: a few hot experts and a long row of cold ones.
 /// Consistent experts are the popular ones: always well above the mean load.
-/// Temporal experts: a share `temporal_share` of the experts, those next below the mean load, in groups of at most
-/// four.
+/// Temporal experts: a share `temporal_share` of the experts, next below the mean load, in groups of at most four.
 ///   Each group is quiet or in a burst, a two-state Markov chain: in bursts for a share `burst_share` of the steps,
 ///   `burst_steps` steps at a time on average. With probability `correlation` an expert follows its group's chain, else
 ///   a chain of its own. In a burst it carries `burstiness` times its own mean, else so much less that its mean stays.
 /// Tokens: an expert gets a binomial number of the step's tokens, at its share of the loads; then single tokens are
-/// added
-///   or taken, at random by variance, until step and layer sum to tokens x top_k exactly. No expert gets more than all
-///   tokens, so the counts are those of some routing in which every token uses top_k different experts.
+///   added or taken, at random by variance, until step and layer sum to tokens x top_k exactly. No expert gets more
+///   than all tokens, so the counts are those of some routing in which every token uses top_k different experts.
 ///
-/// Defaults lie within what measured routing shows (jobs/data/routing, batched at 32 to 512 tokens a step; medians over
-/// layers as `describe` gives them, against the defaults at the same sizes): skew 2.6 to 4.4 (3.0), consistent experts
+/// Defaults lie near what measured routing shows (jobs/data/routing, batched at 32 to 512 tokens a step; medians over
+/// layers as `describe` gives them; in brackets the defaults at such sizes): skew 2.6 to 4.4 (3.0), consistent experts
 /// 9 to 38 % (16 to 34 %), temporal ones 0 to 27 % (5 to 16 %), correlation with the next step -0.1 to 0.2 (0.06 to
-/// 0.16), correlation of pairs 0.17 to 0.52 (0.09 to 0.28). Layers of a real model differ more than the ones drawn
-/// here.
+/// 0.16), of pairs 0.17 to 0.52 (0.09 to 0.28). Layers of a real model differ more than the ones drawn here.
 struct SynthesisOptions {
   std::size_t expert_count = 0;
   std::size_t top_k = 0;
