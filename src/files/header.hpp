@@ -26,6 +26,14 @@ std::size_t checked_count(const Hdf5Input& file, const std::string& what, std::u
 /// `/layer_ids`, `count` of them, none negative and none twice.
 std::vector<std::int32_t> read_layer_ids(const Hdf5Input& file, std::size_t count);
 
+/// One member of every row.
+template <class Row, class Value>
+std::vector<Value> column(const std::vector<Row>& rows, Value Row::*member) {
+  std::vector<Value> values;
+  for (const Row& row : rows) values.push_back(row.*member);
+  return values;
+}
+
 /// Refuses the first of a dataset's values that is not `good`, saying where it is, what was found and that it
 /// `must_be`.
 template <class T, class Good>

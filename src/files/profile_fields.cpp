@@ -9,13 +9,6 @@ namespace {
 
 constexpr std::int64_t greatest_load = 1 << 30;  // tokens
 
-template <class T, class Field>
-std::vector<T> column(const std::vector<Field>& rows, T Field::*member) {
-  std::vector<T> values;
-  for (const Field& row : rows) values.push_back(row.*member);
-  return values;
-}
-
 std::vector<LoadPoint> read_points(const Hdf5Input& file) {
   const std::size_t count = checked_count(file, "length of /points/tiles", file.extents("/points/tiles", 1)[0], 1,
                                           std::numeric_limits<std::uint32_t>::max());
@@ -47,7 +40,7 @@ std::vector<DeviceDescription> read_devices(const Hdf5Input& file, const std::st
   if (file.has_dataset("/devices/rank")) ranks = file.read<std::int32_t>("/devices/rank", {count});
   std::vector<double> slowdowns(count, 1.0);
   if (file.has_dataset("/devices/emulated_slowdown"))
-    slowdowns = read_checked<double>(file, "/devices/emulated_slowdown", {count}, is_latency, "positive factors");
+    slowdowns = read_checked<double>(file, "/devices/emulated_slowdown", {count}, is_positive, "positive factors");
   std::vector<DeviceDescription> devices(count);
   for (std::size_t i = 0; i < count; ++i) devices[i] = {kind, names[i], hostnames[i], uuids[i], ranks[i], slowdowns[i]};
   return devices;
@@ -55,7 +48,7 @@ std::vector<DeviceDescription> read_devices(const Hdf5Input& file, const std::st
 
 }  // namespace
 
-bool is_latency(double latency_s) {
+bool is_positive(double latency_s) {
   return latency_s > 0.0 && std::isfinite(latency_s);
 }
 

@@ -13,7 +13,7 @@ void write_profile_plan(Hdf5Output& file, const LatencyProfile& plan);
 /// Reads them back, checked; results are left empty.
 LatencyProfile read_profile_plan(const Hdf5Input& file);
 
-/// A measured latency: positive and finite.
-bool is_latency(double latency_s);
+/// Positive and finite, as latencies and factors must be.
+bool is_positive(double value);
 
 }  // namespace gem

@@ -20,7 +20,7 @@ void check_seconds(const Hdf5Input& file, const std::string& name) {
 Matrix<double> read_latency(const Hdf5Input& file, const std::string& name, const Extents& extents) {
   check_seconds(file, name);
   Matrix<double> latency_s(extents[0], extents[1]);
-  latency_s.values() = read_checked<double>(file, name, extents, is_latency, "positive seconds");
+  latency_s.values() = read_checked<double>(file, name, extents, is_positive, "positive seconds");
   return latency_s;
 }
 
@@ -31,7 +31,7 @@ Cube<float> read_samples(const Hdf5Input& file, const Extents& extents) {
   const Extents full = {extents[0], extents[1], file.extents(name, 3)[2]};
   Cube<float> samples_s(full[0], full[1], full[2]);
   samples_s.values() = read_checked<float>(
-      file, name, full, [](float s) { return std::isnan(s) || is_latency(s); }, "positive seconds, or NaN for none");
+      file, name, full, [](float s) { return std::isnan(s) || is_positive(s); }, "positive seconds, or NaN for none");
   return samples_s;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <cstdio>
 #include <limits>
 
 #include "base/error.hpp"
@@ -163,7 +164,7 @@ void Hdf5GrowingFile::add_table(const FieldLabel& label, const Extents& row_exte
   greatest[0] = H5S_UNLIMITED;
   std::vector<hsize_t> chunk = extents;
   // One chunk for several short rows, since each costs an index entry; a long row is a chunk of its own.
-  chunk[0] = std::max<std::size_t>(1, 4096 / std::max<std::size_t>(1, product(row_extents)));
+  chunk[0] = std::max<std::size_t>(1, 2048 / std::max<std::size_t>(1, product(row_extents)));
   const int rank = static_cast<int>(extents.size());
   const Hdf5Handle space(H5Screate_simple(rank, extents.data(), greatest.data()), H5Sclose);
   const Hdf5Handle properties(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
@@ -205,6 +206,11 @@ void Hdf5GrowingFile::append(const std::string& name, std::span<const T> values)
 void Hdf5GrowingFile::flush() {
   errno = 0;
   if (H5Fflush(file_.id(), H5F_SCOPE_LOCAL) < 0) throw_failed(path_, "the file");
+}
+
+void Hdf5GrowingFile::rename(const std::string& path) {
+  if (std::rename(path_.c_str(), path.c_str()) != 0) throw_write_error(path, errno);
+  path_ = path;
 }
 
 #define GEM_INSTANTIATE_WRITE(T)                                                             \

@@ -72,6 +72,8 @@ class Hdf5GrowingFile : public Hdf5Output {
   void append(const std::string& name, std::span<const T> values);
   /// Hands all that was appended to the operating system. SystemError if it cannot be written.
   void flush();
+  /// Gives the file another name, in the place of what has it now.
+  void rename(const std::string& path);
 
  private:
   struct Table {

@@ -1,0 +1,215 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+
+#include "files/mapping_file.hpp"
+#include "files/profile_file.hpp"
+#include "files/routing_file.hpp"
+#include "files/sample_files.hpp"
+#include "files/trace_file.hpp"
+#include "temporary_directory.hpp"
+
+namespace gem::test {
+namespace {
+
+using Reader = std::function<void(const std::string&)>;
+
+const std::vector<std::pair<std::string, Reader>> readers = {
+    {"gem.routing", [](const std::string& path) { read_routing(path); }},
+    {"gem.trace", [](const std::string& path) { read_trace(path); }},
+    {"gem.mapping", [](const std::string& path) { read_mapping(path); }},
+    {"gem.profile", [](const std::string& path) { read_profile(path); }}};
+
+/// One field of a valid file replaced; the message must name the file and hold `word`.
+struct Spoiled {
+  std::string field;
+  Field replacement;
+  std::string word;
+};
+
+void expect_all_refused(const Fields& valid, const Reader& read, const std::vector<Spoiled>& cases) {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "spoiled.h5";
+  write_fields(path, valid);
+  EXPECT_NO_THROW(read(path));
+  for (const auto& [field, replacement, word] : cases) {
+    SCOPED_TRACE(field + ", " + word);
+    Fields fields = valid;
+    ASSERT_TRUE(fields.count(field)) << field;
+    fields[field] = replacement;
+    write_fields(path, fields);
+    expect_error<DataError>([&] { read(path); }, {path, field, word});
+  }
+}
+
+/// Every field that the reader needs, left out one at a time.
+void expect_needed(const Fields& valid, const Reader& read, const std::vector<std::string>& needed) {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "incomplete.h5";
+  for (const std::string& field : needed) {
+    Fields fields = valid;
+    ASSERT_EQ(fields.erase(field), 1u) << field;
+    write_fields(path, fields);
+    expect_error<DataError>([&] { read(path); }, {path, field, "missing"});
+  }
+}
+
+TEST(BadInput, NoSuchFile) {
+  for (const auto& [name, read] : readers)
+    expect_error<DataError>([&, read = read] { read("no/such/file.h5"); }, {"no/such/file.h5", "no such file"});
+}
+
+TEST(BadInput, DirectoryDeviceEmptyOrText) {
+  const TemporaryDirectory directory;
+  std::ofstream(directory / "empty.h5").close();
+  std::ofstream(directory / "text.h5") << "model,layers\ntoy,3\n";
+  for (const auto& [name, read] : readers) {
+    const Reader& reader = read;
+    expect_error<DataError>([&] { reader(directory / ""); }, {"directory"});
+    expect_error<DataError>([&] { reader("/dev/null"); }, {"/dev/null", "regular file"});
+    expect_error<DataError>([&] { reader(directory / "empty.h5"); }, {"empty.h5", "empty"});
+    expect_error<DataError>([&] { reader(directory / "text.h5"); }, {"text.h5", "not an HDF5 file"});
+  }
+}
+
+TEST(BadInput, TruncatedFile) {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "trace.h5";
+  write_trace(path, sample_trace(), sample_provenance());
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) / 2);
+  expect_error<DataError>([&] { read_trace(path); }, {path, "truncated"});
+}
+
+TEST(BadInput, ForeignFormatOrVersion) {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "foreign.h5";
+  write_fields(path, {{"/data", dataset<double>("/data", {1.0}, {1})}});
+  for (const auto& [name, read] : readers) {
+    const Reader& reader = read;
+    expect_error<DataError>([&] { reader(path); }, {path, "'format'", name});
+  }
+  write_trace(path, sample_trace(), sample_provenance());
+  expect_error<DataError>([&] { read_mapping(path); }, {path, "gem.trace", "gem.mapping"});
+  for (const std::string version : {"2.0", "10.0", "", "x"}) {
+    Fields fields = trace_fields();
+    fields["format_version"] = text("format_version", version);
+    write_fields(path, fields);
+    expect_error<DataError>([&] { read_trace(path); }, {path, "format_version", "'" + version + "'"});
+  }
+  Fields fields = trace_fields();
+  fields["format"] = count("format", 1);
+  write_fields(path, fields);
+  expect_error<DataError>([&] { read_trace(path); }, {path, "'format'", "text"});
+}
+
+TEST(BadInput, Routing) {
+  const std::string ids = "/topk_ids";
+  expect_all_refused(routing_fields(), [](const std::string& path) { read_routing(path); },
+                     {{"num_experts", count("num_experts", 0), "is 0"},
+                      {"num_experts", count("num_experts", 1u << 30), "65536"},
+                      {"num_experts", text("num_experts", "4"), "whole number"},
+                      {"top_k", count("top_k", 5), "is 5"},
+                      {"top_k", count("top_k", 0), "is 0"},
+                      {"/layer_ids", dataset<std::int32_t>("/layer_ids", {0, 1}, {2}), "[2]"},
+                      {"/layer_ids", dataset<std::int32_t>("/layer_ids", {-1}, {1}), "-1"},
+                      {"/layer_ids", dataset<std::int64_t>("/layer_ids", {1ll << 40}, {1}), "out of range"},
+                      {"/layer_ids", dataset<double>("/layer_ids", {0.0}, {1}), "whole numbers"},
+                      {"/request_offsets", dataset<std::int64_t>("/request_offsets", {0, 2, 1, 3}, {4}), "ascend"},
+                      {"/request_offsets", dataset<std::int64_t>("/request_offsets", {1, 2, 3}, {3}), "from 1"},
+                      {"/request_offsets", dataset<std::int64_t>("/request_offsets", {0, 1, 4}, {3}), "to 4"},
+                      {"/request_offsets", dataset<std::int64_t>("/request_offsets", {0}, {1}), "length"},
+                      {"/request_offsets", dataset<std::int64_t>("/request_offsets", {}, {0}), "length"},
+                      {ids, dataset<std::uint8_t>(ids, {0, 1, 2, 4, 3, 0}, {3, 1, 2}), "holds 4 at [1, 0, 1]"},
+                      {ids, dataset<std::int32_t>(ids, {0, 1, 2, -1, 3, 0}, {3, 1, 2}), "out of range"},
+                      {ids, dataset<std::uint8_t>(ids, {0, 1, 2, 3, 3, 0}, {3, 2}), "2 dimensions"},
+                      {ids, dataset<std::uint8_t>(ids, {0, 1, 2}, {3, 1, 1}), "[3, 1, 1]"},
+                      {ids, dataset<std::uint8_t>(ids, {}, {0, 1, 2}), "[0, 1, 2]"},
+                      {ids, texts(ids, {"0", "1"}), "dimensions"}});
+  expect_needed(routing_fields(), [](const std::string& path) { read_routing(path); },
+                {"format", "format_version", "model", "task", "phase", "num_experts", "top_k", "/layer_ids",
+                 "/request_offsets", "/topk_ids"});
+}
+
+TEST(BadInput, Trace) {
+  const std::string counts = "/counts";
+  expect_all_refused(trace_fields(), [](const std::string& path) { read_trace(path); },
+                     {{"top_k", count("top_k", 3), "is 3"},
+                      {"tokens_per_step", count("tokens_per_step", 0), "is 0"},
+                      {"part", text("part", "some"), "'some'"},
+                      {"/layer_ids", dataset<std::int32_t>("/layer_ids", {0}, {1}), "[1]"},
+                      {"/layer_ids", dataset<std::int32_t>("/layer_ids", {1, 1}, {2}), "twice"},
+                      {counts, dataset<std::int32_t>(counts, {1, 2, 0, 3, 3, 0, 2, -1}, {2, 2, 2}), "out of range"},
+                      {counts, dataset<std::uint32_t>(counts, {1, 2, 0, 3, 3, 0, 2, ~0u}, {2, 2, 2}), "at [1, 1, 1]"},
+                      {counts, dataset<double>(counts, {1, 2, 0, 3, 3, 0, 2, 1}, {2, 2, 2}), "whole numbers"},
+                      {counts, dataset<std::uint32_t>(counts, {1, 2, 0, 3}, {2, 2}), "2 dimensions"},
+                      {counts, dataset<std::uint32_t>(counts, {}, {0, 2, 2}), "[0, 2, 2]"}});
+  expect_needed(trace_fields(), [](const std::string& path) { read_trace(path); },
+                {"model", "task", "phase", "top_k", "tokens_per_step", "/layer_ids", "/counts"});
+}
+
+TEST(BadInput, Mapping) {
+  const std::string homes = "/expert_to_device";
+  const std::string slots = "/slots";
+  const std::string score = "/score/predicted_s";
+  expect_all_refused(
+      mapping_fields(), [](const std::string& path) { read_mapping(path); },
+      {{homes, dataset<std::int32_t>(homes, {0, 1, 1, 2}, {1, 4}), "device 2"},
+       {homes, dataset<std::int32_t>(homes, {0, 1, 1, -1}, {1, 4}), "device -1"},
+       {homes, dataset<std::int32_t>(homes, {0, 1, 1, 1}, {1, 4}), "must hold 2"},
+       {homes, dataset<std::int32_t>(homes, {0, 1, 1}, {1, 3}), "do not divide"},
+       {homes, dataset<std::int32_t>(homes, {0, 1, 1, 0}, {4}), "1 dimensions"},
+       {slots, dataset<std::int32_t>(slots, {3, 0, -1, -1, 1, 4}, {1, 2, 3}), "holds 4 at [0, 1, 2]"},
+       {slots, dataset<std::int32_t>(slots, {3, 0, -1, -2, 1, 2}, {1, 2, 3}), "holds -2"},
+       {slots, dataset<std::int32_t>(slots, {3, 0, -1, 0, 1, 2}, {1, 2, 3}), "expert 0 of layer 0 on device 1"},
+       {slots, dataset<std::int32_t>(slots, {3, 0, 0, -1, 1, 2}, {1, 2, 3}), "once more"},
+       {slots, dataset<std::int32_t>(slots, {3, -1, -1, -1, 1, 2}, {1, 2, 3}), "no slot for expert 0"},
+       {slots, dataset<std::int32_t>(slots, {}, {1, 0, 3}), "[1, 0, 3]"},
+       {slots, dataset<std::int32_t>(slots, {3, 0, 1, 2, 3, 0, 1, 2}, {2, 2, 2}), "[2, 2, 2]"},
+       {score, dataset<double>(score, {-1.0}, {1}, "s"), "holds -1"},
+       {score, dataset<double>(score, {INFINITY}, {1}, "s"), "holds inf"},
+       {score, dataset<double>(score, {1.0, 1.0}, {2}, "s"), "[2]"},
+       {"/layer_ids", dataset<std::int32_t>("/layer_ids", {0, 1}, {2}), "[2]"}});
+  expect_needed(mapping_fields(), [](const std::string& path) { read_mapping(path); },
+                {"method", "train_steps", "/layer_ids", homes, slots});
+}
+
+TEST(BadInput, Profile) {
+  const std::string median = "/latency/median";
+  const std::string p95 = "/latency/p95";
+  const std::string tiles = "/points/tiles";
+  const auto latency = [](const std::string& name, double value) {
+    return dataset<double>(name, {1, 2, 3, 4, value, 6}, {2, 3}, "s");
+  };
+  expect_all_refused(profile_fields(), [](const std::string& path) { read_profile(path); },
+                     {{"tile_tokens", count("tile_tokens", 0), "is 0"},
+                      {"hidden_size", count("hidden_size", 1ull << 40), "hidden_size"},
+                      {median, latency(median, NAN), "nan at [1, 1]"},
+                      {median, dataset<double>(median, {1, 2, 3, 4, 5, 6, 7, 8, 9}, {3, 3}, "s"), "[3, 3]"},
+                      {median, dataset<double>(median, {1, 2, 3, 4}, {2, 2}, "s"), "[2, 2]"},
+                      {median, latency(median, -1.0), "holds -1"},
+                      {median, latency(median, 0.0), "holds 0"},
+                      {median, latency(median, INFINITY), "holds inf"},
+                      {p95, latency(p95, NAN), "nan at [1, 1]"},
+                      {median, dataset<double>(median, {1, 2, 3}, {3}, "s"), "1 dimensions"},
+                      {median, dataset<double>(median, {1, 2, 3, 4, 5, 6}, {3, 2}, "s"), "[3, 2]"},
+                      {median, dataset<double>(median, {1, 2, 3, 4, 5, 6}, {2, 3}, "ms"), "'ms'"},
+                      {tiles, dataset<std::int32_t>(tiles, {}, {0}), "is 0"},
+                      {tiles, dataset<std::int32_t>(tiles, {1, 0, 2}, {3}), "holds 0 at [1]"},
+                      {tiles, dataset<std::int64_t>(tiles, {1, 1ll << 40, 2}, {3}), "at [1]"},
+                      {"/devices/name", texts("/devices/name", {}), "is 0"},
+                      {"/devices/name", dataset<double>("/devices/name", {1, 2}, {2}), "texts"}});
+  expect_needed(profile_fields(), [](const std::string& path) { read_profile(path); },
+                {"model", "tile_tokens", "hidden_size", "intermediate_size", tiles, "/points/active_experts",
+                 "/points/tokens", median, p95, "/devices/name"});
+  Fields with_samples = profile_fields();
+  with_samples["/latency/samples"] = dataset<float>("/latency/samples", {1, 1, 1, 1, 1, NAN}, {2, 3, 1}, "s");
+  expect_all_refused(
+      with_samples, [](const std::string& path) { read_profile(path); },
+      {{"/latency/samples", dataset<float>("/latency/samples", {1, 1, 1, 1, -1, 1}, {2, 3, 1}, "s"), "holds -1"},
+       {"/latency/samples", dataset<float>("/latency/samples", {1, 1, 1, 1}, {2, 2, 1}, "s"), "[2, 2, 1]"}});
+}
+
+}  // namespace
+}  // namespace gem::test

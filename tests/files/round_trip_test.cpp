@@ -1,0 +1,199 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "files/mapping_file.hpp"
+#include "files/profile_file.hpp"
+#include "files/report_file.hpp"
+#include "files/routing_file.hpp"
+#include "files/sample_files.hpp"
+#include "files/trace_file.hpp"
+#include "temporary_directory.hpp"
+
+namespace gem::test {
+namespace {
+
+/// Bit by bit, so that NaN equals NaN.
+template <class T>
+bool same_bits(const std::vector<T>& first, const std::vector<T>& second) {
+  return first.size() == second.size() && std::memcmp(first.data(), second.data(), first.size() * sizeof(T)) == 0;
+}
+
+TEST(RoundTrip, RoutingOfFewAndManyExperts) {
+  const TemporaryDirectory directory;
+  for (const std::size_t expert_count : {4u, 256u, 257u, 65536u}) {
+    const Routing written = sample_routing(expert_count, 3, expert_count);
+    write_routing(directory / "routing.h5", written, sample_provenance());
+    const Routing read = read_routing(directory / "routing.h5");
+    EXPECT_EQ(read.model, written.model);
+    EXPECT_EQ(read.task, written.task);
+    EXPECT_EQ(read.phase, written.phase);
+    EXPECT_EQ(read.expert_count, written.expert_count);
+    EXPECT_EQ(read.top_k, written.top_k);
+    EXPECT_EQ(read.layer_ids, written.layer_ids);
+    EXPECT_EQ(read.request_offsets, written.request_offsets);
+    EXPECT_EQ(read.topk_ids, written.topk_ids);
+  }
+}
+
+TEST(RoundTrip, TraceSmallAndCompressed) {
+  const TemporaryDirectory directory;
+  for (const std::size_t steps : {1u, 6u, 100000u}) {
+    const LoadTrace written = sample_trace(steps);
+    write_trace(directory / "trace.h5", written, sample_provenance());
+    const LoadTrace read = read_trace(directory / "trace.h5");
+    EXPECT_EQ(read.model, written.model);
+    EXPECT_EQ(read.task, written.task);
+    EXPECT_EQ(read.phase, written.phase);
+    EXPECT_EQ(read.part, written.part);
+    EXPECT_EQ(read.top_k, written.top_k);
+    EXPECT_EQ(read.tokens_per_step, written.tokens_per_step);
+    EXPECT_EQ(read.layer_ids, written.layer_ids);
+    EXPECT_TRUE(read.counts == written.counts);
+  }
+}
+
+TEST(RoundTrip, Mapping) {
+  const TemporaryDirectory directory;
+  const Mapping written = sample_mapping();
+  write_mapping(directory / "mapping.h5", written, sample_provenance());
+  const Mapping read = read_mapping(directory / "mapping.h5");
+  EXPECT_EQ(read.method, written.method);
+  EXPECT_EQ(read.device_count, written.device_count);
+  EXPECT_EQ(read.layer_ids, written.layer_ids);
+  EXPECT_TRUE(read.expert_to_device == written.expert_to_device);
+  EXPECT_TRUE(same_bits(read.predicted_s, written.predicted_s));
+  EXPECT_TRUE(same_bits(read.lower_bound_s, written.lower_bound_s));
+  EXPECT_EQ(read.train_steps, written.train_steps);
+  EXPECT_EQ(read.train_task, written.train_task);
+  EXPECT_EQ(read.train_part, written.train_part);
+}
+
+TEST(RoundTrip, MappingWithoutScoresHasUnknownOnes) {
+  const TemporaryDirectory directory;
+  Mapping written = sample_mapping();
+  written.predicted_s.clear();
+  write_mapping(directory / "mapping.h5", written, sample_provenance());
+  const Mapping read = read_mapping(directory / "mapping.h5");
+  ASSERT_EQ(read.predicted_s.size(), 2u);
+  EXPECT_TRUE(std::isnan(read.predicted_s[1]));
+}
+
+TEST(RoundTrip, Report) {
+  const TemporaryDirectory directory;
+  RandomStream random{3};
+  VerificationReport written;
+  written.model = "toy";
+  written.task = "chat";
+  written.part = "test";
+  written.device_kind = "host";
+  written.device_note = "emulated x1.28";
+  written.sample_note = "held-out requests";
+  written.tokens_per_step = 100;
+  written.first_step = 5;
+  written.rounds = 3;
+  written.layer_ids = {3, 4};
+  for (const char* name : {"linear", "gem"}) {
+    MappingReplay replay;
+    replay.name = name;
+    for (auto member : {&MappingReplay::compute_s, &MappingReplay::dispatch_s, &MappingReplay::combine_s,
+                        &MappingReplay::predicted_s}) {
+      replay.*member = Cube<double>(3, 2, 4);
+      for (double& value : (replay.*member).values()) value = random.uniform();
+    }
+    for (auto member : {&MappingReplay::layer_s, &MappingReplay::raw_straggler_s}) {
+      replay.*member = Matrix<double>(3, 2);
+      for (double& value : (replay.*member).values()) value = random.uniform();
+    }
+    replay.wrong_values = random.below(9);
+    replay.checked_values = 1000;
+    replay.output_error = random.uniform();
+    replay.moved_bytes = random.next();
+    written.mappings.push_back(replay);
+  }
+  const auto summaries = summarize(written, 1);
+  write_report(directory / "report.h5", written, summaries, "VERDICT: none", sample_provenance());
+  const VerificationReport read = read_report(directory / "report.h5");
+  EXPECT_EQ(read.device_note, written.device_note);
+  EXPECT_EQ(read.sample_note, written.sample_note);
+  EXPECT_EQ(read.first_step, written.first_step);
+  EXPECT_EQ(read.rounds, written.rounds);
+  EXPECT_EQ(read.layer_ids, written.layer_ids);
+  ASSERT_EQ(read.mappings.size(), 2u);
+  for (std::size_t i = 0; i < 2; ++i) {
+    const MappingReplay& found = read.mappings[i];
+    const MappingReplay& expected = written.mappings[i];
+    EXPECT_EQ(found.name, expected.name);
+    EXPECT_TRUE(found.compute_s == expected.compute_s);
+    EXPECT_TRUE(found.dispatch_s == expected.dispatch_s);
+    EXPECT_TRUE(found.combine_s == expected.combine_s);
+    EXPECT_TRUE(found.predicted_s == expected.predicted_s);
+    EXPECT_TRUE(found.layer_s == expected.layer_s);
+    EXPECT_TRUE(found.raw_straggler_s == expected.raw_straggler_s);
+    EXPECT_EQ(found.wrong_values, expected.wrong_values);
+    EXPECT_EQ(found.checked_values, expected.checked_values);
+    EXPECT_EQ(found.output_error, expected.output_error);
+    EXPECT_EQ(found.moved_bytes, expected.moved_bytes);
+  }
+  // Summaries are in the file for others; they must be those of the report.
+  const Hdf5Input file(directory / "report.h5");
+  EXPECT_EQ(file.read<double>("/summary/relative", {2})[1], summaries[1].relative);
+  EXPECT_EQ(file.read<double>("/summary/interval", {2, 2})[3], summaries[1].interval.high);
+}
+
+TEST(RoundTrip, EveryFileSaysWhereItIsFrom) {
+  const TemporaryDirectory directory;
+  write_trace(directory / "trace.h5", sample_trace(), sample_provenance());
+  const Hdf5Input file(directory / "trace.h5");
+  EXPECT_EQ(file.text_attribute("format"), "gem.trace");
+  EXPECT_EQ(file.text_attribute("format_version"), "1.0");
+  EXPECT_EQ(file.text_attribute("created"), "2026-01-31T12:00:00Z");
+  EXPECT_EQ(file.text_attribute("software_version"), "0.1");
+  EXPECT_EQ(file.text_attribute("command_line"), "gem-test --seed 7");
+  EXPECT_EQ(file.text_attribute("model"), "toy");
+  EXPECT_EQ(file.count_attribute("seed"), 7u);
+  EXPECT_EQ(file.units("/counts"), "token");
+}
+
+TEST(ContractOnly, FilesOfOthersRead) {
+  const TemporaryDirectory directory;
+  write_fields(directory / "routing.h5", routing_fields());
+  EXPECT_EQ(read_routing(directory / "routing.h5").topk_ids, (std::vector<std::uint16_t>{0, 1, 2, 3, 3, 0}));
+
+  Fields trace = trace_fields();
+  EXPECT_NO_THROW(write_fields(directory / "trace.h5", trace));
+  EXPECT_EQ(read_trace(directory / "trace.h5").part, "test");
+  trace.erase("part");
+  write_fields(directory / "trace.h5", trace);
+  EXPECT_EQ(read_trace(directory / "trace.h5").part, "all");
+
+  write_fields(directory / "mapping.h5", mapping_fields());
+  const Mapping mapping = read_mapping(directory / "mapping.h5");
+  EXPECT_EQ(mapping.device_count, 2u);
+  EXPECT_EQ(mapping.train_part, "all");
+
+  write_fields(directory / "profile.h5", profile_fields());
+  const LatencyProfile profile = read_profile(directory / "profile.h5");
+  EXPECT_EQ(profile.devices[1].name, "b");
+  EXPECT_EQ(profile.devices[1].rank, 1);
+  EXPECT_EQ(profile.devices[1].emulated_slowdown, 1.0);
+  EXPECT_EQ(profile.experts_per_device, 2u);
+  EXPECT_EQ(profile.median_s(1, 0), 4.0);
+  EXPECT_EQ(profile.settled(1, 2), 1);
+  EXPECT_TRUE(std::isnan(profile.power_w(0, 0)));
+  EXPECT_EQ(profile.samples_s.columns(), 0u);
+  EXPECT_EQ(profile.drift.size(), 2u);
+}
+
+TEST(ContractOnly, LaterMinorVersionsRead) {
+  const TemporaryDirectory directory;
+  Fields fields = trace_fields();
+  fields["format_version"] = text("format_version", "1.7");
+  fields["/something_new"] = dataset<double>("/something_new", {1.0}, {1});
+  write_fields(directory / "trace.h5", fields);
+  EXPECT_NO_THROW(read_trace(directory / "trace.h5"));
+}
+
+}  // namespace
+}  // namespace gem::test
