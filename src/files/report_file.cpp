@@ -58,9 +58,7 @@ void read_stacked(const Hdf5Input& file, const std::string& name, std::vector<Ma
 template <class T>
 void write_per_mapping(Hdf5Output& file, const std::string& name, const std::string& units,
                        const std::vector<MappingReplay>& replays, T MappingReplay::*member) {
-  std::vector<T> values;
-  for (const MappingReplay& replay : replays) values.push_back(replay.*member);
-  file.write({name, units, "mapping"}, values, {values.size()});
+  file.write({name, units, "mapping"}, column(replays, member), {replays.size()});
 }
 
 void write_summary(Hdf5Output& file, const std::vector<MappingSummary>& summaries) {
@@ -102,9 +100,7 @@ void write_report(const std::string& path, const VerificationReport& report, con
 
   const std::size_t mappings = report.mappings.size();
   const Cube<double>& shape = report.mappings.front().compute_s;
-  std::vector<std::string> names;
-  for (const MappingReplay& replay : report.mappings) names.push_back(replay.name);
-  file.write({"/mappings", "1", "mapping"}, names);
+  file.write({"/mappings", "1", "mapping"}, column(report.mappings, &MappingReplay::name));
   file.write({"/layer_ids", "1", "layer"}, report.layer_ids, {report.layer_ids.size()});
   for (const CubeField& field : cube_fields)
     write_stacked(file, {field.name, "s", "mapping, step, layer, device"}, report.mappings, field.member,

@@ -10,8 +10,8 @@ namespace gem {
 /// Reads a `gem.report` file and checks all that it indexes with; DataError naming file and field.
 VerificationReport read_report(const std::string& path);
 
-/// Writes a `gem.report` file, its summary included, under a temporary name and renames it when whole. SystemError if it
-/// cannot be written.
+/// Writes a `gem.report` file, its summary included, under a temporary name and renames it when whole. SystemError if
+/// it cannot be written.
 void write_report(const std::string& path, const VerificationReport& report, const Provenance& provenance);
 
 }  // namespace gem
