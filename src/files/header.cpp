@@ -4,8 +4,8 @@
 
 namespace gem {
 
-Hdf5Input open_gem_file(const std::string& path, const std::string& file_format, Hdf5Input::Access access) {
-  Hdf5Input file(path, access);
+Hdf5Input open_gem_file(const std::string& path, const std::string& file_format) {
+  Hdf5Input file(path);
   if (!file.has_attribute("format"))
     file.reject("attribute 'format' is missing, so this is no file of GEM; give a " + file_format + " file");
   const std::string found = file.text_attribute("format");

@@ -13,8 +13,7 @@
 namespace gem {
 
 /// Opens a file that must be of `file_format` ("gem.trace") in a version that we read; DataError otherwise.
-Hdf5Input open_gem_file(const std::string& path, const std::string& file_format,
-                        Hdf5Input::Access access = Hdf5Input::Access::Finished);
+Hdf5Input open_gem_file(const std::string& path, const std::string& file_format);
 
 /// The root attributes that every file has.
 void write_header(Hdf5Output& file, const std::string& file_format, const Provenance& provenance);
@@ -34,11 +33,12 @@ std::vector<Value> column(const std::vector<Row>& rows, Value Row::*member) {
   return values;
 }
 
-/// Refuses the first of a dataset's values that is not `good`, saying where it is, what was found and that it
-/// `must_be`.
+/// Reads a dataset and refuses the first value that is not `good`, saying where it is, what was found and what it must
+/// hold.
 template <class T, class Good>
-void check_values(const Hdf5Input& file, const std::string& name, const std::vector<T>& values, const Extents& extents,
-                  Good good, const std::string& must_be) {
+std::vector<T> read_checked(const Hdf5Input& file, const std::string& name, const Extents& extents, Good good,
+                            const std::string& must_hold) {
+  std::vector<T> values = file.read<T>(name, extents);
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (good(values[i])) continue;
     Extents position = extents;
@@ -46,16 +46,8 @@ void check_values(const Hdf5Input& file, const std::string& name, const std::vec
     for (std::size_t dimension = extents.size(); dimension-- > 0; rest /= extents[dimension])
       position[dimension] = rest % extents[dimension];
     file.reject(format("%s holds %.9g at %s, but must hold %s; make the file again", name.c_str(),
-                       static_cast<double>(values[i]), to_string(position).c_str(), must_be.c_str()));
+                       static_cast<double>(values[i]), to_string(position).c_str(), must_hold.c_str()));
   }
-}
-
-/// Reads a dataset of these extents and checks its values.
-template <class T, class Good>
-std::vector<T> read_checked(const Hdf5Input& file, const std::string& name, const Extents& extents, Good good,
-                            const std::string& must_be) {
-  std::vector<T> values = file.read<T>(name, extents);
-  check_values(file, name, values, extents, good, must_be);
   return values;
 }
 

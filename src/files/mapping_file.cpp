@@ -88,7 +88,7 @@ Mapping read_mapping(const std::string& path) {
 }
 
 void write_mapping(const std::string& path, const Mapping& mapping, const Provenance& provenance) {
-  Hdf5WholeFile file(path);
+  Hdf5Output file(path);
   write_header(file, file_format, provenance);
   file.attribute("method", mapping.method);
   file.attribute("train_steps", mapping.train_steps);

@@ -1,18 +1,11 @@
 #include "files/partial_profile.hpp"
 
-#include <algorithm>
-
 #include "files/profile_fields.hpp"
 
 namespace gem {
 namespace {
 
 const char* const file_format = "gem.profile.partial";
-
-template <class T>
-void append(Hdf5GrowingFile& file, const std::string& name, const std::vector<T>& values) {
-  file.append<T>(name, std::span<const T>(values));
-}
 
 /// What tells a device from another one: its own number where it has one, else the machine. Simulated devices are the
 /// same wherever they are computed.
@@ -55,120 +48,68 @@ void check_same_plan(const Hdf5Input& file, const LatencyProfile& found, const L
   }
 }
 
-/// Rows of all tables that have one value a device, side by side.
-struct DeviceTables {
-  std::vector<double> median_s, p95_s, sm_clock_hz, power_w, temperature_c;  // [row, device]
-  std::vector<std::uint8_t> settled;
-  std::vector<std::uint64_t> throttle_reasons;
-};
-
-DeviceTables read_tables(const Hdf5Input& file, std::size_t row_count, std::size_t device_count) {
-  const auto numbers = [&](const char* name) { return file.read_rows<double>(name, row_count, {device_count}); };
-  DeviceTables tables;
-  tables.median_s = numbers("/rows/median");
-  tables.p95_s = numbers("/rows/p95");
-  check_values(file, "/rows/median", tables.median_s, {row_count, device_count}, is_positive, "positive seconds");
-  check_values(file, "/rows/p95", tables.p95_s, {row_count, device_count}, is_positive, "positive seconds");
-  tables.sm_clock_hz = numbers("/rows/sm_clock_hz");
-  tables.power_w = numbers("/rows/power_w");
-  tables.temperature_c = numbers("/rows/temperature_c");
-  tables.settled = file.read_rows<std::uint8_t>("/rows/settled", row_count, {device_count});
-  tables.throttle_reasons = file.read_rows<std::uint64_t>("/rows/throttle_reasons", row_count, {device_count});
-  return tables;
-}
-
-/// Indices of the points that the whole rows measured, in the order of the rows.
-std::vector<std::size_t> read_row_points(const Hdf5Input& file, std::size_t point_count) {
-  const std::size_t row_count = file.extents("/rows/point_number", 1)[0];
-  std::vector<std::size_t> points;
-  std::vector<std::uint8_t> seen(point_count, 0);
-  for (const std::uint64_t number : file.read_rows<std::uint64_t>("/rows/point_number", row_count, {})) {
-    if (number == 0) break;  // never written: the kill came first
-    if (number > point_count || seen[number - 1] != 0)
-      file.reject(
-          format("/rows/point_number holds %llu, but must hold each of 1 to %zu once at most; start anew "
-                 "without --resume",
-                 static_cast<unsigned long long>(number), point_count));
-    seen[number - 1] = 1;
-    points.push_back(number - 1);
-  }
-  return points;
-}
-
-template <class T>
-std::vector<T> row_of(const std::vector<T>& values, std::size_t row, std::size_t width) {
-  const auto begin = values.begin() + static_cast<std::ptrdiff_t>(row * width);
-  return {begin, begin + static_cast<std::ptrdiff_t>(width)};
+ProfileRow read_row(const std::string& name, std::span<const std::byte> image, const LatencyProfile& plan) {
+  const Hdf5Input file(name, image);
+  const Extents devices = {plan.devices.size()};
+  const auto latency = [&](const char* field) {
+    return read_checked<double>(file, field, devices, is_positive, "positive seconds");
+  };
+  ProfileRow row;
+  row.point = checked_count(file, "attribute 'point'", file.count_attribute("point"), 0, plan.points.size() - 1);
+  row.median_s = latency("/median");
+  row.p95_s = latency("/p95");
+  row.settled = file.read<std::uint8_t>("/settled", devices);
+  row.samples_s = Matrix<float>(devices[0], file.extents("/samples", 2)[1]);
+  row.samples_s.values() = file.read<float>("/samples", {devices[0], row.samples_s.columns()});
+  const auto sm_clock_hz = file.read<double>("/sm_clock_hz", devices);
+  const auto power_w = file.read<double>("/power_w", devices);
+  const auto temperature_c = file.read<double>("/temperature_c", devices);
+  const auto throttle_reasons = file.read<std::uint64_t>("/throttle_reasons", devices);
+  for (std::size_t i = 0; i < devices[0]; ++i)
+    row.telemetry.push_back({sm_clock_hz[i], power_w[i], temperature_c[i], throttle_reasons[i]});
+  return row;
 }
 
 }  // namespace
 
-void start_partial_profile(Hdf5GrowingFile& file, const LatencyProfile& plan, const Provenance& provenance) {
-  write_header(file, file_format, provenance);
-  write_profile_plan(file, plan);
-  const Extents devices = {plan.devices.size()};
-  file.add_table<double>({"/rows/median", "s", "row, device"}, devices);
-  file.add_table<double>({"/rows/p95", "s", "row, device"}, devices);
-  file.add_table<std::uint8_t>({"/rows/settled", "1", "row, device"}, devices);
-  file.add_table<double>({"/rows/sm_clock_hz", "Hz", "row, device"}, devices);
-  file.add_table<double>({"/rows/power_w", "W", "row, device"}, devices);
-  file.add_table<double>({"/rows/temperature_c", "degC", "row, device"}, devices);
-  file.add_table<std::uint64_t>({"/rows/throttle_reasons", "1", "row, device"}, devices);
-  // Rows differ in samples: all of a row's [device, sample] follow those of the row before.
-  file.add_table<float>({"/rows/samples", "s", "value"}, {});
-  file.add_table<std::uint64_t>({"/rows/samples_per_device", "1", "row"}, {});
-  file.add_table<std::uint64_t>({"/rows/point_number", "1", "row; 1 is the first point, 0 no whole row"}, {});
-  file.start();
+std::unique_ptr<RecordFile> start_partial_profile(const std::string& path, const LatencyProfile& plan,
+                                                  const Provenance& provenance) {
+  Hdf5Output head(path);
+  write_header(head, file_format, provenance);
+  write_profile_plan(head, plan);
+  return std::make_unique<RecordFile>(path, head.image());
 }
 
-void append_partial_row(Hdf5GrowingFile& file, const ProfileRow& row) {
-  append(file, "/rows/median", row.median_s);
-  append(file, "/rows/p95", row.p95_s);
-  append(file, "/rows/settled", row.settled);
-  append(file, "/rows/sm_clock_hz", column(row.telemetry, &Telemetry::sm_clock_hz));
-  append(file, "/rows/power_w", column(row.telemetry, &Telemetry::power_w));
-  append(file, "/rows/temperature_c", column(row.telemetry, &Telemetry::temperature_c));
-  append(file, "/rows/throttle_reasons", column(row.telemetry, &Telemetry::throttle_reasons));
-  append(file, "/rows/samples", row.samples_s.values());
-  append(file, "/rows/samples_per_device", std::vector<std::uint64_t>{row.samples_s.columns()});
-  file.flush();
-  // The row counts from here on: its number is written when all else is.
-  append(file, "/rows/point_number", std::vector<std::uint64_t>{row.point + 1});
-  file.flush();
+void append_partial_row(RecordFile& file, const ProfileRow& row) {
+  Hdf5Output record("row of a profile");
+  const Extents devices = {row.median_s.size()};
+  record.attribute("point", row.point);
+  record.write({"/median", "s", "device"}, row.median_s, devices);
+  record.write({"/p95", "s", "device"}, row.p95_s, devices);
+  record.write({"/settled", "1", "device"}, row.settled, devices);
+  record.write({"/samples", "s", "device, sample"}, row.samples_s.values(), {devices[0], row.samples_s.columns()});
+  record.write({"/sm_clock_hz", "Hz", "device"}, column(row.telemetry, &Telemetry::sm_clock_hz), devices);
+  record.write({"/power_w", "W", "device"}, column(row.telemetry, &Telemetry::power_w), devices);
+  record.write({"/temperature_c", "degC", "device"}, column(row.telemetry, &Telemetry::temperature_c), devices);
+  record.write({"/throttle_reasons", "1", "device"}, column(row.telemetry, &Telemetry::throttle_reasons), devices);
+  file.append(record.image());
 }
 
 std::vector<ProfileRow> read_partial_rows(const std::string& path, const LatencyProfile& plan, std::uint64_t seed) {
-  const Hdf5Input file = open_gem_file(path, file_format, Hdf5Input::Access::Growing);
-  check_same_plan(file, read_profile_plan(file), plan);
-  if (file.count_attribute("seed") != seed)
-    file.reject(
+  const Hdf5Input head = open_gem_file(path, file_format);
+  check_same_plan(head, read_profile_plan(head), plan);
+  if (head.count_attribute("seed") != seed)
+    head.reject(
         format("the unfinished profile has seed %llu, but this run has %llu; give the same --seed to go on, or "
                "start anew without --resume",
-               static_cast<unsigned long long>(file.count_attribute("seed")), static_cast<unsigned long long>(seed)));
-
-  const std::vector<std::size_t> points = read_row_points(file, plan.points.size());
-  const std::size_t device_count = plan.devices.size();
-  const DeviceTables tables = read_tables(file, points.size(), device_count);
-  const auto samples_per_device = file.read_rows<std::uint64_t>("/rows/samples_per_device", points.size(), {});
-  const auto samples_s = file.read_rows<float>("/rows/samples", file.extents("/rows/samples", 1)[0], {});
-
-  std::vector<ProfileRow> rows(points.size());
-  std::size_t first_sample = 0;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    ProfileRow& row = rows[i];
-    row.point = points[i];
-    row.median_s = row_of(tables.median_s, i, device_count);
-    row.p95_s = row_of(tables.p95_s, i, device_count);
-    row.settled = row_of(tables.settled, i, device_count);
-    for (std::size_t value = i * device_count; value < (i + 1) * device_count; ++value)
-      row.telemetry.push_back({tables.sm_clock_hz[value], tables.power_w[value], tables.temperature_c[value],
-                               tables.throttle_reasons[value]});
-    if (samples_per_device[i] > (samples_s.size() - first_sample) / device_count)
-      file.reject(format("/rows/samples ends within row %zu; start anew without --resume", i));
-    row.samples_s = Matrix<float>(device_count, samples_per_device[i]);
-    const std::size_t count = device_count * samples_per_device[i];
-    std::copy_n(samples_s.begin() + static_cast<std::ptrdiff_t>(first_sample), count, row.samples_s.values().begin());
-    first_sample += count;
+               static_cast<unsigned long long>(head.count_attribute("seed")), static_cast<unsigned long long>(seed)));
+  std::vector<ProfileRow> rows;
+  std::vector<std::uint8_t> seen(plan.points.size(), 0);
+  for (const std::vector<std::byte>& record : read_records(path, head.end())) {
+    ProfileRow row = read_row(format("%s, row %zu", path.c_str(), rows.size()), record, plan);
+    if (seen[row.point] != 0) head.reject(format("has two rows for point %zu; start anew without --resume", row.point));
+    seen[row.point] = 1;
+    rows.push_back(std::move(row));
   }
   return rows;
 }

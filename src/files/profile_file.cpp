@@ -63,7 +63,7 @@ LatencyProfile read_profile(const std::string& path) {
 }
 
 void write_profile(const std::string& path, const LatencyProfile& profile, const Provenance& provenance) {
-  Hdf5WholeFile file(path);
+  Hdf5Output file(path);
   write_header(file, file_format, provenance);
   write_profile_plan(file, profile);
   const Extents extents = {profile.devices.size(), profile.points.size()};

@@ -19,8 +19,7 @@ std::vector<ProfileRow> ProfileWriter::begin(const LatencyProfile& plan) {
   // What was read goes into a new file, so that no kill can harm the old one; it takes its place when as good.
   const std::string fresh = partial_ + ".new";
   try {
-    file_ = std::make_unique<Hdf5GrowingFile>(fresh);
-    start_partial_profile(*file_, plan, provenance_);
+    file_ = start_partial_profile(fresh, plan, provenance_);
     for (const ProfileRow& row : rows_) append_partial_row(*file_, row);
     file_->rename(partial_);
   } catch (...) {

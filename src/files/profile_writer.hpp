@@ -6,7 +6,7 @@
 
 #include "files/provenance.hpp"
 #include "model/latency_profile.hpp"
-#include "platform/hdf5_output.hpp"
+#include "platform/record_file.hpp"
 #include "profile/sink.hpp"
 
 namespace gem {
@@ -31,7 +31,7 @@ class ProfileWriter : public ProfileSink {
   bool resume_;
   LatencyProfile plan_;
   std::vector<ProfileRow> rows_;
-  std::unique_ptr<Hdf5GrowingFile> file_;
+  std::unique_ptr<RecordFile> file_;
 };
 
 }  // namespace gem

@@ -87,7 +87,7 @@ void write_summary(Hdf5Output& file, const std::vector<MappingSummary>& summarie
 }  // namespace
 
 void write_report(const std::string& path, const VerificationReport& report, const Provenance& provenance) {
-  Hdf5WholeFile file(path);
+  Hdf5Output file(path);
   write_header(file, file_format, provenance);
   file.attribute("task", report.task);
   file.attribute("part", report.part);

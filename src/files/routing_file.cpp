@@ -49,7 +49,7 @@ Routing read_routing(const std::string& path) {
 }
 
 void write_routing(const std::string& path, const Routing& routing, const Provenance& provenance) {
-  Hdf5WholeFile file(path);
+  Hdf5Output file(path);
   write_header(file, file_format, provenance);
   file.attribute("task", routing.task);
   file.attribute("phase", routing.phase);

@@ -41,7 +41,7 @@ LoadTrace read_trace(const std::string& path) {
 }
 
 void write_trace(const std::string& path, const LoadTrace& trace, const Provenance& provenance) {
-  Hdf5WholeFile file(path);
+  Hdf5Output file(path);
   write_header(file, file_format, provenance);
   file.attribute("task", trace.task);
   file.attribute("phase", trace.phase);

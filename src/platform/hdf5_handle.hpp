@@ -24,8 +24,6 @@ class Hdf5Handle {
 
   bool valid() const { return id_ >= 0; }
   std::int64_t id() const { return id_; }
-  /// Closes now; negative if that failed.
-  int close() { return close_(std::exchange(id_, -1)); }
 
  private:
   std::int64_t id_ = -1;

@@ -18,7 +18,7 @@ namespace {
 // Deflate shrinks at most 1032 times (zlib's technical notes); a dataset that claims more lies. The slack is for
 // chunks that are larger than the little they hold.
 constexpr std::uint64_t greatest_compression = 1100;
-constexpr std::uint64_t byte_slack = 64u << 20;
+constexpr std::uint64_t byte_slack = 16u << 20;
 constexpr std::size_t longest_text = 1u << 20;
 
 /// Size of a file that can be read as HDF5 at all.
@@ -37,19 +37,22 @@ std::uint64_t size_of_regular_file(const std::string& path) {
   return static_cast<std::uint64_t>(status.st_size);
 }
 
-Hdf5Handle open_file(const std::string& path, Hdf5Input::Access access) {
+Hdf5Handle open_file(const std::string& path) {
   if (H5Fis_hdf5(path.c_str()) <= 0)
     throw DataError(
         format("%s: is not an HDF5 file (or its beginning is damaged); give a file that GEM wrote", path.c_str()));
   const Hdf5Handle properties(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   // Locks fail on many parallel file systems and protect nothing here: files are renamed into place when whole.
   H5Pset_file_locking(properties.id(), false, true);
-  const unsigned flags = access == Hdf5Input::Access::Growing ? H5F_ACC_RDONLY | H5F_ACC_SWMR_READ : H5F_ACC_RDONLY;
-  Hdf5Handle file(H5Fopen(path.c_str(), flags, properties.id()), H5Fclose);
-  if (!file.valid())
-    throw DataError(format("%s: is truncated or damaged (HDF5: %s); copy or make it again", path.c_str(),
-                           hdf5::last_error().c_str()));
-  return file;
+  return {H5Fopen(path.c_str(), H5F_ACC_RDONLY, properties.id()), H5Fclose};
+}
+
+Hdf5Handle open_image(const std::string& name, std::span<const std::byte> image) {
+  const Hdf5Handle properties(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+  H5Pset_fapl_core(properties.id(), std::size_t{1} << 16, false);
+  // HDF5 copies the image; its interface forgot the const.
+  H5Pset_file_image(properties.id(), const_cast<std::byte*>(image.data()), image.size());
+  return {H5Fopen(name.c_str(), H5F_ACC_RDONLY, properties.id()), H5Fclose};
 }
 
 /// HDF5 clips numbers that do not fit, in silence; this ends the read instead.
@@ -80,10 +83,32 @@ std::string to_string(const Extents& extents) {
   return text + "]";
 }
 
-Hdf5Input::Hdf5Input(const std::string& path, Access access) : path_(path) {
+Hdf5Input::Hdf5Input(const std::string& path) : path_(path) {
   hdf5::initialize();
-  byte_limit_ = greatest_compression * size_of_regular_file(path) + byte_slack;
-  file_ = open_file(path, access);
+  set_byte_limit(size_of_regular_file(path));
+  file_ = open_file(path);
+  check_opened();
+}
+
+Hdf5Input::Hdf5Input(const std::string& name, std::span<const std::byte> image) : path_(name) {
+  hdf5::initialize();
+  set_byte_limit(image.size());
+  file_ = open_image(name, image);
+  check_opened();
+}
+
+void Hdf5Input::set_byte_limit(std::uint64_t file_bytes) {
+  byte_limit_ = greatest_compression * file_bytes + byte_slack;
+}
+
+void Hdf5Input::check_opened() const {
+  if (!file_.valid()) reject("is truncated or damaged (HDF5: " + hdf5::last_error() + "); copy or make it again");
+}
+
+std::uint64_t Hdf5Input::end() const {
+  haddr_t end = 0;
+  if (H5Fget_eoa(file_.id(), &end) < 0) reject("has no end that can be read; the file is damaged");
+  return end;
 }
 
 void Hdf5Input::reject(const std::string& what) const {
@@ -113,9 +138,10 @@ Hdf5Handle Hdf5Input::open_dataset(const std::string& name) const {
   hsize_t chunk[H5S_MAX_RANK];
   if (layout == H5D_CHUNKED) {
     const int rank = H5Pget_chunk(properties.id(), H5S_MAX_RANK, chunk);
-    double chunk_size = 16.0;  // no number is wider
-    for (int i = 0; i < rank; ++i) chunk_size *= static_cast<double>(chunk[i]);
-    if (rank < 0 || chunk_size > static_cast<double>(byte_limit_))
+    const Hdf5Handle type(H5Dget_type(dataset.id()), H5Tclose);
+    double chunk_bytes = static_cast<double>(H5Tget_size(type.id()));
+    for (int i = 0; i < rank; ++i) chunk_bytes *= static_cast<double>(chunk[i]);
+    if (rank < 0 || chunk_bytes > static_cast<double>(byte_limit_))
       reject(name + " has chunks larger than the file can hold; it is damaged");
   }
   return dataset;
@@ -148,22 +174,6 @@ template <class T>
 std::vector<T> Hdf5Input::read(const std::string& name, const Extents& expected) const {
   const Extents found = extents(name, expected.size());
   if (found != expected) reject(name + " has extents " + to_string(found) + ", but must have " + to_string(expected));
-  return read_selected<T>(name, found);
-}
-
-template <class T>
-std::vector<T> Hdf5Input::read_rows(const std::string& name, std::size_t rows, const Extents& row_extents) const {
-  const Extents found = extents(name, row_extents.size() + 1);
-  Extents selected = found;
-  selected[0] = rows;
-  if (found[0] < rows || !std::equal(row_extents.begin(), row_extents.end(), found.begin() + 1))
-    reject(name + " has extents " + to_string(found) + ", but " + std::to_string(rows) + " rows of " +
-           to_string(row_extents) + " must be there");
-  return read_selected<T>(name, selected);
-}
-
-template <class T>
-std::vector<T> Hdf5Input::read_selected(const std::string& name, const Extents& selected) const {
   const Hdf5Handle dataset = open_dataset(name);
   const Hdf5Handle type(H5Dget_type(dataset.id()), H5Tclose);
   const H5T_class_t type_class = H5Tget_class(type.id());
@@ -171,24 +181,13 @@ std::vector<T> Hdf5Input::read_selected(const std::string& name, const Extents& 
     reject(name + " must hold " + (std::is_floating_point_v<T> ? "numbers" : "whole numbers") +
            ", but is of another type");
   std::size_t count = 1;
-  for (const std::size_t extent : selected) count *= extent;
+  for (const std::size_t extent : found) count *= extent;
   std::vector<T> values(count);
   if (count == 0) return values;
-
-  const Hdf5Handle file_space(H5Dget_space(dataset.id()), H5Sclose);
-  const hsize_t flat = count;
-  const Hdf5Handle memory_space(H5Screate_simple(1, &flat, nullptr), H5Sclose);
-  if (!selected.empty()) {
-    const hsize_t origin[H5S_MAX_RANK] = {};
-    hsize_t part[H5S_MAX_RANK] = {};
-    std::copy(selected.begin(), selected.end(), part);
-    H5Sselect_hyperslab(file_space.id(), H5S_SELECT_SET, origin, nullptr, part, nullptr);
-  }
   bool refused = false;
   const Hdf5Handle transfer(H5Pcreate(H5P_DATASET_XFER), H5Pclose);
   H5Pset_type_conv_cb(transfer.id(), refuse_misfits, &refused);
-  if (H5Dread(dataset.id(), hdf5::native_type<T>(), memory_space.id(), file_space.id(), transfer.id(), values.data()) <
-      0) {
+  if (H5Dread(dataset.id(), hdf5::native_type<T>(), H5S_ALL, H5S_ALL, transfer.id(), values.data()) < 0) {
     if (refused) reject(name + " holds a value that is out of range; make the file again");
     reject(name + " cannot be read (HDF5: " + hdf5::last_error() + "); copy or make the file again");
   }
@@ -283,9 +282,7 @@ std::uint64_t Hdf5Input::count_attribute(const std::string& name) const {
   return is_signed ? static_cast<std::uint64_t>(signed_count) : count;
 }
 
-#define GEM_INSTANTIATE_READ(T)                                                         \
-  template std::vector<T> Hdf5Input::read<T>(const std::string&, const Extents&) const; \
-  template std::vector<T> Hdf5Input::read_rows<T>(const std::string&, std::size_t, const Extents&) const;
+#define GEM_INSTANTIATE_READ(T) template std::vector<T> Hdf5Input::read<T>(const std::string&, const Extents&) const;
 GEM_INSTANTIATE_READ(std::uint8_t)
 GEM_INSTANTIATE_READ(std::uint16_t)
 GEM_INSTANTIATE_READ(std::int32_t)

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,14 +21,13 @@ std::string to_string(const Extents& extents);
 /// All that can go wrong is a DataError naming file, field, what was found and what was expected.
 class Hdf5Input {
  public:
-  enum class Access {
-    Finished,  ///< a file that was written whole
-    Growing    ///< an Hdf5GrowingFile, whose writer may have been killed
-  };
   /// DataError if there is no such file, or it is not HDF5; SystemError if it may not be read.
-  explicit Hdf5Input(const std::string& path, Access access = Access::Finished);
+  explicit Hdf5Input(const std::string& path);
+  /// A file in memory, called `name` in messages.
+  Hdf5Input(const std::string& name, std::span<const std::byte> image);
 
-  const std::string& path() const { return path_; }
+  /// Where the HDF5 data end; something else may follow in the file.
+  std::uint64_t end() const;
 
   bool has_dataset(const std::string& name) const;
   /// Extents of a dataset that must have `rank` dimensions.
@@ -36,9 +36,6 @@ class Hdf5Input {
   /// the values fit T (and as T floating-point); floating-point data only as T floating-point.
   template <class T>
   std::vector<T> read(const std::string& name, const Extents& expected) const;
-  /// The first `rows` along the first dimension; the dataset must have at least these rows and then these extents.
-  template <class T>
-  std::vector<T> read_rows(const std::string& name, std::size_t rows, const Extents& row_extents) const;
   /// Texts of fixed or variable length, `count` of them in one dimension.
   std::vector<std::string> read_texts(const std::string& name, std::size_t count) const;
   /// The dataset's `units` attribute; empty if it has none.
@@ -53,12 +50,12 @@ class Hdf5Input {
   [[noreturn]] void reject(const std::string& what) const;
 
  private:
+  void set_byte_limit(std::uint64_t file_bytes);
+  void check_opened() const;
   Hdf5Handle open_dataset(const std::string& name) const;
   Extents safe_extents(const Hdf5Handle& dataset, const std::string& name) const;
   Hdf5Handle open_attribute(std::int64_t object, const std::string& name) const;
   std::string attribute_text(std::int64_t object, const std::string& name) const;
-  template <class T>
-  std::vector<T> read_selected(const std::string& name, const Extents& selected) const;
 
   std::string path_;
   std::uint64_t byte_limit_ = 0;  // most bytes that a dataset of this file can hold

@@ -1,9 +1,7 @@
 #include "platform/hdf5_output.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstddef>
-#include <cstdio>
 #include <limits>
 
 #include "base/error.hpp"
@@ -27,11 +25,9 @@ std::size_t product(const Extents& extents) {
   return count;
 }
 
-/// Throws SystemError with the system's reason if there is one, else HDF5's own.
+/// The file is in memory yet: what fails here is for want of it, or a fault of ours.
 [[noreturn]] void throw_failed(const std::string& path, const std::string& field) {
-  const int error_number = errno;
-  if (error_number != 0) throw_write_error(path, error_number);
-  throw SystemError(format("cannot write %s: %s: HDF5: %s", path.c_str(), field.c_str(), hdf5::last_error().c_str()));
+  throw SystemError(format("cannot make %s: %s: HDF5: %s", path.c_str(), field.c_str(), hdf5::last_error().c_str()));
 }
 
 /// Halves the longest dimension until a chunk is of about a mebibyte.
@@ -43,28 +39,14 @@ Extents chunk_of(Extents extents, std::size_t element_bytes) {
   return extents;
 }
 
-Hdf5Handle file_access_properties(H5F_libver_t version) {
-  hdf5::initialize();
-  Hdf5Handle properties(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
-  H5Pset_libver_bounds(properties.id(), version, version);
-  return properties;
-}
-
 Hdf5Handle create_in_memory(const std::string& path) {
+  hdf5::initialize();
+  const Hdf5Handle properties(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   // The oldest layout with checksums on its headers, readable by all HDF5 since 2008. Later ones also note that the
   // file is open for writing, which only a close would take back.
-  const Hdf5Handle properties = file_access_properties(H5F_LIBVER_V18);
+  H5Pset_libver_bounds(properties.id(), H5F_LIBVER_V18, H5F_LIBVER_V18);
   H5Pset_fapl_core(properties.id(), chunk_bytes, false);
   return {H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, properties.id()), H5Fclose};
-}
-
-Hdf5Handle create_on_disk(const std::string& path) {
-  const Hdf5Handle properties = file_access_properties(H5F_LIBVER_V110);  // the first with single-writer mode
-  H5Pset_file_locking(properties.id(), false, true);
-  errno = 0;
-  Hdf5Handle file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, properties.id()), H5Fclose);
-  if (!file.valid()) throw_failed(path, "the file");
-  return file;
 }
 
 Hdf5Handle text_attribute_of(std::int64_t object, const std::string& name, const std::string& text) {
@@ -78,11 +60,14 @@ Hdf5Handle text_attribute_of(std::int64_t object, const std::string& name, const
 
 }  // namespace
 
+Hdf5Output::Hdf5Output(const std::string& path) : path_(path), file_(create_in_memory(path)) {
+  if (!file_.valid()) throw_failed(path, "the file");
+}
+
 Hdf5Handle Hdf5Output::create_dataset(const FieldLabel& label, std::int64_t type, std::int64_t space,
                                       std::int64_t properties) {
   const Hdf5Handle links(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
   H5Pset_create_intermediate_group(links.id(), 1);
-  errno = 0;
   Hdf5Handle dataset(H5Dcreate2(file_.id(), label.name.c_str(), type, space, links.id(), properties, H5P_DEFAULT),
                      H5Dclose);
   if (!dataset.valid() || !text_attribute_of(dataset.id(), "units", label.units).valid() ||
@@ -105,7 +90,6 @@ void Hdf5Output::write(const FieldLabel& label, std::span<const T> values, const
     H5Pset_deflate(properties.id(), 4);
   }
   const Hdf5Handle dataset = create_dataset(label, hdf5::native_type<T>(), space.id(), properties.id());
-  errno = 0;
   if (!values.empty() &&
       H5Dwrite(dataset.id(), hdf5::native_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) < 0)
     throw_failed(path_, label.name);
@@ -118,13 +102,11 @@ void Hdf5Output::write(const FieldLabel& label, const std::vector<std::string>& 
   std::vector<const char*> pointers;
   for (const std::string& text : texts) pointers.push_back(text.c_str());
   const Hdf5Handle dataset = create_dataset(label, type.id(), space.id(), H5P_DEFAULT);
-  errno = 0;
   if (!texts.empty() && H5Dwrite(dataset.id(), type.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, pointers.data()) < 0)
     throw_failed(path_, label.name);
 }
 
 void Hdf5Output::attribute(const std::string& name, const std::string& text) {
-  errno = 0;
   if (!text_attribute_of(file_.id(), name, text).valid()) throw_failed(path_, "attribute '" + name + "'");
 }
 
@@ -133,90 +115,27 @@ void Hdf5Output::attribute(const std::string& name, std::uint64_t count) {
   const bool fits = count <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
   const hid_t type = fits ? H5T_NATIVE_INT64 : H5T_NATIVE_UINT64;
   const Hdf5Handle space(H5Screate(H5S_SCALAR), H5Sclose);
-  errno = 0;
   const Hdf5Handle attribute(H5Acreate2(file_.id(), name.c_str(), type, space.id(), H5P_DEFAULT, H5P_DEFAULT),
                              H5Aclose);
   if (!attribute.valid() || H5Awrite(attribute.id(), type, &count) < 0) throw_failed(path_, "attribute '" + name + "'");
 }
 
-Hdf5WholeFile::Hdf5WholeFile(const std::string& path) : Hdf5Output(path, create_in_memory(path)) {
-  if (!file_.valid()) throw_failed(path, "the file");
-}
-
-void Hdf5WholeFile::commit() {
-  errno = 0;
+std::span<const std::byte> Hdf5Output::image() {
   if (H5Fflush(file_.id(), H5F_SCOPE_LOCAL) < 0) throw_failed(path_, "the file");
   // The core driver's "handle" is the address of its buffer. The image that H5Fget_file_image copies has one flag of
   // the superblock cleared without a new checksum (HDF5 1.10.8), so it serves for the size only.
   const ssize_t size = H5Fget_file_image(file_.id(), nullptr, 0);
   void* buffer = nullptr;
   if (size < 0 || H5Fget_vfd_handle(file_.id(), H5P_DEFAULT, &buffer) < 0) throw_failed(path_, "the file");
-  write_whole_file(path_, {*static_cast<std::byte**>(buffer), static_cast<std::size_t>(size)});
+  return {*static_cast<std::byte**>(buffer), static_cast<std::size_t>(size)};
 }
 
-Hdf5GrowingFile::Hdf5GrowingFile(const std::string& path) : Hdf5Output(path, create_on_disk(path)) {}
-
-template <class T>
-void Hdf5GrowingFile::add_table(const FieldLabel& label, const Extents& row_extents) {
-  std::vector<hsize_t> extents = {0};
-  extents.insert(extents.end(), row_extents.begin(), row_extents.end());
-  std::vector<hsize_t> greatest = extents;
-  greatest[0] = H5S_UNLIMITED;
-  std::vector<hsize_t> chunk = extents;
-  // One chunk for several short rows, since each costs an index entry; a long row is a chunk of its own.
-  chunk[0] = std::max<std::size_t>(1, 2048 / std::max<std::size_t>(1, product(row_extents)));
-  const int rank = static_cast<int>(extents.size());
-  const Hdf5Handle space(H5Screate_simple(rank, extents.data(), greatest.data()), H5Sclose);
-  const Hdf5Handle properties(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
-  H5Pset_chunk(properties.id(), rank, chunk.data());
-  Hdf5Handle dataset = create_dataset(label, hdf5::native_type<T>(), space.id(), properties.id());
-  tables_.push_back({label.name, std::move(dataset), {extents.begin(), extents.end()}});
+void Hdf5Output::commit() {
+  write_whole_file(path_, image());
 }
 
-void Hdf5GrowingFile::start() {
-  errno = 0;
-  if (H5Fstart_swmr_write(file_.id()) < 0) throw_failed(path_, "the file");
-}
-
-template <class T>
-void Hdf5GrowingFile::append(const std::string& name, std::span<const T> values) {
-  const auto table =
-      std::find_if(tables_.begin(), tables_.end(), [&](const Table& candidate) { return candidate.name == name; });
-  if (table == tables_.end()) throw SystemError(format("cannot write %s: no table %s", path_.c_str(), name.c_str()));
-  if (values.empty()) return;
-  std::vector<hsize_t> part = to_hsize(table->extents);
-  part[0] = 1;
-  hsize_t row_size = 1;
-  for (const hsize_t extent : part) row_size *= extent;
-  part[0] = values.size() / row_size;
-  std::vector<hsize_t> origin(part.size(), 0);
-  origin[0] = table->extents[0];
-  table->extents[0] += part[0];
-
-  errno = 0;
-  if (H5Dset_extent(table->dataset.id(), to_hsize(table->extents).data()) < 0) throw_failed(path_, name);
-  const Hdf5Handle file_space(H5Dget_space(table->dataset.id()), H5Sclose);
-  H5Sselect_hyperslab(file_space.id(), H5S_SELECT_SET, origin.data(), nullptr, part.data(), nullptr);
-  const Hdf5Handle memory_space(H5Screate_simple(static_cast<int>(part.size()), part.data(), nullptr), H5Sclose);
-  if (H5Dwrite(table->dataset.id(), hdf5::native_type<T>(), memory_space.id(), file_space.id(), H5P_DEFAULT,
-               values.data()) < 0)
-    throw_failed(path_, name);
-}
-
-void Hdf5GrowingFile::flush() {
-  errno = 0;
-  if (H5Fflush(file_.id(), H5F_SCOPE_LOCAL) < 0) throw_failed(path_, "the file");
-}
-
-void Hdf5GrowingFile::rename(const std::string& path) {
-  if (std::rename(path_.c_str(), path.c_str()) != 0) throw_write_error(path, errno);
-  path_ = path;
-}
-
-#define GEM_INSTANTIATE_WRITE(T)                                                             \
-  template void Hdf5Output::write<T>(const FieldLabel&, std::span<const T>, const Extents&); \
-  template void Hdf5GrowingFile::add_table<T>(const FieldLabel&, const Extents&);            \
-  template void Hdf5GrowingFile::append<T>(const std::string&, std::span<const T>);
+#define GEM_INSTANTIATE_WRITE(T) \
+  template void Hdf5Output::write<T>(const FieldLabel&, std::span<const T>, const Extents&);
 GEM_INSTANTIATE_WRITE(std::uint8_t)
 GEM_INSTANTIATE_WRITE(std::uint16_t)
 GEM_INSTANTIATE_WRITE(std::int32_t)

@@ -47,14 +47,7 @@ class TemporaryFile {
     if (!renamed_) unlink(temporary_path_.c_str());
   }
 
-  void write_all(std::span<const std::byte> bytes) {
-    while (!bytes.empty()) {
-      const ssize_t written = write(descriptor_, bytes.data(), bytes.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) throw_write_error(path_, errno);
-      bytes = bytes.subspan(static_cast<std::size_t>(written));
-    }
-  }
+  void write(std::span<const std::byte> bytes) { write_all(descriptor_, bytes, path_); }
 
   /// Quota and network file systems report a full disk as late as here.
   void synchronize_and_close() {
@@ -86,9 +79,18 @@ void write_whole_file(const std::string& path, std::span<const std::byte> bytes)
   if (std::filesystem::exists(present) && !std::filesystem::is_regular_file(present))
     throw SystemError(format("cannot write %s: it is not a regular file; give the name of a file", path.c_str()));
   TemporaryFile file(path);
-  file.write_all(bytes);
+  file.write(bytes);
   file.synchronize_and_close();
   file.rename_to_final();
+}
+
+void write_all(int descriptor, std::span<const std::byte> bytes, const std::string& path) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) throw_write_error(path, errno);
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
 }
 
 void throw_write_error(const std::string& path, int error_number) {

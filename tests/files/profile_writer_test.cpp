@@ -65,8 +65,12 @@ void run_and_kill(const std::function<void()>& work) {
   const pid_t child = fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
-    work();
-    raise(SIGKILL);
+    try {
+      work();
+      raise(SIGKILL);
+    } catch (const Error&) {
+    }
+    _exit(1);
   }
   int status = 0;
   ASSERT_EQ(waitpid(child, &status, 0), child);
@@ -146,20 +150,24 @@ TEST(ProfileWriter, AKillAtAnyMomentLosesOneRowAtMost) {
     const pid_t child = fork();
     ASSERT_GE(child, 0);
     if (child == 0) {
-      ProfileWriter writer(path, sample_provenance(), false);
-      writer.begin(plan);
-      for (std::uint16_t point = 0; point < 4000; ++point) {
-        writer.append(sample_row(plan, point));
-        if (write(started[1], &point, sizeof point) < 0) break;
+      try {
+        ProfileWriter writer(path, sample_provenance(), false);
+        writer.begin(plan);
+        for (std::uint16_t point = 0; point < 4000; ++point) {
+          writer.append(sample_row(plan, point));
+          if (write(started[1], &point, sizeof point) < 0) break;
+        }
+        pause();
+      } catch (const Error&) {
       }
-      pause();
+      _exit(1);
     }
+    close(started[1]);
     std::uint16_t first = 0;
     ASSERT_EQ(read(started[0], &first, sizeof first), static_cast<ssize_t>(sizeof first));
     std::this_thread::sleep_for(std::chrono::microseconds(1000 + 1739 * attempt));
     kill(child, SIGKILL);
     waitpid(child, nullptr, 0);
-    close(started[1]);
     std::size_t acknowledged = 1;
     for (std::uint16_t point = 0; read(started[0], &point, sizeof point) > 0;) acknowledged = point + 1u;
     close(started[0]);

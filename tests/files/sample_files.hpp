@@ -111,7 +111,7 @@ inline Field texts(const std::string& name, const std::vector<std::string>& valu
 }
 
 inline void write_fields(const std::string& path, const Fields& fields) {
-  Hdf5WholeFile file(path);
+  Hdf5Output file(path);
   for (const auto& [name, write] : fields) write(file);
   file.commit();
 }

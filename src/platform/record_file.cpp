@@ -1,0 +1,84 @@
+#include "platform/record_file.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+#include "platform/whole_file.hpp"
+
+namespace gem {
+namespace {
+
+struct RecordHeader {
+  std::uint64_t mark;
+  std::uint64_t byte_count;
+  std::uint64_t checksum;
+};
+constexpr std::uint64_t record_mark = 0x64726f6365724d47;  // "GMrecord", in the byte order of the machine
+
+/// FNV-1a, 64 bits.
+std::uint64_t checksum_of(std::span<const std::byte> bytes) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const std::byte byte : bytes) hash = (hash ^ static_cast<std::uint64_t>(byte)) * 0x100000001b3;
+  return hash;
+}
+
+}  // namespace
+
+RecordFile::RecordFile(const std::string& path, std::span<const std::byte> head)
+    : path_(path), descriptor_(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) {
+  if (descriptor_ < 0) throw_write_error(path_, errno);
+  try {
+    write_all(descriptor_, head, path_);
+  } catch (...) {
+    close(descriptor_);
+    unlink(path_.c_str());
+    throw;
+  }
+}
+
+RecordFile::~RecordFile() {
+  close(descriptor_);
+}
+
+void RecordFile::append(std::span<const std::byte> record) {
+  const RecordHeader header = {record_mark, record.size(), checksum_of(record)};
+  write_all(descriptor_, std::as_bytes(std::span(&header, 1)), path_);
+  write_all(descriptor_, record, path_);
+}
+
+void RecordFile::rename(const std::string& path) {
+  if (std::rename(path_.c_str(), path.c_str()) != 0) throw_write_error(path, errno);
+  path_ = path;
+}
+
+std::vector<std::vector<std::byte>> read_records(const std::string& path, std::uint64_t head_bytes) {
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  std::vector<char> content(file ? static_cast<std::size_t>(file.tellg()) : 0);
+  file.seekg(0).read(content.data(), static_cast<std::streamsize>(content.size()));
+  if (!file) throw SystemError(format("cannot read %s: %s", path.c_str(), std::strerror(errno)));
+  std::span<const std::byte> rest = std::as_bytes(std::span(content));
+  rest = rest.subspan(std::min<std::uint64_t>(head_bytes, rest.size()));
+
+  std::vector<std::vector<std::byte>> records;
+  while (rest.size() >= sizeof(RecordHeader)) {
+    RecordHeader header{};
+    std::memcpy(&header, rest.data(), sizeof header);
+    rest = rest.subspan(sizeof header);
+    if (header.mark != record_mark || header.byte_count > rest.size()) break;
+    const auto record = rest.first(header.byte_count);
+    if (header.checksum != checksum_of(record)) break;
+    records.emplace_back(record.begin(), record.end());
+    rest = rest.subspan(header.byte_count);
+  }
+  return records;
+}
+
+}  // namespace gem
