@@ -102,6 +102,7 @@ DeviceOptions verify_devices(const VerifyOptions& options, const LatencyProfile&
   devices.expert = profile.expert;
   devices.tile_tokens = profile.tile_tokens;
   devices.weight_dtype = profile.weight_dtype;
+  devices.share_gpu = !options.share_gpu.empty();
   devices.seed = options.seed;
   for (const DeviceDescription& device : profile.devices) devices.slowdowns.push_back(device.emulated_slowdown);
   if (!options.slowdown.empty()) devices.slowdowns = parse_slowdowns(options.slowdown, profile.device_count());

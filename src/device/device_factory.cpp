@@ -39,6 +39,19 @@ std::unique_ptr<MoeDevice> make_host_device(const DeviceOptions& options, const 
   return std::make_unique<HostDevice>(host);
 }
 
+void refuse_shared_gpus(const DeviceDescription& mine, const Communicator& ranks) {
+  const std::vector<std::string> gpus = ranks.gather(mine.uuid + " of " + mine.hostname);
+  ranks.on_root([&] {
+    for (std::size_t a = 0; a < gpus.size(); ++a)
+      for (std::size_t b = a + 1; b < gpus.size(); ++b)
+        if (gpus[a] == gpus[b])
+          throw UsageError(
+              format("ranks %zu and %zu would share %s; start one rank a GPU, or give --share-gpu turns to let "
+                     "them use it one after the other",
+                     a, b, gpus[a].c_str()));
+  });
+}
+
 std::unique_ptr<MoeDevice> make_cuda_device_of(const DeviceOptions& options, const Communicator& ranks) {
   const Communicator::NodePlace node = ranks.node_place();
   CudaDeviceOptions cuda;
@@ -50,7 +63,10 @@ std::unique_ptr<MoeDevice> make_cuda_device_of(const DeviceOptions& options, con
   cuda.rank = ranks.rank();
   cuda.node_rank = node.rank;
   cuda.node_size = node.size;
-  return make_cuda_device(cuda);
+  std::unique_ptr<MoeDevice> device;
+  ranks.on_all([&] { device = make_cuda_device(cuda); });
+  if (!options.share_gpu) refuse_shared_gpus(device->description(), ranks);
+  return device;
 }
 
 std::unique_ptr<MoeDevice> make_simulated_device(const DeviceOptions& options, int rank, std::size_t device) {

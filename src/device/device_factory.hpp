@@ -21,6 +21,7 @@ struct DeviceOptions {
   std::size_t tile_tokens = 16;
   std::string weight_dtype = "bf16";  ///< "bf16" or "f32"
   std::vector<double> slowdowns{};    ///< [device], repeated if shorter; empty for devices as they are
+  bool share_gpu = false;             ///< cuda: several ranks may use one GPU
   std::uint64_t seed = 1;
   SimulationModel simulation{};
 };

@@ -1,0 +1,268 @@
+#include "device/cuda_moe_device.hpp"
+
+#include <cuda_bf16.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+#include "kernels/pattern.hpp"
+#include "kernels/spin.hpp"
+#include "platform/host_info.hpp"
+
+namespace gem {
+namespace {
+
+// Beyond this a held stream lets go by itself, so that a bug cannot hang the GPU.
+constexpr std::int64_t hold_timeout_ns = 2'000'000'000;
+
+int attribute(cudaDeviceAttr which) {
+  int device = 0, value = 0;
+  check_cuda(cudaGetDevice(&device), "asking for the current GPU");
+  check_cuda(cudaDeviceGetAttribute(&value, which, device), "asking for a property of the GPU");
+  return value;
+}
+
+std::string uuid_text(const cudaUUID_t& uuid) {
+  std::string text = "GPU-";
+  for (int i = 0; i < 16; ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) text += "-";
+    text += format("%02x", static_cast<unsigned>(static_cast<unsigned char>(uuid.bytes[i])));
+  }
+  return text;
+}
+
+// A 32-bit seed from what an expert's weights may depend on (a mix of Knuth's constants).
+std::uint32_t weight_seed(std::uint64_t seed, std::size_t layer, std::int32_t expert, std::uint64_t matrix) {
+  std::uint64_t key = seed;
+  for (const std::uint64_t part : {static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(expert), matrix})
+    key = (key ^ (part + 0x9e3779b97f4a7c15ull)) * 0xd1342543de82ef95ull;
+  return static_cast<std::uint32_t>(key >> 32);
+}
+
+}  // namespace
+
+bool cuda_is_built() {
+  return true;
+}
+
+CudaMoeDevice::HostFlag::HostFlag() {
+  check_cuda(cudaHostAlloc(reinterpret_cast<void**>(&host_), sizeof(std::int32_t), cudaHostAllocMapped),
+             "allocating a flag");
+  check_cuda(cudaHostGetDevicePointer(reinterpret_cast<void**>(&device_), host_, 0), "mapping a flag");
+  *host_ = 0;
+}
+
+CudaMoeDevice::HostFlag::~HostFlag() {
+  cudaFreeHost(host_);
+}
+
+CudaMoeDevice::CudaMoeDevice(const CudaDeviceOptions& options)
+    : options_(options),
+      uuid_(select_gpu(options)),
+      nvml_(uuid_),
+      flush_(2 * static_cast<std::size_t>(attribute(cudaDevAttrL2CacheSize)) / sizeof(std::uint32_t)),
+      sink_(1) {
+  if (options.weight_dtype != "bf16")
+    throw UsageError("--dtype " + options.weight_dtype + ": the cuda device computes in bf16; choose --dtype bf16");
+  if (options.slowdown < 1.0)
+    throw UsageError(format("--slowdown %g: a device can be slowed down, by 1 or more, not sped up", options.slowdown));
+  check_cuda(cudaMemset(flush_.data(), 1, flush_.size() * sizeof(std::uint32_t)), "filling memory");
+}
+
+std::string CudaMoeDevice::select_gpu(const CudaDeviceOptions& options) {
+  int count = 0;
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  if (status != cudaSuccess || count == 0)
+    throw SystemError(format("no usable GPU on %s: %s; choose --device host or simulated, or look at nvidia-smi",
+                             host_name().c_str(), cudaGetErrorString(status)));
+  // One visible GPU: the scheduler (or the user) has chosen it for this rank.
+  check_cuda(cudaSetDevice(options.node_rank % count), "choosing a GPU");
+  cudaDeviceProp properties{};
+  check_cuda(cudaGetDeviceProperties(&properties, options.node_rank % count), "asking for the GPU's properties");
+  return uuid_text(properties.uuid);
+}
+
+DeviceDescription CudaMoeDevice::description() const {
+  int device = 0;
+  cudaDeviceProp properties{};
+  check_cuda(cudaGetDevice(&device), "asking for the current GPU");
+  check_cuda(cudaGetDeviceProperties(&properties, device), "asking for the GPU's properties");
+  std::string name = properties.name;
+  if (const char* share = std::getenv("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"); share != nullptr)
+    name += format(" (emulated: %d multiprocessors, %s %%)", attribute(cudaDevAttrMultiProcessorCount), share);
+  if (options_.slowdown > 1.0) name += format(" (emulated x%.2f)", options_.slowdown);
+  return {"cuda", name, host_name(), uuid_, options_.rank, options_.slowdown};
+}
+
+std::size_t CudaMoeDevice::gate_up_count() const {
+  return 2 * options_.expert.intermediate_size * options_.expert.hidden_size;
+}
+
+std::size_t CudaMoeDevice::down_count() const {
+  return options_.expert.intermediate_size * options_.expert.hidden_size;
+}
+
+void CudaMoeDevice::require_memory(std::size_t bytes, const char* what) const {
+  std::size_t free_bytes = 0, total_bytes = 0;
+  check_cuda(cudaMemGetInfo(&free_bytes, &total_bytes), "asking for free memory");
+  // Some is left for the libraries (NCCL's buffers, the contexts of ranks that share the GPU).
+  constexpr std::size_t reserve_bytes = std::size_t{256} << 20;
+  if (bytes + reserve_bytes > free_bytes)
+    throw SystemError(format(
+        "%s of rank %d needs %s of GPU memory, but %s of %s is free; use fewer layers, experts or tokens", what,
+        options_.rank, format_bytes(static_cast<double>(bytes)).c_str(),
+        format_bytes(static_cast<double>(free_bytes)).c_str(), format_bytes(static_cast<double>(total_bytes)).c_str()));
+}
+
+PlacementCost CudaMoeDevice::place_experts(std::size_t layer, std::span<const ExpertId> experts) {
+  Layer old = std::move(layers_[layer]);
+  Layer& placed = layers_[layer] = Layer{};
+  placed.experts.assign(experts.begin(), experts.end());
+  require_memory(experts.size() * (gate_up_count() + down_count()) * sizeof(std::uint16_t), "a layer's weights");
+  placed.gate_up = DeviceBuffer<std::uint16_t>(experts.size() * gate_up_count());
+  placed.down = DeviceBuffer<std::uint16_t>(experts.size() * down_count());
+  const auto amplitude = [](std::size_t fan_in) {  // uniform with variance 1 / fan_in
+    return static_cast<float>(std::sqrt(3.0 / static_cast<double>(fan_in)));
+  };
+  PlacementCost cost;
+  begin_.record(stream_);
+  for (std::size_t slot = 0; slot < experts.size(); ++slot) {
+    std::uint16_t* gate_up = placed.gate_up.data() + slot * gate_up_count();
+    std::uint16_t* down = placed.down.data() + slot * down_count();
+    const auto resident = std::find(old.experts.begin(), old.experts.end(), experts[slot]);
+    if (resident != old.experts.end()) {
+      const auto from = static_cast<std::size_t>(resident - old.experts.begin());
+      check_cuda(cudaMemcpyAsync(gate_up, old.gate_up.data() + from * gate_up_count(), gate_up_count() * 2,
+                                 cudaMemcpyDeviceToDevice, stream_.handle()),
+                 "moving weights");
+      check_cuda(cudaMemcpyAsync(down, old.down.data() + from * down_count(), down_count() * 2,
+                                 cudaMemcpyDeviceToDevice, stream_.handle()),
+                 "moving weights");
+      continue;
+    }
+    const std::int32_t expert = experts[slot].value;
+    check_cuda(kernels::launch_random_bf16(gate_up, gate_up_count(), amplitude(options_.expert.hidden_size),
+                                           weight_seed(options_.seed, layer, expert, 0), stream_.handle()),
+               "making weights");
+    check_cuda(kernels::launch_random_bf16(down, down_count(), amplitude(options_.expert.intermediate_size),
+                                           weight_seed(options_.seed, layer, expert, 1), stream_.handle()),
+               "making weights");
+    cost.moved_bytes += (gate_up_count() + down_count()) * sizeof(std::uint16_t);
+  }
+  end_.record(stream_);
+  stream_.synchronize();  // before the old weights are freed
+  cost.elapsed_s = end_.seconds_since(begin_);
+  return cost;
+}
+
+void CudaMoeDevice::reserve_rows(std::size_t rows) {
+  const std::size_t hidden = options_.expert.hidden_size;
+  if (rows * hidden <= output_.size()) return;
+  // Half as much again, so that growing loads don't allocate each time.
+  const std::size_t room = rows + rows / 2;
+  const std::size_t workspace_bytes = kernels::grouped_ffn_workspace_bytes(
+      {kernels::kMostFfnExperts, static_cast<int>(hidden), static_cast<int>(options_.expert.intermediate_size)},
+      static_cast<std::int64_t>(room));
+  require_memory(3 * room * hidden * sizeof(std::uint16_t) + workspace_bytes, "a layer's rows");
+  stream_.synchronize();
+  random_rows_ = DeviceBuffer<std::uint16_t>(room * hidden);
+  input_ = DeviceBuffer<std::uint16_t>(room * hidden);
+  output_ = DeviceBuffer<std::uint16_t>(room * hidden);
+  workspace_ = DeviceBuffer<unsigned char>(workspace_bytes);
+  // Uniform in [-sqrt 3, sqrt 3): variance 1.
+  check_cuda(kernels::launch_random_bf16(random_rows_.data(), room * hidden, 1.7320508f,
+                                         weight_seed(options_.seed, 0, -1, 2), stream_.handle()),
+             "making rows");
+}
+
+double CudaMoeDevice::time_experts(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot, const void* input,
+                                   void* output) {
+  const auto found = layers_.find(layer);
+  if (found == layers_.end() || found->second.experts.size() != tokens_per_slot.size())
+    throw SystemError(
+        format("layer %zu: %zu slots were asked for, but other experts are resident", layer, tokens_per_slot.size()));
+  std::vector<std::int32_t> offsets{0};
+  for (const std::uint32_t tokens : tokens_per_slot)
+    offsets.push_back(offsets.back() + static_cast<std::int32_t>(tokens));
+  if (offsets.back() == 0) return 0.0;
+  offsets_.upload(offsets, stream_.handle());
+
+  kernels::GroupedFfnArguments arguments;
+  arguments.shape = {static_cast<int>(tokens_per_slot.size()), static_cast<int>(options_.expert.hidden_size),
+                     static_cast<int>(options_.expert.intermediate_size)};
+  arguments.gate_up = found->second.gate_up.data();
+  arguments.down = found->second.down.data();
+  arguments.input = input;
+  arguments.offsets = offsets_.data();
+  arguments.output = output;
+  arguments.workspace = workspace_.data();
+  arguments.max_rows = offsets.back();
+  arguments.tile_tokens = static_cast<int>(options_.tile_tokens);
+  kernels::GroupedFfnPlan plan;
+  check_cuda(kernels::make_grouped_ffn_plan(arguments, &plan, stream_.handle()), "planning the experts' kernel");
+
+  // All is enqueued behind a kernel that waits, so that no launch can be late between the two events.
+  flag_.lower();
+  check_cuda(kernels::launch_hold(flag_.device(), hold_timeout_ns, nullptr, stream_.handle()), "holding the stream");
+  check_cuda(
+      kernels::launch_l2_flush(flush_.data(), flush_.size() * sizeof(std::uint32_t), sink_.data(), stream_.handle()),
+      "flushing the cache");
+  begin_.record(stream_);
+  check_cuda(kernels::launch_grouped_ffn(plan, stream_.handle()), "running the experts");
+  end_.record(stream_);
+  flag_.raise();
+  stream_.synchronize();
+  const double own_s = end_.seconds_since(begin_);
+  if (options_.slowdown <= 1.0) return own_s;
+  const double extra_s = (options_.slowdown - 1.0) * own_s;
+  check_cuda(kernels::launch_spin(static_cast<std::int64_t>(extra_s * 1e9), stream_.handle()), "emulating a slowdown");
+  stream_.synchronize();
+  return own_s + extra_s;
+}
+
+double CudaMoeDevice::time_layer(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot) {
+  std::size_t rows = 0;
+  for (const std::uint32_t tokens : tokens_per_slot) rows += tokens;
+  reserve_rows(rows);
+  return time_experts(layer, tokens_per_slot, random_rows_.data(), output_.data());
+}
+
+double CudaMoeDevice::compute_rows(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot, const void* input,
+                                   void* output) {
+  std::size_t rows = 0;
+  for (const std::uint32_t tokens : tokens_per_slot) rows += tokens;
+  reserve_rows(rows);
+  return time_experts(layer, tokens_per_slot, input, output);
+}
+
+double CudaMoeDevice::compute(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot,
+                              std::span<const float> input, std::span<float> output) {
+  reserve_rows(input.size() / options_.expert.hidden_size);
+  std::vector<__nv_bfloat16> converted(input.size());
+  std::transform(input.begin(), input.end(), converted.begin(), [](float value) { return __float2bfloat16(value); });
+  check_cuda(cudaMemcpyAsync(input_.data(), converted.data(), converted.size() * sizeof(__nv_bfloat16),
+                             cudaMemcpyHostToDevice, stream_.handle()),
+             "copying rows to the GPU");
+  const double seconds = time_experts(layer, tokens_per_slot, input_.data(), output_.data());
+  check_cuda(cudaMemcpyAsync(converted.data(), output_.data(), converted.size() * sizeof(__nv_bfloat16),
+                             cudaMemcpyDeviceToHost, stream_.handle()),
+             "copying rows from the GPU");
+  stream_.synchronize();
+  std::transform(converted.begin(), converted.end(), output.begin(),
+                 [](__nv_bfloat16 value) { return __bfloat162float(value); });
+  return seconds;
+}
+
+Telemetry CudaMoeDevice::telemetry() {
+  const GpuState state = nvml_.state();
+  return {state.sm_clock_hz, state.power_w, state.temperature_c, state.throttle_reasons};
+}
+
+std::unique_ptr<MoeDevice> make_cuda_device(const CudaDeviceOptions& options) {
+  return std::make_unique<CudaMoeDevice>(options);
+}
+
+}  // namespace gem

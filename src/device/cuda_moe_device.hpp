@@ -1,0 +1,83 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "device/cuda_device.hpp"
+#include "kernels/grouped_ffn.hpp"
+#include "platform/cuda.hpp"
+#include "platform/nvml.hpp"
+
+namespace gem {
+
+/// A GPU as a device: the grouped FFN of kernels/, bf16. Timed by events around the kernel, with the stream held until
+/// all is enqueued and L2 flushed, as weights are cold in serving. A slowdown is emulated by busy time in proportion.
+class CudaMoeDevice : public MoeDevice {
+ public:
+  /// Chooses the GPU for this process. SystemError without a usable GPU, UsageError for a type that isn't bf16.
+  explicit CudaMoeDevice(const CudaDeviceOptions& options);
+
+  DeviceDescription description() const override;
+  PlacementCost place_experts(std::size_t layer, std::span<const ExpertId> experts) override;
+  double compute(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot, std::span<const float> input,
+                 std::span<float> output) override;
+  double time_layer(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot) override;
+  void begin_measurement(std::uint64_t) override {}
+  bool computes() const override { return true; }
+  Telemetry telemetry() override;
+
+  /// Like compute, on rows that stay on the GPU: bf16 [rows, hidden_size], complete before the call.
+  double compute_rows(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot, const void* input,
+                      void* output);
+
+ private:
+  struct Layer {
+    std::vector<ExpertId> experts;
+    DeviceBuffer<std::uint16_t> gate_up;  // bf16 [slot, 2 * intermediate, hidden]
+    DeviceBuffer<std::uint16_t> down;     // bf16 [slot, hidden, intermediate]
+  };
+
+  // A number that the host sets and a waiting kernel sees.
+  class HostFlag {
+   public:
+    HostFlag();
+    ~HostFlag();
+    HostFlag(const HostFlag&) = delete;
+    HostFlag& operator=(const HostFlag&) = delete;
+    void raise() { *static_cast<volatile std::int32_t*>(host_) = 1; }
+    void lower() { *static_cast<volatile std::int32_t*>(host_) = 0; }
+    const std::int32_t* device() const { return device_; }
+
+   private:
+    std::int32_t* host_ = nullptr;
+    std::int32_t* device_ = nullptr;
+  };
+
+  static std::string select_gpu(const CudaDeviceOptions& options);
+  std::size_t gate_up_count() const;  // elements of one expert
+  std::size_t down_count() const;
+  void require_memory(std::size_t bytes, const char* what) const;
+  void reserve_rows(std::size_t rows);
+  double time_experts(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot, const void* input,
+                      void* output);
+
+  CudaDeviceOptions options_;
+  std::string uuid_;
+  CudaStream stream_;
+  CudaEvent begin_, end_;
+  HostFlag flag_;
+  NvmlGpu nvml_;
+  DeviceBuffer<std::uint32_t> flush_;  // twice L2
+  DeviceBuffer<std::uint32_t> sink_;
+  std::map<std::size_t, Layer> layers_;
+  DeviceBuffer<std::int32_t> offsets_;
+  DeviceBuffer<std::uint16_t> random_rows_, input_, output_;  // bf16 [rows, hidden]
+  DeviceBuffer<unsigned char> workspace_;
+};
+
+}  // namespace gem
