@@ -113,7 +113,7 @@ struct Walk {
 __device__ __forceinline__ void wait_for_activations(const std::int32_t* counter, int parts) {
 #ifdef GEM_BOUNDED_WAIT
   for (int i = 0; load_acquire(counter) < parts; ++i)
-    if (i > 20000000) __trap();
+    if (i > 4000000) __trap();
 #else
   while (load_acquire(counter) < parts) __nanosleep(40);
 #endif

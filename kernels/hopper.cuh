@@ -57,7 +57,7 @@ __device__ __forceinline__ bool barrier_try_wait(std::uint32_t barrier, unsigned
 __device__ __forceinline__ void barrier_wait(std::uint32_t barrier, unsigned parity) {
 #ifdef GEM_BOUNDED_WAIT
   for (int i = 0; !barrier_try_wait(barrier, parity); ++i)
-    if (i > 20000000) __trap();
+    if (i > 4000000) __trap();
 #else
   while (!barrier_try_wait(barrier, parity)) {
   }
