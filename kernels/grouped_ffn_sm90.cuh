@@ -29,8 +29,8 @@
 namespace gem::kernels {
 
 /// Sizes of one kernel variant: tokens per tile, 64-row weight slabs per warpgroup, multiplying warpgroups, 64-deep
-/// slices per pipeline stage, stages, blocks per cluster.
-template <int kTokens_, int kSlabs_, int kGroups_, int kSlices_, int kStages_, int kCluster_>
+/// slices per pipeline stage, stages, blocks per cluster, blocks per multiprocessor.
+template <int kTokens_, int kSlabs_, int kGroups_, int kSlices_, int kStages_, int kCluster_ = 1, int kResident_ = 1>
 struct FfnTile {
   static constexpr int kTokens = kTokens_;
   static constexpr int kSlabs = kSlabs_;
@@ -38,6 +38,7 @@ struct FfnTile {
   static constexpr int kSlices = kSlices_;
   static constexpr int kStages = kStages_;
   static constexpr int kCluster = kCluster_;
+  static constexpr int kResident = kResident_;
   static constexpr int kWeightRows = 64 * kSlabs * kGroups;
   static constexpr int kDepth = 64 * kSlices;
   static constexpr int kThreads = 128 * (kGroups + 1);
@@ -50,7 +51,13 @@ struct FfnTile {
   static constexpr int kBarrierBytes = 2 * kStages * 8;
   static constexpr int kSharedBytes =
       1024 + kStageBytes * kStages + kStagingBytes * kGroups + kBarrierBytes + (kMostFfnExperts + 1) * 4;
-  static_assert(kSharedBytes <= 232448, "a block of Hopper has 227 KiB of shared memory");
+  static_assert(kSharedBytes <= 233472 / kResident - 1024, "a multiprocessor of Hopper has 228 KiB of shared memory");
+  // Registers: what the compiler may use at entry is 65536 / (threads * resident) for every thread alike. Where the
+  // accumulators need more, copying warps give theirs up.
+  static constexpr bool kMoveRegisters = kGroups == 2 || (kResident == 2 && kSlabs * kTokens >= 192);
+  static constexpr int kCopyRegisters = 40;
+  static constexpr int kMultiplyRegisters = kGroups == 2 ? 232 : 208;
+  static_assert(kResident == 1 || kGroups == 1, "two blocks of three warpgroups leave too few registers");
   static_assert(kCluster == 1 || kTokens >= 16 * kCluster, "each block copies whole swizzle groups");
 };
 
@@ -168,7 +175,7 @@ __device__ __forceinline__ void store_tile(float (&sums)[T::kSlabs][T::kTokens /
 }
 
 template <class T>
-__global__ void __launch_bounds__(T::kThreads, 1)
+__global__ void __launch_bounds__(T::kThreads, T::kResident)
     ffn_kernel(const __grid_constant__ CUtensorMap gate_up_map, const __grid_constant__ CUtensorMap input_map,
                const __grid_constant__ CUtensorMap down_map, const __grid_constant__ CUtensorMap activation_map,
                const FfnKernelArguments a) {
@@ -209,7 +216,7 @@ __global__ void __launch_bounds__(T::kThreads, 1)
   Ring<T::kStages> ring;
 
   if (warp < 4) {
-    if constexpr (T::kGroups == 2) registers_down<40>();
+    if constexpr (T::kMoveRegisters) registers_down<T::kCopyRegisters>();
     if (warp == 0 && lane == 0) {
       for (int index = walk.first(); index < walk.total; index += walk.step()) {
         const Tile tile = walk.tile(index);
@@ -263,7 +270,7 @@ __global__ void __launch_bounds__(T::kThreads, 1)
     }
     __syncwarp();
   } else {
-    if constexpr (T::kGroups == 2) registers_up<232>();
+    if constexpr (T::kMoveRegisters) registers_up<T::kMultiplyRegisters>();
     const int group = warp / 4 - 1;
     float sums[T::kSlabs][T::kTokens / 2];
     const std::uint32_t weight_offset = static_cast<std::uint32_t>(group * T::kSlabs * 64 * 128);

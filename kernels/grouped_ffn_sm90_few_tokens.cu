@@ -5,14 +5,14 @@ namespace gem::kernels {
 
 FfnVariants ffn_variants_few_tokens() {
   static const FfnVariant variants[] = {
-      ffn_variant<FfnTile<16, 1, 2, 1, 11, 1>>("16: 128 rows, 1 slice, 11 stages"),
-      ffn_variant<FfnTile<16, 1, 2, 2, 5, 1>>("16: 128 rows, 2 slices, 5 stages"),
-      ffn_variant<FfnTile<16, 1, 1, 2, 10, 1>>("16: 64 rows, 2 slices, 10 stages"),
-      ffn_variant<FfnTile<16, 2, 2, 1, 5, 1>>("16: 256 rows, 1 slice, 5 stages"),
-      ffn_variant<FfnTile<16, 1, 1, 2, 5, 1>>("16: 64 rows, 2 slices, 5 stages, 2 blocks"),
-      ffn_variant<FfnTile<32, 1, 2, 1, 9, 1>>("32: 128 rows, 1 slice, 9 stages"),
-      ffn_variant<FfnTile<32, 1, 1, 2, 8, 1>>("32: 64 rows, 2 slices, 8 stages"),
-      ffn_variant<FfnTile<32, 1, 2, 2, 4, 1>>("32: 128 rows, 2 slices, 4 stages"),
+      ffn_variant<FfnTile<16, 1, 1, 2, 5, 1, 2>>("16: 64 rows x 2 slices x 5 stages x 2 blocks"),
+      ffn_variant<FfnTile<16, 1, 1, 2, 10>>("16: 64 rows x 2 slices x 10 stages"),
+      ffn_variant<FfnTile<16, 2, 1, 1, 5, 1, 2>>("16: 128 rows x 5 stages x 2 blocks"),
+      ffn_variant<FfnTile<16, 1, 2, 2, 5>>("16: 128 rows x 2 slices x 5 stages"),
+      ffn_variant<FfnTile<32, 1, 1, 2, 4, 1, 2>>("32: 64 rows x 2 slices x 4 stages x 2 blocks"),
+      ffn_variant<FfnTile<32, 2, 1, 1, 4, 1, 2>>("32: 128 rows x 4 stages x 2 blocks"),
+      ffn_variant<FfnTile<32, 1, 1, 2, 8>>("32: 64 rows x 2 slices x 8 stages"),
+      ffn_variant<FfnTile<32, 1, 2, 2, 4>>("32: 128 rows x 2 slices x 4 stages"),
   };
   return {variants, static_cast<int>(sizeof(variants) / sizeof(variants[0]))};
 }
