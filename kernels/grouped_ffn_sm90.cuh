@@ -21,6 +21,8 @@
 
 #include <cuda.h>
 
+#include <new>
+
 #include "grouped_ffn_sm90.hpp"
 #include "hopper.cuh"
 #include "tile_schedule.cuh"
@@ -47,11 +49,15 @@ struct FfnTile {
   static constexpr int kStageBytes = (kWeightSliceBytes + kTokenSliceBytes) * kSlices;
   // Staging of results: kChunk tokens by the columns of one warpgroup, rows padded by 16 bytes against bank conflicts.
   static constexpr int kChunk = kTokens < 32 ? kTokens : 32;
+  static constexpr int kChunks = kTokens / kChunk;
+  // Big tiles store their results in chunks while the next tile's products run, small ones at once.
+  static constexpr bool kDeferred = kGroups == 2 && kTokens >= 128;
   static constexpr int kStagingBytes = kChunk * (kSlabs * 128 + 16);
   static constexpr int kBarrierBytes = 2 * kStages * 8;
   static constexpr int kSharedBytes =
       1024 + kStageBytes * kStages + kStagingBytes * kGroups + kBarrierBytes + (kMostFfnExperts + 1) * 4;
-  static_assert(kSharedBytes <= 233472 / kResident - 1024, "a multiprocessor of Hopper has 228 KiB of shared memory");
+  static_assert(kSharedBytes <= 233472 / kResident - 1024 - 128,
+                "a multiprocessor of Hopper has 228 KiB of shared memory");
   // Registers: what the compiler may use at entry is 65536 / (threads * resident) for every thread alike. Where the
   // accumulators need more, copying warps give theirs up.
   static constexpr bool kMoveRegisters = kGroups == 2 || (kResident == 2 && kSlabs * kTokens >= 192);
@@ -85,35 +91,67 @@ struct Ring {
   }
 };
 
-/// The walk over a block's tiles: the same in every role.
+/// The walk over a block's tiles: the same in every role. Product 1 is dealt round robin. Where that doesn't come out
+/// even, blocks with one tile less first get as many tiles of product 2 as weigh the same; the rest is dealt in turn.
 template <class T>
-struct Walk {
-  TileSchedule schedule;
-  int pairs_gate_up;  // weight tiles of each product, in units of a cluster
-  int pairs_down;
-  int total_gate_up;
-  int total;
-  int rank;
+class Walk {
+ public:
+  __device__ Walk(const FfnKernelArguments& a, const int* tiles_before)
+      : schedule_{a.offsets, tiles_before, a.experts},
+        rank_(T::kCluster > 1 ? static_cast<int>(cluster_rank()) : 0),
+        first_(static_cast<int>(blockIdx.x) / T::kCluster),
+        clusters_(static_cast<int>(gridDim.x) / T::kCluster),
+        weight_tiles_gate_up_(divide_up(a.intermediate, T::kWeightRows / 2 * T::kCluster)),
+        weight_tiles_down_(divide_up(a.hidden, T::kWeightRows * T::kCluster)) {
+    const int token_tiles = schedule_.token_tiles();
+    const int total_gate_up = (a.part & 1) != 0 ? token_tiles * weight_tiles_gate_up_ : 0;
+    total_down_ = (a.part & 2) != 0 ? token_tiles * weight_tiles_down_ : 0;
+    const int lead = total_gate_up % clusters_;
+    count_gate_up_ = total_gate_up / clusters_ + (first_ < lead ? 1 : 0);
+    const int catch_up = lead > 0 ? a.hidden / a.intermediate : 0;
+    late_step_ = clusters_ - lead;
+    late_first_ = first_ - lead;
+    late_count_ = first_ >= lead ? catch_up : 0;
+    rest_first_ = catch_up * late_step_ + (first_ >= lead ? first_ - lead : first_ - lead + clusters_);
+  }
 
-  __device__ Walk(const FfnKernelArguments& a, const int* tiles_before, int rank_)
-      : schedule{a.offsets, tiles_before, a.experts}, rank(rank_) {
-    constexpr int kUnits = T::kWeightRows / 2 * T::kCluster;
-    constexpr int kRows = T::kWeightRows * T::kCluster;
-    pairs_gate_up = (a.intermediate + kUnits - 1) / kUnits;
-    pairs_down = (a.hidden + kRows - 1) / kRows;
-    const int tiles = schedule.token_tiles();
-    total_gate_up = (a.part & 1) != 0 ? tiles * pairs_gate_up : 0;
-    total = total_gate_up + ((a.part & 2) != 0 ? tiles * pairs_down : 0);
+  /// Whether there is an n-th tile for this block, and of which product.
+  __device__ bool has(int n, bool* down) const {
+    *down = n >= count_gate_up_;
+    return !*down || index(n) < total_down_;
   }
-  __device__ bool is_down(int index) const { return index >= total_gate_up; }
-  __device__ Tile tile(int index) const {
-    const bool down = is_down(index);
-    Tile t = find_tile(schedule, down ? index - total_gate_up : index, down ? pairs_down : pairs_gate_up, T::kTokens);
-    t.weight_tile = t.weight_tile * T::kCluster + rank;
-    return t;
+
+  /// The n-th tile.
+  __device__ Tile tile(int n) const {
+    const int weight_tiles = n < count_gate_up_ ? weight_tiles_gate_up_ : weight_tiles_down_;
+    Tile tile = find_tile(schedule_, index(n), weight_tiles, T::kTokens);
+    tile.weight_tile = tile.weight_tile * T::kCluster + rank_;
+    return tile;
   }
-  __device__ int first() const { return static_cast<int>(blockIdx.x) / T::kCluster; }
-  __device__ int step() const { return static_cast<int>(gridDim.x) / T::kCluster; }
+
+  __device__ int rank() const { return rank_; }
+  __device__ int token_tiles() const { return schedule_.token_tiles(); }
+  /// How many times the counter of a token tile goes up before its activations are whole.
+  __device__ int parts() const { return weight_tiles_gate_up_ * T::kCluster * T::kGroups; }
+
+ private:
+  __device__ int index(int n) const {
+    const int m = n - count_gate_up_;
+    if (m < 0) return first_ + n * clusters_;
+    return m < late_count_ ? late_first_ + m * late_step_ : rest_first_ + (m - late_count_) * clusters_;
+  }
+  static __device__ int divide_up(int value, int by) { return (value + by - 1) / by; }
+
+  TileSchedule schedule_;
+  int rank_;
+  int first_;
+  int clusters_;
+  int weight_tiles_gate_up_;  // in units of a cluster's tiles
+  int weight_tiles_down_;
+  int total_down_;
+  int count_gate_up_;
+  int late_first_, late_step_, late_count_;
+  int rest_first_;
 };
 
 /// Waits until all parts of a token tile's activations are stored.
@@ -127,52 +165,122 @@ __device__ __forceinline__ void wait_for_activations(const std::int32_t* counter
   fence_async_proxy();
 }
 
-/// Rounds one warpgroup's accumulators to bf16 and stores them as rows of tokens, through shared memory so that the
-/// stores are 16 bytes wide and contiguous.
-template <class T, bool kGated>
-__device__ __forceinline__ void store_tile(float (&sums)[T::kSlabs][T::kTokens / 2], unsigned char* staging, int group,
-                                           const Tile& tile, __nv_bfloat16* output, int columns) {
-  constexpr int kSlabColumns = kGated ? 32 : 64;
-  constexpr int kColumns = kSlabColumns * T::kSlabs;
-  constexpr int kStride = kColumns * 2 + 16;
-  constexpr int kVectors = kColumns / 8;
-  const int thread = static_cast<int>(threadIdx.x) % 128;
-  const int warp = thread / 32;
-  const int lane = thread % 32;
-  const int first_column = tile.weight_tile * (kSlabColumns * T::kSlabs * T::kGroups) + group * kColumns;
-  const std::uint32_t base = shared_address(staging);
-  const std::uint32_t target = base + static_cast<std::uint32_t>(((lane / 8 % 2) * 8 + lane % 8) * kStride) +
-                               static_cast<std::uint32_t>(kGated ? warp * 16 : warp * 32 + lane / 16 * 16);
+/// Leaves the counters at zero for the next launch; called by a whole warp of each block after its last wait. When the
+/// last block comes by, every wait of every block is over, and so is every count.
+__device__ __forceinline__ void clear_counters(std::int32_t* counters, int token_tiles, int lane) {
+  int last = 0;
+  if (lane == 0) {
+    __threadfence();
+    last = atomicAdd(counters, 1) == static_cast<int>(gridDim.x) - 1;
+    __threadfence();
+  }
+  if (__shfl_sync(0xffffffffu, last, 0) != 0)
+    for (int i = lane; i <= token_tiles; i += 32) counters[i] = 0;
+}
+
+/// One warpgroup's results of one tile, rounded to bf16, on their way to memory.
+template <class T>
+class Results {
+ public:
+  __device__ Results(std::uint32_t staging, int group, const FfnKernelArguments& a)
+      : staging_(staging), group_(group), arguments_(a) {}
+
+  __device__ bool pending() const { return pending_; }
+  __device__ bool down() const { return down_; }
+
+  /// Takes over the accumulators of a finished tile; nothing may be pending.
+  __device__ __forceinline__ void take(const float (&sums)[T::kSlabs][T::kTokens / 2], const Tile& tile, bool down) {
 #pragma unroll
-  for (int chunk = 0; chunk < T::kTokens / T::kChunk; ++chunk) {
-    const int row = tile.row + chunk * T::kChunk;
-    if (row >= tile.row_end) break;
-    named_barrier(1 + group, 128);  // the chunk before has been read
+    for (int slab = 0; slab < T::kSlabs; ++slab) {
+      if (down) {
 #pragma unroll
-    for (int q = 0; q < T::kChunk / 16; ++q) {
-      const int j = (chunk * T::kChunk + q * 16) / 2;  // first of the 8 accumulators that hold these 16 tokens
+        for (int i = 0; i < T::kTokens / 4; ++i) packed_[slab][i] = pack(sums[slab][2 * i], sums[slab][2 * i + 1]);
+      } else {
+        // Of 4 accumulators, 0 and 1 are the gate of two tokens, 2 and 3 their up.
 #pragma unroll
-      for (int slab = 0; slab < T::kSlabs; ++slab) {
-        const float* s = &sums[slab][j];
-        const std::uint32_t address = target + static_cast<std::uint32_t>(q * 16 * kStride + slab * kSlabColumns * 2);
-        if constexpr (kGated)
-          store_matrix_x2_transposed(address, pack(gated(s[0], s[2]), gated(s[1], s[3])),
-                                     pack(gated(s[4], s[6]), gated(s[5], s[7])));
-        else
-          store_matrix_x4_transposed(address, pack(s[0], s[1]), pack(s[4], s[5]), pack(s[2], s[3]), pack(s[6], s[7]));
+        for (int i = 0; i < T::kTokens / 8; ++i) {
+          const float* s = &sums[slab][4 * i];
+          packed_[slab][i] = pack(gated(s[0], s[2]), gated(s[1], s[3]));
+        }
       }
     }
-    named_barrier(1 + group, 128);
+    tile_ = tile;
+    down_ = down;
+    pending_ = true;
+  }
+
+  /// Stores one chunk of tokens; after the last, reports the tile. The chunk has to be a constant after unrolling.
+  __device__ __forceinline__ void store(int chunk) {
+    if (down_)
+      store_chunk<false>(chunk, arguments_.output, arguments_.hidden);
+    else
+      store_chunk<true>(chunk, arguments_.activations, arguments_.intermediate);
+    if (chunk == T::kChunks - 1) report();
+  }
+
+  /// Stores what is pending from chunk `first` on.
+  __device__ __forceinline__ void store_rest(int first) {
+#pragma unroll
+    for (int chunk = 0; chunk < T::kChunks; ++chunk)
+      if (chunk >= first) store(chunk);
+  }
+
+ private:
+  // Through shared memory, transposed on the way, so that stores to memory are 16 bytes wide and contiguous.
+  template <bool kGated>
+  __device__ __forceinline__ void store_chunk(int chunk, __nv_bfloat16* output, int columns) {
+    constexpr int kSlabColumns = kGated ? 32 : 64;
+    constexpr int kColumns = kSlabColumns * T::kSlabs;
+    constexpr int kStride = kColumns * 2 + 16;  // 16 more than the row against bank conflicts
+    constexpr int kVectors = kColumns / 8;
+    const int row = tile_.row + chunk * T::kChunk;
+    if (row >= tile_.row_end) return;
+    const int thread = static_cast<int>(threadIdx.x) % 128;
+    const int warp = thread / 32;
+    const int lane = thread % 32;
+    const std::uint32_t target = staging_ + static_cast<std::uint32_t>((lane / 8 % 2 * 8 + lane % 8) * kStride) +
+                                 static_cast<std::uint32_t>(kGated ? warp * 16 : warp * 32 + lane / 16 * 16);
+    named_barrier(1 + group_, 128);  // the chunk before has been read
+#pragma unroll
+    for (int q = 0; q < T::kChunk / 16; ++q) {
+#pragma unroll
+      for (int slab = 0; slab < T::kSlabs; ++slab) {
+        const std::uint32_t address = target + static_cast<std::uint32_t>(q * 16 * kStride + slab * kSlabColumns * 2);
+        const std::uint32_t* p = &packed_[slab][(chunk * T::kChunk + q * 16) / (kGated ? 8 : 4)];
+        if constexpr (kGated)
+          store_matrix_x2_transposed(address, p[0], p[1]);
+        else
+          store_matrix_x4_transposed(address, p[0], p[2], p[1], p[3]);
+      }
+    }
+    named_barrier(1 + group_, 128);
+    const int first_column = tile_.weight_tile * (kColumns * T::kGroups) + group_ * kColumns;
 #pragma unroll
     for (int v = thread; v < T::kChunk * kVectors; v += 128) {
       const int r = v / kVectors;
-      const int c = v % kVectors;
-      if (row + r < tile.row_end && first_column + c * 8 < columns)
-        *reinterpret_cast<uint4*>(output + static_cast<std::int64_t>(row + r) * columns + first_column + c * 8) =
-            *reinterpret_cast<const uint4*>(staging + r * kStride + c * 16);
+      const int c = v % kVectors * 8;
+      if (row + r < tile_.row_end && first_column + c < columns)
+        *reinterpret_cast<uint4*>(output + static_cast<std::int64_t>(row + r) * columns + first_column + c) =
+            load_shared_16(staging_ + static_cast<std::uint32_t>(r * kStride + c * 2));
     }
   }
-}
+
+  __device__ __forceinline__ void report() {
+    pending_ = false;
+    if (down_ || arguments_.part != 3) return;
+    named_barrier(1 + group_, 128);
+    // Releases the whole warpgroup's stores: the barrier ordered them before this one.
+    if (threadIdx.x % 128 == 0) add_release(arguments_.counters + 1 + tile_.token_tile, 1);
+  }
+
+  std::uint32_t packed_[T::kSlabs][T::kTokens / 4];
+  std::uint32_t staging_;  // address in shared memory
+  int group_;
+  const FfnKernelArguments& arguments_;
+  Tile tile_{};
+  bool down_ = false;
+  bool pending_ = false;
+};
 
 template <class T>
 __global__ void __launch_bounds__(T::kThreads, T::kResident)
@@ -180,6 +288,9 @@ __global__ void __launch_bounds__(T::kThreads, T::kResident)
                const __grid_constant__ CUtensorMap down_map, const __grid_constant__ CUtensorMap activation_map,
                const FfnKernelArguments a) {
   extern __shared__ unsigned char shared_raw[];
+  // In shared memory, because the multiplying warps have no registers to spare.
+  __shared__ alignas(Walk<T>) unsigned char walk_memory[sizeof(Walk<T>)];
+  const Walk<T>& walk = *reinterpret_cast<const Walk<T>*>(walk_memory);
   // Swizzle groups start at multiples of 1024 bytes.
   unsigned char* shared = shared_raw + (1024u - shared_address(shared_raw) % 1024u) % 1024u;
   unsigned char* staging = shared + T::kStageBytes * T::kStages;
@@ -190,7 +301,6 @@ __global__ void __launch_bounds__(T::kThreads, T::kResident)
   const std::uint32_t empty = full + 8u * T::kStages;
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  const int rank = T::kCluster > 1 ? static_cast<int>(cluster_rank()) : 0;
 
   if (threadIdx.x == 0) {
     for (unsigned s = 0; s < T::kStages; ++s) {
@@ -205,23 +315,24 @@ __global__ void __launch_bounds__(T::kThreads, T::kResident)
     prefetch_tensor_map(&down_map);
     prefetch_tensor_map(&activation_map);
   }
-  if (warp == 2) fill_tiles_before(a.offsets, a.experts, T::kTokens, tiles_before);
+  if (warp == 2) {
+    fill_tiles_before(a.offsets, a.experts, T::kTokens, tiles_before);
+    __syncwarp();
+    if (lane == 0) new (walk_memory) Walk<T>(a, tiles_before);
+  }
   __syncthreads();
   if constexpr (T::kCluster > 1) cluster_sync();
 
-  const Walk<T> walk(a, tiles_before, rank);
-  const int steps_gate_up = (a.hidden + T::kDepth - 1) / T::kDepth;
-  const int steps_down = (a.intermediate + T::kDepth - 1) / T::kDepth;
   const bool coupled = a.part == 3;
   Ring<T::kStages> ring;
+  bool down;
 
   if (warp < 4) {
     if constexpr (T::kMoveRegisters) registers_down<T::kCopyRegisters>();
     if (warp == 0 && lane == 0) {
-      for (int index = walk.first(); index < walk.total; index += walk.step()) {
-        const Tile tile = walk.tile(index);
-        const bool down = walk.is_down(index);
-        const int steps = down ? steps_down : steps_gate_up;
+      for (int n = 0; walk.has(n, &down); ++n) {
+        const Tile tile = walk.tile(n);
+        const int steps = ((down ? a.intermediate : a.hidden) + T::kDepth - 1) / T::kDepth;
         for (int step = 0; step < steps; ++step) {
           const std::uint32_t barrier = full + 8u * ring.stage;
           const std::uint32_t target = stages + static_cast<std::uint32_t>(T::kStageBytes * ring.stage);
@@ -239,40 +350,43 @@ __global__ void __launch_bounds__(T::kThreads, T::kResident)
           ring.advance();
         }
       }
-    } else if (warp == 1 && lane == 0) {
-      constexpr int kShare = T::kTokens / T::kCluster;
-      for (int index = walk.first(); index < walk.total; index += walk.step()) {
-        const Tile tile = walk.tile(index);
-        const bool down = walk.is_down(index);
-        const int steps = down ? steps_down : steps_gate_up;
-        const CUtensorMap* map = down ? &activation_map : &input_map;
-        if (down && coupled)
-          wait_for_activations(a.counters + 1 + tile.token_tile, walk.pairs_gate_up * T::kCluster * T::kGroups);
-        for (int step = 0; step < steps; ++step) {
-          const std::uint32_t barrier = full + 8u * ring.stage;
-          const std::uint32_t target =
-              stages + static_cast<std::uint32_t>(T::kStageBytes * ring.stage + T::kWeightSliceBytes * T::kSlices);
-          barrier_wait(empty + 8u * ring.stage, ring.phase ^ 1u);
-          barrier_expect(barrier, T::kTokenSliceBytes * T::kSlices);
+    } else if (warp == 1) {
+      if (lane == 0) {
+        constexpr int kShare = T::kTokens / T::kCluster;
+        for (int n = 0; walk.has(n, &down); ++n) {
+          const Tile tile = walk.tile(n);
+          const int steps = ((down ? a.intermediate : a.hidden) + T::kDepth - 1) / T::kDepth;
+          const CUtensorMap* map = down ? &activation_map : &input_map;
+          if (down && coupled) wait_for_activations(a.counters + 1 + tile.token_tile, walk.parts());
+          for (int step = 0; step < steps; ++step) {
+            const std::uint32_t barrier = full + 8u * ring.stage;
+            const std::uint32_t target =
+                stages + static_cast<std::uint32_t>(T::kStageBytes * ring.stage + T::kWeightSliceBytes * T::kSlices);
+            barrier_wait(empty + 8u * ring.stage, ring.phase ^ 1u);
+            barrier_expect(barrier, T::kTokenSliceBytes * T::kSlices);
 #pragma unroll
-          for (int slice = 0; slice < T::kSlices; ++slice) {
-            const std::uint32_t slab = target + static_cast<std::uint32_t>(T::kTokenSliceBytes * slice);
-            const int k = step * T::kDepth + slice * 64;
-            if constexpr (T::kCluster > 1)
-              copy_tile_2d_multicast(slab + static_cast<std::uint32_t>(rank * kShare * 128), map, barrier, k,
-                                     tile.row + rank * kShare, (1u << T::kCluster) - 1u);
-            else
-              copy_tile_2d(slab, map, barrier, k, tile.row);
+            for (int slice = 0; slice < T::kSlices; ++slice) {
+              const std::uint32_t slab = target + static_cast<std::uint32_t>(T::kTokenSliceBytes * slice);
+              const int k = step * T::kDepth + slice * 64;
+              if constexpr (T::kCluster > 1)
+                copy_tile_2d_multicast(slab + static_cast<std::uint32_t>(walk.rank() * kShare * 128), map, barrier, k,
+                                       tile.row + walk.rank() * kShare, (1u << T::kCluster) - 1u);
+              else
+                copy_tile_2d(slab, map, barrier, k, tile.row);
+            }
+            ring.advance();
           }
-          ring.advance();
         }
       }
+      __syncwarp();
+      if (coupled) clear_counters(a.counters, walk.token_tiles(), lane);
     }
     __syncwarp();
   } else {
     if constexpr (T::kMoveRegisters) registers_up<T::kMultiplyRegisters>();
     const int group = warp / 4 - 1;
     float sums[T::kSlabs][T::kTokens / 2];
+    Results<T> results(shared_address(staging) + static_cast<std::uint32_t>(T::kStagingBytes * group), group, a);
     const std::uint32_t weight_offset = static_cast<std::uint32_t>(group * T::kSlabs * 64 * 128);
     const auto release = [&](int stage) {
       if constexpr (T::kCluster > 1) {
@@ -281,10 +395,10 @@ __global__ void __launch_bounds__(T::kThreads, T::kResident)
         if (lane == 0) barrier_arrive(empty + 8u * stage);
       }
     };
-    for (int index = walk.first(); index < walk.total; index += walk.step()) {
-      const Tile tile = walk.tile(index);
-      const bool down = walk.is_down(index);
-      const int steps = down ? steps_down : steps_gate_up;
+    for (int n = 0; walk.has(n, &down); ++n) {
+      const int steps = ((down ? a.intermediate : a.hidden) + T::kDepth - 1) / T::kDepth;
+      // A tile of product 2 may wait for what is pending here.
+      if (T::kDeferred && results.pending() && results.down() != down) results.store_rest(0);
       int previous = 0;
       for (int step = 0; step < steps; ++step) {
         barrier_wait(full + 8u * ring.stage, ring.phase);
@@ -312,6 +426,11 @@ __global__ void __launch_bounds__(T::kThreads, T::kResident)
         if (step > 0) release(previous);
         previous = ring.stage;
         ring.advance();
+        if (T::kDeferred && results.pending()) {
+#pragma unroll
+          for (int chunk = 0; chunk < T::kChunks; ++chunk)
+            if (chunk == step) results.store(chunk);
+        }
       }
       wgmma_wait<0>();
       release(previous);
@@ -319,34 +438,13 @@ __global__ void __launch_bounds__(T::kThreads, T::kResident)
       for (int slab = 0; slab < T::kSlabs; ++slab)
 #pragma unroll
         for (int i = 0; i < T::kTokens / 2; ++i) pin(sums[slab][i]);
-      unsigned char* own_staging = staging + T::kStagingBytes * group;
-      if (down) {
-        store_tile<T, false>(sums, own_staging, group, tile, a.output, a.hidden);
-      } else {
-        store_tile<T, true>(sums, own_staging, group, tile, a.activations, a.intermediate);
-        if (coupled) {
-          fence_async_proxy();
-          named_barrier(1 + group, 128);
-          if (threadIdx.x % 128 == 0) add_release(a.counters + 1 + tile.token_tile, 1);
-        }
-      }
+      if (T::kDeferred && results.pending()) results.store_rest(steps);
+      results.take(sums, walk.tile(n), down);
+      if (!T::kDeferred) results.store_rest(0);
     }
+    if (T::kDeferred && results.pending()) results.store_rest(0);
   }
 
-  // The last block leaves the counters at zero for the next launch.
-  if (coupled) {
-    __syncthreads();
-    if (warp == 0) {
-      int last = 0;
-      if (lane == 0) {
-        __threadfence();
-        last = atomicAdd(a.counters, 1) == static_cast<int>(gridDim.x) - 1;
-        __threadfence();
-      }
-      if (__shfl_sync(0xffffffffu, last, 0) != 0)
-        for (int i = lane; i <= walk.schedule.token_tiles(); i += 32) a.counters[i] = 0;
-    }
-  }
   // A block must not leave while its neighbour can still write to its shared memory.
   if constexpr (T::kCluster > 1) cluster_sync();
 }

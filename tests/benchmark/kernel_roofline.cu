@@ -116,6 +116,7 @@ void measure_shape(const Shape& shape, bool sweep, Instrument* instrument) {
   auto* offsets = allocate<std::int32_t>(experts + 1);
   check(launch_random_bf16(input, static_cast<std::size_t>(max_rows) * hidden, 1.0f, 30, nullptr), "fill");
 
+  bool warm = false;
   for (const int tokens : kTokens) {
     if (static_cast<std::size_t>(tokens) * experts > 16384) continue;
     std::vector<std::int32_t> host_offsets;
