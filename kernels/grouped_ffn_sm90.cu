@@ -135,6 +135,8 @@ cudaError_t launch_grouped_ffn_sm90(const GroupedFfnPlan& plan, cudaStream_t str
   const GroupedFfnArguments& a = plan.arguments;
   const FfnVariant& variant = *variant_at(plan.variant);
   const FfnWorkspace workspace = ffn_workspace(a);
+  const auto divide_up = [](int value, int by) { return (value + by - 1) / by; };
+  const int rows = variant.weight_rows * variant.cluster;
   FfnKernelArguments kernel_arguments{a.offsets,
                                       workspace.counters,
                                       static_cast<__nv_bfloat16*>(workspace.activations),
@@ -142,7 +144,12 @@ cudaError_t launch_grouped_ffn_sm90(const GroupedFfnPlan& plan, cudaStream_t str
                                       a.shape.experts,
                                       a.shape.hidden,
                                       a.shape.intermediate,
-                                      static_cast<int>(part)};
+                                      static_cast<int>(part),
+                                      divide_up(a.shape.hidden, variant.depth),
+                                      divide_up(a.shape.intermediate, variant.depth),
+                                      divide_up(a.shape.intermediate, rows / 2),
+                                      divide_up(a.shape.hidden, rows),
+                                      a.shape.hidden / a.shape.intermediate};
   cudaLaunchAttribute attribute{};
   const cudaLaunchConfig_t configuration = ffn_launch_configuration(plan, variant, stream, &attribute);
   // The launch copies the parameters; it wants them writable, not written.

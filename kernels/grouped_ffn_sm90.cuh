@@ -32,7 +32,8 @@ namespace gem::kernels {
 
 /// Sizes of one kernel variant: tokens per tile, 64-row weight slabs per warpgroup, multiplying warpgroups, 64-deep
 /// slices per pipeline stage, stages, blocks per cluster, blocks per multiprocessor.
-template <int kTokens_, int kSlabs_, int kGroups_, int kSlices_, int kStages_, int kCluster_ = 1, int kResident_ = 1>
+template <int kTokens_, int kSlabs_, int kGroups_, int kSlices_, int kStages_, int kCluster_ = 1, int kResident_ = 1,
+          int kChunkTokens_ = 32>
 struct FfnTile {
   static constexpr int kTokens = kTokens_;
   static constexpr int kSlabs = kSlabs_;
@@ -48,15 +49,14 @@ struct FfnTile {
   static constexpr int kTokenSliceBytes = kTokens * 128;
   static constexpr int kStageBytes = (kWeightSliceBytes + kTokenSliceBytes) * kSlices;
   // Staging of results: kChunk tokens by the columns of one warpgroup, rows padded by 16 bytes against bank conflicts.
-  static constexpr int kChunk = kTokens < 32 ? kTokens : 32;
-  static constexpr int kChunks = kTokens / kChunk;
-  // Big tiles store their results in chunks while the next tile's products run, small ones at once.
-  static constexpr bool kDeferred = kGroups == 2 && kTokens >= 128;
+  static constexpr int kChunk = kTokens < kChunkTokens_ ? kTokens : kChunkTokens_;
   static constexpr int kStagingBytes = kChunk * (kSlabs * 128 + 16);
+  static constexpr int kTileSlots = 16;
+  static_assert(kTileSlots > kStages, "the copying warps are at most kStages tiles ahead");
   static constexpr int kBarrierBytes = 2 * kStages * 8;
   static constexpr int kSharedBytes =
       1024 + kStageBytes * kStages + kStagingBytes * kGroups + kBarrierBytes + (kMostFfnExperts + 1) * 4;
-  static_assert(kSharedBytes <= 233472 / kResident - 1024 - 128,
+  static_assert(kSharedBytes <= 233472 / kResident - 1024 - 512,
                 "a multiprocessor of Hopper has 228 KiB of shared memory");
   // Registers: what the compiler may use at entry is 65536 / (threads * resident) for every thread alike. Where the
   // accumulators need more, copying warps give theirs up.
@@ -69,13 +69,23 @@ struct FfnTile {
 
 namespace sm90 {
 
+#ifdef GEM_KERNEL_CYCLES
+__device__ long long cycle_log[4 * 1024];
+#endif
+
 __device__ __forceinline__ std::uint32_t pack(float low, float high) {
   const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
   return *reinterpret_cast<const std::uint32_t*>(&pair);
 }
 
+/// silu(gate) * up with the hardware's exponential and reciprocal, denormals flushed: six instructions. Library
+/// division and exponential take three times as many, and there are 64 to 128 of these in each thread of a tile.
 __device__ __forceinline__ float gated(float gate, float up) {
-  return __fdividef(gate, 1.0f + __expf(-gate)) * up;
+  float exponential;
+  float reciprocal;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(exponential) : "f"(gate * -1.4426950408889634f));
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(reciprocal) : "f"(exponential + 1.0f));
+  return gate * up * reciprocal;
 }
 
 /// Stage and phase of the ring that all roles walk alike.
@@ -101,14 +111,15 @@ class Walk {
         rank_(T::kCluster > 1 ? static_cast<int>(cluster_rank()) : 0),
         first_(static_cast<int>(blockIdx.x) / T::kCluster),
         clusters_(static_cast<int>(gridDim.x) / T::kCluster),
-        weight_tiles_gate_up_(divide_up(a.intermediate, T::kWeightRows / 2 * T::kCluster)),
-        weight_tiles_down_(divide_up(a.hidden, T::kWeightRows * T::kCluster)) {
+        weight_tiles_gate_up_(a.weight_tiles_gate_up),
+        weight_tiles_down_(a.weight_tiles_down) {
     const int token_tiles = schedule_.token_tiles();
     const int total_gate_up = (a.part & 1) != 0 ? token_tiles * weight_tiles_gate_up_ : 0;
     total_down_ = (a.part & 2) != 0 ? token_tiles * weight_tiles_down_ : 0;
-    const int lead = total_gate_up % clusters_;
-    count_gate_up_ = total_gate_up / clusters_ + (first_ < lead ? 1 : 0);
-    const int catch_up = lead > 0 ? a.hidden / a.intermediate : 0;
+    const int rounds = total_gate_up / clusters_;
+    const int lead = total_gate_up - rounds * clusters_;
+    count_gate_up_ = rounds + (first_ < lead ? 1 : 0);
+    const int catch_up = lead > 0 ? a.catch_up : 0;
     late_step_ = clusters_ - lead;
     late_first_ = first_ - lead;
     late_count_ = first_ >= lead ? catch_up : 0;
@@ -140,7 +151,6 @@ class Walk {
     if (m < 0) return first_ + n * clusters_;
     return m < late_count_ ? late_first_ + m * late_step_ : rest_first_ + (m - late_count_) * clusters_;
   }
-  static __device__ int divide_up(int value, int by) { return (value + by - 1) / by; }
 
   TileSchedule schedule_;
   int rank_;
@@ -178,109 +188,53 @@ __device__ __forceinline__ void clear_counters(std::int32_t* counters, int token
     for (int i = lane; i <= token_tiles; i += 32) counters[i] = 0;
 }
 
-/// One warpgroup's results of one tile, rounded to bf16, on their way to memory.
-template <class T>
-class Results {
- public:
-  __device__ Results(std::uint32_t staging, int group, const FfnKernelArguments& a)
-      : staging_(staging), group_(group), arguments_(a) {}
-
-  __device__ bool pending() const { return pending_; }
-  __device__ bool down() const { return down_; }
-
-  /// Takes over the accumulators of a finished tile; nothing may be pending.
-  __device__ __forceinline__ void take(const float (&sums)[T::kSlabs][T::kTokens / 2], const Tile& tile, bool down) {
+/// Rounds one warpgroup's accumulators to bf16 and stores them as rows of tokens: through shared memory, transposed on
+/// the way, so that stores to memory are 16 bytes wide and contiguous.
+template <class T, bool kGated>
+__device__ __forceinline__ void store_tile(const float (&sums)[T::kSlabs][T::kTokens / 2], std::uint32_t staging,
+                                           int group, const Tile& tile, __nv_bfloat16* output, int columns) {
+  constexpr int kSlabColumns = kGated ? 32 : 64;
+  constexpr int kColumns = kSlabColumns * T::kSlabs;
+  constexpr int kStride = kColumns * 2 + 16;  // 16 more than the row against bank conflicts
+  constexpr int kVectors = kColumns / 8;
+  const int thread = static_cast<int>(threadIdx.x) % 128;
+  const int warp = thread / 32;
+  const int lane = thread % 32;
+  const std::uint32_t target = staging + static_cast<std::uint32_t>((lane / 8 % 2 * 8 + lane % 8) * kStride) +
+                               static_cast<std::uint32_t>(kGated ? warp * 16 : warp * 32 + lane / 16 * 16);
+  const int column = tile.weight_tile * (kColumns * T::kGroups) + group * kColumns + thread % kVectors * 8;
+  const int rows = tile.row_end - tile.row;
+  __nv_bfloat16* first = output + static_cast<std::int64_t>(tile.row) * columns + column;
 #pragma unroll
-    for (int slab = 0; slab < T::kSlabs; ++slab) {
-      if (down) {
-#pragma unroll
-        for (int i = 0; i < T::kTokens / 4; ++i) packed_[slab][i] = pack(sums[slab][2 * i], sums[slab][2 * i + 1]);
-      } else {
-        // Of 4 accumulators, 0 and 1 are the gate of two tokens, 2 and 3 their up.
-#pragma unroll
-        for (int i = 0; i < T::kTokens / 8; ++i) {
-          const float* s = &sums[slab][4 * i];
-          packed_[slab][i] = pack(gated(s[0], s[2]), gated(s[1], s[3]));
-        }
-      }
-    }
-    tile_ = tile;
-    down_ = down;
-    pending_ = true;
-  }
-
-  /// Stores one chunk of tokens; after the last, reports the tile. The chunk has to be a constant after unrolling.
-  __device__ __forceinline__ void store(int chunk) {
-    if (down_)
-      store_chunk<false>(chunk, arguments_.output, arguments_.hidden);
-    else
-      store_chunk<true>(chunk, arguments_.activations, arguments_.intermediate);
-    if (chunk == T::kChunks - 1) report();
-  }
-
-  /// Stores what is pending from chunk `first` on.
-  __device__ __forceinline__ void store_rest(int first) {
-#pragma unroll
-    for (int chunk = 0; chunk < T::kChunks; ++chunk)
-      if (chunk >= first) store(chunk);
-  }
-
- private:
-  // Through shared memory, transposed on the way, so that stores to memory are 16 bytes wide and contiguous.
-  template <bool kGated>
-  __device__ __forceinline__ void store_chunk(int chunk, __nv_bfloat16* output, int columns) {
-    constexpr int kSlabColumns = kGated ? 32 : 64;
-    constexpr int kColumns = kSlabColumns * T::kSlabs;
-    constexpr int kStride = kColumns * 2 + 16;  // 16 more than the row against bank conflicts
-    constexpr int kVectors = kColumns / 8;
-    const int row = tile_.row + chunk * T::kChunk;
-    if (row >= tile_.row_end) return;
-    const int thread = static_cast<int>(threadIdx.x) % 128;
-    const int warp = thread / 32;
-    const int lane = thread % 32;
-    const std::uint32_t target = staging_ + static_cast<std::uint32_t>((lane / 8 % 2 * 8 + lane % 8) * kStride) +
-                                 static_cast<std::uint32_t>(kGated ? warp * 16 : warp * 32 + lane / 16 * 16);
-    named_barrier(1 + group_, 128);  // the chunk before has been read
+  for (int chunk = 0; chunk < T::kTokens / T::kChunk; ++chunk) {
+    if (chunk * T::kChunk >= rows) break;
+    if (chunk > 0) named_barrier(1 + group, 128);  // the chunk before has been read
 #pragma unroll
     for (int q = 0; q < T::kChunk / 16; ++q) {
 #pragma unroll
       for (int slab = 0; slab < T::kSlabs; ++slab) {
         const std::uint32_t address = target + static_cast<std::uint32_t>(q * 16 * kStride + slab * kSlabColumns * 2);
-        const std::uint32_t* p = &packed_[slab][(chunk * T::kChunk + q * 16) / (kGated ? 8 : 4)];
+        const float* s = &sums[slab][(chunk * T::kChunk + q * 16) / 2];  // the accumulators of these 16 tokens
         if constexpr (kGated)
-          store_matrix_x2_transposed(address, p[0], p[1]);
+          store_matrix_x2_transposed(address, pack(gated(s[0], s[2]), gated(s[1], s[3])),
+                                     pack(gated(s[4], s[6]), gated(s[5], s[7])));
         else
-          store_matrix_x4_transposed(address, p[0], p[2], p[1], p[3]);
+          store_matrix_x4_transposed(address, pack(s[0], s[1]), pack(s[4], s[5]), pack(s[2], s[3]), pack(s[6], s[7]));
       }
     }
-    named_barrier(1 + group_, 128);
-    const int first_column = tile_.weight_tile * (kColumns * T::kGroups) + group_ * kColumns;
+    named_barrier(1 + group, 128);
+    if (column < columns) {
 #pragma unroll
-    for (int v = thread; v < T::kChunk * kVectors; v += 128) {
-      const int r = v / kVectors;
-      const int c = v % kVectors * 8;
-      if (row + r < tile_.row_end && first_column + c < columns)
-        *reinterpret_cast<uint4*>(output + static_cast<std::int64_t>(row + r) * columns + first_column + c) =
-            load_shared_16(staging_ + static_cast<std::uint32_t>(r * kStride + c * 2));
+      for (int r = thread / kVectors; r < T::kChunk; r += 128 / kVectors) {
+        const int row = chunk * T::kChunk + r;
+        if (row < rows)
+          *reinterpret_cast<uint4*>(first + static_cast<std::int64_t>(row) * columns) =
+              load_shared_16(staging + static_cast<std::uint32_t>(r * kStride + thread % kVectors * 16));
+      }
     }
   }
-
-  __device__ __forceinline__ void report() {
-    pending_ = false;
-    if (down_ || arguments_.part != 3) return;
-    named_barrier(1 + group_, 128);
-    // Releases the whole warpgroup's stores: the barrier ordered them before this one.
-    if (threadIdx.x % 128 == 0) add_release(arguments_.counters + 1 + tile_.token_tile, 1);
-  }
-
-  std::uint32_t packed_[T::kSlabs][T::kTokens / 4];
-  std::uint32_t staging_;  // address in shared memory
-  int group_;
-  const FfnKernelArguments& arguments_;
-  Tile tile_{};
-  bool down_ = false;
-  bool pending_ = false;
-};
+  named_barrier(1 + group, 128);
+}
 
 template <class T>
 __global__ void __launch_bounds__(T::kThreads, T::kResident)
@@ -290,6 +244,8 @@ __global__ void __launch_bounds__(T::kThreads, T::kResident)
   extern __shared__ unsigned char shared_raw[];
   // In shared memory, because the multiplying warps have no registers to spare.
   __shared__ alignas(Walk<T>) unsigned char walk_memory[sizeof(Walk<T>)];
+  __shared__ Tile tiles[T::kTileSlots];
+  __shared__ int stored[T::kGroups];  // warps that stored their part of a tile of product 1, since the start
   const Walk<T>& walk = *reinterpret_cast<const Walk<T>*>(walk_memory);
   // Swizzle groups start at multiples of 1024 bytes.
   unsigned char* shared = shared_raw + (1024u - shared_address(shared_raw) % 1024u) % 1024u;
@@ -308,6 +264,7 @@ __global__ void __launch_bounds__(T::kThreads, T::kResident)
       barrier_init(empty + 8 * s, 4u * T::kGroups * T::kCluster);  // every multiplying warp of the cluster
     }
     fence_barrier_init();
+    for (int group = 0; group < T::kGroups; ++group) stored[group] = 0;
   }
   if (warp == 1 && lane == 0) {
     prefetch_tensor_map(&gate_up_map);
@@ -332,11 +289,13 @@ __global__ void __launch_bounds__(T::kThreads, T::kResident)
     if (warp == 0 && lane == 0) {
       for (int n = 0; walk.has(n, &down); ++n) {
         const Tile tile = walk.tile(n);
-        const int steps = ((down ? a.intermediate : a.hidden) + T::kDepth - 1) / T::kDepth;
+        const int steps = down ? a.steps_down : a.steps_gate_up;
         for (int step = 0; step < steps; ++step) {
           const std::uint32_t barrier = full + 8u * ring.stage;
           const std::uint32_t target = stages + static_cast<std::uint32_t>(T::kStageBytes * ring.stage);
           barrier_wait(empty + 8u * ring.stage, ring.phase ^ 1u);
+          // The multiplying warps see it behind the full barrier.
+          if (step == 0) tiles[n % T::kTileSlots] = tile;
           barrier_expect(barrier, T::kWeightSliceBytes * T::kSlices);
 #pragma unroll
           for (int slice = 0; slice < T::kSlices; ++slice) {
@@ -355,7 +314,7 @@ __global__ void __launch_bounds__(T::kThreads, T::kResident)
         constexpr int kShare = T::kTokens / T::kCluster;
         for (int n = 0; walk.has(n, &down); ++n) {
           const Tile tile = walk.tile(n);
-          const int steps = ((down ? a.intermediate : a.hidden) + T::kDepth - 1) / T::kDepth;
+          const int steps = down ? a.steps_down : a.steps_gate_up;
           const CUtensorMap* map = down ? &activation_map : &input_map;
           if (down && coupled) wait_for_activations(a.counters + 1 + tile.token_tile, walk.parts());
           for (int step = 0; step < steps; ++step) {
@@ -380,13 +339,21 @@ __global__ void __launch_bounds__(T::kThreads, T::kResident)
       }
       __syncwarp();
       if (coupled) clear_counters(a.counters, walk.token_tiles(), lane);
+    } else if (coupled && lane == 0 && warp < 2 + T::kGroups) {
+      // Tells other blocks which activations are stored: here, because the fence takes a microsecond, and a multiplying
+      // warpgroup would stand still for it.
+      for (int n = 0; walk.has(n, &down) && !down; ++n) {
+        const Tile tile = walk.tile(n);
+        while (load_acquire_shared(&stored[warp - 2]) <= n) __nanosleep(100);
+        add_release(a.counters + 1 + tile.token_tile, 1);
+      }
     }
     __syncwarp();
   } else {
     if constexpr (T::kMoveRegisters) registers_up<T::kMultiplyRegisters>();
     const int group = warp / 4 - 1;
     float sums[T::kSlabs][T::kTokens / 2];
-    Results<T> results(shared_address(staging) + static_cast<std::uint32_t>(T::kStagingBytes * group), group, a);
+    const std::uint32_t own_staging = shared_address(staging) + static_cast<std::uint32_t>(T::kStagingBytes * group);
     const std::uint32_t weight_offset = static_cast<std::uint32_t>(group * T::kSlabs * 64 * 128);
     const auto release = [&](int stage) {
       if constexpr (T::kCluster > 1) {
@@ -395,10 +362,17 @@ __global__ void __launch_bounds__(T::kThreads, T::kResident)
         if (lane == 0) barrier_arrive(empty + 8u * stage);
       }
     };
+#ifdef GEM_KERNEL_CYCLES
+    long long cycles_start = clock64(), cycles_loop = 0, ns_start, ns_end;
+    int tiles_done = 0;
+    asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(ns_start));
+#endif
     for (int n = 0; walk.has(n, &down); ++n) {
-      const int steps = ((down ? a.intermediate : a.hidden) + T::kDepth - 1) / T::kDepth;
-      // A tile of product 2 may wait for what is pending here.
-      if (T::kDeferred && results.pending() && results.down() != down) results.store_rest(0);
+#ifdef GEM_KERNEL_CYCLES
+      const long long loop_start = clock64();
+      ++tiles_done;
+#endif
+      const int steps = down ? a.steps_down : a.steps_gate_up;
       int previous = 0;
       for (int step = 0; step < steps; ++step) {
         barrier_wait(full + 8u * ring.stage, ring.phase);
@@ -426,23 +400,33 @@ __global__ void __launch_bounds__(T::kThreads, T::kResident)
         if (step > 0) release(previous);
         previous = ring.stage;
         ring.advance();
-        if (T::kDeferred && results.pending()) {
-#pragma unroll
-          for (int chunk = 0; chunk < T::kChunks; ++chunk)
-            if (chunk == step) results.store(chunk);
-        }
       }
       wgmma_wait<0>();
       release(previous);
+#ifdef GEM_KERNEL_CYCLES
+      cycles_loop += clock64() - loop_start;
+#endif
 #pragma unroll
       for (int slab = 0; slab < T::kSlabs; ++slab)
 #pragma unroll
         for (int i = 0; i < T::kTokens / 2; ++i) pin(sums[slab][i]);
-      if (T::kDeferred && results.pending()) results.store_rest(steps);
-      results.take(sums, walk.tile(n), down);
-      if (!T::kDeferred) results.store_rest(0);
+      const Tile tile = tiles[n % T::kTileSlots];
+      if (down) {
+        store_tile<T, false>(sums, own_staging, group, tile, a.output, a.hidden);
+      } else {
+        store_tile<T, true>(sums, own_staging, group, tile, a.activations, a.intermediate);
+        if (coupled && threadIdx.x % 128 == 0) add_release_shared(&stored[group], 1);
+      }
     }
-    if (T::kDeferred && results.pending()) results.store_rest(0);
+#ifdef GEM_KERNEL_CYCLES
+    asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(ns_end));
+    if (threadIdx.x == 128) {
+      cycle_log[4 * blockIdx.x] = clock64() - cycles_start;
+      cycle_log[4 * blockIdx.x + 1] = cycles_loop;
+      cycle_log[4 * blockIdx.x + 2] = ns_end - ns_start;
+      cycle_log[4 * blockIdx.x + 3] = tiles_done;
+    }
+#endif
   }
 
   // A block must not leave while its neighbour can still write to its shared memory.
@@ -453,13 +437,8 @@ __global__ void __launch_bounds__(T::kThreads, T::kResident)
 
 template <class T>
 FfnVariant ffn_variant(const char* name) {
-  return {name,
-          T::kTokens,
-          T::kWeightRows,
-          T::kCluster,
-          T::kThreads,
-          T::kSharedBytes,
-          reinterpret_cast<const void*>(&sm90::ffn_kernel<T>)};
+  return {name,      T::kTokens,  T::kWeightRows,  T::kCluster,
+          T::kDepth, T::kThreads, T::kSharedBytes, reinterpret_cast<const void*>(&sm90::ffn_kernel<T>)};
 }
 
 }  // namespace gem::kernels

@@ -17,6 +17,11 @@ struct FfnKernelArguments {
   int hidden;
   int intermediate;
   int part;
+  int steps_gate_up;  // stages that the depth of a tile takes
+  int steps_down;
+  int weight_tiles_gate_up;  // in units of a cluster's tiles
+  int weight_tiles_down;
+  int catch_up;  // tiles of the second product that weigh no more than one of the first
 };
 
 /// One compiled variant, as the host sees it.
@@ -25,6 +30,7 @@ struct FfnVariant {
   int tile_tokens;
   int weight_rows;
   int cluster;
+  int depth;
   int threads;
   int shared_bytes;
   const void* kernel;

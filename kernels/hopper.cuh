@@ -185,6 +185,17 @@ __device__ __forceinline__ void add_release(std::int32_t* address, std::int32_t 
   asm volatile("red.release.gpu.global.add.s32 [%0], %1;" ::"l"(address), "r"(value) : "memory");
 }
 
+/// The same within a block, on shared memory.
+__device__ __forceinline__ int load_acquire_shared(const int* address) {
+  int value;
+  asm volatile("ld.acquire.cta.shared.s32 %0, [%1];" : "=r"(value) : "r"(shared_address(address)) : "memory");
+  return value;
+}
+
+__device__ __forceinline__ void add_release_shared(int* address, int value) {
+  asm volatile("red.release.cta.shared.add.s32 [%0], %1;" ::"r"(shared_address(address)), "r"(value) : "memory");
+}
+
 // --- stmatrix: 8 x 8 matrices of 16-bit values, transposed on the way to shared memory ----------------------------
 
 __device__ __forceinline__ void store_matrix_x2_transposed(std::uint32_t address, std::uint32_t r0, std::uint32_t r1) {
