@@ -47,7 +47,7 @@ int choose_tile_tokens(double tokens_per_expert) {
   if (tokens_per_expert <= 16) return 16;
   if (tokens_per_expert <= 32) return 32;
   if (tokens_per_expert <= 64) return 64;
-  return 128;
+  return tokens_per_expert <= 1536 ? 128 : 256;
 }
 
 cudaError_t make_grouped_ffn_plan(const GroupedFfnArguments& arguments, GroupedFfnPlan* plan, cudaStream_t stream) {

@@ -45,12 +45,15 @@ struct GroupedFfnArguments {
   void* workspace = nullptr;              ///< grouped_ffn_workspace_bytes(), 256-byte aligned
   std::int64_t max_rows = 0;              ///< rows that `input` and `output` have room for
   int tile_tokens = 0;                    ///< 16, 32, 64, 128 or 256: see choose_tile_tokens()
+  double tokens_per_expert = 0.0;  ///< expected mean over experts with rows, 0 unknown: chooses among kernels of a tile
   FfnPath path = FfnPath::automatic;
-  int variant = 0;  ///< sm90 only: 0 takes the measured best for tile_tokens
+  int variant = 0;  ///< sm90 only: 0 takes the measured best, 1, 2, ... a kernel variant: see ffn_variant_name()
 };
 
 /// What a launch needs; plain data that owns nothing. Cheap to make (some microseconds on the host), so one plan for
-/// each layer's weights is fine; plans may share a workspace if their launches are ordered by one stream.
+/// each layer's weights is fine; plans of one shape and max_rows may share a workspace if their launches are ordered by
+/// one stream. All blocks of a launch have to be on the device together, because they wait for each other: don't launch
+/// beside a kernel that waits for this one.
 struct GroupedFfnPlan {
   GroupedFfnArguments arguments;
   FfnPath path = FfnPath::plain;
@@ -63,8 +66,9 @@ struct GroupedFfnPlan {
 /// Bytes of workspace for any tile_tokens: scheduler counters and activations [max_rows, intermediate] bf16.
 std::size_t grouped_ffn_workspace_bytes(const GroupedFfnShape& shape, std::int64_t max_rows);
 
-/// Rows per tile for a mean of `tokens_per_expert` over the experts that have tokens: the least tile that holds them,
-/// of 16, 32, 64 and 128, and 128 above. Serving engines step in the same way.
+/// Rows per tile for a mean of `tokens_per_expert` over the experts that have tokens: the least of 16, 32 and 64 that
+/// holds them, 128 up to 1536, 256 above, where an expert's last tile, half empty on average, no longer counts. Serving
+/// engines step from 16 to 128 in the same way.
 int choose_tile_tokens(double tokens_per_expert);
 
 /// Fills *plan for the current device and enqueues on `stream` the zeroing of the workspace's counters; launches keep

@@ -1,6 +1,8 @@
 // Host side of the Hopper path: tensor maps, choice of variant, launch.
 #include <cuda.h>
 
+#include <algorithm>
+
 #include "grouped_ffn_sm90.hpp"
 
 namespace gem::kernels {
@@ -72,6 +74,29 @@ const FfnVariant* variant_at(int index) {
   return index < many.count ? &many.items[index] : nullptr;
 }
 
+// Makes the variant launchable and counts the blocks that are on the device together: all of a launch have to be,
+// because they wait for each other.
+cudaError_t resident_blocks(const GroupedFfnPlan& plan, const FfnVariant& variant, int* blocks) {
+  cudaError_t error =
+      cudaFuncSetAttribute(variant.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, variant.shared_bytes);
+  if (error != cudaSuccess) return error;
+  int resident = 0;
+  error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&resident, variant.kernel, variant.threads,
+                                                        static_cast<std::size_t>(variant.shared_bytes));
+  if (error != cudaSuccess) return error;
+  *blocks = plan.multiprocessors * resident;
+  if (variant.cluster == 1 || *blocks < variant.cluster) return cudaSuccess;
+  // A cluster lies within one group of multiprocessors (GPC), which may have an odd number of them.
+  GroupedFfnPlan whole = plan;
+  whole.blocks = *blocks;
+  cudaLaunchAttribute attribute{};
+  const cudaLaunchConfig_t configuration = ffn_launch_configuration(whole, variant, nullptr, &attribute);
+  int clusters = 0;
+  error = cudaOccupancyMaxActiveClusters(&clusters, variant.kernel, &configuration);
+  *blocks = std::min(clusters, *blocks / variant.cluster) * variant.cluster;
+  return error;
+}
+
 }  // namespace
 
 const char* ffn_variant_name(int variant) {
@@ -80,38 +105,26 @@ const char* ffn_variant_name(int variant) {
 }
 
 cudaError_t prepare_grouped_ffn_sm90(GroupedFfnPlan* plan) {
-  const int wanted = plan->arguments.variant;
-  int chosen = wanted > 0 ? wanted - 1 : 0;
-  if (wanted == 0)
-    while (variant_at(chosen) != nullptr && variant_at(chosen)->tile_tokens != plan->arguments.tile_tokens) ++chosen;
-  if (variant_at(chosen) == nullptr || variant_at(chosen)->tile_tokens != plan->arguments.tile_tokens)
-    return cudaErrorInvalidValue;
   if (encoder() == nullptr) return cudaErrorNotSupported;
-  const FfnVariant& variant = *variant_at(chosen);
-  if (!encode_maps(plan, variant)) return cudaErrorInvalidValue;
-  const cudaError_t error =
-      cudaFuncSetAttribute(variant.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, variant.shared_bytes);
-  if (error != cudaSuccess) return error;
-  plan->variant = chosen;
-  int resident = 0;
-  const cudaError_t counted = cudaOccupancyMaxActiveBlocksPerMultiprocessor(
-      &resident, variant.kernel, variant.threads, static_cast<std::size_t>(variant.shared_bytes));
-  if (counted != cudaSuccess) return counted;
-  if (resident <= 0) return cudaErrorNotSupported;
-  plan->blocks = plan->multiprocessors * resident;
-  if (variant.cluster > 1) {
-    // Fewer clusters than multiprocessors / cluster may fit: a cluster lies within one GPC, whose number may be odd.
-    cudaLaunchAttribute attribute{};
-    const cudaLaunchConfig_t configuration = ffn_launch_configuration(*plan, variant, nullptr, &attribute);
-    int clusters = 0;
-    const cudaError_t occupancy = cudaOccupancyMaxActiveClusters(&clusters, variant.kernel, &configuration);
-    if (occupancy != cudaSuccess) return occupancy;
-    if (clusters <= 0) return cudaErrorNotSupported;
-    const int most = plan->blocks / variant.cluster;
-    plan->blocks = (clusters < most ? clusters : most) * variant.cluster;
-    if (plan->blocks == 0) return cudaErrorNotSupported;
+  const GroupedFfnArguments& a = plan->arguments;
+  // Of the variants for this tile, the one for the busiest experts that suits. One that needs clusters has to fill the
+  // device: a part of a GPU may have too few multiprocessors side by side.
+  const FfnVariant* chosen = nullptr;
+  for (int i = 0; variant_at(i) != nullptr; ++i) {
+    const FfnVariant& variant = *variant_at(i);
+    const bool suits = a.variant > 0 ? a.variant == i + 1 : variant.busy_from <= a.tokens_per_expert;
+    if (variant.tile_tokens != a.tile_tokens || !suits) continue;
+    if (chosen != nullptr && variant.busy_from <= chosen->busy_from) continue;
+    int blocks = 0;
+    const cudaError_t error = resident_blocks(*plan, variant, &blocks);
+    if (error != cudaSuccess) return error;
+    if (blocks <= 0 || (a.variant == 0 && blocks + variant.cluster <= plan->multiprocessors)) continue;
+    chosen = &variant;
+    plan->variant = i;
+    plan->blocks = blocks;
   }
-  return cudaSuccess;
+  if (chosen == nullptr) return cudaErrorInvalidValue;
+  return encode_maps(plan, *chosen) ? cudaSuccess : cudaErrorInvalidValue;
 }
 
 cudaLaunchConfig_t ffn_launch_configuration(const GroupedFfnPlan& plan, const FfnVariant& variant, cudaStream_t stream,

@@ -33,6 +33,7 @@ struct FfnVariant {
   int depth;
   int threads;
   int shared_bytes;
+  double busy_from;
   const void* kernel;
 };
 
@@ -41,7 +42,7 @@ struct FfnVariants {
   int count;
 };
 
-/// Variants by file, so that they compile side by side; the first of a tile_tokens is the default.
+/// Variants by file, so that they compile side by side; of a tile_tokens the first that suits is taken.
 FfnVariants ffn_variants_few_tokens();
 FfnVariants ffn_variants_many_tokens();
 

@@ -142,6 +142,7 @@ void measure_shape(const Shape& shape, bool sweep, Instrument* instrument) {
         a.max_rows = max_rows;
         a.tile_tokens = tile;
         a.variant = variant;
+        a.tokens_per_expert = tokens;
         check(make_grouped_ffn_plan(a, &plans[static_cast<std::size_t>(s)], nullptr), "make a plan");
       }
       for (const FfnPart part : {FfnPart::gate_up, FfnPart::whole}) {
