@@ -89,8 +89,8 @@ cudaError_t resident_blocks(const GroupedFfnPlan& plan, const FfnVariant& varian
   // A cluster lies within one group of multiprocessors (GPC), which may have an odd number of them.
   GroupedFfnPlan whole = plan;
   whole.blocks = *blocks;
-  cudaLaunchAttribute attribute{};
-  const cudaLaunchConfig_t configuration = ffn_launch_configuration(whole, variant, nullptr, &attribute);
+  cudaLaunchAttribute attributes[2] = {};
+  const cudaLaunchConfig_t configuration = ffn_launch_configuration(whole, variant, nullptr, attributes);
   int clusters = 0;
   error = cudaOccupancyMaxActiveClusters(&clusters, variant.kernel, &configuration);
   *blocks = std::min(clusters, *blocks / variant.cluster) * variant.cluster;
@@ -128,19 +128,22 @@ cudaError_t prepare_grouped_ffn_sm90(GroupedFfnPlan* plan) {
 }
 
 cudaLaunchConfig_t ffn_launch_configuration(const GroupedFfnPlan& plan, const FfnVariant& variant, cudaStream_t stream,
-                                            cudaLaunchAttribute* attribute) {
-  attribute->id = cudaLaunchAttributeClusterDimension;
-  attribute->val.clusterDim.x = static_cast<unsigned>(variant.cluster);
-  attribute->val.clusterDim.y = 1;
-  attribute->val.clusterDim.z = 1;
+                                            cudaLaunchAttribute (&attributes)[2]) {
+  // Cooperative: a launch whose blocks can't all be on the device together fails instead of waiting for ever.
+  attributes[0].id = cudaLaunchAttributeCooperative;
+  attributes[0].val.cooperative = 1;
+  attributes[1].id = cudaLaunchAttributeClusterDimension;
+  attributes[1].val.clusterDim.x = static_cast<unsigned>(variant.cluster);
+  attributes[1].val.clusterDim.y = 1;
+  attributes[1].val.clusterDim.z = 1;
   cudaLaunchConfig_t configuration{};
   const int blocks = plan.blocks / variant.cluster * variant.cluster;
   configuration.gridDim = dim3(static_cast<unsigned>(blocks), 1, 1);
   configuration.blockDim = dim3(static_cast<unsigned>(variant.threads), 1, 1);
   configuration.dynamicSmemBytes = static_cast<std::size_t>(variant.shared_bytes);
   configuration.stream = stream;
-  configuration.attrs = attribute;
-  configuration.numAttrs = variant.cluster > 1 ? 1 : 0;
+  configuration.attrs = attributes;
+  configuration.numAttrs = variant.cluster > 1 ? 2 : 1;
   return configuration;
 }
 
@@ -163,8 +166,8 @@ cudaError_t launch_grouped_ffn_sm90(const GroupedFfnPlan& plan, cudaStream_t str
                                       divide_up(a.shape.intermediate, rows / 2),
                                       divide_up(a.shape.hidden, rows),
                                       a.shape.hidden / a.shape.intermediate};
-  cudaLaunchAttribute attribute{};
-  const cudaLaunchConfig_t configuration = ffn_launch_configuration(plan, variant, stream, &attribute);
+  cudaLaunchAttribute attributes[2] = {};
+  const cudaLaunchConfig_t configuration = ffn_launch_configuration(plan, variant, stream, attributes);
   // The launch copies the parameters; it wants them writable, not written.
   auto* maps = const_cast<unsigned char(*)[128]>(plan.tensor_maps);
   void* parameters[5] = {maps[0], maps[1], maps[2], maps[3], &kernel_arguments};

@@ -47,6 +47,6 @@ FfnVariants ffn_variants_few_tokens();
 FfnVariants ffn_variants_many_tokens();
 
 cudaLaunchConfig_t ffn_launch_configuration(const GroupedFfnPlan& plan, const FfnVariant& variant, cudaStream_t stream,
-                                            cudaLaunchAttribute* attribute);
+                                            cudaLaunchAttribute (&attributes)[2]);
 
 }  // namespace gem::kernels

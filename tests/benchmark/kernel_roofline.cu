@@ -156,7 +156,7 @@ void measure_shape(const Shape& shape, bool sweep, Instrument* instrument) {
         const double products = part == FfnPart::whole ? 3.0 : 2.0;
         const double expert_weights = products * static_cast<double>(experts * hidden * intermediate);
         std::printf(
-            "%s,%d,%d,%d,%d,%s,%d,%s,%.3f,%.1f,%.1f\n", shape.name, shape.experts, shape.hidden, shape.intermediate,
+            "%s,%d,%d,%d,%d,%s,%d,\"%s\",%.3f,%.1f,%.1f\n", shape.name, shape.experts, shape.hidden, shape.intermediate,
             tokens, part == FfnPart::whole ? "whole" : "gate_up", tile,
             ffn_variant_name(plans[0].variant + 1) != nullptr ? ffn_variant_name(plans[0].variant + 1) : "plain",
             time_s * 1e6, 2.0 * expert_weights * tokens / time_s * 1e-12, 2.0 * expert_weights / time_s * 1e-9);

@@ -84,6 +84,16 @@ class Layer {
   }
 
   void poison_workspace() { workspace_.poison(); }
+  void poison_output() { output_.poison(); }
+  std::vector<std::uint16_t> output() const { return output_.host(); }
+
+  /// Other rows of the same total; every expert had rows before, so all weights are there.
+  void set_rows(const std::vector<int>& rows) {
+    rows_ = rows;
+    offsets_ = offsets_of(rows);
+    check(cudaMemcpy(device_offsets_.get(), offsets_.data(), device_offsets_.bytes(), cudaMemcpyHostToDevice),
+          "offsets");
+  }
 
   /// Relative norm of the error over at most `most` rows of each expert (first, last and between).
   double error(const std::vector<std::uint16_t>& output, int most) {
@@ -216,6 +226,44 @@ TEST(GroupedFfnSm90, EveryVariantMatchesReferenceOnRaggedLoads) {
         }
       }
   }
+}
+
+TEST(GroupedFfn, AGraphReplaysWithOtherOffsets) {
+  if (!gpu_present()) GTEST_SKIP() << "no GPU";
+  for (const int tile : {16, 128, 256}) {
+    SCOPED_TRACE("tile " + std::to_string(tile));
+    Layer layer({6, 256, 192}, {40, 1, 200, 64, 3, 92}, 31);
+    const kernels::GroupedFfnPlan plan = layer.plan(tile, FfnPath::automatic);
+    cudaStream_t stream = nullptr;
+    cudaGraph_t graph = nullptr;
+    cudaGraphExec_t executable = nullptr;
+    check(cudaDeviceSynchronize(), "make the layer");
+    check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "make a stream");
+    check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "begin capture");
+    check(kernels::launch_grouped_ffn(plan, stream), "launch");
+    check(cudaStreamEndCapture(stream, &graph), "end capture");
+    check(cudaGraphInstantiate(&executable, graph, 0), "instantiate the graph");
+    for (const auto& load :
+         {std::vector<int>{40, 1, 200, 64, 3, 92}, {1, 390, 2, 3, 1, 3}, {100, 20, 80, 100, 7, 93}}) {
+      layer.set_rows(load);
+      layer.poison_output();
+      check(cudaGraphLaunch(executable, stream), "replay");
+      check(cudaStreamSynchronize(stream), "replay");
+      layer.expect_written(layer.output());
+      EXPECT_LT(layer.error(layer.output(), 1000), kMostError);
+    }
+    check(cudaGraphExecDestroy(executable), "destroy");
+    check(cudaGraphDestroy(graph), "destroy");
+    check(cudaStreamDestroy(stream), "destroy");
+  }
+}
+
+TEST(GroupedFfn, ServesAsManyExpertsAsItSays) {
+  if (!gpu_present()) GTEST_SKIP() << "no GPU";
+  std::vector<int> load(kernels::kMostFfnExperts, 0);
+  for (std::size_t e = 0; e < load.size(); e += 7) load[e] = static_cast<int>(e % 37);
+  Layer layer({kernels::kMostFfnExperts, 64, 64}, load, 41);
+  for (const int tile : {16, 256}) expect_right(layer, tile, FfnPath::automatic, 0, 3);
 }
 
 TEST(GroupedFfn, NoRowsAtAllWritesNothing) {
