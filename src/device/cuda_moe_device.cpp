@@ -1,11 +1,10 @@
 #include "device/cuda_moe_device.hpp"
 
-#include <cuda_bf16.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
 
+#include "base/bf16.hpp"
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "kernels/pattern.hpp"
@@ -241,18 +240,17 @@ double CudaMoeDevice::compute_rows(std::size_t layer, std::span<const std::uint3
 double CudaMoeDevice::compute(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot,
                               std::span<const float> input, std::span<float> output) {
   reserve_rows(input.size() / options_.expert.hidden_size);
-  std::vector<__nv_bfloat16> converted(input.size());
-  std::transform(input.begin(), input.end(), converted.begin(), [](float value) { return __float2bfloat16(value); });
-  check_cuda(cudaMemcpyAsync(input_.data(), converted.data(), converted.size() * sizeof(__nv_bfloat16),
+  std::vector<std::uint16_t> converted(input.size());
+  std::transform(input.begin(), input.end(), converted.begin(), to_bf16);
+  check_cuda(cudaMemcpyAsync(input_.data(), converted.data(), converted.size() * sizeof(std::uint16_t),
                              cudaMemcpyHostToDevice, stream_.handle()),
              "copying rows to the GPU");
   const double seconds = time_experts(layer, tokens_per_slot, input_.data(), output_.data());
-  check_cuda(cudaMemcpyAsync(converted.data(), output_.data(), converted.size() * sizeof(__nv_bfloat16),
+  check_cuda(cudaMemcpyAsync(converted.data(), output_.data(), converted.size() * sizeof(std::uint16_t),
                              cudaMemcpyDeviceToHost, stream_.handle()),
              "copying rows from the GPU");
   stream_.synchronize();
-  std::transform(converted.begin(), converted.end(), output.begin(),
-                 [](__nv_bfloat16 value) { return __bfloat162float(value); });
+  std::transform(converted.begin(), converted.end(), output.begin(), from_bf16);
   return seconds;
 }
 

@@ -1,22 +1,11 @@
-#include <bit>
-#include <cmath>
 #include <cstdint>
 #include <cstring>
 
+#include "base/bf16.hpp"
 #include "base/error.hpp"
 #include "platform/gemm.hpp"
 
 namespace gem {
-namespace {
-
-std::uint16_t to_bf16(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  if (std::isnan(value)) return static_cast<std::uint16_t>((bits >> 16) | 0x40u);  // stays a NaN when cut
-  const std::uint32_t ties_to_even = 0x7fffu + ((bits >> 16) & 1u);
-  return static_cast<std::uint16_t>((bits + ties_to_even) >> 16);
-}
-
-}  // namespace
 
 GemmType parse_gemm_type(const std::string& word, const std::string& what) {
   if (word == "f32") return GemmType::F32;
