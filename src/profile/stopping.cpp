@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 #include "base/error.hpp"
 #include "base/statistics.hpp"
@@ -26,9 +25,8 @@ double relative_half_width(std::span<const double> samples_s) {
   return (interval.high - interval.low) / 2.0 / median(samples_s);
 }
 
-StoppingDecision decide(const StoppingRule& rule, std::span<const double> samples_s) {
-  const double time_s = std::accumulate(samples_s.begin(), samples_s.end(), 0.0);
-  const bool out_of_time = time_s >= rule.max_time_s && samples_s.size() >= 2;
+StoppingDecision decide(const StoppingRule& rule, std::span<const double> samples_s, double spent_s) {
+  const bool out_of_time = spent_s >= rule.max_time_s && samples_s.size() >= 2;
   if (samples_s.size() < rule.min_samples && !out_of_time) return StoppingDecision::Continue;
   if (relative_half_width(samples_s) <= rule.confidence_width) return StoppingDecision::Settled;
   return out_of_time || samples_s.size() >= rule.max_samples ? StoppingDecision::Unsettled : StoppingDecision::Continue;

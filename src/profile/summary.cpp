@@ -19,7 +19,7 @@ double mean_log_latency(const LatencyProfile& profile, std::size_t device) {
   for (const LoadPoint& point : profile.points) most_tiles = std::max(most_tiles, point.tiles);
   std::vector<double> logs;
   for (std::size_t p = 0; p < profile.points.size(); ++p)
-    if (4 * profile.points[p].tiles >= most_tiles) logs.push_back(std::log(profile.median_s(device, p)));
+    if (2 * profile.points[p].tiles >= most_tiles) logs.push_back(std::log(profile.median_s(device, p)));
   return mean(logs);
 }
 

@@ -17,7 +17,7 @@ struct DeviceSummary {
   double drift = 0.0;           ///< as in LatencyProfile
 };
 
-/// [device]. Heavy in compute are the points with at least a quarter of the most tiles: there a device's speed shows,
+/// [device]. Heavy in compute are the points with at least half of the most tiles: there a device's speed shows,
 /// and not its memory's.
 std::vector<DeviceSummary> summarize(const LatencyProfile& profile);
 

@@ -1,6 +1,7 @@
 #include "profile/sweep.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 #include <string>
 
@@ -15,7 +16,13 @@ namespace {
 
 constexpr char field_end = '\x1f', device_end = '\x1e';
 
-using Samples = std::vector<std::vector<double>>;  // [device of this rank][sample], s
+// What one device gave at one point.
+struct DeviceSamples {
+  std::vector<double> latency_s;
+  double spent_s = 0.0;  // by the clock that the device runs on
+  StoppingDecision decision = StoppingDecision::Continue;
+};
+using Samples = std::vector<DeviceSamples>;  // [device of this rank]
 
 /// The devices of this rank, measuring in step with those of the others.
 class Measurement {
@@ -34,11 +41,14 @@ class Measurement {
     Samples warm_up(devices_.size());
     take_samples(point, std::max<std::size_t>(1, options_.warm_up), warm_up);
     Samples samples(devices_.size());
-    for (;;) {
-      const std::size_t round = agreed_round(samples, warm_up);
-      if (round == 0) return samples;
+    std::size_t round = agreed_round(warm_up, 0);
+    while (round > 0) {
       take_samples(point, round, samples);
+      for (DeviceSamples& device : samples)
+        device.decision = decide(options_.stopping, device.latency_s, device.spent_s);
+      round = agreed_round(samples, samples.empty() ? 0 : samples[0].latency_s.size());
     }
+    return samples;
   }
 
  private:
@@ -46,26 +56,33 @@ class Measurement {
     const std::size_t first_call = calls_;
     calls_ += count;
     turns_.run([&] {
+      const auto begin = std::chrono::steady_clock::now();
       for (std::size_t call = first_call; call < first_call + count; ++call) {
         // On real clocks the devices start together, as the layers of a serving step do.
         if (!virtual_clock_ && !turns_.one_at_a_time()) ranks_.barrier();
         const std::size_t rotation = call * static_cast<std::size_t>(point.active_experts);
         const std::vector<std::uint32_t> load =
             tokens_per_slot_of(point, plan_.tile_tokens, plan_.experts_per_device, rotation);
-        for (std::size_t d = 0; d < devices_.size(); ++d)
-          samples[d].push_back(devices_[d]->time_layer(call % options_.layer_count, load));
+        for (std::size_t d = 0; d < devices_.size(); ++d) {
+          samples[d].latency_s.push_back(devices_[d]->time_layer(call % options_.layer_count, load));
+          if (virtual_clock_) samples[d].spent_s += samples[d].latency_s.back();
+        }
       }
+      const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
+      for (DeviceSamples& device : samples)
+        if (!virtual_clock_) device.spent_s += elapsed.count();
     });
   }
 
-  // How many samples all devices take next: the fewest that one which must go on wants; 0 if none must.
-  std::size_t agreed_round(const Samples& samples, const Samples& warm_up) const {
+  // How many samples all devices take next, where each has `sample_count`: the fewest that one which must go on wants;
+  // 0 if none must. `recent` tells what a sample costs.
+  std::size_t agreed_round(const Samples& recent, std::size_t sample_count) const {
     constexpr std::uint64_t none = std::numeric_limits<std::uint64_t>::max();
     std::uint64_t fewest = none;
-    for (std::size_t d = 0; d < devices_.size(); ++d) {
-      if (decide(options_.stopping, samples[d]) != StoppingDecision::Continue) continue;
-      const double expected_s = samples[d].empty() ? warm_up[d].back() : mean(samples[d]);
-      fewest = std::min<std::uint64_t>(fewest, next_round(options_.stopping, samples[d].size(), expected_s));
+    for (const DeviceSamples& device : recent) {
+      if (device.decision != StoppingDecision::Continue) continue;
+      const double expected_s = device.spent_s / static_cast<double>(device.latency_s.size());
+      fewest = std::min<std::uint64_t>(fewest, next_round(options_.stopping, sample_count, expected_s));
     }
     fewest = ranks_.min(fewest);
     return fewest == none ? 0 : static_cast<std::size_t>(fewest);
@@ -88,24 +105,23 @@ std::vector<T> gather_each(const Communicator& ranks, DeviceList devices, const 
 }
 
 std::vector<double> gather_medians(const Communicator& ranks, DeviceList devices, const Samples& samples) {
-  return gather_each<double>(ranks, devices, [&](std::size_t d) { return median(samples[d]); });
+  return gather_each<double>(ranks, devices, [&](std::size_t d) { return median(samples[d].latency_s); });
 }
 
 // The row of all devices, on rank 0.
-ProfileRow gather_row(const Communicator& ranks, DeviceList devices, const StoppingRule& rule, std::size_t point,
-                      const Samples& samples) {
+ProfileRow gather_row(const Communicator& ranks, DeviceList devices, std::size_t point, const Samples& samples) {
   ProfileRow row;
   row.point = point;
   row.median_s = gather_medians(ranks, devices, samples);
-  row.p95_s = gather_each<double>(ranks, devices, [&](std::size_t d) { return quantile(samples[d], 0.95); });
+  row.p95_s = gather_each<double>(ranks, devices, [&](std::size_t d) { return quantile(samples[d].latency_s, 0.95); });
   row.settled = gather_each<std::uint8_t>(ranks, devices, [&](std::size_t d) {
-    return static_cast<std::uint8_t>(decide(rule, samples[d]) == StoppingDecision::Settled ? 1 : 0);
+    return static_cast<std::uint8_t>(samples[d].decision == StoppingDecision::Settled ? 1 : 0);
   });
 
   std::vector<float> flat;
   std::vector<Telemetry> telemetry;
   for (std::size_t d = 0; d < devices.size(); ++d) {
-    for (double sample : samples[d]) flat.push_back(static_cast<float>(sample));
+    for (double sample : samples[d].latency_s) flat.push_back(static_cast<float>(sample));
     telemetry.push_back(devices[d]->telemetry());
   }
   const std::vector<float> all = ranks.gather(std::span<const float>(flat));
@@ -177,7 +193,10 @@ PlacementCost place_for_sweep(DeviceList devices, std::size_t first_device, std:
 LatencyProfile run_sweep(const Communicator& ranks, DeviceList devices, const LatencyProfile& plan,
                          const SweepOptions& options, ProfileSink& sink) {
   std::vector<ProfileRow> rows;
-  ranks.on_root([&] { rows = sink.begin(plan); });
+  ranks.on_root([&] {
+    rows = sink.begin(plan);
+    if (!rows.empty() && options.on_resume) options.on_resume(rows.size());
+  });
   const std::vector<std::uint8_t> finished = finished_points(ranks, plan.points.size(), rows);
   Measurement measurement(ranks, devices, plan, options);
   Progress progress("measuring", plan.points.size(), options.show_progress && ranks.is_root());
@@ -187,7 +206,7 @@ LatencyProfile run_sweep(const Communicator& ranks, DeviceList devices, const La
     const LoadPoint& point = plan.points[p];
     progress.update(done, format("%lld tiles, %lld experts", static_cast<long long>(point.tiles),
                                  static_cast<long long>(point.active_experts)));
-    ProfileRow row = gather_row(ranks, devices, options.stopping, p, measurement.measure(point, p));
+    ProfileRow row = gather_row(ranks, devices, p, measurement.measure(point, p));
     ranks.on_root([&] {
       sink.append(row);
       rows.push_back(std::move(row));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -19,6 +20,7 @@ struct SweepOptions {
   std::size_t layer_count = 1;  ///< layers whose weights rotate, so that caches are as cold as in serving
   bool take_turns = false;      ///< ranks of a host measure one after the other, because they share a device
   bool show_progress = false;
+  std::function<void(std::size_t)> on_resume{};  ///< told on rank 0 how many points an earlier run has left, if any
 };
 
 using DeviceList = std::span<const std::unique_ptr<MoeDevice>>;

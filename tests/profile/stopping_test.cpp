@@ -21,7 +21,7 @@ Outcome run_rule(const StoppingRule& rule, double center_s, double noise, std::u
   RandomStream random({seed});
   std::vector<double> samples;
   for (;;) {
-    const StoppingDecision decision = decide(rule, samples);
+    const StoppingDecision decision = decide(rule, samples, center_s * static_cast<double>(samples.size()));
     if (decision != StoppingDecision::Continue) return {samples.size(), decision};
     for (std::size_t i = next_round(rule, samples.size(), center_s); i > 0; --i)
       samples.push_back(center_s * std::exp(noise * random.normal()));
@@ -50,7 +50,8 @@ TEST(StoppingRule, SettledMediansAreGood) {
     RandomStream random({seed});
     std::vector<double> samples;
     const StoppingRule rule{.confidence_width = 0.01, .min_samples = 10, .max_samples = 2000, .max_time_s = 1e9};
-    while (decide(rule, samples) == StoppingDecision::Continue) samples.push_back(std::exp(0.03 * random.normal()));
+    while (decide(rule, samples, 0.0) == StoppingDecision::Continue)
+      samples.push_back(std::exp(0.03 * random.normal()));
     const std::size_t middle = samples.size() / 2;
     std::nth_element(samples.begin(), samples.begin() + static_cast<std::ptrdiff_t>(middle), samples.end());
     within += std::abs(samples[middle] - 1.0) <= 0.012 ? 1 : 0;
