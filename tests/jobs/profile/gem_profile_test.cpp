@@ -1,0 +1,120 @@
+// gem-profile as a user calls it.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "files/profile_file.hpp"
+#include "jobs/program_run.hpp"
+
+namespace gem {
+namespace {
+
+const std::string program = std::string(GEM_PROGRAM_DIR) + "/gem-profile";
+
+std::string on_ranks(int ranks) {
+  return std::string(GEM_MPIRUN) + " -n " + std::to_string(ranks) + " " + program;
+}
+
+const std::string small_host =
+    " --model gpt-oss-20b --device host --dtype f32 --expert-shape 64x32 --experts-per-device 4 --max-tokens 64"
+    " --points-per-doubling 1 --min-samples 3 --max-samples 5 --output ";
+
+TEST(GemProfile, MeasuresHostDevices) {
+  const TestFolder folder;
+  const std::string path = folder.file("profile.h5");
+  const ProgramRun run = folder.run(on_ranks(2) + small_host + path + " --slowdown 1.0,3.0");
+  ASSERT_EQ(run.code, 0) << run.errors;
+  EXPECT_NE(run.output.find("emulated x3"), std::string::npos) << run.output;
+  EXPECT_NE(run.output.find("slowest"), std::string::npos) << run.output;
+  EXPECT_TRUE(folder.holds_only({"profile.h5"}));
+  const LatencyProfile profile = read_profile(path);
+  EXPECT_EQ(profile.model, "gpt-oss-20b");
+  EXPECT_EQ(profile.expert, (ExpertShape{64, 32}));
+  EXPECT_EQ(profile.experts_per_device, 4u);
+  EXPECT_EQ(profile.weight_dtype, "f32");
+  ASSERT_EQ(profile.device_count(), 2u);
+  EXPECT_EQ(profile.devices[1].emulated_slowdown, 3.0);
+  EXPECT_EQ(profile.devices[1].kind, "host");
+  EXPECT_EQ(profile.drift.size(), 2u);
+  EXPECT_GE(profile.samples_s.columns(), 3u);
+}
+
+TEST(GemProfile, SimulatesManyDevicesFast) {
+  const TestFolder folder;
+  const std::string path = folder.file("profile.h5");
+  const ProgramRun run = folder.run(program +
+                                    " --model DeepSeek-V3 --experts-per-device 8 --device simulated --devices 1000"
+                                    " --slowdown 1,1.1,1.2,1.28 --quiet --output " +
+                                    path);
+  ASSERT_EQ(run.code, 0) << run.errors;
+  const LatencyProfile profile = read_profile(path);
+  EXPECT_EQ(profile.device_count(), 1000u);
+  EXPECT_EQ(profile.devices[3].emulated_slowdown, 1.28);
+  EXPECT_NE(run.output.find("are not listed"), std::string::npos);
+}
+
+TEST(GemProfile, DryRunSaysWhatItWouldDo) {
+  const TestFolder folder;
+  const ProgramRun run = folder.run(on_ranks(2) + small_host + folder.file("profile.h5") + " --dry-run");
+  EXPECT_EQ(run.code, 0) << run.errors;
+  for (const char* word : {"2 host devices", "about", "a rank", "tiles", "active"})
+    EXPECT_NE(run.output.find(word), std::string::npos) << word << " in\n" << run.output;
+  EXPECT_TRUE(folder.holds_only({}));
+}
+
+TEST(GemProfile, OneRankIsAllowedAndSaid) {
+  const TestFolder folder;
+  const ProgramRun run = folder.run(program + small_host + folder.file("profile.h5"));
+  EXPECT_EQ(run.code, 0) << run.errors;
+  EXPECT_NE(run.output.find("one device alone"), std::string::npos) << run.output;
+}
+
+TEST(GemProfile, ListsTheModels) {
+  const TestFolder folder;
+  const ProgramRun run = folder.run(program + " --list-models");
+  EXPECT_EQ(run.code, 0);
+  for (const char* name : {"Mixtral-8x7B", "gpt-oss-20b", "DeepSeek-V3"})
+    EXPECT_NE(run.output.find(name), std::string::npos) << name;
+}
+
+struct BadCall {
+  std::string arguments;
+  std::string word;  // in the sentence
+};
+
+TEST(GemProfile, ABadCallIsOneSentence) {
+  const TestFolder folder;
+  for (const BadCall& call : {
+           BadCall{"", "--model is missing"},
+           BadCall{"--model gpt-os-20b", "did you mean gpt-oss-20b"},
+           BadCall{"--model none.csv", "none.csv"},
+           BadCall{"--model gpt-oss-20b --device host --devices 4", "--devices"},
+           BadCall{"--model gpt-oss-20b --device simulated --devices 5", "32"},
+           BadCall{"--model gpt-oss-20b --device simulated --devices 64", "64"},
+           BadCall{"--model gpt-oss-20b --device tpu", "tpu"},
+           BadCall{"--model gpt-oss-20b --device host --dtype fp4", "fp4"},
+           BadCall{"--model gpt-oss-20b --device host --expert-shape 64", "--expert-shape"},
+           BadCall{"--model gpt-oss-20b --device host --slowdown 1,1.2,1.3", "--slowdown"},
+           BadCall{"--model gpt-oss-20b --device host --dtype f32 --slowdown 0.5 --expert-shape 64x32", "slowdown"},
+           BadCall{"--model gpt-oss-20b --device host --min-samples 1", "--min-samples"},
+           BadCall{"--model gpt-oss-20b --device host --share-gpu all", "--share-gpu"},
+       }) {
+    const ProgramRun run = folder.run(program + " " + call.arguments + " --output " + folder.file("profile.h5"));
+    EXPECT_EQ(run.code, 2) << call.arguments << "\n" << run.errors;
+    EXPECT_NE(run.errors.find(call.word), std::string::npos) << call.arguments << "\n" << run.errors;
+    EXPECT_EQ(std::count(run.errors.begin(), run.errors.end(), '\n'), 1) << run.errors;
+  }
+  EXPECT_TRUE(folder.holds_only({}));
+}
+
+TEST(GemProfile, AnErrorOnSeveralRanksIsSaidOnce) {
+  const TestFolder folder;
+  const ProgramRun run = folder.run(on_ranks(3) + small_host + folder.file("absent/profile.h5"));
+  EXPECT_EQ(run.code, 4) << run.errors;
+  const std::size_t first = run.errors.find("absent/profile.h5");
+  EXPECT_NE(first, std::string::npos) << run.errors;
+  EXPECT_EQ(run.errors.find("gem-profile:", run.errors.find("gem-profile:") + 1), std::string::npos) << run.errors;
+}
+
+}  // namespace
+}  // namespace gem
