@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Installs what is missing (Debian, Ubuntu; as root), builds GEM and runs its main job on this machine: two ranks, real
+# expert arithmetic on two cores made uneven on purpose (emulated: the second does 1.28 times the work), real routing of
+# gpt-oss-20b (jobs/data/README.md). The expert is shrunk to 256 x 256 so that it runs anywhere. Needs no GPU.
+# Results go to results/quickstart, or to the folder given as argument.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=jobs/dependencies.sh
+. jobs/dependencies.sh
+results=${1:-results/quickstart}
+begin=$SECONDS
+
+require_packages "${GEM_BUILD_PACKAGES[@]}"
+echo "== Building"
+cmake -S . -B build/quickstart -G Ninja -DCMAKE_BUILD_TYPE=Release -DGEM_TESTS=OFF -DGEM_GPU=OFF > /dev/null
+cmake --build build/quickstart | tail -n 1
+export PATH="$PWD/build/quickstart/bin:$PATH"
+mkdir -p "$results"
+routing=jobs/data/routing/gpt-oss-20b.mmlu.h5
+
+echo "== Profiling two devices"
+"${MPIRUN[@]}" -n 2 gem-profile --model gpt-oss-20b --device host --dtype f32 --expert-shape 256x256 \
+  --slowdown 1.0,1.28 --tile-tokens 16 --max-tokens 1536 --output "$results/profile.h5"
+
+echo "== Batching real routing into steps: half of the requests to search on, the other half to test on"
+for part in train test; do
+  gem-trace batch --quiet --routing "$routing" --batch-size 256 --steps 128 --part $part \
+    --output "$results/$part.h5"
+done
+
+echo "== Mapping experts to devices"
+for method in eplb speed-aware gem; do
+  [ $method = gem ] && show=/dev/stdout || show=/dev/null
+  "${MPIRUN[@]}" -n 2 gem-map --profile "$results/profile.h5" --trace "$results/train.h5" \
+    --test-trace "$results/test.h5" --method $method --output "$results/$method.h5" > $show
+done
+
+echo "== Verifying: replay of requests that were never searched on"
+"${MPIRUN[@]}" -n 2 gem-verify --profile "$results/profile.h5" --trace "$results/test.h5" \
+  --mapping "$results/eplb.h5" --mapping "$results/speed-aware.h5" --mapping "$results/gem.h5" \
+  --steps 32 --output "$results/report.h5"
+echo "Done in $((SECONDS - begin)) s. Next: gem-profile --help; the README shows GPUs and clusters."

@@ -1,0 +1,125 @@
+// The whole way as a user goes it, on two host ranks, and what is said when an input does not fit.
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "files/mapping_file.hpp"
+#include "files/profile_file.hpp"
+#include "files/report_file.hpp"
+#include "jobs/program_run.hpp"
+
+namespace gem {
+namespace {
+
+const std::string bin = GEM_PROGRAM_DIR "/";
+const std::string routing = GEM_DATA_DIR "/routing/gpt-oss-20b.gpqa.h5";
+
+std::string on_ranks(int count, const std::string& command) {
+  return std::string(GEM_MPIRUN_COMMAND) + " -n " + std::to_string(count) + " " + bin + command;
+}
+
+void expect_good(const TestFolder& folder, const std::string& command) {
+  const ProgramRun run = folder.run(command);
+  ASSERT_EQ(run.code, 0) << command << "\n" << run.output << run.errors;
+}
+
+// One line of ours that holds the words; the launcher may add its own.
+void expect_refused(const TestFolder& folder, const std::string& command, int code, const std::string& words) {
+  const ProgramRun run = folder.run(command);
+  EXPECT_EQ(run.code, code) << command << "\n" << run.errors;
+  EXPECT_NE(run.errors.find(words), std::string::npos) << command << "\n" << run.errors;
+}
+
+// A small profile, traces and a mapping for `devices` simulated devices.
+void make_inputs(const TestFolder& folder, int devices) {
+  expect_good(folder, bin + "gem-profile --quiet --model gpt-oss-20b --device simulated --devices " +
+                          std::to_string(devices) + " --slowdown 1.0,1.28 --max-tokens 1024 --output " +
+                          folder.file("profile.h5"));
+  for (const std::string part : {"train", "test"})
+    expect_good(folder, bin + "gem-trace batch --quiet --routing " + routing + " --batch-size 64 --steps 16 --part " +
+                            part + " --output " + folder.file(part + ".h5"));
+  expect_good(folder, bin + "gem-map --quiet --effort fast --profile " + folder.file("profile.h5") + " --trace " +
+                          folder.file("train.h5") + " --output " + folder.file("gem.h5"));
+}
+
+std::string verify(const TestFolder& folder, const std::string& options) {
+  return "gem-verify --profile " + folder.file("profile.h5") + " --trace " + folder.file("test.h5") + " --mapping " +
+         folder.file("gem.h5") + " --output " + folder.file("report.h5") + " " + options;
+}
+
+TEST(Pipeline, HostDevicesGoTheWholeWay) {
+  const TestFolder folder;
+  expect_good(folder, on_ranks(2, "gem-profile --model gpt-oss-20b --device host --dtype f32 --expert-shape 64x64 "
+                                  "--slowdown 1.0,1.28 --max-tokens 512 --min-samples 3 --max-samples 5 --output " +
+                                      folder.file("profile.h5")));
+  for (const std::string part : {"train", "test"})
+    expect_good(folder, bin + "gem-trace batch --routing " + routing + " --batch-size 64 --steps 16 --part " + part +
+                            " --output " + folder.file(part + ".h5"));
+  expect_good(folder, on_ranks(2, "gem-map --effort fast --profile " + folder.file("profile.h5") + " --trace " +
+                                      folder.file("train.h5") + " --test-trace " + folder.file("test.h5") +
+                                      " --output " + folder.file("gem.h5")));
+  const ProgramRun run = folder.run(on_ranks(2, verify(folder, "--steps 4 --rounds 1 --layers 0,11,23")));
+  // Whether it is faster is not for a test on a busy machine to say; that it was measured and checked, is.
+  EXPECT_TRUE(run.code == 0 || run.code == 1) << run.output << run.errors;
+  EXPECT_NE(run.output.find("VERDICT"), std::string::npos) << run.output;
+  EXPECT_NE(run.output.find("held-out requests"), std::string::npos) << run.output;
+  EXPECT_NE(run.output.find("emulated x1.00, x1.28"), std::string::npos) << run.output;
+  const VerificationReport report = read_report(folder.file("report.h5"));
+  ASSERT_EQ(report.mappings.size(), 2u);
+  for (const MappingReplay& replay : report.mappings) {
+    EXPECT_EQ(replay.wrong_values, 0u);
+    EXPECT_GT(replay.checked_values, 0u);
+    EXPECT_LT(replay.output_error, 1e-4);
+  }
+}
+
+TEST(Pipeline, SimulatedDevicesAreFasterUnderGemThanLinear) {
+  const TestFolder folder;
+  make_inputs(folder, 4);
+  const ProgramRun run = folder.run(bin + verify(folder, "--steps 16"));
+  EXPECT_EQ(run.code, 0) << run.output << run.errors;
+  EXPECT_NE(run.output.find("VERDICT: FASTER"), std::string::npos) << run.output;
+  EXPECT_NE(run.output.find("simulated"), std::string::npos) << run.output;
+}
+
+TEST(Pipeline, VerifySaysWhatDoesNotFit) {
+  const TestFolder folder;
+  make_inputs(folder, 4);
+  expect_refused(folder, bin + verify(folder, "--device host"), 2, "mpirun -n 4");
+  expect_refused(folder, bin + verify(folder, "--layers 99"), 2, "no layer 99");
+  expect_refused(folder, bin + verify(folder, "--judge eplb"), 2, "no mapping given is named 'eplb'");
+  expect_refused(folder, bin + verify(folder, "--first-step 99"), 2, "has 16 steps");
+  expect_refused(folder, bin + verify(folder, "--mapping " + folder.file("train.h5")), 3, "train.h5");
+  expect_refused(folder, bin + verify(folder, "--trace-typo x"), 2, "did you mean --trace");
+  Mapping mapping = read_mapping(folder.file("gem.h5"));
+  mapping.device_count = 8;
+  for (std::int32_t& home : mapping.expert_to_device.values()) home = 0;
+  for (std::size_t layer = 0; layer < mapping.layer_count(); ++layer)
+    for (std::size_t expert = 0; expert < mapping.expert_count(); ++expert)
+      mapping.expert_to_device(layer, expert) = static_cast<std::int32_t>(expert / 4);
+  write_mapping(folder.file("other.h5"), mapping, provenance_now("test", "gpt-oss-20b", 1));
+  expect_refused(folder, bin + verify(folder, "--mapping " + folder.file("other.h5")), 3, "on 8 devices");
+}
+
+TEST(Pipeline, ADryRunSaysWhatWouldBeReplayedAndWritesNothing) {
+  const TestFolder folder;
+  make_inputs(folder, 4);
+  const ProgramRun run = folder.run(bin + verify(folder, "--dry-run"));
+  EXPECT_EQ(run.code, 0) << run.errors;
+  EXPECT_NE(run.output.find("24 layers"), std::string::npos) << run.output;
+  EXPECT_TRUE(folder.holds_only({"profile.h5", "train.h5", "test.h5", "gem.h5"}));
+}
+
+TEST(Pipeline, ScoringOnStepsThatWereSearchedOnIsCalledInSample) {
+  const TestFolder folder;
+  make_inputs(folder, 4);
+  const std::string in_sample = "gem-verify --profile " + folder.file("profile.h5") + " --trace " +
+                                folder.file("train.h5") + " --mapping " + folder.file("gem.h5") + " --output " +
+                                folder.file("report.h5");
+  expect_refused(folder, bin + in_sample, 2, "were searched on");
+  const ProgramRun run = folder.run(bin + in_sample + " --first-step 0");
+  EXPECT_NE(run.output.find("in-sample"), std::string::npos) << run.output << run.errors;
+}
+
+}  // namespace
+}  // namespace gem
