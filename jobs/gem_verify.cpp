@@ -7,6 +7,7 @@
 #include "platform/command_line.hpp"
 #include "platform/progress.hpp"
 #include "verification/mpi_expert_layer.hpp"
+#include "verification/nccl_expert_layer.hpp"
 #include "verify_setup.hpp"
 
 namespace gem {
@@ -27,8 +28,12 @@ std::unique_ptr<ReplayTarget> make_target(const Communicator& world, const Verif
   if (!local.empty() && !local.front()->computes()) return make_clock_target(world, local);
   const std::size_t hidden_size = inputs.profile.expert.hidden_size;
   const Turns turns(world, options.share_gpu == "turns");
-  return make_exchange_target(world, *local.front(),
-                              std::make_unique<MpiExpertLayer>(world, *local.front(), hidden_size, turns), turns,
+  const bool nccl =
+      options.transport.empty() ? local.front()->description().kind == "cuda" : options.transport == "nccl";
+  auto layer =
+      nccl ? make_nccl_expert_layer(world, *local.front(), hidden_size, inputs.trace.top_k, turns, options.patience_s)
+           : std::make_unique<MpiExpertLayer>(world, *local.front(), hidden_size, turns);
+  return make_exchange_target(world, *local.front(), std::move(layer), turns,
                               {hidden_size, inputs.trace.top_k, options.compute_only});
 }
 

@@ -43,6 +43,10 @@ bool parse_verify_options(VerifyOptions& options, const Arguments& arguments) {
   line.add("slowdown", &options.slowdown, "LIST|FILE",
            "emulated slowdown of each device; as in the profile if not given");
   line.add("share-gpu", &options.share_gpu, "turns", "ranks that share a GPU compute one after the other");
+  line.add("transport", &options.transport, "NAME",
+           "how rows travel: mpi (through host memory) or nccl; nccl on GPUs if not given");
+  line.add("patience", &options.patience_s, "SECONDS",
+           "most that an NCCL exchange waits for a peer before the job ends");
   line.add_flag("compute-only", &options.compute_only,
                 "time the experts' compute without the exchange, which is only checked");
   line.add("seed", &options.seed, "N", "order of the mappings, weights, bootstrap");
@@ -55,6 +59,8 @@ bool parse_verify_options(VerifyOptions& options, const Arguments& arguments) {
   if (options.replay.rounds == 0 || options.steps == 0) throw UsageError("--rounds and --steps must be above 0");
   if (!options.share_gpu.empty() && options.share_gpu != "turns")
     throw UsageError("--share-gpu: '" + options.share_gpu + "' is unknown; it can be 'turns'");
+  if (!options.transport.empty() && options.transport != "mpi" && options.transport != "nccl")
+    throw UsageError("--transport: '" + options.transport + "' is neither mpi nor nccl");
   options.has_first_step = !first_step.empty();
   if (options.has_first_step)
     options.first_step = static_cast<std::size_t>(parse_integer(first_step, "gem-verify: --first-step"));

@@ -16,6 +16,8 @@ namespace gem {
 /// The options of gem-verify.
 struct VerifyOptions {
   std::string profile, trace, output = "report.h5", layers, device, slowdown, share_gpu, judge;
+  std::string transport;     // "mpi" or "nccl"; empty: nccl on GPUs, else mpi
+  double patience_s = 60.0;  // most that an exchange may wait for a peer
   std::vector<std::string> mappings;
   std::size_t first_step = 0, steps = 32, seed = 1;
   bool has_first_step = false, compute_only = false, dry_run = false, quiet = false;

@@ -1,0 +1,196 @@
+#include "verification/nccl_expert_layer.hpp"
+
+#include <cuda_bf16.h>
+
+#include <chrono>
+#include <limits>
+
+#include "base/error.hpp"
+#include "device/cuda_moe_device.hpp"
+#include "kernels/permute.hpp"
+#include "platform/nccl.hpp"
+
+namespace gem {
+namespace {
+
+using Rows = DeviceBuffer<__nv_bfloat16>;  // bf16 [row, hidden]
+
+class NcclExpertLayer : public ExpertParallelLayer {
+ public:
+  NcclExpertLayer(const Communicator& communicator, CudaMoeDevice& device, std::size_t hidden_size, std::size_t top_k,
+                  Turns turns, double patience_s)
+      : communicator_(communicator),
+        device_(device),
+        hidden_size_(hidden_size),
+        top_k_(top_k),
+        turns_(turns),
+        nccl_(communicator, patience_s) {}
+
+  void prepare(std::size_t layer, const TokenRoutes& routes, std::span<const std::int32_t> resident) override {
+    layer_ = layer;
+    routes_ = routes;
+    tokens_per_slot_ = tokens_per_slot(routes_, resident);
+    copies_ = copies_per_token(routes_);
+    fill_home_rows();
+    // Where each copy of a token goes among the sent rows, [local token, top_k], -1 where there is none.
+    std::vector<std::int32_t> send_map(copies_.size() * top_k_, -1);
+    std::vector<std::size_t> used(copies_.size(), 0);
+    for (std::size_t row = 0; row < routes_.send_tokens.size(); ++row) {
+      const std::size_t local = routes_.send_tokens[row];
+      send_map[local * top_k_ + used[local]++] = static_cast<std::int32_t>(row);
+    }
+    const std::vector<std::int32_t> receive_map(routes_.expert_row_of_received.begin(),
+                                                routes_.expert_row_of_received.end());
+    send_map_.upload(send_map, stream_.handle());
+    receive_map_.upload(receive_map, stream_.handle());
+    unit_weights_.upload(std::vector<float>(receive_map.size(), 1.0f), stream_.handle());
+    upload_weights([](std::uint32_t copies) { return copies > 0 ? 1.0f / static_cast<float>(copies) : 0.0f; });
+    sent_.reserve(routes_.send_tokens.size() * hidden_size_);
+    received_.reserve(receive_map.size() * hidden_size_);
+    expert_rows_.reserve(receive_map.size() * hidden_size_);
+    expert_outputs_.reserve(receive_map.size() * hidden_size_);
+    outputs_.reserve(copies_.size() * hidden_size_);
+    stream_.synchronize();
+  }
+
+  LayerTimes run() override {
+    LayerTimes times;
+    communicator_.barrier();
+    const auto begin = std::chrono::steady_clock::now();
+    dispatch_begin_.record(stream_);
+    dispatch();
+    dispatch_end_.record(stream_);
+    nccl_.wait(stream_);
+    turns_.run([&] {
+      times.compute_s = device_.compute_rows(layer_, tokens_per_slot_, expert_rows_.data(), expert_outputs_.data());
+    });
+    combine_begin_.record(stream_);
+    combine();
+    combine_end_.record(stream_);
+    nccl_.wait(stream_);
+    const std::chrono::duration<double> own = std::chrono::steady_clock::now() - begin;
+    times.dispatch_s = dispatch_end_.seconds_since(dispatch_begin_);
+    times.combine_s = combine_end_.seconds_since(combine_begin_);
+    times.layer_s = turns_.one_at_a_time() ? std::numeric_limits<double>::quiet_NaN() : communicator_.max(own.count());
+    return times;
+  }
+
+  std::uint64_t count_wrong(std::uint64_t& checked) override {
+    std::uint64_t wrong = 0;
+    const auto compare = [&](__nv_bfloat16 found, float expected) {
+      wrong += __bfloat162float(found) != expected;
+      ++checked;
+    };
+    // Poison (NaN) what must be written, so that a row that never arrives is seen.
+    for (Rows* rows : {&received_, &expert_rows_, &sent_})
+      check_cuda(cudaMemsetAsync(rows->data(), 0xff, rows->size() * 2, stream_.handle()), "poisoning rows");
+    dispatch();
+    nccl_.wait(stream_);
+    std::vector<__nv_bfloat16> found(routes_.expert_row_tokens.size() * hidden_size_);
+    expert_rows_.download(found, stream_.handle());
+    for (std::size_t i = 0; i < found.size(); ++i)
+      compare(found[i], token_value(routes_.expert_row_tokens[i / hidden_size_], i % hidden_size_));
+
+    // Weights of 1 keep sums of few multiples of 1/8 exact: each token must come back as often as it was sent.
+    upload_weights([](std::uint32_t) { return 1.0f; });
+    check_cuda(cudaMemcpyAsync(expert_outputs_.data(), expert_rows_.data(), found.size() * 2, cudaMemcpyDeviceToDevice,
+                               stream_.handle()),
+               "copying rows");
+    check_cuda(cudaMemsetAsync(sent_.data(), 0xff, sent_.size() * 2, stream_.handle()), "poisoning rows");
+    combine();
+    nccl_.wait(stream_);
+    found.resize(copies_.size() * hidden_size_);
+    outputs_.download(found, stream_.handle());
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      const std::size_t local = i / hidden_size_;
+      compare(found[i], static_cast<float>(copies_[local]) * token_value(routes_.home_tokens[local], i % hidden_size_));
+    }
+    upload_weights([](std::uint32_t copies) { return copies > 0 ? 1.0f / static_cast<float>(copies) : 0.0f; });
+    return wrong;
+  }
+
+  std::vector<float> outputs() override {
+    std::vector<__nv_bfloat16> rows(copies_.size() * hidden_size_);
+    outputs_.download(rows, stream_.handle());
+    std::vector<float> values;
+    for (const __nv_bfloat16 value : rows) values.push_back(__bfloat162float(value));
+    return values;
+  }
+
+ private:
+  // The tokens that live on this rank; the buffer grows, its values never change.
+  void fill_home_rows() {
+    const std::size_t count = routes_.home_tokens.size() * hidden_size_;
+    if (count <= home_.size()) return;
+    std::vector<__nv_bfloat16> rows(count);
+    for (std::size_t i = 0; i < count; ++i)
+      rows[i] = __float2bfloat16(token_value(routes_.home_tokens[i / hidden_size_], i % hidden_size_));
+    home_.upload(rows, stream_.handle());
+    stream_.synchronize();
+  }
+
+  template <class WeightOfCopies>
+  void upload_weights(WeightOfCopies weight_of) {
+    std::vector<float> weights;
+    for (const std::uint32_t copies : copies_) weights.insert(weights.end(), top_k_, weight_of(copies));
+    weights_.upload(weights, stream_.handle());
+  }
+
+  void dispatch() {
+    check_cuda(kernels::launch_permute(home_.data(), send_map_.data(), count_of(copies_), width(top_k_),
+                                       width(hidden_size_), sent_.data(), stream_.handle()),
+               "packing rows");
+    nccl_.exchange_rows(sent_.data(), routes_.send_counts, received_.data(), routes_.receive_counts, row_bytes(),
+                        stream_);
+    check_cuda(kernels::launch_permute(received_.data(), receive_map_.data(), count_of(routes_.expert_row_of_received),
+                                       1, width(hidden_size_), expert_rows_.data(), stream_.handle()),
+               "grouping rows by expert");
+  }
+
+  void combine() {
+    check_cuda(kernels::launch_unpermute(expert_outputs_.data(), receive_map_.data(), unit_weights_.data(),
+                                         count_of(routes_.expert_row_of_received), 1, width(hidden_size_),
+                                         received_.data(), stream_.handle()),
+               "ordering rows by source");
+    nccl_.exchange_rows(received_.data(), routes_.receive_counts, sent_.data(), routes_.send_counts, row_bytes(),
+                        stream_);
+    check_cuda(kernels::launch_unpermute(sent_.data(), send_map_.data(), weights_.data(), count_of(copies_),
+                                         width(top_k_), width(hidden_size_), outputs_.data(), stream_.handle()),
+               "combining rows");
+  }
+
+  static int width(std::size_t size) { return static_cast<int>(size); }
+  template <class T>
+  static std::int64_t count_of(const std::vector<T>& values) {
+    return static_cast<std::int64_t>(values.size());
+  }
+  std::size_t row_bytes() const { return hidden_size_ * sizeof(__nv_bfloat16); }
+
+  Communicator communicator_;
+  CudaMoeDevice& device_;
+  std::size_t hidden_size_;
+  std::size_t top_k_;
+  Turns turns_;
+  NcclCommunicator nccl_;
+  CudaStream stream_;
+  CudaEvent dispatch_begin_, dispatch_end_, combine_begin_, combine_end_;
+  std::size_t layer_ = 0;
+  TokenRoutes routes_;
+  std::vector<std::uint32_t> tokens_per_slot_;
+  std::vector<std::uint32_t> copies_;  // [local token] experts that get it
+  DeviceBuffer<std::int32_t> send_map_, receive_map_;
+  DeviceBuffer<float> weights_, unit_weights_;
+  Rows home_, sent_, received_, expert_rows_, expert_outputs_, outputs_;
+};
+
+}  // namespace
+
+std::unique_ptr<ExpertParallelLayer> make_nccl_expert_layer(const Communicator& communicator, MoeDevice& device,
+                                                            std::size_t hidden_size, std::size_t top_k, Turns turns,
+                                                            double patience_s) {
+  auto* gpu = dynamic_cast<CudaMoeDevice*>(&device);
+  if (gpu == nullptr) throw UsageError("--transport nccl needs --device cuda; choose --transport mpi");
+  return std::make_unique<NcclExpertLayer>(communicator, *gpu, hidden_size, top_k, turns, patience_s);
+}
+
+}  // namespace gem

@@ -1,0 +1,11 @@
+#include "base/error.hpp"
+#include "verification/nccl_expert_layer.hpp"
+
+namespace gem {
+
+std::unique_ptr<ExpertParallelLayer> make_nccl_expert_layer(const Communicator&, MoeDevice&, std::size_t, std::size_t,
+                                                            Turns, double) {
+  throw UsageError("--transport nccl: this program was built without CUDA and NCCL; choose --transport mpi");
+}
+
+}  // namespace gem
