@@ -45,9 +45,12 @@ double SimulatedDevice::noiseless_s(std::size_t tiles, std::size_t active_expert
   const SimulationModel& model = options_.model;
   const auto product_s = [&](std::size_t columns, std::size_t depth) {
     const std::size_t blocks = tiles * ceil_divide(columns, model.block_columns);
-    const double block_flops = 2.0 * static_cast<double>(options_.tile_tokens * model.block_columns * depth);
-    return static_cast<double>(ceil_divide(blocks, model.multiprocessors)) * block_flops *
-           static_cast<double>(model.multiprocessors) / model.flops_per_s;
+    const double block_weights = static_cast<double>(model.block_columns * depth);
+    const double arithmetic_s = 2.0 * static_cast<double>(options_.tile_tokens) * block_weights / model.flops_per_s;
+    const double reading_s = block_weights * static_cast<double>(options_.weight_bytes) / model.l2_bytes_per_s;
+    // Both rates are those of all multiprocessors; a block has one of them.
+    const double block_s = std::max(arithmetic_s, reading_s) * static_cast<double>(model.multiprocessors);
+    return static_cast<double>(ceil_divide(blocks, model.multiprocessors)) * block_s;
   };
   const std::size_t hidden = options_.expert.hidden_size, intermediate = options_.expert.intermediate_size;
   const double compute_s = product_s(2 * intermediate, hidden) + product_s(hidden, intermediate);

@@ -18,7 +18,8 @@ struct SimulationModel {
   std::size_t multiprocessors = 132;
   std::size_t block_columns = 128;     ///< columns of a product that one multiprocessor computes at a time
   double flops_per_s = 600e12;         ///< of all multiprocessors together, in whole tiles
-  double weight_bytes_per_s = 2.6e12;  ///< streaming of the active experts' weights
+  double l2_bytes_per_s = 5.5e12;      ///< from L2 into all multiprocessors together
+  double weight_bytes_per_s = 2.6e12;  ///< streaming of the active experts' weights from memory
   double noise = 0.003;                ///< standard deviation of the log of a latency
   double outlier_probability = 0.002;  ///< of a latency that something disturbed
   double outlier_factor = 1.5;         ///< how much longer it then takes
@@ -40,8 +41,9 @@ struct SimulatedDeviceOptions {
 ///   latency = (launch + max(slowdown * compute, streaming)) * noise
 ///
 /// compute is two products, gate with up and down, each in whole waves: a tile has ceil(columns / block_columns)
-/// blocks, a multiprocessor computes one block at a time, and a wave of blocks takes as long as one. streaming is the
-/// active experts' weights over the memory's speed. The noise is a function of (seed, device, measurement, call within
+/// blocks, a multiprocessor computes one block at a time, and a wave of blocks takes as long as one: the longer of its
+/// arithmetic and of reading its weights from L2, which is what bounds tiles of few tokens. streaming is the active
+/// experts' weights over the memory's speed. The noise is a function of (seed, device, measurement, call within
 /// it).
 class SimulatedDevice : public MoeDevice {
  public:

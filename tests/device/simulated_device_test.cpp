@@ -50,6 +50,14 @@ TEST(SimulatedDevice, TheFormula) {
   EXPECT_EQ(device.noiseless_s(0, 0), 0.0);
 }
 
+TEST(SimulatedDevice, TilesOfFewTokensAreBoundByReadingTheirWeights) {
+  SimulatedDeviceOptions options = options_of();
+  const double few = SimulatedDevice(options).noiseless_s(1000, 8);
+  options.model.l2_bytes_per_s /= 2.0;
+  const double slower_cache = SimulatedDevice(options).noiseless_s(1000, 8);
+  EXPECT_NEAR((slower_cache - options.model.launch_s) / (few - options.model.launch_s), 2.0, 1e-9);
+}
+
 TEST(SimulatedDevice, ASlowdownActsOnComputeAlone) {
   const SimulatedDevice fast(options_of()), slow(options_of(1.28));
   const double launch_s = SimulationModel{}.launch_s;
@@ -63,7 +71,7 @@ TEST(SimulatedDevice, ATileIsTheUnit) {
   SimulatedDevice device = placed(options, 2);
   const double one = device.time_layer(0, std::vector<std::uint32_t>{1, 0});
   EXPECT_EQ(device.time_layer(0, std::vector<std::uint32_t>{16, 0}), one);
-  EXPECT_LT(one, device.time_layer(0, std::vector<std::uint32_t>{1, 1}));
+  EXPECT_LT(one, device.time_layer(0, std::vector<std::uint32_t>{128, 128})) << "tiles beyond the first wave";
 }
 
 TEST(SimulatedDevice, NoiseIsAFunctionOfSeedDeviceAndMeasurement) {
