@@ -1,6 +1,8 @@
+# shellcheck shell=bash
 # Sourced by jobs/quickstart.sh and tests/run.sh: installs what is missing on Debian and Ubuntu, or says exactly what to
 # install. Sets MPIRUN, an array that starts ranks on this machine.
 
+# shellcheck disable=SC2034  # used by the scripts that source this file
 GEM_BUILD_PACKAGES=(g++ cmake ninja-build openmpi-bin libopenmpi-dev libhdf5-dev libboost-program-options-dev libdnnl-dev)
 
 # require_packages PACKAGE...: returns when all are installed; installs the missing ones when run as root.
@@ -33,5 +35,5 @@ require_packages() {
 # Ranks on one machine: as root in a container too, no binding by the launcher (GEM pins its ranks itself), shared memory
 # without the kernel's cross-memory copies, which containers often forbid.
 # shellcheck disable=SC2034  # used by the scripts that source this file
-MPIRUN=(mpirun --oversubscribe --bind-to none --mca btl self,vader --mca btl_vader_single_copy_mechanism none)
+MPIRUN=(mpirun --oversubscribe --bind-to none --mca btl 'self,vader' --mca btl_vader_single_copy_mechanism none)
 [ "$(id -u)" -eq 0 ] && MPIRUN+=(--allow-run-as-root)

@@ -32,7 +32,7 @@ echo "== Mapping experts to devices"
 for method in eplb speed-aware gem; do
   [ $method = gem ] && show=/dev/stdout || show=/dev/null
   "${MPIRUN[@]}" -n 2 gem-map --profile "$results/profile.h5" --trace "$results/train.h5" \
-    --test-trace "$results/test.h5" --method $method --output "$results/$method.h5" > $show
+    --test-trace "$results/test.h5" --method $method --output "$results/$method.h5" > "$show"
 done
 
 echo "== Verifying: replay of requests that were never searched on"
