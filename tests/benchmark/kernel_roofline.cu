@@ -1,18 +1,21 @@
 // Times the grouped FFN on random data with a cold L2, and prints one CSV row a measurement. kernel_roofline.py runs
 // this, measures the libraries in the same way and writes the table.
 //
-//   kernel_roofline [--sweep] [--samples N]
+//   kernel_roofline [--sweep | --loads N] [--samples N]
 //
 // Each sample: L2 flushed by reading 256 MB, event, launch, event; the weights rotate over several sets; a held stream
 // lets the GPU run without waiting for the host. --sweep times every kernel variant, else the library's own choice.
+// --loads times N skewed random loads for each shape and tile instead of even ones: what a latency surface has to
+// predict.
 #include <cuda_runtime.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <string>
+#include <random>
 #include <thread>
 #include <vector>
 
@@ -97,101 +100,176 @@ struct Instrument {
   }
 };
 
-void measure_shape(const Shape& shape, bool sweep, Instrument* instrument) {
-  const auto experts = static_cast<std::size_t>(shape.experts);
-  const auto hidden = static_cast<std::size_t>(shape.hidden);
-  const auto intermediate = static_cast<std::size_t>(shape.intermediate);
-  const std::size_t gate_up_size = experts * 2 * intermediate * hidden;
-  const std::size_t down_size = experts * hidden * intermediate;
-  const int sets = 3;
-  std::vector<void*> gate_up;
-  std::vector<void*> down;
-  for (int s = 0; s < sets; ++s) {
-    gate_up.push_back(allocate<std::uint16_t>(gate_up_size));
-    down.push_back(allocate<std::uint16_t>(down_size));
-    check(launch_random_bf16(gate_up.back(), gate_up_size, 0.03f, 10u + static_cast<unsigned>(s), nullptr), "fill");
-    check(launch_random_bf16(down.back(), down_size, 0.03f, 20u + static_cast<unsigned>(s), nullptr), "fill");
-  }
-  const std::int64_t max_rows = static_cast<std::int64_t>(shape.experts) * kMostTokens;
-  const GroupedFfnShape ffn_shape{shape.experts, shape.hidden, shape.intermediate};
-  auto* input = allocate<std::uint16_t>(static_cast<std::size_t>(max_rows) * hidden);
-  auto* output = allocate<std::uint16_t>(static_cast<std::size_t>(max_rows) * hidden);
-  auto* workspace = allocate<unsigned char>(grouped_ffn_workspace_bytes(ffn_shape, max_rows));
-  auto* offsets = allocate<std::int32_t>(experts + 1);
-  check(launch_random_bf16(input, static_cast<std::size_t>(max_rows) * hidden, 1.0f, 30, nullptr), "fill");
+// Buffers of one layer: weights in several sets, tokens, offsets that the caller fills.
+class Layer {
+ public:
+  static constexpr int kSets = 3;
 
-  bool warm = false;
+  explicit Layer(const Shape& shape) : shape_(shape) {
+    const auto experts = static_cast<std::size_t>(shape.experts);
+    const auto matrix = static_cast<std::size_t>(shape.hidden) * static_cast<std::size_t>(shape.intermediate);
+    for (unsigned s = 0; s < kSets; ++s) {
+      gate_up_[s] = allocate<std::uint16_t>(experts * 2 * matrix);
+      down_[s] = allocate<std::uint16_t>(experts * matrix);
+      check(launch_random_bf16(gate_up_[s], experts * 2 * matrix, 0.03f, 10 + s, nullptr), "fill");
+      check(launch_random_bf16(down_[s], experts * matrix, 0.03f, 20 + s, nullptr), "fill");
+    }
+    const auto tokens = static_cast<std::size_t>(max_rows()) * static_cast<std::size_t>(shape.hidden);
+    input_ = allocate<std::uint16_t>(tokens);
+    output_ = allocate<std::uint16_t>(tokens);
+    workspace_ = allocate<unsigned char>(grouped_ffn_workspace_bytes(ffn_shape(), max_rows()));
+    offsets_ = allocate<std::int32_t>(experts + 1);
+    check(launch_random_bf16(input_, tokens, 1.0f, 30, nullptr), "fill");
+  }
+  ~Layer() {
+    for (int s = 0; s < kSets; ++s) {
+      cudaFree(gate_up_[s]);
+      cudaFree(down_[s]);
+    }
+    cudaFree(input_);
+    cudaFree(output_);
+    cudaFree(workspace_);
+    cudaFree(offsets_);
+  }
+  Layer(const Layer&) = delete;
+  Layer& operator=(const Layer&) = delete;
+
+  std::int64_t max_rows() const { return std::min<std::int64_t>(16384, std::int64_t{kMostTokens} * shape_.experts); }
+
+  void set_load(const std::vector<int>& rows) {
+    std::vector<std::int32_t> offsets(1, 0);
+    for (const int count : rows) offsets.push_back(offsets.back() + count);
+    check(cudaMemcpy(offsets_, offsets.data(), offsets.size() * sizeof(std::int32_t), cudaMemcpyHostToDevice),
+          "copy offsets");
+  }
+
+  std::vector<GroupedFfnPlan> plans(int tile_tokens, double tokens_per_expert, int variant) const {
+    std::vector<GroupedFfnPlan> made(kSets);
+    for (int s = 0; s < kSets; ++s) {
+      GroupedFfnArguments a;
+      a.shape = ffn_shape();
+      a.gate_up = gate_up_[s];
+      a.down = down_[s];
+      a.input = input_;
+      a.offsets = offsets_;
+      a.output = output_;
+      a.workspace = workspace_;
+      a.max_rows = max_rows();
+      a.tile_tokens = tile_tokens;
+      a.tokens_per_expert = tokens_per_expert;
+      a.variant = variant;
+      check(make_grouped_ffn_plan(a, &made[static_cast<std::size_t>(s)], nullptr), "make a plan");
+    }
+    return made;
+  }
+
+  double median_s(Instrument* instrument, const std::vector<GroupedFfnPlan>& plans, FfnPart part) {
+    const auto launch = [&](int i) {
+      return launch_grouped_ffn(plans[static_cast<std::size_t>(i % kSets)], nullptr, part);
+    };
+    // After allocating and filling, the first measurement of a layer is some 15 % slow: taken twice.
+    if (!warm_) instrument->median_s(launch);
+    warm_ = true;
+    return instrument->median_s(launch);
+  }
+
+ private:
+  GroupedFfnShape ffn_shape() const { return {shape_.experts, shape_.hidden, shape_.intermediate}; }
+
+  Shape shape_;
+  void* gate_up_[kSets] = {};
+  void* down_[kSets] = {};
+  void* input_ = nullptr;
+  void* output_ = nullptr;
+  void* workspace_ = nullptr;
+  std::int32_t* offsets_ = nullptr;
+  bool warm_ = false;
+};
+
+void measure_even_loads(const Shape& shape, bool sweep, Instrument* instrument) {
+  Layer layer(shape);
   for (const int tokens : kTokens) {
-    if (static_cast<std::size_t>(tokens) * experts > 16384) continue;
-    std::vector<std::int32_t> host_offsets;
-    for (int e = 0; e <= shape.experts; ++e) host_offsets.push_back(e * tokens);
-    check(cudaMemcpy(offsets, host_offsets.data(), host_offsets.size() * 4, cudaMemcpyHostToDevice), "copy offsets");
+    if (static_cast<std::int64_t>(tokens) * shape.experts > layer.max_rows()) continue;
+    layer.set_load(std::vector<int>(static_cast<std::size_t>(shape.experts), tokens));
     for (int variant = sweep ? 1 : 0; variant == 0 || ffn_variant_name(variant) != nullptr; ++variant) {
       const int tile = variant > 0 ? std::atoi(ffn_variant_name(variant)) : choose_tile_tokens(tokens);
+      // Of a sweep, what could win.
       if (variant > 0 && (tile > std::max(64, 4 * tokens) || tile * 4 < std::min(tokens, 256))) continue;
-      std::vector<GroupedFfnPlan> plans(sets);
-      for (int s = 0; s < sets; ++s) {
-        GroupedFfnArguments a;
-        a.shape = ffn_shape;
-        a.gate_up = gate_up[static_cast<std::size_t>(s)];
-        a.down = down[static_cast<std::size_t>(s)];
-        a.input = input;
-        a.offsets = offsets;
-        a.output = output;
-        a.workspace = workspace;
-        a.max_rows = max_rows;
-        a.tile_tokens = tile;
-        a.variant = variant;
-        a.tokens_per_expert = tokens;
-        check(make_grouped_ffn_plan(a, &plans[static_cast<std::size_t>(s)], nullptr), "make a plan");
-      }
+      const std::vector<GroupedFfnPlan> plans = layer.plans(tile, tokens, variant);
+      const char* name = plans[0].path == FfnPath::sm90 ? ffn_variant_name(plans[0].variant + 1) : "plain";
       for (const FfnPart part : {FfnPart::gate_up, FfnPart::whole}) {
-        const auto launch = [&](int i) {
-          return launch_grouped_ffn(plans[static_cast<std::size_t>(i % sets)], nullptr, part);
-        };
-        // After allocating and filling, the first measurement of a shape is some 15 % slow: taken twice.
-        if (!warm) instrument->median_s(launch);
-        warm = true;
-        const double time_s = instrument->median_s(launch);
-        const double products = part == FfnPart::whole ? 3.0 : 2.0;
-        const double expert_weights = products * static_cast<double>(experts * hidden * intermediate);
-        std::printf(
-            "%s,%d,%d,%d,%d,%s,%d,\"%s\",%.3f,%.1f,%.1f\n", shape.name, shape.experts, shape.hidden, shape.intermediate,
-            tokens, part == FfnPart::whole ? "whole" : "gate_up", tile,
-            ffn_variant_name(plans[0].variant + 1) != nullptr ? ffn_variant_name(plans[0].variant + 1) : "plain",
-            time_s * 1e6, 2.0 * expert_weights * tokens / time_s * 1e-12, 2.0 * expert_weights / time_s * 1e-9);
+        const double time_s = layer.median_s(instrument, plans, part);
+        const double weights = (part == FfnPart::whole ? 3.0 : 2.0) * shape.experts * shape.hidden * shape.intermediate;
+        std::printf("%s,%d,%d,%d,%d,%s,%d,\"%s\",%.3f,%.1f,%.1f\n", shape.name, shape.experts, shape.hidden,
+                    shape.intermediate, tokens, part == FfnPart::whole ? "whole" : "gate_up", tile, name, time_s * 1e6,
+                    2.0 * weights * tokens / time_s * 1e-12, 2.0 * weights / time_s * 1e-9);
       }
       if (variant == 0) break;
     }
     std::fflush(stdout);
   }
-  for (int s = 0; s < sets; ++s) {
-    cudaFree(gate_up[static_cast<std::size_t>(s)]);
-    cudaFree(down[static_cast<std::size_t>(s)]);
+}
+
+// Tokens drawn one by one from log-normal popularities of the experts; their mean from an eighth of a tile to two
+// tiles.
+void measure_skewed_loads(const Shape& shape, int loads, Instrument* instrument) {
+  Layer layer(shape);
+  std::mt19937 random(7);
+  for (const int tile : {16, 64, 128}) {
+    const std::vector<GroupedFfnPlan> plans = layer.plans(tile, tile, 0);
+    for (int i = 0; i < loads; ++i) {
+      const double mean = tile * std::exp2(std::uniform_real_distribution<>(-3.0, 1.0)(random));
+      const double skew = std::uniform_real_distribution<>(0.0, 1.5)(random);
+      std::vector<double> popularity;
+      for (int e = 0; e < shape.experts; ++e)
+        popularity.push_back(std::exp(skew * std::normal_distribution<>()(random)));
+      std::discrete_distribution<int> expert(popularity.begin(), popularity.end());
+      std::vector<int> rows(popularity.size(), 0);
+      const int total = std::max(1, static_cast<int>(mean * shape.experts));
+      for (int t = 0; t < total; ++t) ++rows[static_cast<std::size_t>(expert(random))];
+      int tiles = 0;
+      int active = 0;
+      for (const int count : rows) {
+        tiles += (count + tile - 1) / tile;
+        active += count > 0;
+      }
+      layer.set_load(rows);
+      std::printf("%s,%d,%d,%d,%d,%d,%.3f,", shape.name, shape.experts, tile, tiles, active, total,
+                  layer.median_s(instrument, plans, FfnPart::whole) * 1e6);
+      for (std::size_t e = 0; e < rows.size(); ++e) std::printf("%s%d", e == 0 ? "" : " ", rows[e]);
+      std::printf("\n");
+    }
+    std::fflush(stdout);
   }
-  cudaFree(input);
-  cudaFree(output);
-  cudaFree(workspace);
-  cudaFree(offsets);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   bool sweep = false;
+  int loads = 0;
   int samples = 15;
   for (int i = 1; i < argc; ++i) {
-    if (std::strcmp(argv[i], "--sweep") == 0)
+    if (std::strcmp(argv[i], "--sweep") == 0) {
       sweep = true;
-    else if (std::strcmp(argv[i], "--samples") == 0 && i + 1 < argc)
+    } else if (std::strcmp(argv[i], "--loads") == 0 && i + 1 < argc) {
+      loads = std::max(1, std::atoi(argv[++i]));
+    } else if (std::strcmp(argv[i], "--samples") == 0 && i + 1 < argc) {
       samples = std::max(1, std::atoi(argv[++i]));
-    else {
-      std::fprintf(stderr, "usage: kernel_roofline [--sweep] [--samples N]\n");
+    } else {
+      std::fprintf(stderr, "usage: kernel_roofline [--sweep | --loads N] [--samples N]\n");
       return 2;
     }
   }
-  std::printf("shape,experts,hidden,intermediate,tokens,part,tile_tokens,variant,time_us,tflops,weights_gb_per_s\n");
+  std::puts(loads > 0
+                ? "shape,experts,tile_tokens,tiles,active_experts,tokens,time_us,rows"
+                : "shape,experts,hidden,intermediate,tokens,part,tile_tokens,variant,time_us,tflops,weights_gb_per_s");
   Instrument instrument(samples);
-  for (const Shape& shape : kShapes) measure_shape(shape, sweep, &instrument);
+  for (const Shape& shape : kShapes) {
+    if (loads > 0)
+      measure_skewed_loads(shape, loads, &instrument);
+    else
+      measure_even_loads(shape, sweep, &instrument);
+  }
   return 0;
 }

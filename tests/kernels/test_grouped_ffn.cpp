@@ -194,7 +194,7 @@ const std::vector<std::vector<int>>& ragged_loads() {
 
 std::string load_name(const std::vector<int>& load) {
   std::string name = "rows";
-  for (const int rows : load) name += " " + std::to_string(rows);
+  for (const int rows : load) name.append(" ").append(std::to_string(rows));
   return name;
 }
 

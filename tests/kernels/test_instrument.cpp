@@ -1,6 +1,7 @@
 // Pattern, spin, hold and flush: the instrument itself.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <thread>
@@ -83,6 +84,8 @@ TEST(Spin, EventsRecoverTheDurationWithinOnePercent) {
   for (const double expected_ms : {1.0, 3.0, 10.0}) {
     std::vector<double> samples;
     for (int i = 0; i < 5; ++i) {
+      // Keeps the GPU busy while the host enqueues: else the start is stamped before the kernel has been submitted.
+      check(kernels::launch_spin(300'000, nullptr), "hold the stream");
       events.start();
       check(kernels::launch_spin(static_cast<std::int64_t>(expected_ms * 1e6), nullptr), "spin");
       samples.push_back(events.stop_ms());
