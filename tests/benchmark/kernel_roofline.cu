@@ -1,7 +1,7 @@
 // Times the grouped FFN on random data with a cold L2, and prints one CSV row a measurement. kernel_roofline.py runs
 // this, measures the libraries in the same way and writes the table.
 //
-//   kernel_roofline [--sweep | --loads N] [--samples N]
+//   kernel_roofline [--sweep] [--loads N] [--samples N]
 //
 // Each sample: L2 flushed by reading 256 MB, event, launch, event; the weights rotate over several sets; a held stream
 // lets the GPU run without waiting for the host. --sweep times every kernel variant, else the library's own choice.
@@ -212,11 +212,14 @@ void measure_even_loads(const Shape& shape, bool sweep, Instrument* instrument) 
 
 // Tokens drawn one by one from log-normal popularities of the experts; their mean from an eighth of a tile to two
 // tiles.
-void measure_skewed_loads(const Shape& shape, int loads, Instrument* instrument) {
+void measure_skewed_loads(const Shape& shape, int loads, bool sweep, Instrument* instrument) {
   Layer layer(shape);
   std::mt19937 random(7);
   for (const int tile : {16, 64, 128}) {
-    const std::vector<GroupedFfnPlan> plans = layer.plans(tile, tile, 0);
+    std::vector<std::vector<GroupedFfnPlan>> kernels;
+    if (!sweep) kernels.push_back(layer.plans(tile, tile, 0));
+    for (int variant = 1; sweep && ffn_variant_name(variant) != nullptr; ++variant)
+      if (std::atoi(ffn_variant_name(variant)) == tile) kernels.push_back(layer.plans(tile, tile, variant));
     for (int i = 0; i < loads; ++i) {
       const double mean = tile * std::exp2(std::uniform_real_distribution<>(-3.0, 1.0)(random));
       const double skew = std::uniform_real_distribution<>(0.0, 1.5)(random);
@@ -234,10 +237,12 @@ void measure_skewed_loads(const Shape& shape, int loads, Instrument* instrument)
         active += count > 0;
       }
       layer.set_load(rows);
-      std::printf("%s,%d,%d,%d,%d,%d,%.3f,", shape.name, shape.experts, tile, tiles, active, total,
-                  layer.median_s(instrument, plans, FfnPart::whole) * 1e6);
-      for (std::size_t e = 0; e < rows.size(); ++e) std::printf("%s%d", e == 0 ? "" : " ", rows[e]);
-      std::printf("\n");
+      for (const std::vector<GroupedFfnPlan>& plans : kernels) {
+        std::printf("%s,%d,%d,%d,%d,%d,%d,%.3f,", shape.name, shape.experts, tile, tiles, active, total,
+                    plans[0].variant + 1, layer.median_s(instrument, plans, FfnPart::whole) * 1e6);
+        for (std::size_t e = 0; e < rows.size(); ++e) std::printf("%s%d", e == 0 ? "" : " ", rows[e]);
+        std::printf("\n");
+      }
     }
     std::fflush(stdout);
   }
@@ -257,17 +262,17 @@ int main(int argc, char** argv) {
     } else if (std::strcmp(argv[i], "--samples") == 0 && i + 1 < argc) {
       samples = std::max(1, std::atoi(argv[++i]));
     } else {
-      std::fprintf(stderr, "usage: kernel_roofline [--sweep | --loads N] [--samples N]\n");
+      std::fprintf(stderr, "usage: kernel_roofline [--sweep] [--loads N] [--samples N]\n");
       return 2;
     }
   }
   std::puts(loads > 0
-                ? "shape,experts,tile_tokens,tiles,active_experts,tokens,time_us,rows"
+                ? "shape,experts,tile_tokens,tiles,active_experts,tokens,variant,time_us,rows"
                 : "shape,experts,hidden,intermediate,tokens,part,tile_tokens,variant,time_us,tflops,weights_gb_per_s");
   Instrument instrument(samples);
   for (const Shape& shape : kShapes) {
     if (loads > 0)
-      measure_skewed_loads(shape, loads, &instrument);
+      measure_skewed_loads(shape, loads, sweep, &instrument);
     else
       measure_even_loads(shape, sweep, &instrument);
   }
