@@ -3,7 +3,8 @@
 # install. Sets MPIRUN, an array that starts ranks on this machine.
 
 # shellcheck disable=SC2034  # used by the scripts that source this file
-GEM_BUILD_PACKAGES=(g++ cmake ninja-build openmpi-bin libopenmpi-dev libhdf5-dev libboost-program-options-dev libdnnl-dev)
+GEM_BUILD_PACKAGES=(g++ cmake ninja-build openmpi-bin libopenmpi-dev libhdf5-dev libboost-program-options-dev libdnnl-dev
+                    nlohmann-json3-dev zlib1g-dev)
 
 # require_packages PACKAGE...: returns when all are installed; installs the missing ones when run as root.
 require_packages() {

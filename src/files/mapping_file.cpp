@@ -66,6 +66,7 @@ Mapping read_mapping(const std::string& path) {
     file.reject(format("/slots has extents %s, but must be [%zu, device, slot] with a device at least",
                        to_string(slot_extents).c_str(), extents[0]));
   Mapping mapping;
+  mapping.model = file.text_attribute("model");
   mapping.method = file.text_attribute("method");
   mapping.device_count = slot_extents[1];
   mapping.train_steps = file.count_attribute("train_steps");

@@ -12,6 +12,7 @@ namespace gem {
 
 /// Which device holds which experts, layer by layer.
 struct Mapping {
+  std::string model;  ///< as the file names it that it was read from; a written file's provenance names the model
   std::string method;
   std::size_t device_count = 0;
   std::vector<std::int32_t> layer_ids;    ///< [layer], the model's own decoder-layer numbers

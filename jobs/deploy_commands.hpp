@@ -1,0 +1,12 @@
+#pragma once
+
+#include "platform/program.hpp"
+
+namespace gem {
+
+// The commands of gem-deploy, given all arguments of the program; the command is arguments[1]. Each returns the exit
+// code.
+int run_export(const Arguments& arguments);
+int run_permute(const Arguments& arguments);
+
+}  // namespace gem

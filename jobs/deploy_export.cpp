@@ -1,0 +1,89 @@
+// gem-deploy export: the mapping as the file that a serving engine starts with.
+#include <filesystem>
+#include <iostream>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+#include "deploy_commands.hpp"
+#include "files/mapping_file.hpp"
+#include "interchange/engine_export.hpp"
+#include "model/moe_model.hpp"
+#include "platform/command_line.hpp"
+
+namespace gem {
+namespace {
+
+struct ExportJob {
+  std::string mapping, engine, output, model;
+  std::size_t layers = 0;
+  bool dry_run = false;
+  bool quiet = false;
+};
+
+bool parse(const Arguments& arguments, ExportJob& job) {
+  std::string engines;
+  for (const EngineFormat* engine : engine_formats())
+    engines += (engines.empty() ? "" : "; ") + engine->name + " (" + engine->summary + ")";
+  CommandLine line("gem-deploy export", "writes a mapping as the file that a serving engine starts with, and says how.");
+  line.add("mapping", &job.mapping, "FILE", "mapping (gem.mapping), from gem-map");
+  line.add("engine", &job.engine, "NAME", engines);
+  line.add("output", &job.output, "FILE", "file to write for the engine");
+  line.add("model", &job.model, "NAME", "the model, if the mapping file names none that is known; a name or FILE.csv");
+  line.add("layers", &job.layers, "N", "decoder layers of the model, dense ones too, if it is not a known one");
+  line.add_flag("dry-run", &job.dry_run, "say what would be written, write nothing");
+  line.add_example("gem-deploy export --mapping mapping.h5 --engine sglang --output location.json");
+  line.add_example("gem-deploy export --mapping mapping.h5 --engine tensorrt-llm --output moe_load_balancer.yaml");
+  if (!line.parse({arguments.begin() + 1, arguments.end()})) return false;
+  job.quiet = line.quiet();
+  require_option(job.mapping, "mapping", "the gem.mapping file to deploy");
+  require_option(job.engine, "engine", "the engine to write for: " + engines);
+  if (job.dry_run) return true;
+  require_option(job.output, "output", "the file to write for the engine");
+  std::error_code ignored;
+  if (job.output == job.mapping || std::filesystem::equivalent(job.mapping, job.output, ignored))
+    throw UsageError("writing " + job.output + " would destroy the mapping; choose another name");
+  return true;
+}
+
+/// The model by option, else by the name in the mapping file, else by --layers alone.
+ExportModel export_model(const ExportJob& job, const std::string& named_in_file) {
+  ExportModel known;
+  if (!job.model.empty()) {
+    const MoeModel model = model_of_option(job.model);
+    known = {model.name, model.layer_count, model.moe_layer_count, model.expert_count};
+  } else {
+    for (const MoeModel& model : known_models())
+      if (to_lower(model.name) == to_lower(named_in_file))
+        known = {model.name, model.layer_count, model.moe_layer_count, model.expert_count};
+  }
+  if (job.layers > 0) known.decoder_layers = job.layers;
+  return known;
+}
+
+}  // namespace
+
+int run_export(const Arguments& arguments) {
+  ExportJob job;
+  if (!parse(arguments, job)) return 0;
+  const EngineFormat& engine = find_engine(job.engine);
+  const Mapping mapping = read_mapping(job.mapping);
+  const ExportModel model = export_model(job, mapping.model);
+  const PhysicalMap map = map_for_engine(mapping, engine, model);
+  std::cout << format("%s: %zu layers, %zu experts on %zu devices, %zu each (method %s, model %s)\n", job.mapping.c_str(),
+                      mapping.layer_count(), map.expert_count, map.device_count, map.slots_per_device(),
+                      mapping.method.c_str(), mapping.model.c_str());
+  if (engine.layers == EngineFormat::Layers::MoeLayerOrder && model.moe_layers == 0)
+    std::cout << "Not checked: whether these are all MoE layers of the model, which is not a known one (--model)\n";
+  if (job.dry_run) {
+    std::cout << format("Dry run: %zu rows of %zu slots would be written for %s\n", map.layer_count(), map.slot_count(),
+                        engine.name.c_str());
+    return 0;
+  }
+  const std::vector<std::string> files = export_to_engine(map, engine, job.output);
+  std::cout << "Written, read back and checked: " << files[0] << "\n";
+  if (files.size() > 1) std::cout << "How to start the engine with it: " << files[1] << "\n";
+  if (!job.quiet) std::cout << "\n" << engine.instructions(map, job.output);
+  return 0;
+}
+
+}  // namespace gem

@@ -1,0 +1,130 @@
+// gem-deploy permute: a checkpoint whose linear placement is the mapping.
+#include <chrono>
+#include <filesystem>
+#include <iostream>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+#include "deploy_commands.hpp"
+#include "files/mapping_file.hpp"
+#include "interchange/checkpoint_permutation.hpp"
+#include "platform/command_line.hpp"
+#include "platform/progress.hpp"
+
+namespace gem {
+namespace {
+
+struct PermuteJob {
+  std::string mapping, checkpoint, output;
+  bool inverse = false, in_place = false, force = false, resume = false, dry_run = false, quiet = false;
+};
+
+bool parse(const Arguments& arguments, PermuteJob& job) {
+  CommandLine line("gem-deploy permute",
+                   "renumbers the experts of a checkpoint (safetensors) so that linear placement, which is what most "
+                   "engines do, is the mapping: same outputs, any engine, no change of code.");
+  line.add("mapping", &job.mapping, "FILE", "mapping (gem.mapping), from gem-map");
+  line.add("checkpoint", &job.checkpoint, "DIR", "checkpoint to read: safetensors, config.json");
+  line.add("output", &job.output, "DIR", "checkpoint to write");
+  line.add_flag("inverse", &job.inverse, "undo: from a permuted checkpoint, the original to the byte (no --mapping)");
+  line.add_flag("in-place", &job.in_place, "change the checkpoint itself (no --output); needs --force");
+  line.add_flag("force", &job.force, "do change it in place");
+  line.add_flag("resume", &job.resume, "go on with a run that was interrupted");
+  line.add_flag("dry-run", &job.dry_run, "check everything, say what would be written, write nothing");
+  line.add_example("gem-deploy permute --mapping mapping.h5 --checkpoint MODEL --output MODEL-gem");
+  line.add_example("gem-deploy permute --inverse --checkpoint MODEL-gem --output MODEL");
+  if (!line.parse({arguments.begin() + 1, arguments.end()})) return false;
+  job.quiet = line.quiet();
+  require_option(job.checkpoint, "checkpoint", "the directory of the checkpoint to renumber");
+  if (!job.inverse) require_option(job.mapping, "mapping", "the gem.mapping file to renumber by");
+  if (job.inverse && !job.mapping.empty())
+    throw UsageError("--inverse takes the permutation from the checkpoint's gem_mapping.json; leave --mapping out");
+  if (job.in_place && !job.output.empty())
+    throw UsageError("--in-place and --output contradict each other; give one of them");
+  if (!job.in_place) require_option(job.output, "output", "the directory for the renumbered checkpoint");
+  std::error_code ignored;
+  if (!job.in_place && std::filesystem::equivalent(job.checkpoint, job.output, ignored))
+    throw UsageError("--output is the checkpoint itself; to change it in place, say --in-place --force");
+  if (job.in_place && !job.force && !job.dry_run)
+    throw UsageError("--in-place would change the only copy of " + job.checkpoint +
+                     "; give --output DIR instead, or add --force (--inverse can undo it)");
+  if (job.in_place) job.output = job.checkpoint;
+  return true;
+}
+
+PermutationRecord record_to_undo(const std::string& checkpoint) {
+  namespace fs = std::filesystem;
+  const std::string path = checkpoint + "/gem_mapping.json";
+  if (!fs::exists(path) && !fs::exists(path + ".partial"))
+    throw DataError(path + ": there is no such file, so this checkpoint was not permuted by GEM");
+  PermutationRecord record = read_permutation_record(fs::exists(path) ? path : path + ".partial");
+  // A record under the partial name is this undoing itself, interrupted at its very end.
+  if (!record.undoing) record.renumbering = inverse_of(record.renumbering);
+  record.undoing = true;
+  return record;
+}
+
+PermutationRecord record_of_mapping(const PermuteJob& job, const Checkpoint& checkpoint) {
+  const Mapping mapping = read_mapping(job.mapping);
+  const CheckpointConfig config = read_checkpoint_config(checkpoint);
+  if (config.expert_count != 0 && config.expert_count != mapping.expert_count())
+    throw DataError(format("%s/config.json: the model has %zu experts a layer, but %s places %zu; give the mapping of this "
+                           "model",
+                           job.checkpoint.c_str(), config.expert_count, job.mapping.c_str(), mapping.expert_count()));
+  if (std::filesystem::exists(job.checkpoint + "/gem_mapping.json"))
+    throw UsageError(job.checkpoint + ": is permuted already (gem_mapping.json); undo that first with --inverse");
+  return {mapping.model, mapping.method, false, renumbering_of(mapping, config.group_count), {}};
+}
+
+void print_plan(const CheckpointPermutation& plan) {
+  const Renumbering& renumbering = plan.record.renumbering;
+  std::cout << format("%s: %zu shards, %s to write; %zu layers of %zu experts, %zu devices of %zu%s\n",
+                      plan.source.directory.c_str(), plan.source.shards.size(),
+                      format_bytes(static_cast<double>(plan.bytes_to_write())).c_str(), renumbering.layers.size(),
+                      renumbering.expert_count, renumbering.device_count,
+                      renumbering.expert_count / renumbering.device_count, plan.record.undoing ? " (undoing)" : "");
+  if (plan.finished_files > 0) std::cout << format("%zu files were finished before\n", plan.finished_files);
+  for (const std::int32_t layer : plan.untouched_layers)
+    std::cout << format("Layer %d is not in the mapping: its experts keep their numbers\n", layer);
+  if (!plan.in_place && !plan.source.skipped.empty())
+    std::cout << "Left out, since experts in it would keep their old numbers: " << join(plan.source.skipped) << "\n";
+}
+
+}  // namespace
+
+int run_permute(const Arguments& arguments) {
+  PermuteJob job;
+  if (!parse(arguments, job)) return 0;
+  const Checkpoint checkpoint = find_checkpoint(job.checkpoint);
+  const PermutationRecord record = job.inverse ? record_to_undo(job.checkpoint) : record_of_mapping(job, checkpoint);
+  const CheckpointPermutation plan = plan_permutation(checkpoint, job.output, record, job.resume);
+  print_plan(plan);
+  if (job.dry_run) {
+    std::cout << "Dry run: nothing was written\n";
+    return 0;
+  }
+  set_termination_message("gem-deploy: interrupted; the same command with --resume goes on");
+  const std::uint64_t total = plan.bytes_to_write();
+  const auto begin = std::chrono::steady_clock::now();
+  {
+    Progress progress("writing", static_cast<std::size_t>(total >> 20) + 1, !job.quiet);
+    carry_out(plan, [&](std::uint64_t bytes) { progress.update(static_cast<std::size_t>(bytes >> 20), "MiB"); });
+  }
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  std::cout << format("Written: %s, %s in %s (%s/s)\n", job.output.c_str(),
+                      format_bytes(static_cast<double>(total)).c_str(), format_seconds(seconds).c_str(),
+                      format_bytes(static_cast<double>(total) / seconds).c_str());
+  if (job.inverse || job.quiet) return 0;
+  std::cout << format(
+      "\nStart any engine on %s with %zu expert-parallel ranks and its plain placement of experts, in the order of the\n"
+      "mapping's devices; for example\n"
+      "  vllm serve %s --tensor-parallel-size %zu --enable-expert-parallel\n"
+      "  python3 -m sglang.launch_server --model-path %s --tp-size %zu --ep-size %zu\n"
+      "and no load balancing that moves experts at run time. %s/gem_mapping.json says which expert is which.\n",
+      job.output.c_str(), plan.record.renumbering.device_count, job.output.c_str(),
+      plan.record.renumbering.device_count, job.output.c_str(), plan.record.renumbering.device_count,
+      plan.record.renumbering.device_count, job.output.c_str());
+  return 0;
+}
+
+}  // namespace gem

@@ -1,0 +1,50 @@
+#include "interchange/engine_export.hpp"
+
+#include <span>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+#include "platform/input_file.hpp"
+#include "platform/whole_file.hpp"
+
+namespace gem {
+namespace {
+
+void write_text(const std::string& path, const std::string& text) {
+  write_whole_file(path, std::as_bytes(std::span(text)));
+}
+
+}  // namespace
+
+PhysicalMap map_for_engine(const Mapping& mapping, const EngineFormat& engine, const ExportModel& model) {
+  if (model.expert_count != 0 && model.expert_count != mapping.expert_count())
+    throw UsageError(format("the mapping places %zu experts a layer, but %s has %zu; give the model that the mapping was "
+                            "made for",
+                            mapping.expert_count(), model.name.c_str(), model.expert_count));
+  const PhysicalMap map = physical_map_of(mapping);
+  if (engine.layers == EngineFormat::Layers::MoeLayerOrder && model.moe_layers != 0 &&
+      model.moe_layers != map.layer_count())
+    throw UsageError(format("%s counts layers among the model's MoE layers and needs all %zu of %s, but the mapping has "
+                            "%zu; make a mapping of all layers",
+                            engine.name.c_str(), model.moe_layers, model.name.c_str(), map.layer_count()));
+  if (engine.layers != EngineFormat::Layers::EveryDecoder) return map;
+  if (model.decoder_layers == 0)
+    throw UsageError(engine.name + " needs a row for every decoder layer, dense ones too; say how many the model has: "
+                                   "--model NAME or --layers N");
+  return with_all_layers(map, model.decoder_layers);
+}
+
+std::vector<std::string> export_to_engine(const PhysicalMap& map, const EngineFormat& engine, const std::string& path) {
+  check_physical_map(map, "the mapping");
+  write_text(path, engine.text_of(map, path));
+  PhysicalMap shape = map;
+  shape.physical_to_logical = Matrix<std::int32_t>(map.layer_count(), 0);
+  const PhysicalMap again = engine.parse(read_whole_text(path, std::uint64_t{1} << 30), path, shape);
+  check_physical_map(again, path);
+  if (again != map) throw DataError(path + ": read back, it holds another placement than was written; write it again");
+  if (engine.has_comments) return {path};
+  write_text(path + ".txt", engine.instructions(map, path));
+  return {path, path + ".txt"};
+}
+
+}  // namespace gem

@@ -1,0 +1,41 @@
+#include "interchange/engine_format.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+
+namespace gem {
+
+const std::vector<const EngineFormat*>& engine_formats() {
+  static const std::vector<const EngineFormat*> all = {&sglang_format, &tensorrt_llm_format, &vllm_ascend_format,
+                                                       &vllm_format, &eplb_format};
+  return all;
+}
+
+const EngineFormat& find_engine(const std::string& name) {
+  std::vector<std::string> names;
+  for (const EngineFormat* engine : engine_formats()) {
+    if (engine->name == name) return *engine;
+    names.push_back(engine->name);
+  }
+  throw UsageError("--engine '" + name + "' is unknown; it is one of " + join(names) +
+                   " (any other engine: gem-deploy permute)");
+}
+
+PhysicalMap map_of_rows(const std::vector<std::vector<std::int32_t>>& rows, const PhysicalMap& shape,
+                        const std::string& origin) {
+  if (rows.size() != shape.layer_count())
+    throw DataError(format("%s: has %zu layers, but must have %zu", origin.c_str(), rows.size(), shape.layer_count()));
+  PhysicalMap map = shape;
+  map.physical_to_logical = Matrix<std::int32_t>(rows.size(), rows.empty() ? 0 : rows[0].size());
+  for (std::size_t layer = 0; layer < rows.size(); ++layer) {
+    if (rows[layer].size() != map.slot_count())
+      throw DataError(format("%s: layer %d has %zu slots, but the first layer has %zu", origin.c_str(),
+                             map.layer_ids[layer], rows[layer].size(), map.slot_count()));
+    std::ranges::copy(rows[layer], map.physical_to_logical.row(layer).begin());
+  }
+  return map;
+}
+
+}  // namespace gem

@@ -1,0 +1,55 @@
+// The initial mapping that is proposed for vLLM's EPLB: one JSON line with record_type eplb_initial_mapping, version 1,
+// num_redundant_experts, num_slots and initial_global_assignments {"layer": [expert of slot 0, ...]}, layers counted among
+// the MoE layers; read by EPLBConfig.initial_mapping_path. Provisional: no release of vLLM reads it yet.
+#include "base/text.hpp"
+#include "interchange/engine_format.hpp"
+#include "platform/json.hpp"
+
+namespace gem {
+namespace {
+
+std::string text_of(const PhysicalMap& map, const std::string&) {
+  std::string text = format(
+      "{\"record_type\": \"eplb_initial_mapping\", \"version\": 1, \"num_redundant_experts\": %zu, \"num_slots\": %zu, "
+      "\"initial_global_assignments\": {",
+      map.slot_count() - map.expert_count, map.slot_count());
+  for (std::size_t layer = 0; layer < map.layer_count(); ++layer)
+    text += format("%s\"%zu\": %s", layer > 0 ? ", " : "", layer, to_json(map.physical_to_logical.row(layer)).c_str());
+  return text + "}}\n";
+}
+
+PhysicalMap parse(const std::string& text, const std::string& origin, const PhysicalMap& shape) {
+  const JsonDocument document = JsonDocument::parse(text, origin);
+  const JsonNode record = document.root();
+  if (record.at("record_type").text() != "eplb_initial_mapping")
+    record.at("record_type").reject("is '" + record.at("record_type").text() + "', but must be 'eplb_initial_mapping'");
+  record.at("version").integer(1, 1);
+  const JsonNode assignments = record.at("initial_global_assignments");
+  std::vector<std::vector<std::int32_t>> rows;
+  for (std::size_t layer = 0; layer < assignments.keys().size(); ++layer)
+    rows.push_back(
+        assignments.at(std::to_string(layer)).integers(0, static_cast<std::int32_t>(shape.expert_count) - 1));
+  const PhysicalMap map = map_of_rows(rows, shape, origin);
+  const auto slots = static_cast<std::int64_t>(map.slot_count());
+  const auto redundant = slots - static_cast<std::int64_t>(shape.expert_count);
+  record.at("num_slots").integer(slots, slots);
+  record.at("num_redundant_experts").integer(redundant, redundant);
+  return map;
+}
+
+std::string instructions(const PhysicalMap& map, const std::string& path) {
+  return format(
+      "PROVISIONAL: vLLM's initial mapping for EPLB is proposed, not released; with a vLLM that has it, %zu\n"
+      "expert-parallel ranks in the order of the mapping's devices:\n"
+      "  vllm serve MODEL --tensor-parallel-size %zu --enable-expert-parallel --enable-eplb \\\n"
+      "    --eplb-config '{\"initial_mapping_path\": \"%s\", \"disable_online_rebalancing\": true}'\n"
+      "With any vLLM: gem-deploy permute makes a checkpoint whose linear placement is this one.\n",
+      map.device_count, map.device_count, path.c_str());
+}
+
+}  // namespace
+
+const EngineFormat vllm_format = {"vllm", "vLLM, JSON line for the proposed initial mapping of EPLB (provisional)",
+                                  EngineFormat::Layers::MoeLayerOrder, false, text_of, parse, instructions};
+
+}  // namespace gem

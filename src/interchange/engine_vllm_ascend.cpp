@@ -1,0 +1,60 @@
+// vllm-ascend's static expert map: JSON with moe_layer_count and layer_list, whose layers have layer_id (counted among the
+// MoE layers), device_count and device_list of device_id and device_expert: vllm_ascend/eplb/adaptor/vllm_adaptor.py,
+// _expert_file_to_tensor and _export_tensor_to_file.
+#include "base/text.hpp"
+#include "interchange/engine_format.hpp"
+#include "platform/json.hpp"
+
+namespace gem {
+namespace {
+
+std::string text_of(const PhysicalMap& map, const std::string&) {
+  std::string text = format("{\"moe_layer_count\": %zu, \"layer_list\": [", map.layer_count());
+  for (std::size_t layer = 0; layer < map.layer_count(); ++layer) {
+    text += format("%s\n{\"layer_id\": %zu, \"device_count\": %zu, \"device_list\": [", layer > 0 ? "," : "", layer,
+                   map.device_count);
+    for (std::size_t device = 0; device < map.device_count; ++device)
+      text += format("%s\n  {\"device_id\": %zu, \"device_expert\": %s}", device > 0 ? "," : "", device,
+                     to_json(map.device_experts(layer, device)).c_str());
+    text += "]}";
+  }
+  return text + "]}\n";
+}
+
+PhysicalMap parse(const std::string& text, const std::string& origin, const PhysicalMap& shape) {
+  const JsonDocument document = JsonDocument::parse(text, origin);
+  const JsonNode layers = document.root().at("layer_list");
+  const auto count = static_cast<std::int64_t>(layers.size());
+  document.root().at("moe_layer_count").integer(count, count);
+  std::vector<std::vector<std::int32_t>> rows;
+  PhysicalMap found = shape;
+  for (std::size_t layer = 0; layer < layers.size(); ++layer) {
+    const JsonNode devices = layers.item(layer).at("device_list");
+    const auto device_count = static_cast<std::int64_t>(devices.size());
+    layers.item(layer).at("device_count").integer(device_count, device_count);
+    found.device_count = devices.size();
+    std::vector<std::int32_t>& row = rows.emplace_back();
+    for (std::size_t device = 0; device < devices.size(); ++device) {
+      const auto experts =
+          devices.item(device).at("device_expert").integers(0, static_cast<std::int32_t>(shape.expert_count) - 1);
+      row.insert(row.end(), experts.begin(), experts.end());
+    }
+  }
+  return map_of_rows(rows, found, origin);
+}
+
+std::string instructions(const PhysicalMap& map, const std::string& path) {
+  return format(
+      "vllm-ascend, %zu expert-parallel ranks in the order of the mapping's devices:\n"
+      "  vllm serve MODEL --tensor-parallel-size %zu --enable-expert-parallel \\\n"
+      "    --additional-config '{\"eplb_config\": {\"expert_map_path\": \"%s\"}}'\n"
+      "(before 0.12: --additional-config '{\"expert_map_path\": \"%s\"}')\n",
+      map.device_count, map.device_count, path.c_str(), path.c_str());
+}
+
+}  // namespace
+
+const EngineFormat vllm_ascend_format = {"vllm-ascend", "vllm-ascend, JSON for expert_map_path",
+                                         EngineFormat::Layers::MoeLayerOrder, false, text_of, parse, instructions};
+
+}  // namespace gem

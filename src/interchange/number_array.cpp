@@ -1,0 +1,79 @@
+#include "interchange/number_array.hpp"
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+
+namespace gem {
+namespace {
+
+constexpr double greatest_exact = 9007199254740992.0;  // 2^53
+
+std::uint64_t bits_of(const std::byte* bytes, const NumberType& type) {
+  std::uint64_t bits = 0;
+  for (std::size_t i = 0; i < type.byte_count; ++i) {
+    const std::size_t shift = type.big_endian ? type.byte_count - 1 - i : i;
+    bits |= std::to_integer<std::uint64_t>(bytes[i]) << (8 * shift);
+  }
+  return bits;
+}
+
+double half_of(std::uint64_t bits) {
+  const double sign = bits & 0x8000 ? -1.0 : 1.0;
+  const auto exponent = static_cast<int>(bits >> 10 & 0x1f);
+  const double fraction = static_cast<double>(bits & 0x3ff);
+  if (exponent == 0) return sign * std::ldexp(fraction, -24);
+  if (exponent == 31) return fraction > 0.0 ? std::nan("") : sign * HUGE_VAL;
+  return sign * std::ldexp(1024.0 + fraction, exponent - 25);
+}
+
+double number_of(std::uint64_t bits, const NumberType& type) {
+  if (type.kind == NumberType::Kind::Float) {
+    if (type.byte_count == 8) return std::bit_cast<double>(bits);
+    if (type.byte_count == 4) return static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(bits)));
+    return half_of(bits);
+  }
+  if (type.kind == NumberType::Kind::Unsigned) return static_cast<double>(bits);
+  const std::size_t unused = 64 - 8 * type.byte_count;
+  return static_cast<double>(static_cast<std::int64_t>(bits << unused) >> unused);
+}
+
+}  // namespace
+
+std::vector<double> numbers_of(std::span<const std::byte> bytes, const NumberType& type, std::size_t count,
+                               const std::string& origin) {
+  if (bytes.size() / type.byte_count < count)
+    throw DataError(format("%s: holds %zu bytes of numbers, but %zu numbers of %zu bytes must be there; it is truncated",
+                           origin.c_str(), bytes.size(), count, type.byte_count));
+  std::vector<double> values(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    values[i] = number_of(bits_of(bytes.data() + i * type.byte_count, type), type);
+    if (type.kind != NumberType::Kind::Float && std::fabs(values[i]) > greatest_exact)
+      throw DataError(format("%s: number %zu is %g, more than any count of tokens", origin.c_str(), i, values[i]));
+  }
+  return values;
+}
+
+std::size_t checked_count(const std::vector<std::size_t>& extents, std::uint64_t most, const std::string& origin) {
+  double product = 1.0;
+  std::size_t count = 1;
+  for (const std::size_t extent : extents) {
+    product *= static_cast<double>(extent);
+    count *= extent;
+  }
+  if (product > static_cast<double>(most))
+    throw DataError(origin + ": claims extents " + extents_text(extents) +
+                    ", more than it can hold; it is damaged, copy or make it again");
+  return count;
+}
+
+std::string extents_text(const std::vector<std::size_t>& extents) {
+  std::string text = "[";
+  for (const std::size_t extent : extents) text += (text.size() > 1 ? ", " : "") + std::to_string(extent);
+  return text + "]";
+}
+
+}  // namespace gem

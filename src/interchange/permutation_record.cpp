@@ -1,0 +1,72 @@
+#include "interchange/permutation_record.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+#include "platform/json.hpp"
+
+namespace gem {
+namespace {
+
+const char* const format_name = "gem.permutation";
+constexpr std::int64_t most_experts = 65536;
+
+Renumbering::Layer layer_of(const std::string& id, const JsonNode& node, std::size_t expert_count) {
+  Renumbering::Layer layer;
+  layer.id = static_cast<std::int32_t>(JsonDocument::parse(id, "layer number").root().integer(0, 1 << 20));
+  layer.old_of_new = node.integers(0, static_cast<std::int32_t>(expert_count) - 1);
+  std::vector<std::int32_t> sorted = layer.old_of_new;
+  std::ranges::sort(sorted);
+  if (sorted.size() != expert_count || std::ranges::adjacent_find(sorted) != sorted.end())
+    node.reject(format("must hold each of the %zu experts once", expert_count));
+  return layer;
+}
+
+}  // namespace
+
+std::string text_of(const PermutationRecord& record) {
+  std::string text = format("{\n\"format\": \"%s\",\n\"format_version\": \"1.0\",\n", format_name);
+  text += "\"meaning\": \"experts of this checkpoint are renumbered; layers: at each new number, the old one\",\n";
+  text += "\"model\": " + to_json(record.model) + ",\n\"method\": " + to_json(record.method) + ",\n";
+  text += format("\"undoing\": %s,\n\"device_count\": %zu,\n\"expert_count\": %zu,\n\"layers\": {",
+                 record.undoing ? "true" : "false", record.renumbering.device_count, record.renumbering.expert_count);
+  const char* separator = "\n";
+  for (const Renumbering::Layer& layer : record.renumbering.layers) {
+    text += format("%s\"%d\": %s", separator, layer.id, to_json(layer.old_of_new).c_str());
+    separator = ",\n";
+  }
+  text += "},\n\"shards\": {";
+  separator = "\n";
+  for (const auto& [name, shard] : record.shards) {
+    text += format("%s%s: {\"bytes\": %llu, \"header_bytes\": %llu}", separator, to_json(name).c_str(),
+                   static_cast<unsigned long long>(shard.bytes), static_cast<unsigned long long>(shard.header_bytes));
+    separator = ",\n";
+  }
+  return text + "}\n}\n";
+}
+
+PermutationRecord read_permutation_record(const std::string& path) {
+  const JsonDocument document = JsonDocument::read(path);
+  const JsonNode root = document.root();
+  if (!root.has("format") || root.at("format").text() != format_name)
+    root.reject(std::string("is no ") + format_name + " file, which gem-deploy permute writes");
+  PermutationRecord record;
+  record.model = root.at("model").text();
+  record.method = root.at("method").text();
+  record.undoing = root.at("undoing").boolean();
+  record.renumbering.expert_count = static_cast<std::size_t>(root.at("expert_count").integer(1, most_experts));
+  record.renumbering.device_count = static_cast<std::size_t>(root.at("device_count").integer(1, most_experts));
+  const JsonNode layers = root.at("layers");
+  for (std::size_t i = 0; i < layers.keys().size(); ++i)
+    record.renumbering.layers.push_back(layer_of(layers.keys()[i], layers.member(i), record.renumbering.expert_count));
+  std::ranges::sort(record.renumbering.layers, {}, &Renumbering::Layer::id);
+  const JsonNode shards = root.at("shards");
+  for (std::size_t i = 0; i < shards.keys().size(); ++i)
+    record.shards[shards.keys()[i]] = {static_cast<std::uint64_t>(shards.member(i).at("bytes").integer(0, INT64_MAX)),
+                                       static_cast<std::uint64_t>(
+                                           shards.member(i).at("header_bytes").integer(0, 100'000'000))};
+  return record;
+}
+
+}  // namespace gem

@@ -1,0 +1,75 @@
+#include "interchange/physical_map.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+
+namespace gem {
+
+PhysicalMap physical_map_of(const Mapping& mapping) {
+  std::vector<std::size_t> order(mapping.layer_count());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::sort(order, {}, [&](std::size_t layer) { return mapping.layer_ids[layer]; });
+
+  PhysicalMap map;
+  map.device_count = mapping.device_count;
+  map.expert_count = mapping.expert_count();
+  map.physical_to_logical = Matrix<std::int32_t>(mapping.layer_count(), mapping.expert_count());
+  for (std::size_t row = 0; row < order.size(); ++row) {
+    map.layer_ids.push_back(mapping.layer_ids[order[row]]);
+    auto slot = map.physical_to_logical.row(row).begin();
+    for (const auto& experts : slots_of(mapping.expert_to_device.row(order[row]), mapping.device_count))
+      slot = std::ranges::copy(experts, slot).out;
+  }
+  return map;
+}
+
+PhysicalMap with_all_layers(const PhysicalMap& map, std::size_t decoder_layers) {
+  if (!map.layer_ids.empty() && static_cast<std::size_t>(map.layer_ids.back()) >= decoder_layers)
+    throw UsageError(format("the mapping has layer %d, but the model has decoder layers 0 to %zu; give the model that "
+                            "the mapping was made for",
+                            map.layer_ids.back(), decoder_layers - 1));
+  PhysicalMap whole = map;
+  whole.layer_ids.resize(decoder_layers);
+  std::iota(whole.layer_ids.begin(), whole.layer_ids.end(), 0);
+  whole.physical_to_logical = Matrix<std::int32_t>(decoder_layers, map.slot_count());
+  for (std::size_t layer = 0; layer < decoder_layers; ++layer)
+    for (std::size_t slot = 0; slot < map.slot_count(); ++slot)
+      whole.physical_to_logical(layer, slot) = static_cast<std::int32_t>(slot % map.expert_count);
+  for (std::size_t row = 0; row < map.layer_count(); ++row)
+    std::ranges::copy(map.physical_to_logical.row(row),
+                      whole.physical_to_logical.row(static_cast<std::size_t>(map.layer_ids[row])).begin());
+  return whole;
+}
+
+void check_physical_map(const PhysicalMap& map, const std::string& origin) {
+  if (map.device_count == 0 || map.slot_count() == 0 || map.slot_count() % map.device_count != 0)
+    throw DataError(format("%s: %zu slots do not divide over %zu devices", origin.c_str(), map.slot_count(),
+                           map.device_count));
+  for (std::size_t layer = 0; layer < map.layer_count(); ++layer) {
+    std::vector<std::size_t> copies(map.expert_count, 0);
+    for (std::size_t device = 0; device < map.device_count; ++device) {
+      const auto held = map.device_experts(layer, device);
+      std::vector<std::int32_t> sorted(held.begin(), held.end());
+      std::ranges::sort(sorted);
+      const auto twice = std::ranges::adjacent_find(sorted);
+      if (twice != sorted.end())
+        throw DataError(format("%s: device %zu holds expert %d twice in layer %d", origin.c_str(), device, *twice,
+                               map.layer_ids[layer]));
+      for (const std::int32_t expert : sorted) {
+        if (expert < 0 || static_cast<std::size_t>(expert) >= map.expert_count)
+          throw DataError(format("%s: a slot of layer %d holds expert %d, but experts are 0 to %zu", origin.c_str(),
+                                 map.layer_ids[layer], expert, map.expert_count - 1));
+        ++copies[static_cast<std::size_t>(expert)];
+      }
+    }
+    const auto missing = std::ranges::find(copies, std::size_t{0});
+    if (missing != copies.end())
+      throw DataError(format("%s: no device holds expert %zu of layer %d", origin.c_str(),
+                             static_cast<std::size_t>(missing - copies.begin()), map.layer_ids[layer]));
+  }
+}
+
+}  // namespace gem

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/array.hpp"
+#include "model/mapping.hpp"
+
+namespace gem {
+
+/// A placement the way engines write it: slots (physical experts) numbered device by device, each with the expert
+/// (logical expert) that it holds. Device d owns slots d x S / D .. (d + 1) x S / D - 1 of S.
+struct PhysicalMap {
+  std::size_t device_count = 0;
+  std::size_t expert_count = 0;
+  std::vector<std::int32_t> layer_ids;        ///< [layer], ascending; the model's own decoder-layer numbers
+  Matrix<std::int32_t> physical_to_logical;   ///< [layer, slot], experts
+
+  std::size_t layer_count() const { return physical_to_logical.rows(); }
+  std::size_t slot_count() const { return physical_to_logical.columns(); }
+  std::size_t slots_per_device() const { return device_count == 0 ? 0 : slot_count() / device_count; }
+  std::span<const std::int32_t> device_experts(std::size_t layer, std::size_t device) const {
+    return physical_to_logical.row(layer).subspan(device * slots_per_device(), slots_per_device());
+  }
+  bool operator==(const PhysicalMap&) const = default;
+};
+
+/// The mapping's slots, layers in ascending order.
+PhysicalMap physical_map_of(const Mapping& mapping);
+
+/// The same with a row for every decoder layer 0 .. decoder_layers - 1; layers that the map lacks (dense ones) hold their
+/// experts in order. UsageError if the map has a layer beyond.
+PhysicalMap with_all_layers(const PhysicalMap& map, std::size_t decoder_layers);
+
+/// What an engine relies on: slots divide evenly over the devices, in each layer every expert has a slot, and no device
+/// holds an expert twice. DataError naming `origin`, layer and expert otherwise.
+void check_physical_map(const PhysicalMap& map, const std::string& origin);
+
+}  // namespace gem

@@ -1,0 +1,81 @@
+#include "interchange/renumbering.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+#include "interchange/physical_map.hpp"
+
+namespace gem {
+namespace {
+
+/// Which old group takes the place of each new one, so that every device keeps its experts: the share of each device in
+/// the old group must be its share of the new group's places.
+std::vector<std::size_t> groups_by_place(const PhysicalMap& map, std::size_t layer, std::size_t group_count) {
+  const std::size_t per_group = map.expert_count / group_count;
+  Matrix<std::size_t> held(group_count, map.device_count), places(group_count, map.device_count);
+  for (std::size_t slot = 0; slot < map.expert_count; ++slot) {
+    const std::size_t device = slot / map.slots_per_device();
+    ++places(slot / per_group, device);
+    ++held(static_cast<std::size_t>(map.physical_to_logical(layer, slot)) / per_group, device);
+  }
+  std::vector<std::size_t> old_of_new;
+  std::vector<bool> used(group_count, false);
+  for (std::size_t place = 0; place < group_count; ++place) {
+    std::size_t group = 0;
+    while (group < group_count && (used[group] || !std::ranges::equal(held.row(group), places.row(place)))) ++group;
+    if (group == group_count)
+      throw UsageError(format(
+          "layer %d: the model routes each token to a few of %zu groups of %zu consecutive experts, and the mapping "
+          "spreads groups over the %zu devices such that no renumbering keeps each group together; the outputs would "
+          "change. Deploy this mapping with gem-deploy export",
+          map.layer_ids[layer], group_count, per_group, map.device_count));
+    used[group] = true;
+    old_of_new.push_back(group);
+  }
+  return old_of_new;
+}
+
+}  // namespace
+
+const Renumbering::Layer* Renumbering::find(std::int32_t id) const {
+  const auto found = std::ranges::lower_bound(layers, id, {}, &Layer::id);
+  return found != layers.end() && found->id == id ? &*found : nullptr;
+}
+
+Renumbering renumbering_of(const Mapping& mapping, std::size_t group_count) {
+  const PhysicalMap map = physical_map_of(mapping);
+  if (group_count == 0 || map.expert_count % group_count != 0)
+    throw UsageError(format("%zu experts do not divide into %zu groups", map.expert_count, group_count));
+  const std::size_t per_group = map.expert_count / group_count;
+  Renumbering renumbering{map.device_count, map.expert_count, {}};
+  for (std::size_t layer = 0; layer < map.layer_count(); ++layer) {
+    const std::vector<std::size_t> old_group = groups_by_place(map, layer, group_count);
+    Renumbering::Layer& numbers = renumbering.layers.emplace_back();
+    numbers.id = map.layer_ids[layer];
+    for (std::size_t device = 0; device < map.device_count; ++device) {
+      const auto experts = map.device_experts(layer, device);
+      const std::size_t first = device * experts.size();
+      for (std::size_t place = first / per_group; place * per_group < first + experts.size(); ++place)
+        std::ranges::copy_if(experts, std::back_inserter(numbers.old_of_new), [&](std::int32_t expert) {
+          return static_cast<std::size_t>(expert) / per_group == old_group[place];
+        });
+    }
+  }
+  return renumbering;
+}
+
+Renumbering inverse_of(const Renumbering& renumbering) {
+  Renumbering inverse = renumbering;
+  for (Renumbering::Layer& layer : inverse.layers) layer.old_of_new = new_of_old(layer);
+  return inverse;
+}
+
+std::vector<std::int32_t> new_of_old(const Renumbering::Layer& layer) {
+  std::vector<std::int32_t> numbers(layer.old_of_new.size());
+  for (std::size_t expert = 0; expert < numbers.size(); ++expert)
+    numbers[static_cast<std::size_t>(layer.old_of_new[expert])] = static_cast<std::int32_t>(expert);
+  return numbers;
+}
+
+}  // namespace gem

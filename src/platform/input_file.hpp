@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+namespace gem {
+
+/// A regular file opened for reading at any offset. DataError if there is none of that name, SystemError if it may not
+/// be read.
+class InputFile {
+ public:
+  explicit InputFile(const std::string& path);
+  ~InputFile();
+  InputFile(InputFile&& other) noexcept;
+  InputFile& operator=(InputFile&&) = delete;
+
+  const std::string& path() const { return path_; }
+  std::uint64_t size() const { return size_; }
+  int descriptor() const { return descriptor_; }
+
+  /// Fills `bytes` from `offset` on. DataError if the file ends before.
+  void read_at(std::uint64_t offset, std::span<std::byte> bytes) const;
+  std::string read_text(std::uint64_t offset, std::size_t byte_count) const;
+
+  /// Throws DataError "PATH: WHAT".
+  [[noreturn]] void reject(const std::string& what) const;
+
+ private:
+  std::string path_;
+  int descriptor_ = -1;
+  std::uint64_t size_ = 0;
+};
+
+/// The whole file as text. DataError if it has more than `most_bytes`.
+std::string read_whole_text(const std::string& path, std::uint64_t most_bytes);
+
+}  // namespace gem

@@ -1,0 +1,90 @@
+#include "interchange/engine_format.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/error.hpp"
+#include "interchange/engine_export.hpp"
+#include "interchange/interchange_examples.hpp"
+#include "jobs/program_run.hpp"
+
+namespace gem {
+namespace {
+
+PhysicalMap shape_of(const PhysicalMap& map) {
+  PhysicalMap shape = map;
+  shape.physical_to_logical = Matrix<std::int32_t>(map.layer_count(), 0);
+  return shape;
+}
+
+TEST(EngineFormat, EveryFormatReadsBackWhatItWrote) {
+  for (const auto [experts, devices] : {std::pair{8, 4}, {32, 8}, {60, 3}, {4, 4}, {6, 1}}) {
+    const PhysicalMap map = physical_map_of(
+        random_mapping(3, static_cast<std::size_t>(experts), static_cast<std::size_t>(devices), 5));
+    for (const EngineFormat* engine : engine_formats())
+      EXPECT_EQ(engine->parse(engine->text_of(map, "file"), "file", shape_of(map)), map) << engine->name;
+  }
+}
+
+TEST(EngineFormat, WritesWhatTheEnginesDocument) {
+  Mapping mapping = random_mapping(2, 4, 2, 1);
+  mapping.layer_ids = {3, 1};
+  mapping.expert_to_device.values() = {1, 0, 0, 1, /* layer 1: */ 0, 1, 0, 1};
+  const PhysicalMap map = physical_map_of(mapping);  // layer 1 first
+  EXPECT_EQ(sglang_format.text_of(with_all_layers(map, 5), ""),
+            "{\"physical_to_logical_map\": [\n[0, 1, 2, 3],\n[0, 2, 1, 3],\n[0, 1, 2, 3],\n[1, 2, 0, 3],\n[0, 1, 2, 3]\n]}\n");
+  const std::string yaml = tensorrt_llm_format.text_of(map, "f.yaml");
+  EXPECT_NE(yaml.find("\nnum_slots: 4\nlayer_updates_per_iter: 0\ninitial_global_assignments:\n"
+                      "  1: [0, 2, 1, 3]\n  3: [1, 2, 0, 3]\n"),
+            std::string::npos)
+      << yaml;
+  EXPECT_EQ(yaml.substr(0, 2), "# ");
+  EXPECT_EQ(vllm_ascend_format.text_of(map, ""),
+            "{\"moe_layer_count\": 2, \"layer_list\": [\n"
+            "{\"layer_id\": 0, \"device_count\": 2, \"device_list\": [\n"
+            "  {\"device_id\": 0, \"device_expert\": [0, 2]},\n  {\"device_id\": 1, \"device_expert\": [1, 3]}]},\n"
+            "{\"layer_id\": 1, \"device_count\": 2, \"device_list\": [\n"
+            "  {\"device_id\": 0, \"device_expert\": [1, 2]},\n  {\"device_id\": 1, \"device_expert\": [0, 3]}]}]}\n");
+  EXPECT_EQ(vllm_format.text_of(map, ""),
+            "{\"record_type\": \"eplb_initial_mapping\", \"version\": 1, \"num_redundant_experts\": 0, \"num_slots\": 4, "
+            "\"initial_global_assignments\": {\"0\": [0, 2, 1, 3], \"1\": [1, 2, 0, 3]}}\n");
+  EXPECT_EQ(eplb_format.text_of(map, "").size() % 64, 0u);
+}
+
+TEST(EngineFormat, RefusesWhatAnEngineCannotUse) {
+  const PhysicalMap map = physical_map_of(random_mapping(1, 4, 2, 1));
+  PhysicalMap twice = map;
+  twice.physical_to_logical.values() = {0, 0, 1, 2};
+  EXPECT_THROW(check_physical_map(twice, "m"), DataError);
+  twice.physical_to_logical.values() = {0, 1, 1, 2};
+  EXPECT_THROW(check_physical_map(twice, "m"), DataError);  // nobody holds 3
+  twice.physical_to_logical.values() = {0, 1, 2, 4};
+  EXPECT_THROW(check_physical_map(twice, "m"), DataError);
+  for (const char* text : {"", "{}", "[1]", "{\"physical_to_logical_map\": [[0, 1, 2]], \"x\": 1}",
+                           "{\"physical_to_logical_map\": [[0, 1, 2, 9]]}", "{\"physical_to_logical_map\": [[0], [1]]}"})
+    EXPECT_THROW(sglang_format.parse(text, "f", shape_of(map)), DataError) << text;
+  EXPECT_THROW(tensorrt_llm_format.parse("num_slots: 4\ninitial_global_assignments:\n  1: [0, 1, 2, 3]\n", "f",
+                                         shape_of(map)),
+               DataError);  // moves layers at run time
+}
+
+TEST(EngineExport, ChecksWhatTheEngineNeeds) {
+  const Mapping mapping = random_mapping(3, 8, 2, 1);  // layers 1, 2, 3
+  EXPECT_THROW(map_for_engine(mapping, sglang_format, {}), UsageError);
+  EXPECT_THROW(map_for_engine(mapping, sglang_format, {"m", 3, 0, 0}), UsageError);   // layer 3 is beyond
+  EXPECT_THROW(map_for_engine(mapping, sglang_format, {"m", 4, 3, 16}), UsageError);  // another number of experts
+  EXPECT_EQ(map_for_engine(mapping, sglang_format, {"m", 4, 3, 8}).layer_count(), 4u);
+  EXPECT_THROW(map_for_engine(mapping, vllm_ascend_format, {"m", 5, 4, 8}), UsageError);  // a layer is missing
+  EXPECT_EQ(map_for_engine(mapping, vllm_ascend_format, {"m", 4, 3, 8}).layer_count(), 3u);
+  EXPECT_EQ(map_for_engine(mapping, tensorrt_llm_format, {}).layer_count(), 3u);
+
+  const TestFolder folder;
+  for (const EngineFormat* engine : engine_formats()) {
+    const std::string path = folder.file(engine->name);
+    const auto files = export_to_engine(physical_map_of(mapping), *engine, path);
+    EXPECT_EQ(files.size(), engine->has_comments ? 1u : 2u);
+    for (const std::string& file : files) EXPECT_TRUE(std::filesystem::exists(file)) << file;
+  }
+}
+
+}  // namespace
+}  // namespace gem

@@ -1,0 +1,94 @@
+#include "interchange/renumbering.hpp"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "base/error.hpp"
+#include "interchange/interchange_examples.hpp"
+#include "interchange/tensor_role.hpp"
+
+namespace gem {
+namespace {
+
+/// Whether device d's experts get the numbers that linear placement gives to device d.
+void expect_linear(const Renumbering& renumbering, const Mapping& mapping) {
+  for (std::size_t layer = 0; layer < mapping.layer_count(); ++layer) {
+    const Renumbering::Layer* numbers = renumbering.find(mapping.layer_ids[layer]);
+    ASSERT_NE(numbers, nullptr);
+    const std::set<std::int32_t> distinct(numbers->old_of_new.begin(), numbers->old_of_new.end());
+    ASSERT_EQ(distinct.size(), mapping.expert_count());
+    for (std::size_t number = 0; number < mapping.expert_count(); ++number)
+      EXPECT_EQ(mapping.expert_to_device(layer, static_cast<std::size_t>(numbers->old_of_new[number])),
+                static_cast<std::int32_t>(number / mapping.slots_per_device()));
+  }
+}
+
+TEST(Renumbering, MakesTheMappingLinear) {
+  for (std::uint64_t seed = 0; seed < 5; ++seed) {
+    const Mapping mapping = random_mapping(3, 24, 4, seed);
+    const Renumbering renumbering = renumbering_of(mapping, 1);
+    expect_linear(renumbering, mapping);
+    EXPECT_EQ(inverse_of(inverse_of(renumbering)), renumbering);
+    EXPECT_EQ(renumbering.find(99), nullptr);
+  }
+}
+
+TEST(Renumbering, KeepsGroupsTogether) {
+  // Fewer, as many and more devices than groups, and a number that divides neither way.
+  for (const auto [experts, devices, groups] : {std::array{24, 2, 4}, {24, 4, 4}, {24, 8, 4}, {24, 12, 4}, {24, 3, 2}}) {
+    for (std::uint64_t seed = 0; seed < 5; ++seed) {
+      const auto group_count = static_cast<std::size_t>(groups);
+      const Mapping mapping = random_mapping(2, static_cast<std::size_t>(experts), static_cast<std::size_t>(devices), seed,
+                                             group_count);
+      const Renumbering renumbering = renumbering_of(mapping, group_count);
+      expect_linear(renumbering, mapping);
+      const std::size_t per_group = mapping.expert_count() / group_count;
+      for (const Renumbering::Layer& layer : renumbering.layers)
+        for (std::size_t number = 0; number < layer.old_of_new.size(); ++number)
+          EXPECT_EQ(static_cast<std::size_t>(layer.old_of_new[number]) / per_group,
+                    static_cast<std::size_t>(layer.old_of_new[number / per_group * per_group]) / per_group);
+    }
+  }
+}
+
+TEST(Renumbering, RefusesWhatWouldSplitGroups) {
+  Mapping mapping = random_mapping(1, 8, 2, 0);
+  mapping.expert_to_device.values() = {0, 1, 0, 1, 0, 1, 0, 1};  // each device half of each group
+  EXPECT_NO_THROW(renumbering_of(mapping, 1));
+  try {
+    renumbering_of(mapping, 2);
+    FAIL();
+  } catch (const UsageError& error) {
+    EXPECT_NE(std::string(error.what()).find("2 groups of 4"), std::string::npos) << error.what();
+  }
+  EXPECT_THROW(renumbering_of(mapping, 3), UsageError);
+}
+
+TEST(TensorRole, KnowsTheLayouts) {
+  using Kind = TensorRole::Kind;
+  const auto expect_role = [](const std::string& name, Kind kind, std::int32_t layer = -1, std::int32_t expert = -1) {
+    const TensorRole role = role_of(name);
+    EXPECT_EQ(role.kind, kind) << name;
+    if (layer >= 0) EXPECT_EQ(role.layer, layer) << name;
+    if (expert >= 0) EXPECT_EQ(name.substr(role.number_begin, role.number_end - role.number_begin), std::to_string(expert));
+  };
+  expect_role("model.layers.3.block_sparse_moe.experts.12.w1.weight", Kind::OneExpert, 3, 12);
+  expect_role("model.layers.0.mlp.experts.0.gate_proj.weight_scale_inv", Kind::OneExpert, 0, 0);
+  expect_role("language_model.model.layers.47.feed_forward.experts.gate_up_proj", Kind::AllExperts, 47);
+  expect_role("model.layers.7.mlp.experts.gate_up_proj_blocks", Kind::AllExperts, 7);
+  expect_role("model.layers.7.mlp.gate.e_score_correction_bias", Kind::AllExperts, 7);
+  expect_role("model.layers.7.mlp.router.bias", Kind::AllExperts, 7);
+  expect_role("model.layers.7.mlp.shared_experts.gate_proj.weight", Kind::None);
+  expect_role("model.layers.7.mlp.shared_expert_gate.weight", Kind::None);
+  expect_role("model.layers.7.self_attn.q_proj.weight", Kind::None);
+  expect_role("model.layers.7.mlp.gate_proj.weight", Kind::Unclear, 7);
+  expect_role("mtp.layers.0.mlp.experts.3.gate_proj.weight", Kind::None);
+  expect_role("vision_model.model.layers.0.mlp.experts.3.w1.weight", Kind::None);
+  expect_role("model.layers.x.mlp.experts.3.w1.weight", Kind::None);
+  expect_role("model.layers.99999999999.mlp.experts.3.w1.weight", Kind::None);
+  expect_role("", Kind::None);
+}
+
+}  // namespace
+}  // namespace gem

@@ -1,0 +1,79 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <string>
+
+#include "files/mapping_file.hpp"
+#include "interchange/interchange_examples.hpp"
+#include "jobs/program_run.hpp"
+
+namespace gem {
+namespace {
+
+const std::string program = GEM_PROGRAM_DIR "/gem-deploy";
+
+std::string write_example(const TestFolder& folder, const std::string& model, Mapping mapping) {
+  const std::string path = folder.file("mapping.h5");
+  write_mapping(path, mapping, provenance_now("test", model, 0));
+  return path;
+}
+
+/// Layers 1 to 26 of 64 experts: those of DeepSeek-V2-Lite.
+Mapping lite_mapping() {
+  return random_mapping(26, 64, 4, 3);
+}
+
+void expect_refused(const TestFolder& folder, const std::string& command, int code, const std::string& words) {
+  const ProgramRun run = folder.run(program + " " + command);
+  EXPECT_EQ(run.code, code) << command << "\n" << run.errors;
+  EXPECT_NE(run.errors.find(words), std::string::npos) << command << "\n" << run.errors;
+  EXPECT_EQ(std::count(run.errors.begin(), run.errors.end(), '\n'), 1) << run.errors;
+}
+
+TEST(DeployProgram, ExportsToEveryEngineAndSaysHowToStartIt) {
+  const TestFolder folder;
+  const std::string mapping = write_example(folder, "DeepSeek-V2-Lite", lite_mapping());
+  for (const std::string& engine : {"sglang", "tensorrt-llm", "vllm-ascend", "vllm", "eplb"}) {
+    const std::string output = folder.file("out." + engine);
+    const ProgramRun run =
+        folder.run(program + " export --mapping " + mapping + " --engine " + engine + " --output " + output);
+    EXPECT_EQ(run.code, 0) << run.errors;
+    EXPECT_NE(run.output.find("read back and checked: " + output), std::string::npos) << run.output;
+    EXPECT_EQ(std::filesystem::exists(output + ".txt"), engine != "tensorrt-llm");
+    EXPECT_NE(run.output.find("\n\n"), std::string::npos) << run.output;  // instructions after an empty line
+  }
+  const ProgramRun dry = folder.run(program + " export --mapping " + mapping + " --engine sglang --dry-run");
+  EXPECT_NE(dry.output.find("27 rows of 64 slots"), std::string::npos) << dry.output << dry.errors;
+}
+
+TEST(DeployProgram, RefusesWrongUse) {
+  const TestFolder folder;
+  const std::string mapping = write_example(folder, "my-own", lite_mapping());
+  const std::string base = "export --mapping " + mapping + " --output " + folder.file("out") + " --engine ";
+  expect_refused(folder, "", 2, "a command is missing");
+  expect_refused(folder, "exprt", 2, "export, permute");
+  expect_refused(folder, base + "sglnag", 2, "sglang, tensorrt-llm");
+  expect_refused(folder, base + "sglang", 2, "--model NAME or --layers N");
+  expect_refused(folder, base + "sglang --layers 20", 2, "has layer 26");
+  expect_refused(folder, base + "sglang --model gpt-oss-20b", 2, "has 32");
+  expect_refused(folder, base + "sglang --model gpt-oss-2b", 2, "gpt-oss-20b");
+  expect_refused(folder, "export --engine sglang --output x", 2, "--mapping is missing");
+  expect_refused(folder, "export --engine sglang --mapping " + mapping + " --output " + mapping, 2, "destroy");
+  expect_refused(folder, "permute --mapping " + mapping, 2, "--checkpoint is missing");
+  expect_refused(folder, "permute --inverse --checkpoint " + folder.file("absent") + " --output x", 3, "not a directory");
+  EXPECT_TRUE(folder.holds_only({"mapping.h5"}));
+  EXPECT_EQ(folder.run(program + " " + base + "sglang --layers 27").code, 0);
+
+  std::ofstream(folder.file("text.h5")) << "not HDF5\n";
+  expect_refused(folder, "export --engine vllm --output x --mapping " + folder.file("text.h5"), 3, "text.h5");
+  expect_refused(folder, base + "vllm --output " + folder.file("no/where"), 2, "");
+  for (const std::string& command : {"", "export ", "permute "}) {
+    const ProgramRun help = folder.run(program + " " + command + "--help");
+    EXPECT_EQ(help.code, 0);
+    EXPECT_NE(help.output.find("Examples:"), std::string::npos) << help.output;
+  }
+}
+
+}  // namespace
+}  // namespace gem
