@@ -17,7 +17,7 @@ PhysicalMap shape_of(const PhysicalMap& map) {
 }
 
 TEST(EngineFormat, EveryFormatReadsBackWhatItWrote) {
-  for (const auto [experts, devices] : {std::pair{8, 4}, {32, 8}, {60, 3}, {4, 4}, {6, 1}}) {
+  for (const auto& [experts, devices] : {std::pair{8, 4}, {32, 8}, {60, 3}, {4, 4}, {6, 1}}) {
     const PhysicalMap map = physical_map_of(
         random_mapping(3, static_cast<std::size_t>(experts), static_cast<std::size_t>(devices), 5));
     for (const EngineFormat* engine : engine_formats())

@@ -70,8 +70,12 @@ TEST(TensorRole, KnowsTheLayouts) {
   const auto expect_role = [](const std::string& name, Kind kind, std::int32_t layer = -1, std::int32_t expert = -1) {
     const TensorRole role = role_of(name);
     EXPECT_EQ(role.kind, kind) << name;
-    if (layer >= 0) EXPECT_EQ(role.layer, layer) << name;
-    if (expert >= 0) EXPECT_EQ(name.substr(role.number_begin, role.number_end - role.number_begin), std::to_string(expert));
+    if (layer >= 0) {
+      EXPECT_EQ(role.layer, layer) << name;
+    }
+    if (expert >= 0) {
+      EXPECT_EQ(name.substr(role.number_begin, role.number_end - role.number_begin), std::to_string(expert));
+    }
   };
   expect_role("model.layers.3.block_sparse_moe.experts.12.w1.weight", Kind::OneExpert, 3, 12);
   expect_role("model.layers.0.mlp.experts.0.gate_proj.weight_scale_inv", Kind::OneExpert, 0, 0);

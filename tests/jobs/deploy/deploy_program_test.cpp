@@ -34,7 +34,7 @@ void expect_refused(const TestFolder& folder, const std::string& command, int co
 TEST(DeployProgram, ExportsToEveryEngineAndSaysHowToStartIt) {
   const TestFolder folder;
   const std::string mapping = write_example(folder, "DeepSeek-V2-Lite", lite_mapping());
-  for (const std::string& engine : {"sglang", "tensorrt-llm", "vllm-ascend", "vllm", "eplb"}) {
+  for (const std::string engine : {"sglang", "tensorrt-llm", "vllm-ascend", "vllm", "eplb"}) {
     const std::string output = folder.file("out." + engine);
     const ProgramRun run =
         folder.run(program + " export --mapping " + mapping + " --engine " + engine + " --output " + output);
@@ -68,7 +68,7 @@ TEST(DeployProgram, RefusesWrongUse) {
   std::ofstream(folder.file("text.h5")) << "not HDF5\n";
   expect_refused(folder, "export --engine vllm --output x --mapping " + folder.file("text.h5"), 3, "text.h5");
   expect_refused(folder, base + "vllm --output " + folder.file("no/where"), 2, "");
-  for (const std::string& command : {"", "export ", "permute "}) {
+  for (const std::string command : {"", "export ", "permute "}) {
     const ProgramRun help = folder.run(program + " " + command + "--help");
     EXPECT_EQ(help.code, 0);
     EXPECT_NE(help.output.find("Examples:"), std::string::npos) << help.output;
