@@ -24,7 +24,8 @@ bool parse(const Arguments& arguments, ExportJob& job) {
   std::string engines;
   for (const EngineFormat* engine : engine_formats())
     engines += (engines.empty() ? "" : "; ") + engine->name + " (" + engine->summary + ")";
-  CommandLine line("gem-deploy export", "writes a mapping as the file that a serving engine starts with, and says how.");
+  CommandLine line("gem-deploy export",
+                   "writes a mapping as the file that a serving engine starts with, and says how.");
   line.add("mapping", &job.mapping, "FILE", "mapping (gem.mapping), from gem-map");
   line.add("engine", &job.engine, "NAME", engines);
   line.add("output", &job.output, "FILE", "file to write for the engine");
@@ -69,9 +70,9 @@ int run_export(const Arguments& arguments) {
   const Mapping mapping = read_mapping(job.mapping);
   const ExportModel model = export_model(job, mapping.model);
   const PhysicalMap map = map_for_engine(mapping, engine, model);
-  std::cout << format("%s: %zu layers, %zu experts on %zu devices, %zu each (method %s, model %s)\n", job.mapping.c_str(),
-                      mapping.layer_count(), map.expert_count, map.device_count, map.slots_per_device(),
-                      mapping.method.c_str(), mapping.model.c_str());
+  std::cout << format("%s: %zu layers, %zu experts on %zu devices, %zu each (method %s, model %s)\n",
+                      job.mapping.c_str(), mapping.layer_count(), map.expert_count, map.device_count,
+                      map.slots_per_device(), mapping.method.c_str(), mapping.model.c_str());
   if (engine.layers == EngineFormat::Layers::MoeLayerOrder && model.moe_layers == 0)
     std::cout << "Not checked: whether these are all MoE layers of the model, which is not a known one (--model)\n";
   if (job.dry_run) {

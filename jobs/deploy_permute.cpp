@@ -68,9 +68,10 @@ PermutationRecord record_of_mapping(const PermuteJob& job, const Checkpoint& che
   const Mapping mapping = read_mapping(job.mapping);
   const CheckpointConfig config = read_checkpoint_config(checkpoint);
   if (config.expert_count != 0 && config.expert_count != mapping.expert_count())
-    throw DataError(format("%s/config.json: the model has %zu experts a layer, but %s places %zu; give the mapping of this "
-                           "model",
-                           job.checkpoint.c_str(), config.expert_count, job.mapping.c_str(), mapping.expert_count()));
+    throw DataError(
+        format("%s/config.json: the model has %zu experts a layer, but %s places %zu; give the mapping of this "
+               "model",
+               job.checkpoint.c_str(), config.expert_count, job.mapping.c_str(), mapping.expert_count()));
   if (std::filesystem::exists(job.checkpoint + "/gem_mapping.json"))
     throw UsageError(job.checkpoint + ": is permuted already (gem_mapping.json); undo that first with --inverse");
   return {mapping.model, mapping.method, false, renumbering_of(mapping, config.group_count), {}};
@@ -116,7 +117,8 @@ int run_permute(const Arguments& arguments) {
                       format_bytes(static_cast<double>(total) / seconds).c_str());
   if (job.inverse || job.quiet) return 0;
   std::cout << format(
-      "\nStart any engine on %s with %zu expert-parallel ranks and its plain placement of experts, in the order of the\n"
+      "\nStart any engine on %s with %zu expert-parallel ranks and its plain placement of experts, in the order of "
+      "the\n"
       "mapping's devices; for example\n"
       "  vllm serve %s --tensor-parallel-size %zu --enable-expert-parallel\n"
       "  python3 -m sglang.launch_server --model-path %s --tp-size %zu --ep-size %zu\n"

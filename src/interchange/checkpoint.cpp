@@ -77,8 +77,9 @@ CheckpointConfig read_checkpoint_config(const Checkpoint& checkpoint) {
   const std::string text = read_whole_text(path, std::uint64_t{64} << 20);
   const JsonDocument document = JsonDocument::parse(text, path);
   if (names_single_experts(text))
-    document.root().reject("names single experts (\"experts.N\"), which would be others after renumbering; deploy the "
-                           "mapping with gem-deploy export instead");
+    document.root().reject(
+        "names single experts (\"experts.N\"), which would be others after renumbering; deploy the "
+        "mapping with gem-deploy export instead");
   const JsonNode config = document.root().has("text_config") ? document.root().at("text_config") : document.root();
   CheckpointConfig found;
   for (const char* key : {"num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"})
@@ -101,7 +102,8 @@ void check_indices(const Checkpoint& checkpoint) {
       const auto found = tensors.find(shard);
       if (found == tensors.end() || !found->second.contains(weights.keys()[i]))
         weights.reject("tensor " + weights.keys()[i] + " should be in " + shard +
-                       (found == tensors.end() ? ", which is missing" : ", but is not") + "; copy the checkpoint again");
+                       (found == tensors.end() ? ", which is missing" : ", but is not") +
+                       "; copy the checkpoint again");
     }
   }
 }

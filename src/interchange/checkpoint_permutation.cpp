@@ -19,8 +19,8 @@ namespace {
 namespace fs = std::filesystem;
 
 // The record stands under its partial name while a run is under way. In place, a file's successor gets the name
-// "FILE.permuted" when it is whole, then FILE enters the journal, then the successor is renamed over it: whenever that is
-// interrupted, a resumed run knows which of the two it sees.
+// "FILE.permuted" when it is whole, then FILE enters the journal, then the successor is renamed over it: whenever that
+// is interrupted, a resumed run knows which of the two it sees.
 const char* const record_name = "gem_mapping.json";
 const char* const running_name = "gem_mapping.json.partial";
 const char* const journal_name = "gem_mapping.json.journal";
@@ -64,8 +64,7 @@ bool holds_files(const std::string& directory) {
 std::set<std::string> finished_files(const CheckpointPermutation& job, bool resume) {
   const std::string running = job.output + "/" + running_name;
   const bool interrupted = fs::exists(running);
-  if (interrupted && !resume)
-    throw UsageError(job.output + ": holds an unfinished permutation; go on with --resume");
+  if (interrupted && !resume) throw UsageError(job.output + ": holds an unfinished permutation; go on with --resume");
   if (!interrupted) {
     if (!job.in_place && holds_files(job.output))
       throw UsageError(job.output + ": is there already and not empty; give a new directory");
@@ -73,7 +72,8 @@ std::set<std::string> finished_files(const CheckpointPermutation& job, bool resu
   }
   const PermutationRecord before = read_permutation_record(running);
   if (before.renumbering != job.record.renumbering || before.undoing != job.record.undoing)
-    throw UsageError(job.output + ": holds an unfinished permutation by another mapping; finish it first, or remove it");
+    throw UsageError(job.output +
+                     ": holds an unfinished permutation by another mapping; finish it first, or remove it");
   if (job.in_place) return read_journal(job.output + "/" + journal_name);
   std::set<std::string> names;
   for (const auto& entry : fs::directory_iterator(job.output)) names.insert(entry.path().filename().string());
@@ -89,14 +89,16 @@ void check_coverage(const CheckpointPermutation& job, const Coverage& coverage) 
   for (const Renumbering::Layer& layer : renumbering.layers) {
     const auto found = coverage.find(layer.id);
     if (found == coverage.end() || !found->second.all_experts_tensor)
-      throw DataError(format("%s: no tensors of a router were found for layer %d of the mapping; this is another model, or "
-                             "a layout that GEM does not know",
-                             job.source.directory.c_str(), layer.id));
+      throw DataError(
+          format("%s: no tensors of a router were found for layer %d of the mapping; this is another model, or "
+                 "a layout that GEM does not know",
+                 job.source.directory.c_str(), layer.id));
     const std::size_t own = found->second.experts.size();
     if (own != 0 && own != renumbering.expert_count)
-      throw DataError(format("%s: tensors of %zu experts were found in layer %d, but the mapping has %zu; give the mapping "
-                             "of this model, or copy the checkpoint again",
-                             job.source.directory.c_str(), own, layer.id, renumbering.expert_count));
+      throw DataError(
+          format("%s: tensors of %zu experts were found in layer %d, but the mapping has %zu; give the mapping "
+                 "of this model, or copy the checkpoint again",
+                 job.source.directory.c_str(), own, layer.id, renumbering.expert_count));
   }
 }
 
@@ -161,8 +163,8 @@ CheckpointPermutation plan_permutation(const Checkpoint& source, const std::stri
   if (!job.in_place)
     for (const std::string& name : source.others)
       if (!finished.contains(name)) job.files.emplace_back(name, plan_whole_copy(source.path(name)));
-  job.finished_files = source.shards.size() + source.indices.size() + (job.in_place ? 0 : source.others.size()) -
-                       job.files.size();
+  job.finished_files =
+      source.shards.size() + source.indices.size() + (job.in_place ? 0 : source.others.size()) - job.files.size();
   return job;
 }
 

@@ -25,8 +25,8 @@ struct CheckpointPermutation {
 };
 
 /// Plans to renumber (or, with record.undoing, to undo it). With `resume`, goes on where an interrupted run of the same
-/// permutation stopped. UsageError if `output` holds other things already, or an interrupted run (without resume); DataError
-/// if a shard is damaged, its layout unknown, or a layer of the mapping is missing or incomplete.
+/// permutation stopped. UsageError if `output` holds other things already, or an interrupted run (without resume);
+/// DataError if a shard is damaged, its layout unknown, or a layer of the mapping is missing or incomplete.
 CheckpointPermutation plan_permutation(const Checkpoint& source, const std::string& output,
                                        const PermutationRecord& record, bool resume);
 

@@ -1,5 +1,5 @@
-// The tensor that DeepSeek's EPLB (github.com/deepseek-ai/EPLB) returns first, phy2log [layers, replicas]: the expert of
-// each replica, in the order of GPUs. As an NPY file of int64.
+// The tensor that DeepSeek's EPLB (github.com/deepseek-ai/EPLB) returns first, phy2log [layers, replicas]: the expert
+// of each replica, in the order of GPUs. As an NPY file of int64.
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "interchange/engine_format.hpp"
@@ -38,7 +38,8 @@ std::string instructions(const PhysicalMap& map, const std::string& path) {
 
 }  // namespace
 
-const EngineFormat eplb_format = {"eplb", "DeepSeek EPLB, tensor phy2log as NPY", EngineFormat::Layers::MoeLayerOrder,
-                                  false, text_of, parse, instructions};
+const EngineFormat eplb_format = {
+    "eplb",      "DeepSeek EPLB, tensor phy2log as NPY", EngineFormat::Layers::MoeLayerOrder, false, text_of, parse,
+    instructions};
 
 }  // namespace gem

@@ -18,19 +18,22 @@ void write_text(const std::string& path, const std::string& text) {
 
 PhysicalMap map_for_engine(const Mapping& mapping, const EngineFormat& engine, const ExportModel& model) {
   if (model.expert_count != 0 && model.expert_count != mapping.expert_count())
-    throw UsageError(format("the mapping places %zu experts a layer, but %s has %zu; give the model that the mapping was "
-                            "made for",
-                            mapping.expert_count(), model.name.c_str(), model.expert_count));
+    throw UsageError(
+        format("the mapping places %zu experts a layer, but %s has %zu; give the model that the mapping was "
+               "made for",
+               mapping.expert_count(), model.name.c_str(), model.expert_count));
   const PhysicalMap map = physical_map_of(mapping);
   if (engine.layers == EngineFormat::Layers::MoeLayerOrder && model.moe_layers != 0 &&
       model.moe_layers != map.layer_count())
-    throw UsageError(format("%s counts layers among the model's MoE layers and needs all %zu of %s, but the mapping has "
-                            "%zu; make a mapping of all layers",
-                            engine.name.c_str(), model.moe_layers, model.name.c_str(), map.layer_count()));
+    throw UsageError(
+        format("%s counts layers among the model's MoE layers and needs all %zu of %s, but the mapping has "
+               "%zu; make a mapping of all layers",
+               engine.name.c_str(), model.moe_layers, model.name.c_str(), map.layer_count()));
   if (engine.layers != EngineFormat::Layers::EveryDecoder) return map;
   if (model.decoder_layers == 0)
-    throw UsageError(engine.name + " needs a row for every decoder layer, dense ones too; say how many the model has: "
-                                   "--model NAME or --layers N");
+    throw UsageError(engine.name +
+                     " needs a row for every decoder layer, dense ones too; say how many the model has: "
+                     "--model NAME or --layers N");
   return with_all_layers(map, model.decoder_layers);
 }
 

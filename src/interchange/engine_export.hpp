@@ -18,13 +18,13 @@ struct ExportModel {
   std::size_t expert_count = 0;    ///< 0: unknown
 };
 
-/// The map as the engine wants it. UsageError where the engine cannot take this mapping: layers of the model are missing,
-/// or their number isn't known, or the model has another number of experts.
+/// The map as the engine wants it. UsageError where the engine cannot take this mapping: layers of the model are
+/// missing, or their number isn't known, or the model has another number of experts.
 PhysicalMap map_for_engine(const Mapping& mapping, const EngineFormat& engine, const ExportModel& model);
 
-/// Writes the engine's file, reads it back, checks it (every expert there, as many on each device, none twice on one) and
-/// compares it with the map; then, unless the format has comments, writes PATH.txt, how to start the engine. Returns the
-/// files written. DataError if what was read back is something else.
+/// Writes the engine's file, reads it back, checks it (every expert there, as many on each device, none twice on one)
+/// and compares it with the map; then, unless the format has comments, writes PATH.txt, how to start the engine.
+/// Returns the files written. DataError if what was read back is something else.
 std::vector<std::string> export_to_engine(const PhysicalMap& map, const EngineFormat& engine, const std::string& path);
 
 }  // namespace gem

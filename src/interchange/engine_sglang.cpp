@@ -1,6 +1,6 @@
-// SGLang reads a JSON file {"physical_to_logical_map": [[expert of slot 0, ...], ...]} with one row a decoder layer, dense
-// layers too, and no other member: python/sglang/srt/eplb/expert_location.py, compute_initial_expert_location_metadata
-// (version 0.5).
+// SGLang reads a JSON file {"physical_to_logical_map": [[expert of slot 0, ...], ...]} with one row a decoder layer,
+// dense layers too, and no other member: python/sglang/srt/eplb/expert_location.py,
+// compute_initial_expert_location_metadata (version 0.5).
 #include "base/text.hpp"
 #include "interchange/engine_format.hpp"
 #include "platform/json.hpp"
@@ -36,7 +36,8 @@ std::string instructions(const PhysicalMap& map, const std::string& path) {
 
 }  // namespace
 
-const EngineFormat sglang_format = {"sglang", "SGLang, JSON for --init-expert-location",
-                                    EngineFormat::Layers::EveryDecoder, false, text_of, parse, instructions};
+const EngineFormat sglang_format = {
+    "sglang",    "SGLang, JSON for --init-expert-location", EngineFormat::Layers::EveryDecoder, false, text_of, parse,
+    instructions};
 
 }  // namespace gem

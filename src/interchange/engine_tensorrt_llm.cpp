@@ -1,5 +1,5 @@
-// TensorRT-LLM's static load balancer: YAML with num_slots, initial_global_assignments {layer: [expert of slot 0, ...]} by
-// the model's own layer numbers, and layer_updates_per_iter: 0 (no moves at run time). Documented in
+// TensorRT-LLM's static load balancer: YAML with num_slots, initial_global_assignments {layer: [expert of slot 0, ...]}
+// by the model's own layer numbers, and layer_updates_per_iter: 0 (no moves at run time). Documented in
 // examples/wide_ep/ep_load_balancer/README.md (version 1.0): every num_slots / ep_size successive slots are one rank's.
 #include <map>
 
@@ -25,7 +25,8 @@ std::string instructions(const PhysicalMap& map, const std::string& path) {
 std::string text_of(const PhysicalMap& map, const std::string& path) {
   std::string text = "# Written by GEM. " + instructions(map, path);
   text.pop_back();
-  for (std::size_t at = text.find('\n'); at != std::string::npos; at = text.find('\n', at + 1)) text.insert(at + 1, "# ");
+  for (std::size_t at = text.find('\n'); at != std::string::npos; at = text.find('\n', at + 1))
+    text.insert(at + 1, "# ");
   text += format("\nnum_slots: %zu\nlayer_updates_per_iter: 0\ninitial_global_assignments:\n", map.slot_count());
   for (std::size_t layer = 0; layer < map.layer_count(); ++layer)
     text += format("  %d: ", map.layer_ids[layer]) + to_json(map.physical_to_logical.row(layer)) + "\n";
@@ -43,14 +44,15 @@ PhysicalMap parse(const std::string& text, const std::string& origin, const Phys
     const std::string content = trim(line);
     if (content.empty() || content[0] == '#') continue;
     const std::size_t colon = content.find(':');
-    if (colon == std::string::npos) throw DataError(origin + ": the line '" + content.substr(0, 60) + "' has no 'key:'");
+    if (colon == std::string::npos)
+      throw DataError(origin + ": the line '" + content.substr(0, 60) + "' has no 'key:'");
     const std::string key = content.substr(0, colon), value = trim(content.substr(colon + 1));
     if (line[0] != ' ') {
       in_assignments = key == "initial_global_assignments";
       values[key] = value;
     } else if (in_assignments) {
-      found.layer_ids.push_back(static_cast<std::int32_t>(
-          JsonDocument::parse(key, origin + ": layer").root().integer(0, 1 << 20)));
+      found.layer_ids.push_back(
+          static_cast<std::int32_t>(JsonDocument::parse(key, origin + ": layer").root().integer(0, 1 << 20)));
       rows.push_back(JsonDocument::parse(value, origin + ": layer " + key)
                          .root()
                          .integers(0, static_cast<std::int32_t>(shape.expert_count) - 1));
@@ -68,7 +70,12 @@ PhysicalMap parse(const std::string& text, const std::string& origin, const Phys
 
 }  // namespace
 
-const EngineFormat tensorrt_llm_format = {"tensorrt-llm", "TensorRT-LLM, YAML for moe_config: load_balancer",
-                                          EngineFormat::Layers::Named, true, text_of, parse, instructions};
+const EngineFormat tensorrt_llm_format = {"tensorrt-llm",
+                                          "TensorRT-LLM, YAML for moe_config: load_balancer",
+                                          EngineFormat::Layers::Named,
+                                          true,
+                                          text_of,
+                                          parse,
+                                          instructions};
 
 }  // namespace gem

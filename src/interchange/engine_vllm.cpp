@@ -1,6 +1,6 @@
 // The initial mapping that is proposed for vLLM's EPLB: one JSON line with record_type eplb_initial_mapping, version 1,
-// num_redundant_experts, num_slots and initial_global_assignments {"layer": [expert of slot 0, ...]}, layers counted among
-// the MoE layers; read by EPLBConfig.initial_mapping_path. Provisional: no release of vLLM reads it yet.
+// num_redundant_experts, num_slots and initial_global_assignments {"layer": [expert of slot 0, ...]}, layers counted
+// among the MoE layers; read by EPLBConfig.initial_mapping_path. Provisional: no release of vLLM reads it yet.
 #include "base/text.hpp"
 #include "interchange/engine_format.hpp"
 #include "platform/json.hpp"
@@ -49,7 +49,12 @@ std::string instructions(const PhysicalMap& map, const std::string& path) {
 
 }  // namespace
 
-const EngineFormat vllm_format = {"vllm", "vLLM, JSON line for the proposed initial mapping of EPLB (provisional)",
-                                  EngineFormat::Layers::MoeLayerOrder, false, text_of, parse, instructions};
+const EngineFormat vllm_format = {"vllm",
+                                  "vLLM, JSON line for the proposed initial mapping of EPLB (provisional)",
+                                  EngineFormat::Layers::MoeLayerOrder,
+                                  false,
+                                  text_of,
+                                  parse,
+                                  instructions};
 
 }  // namespace gem

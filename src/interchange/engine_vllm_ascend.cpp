@@ -1,6 +1,6 @@
-// vllm-ascend's static expert map: JSON with moe_layer_count and layer_list, whose layers have layer_id (counted among the
-// MoE layers), device_count and device_list of device_id and device_expert: vllm_ascend/eplb/adaptor/vllm_adaptor.py,
-// _expert_file_to_tensor and _export_tensor_to_file.
+// vllm-ascend's static expert map: JSON with moe_layer_count and layer_list, whose layers have layer_id (counted among
+// the MoE layers), device_count and device_list of device_id and device_expert:
+// vllm_ascend/eplb/adaptor/vllm_adaptor.py, _expert_file_to_tensor and _export_tensor_to_file.
 #include "base/text.hpp"
 #include "interchange/engine_format.hpp"
 #include "platform/json.hpp"
@@ -54,7 +54,8 @@ std::string instructions(const PhysicalMap& map, const std::string& path) {
 
 }  // namespace
 
-const EngineFormat vllm_ascend_format = {"vllm-ascend", "vllm-ascend, JSON for expert_map_path",
-                                         EngineFormat::Layers::MoeLayerOrder, false, text_of, parse, instructions};
+const EngineFormat vllm_ascend_format = {
+    "vllm-ascend", "vllm-ascend, JSON for expert_map_path", EngineFormat::Layers::MoeLayerOrder, false, text_of, parse,
+    instructions};
 
 }  // namespace gem

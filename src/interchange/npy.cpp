@@ -33,8 +33,7 @@ NumberType type_of(std::string_view description, const std::string& origin) {
   const std::string_view kinds = "uif";
   const std::size_t kind = description.size() == 3 ? kinds.find(description[1]) : std::string_view::npos;
   if (kind == std::string_view::npos || std::string_view("<>|=").find(description[0]) == std::string_view::npos ||
-      std::string_view("1248").find(description[2]) == std::string_view::npos ||
-      (kind == 2 && description[2] == '1'))
+      std::string_view("1248").find(description[2]) == std::string_view::npos || (kind == 2 && description[2] == '1'))
     throw DataError(origin + ": the numbers are of type '" + std::string(description.substr(0, 40)) +
                     "', but whole or floating-point numbers of up to 8 bytes are needed");
   type.kind = std::array{NumberType::Kind::Unsigned, NumberType::Kind::Signed, NumberType::Kind::Float}[kind];

@@ -11,8 +11,8 @@
 
 namespace gem {
 
-/// Reads an array in NumPy's NPY format, versions 1 to 3 (numpy.lib.format): whole or floating-point numbers of any width
-/// and byte order, rows first. DataError naming `origin` otherwise.
+/// Reads an array in NumPy's NPY format, versions 1 to 3 (numpy.lib.format): whole or floating-point numbers of any
+/// width and byte order, rows first. DataError naming `origin` otherwise.
 NumberArray parse_npy(std::span<const std::byte> bytes, const std::string& origin);
 
 NumberArray read_npy(const std::string& path);

@@ -46,8 +46,9 @@ double number_of(std::uint64_t bits, const NumberType& type) {
 std::vector<double> numbers_of(std::span<const std::byte> bytes, const NumberType& type, std::size_t count,
                                const std::string& origin) {
   if (bytes.size() / type.byte_count < count)
-    throw DataError(format("%s: holds %zu bytes of numbers, but %zu numbers of %zu bytes must be there; it is truncated",
-                           origin.c_str(), bytes.size(), count, type.byte_count));
+    throw DataError(
+        format("%s: holds %zu bytes of numbers, but %zu numbers of %zu bytes must be there; it is truncated",
+               origin.c_str(), bytes.size(), count, type.byte_count));
   std::vector<double> values(count);
   for (std::size_t i = 0; i < count; ++i) {
     values[i] = number_of(bits_of(bytes.data() + i * type.byte_count, type), type);

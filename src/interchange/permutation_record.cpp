@@ -63,9 +63,9 @@ PermutationRecord read_permutation_record(const std::string& path) {
   std::ranges::sort(record.renumbering.layers, {}, &Renumbering::Layer::id);
   const JsonNode shards = root.at("shards");
   for (std::size_t i = 0; i < shards.keys().size(); ++i)
-    record.shards[shards.keys()[i]] = {static_cast<std::uint64_t>(shards.member(i).at("bytes").integer(0, INT64_MAX)),
-                                       static_cast<std::uint64_t>(
-                                           shards.member(i).at("header_bytes").integer(0, 100'000'000))};
+    record.shards[shards.keys()[i]] = {
+        static_cast<std::uint64_t>(shards.member(i).at("bytes").integer(0, INT64_MAX)),
+        static_cast<std::uint64_t>(shards.member(i).at("header_bytes").integer(0, 100'000'000))};
   return record;
 }
 

@@ -7,7 +7,8 @@
 
 namespace gem {
 
-/// The file gem_mapping.json beside a permuted checkpoint: what was renumbered, and what it takes to undo it to the byte.
+/// The file gem_mapping.json beside a permuted checkpoint: what was renumbered, and what it takes to undo it to the
+/// byte.
 struct PermutationRecord {
   struct Shard {
     std::uint64_t bytes = 0;         ///< of the file before

@@ -28,9 +28,10 @@ PhysicalMap physical_map_of(const Mapping& mapping) {
 
 PhysicalMap with_all_layers(const PhysicalMap& map, std::size_t decoder_layers) {
   if (!map.layer_ids.empty() && static_cast<std::size_t>(map.layer_ids.back()) >= decoder_layers)
-    throw UsageError(format("the mapping has layer %d, but the model has decoder layers 0 to %zu; give the model that "
-                            "the mapping was made for",
-                            map.layer_ids.back(), decoder_layers - 1));
+    throw UsageError(
+        format("the mapping has layer %d, but the model has decoder layers 0 to %zu; give the model that "
+               "the mapping was made for",
+               map.layer_ids.back(), decoder_layers - 1));
   PhysicalMap whole = map;
   whole.layer_ids.resize(decoder_layers);
   std::iota(whole.layer_ids.begin(), whole.layer_ids.end(), 0);
@@ -46,8 +47,8 @@ PhysicalMap with_all_layers(const PhysicalMap& map, std::size_t decoder_layers) 
 
 void check_physical_map(const PhysicalMap& map, const std::string& origin) {
   if (map.device_count == 0 || map.slot_count() == 0 || map.slot_count() % map.device_count != 0)
-    throw DataError(format("%s: %zu slots do not divide over %zu devices", origin.c_str(), map.slot_count(),
-                           map.device_count));
+    throw DataError(
+        format("%s: %zu slots do not divide over %zu devices", origin.c_str(), map.slot_count(), map.device_count));
   for (std::size_t layer = 0; layer < map.layer_count(); ++layer) {
     std::vector<std::size_t> copies(map.expert_count, 0);
     for (std::size_t device = 0; device < map.device_count; ++device) {

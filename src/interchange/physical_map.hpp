@@ -16,8 +16,8 @@ namespace gem {
 struct PhysicalMap {
   std::size_t device_count = 0;
   std::size_t expert_count = 0;
-  std::vector<std::int32_t> layer_ids;        ///< [layer], ascending; the model's own decoder-layer numbers
-  Matrix<std::int32_t> physical_to_logical;   ///< [layer, slot], experts
+  std::vector<std::int32_t> layer_ids;       ///< [layer], ascending; the model's own decoder-layer numbers
+  Matrix<std::int32_t> physical_to_logical;  ///< [layer, slot], experts
 
   std::size_t layer_count() const { return physical_to_logical.rows(); }
   std::size_t slot_count() const { return physical_to_logical.columns(); }
@@ -31,8 +31,8 @@ struct PhysicalMap {
 /// The mapping's slots, layers in ascending order.
 PhysicalMap physical_map_of(const Mapping& mapping);
 
-/// The same with a row for every decoder layer 0 .. decoder_layers - 1; layers that the map lacks (dense ones) hold their
-/// experts in order. UsageError if the map has a layer beyond.
+/// The same with a row for every decoder layer 0 .. decoder_layers - 1; layers that the map lacks (dense ones) hold
+/// their experts in order. UsageError if the map has a layer beyond.
 PhysicalMap with_all_layers(const PhysicalMap& map, std::size_t decoder_layers);
 
 /// What an engine relies on: slots divide evenly over the devices, in each layer every expert has a slot, and no device

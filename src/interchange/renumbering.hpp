@@ -25,8 +25,8 @@ struct Renumbering {
   const Layer* find(std::int32_t id) const;
 };
 
-/// Numbers under which linear placement (device d holds experts d x E / D .. (d + 1) x E / D - 1) is the mapping. A model
-/// with group-limited routing has `group_count` > 1 groups of consecutive experts, of which each token uses a few
+/// Numbers under which linear placement (device d holds experts d x E / D .. (d + 1) x E / D - 1) is the mapping. A
+/// model with group-limited routing has `group_count` > 1 groups of consecutive experts, of which each token uses a few
 /// (DeepSeek-V2, arXiv 2405.04434, section 2.2.2): there, experts must stay together with their group, and only whole
 /// groups and the experts within them change places. UsageError with the reason where the mapping does not allow that.
 Renumbering renumbering_of(const Mapping& mapping, std::size_t group_count);

@@ -14,10 +14,9 @@ constexpr std::int64_t greatest_offset = std::int64_t{1} << 62;
 /// Bits of an element; 0 for a type that we don't know, whose size can't be checked.
 std::uint64_t bits_of(const std::string& dtype) {
   static const std::map<std::string, std::uint64_t> bits = {
-      {"BOOL", 8},   {"U8", 8},      {"I8", 8},      {"F8_E4M3", 8}, {"F8_E5M2", 8}, {"F8_E8M0", 8},
-      {"U16", 16},   {"I16", 16},    {"F16", 16},    {"BF16", 16},   {"U32", 32},    {"I32", 32},
-      {"F32", 32},   {"U64", 64},    {"I64", 64},    {"F64", 64},    {"C64", 64},    {"F4", 4},
-      {"F6_E2M3", 6}, {"F6_E3M2", 6}};
+      {"BOOL", 8}, {"U8", 8},   {"I8", 8},    {"F8_E4M3", 8}, {"F8_E5M2", 8}, {"F8_E8M0", 8}, {"U16", 16},
+      {"I16", 16}, {"F16", 16}, {"BF16", 16}, {"U32", 32},    {"I32", 32},    {"F32", 32},    {"U64", 64},
+      {"I64", 64}, {"F64", 64}, {"C64", 64},  {"F4", 4},      {"F6_E2M3", 6}, {"F6_E3M2", 6}};
   const auto found = bits.find(dtype);
   return found == bits.end() ? 0 : found->second;
 }
@@ -71,9 +70,9 @@ void check_no_gaps(const InputFile& file, const SafetensorsHeader& header) {
     end = tensor->end;
   }
   if (end != file.size() - header.data_begin())
-    file.reject(format("has %llu bytes of tensors, but its header describes %llu; it is truncated or damaged, copy it again",
-                       static_cast<unsigned long long>(file.size() - header.data_begin()),
-                       static_cast<unsigned long long>(end)));
+    file.reject(format(
+        "has %llu bytes of tensors, but its header describes %llu; it is truncated or damaged, copy it again",
+        static_cast<unsigned long long>(file.size() - header.data_begin()), static_cast<unsigned long long>(end)));
 }
 
 }  // namespace

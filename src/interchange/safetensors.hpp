@@ -21,7 +21,8 @@ struct SafetensorsTensor {
 };
 
 /// The header of a safetensors file (github.com/huggingface/safetensors, README "Format"): 8 bytes of length, then JSON
-/// {"name": {"dtype", "shape", "data_offsets": [begin, end]}, "__metadata__": {...}}, then the tensors' bytes without gaps.
+/// {"name": {"dtype", "shape", "data_offsets": [begin, end]}, "__metadata__": {...}}, then the tensors' bytes without
+/// gaps.
 struct SafetensorsHeader {
   std::string text;                        ///< the JSON with the spaces that pad it
   std::vector<SafetensorsTensor> tensors;  ///< in the order of the header

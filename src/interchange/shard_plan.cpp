@@ -10,8 +10,8 @@ namespace gem {
 namespace {
 
 /// Renumbers the names at `spans` of a JSON text and leaves every other byte.
-std::string with_new_names(const std::string& text, const std::vector<JsonKeySpan>& spans, const Renumbering& renumbering,
-                           const std::string& origin) {
+std::string with_new_names(const std::string& text, const std::vector<JsonKeySpan>& spans,
+                           const Renumbering& renumbering, const std::string& origin) {
   std::string renamed;
   std::size_t copied = 0;
   for (const JsonKeySpan& span : spans) {
@@ -50,14 +50,15 @@ const Renumbering::Layer* permuted_layer(const InputFile& file, const Safetensor
   }
   if (role.kind == TensorRole::Kind::Unclear) {
     if (!by_expert) return nullptr;
-    file.reject(format("tensor %s is in an MoE block and may go by expert, but its name is of no layout that GEM knows; "
-                       "deploy the mapping with gem-deploy export instead",
-                       tensor.name.c_str()));
+    file.reject(
+        format("tensor %s is in an MoE block and may go by expert, but its name is of no layout that GEM knows; "
+               "deploy the mapping with gem-deploy export instead",
+               tensor.name.c_str()));
   }
   if (!by_expert || (tensor.end - tensor.begin) % renumbering.expert_count != 0)
-    file.reject(format("tensor %s has shape %s, but its first dimension must be the %zu experts of the mapping",
-                       tensor.name.c_str(), tensor.extents.empty() ? "[]" : format("[%zu, ...]", tensor.extents[0]).c_str(),
-                       renumbering.expert_count));
+    file.reject(format(
+        "tensor %s has shape %s, but its first dimension must be the %zu experts of the mapping", tensor.name.c_str(),
+        tensor.extents.empty() ? "[]" : format("[%zu, ...]", tensor.extents[0]).c_str(), renumbering.expert_count));
   coverage[role.layer].all_experts_tensor = true;
   return layer;
 }
@@ -76,8 +77,9 @@ std::string renumbered_name(const std::string& name, const Renumbering& renumber
   const Renumbering::Layer* layer = renumbering.find(role.layer);
   if (layer == nullptr) return name;
   if (static_cast<std::size_t>(role.expert) >= layer->old_of_new.size())
-    throw DataError(format("%s: there is a tensor %s, but the mapping has experts 0 to %zu; give the mapping of this model",
-                           origin.c_str(), name.c_str(), layer->old_of_new.size() - 1));
+    throw DataError(
+        format("%s: there is a tensor %s, but the mapping has experts 0 to %zu; give the mapping of this model",
+               origin.c_str(), name.c_str(), layer->old_of_new.size() - 1));
   const auto place = std::ranges::find(layer->old_of_new, role.expert) - layer->old_of_new.begin();
   return name.substr(0, role.number_begin) + std::to_string(place) + name.substr(role.number_end);
 }

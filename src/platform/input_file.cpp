@@ -56,7 +56,8 @@ void InputFile::reject(const std::string& what) const {
 std::string read_whole_text(const std::string& path, std::uint64_t most_bytes) {
   const InputFile file(path);
   if (file.size() > most_bytes)
-    file.reject(format("has %s, but at most %s are read as one text", format_bytes(static_cast<double>(file.size())).c_str(),
+    file.reject(format("has %s, but at most %s are read as one text",
+                       format_bytes(static_cast<double>(file.size())).c_str(),
                        format_bytes(static_cast<double>(most_bytes)).c_str()));
   return file.read_text(0, static_cast<std::size_t>(file.size()));
 }

@@ -55,7 +55,8 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
   bool parse_error(std::size_t position, const std::string& token, const nlohmann::detail::exception&) override {
-    return fail(format("is no valid JSON at byte %zu, near '%s'; make it again", position, token.substr(0, 40).c_str()));
+    return fail(
+        format("is no valid JSON at byte %zu, near '%s'; make it again", position, token.substr(0, 40).c_str()));
   }
 
  private:
@@ -165,7 +166,8 @@ std::vector<std::int32_t> JsonNode::integers(std::int32_t least, std::int32_t gr
   const auto& items = std::get<std::vector<JsonValue>>(value_->value);
   for (std::size_t i = 0; i < numbers.size(); ++i) {
     const auto* value = std::get_if<std::int64_t>(&items[i].value);
-    if (value == nullptr || *value < least || *value > greatest) item(i).integer(least, greatest);  // says what is wrong
+    if (value == nullptr || *value < least || *value > greatest)
+      item(i).integer(least, greatest);  // says what is wrong
     numbers[i] = static_cast<std::int32_t>(*value);
   }
   return numbers;

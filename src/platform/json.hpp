@@ -66,7 +66,8 @@ class JsonNode {
   std::string where_;
 };
 
-/// A JSON text, parsed. Refused with a DataError: anything that is no JSON, a member named twice, nesting deeper than 64.
+/// A JSON text, parsed. Refused with a DataError: anything that is no JSON, a member named twice, nesting deeper
+/// than 64.
 class JsonDocument {
  public:
   /// `origin` names the text in messages.

@@ -18,8 +18,8 @@ PhysicalMap shape_of(const PhysicalMap& map) {
 
 TEST(EngineFormat, EveryFormatReadsBackWhatItWrote) {
   for (const auto& [experts, devices] : {std::pair{8, 4}, {32, 8}, {60, 3}, {4, 4}, {6, 1}}) {
-    const PhysicalMap map = physical_map_of(
-        random_mapping(3, static_cast<std::size_t>(experts), static_cast<std::size_t>(devices), 5));
+    const PhysicalMap map =
+        physical_map_of(random_mapping(3, static_cast<std::size_t>(experts), static_cast<std::size_t>(devices), 5));
     for (const EngineFormat* engine : engine_formats())
       EXPECT_EQ(engine->parse(engine->text_of(map, "file"), "file", shape_of(map)), map) << engine->name;
   }
@@ -31,7 +31,8 @@ TEST(EngineFormat, WritesWhatTheEnginesDocument) {
   mapping.expert_to_device.values() = {1, 0, 0, 1, /* layer 1: */ 0, 1, 0, 1};
   const PhysicalMap map = physical_map_of(mapping);  // layer 1 first
   EXPECT_EQ(sglang_format.text_of(with_all_layers(map, 5), ""),
-            "{\"physical_to_logical_map\": [\n[0, 1, 2, 3],\n[0, 2, 1, 3],\n[0, 1, 2, 3],\n[1, 2, 0, 3],\n[0, 1, 2, 3]\n]}\n");
+            "{\"physical_to_logical_map\": [\n[0, 1, 2, 3],\n[0, 2, 1, 3],\n[0, 1, 2, 3],\n[1, 2, 0, 3],\n[0, 1, 2, "
+            "3]\n]}\n");
   const std::string yaml = tensorrt_llm_format.text_of(map, "f.yaml");
   EXPECT_NE(yaml.find("\nnum_slots: 4\nlayer_updates_per_iter: 0\ninitial_global_assignments:\n"
                       "  1: [0, 2, 1, 3]\n  3: [1, 2, 0, 3]\n"),
@@ -44,9 +45,10 @@ TEST(EngineFormat, WritesWhatTheEnginesDocument) {
             "  {\"device_id\": 0, \"device_expert\": [0, 2]},\n  {\"device_id\": 1, \"device_expert\": [1, 3]}]},\n"
             "{\"layer_id\": 1, \"device_count\": 2, \"device_list\": [\n"
             "  {\"device_id\": 0, \"device_expert\": [1, 2]},\n  {\"device_id\": 1, \"device_expert\": [0, 3]}]}]}\n");
-  EXPECT_EQ(vllm_format.text_of(map, ""),
-            "{\"record_type\": \"eplb_initial_mapping\", \"version\": 1, \"num_redundant_experts\": 0, \"num_slots\": 4, "
-            "\"initial_global_assignments\": {\"0\": [0, 2, 1, 3], \"1\": [1, 2, 0, 3]}}\n");
+  EXPECT_EQ(
+      vllm_format.text_of(map, ""),
+      "{\"record_type\": \"eplb_initial_mapping\", \"version\": 1, \"num_redundant_experts\": 0, \"num_slots\": 4, "
+      "\"initial_global_assignments\": {\"0\": [0, 2, 1, 3], \"1\": [1, 2, 0, 3]}}\n");
   EXPECT_EQ(eplb_format.text_of(map, "").size() % 64, 0u);
 }
 
@@ -59,12 +61,13 @@ TEST(EngineFormat, RefusesWhatAnEngineCannotUse) {
   EXPECT_THROW(check_physical_map(twice, "m"), DataError);  // nobody holds 3
   twice.physical_to_logical.values() = {0, 1, 2, 4};
   EXPECT_THROW(check_physical_map(twice, "m"), DataError);
-  for (const char* text : {"", "{}", "[1]", "{\"physical_to_logical_map\": [[0, 1, 2]], \"x\": 1}",
-                           "{\"physical_to_logical_map\": [[0, 1, 2, 9]]}", "{\"physical_to_logical_map\": [[0], [1]]}"})
+  for (const char* text :
+       {"", "{}", "[1]", "{\"physical_to_logical_map\": [[0, 1, 2]], \"x\": 1}",
+        "{\"physical_to_logical_map\": [[0, 1, 2, 9]]}", "{\"physical_to_logical_map\": [[0], [1]]}"})
     EXPECT_THROW(sglang_format.parse(text, "f", shape_of(map)), DataError) << text;
-  EXPECT_THROW(tensorrt_llm_format.parse("num_slots: 4\ninitial_global_assignments:\n  1: [0, 1, 2, 3]\n", "f",
-                                         shape_of(map)),
-               DataError);  // moves layers at run time
+  EXPECT_THROW(
+      tensorrt_llm_format.parse("num_slots: 4\ninitial_global_assignments:\n  1: [0, 1, 2, 3]\n", "f", shape_of(map)),
+      DataError);  // moves layers at run time
 }
 
 TEST(EngineExport, ChecksWhatTheEngineNeeds) {

@@ -36,11 +36,12 @@ TEST(Renumbering, MakesTheMappingLinear) {
 
 TEST(Renumbering, KeepsGroupsTogether) {
   // Fewer, as many and more devices than groups, and a number that divides neither way.
-  for (const auto [experts, devices, groups] : {std::array{24, 2, 4}, {24, 4, 4}, {24, 8, 4}, {24, 12, 4}, {24, 3, 2}}) {
+  for (const auto [experts, devices, groups] :
+       {std::array{24, 2, 4}, {24, 4, 4}, {24, 8, 4}, {24, 12, 4}, {24, 3, 2}}) {
     for (std::uint64_t seed = 0; seed < 5; ++seed) {
       const auto group_count = static_cast<std::size_t>(groups);
-      const Mapping mapping = random_mapping(2, static_cast<std::size_t>(experts), static_cast<std::size_t>(devices), seed,
-                                             group_count);
+      const Mapping mapping =
+          random_mapping(2, static_cast<std::size_t>(experts), static_cast<std::size_t>(devices), seed, group_count);
       const Renumbering renumbering = renumbering_of(mapping, group_count);
       expect_linear(renumbering, mapping);
       const std::size_t per_group = mapping.expert_count() / group_count;

@@ -19,7 +19,8 @@ SafetensorsHeader read_text(const TestFolder& folder, const std::string& header,
 TEST(Safetensors, ReadsAHeader) {
   const TestFolder folder;
   const SafetensorsHeader header = read_text(
-      folder, R"({"__metadata__":{"a":"b"},"x":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]}, "y" :{"dtype":"NEW","shape":[],"data_offsets":[8,9]}} )",
+      folder,
+      R"({"__metadata__":{"a":"b"},"x":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]}, "y" :{"dtype":"NEW","shape":[],"data_offsets":[8,9]}} )",
       9);
   ASSERT_EQ(header.tensors.size(), 2u);
   EXPECT_EQ(header.tensors[0].name, "x");
@@ -51,9 +52,8 @@ TEST(Safetensors, RefusesDamage) {
 
 TEST(ShardPlan, RenamesAndMovesBlocksAndPadsAsAsked) {
   const TestFolder folder;
-  const std::string text =
-      R"({"model.layers.1.mlp.experts.9.w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},)"
-      R"("model.layers.1.mlp.gate.weight":{"dtype":"U8","shape":[12,2],"data_offsets":[1,25]}})";
+  const std::string text = R"({"model.layers.1.mlp.experts.9.w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},)"
+                           R"("model.layers.1.mlp.gate.weight":{"dtype":"U8","shape":[12,2],"data_offsets":[1,25]}})";
   const SafetensorsHeader header = read_text(folder, text, 25);
   Renumbering renumbering{3, 12, {{1, {9, 1, 2, 3, 4, 5, 6, 7, 8, 0, 10, 11}}}};
   Coverage coverage;

@@ -61,7 +61,8 @@ TEST(DeployProgram, RefusesWrongUse) {
   expect_refused(folder, "export --engine sglang --output x", 2, "--mapping is missing");
   expect_refused(folder, "export --engine sglang --mapping " + mapping + " --output " + mapping, 2, "destroy");
   expect_refused(folder, "permute --mapping " + mapping, 2, "--checkpoint is missing");
-  expect_refused(folder, "permute --inverse --checkpoint " + folder.file("absent") + " --output x", 3, "not a directory");
+  expect_refused(folder, "permute --inverse --checkpoint " + folder.file("absent") + " --output x", 3,
+                 "not a directory");
   EXPECT_TRUE(folder.holds_only({"mapping.h5"}));
   EXPECT_EQ(folder.run(program + " " + base + "sglang --layers 27").code, 0);
 
