@@ -25,7 +25,7 @@ const char* const record_name = "gem_mapping.json";
 const char* const running_name = "gem_mapping.json.partial";
 const char* const journal_name = "gem_mapping.json.journal";
 const char* const successor_suffix = ".permuted";
-constexpr std::uint64_t copy_step_bytes = std::uint64_t{256} << 20;
+constexpr std::uint64_t copy_step_bytes = std::uint64_t{64} << 20;
 
 void write_text(const std::string& path, const std::string& text) {
   write_whole_file(path, std::as_bytes(std::span(text)));

@@ -22,7 +22,7 @@ class TemporaryFile {
   const std::string& temporary_path() const { return temporary_path_; }
 
   void write(std::span<const std::byte> bytes);
-  /// Appends a part of another file; large parts are copied by the kernel, or shared where the file system can do so.
+  /// Appends a part of another file.
   void append_from(const InputFile& source, std::uint64_t offset, std::uint64_t byte_count);
 
   /// Quota and network file systems report a full disk as late as here.
