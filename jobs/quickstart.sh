@@ -29,11 +29,13 @@ for part in train test; do
 done
 
 echo "== Mapping experts to devices"
-for method in eplb speed-aware gem; do
-  [ $method = gem ] && show=/dev/stdout || show=/dev/null
+map() {  # map METHOD
   "${MPIRUN[@]}" -n 2 gem-map --profile "$results/profile.h5" --trace "$results/train.h5" \
-    --test-trace "$results/test.h5" --method $method --output "$results/$method.h5" > "$show"
-done
+    --test-trace "$results/test.h5" --method "$1" --output "$results/$1.h5"
+}
+map eplb > /dev/null
+map speed-aware > /dev/null
+map gem
 
 echo "== Verifying: replay of requests that were never searched on"
 "${MPIRUN[@]}" -n 2 gem-verify --profile "$results/profile.h5" --trace "$results/test.h5" \

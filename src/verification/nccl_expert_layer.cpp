@@ -1,19 +1,15 @@
 #include "verification/nccl_expert_layer.hpp"
 
-#include <cuda_bf16.h>
-
 #include <chrono>
 #include <limits>
 
 #include "base/error.hpp"
 #include "device/cuda_moe_device.hpp"
-#include "kernels/permute.hpp"
+#include "device/gpu_rows.hpp"
 #include "platform/nccl.hpp"
 
 namespace gem {
 namespace {
-
-using Rows = DeviceBuffer<__nv_bfloat16>;  // bf16 [row, hidden]
 
 class NcclExpertLayer : public ExpertParallelLayer {
  public:
@@ -44,12 +40,12 @@ class NcclExpertLayer : public ExpertParallelLayer {
     send_map_.upload(send_map, stream_.handle());
     receive_map_.upload(receive_map, stream_.handle());
     unit_weights_.upload(std::vector<float>(receive_map.size(), 1.0f), stream_.handle());
-    upload_weights([](std::uint32_t copies) { return copies > 0 ? 1.0f / static_cast<float>(copies) : 0.0f; });
-    sent_.reserve(routes_.send_tokens.size() * hidden_size_);
-    received_.reserve(receive_map.size() * hidden_size_);
-    expert_rows_.reserve(receive_map.size() * hidden_size_);
-    expert_outputs_.reserve(receive_map.size() * hidden_size_);
-    outputs_.reserve(copies_.size() * hidden_size_);
+    upload_weights(mean_weight);
+    sent_.reserve(routes_.send_tokens.size(), hidden_size_);
+    received_.reserve(receive_map.size(), hidden_size_);
+    expert_rows_.reserve(receive_map.size(), hidden_size_);
+    expert_outputs_.reserve(receive_map.size(), hidden_size_);
+    outputs_.reserve(copies_.size(), hidden_size_);
     stream_.synchronize();
   }
 
@@ -77,57 +73,48 @@ class NcclExpertLayer : public ExpertParallelLayer {
 
   std::uint64_t count_wrong(std::uint64_t& checked) override {
     std::uint64_t wrong = 0;
-    const auto compare = [&](__nv_bfloat16 found, float expected) {
-      wrong += __bfloat162float(found) != expected;
+    const auto compare = [&](float found, float expected) {
+      wrong += found != expected;  // NaN differs from everything
       ++checked;
     };
-    // Poison (NaN) what must be written, so that a row that never arrives is seen.
-    for (Rows* rows : {&received_, &expert_rows_, &sent_})
-      check_cuda(cudaMemsetAsync(rows->data(), 0xff, rows->size() * 2, stream_.handle()), "poisoning rows");
+    for (GpuRows* rows : {&received_, &expert_rows_, &sent_}) rows->poison(stream_);
     dispatch();
     nccl_.wait(stream_);
-    std::vector<__nv_bfloat16> found(routes_.expert_row_tokens.size() * hidden_size_);
-    expert_rows_.download(found, stream_.handle());
+    std::vector<float> found = expert_rows_.download(routes_.expert_row_tokens.size(), stream_);
     for (std::size_t i = 0; i < found.size(); ++i)
       compare(found[i], token_value(routes_.expert_row_tokens[i / hidden_size_], i % hidden_size_));
 
     // Weights of 1 keep sums of few multiples of 1/8 exact: each token must come back as often as it was sent.
     upload_weights([](std::uint32_t) { return 1.0f; });
-    check_cuda(cudaMemcpyAsync(expert_outputs_.data(), expert_rows_.data(), found.size() * 2, cudaMemcpyDeviceToDevice,
-                               stream_.handle()),
-               "copying rows");
-    check_cuda(cudaMemsetAsync(sent_.data(), 0xff, sent_.size() * 2, stream_.handle()), "poisoning rows");
+    expert_outputs_.upload(found, stream_);
+    sent_.poison(stream_);
     combine();
     nccl_.wait(stream_);
-    found.resize(copies_.size() * hidden_size_);
-    outputs_.download(found, stream_.handle());
+    found = outputs_.download(copies_.size(), stream_);
     for (std::size_t i = 0; i < found.size(); ++i) {
       const std::size_t local = i / hidden_size_;
       compare(found[i], static_cast<float>(copies_[local]) * token_value(routes_.home_tokens[local], i % hidden_size_));
     }
-    upload_weights([](std::uint32_t copies) { return copies > 0 ? 1.0f / static_cast<float>(copies) : 0.0f; });
+    upload_weights(mean_weight);
     return wrong;
   }
 
-  std::vector<float> outputs() override {
-    std::vector<__nv_bfloat16> rows(copies_.size() * hidden_size_);
-    outputs_.download(rows, stream_.handle());
-    std::vector<float> values;
-    for (const __nv_bfloat16 value : rows) values.push_back(__bfloat162float(value));
-    return values;
-  }
+  std::vector<float> outputs() override { return outputs_.download(copies_.size(), stream_); }
 
  private:
   // The tokens that live on this rank; the buffer grows, its values never change.
   void fill_home_rows() {
-    const std::size_t count = routes_.home_tokens.size() * hidden_size_;
-    if (count <= home_.size()) return;
-    std::vector<__nv_bfloat16> rows(count);
-    for (std::size_t i = 0; i < count; ++i)
-      rows[i] = __float2bfloat16(token_value(routes_.home_tokens[i / hidden_size_], i % hidden_size_));
-    home_.upload(rows, stream_.handle());
-    stream_.synchronize();
+    const std::size_t count = routes_.home_tokens.size();
+    if (count <= home_count_) return;
+    std::vector<float> rows(count * hidden_size_);
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      rows[i] = token_value(routes_.home_tokens[i / hidden_size_], i % hidden_size_);
+    home_.reserve(count, hidden_size_);
+    home_.upload(rows, stream_);
+    home_count_ = count;
   }
+
+  static float mean_weight(std::uint32_t copies) { return copies > 0 ? 1.0f / static_cast<float>(copies) : 0.0f; }
 
   template <class WeightOfCopies>
   void upload_weights(WeightOfCopies weight_of) {
@@ -137,34 +124,21 @@ class NcclExpertLayer : public ExpertParallelLayer {
   }
 
   void dispatch() {
-    check_cuda(kernels::launch_permute(home_.data(), send_map_.data(), count_of(copies_), width(top_k_),
-                                       width(hidden_size_), sent_.data(), stream_.handle()),
-               "packing rows");
+    scatter_rows(home_, send_map_, copies_.size(), top_k_, sent_, stream_);
     nccl_.exchange_rows(sent_.data(), routes_.send_counts, received_.data(), routes_.receive_counts, row_bytes(),
                         stream_);
-    check_cuda(kernels::launch_permute(received_.data(), receive_map_.data(), count_of(routes_.expert_row_of_received),
-                                       1, width(hidden_size_), expert_rows_.data(), stream_.handle()),
-               "grouping rows by expert");
+    scatter_rows(received_, receive_map_, routes_.expert_row_of_received.size(), 1, expert_rows_, stream_);
   }
 
   void combine() {
-    check_cuda(kernels::launch_unpermute(expert_outputs_.data(), receive_map_.data(), unit_weights_.data(),
-                                         count_of(routes_.expert_row_of_received), 1, width(hidden_size_),
-                                         received_.data(), stream_.handle()),
-               "ordering rows by source");
+    gather_rows(expert_outputs_, receive_map_, unit_weights_, routes_.expert_row_of_received.size(), 1, received_,
+                stream_);
     nccl_.exchange_rows(received_.data(), routes_.receive_counts, sent_.data(), routes_.send_counts, row_bytes(),
                         stream_);
-    check_cuda(kernels::launch_unpermute(sent_.data(), send_map_.data(), weights_.data(), count_of(copies_),
-                                         width(top_k_), width(hidden_size_), outputs_.data(), stream_.handle()),
-               "combining rows");
+    gather_rows(sent_, send_map_, weights_, copies_.size(), top_k_, outputs_, stream_);
   }
 
-  static int width(std::size_t size) { return static_cast<int>(size); }
-  template <class T>
-  static std::int64_t count_of(const std::vector<T>& values) {
-    return static_cast<std::int64_t>(values.size());
-  }
-  std::size_t row_bytes() const { return hidden_size_ * sizeof(__nv_bfloat16); }
+  std::size_t row_bytes() const { return hidden_size_ * sizeof(std::uint16_t); }
 
   Communicator communicator_;
   CudaMoeDevice& device_;
@@ -180,7 +154,8 @@ class NcclExpertLayer : public ExpertParallelLayer {
   std::vector<std::uint32_t> copies_;  // [local token] experts that get it
   DeviceBuffer<std::int32_t> send_map_, receive_map_;
   DeviceBuffer<float> weights_, unit_weights_;
-  Rows home_, sent_, received_, expert_rows_, expert_outputs_, outputs_;
+  std::size_t home_count_ = 0;
+  GpuRows home_, sent_, received_, expert_rows_, expert_outputs_, outputs_;
 };
 
 }  // namespace
