@@ -8,20 +8,25 @@
 
 namespace gem {
 
-/// Swaps experts while any swap lowers the cost; ends at a local optimum of all swaps. Pairs of devices are looked at in the
-/// order of what they could save at most; a pair is looked at again only when something has changed since: first pairs
-/// with a device that changed, then those for which only the slowest of the others did.
+/// Swaps experts while any swap lowers the cost; ends at a local optimum of all swaps. Sweeps over the pairs of devices and
+/// makes the best swap of each; a pair is looked at again only when something has changed since. (Always taking the pair
+/// that promises most costs 2.5 times the time for the same result.)
 class Descent {
  public:
-  /// `changed`: devices that changed since the placement was last a local optimum; all devices if it never was.
-  void run(Placement& placement, std::span<const std::int32_t> changed);
   void run(Placement& placement);
+
+  /// The same after changes to a local optimum: sweeps over the pairs with a changed device first, then over all.
+  void repair(Placement& placement, std::span<const std::int32_t> changed);
 
   const SearchWork& work() const { return finder_.work(); }
 
  private:
+  // One sweep over all pairs, or over those with a changed device; true if a swap was made.
+  bool sweep(Placement& placement, bool changed_only);
+
   SwapFinder finder_;
-  std::vector<std::uint64_t> changed_at_;  // [device], number of the change
+  std::uint64_t change_ = 0;               // number of the last change
+  std::vector<std::uint64_t> changed_at_;  // [device], 0: not changed
   std::vector<std::uint64_t> checked_at_;  // [device, device], change after which the pair was last found without a gain
 };
 

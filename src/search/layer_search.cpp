@@ -49,7 +49,7 @@ StartResult run_start(const LayerProblem& problem, const Assignment& initial, Ra
     std::vector<std::int32_t> changed;
     while (result.iterations < rule.iterations && !(rule.stop_now && rule.stop_now())) {
       disturb(trial, random, changed);
-      descent.run(trial, changed);
+      descent.repair(trial, changed);
       if (trial.cost() <= best.cost())
         best = trial;
       else

@@ -26,11 +26,9 @@ Placement::Placement(const LayerProblem& problem, Assignment assignment)
 
 void Placement::refresh_slowest() {
   const std::size_t devices = problem_->device_count(), steps = problem_->padded_steps();
-  for (auto& times : slowest_time_) std::fill(times.begin(), times.end(), 0);
-  for (auto& ids : slowest_device_) std::fill(ids.begin(), ids.end(), -1);
   const SlowestThree<std::int32_t> slowest{{slowest_time_[0].data(), slowest_time_[1].data(), slowest_time_[2].data()},
                                            {slowest_device_[0].data(), slowest_device_[1].data()}};
-  for (std::int32_t d = 0; d < static_cast<std::int32_t>(devices); ++d) enter_slowest(slowest, time(d), d, steps);
+  find_slowest(slowest, times_.data(), steps, devices, steps);
   cost_ = sum_of(slowest_time_[0].data(), steps);
 
   alone_.assign(devices, 0);

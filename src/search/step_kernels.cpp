@@ -40,21 +40,35 @@ GEM_CLONES std::int64_t sum_of(const std::int32_t* values, std::size_t count) {
   return sum;
 }
 
-GEM_CLONES void enter_slowest(const SlowestThree<std::int32_t>& slowest, const std::int32_t* __restrict time, std::int32_t device,
-                              std::size_t count) {
-  std::int32_t* __restrict const time_0 = slowest.time[0];
-  std::int32_t* __restrict const time_1 = slowest.time[1];
-  std::int32_t* __restrict const time_2 = slowest.time[2];
-  std::int32_t* __restrict const device_0 = slowest.device[0];
-  std::int32_t* __restrict const device_1 = slowest.device[1];
-  for (std::size_t t = 0; t < count; ++t) {
-    const std::int32_t value = time[t];
-    const bool above_0 = value > time_0[t], above_1 = value > time_1[t];
-    time_2[t] = above_1 ? time_1[t] : std::max(value, time_2[t]);
-    time_1[t] = above_0 ? time_0[t] : std::max(value, time_1[t]);
-    time_0[t] = above_0 ? value : time_0[t];
-    device_1[t] = above_0 ? device_0[t] : (above_1 ? device : device_1[t]);
-    device_0[t] = above_0 ? device : device_0[t];
+GEM_CLONES void find_slowest(const SlowestThree<std::int32_t>& slowest, const std::int32_t* times, std::size_t stride,
+                             std::size_t device_count, std::size_t count) {
+  // Block by block, so that the running three stay in the first cache while the devices pass by.
+  constexpr std::size_t block = 64;
+  for (std::size_t begin = 0; begin < count; begin += block) {
+    const std::size_t length = std::min(block, count - begin);
+    std::int32_t time_0[block] = {}, time_1[block] = {}, time_2[block] = {}, device_0[block], device_1[block];
+    std::fill_n(device_0, block, -1);
+    std::fill_n(device_1, block, -1);
+    for (std::size_t d = 0; d < device_count; ++d) {
+      const std::int32_t* const time = times + d * stride + begin;
+      const auto device = static_cast<std::int32_t>(d);
+      for (std::size_t i = 0; i < length; ++i) {
+        const std::int32_t value = time[i];
+        // All bits where it is slower than the first, or than the second: branches would keep this from vectors.
+        const std::int32_t above_0 = -static_cast<std::int32_t>(value > time_0[i]);
+        const std::int32_t above_1 = -static_cast<std::int32_t>(value > time_1[i]);
+        time_2[i] = std::max(time_2[i], std::min(value, time_1[i]));
+        time_1[i] = std::max(time_1[i], std::min(value, time_0[i]));
+        time_0[i] = std::max(time_0[i], value);
+        device_1[i] = (above_0 & device_0[i]) | (~above_0 & ((above_1 & device) | (~above_1 & device_1[i])));
+        device_0[i] = (above_0 & device) | (~above_0 & device_0[i]);
+      }
+    }
+    std::copy_n(time_0, length, slowest.time[0] + begin);
+    std::copy_n(time_1, length, slowest.time[1] + begin);
+    std::copy_n(time_2, length, slowest.time[2] + begin);
+    std::copy_n(device_0, length, slowest.device[0] + begin);
+    std::copy_n(device_1, length, slowest.device[1] + begin);
   }
 }
 

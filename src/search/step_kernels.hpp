@@ -39,9 +39,9 @@ struct SlowestThree {
   Ticks* device[2];
 };
 
-/// Enters a device into the three slowest; devices come in ascending order, ties stay with the lower one.
-void enter_slowest(const SlowestThree<std::int32_t>& slowest, const std::int32_t* time, std::int32_t device,
-                   std::size_t count);
+/// Finds them from `times`, [device, stride]; ties go to the lower device, and a device without work is none.
+void find_slowest(const SlowestThree<std::int32_t>& slowest, const std::int32_t* times, std::size_t stride,
+                  std::size_t device_count, std::size_t count);
 
 /// Time of the slowest device other than the two.
 void slowest_of_others(std::int32_t* out, const SlowestThree<const std::int32_t>& slowest, std::int32_t first,

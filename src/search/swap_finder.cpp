@@ -5,8 +5,8 @@
 namespace gem {
 namespace {
 
-// Steps summed between two looks at whether a swap can still win: a few dozen vectors, so that looking costs little.
-constexpr std::size_t chunk_steps = 256;
+// Steps summed between two looks at whether a swap can still win: a few vectors.
+constexpr std::size_t chunk_steps = 64;
 
 // How much longer steps take than their floor after a swap, or any number above `allowed` once it is sure to exceed it.
 std::int64_t excess(const SwapSteps& steps, const std::int32_t* key_first, const std::int32_t* key_second,
