@@ -4,17 +4,22 @@
 
 namespace gem {
 
-void Descent::run(Placement& placement) { repair(placement, {}); }
+void Descent::forget(std::size_t device_count) {
+  change_ = 1;
+  changed_at_.assign(device_count, 0);
+  checked_at_.assign(device_count * device_count, 0);
+}
+
+void Descent::run(Placement& placement) {
+  forget(placement.problem().device_count());
+  while (sweep(placement, false)) {
+  }
+}
 
 void Descent::repair(Placement& placement, std::span<const std::int32_t> changed) {
-  const std::size_t devices = placement.problem().device_count();
-  change_ = 1;
-  changed_at_.assign(devices, 0);
-  checked_at_.assign(devices * devices, 0);
+  forget(placement.problem().device_count());
   for (std::int32_t device : changed) changed_at_[static_cast<std::size_t>(device)] = change_;
-  while (!changed.empty() && sweep(placement, true)) {
-  }
-  while (sweep(placement, false)) {
+  while (sweep(placement, true)) {
   }
 }
 

@@ -22,8 +22,9 @@ struct StartResult {
   SearchWork work;
 };
 
-/// Iterated local search from one assignment: descend, then again and again disturb the best placement where the
-/// straggler is, descend, and keep what is not worse. The answer depends on the arguments alone.
+/// Iterated local search from one assignment: descend, then again and again disturb the placement where the straggler is,
+/// repair it, and go on from the result unless it is clearly worse. Ends at a local optimum of all swaps. The answer
+/// depends on the arguments alone.
 StartResult run_start(const LayerProblem& problem, const Assignment& initial, RandomStream random,
                       const StoppingRule& rule);
 

@@ -65,8 +65,9 @@ std::int64_t Placement::evaluate(Swap swap) const {
   std::vector<std::int32_t> others;
   slowest_of_others(first, second, others);
   const SwapSteps steps{load(first), load(second), others.data(), table(first), table(second)};
-  const std::int64_t excess =
-      swapped_excess(steps, problem_->keys(swap.first), problem_->keys(swap.second), others.size());
+  std::uint64_t summed = 0;
+  const std::int64_t excess = swapped_excess(steps, problem_->keys(swap.first), problem_->keys(swap.second),
+                                             others.size(), INT64_MAX, summed);
   return excess - promise(first, second);
 }
 

@@ -6,22 +6,46 @@
 
 namespace gem {
 
-GEM_CLONES std::int64_t swapped_excess(const SwapSteps& steps, const std::int32_t* key_first,
-                                       const std::int32_t* key_second, std::size_t count) {
+// Inlined into every version of its callers.
+[[gnu::always_inline]] static inline std::uint64_t excess_of(const SwapSteps& steps, const std::int32_t* key_first,
+                                                             const std::int32_t* key_second, std::size_t begin,
+                                                             std::size_t end) {
   const std::int32_t* const load_first = steps.load_first;
   const std::int32_t* const load_second = steps.load_second;
   const std::int32_t* const floor = steps.floor;
   const std::int32_t* const table_first = steps.table_first;
   const std::int32_t* const table_second = steps.table_second;
   std::uint64_t sum = 0;
-  for (std::size_t t = 0; t < count; ++t) {
+  for (std::size_t t = begin; t < end; ++t) {
     const std::int32_t moved = key_second[t] - key_first[t];
     const std::int32_t first = table_first[load_first[t] + moved];
     const std::int32_t second = table_second[load_second[t] - moved];
     // 0 or more, so that unsigned sums need no sign extension.
     sum += static_cast<std::uint32_t>(std::max(std::max(first, second), floor[t]) - floor[t]);
   }
-  return static_cast<std::int64_t>(sum);
+  return sum;
+}
+
+GEM_CLONES std::int64_t swapped_excess(const SwapSteps& steps, const std::int32_t* key_first,
+                                       const std::int32_t* key_second, std::size_t count, std::int64_t allowed,
+                                       std::uint64_t& summed) {
+  constexpr std::size_t chunk = 64;  // steps between two looks at whether to stop: a few vectors
+  std::int64_t sum = 0;
+  for (std::size_t begin = 0; begin < count && sum <= allowed; begin += chunk) {
+    const std::size_t end = std::min(begin + chunk, count);
+    sum += static_cast<std::int64_t>(excess_of(steps, key_first, key_second, begin, end));
+    summed += end - begin;
+  }
+  return sum;
+}
+
+GEM_CLONES void all_swapped_excesses(const SwapSteps& steps, const std::int32_t* keys_first,
+                                     const std::int32_t* keys_second, std::size_t slots, std::size_t count,
+                                     std::int64_t* excess) {
+  for (std::size_t i = 0; i < slots; ++i)
+    for (std::size_t j = 0; j < slots; ++j)
+      excess[i * slots + j] = static_cast<std::int64_t>(
+          excess_of(steps, keys_first + i * count, keys_second + j * count, 0, count));
 }
 
 GEM_CLONES void add_keys(std::int32_t* __restrict load, const std::int32_t* __restrict key, std::int32_t sign,

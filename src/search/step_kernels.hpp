@@ -17,10 +17,16 @@ struct SwapSteps {
   const std::int32_t* table_second;
 };
 
-/// Sum over steps of max(floor, time of first, time of second) - floor after `key_first` went from the first device to the
-/// second and `key_second` the other way.
+/// Sum over steps of max(floor, time of first, time of second) - floor after an expert with `key_first` went from the first
+/// device to the second and one with `key_second` the other way. Once the sum is above `allowed` it may stop short;
+/// `summed` counts the steps that were summed.
 std::int64_t swapped_excess(const SwapSteps& steps, const std::int32_t* key_first, const std::int32_t* key_second,
-                          std::size_t count);
+                            std::size_t count, std::int64_t allowed, std::uint64_t& summed);
+
+/// The same, in full, for every expert of the first device with every one of the second: `keys_first` and `keys_second` are
+/// [slots, count], `excess` is [slots, slots].
+void all_swapped_excesses(const SwapSteps& steps, const std::int32_t* keys_first, const std::int32_t* keys_second,
+                          std::size_t slots, std::size_t count, std::int64_t* excess);
 
 /// load += sign * key.
 void add_keys(std::int32_t* load, const std::int32_t* key, std::int32_t sign, std::size_t count);

@@ -5,26 +5,12 @@
 namespace gem {
 namespace {
 
-// Steps summed between two looks at whether a swap can still win: a few vectors.
-constexpr std::size_t chunk_steps = 64;
-
-// How much longer steps take than their floor after a swap, or any number above `allowed` once it is sure to exceed it.
-std::int64_t excess(const SwapSteps& steps, const std::int32_t* key_first, const std::int32_t* key_second,
-                    std::size_t count, std::int64_t allowed, std::uint64_t& evaluated) {
-  std::int64_t sum = 0;
-  for (std::size_t begin = 0; begin < count && sum <= allowed; begin += chunk_steps) {
-    const std::size_t length = std::min(chunk_steps, count - begin);
-    const SwapSteps chunk{steps.load_first + begin, steps.load_second + begin, steps.floor + begin, steps.table_first,
-                          steps.table_second};
-    sum += swapped_excess(chunk, key_first + begin, key_second + begin, length);
-    evaluated += length;
-  }
-  return sum;
-}
+// Packed steps come in half vectors: the last whole vector would be half empty on average.
+constexpr std::size_t packed(std::size_t steps) { return (steps + 7) / 8 * 8; }
 
 }  // namespace
 
-void SwapFinder::gather_straggler_steps(const Placement& placement, std::int32_t first, std::int32_t second) {
+void SwapFinder::pack_straggler_steps(const Placement& placement, std::int32_t first, std::int32_t second) {
   placement.slowest_of_others(first, second, others_);
   floor_of_rest_ = placement.step_cost();
   steps_.clear();
@@ -32,7 +18,7 @@ void SwapFinder::gather_straggler_steps(const Placement& placement, std::int32_t
     const std::vector<std::int32_t>& steps = placement.steps_of_straggler(device);
     steps_.insert(steps_.end(), steps.begin(), steps.end());
   }
-  packed_count_ = padded(steps_.size());
+  packed_count_ = packed(steps_.size());
   for (std::vector<std::int32_t>* row : {&load_first_, &load_second_, &floor_}) row->assign(packed_count_, 0);
   for (std::size_t i = 0; i < steps_.size(); ++i) {
     const auto t = static_cast<std::size_t>(steps_[i]);
@@ -43,49 +29,55 @@ void SwapFinder::gather_straggler_steps(const Placement& placement, std::int32_t
   }
 }
 
-void SwapFinder::gather_keys(const Placement& placement, std::int32_t device, std::vector<std::int32_t>& rows) const {
+void SwapFinder::pack_keys(const Placement& placement, std::int32_t device, std::vector<std::int32_t>& rows) const {
   const std::vector<std::int32_t>& experts = placement.experts_of(device);
-  rows.assign(experts.size() * packed_count_, 0);
+  rows.resize(experts.size() * packed_count_);
   for (std::size_t slot = 0; slot < experts.size(); ++slot) {
     const std::int32_t* const keys = placement.problem().keys(experts[slot]);
     std::int32_t* const row = rows.data() + slot * packed_count_;
     for (std::size_t i = 0; i < steps_.size(); ++i) row[i] = keys[steps_[i]];
+    std::fill(row + steps_.size(), row + packed_count_, 0);
   }
 }
 
 std::optional<FoundSwap> SwapFinder::best_swap(const Placement& placement, std::int32_t first, std::int32_t second) {
   const LayerProblem& problem = placement.problem();
-  const std::vector<std::int32_t>& experts_first = placement.experts_of(first);
-  const std::vector<std::int32_t>& experts_second = placement.experts_of(second);
-  work_.candidate_steps += experts_first.size() * experts_second.size() * problem.step_count();
+  const std::size_t slots = problem.slots();
+  work_.candidate_steps += slots * slots * problem.step_count();
   const std::int64_t promise = placement.promise(first, second);
   if (promise <= 0) return std::nullopt;
 
-  gather_straggler_steps(placement, first, second);
-  gather_keys(placement, first, keys_first_);
-  gather_keys(placement, second, keys_second_);
+  pack_straggler_steps(placement, first, second);
+  pack_keys(placement, first, keys_first_);
+  pack_keys(placement, second, keys_second_);
+  excess_.resize(slots * slots);
   const std::int32_t* const table_first = problem.tables().of(static_cast<std::size_t>(first)).data();
   const std::int32_t* const table_second = problem.tables().of(static_cast<std::size_t>(second)).data();
-  const SwapSteps straggling{load_first_.data(), load_second_.data(), floor_.data(), table_first, table_second};
-  const SwapSteps rest{placement.load(first), placement.load(second), floor_of_rest_.data(), table_first, table_second};
+  all_swapped_excesses({load_first_.data(), load_second_.data(), floor_.data(), table_first, table_second},
+                       keys_first_.data(), keys_second_.data(), slots, packed_count_, excess_.data());
+  work_.evaluated_steps += slots * slots * packed_count_;
 
-  std::optional<FoundSwap> best;
-  std::int64_t best_gain = 0;
-  for (std::size_t i = 0; i < experts_first.size(); ++i)
-    for (std::size_t j = 0; j < experts_second.size(); ++j) {
-      // Gain over all steps = promise - excess over the floor in straggling steps - excess over the cost in the rest.
-      const std::int64_t kept =
-          promise - excess(straggling, keys_first_.data() + i * packed_count_, keys_second_.data() + j * packed_count_,
-                           packed_count_, promise - best_gain - 1, work_.evaluated_steps);
-      if (kept <= best_gain) continue;
-      const std::int64_t gain =
-          kept - excess(rest, problem.keys(experts_first[i]), problem.keys(experts_second[j]), problem.padded_steps(),
-                        kept - best_gain - 1, work_.evaluated_steps);
-      if (gain <= best_gain) continue;
-      best_gain = gain;
-      best = FoundSwap{{experts_first[i], experts_second[j]}, -gain};
-    }
-  return best;
+  candidates_.clear();
+  for (std::size_t pair = 0; pair < excess_.size(); ++pair)
+    if (promise > excess_[pair]) candidates_.push_back({promise - excess_[pair], pair});
+  std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) {
+    return a.gain != b.gain ? a.gain > b.gain : a.pair < b.pair;
+  });
+
+  const SwapSteps rest{placement.load(first), placement.load(second), floor_of_rest_.data(), table_first, table_second};
+  Candidate best{0, 0};
+  for (const Candidate& candidate : candidates_) {
+    if (candidate.gain < best.gain) break;
+    const std::int32_t* const key_first = problem.keys(placement.experts_of(first)[candidate.pair / slots]);
+    const std::int32_t* const key_second = problem.keys(placement.experts_of(second)[candidate.pair % slots]);
+    const std::int64_t gain =
+        candidate.gain - swapped_excess(rest, key_first, key_second, problem.padded_steps(),
+                                        candidate.gain - std::max<std::int64_t>(best.gain, 1), work_.evaluated_steps);
+    if (gain > best.gain || (gain == best.gain && gain > 0 && candidate.pair < best.pair)) best = {gain, candidate.pair};
+  }
+  if (best.gain == 0) return std::nullopt;
+  return FoundSwap{{placement.experts_of(first)[best.pair / slots], placement.experts_of(second)[best.pair % slots]},
+                   -best.gain};
 }
 
 }  // namespace gem

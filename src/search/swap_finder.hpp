@@ -22,7 +22,8 @@ struct SearchWork {
 };
 
 /// Finds the best swap between two devices. Not all steps are summed: a swap can gain only in steps whose straggler is one
-/// of the two, so these come first, and the others (which can only lose) only while the swap still beats the best so far.
+/// of the two, so these come first; then, the most promising swap first, the others (which can only lose) while the swap
+/// still beats the best so far.
 class SwapFinder {
  public:
   /// The swap of an expert of `first` with one of `second` that lowers the cost most, the first in slot order of equal
@@ -32,17 +33,24 @@ class SwapFinder {
   const SearchWork& work() const { return work_; }
 
  private:
-  void gather_straggler_steps(const Placement& placement, std::int32_t first, std::int32_t second);
-  void gather_keys(const Placement& placement, std::int32_t device, std::vector<std::int32_t>& rows) const;
+  void pack_straggler_steps(const Placement& placement, std::int32_t first, std::int32_t second);
+  void pack_keys(const Placement& placement, std::int32_t device, std::vector<std::int32_t>& rows) const;
 
-  // Steps whose straggler is one of the two devices, packed and padded.
+  // Steps whose straggler is one of the two devices, packed.
   std::vector<std::int32_t> steps_;
-  std::size_t packed_count_ = 0;
-  std::vector<std::int32_t> load_first_, load_second_, floor_;
-  std::vector<std::int32_t> keys_first_, keys_second_;  // [slot, packed step]
+  std::size_t packed_count_ = 0;  // padded
+  std::vector<std::int32_t> load_first_, load_second_, floor_;  // [packed step]
+  std::vector<std::int32_t> keys_first_, keys_second_;          // [slot, packed step]
+  std::vector<std::int64_t> excess_;                            // [slot of first, slot of second]
   // All steps; those above have the largest floor, so that they add nothing.
   std::vector<std::int32_t> others_;
   std::vector<std::int32_t> floor_of_rest_;
+  // Swaps that gain in the packed steps.
+  struct Candidate {
+    std::int64_t gain;
+    std::size_t pair;  // slot of first * slots + slot of second
+  };
+  std::vector<Candidate> candidates_;
   SearchWork work_;
 };
 
