@@ -18,11 +18,16 @@ const std::vector<Method>& all_methods() {
 
 std::string method_name(Method method) {
   switch (method) {
-    case Method::Linear: return "linear";
-    case Method::RoundRobin: return "round-robin";
-    case Method::Eplb: return "eplb";
-    case Method::SpeedAware: return "speed-aware";
-    case Method::Gem: return "gem";
+    case Method::Linear:
+      return "linear";
+    case Method::RoundRobin:
+      return "round-robin";
+    case Method::Eplb:
+      return "eplb";
+    case Method::SpeedAware:
+      return "speed-aware";
+    case Method::Gem:
+      return "gem";
   }
   return "";
 }
@@ -99,10 +104,12 @@ Assignment baseline_assignment(Method method, const DeviceLatencies& latencies, 
     case Method::RoundRobin:
       for (std::size_t e = 0; e < experts; ++e) assignment[e] = static_cast<std::int32_t>(e % devices);
       return assignment;
-    case Method::Eplb: return pack_greedily(mean_loads(trace, layer), std::vector<double>(devices, 1.0));
+    case Method::Eplb:
+      return pack_greedily(mean_loads(trace, layer), std::vector<double>(devices, 1.0));
     case Method::SpeedAware:
       return pack_greedily(mean_loads(trace, layer), relative_speeds(latencies, trace, layer));
-    case Method::Gem: break;
+    case Method::Gem:
+      break;
   }
   throw UsageError("method '" + method_name(method) + "' is searched for, it is not a baseline");
 }

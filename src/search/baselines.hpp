@@ -27,12 +27,12 @@ std::vector<double> mean_loads(const LoadTrace& trace, std::size_t layer);
 /// Relative speed of each device under an even share of a layer's mean load: 1 / latency, mean 1.
 std::vector<double> relative_speeds(const DeviceLatencies& latencies, const LoadTrace& trace, std::size_t layer);
 
-/// Greedy packing, heaviest expert first, onto the device with a free slot whose load / speed is then the least; ties go
-/// to the lower index. With equal speeds, what DeepSeek's EPLB does without replicas.
+/// Greedy packing, heaviest expert first, onto the device with a free slot whose load / speed is then the least; ties
+/// go to the lower index. With equal speeds, what DeepSeek's EPLB does without replicas.
 Assignment pack_greedily(std::span<const double> loads, std::span<const double> speeds);
 
-/// One layer's assignment by a baseline: `Linear` expert e on device e / (E / D), `RoundRobin` on e mod D, `Eplb` packs mean
-/// loads, `SpeedAware` packs them in proportion to speed.
+/// One layer's assignment by a baseline: `Linear` expert e on device e / (E / D), `RoundRobin` on e mod D, `Eplb` packs
+/// mean loads, `SpeedAware` packs them in proportion to speed.
 Assignment baseline_assignment(Method method, const DeviceLatencies& latencies, const LoadTrace& trace,
                                std::size_t layer);
 

@@ -32,17 +32,21 @@ Score score_of(const std::vector<LayerProblem>& problems, const Matrix<std::int3
 
 HeldOut relation_of(const LoadTrace& searched, const LoadTrace& scored) {
   if (to_lower(searched.task) != to_lower(scored.task)) return HeldOut::OtherTask;
-  const bool apart = (searched.part == "train" && scored.part == "test") ||
-                     (searched.part == "test" && scored.part == "train");
+  const bool apart =
+      (searched.part == "train" && scored.part == "test") || (searched.part == "test" && scored.part == "train");
   return apart ? HeldOut::DisjointRequests : HeldOut::InSample;
 }
 
 std::string describe(HeldOut relation) {
   switch (relation) {
-    case HeldOut::DisjointRequests: return "held-out, requests never searched on";
-    case HeldOut::LaterSteps: return "held-out, later steps (of requests that may have been searched on)";
-    case HeldOut::OtherTask: return "held-out, another task";
-    case HeldOut::InSample: return "in-sample, requests that were searched on";
+    case HeldOut::DisjointRequests:
+      return "held-out, requests never searched on";
+    case HeldOut::LaterSteps:
+      return "held-out, later steps (of requests that may have been searched on)";
+    case HeldOut::OtherTask:
+      return "held-out, another task";
+    case HeldOut::InSample:
+      return "in-sample, requests that were searched on";
   }
   return "";
 }

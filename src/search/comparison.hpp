@@ -25,7 +25,7 @@ enum class HeldOut {
   DisjointRequests,  ///< requests never searched on
   LaterSteps,        ///< steps not searched on, of requests that may have been
   OtherTask,
-  InSample           ///< requests that were searched on: no test of anything
+  InSample  ///< requests that were searched on: no test of anything
 };
 HeldOut relation_of(const LoadTrace& searched, const LoadTrace& scored);
 std::string describe(HeldOut relation);
@@ -42,8 +42,8 @@ struct Bounds {
   double test_s = 0.0;
 };
 
-/// Methods against the first of them, with the bounds. Without `has_test` only the steps searched on are shown; the 99th
-/// percentile and the imbalance are those of the scored steps where there are any.
+/// Methods against the first of them, with the bounds. Without `has_test` only the steps searched on are shown; the
+/// 99th percentile and the imbalance are those of the scored steps where there are any.
 std::string comparison_table(const std::vector<ComparedMethod>& methods, const Bounds& bounds, bool has_test,
                              HeldOut relation);
 

@@ -32,8 +32,7 @@ bool Descent::sweep(Placement& placement, bool changed_only) {
       // A pair that was never checked and has no changed device has nothing new in a sweep over changed ones.
       const std::uint64_t needed = changed_only ? std::max(changed_at_[a], changed_at_[b]) : change_;
       if (checked >= needed) continue;
-      const auto found =
-          finder_.best_swap(placement, static_cast<std::int32_t>(a), static_cast<std::int32_t>(b));
+      const auto found = finder_.best_swap(placement, static_cast<std::int32_t>(a), static_cast<std::int32_t>(b));
       if (found) {
         placement.apply(found->swap);
         changed_at_[a] = changed_at_[b] = ++change_;

@@ -8,15 +8,15 @@
 
 namespace gem {
 
-/// Swaps experts while any swap lowers the cost; ends at a local optimum of all swaps. Sweeps over the pairs of devices and
-/// makes the best swap of each; a pair is looked at again only when something has changed since. (Always taking the pair
-/// that promises most costs 2.5 times the time for the same result.)
+/// Swaps experts while any swap lowers the cost; ends at a local optimum of all swaps. Sweeps over the pairs of devices
+/// and makes the best swap of each; a pair is looked at again only when something has changed since. (Always taking the
+/// pair that promises most costs 2.5 times the time for the same result.)
 class Descent {
  public:
   void run(Placement& placement);
 
-  /// After changes to a local optimum: sweeps over the pairs with a changed device alone, which finds most of what `run`
-  /// would in a part of the time.
+  /// After changes to a local optimum: sweeps over the pairs with a changed device alone, which finds most of what
+  /// `run` would in a part of the time.
   void repair(Placement& placement, std::span<const std::int32_t> changed);
 
   const SearchWork& work() const { return finder_.work(); }
@@ -29,7 +29,8 @@ class Descent {
   SwapFinder finder_;
   std::uint64_t change_ = 0;               // number of the last change
   std::vector<std::uint64_t> changed_at_;  // [device], 0: not changed
-  std::vector<std::uint64_t> checked_at_;  // [device, device], change after which the pair was last found without a gain
+  std::vector<std::uint64_t>
+      checked_at_;  // [device, device], change after which the pair was last found without a gain
 };
 
 }  // namespace gem

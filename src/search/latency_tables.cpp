@@ -30,9 +30,10 @@ double DeviceLatencies::seconds(std::size_t device, double tiles, double active_
 LatencyTables::LatencyTables(const DeviceLatencies& latencies, const LoadKeys& keys, std::int32_t largest_key)
     : keys_(keys), device_count_(latencies.device_count()), key_count_(static_cast<std::size_t>(largest_key) + 1) {
   if (key_count_ > most_entries / device_count_)
-    throw UsageError(format("a device may get a load of %d in one step, too large for a table over %zu devices; use smaller "
-                            "steps (fewer tokens a step)",
-                            largest_key, device_count_));
+    throw UsageError(
+        format("a device may get a load of %d in one step, too large for a table over %zu devices; use smaller "
+               "steps (fewer tokens a step)",
+               largest_key, device_count_));
   std::vector<double> seconds(device_count_ * key_count_, 0.0);
   for (std::size_t d = 0; d < device_count_; ++d)
     for (std::int32_t key = 1; key <= largest_key; ++key) {

@@ -28,7 +28,8 @@ struct LoadKeys {
   std::int32_t active_experts(std::int32_t key) const { return key % (experts_per_device + 1); }
 };
 
-/// Latency of each device as a function of its load, in seconds: what a profile says, and nothing of how it is searched.
+/// Latency of each device as a function of its load, in seconds: what a profile says, and nothing of how it is
+/// searched.
 class DeviceLatencies {
  public:
   DeviceLatencies(const LatencyProfile& profile, LoadFeatures features);
@@ -46,8 +47,8 @@ class DeviceLatencies {
   std::vector<LatencyCurve> curves_;
 };
 
-/// Latency of each device for every key, in ticks: whole nanoseconds, or a multiple of them where a latency would not fit
-/// in 32 bits. Integers make a delta equal to the full cost whatever the order of summation.
+/// Latency of each device for every key, in ticks: whole nanoseconds, or a multiple of them where a latency would not
+/// fit in 32 bits. Integers make a delta equal to the full cost whatever the order of summation.
 class LatencyTables {
  public:
   /// Covers the keys 0 .. largest_key. UsageError if the table would be too large to be meant.
@@ -58,7 +59,9 @@ class LatencyTables {
   const LoadKeys& keys() const { return keys_; }
   double tick_s() const { return tick_s_; }
   /// [key], ticks.
-  std::span<const std::int32_t> of(std::size_t device) const { return {ticks_.data() + device * key_count_, key_count_}; }
+  std::span<const std::int32_t> of(std::size_t device) const {
+    return {ticks_.data() + device * key_count_, key_count_};
+  }
 
  private:
   LoadKeys keys_;

@@ -10,8 +10,8 @@
 
 namespace gem {
 
-LayerProblem::LayerProblem(std::shared_ptr<const LatencyTables> tables, std::size_t expert_count, std::size_t step_count,
-                           std::vector<std::int32_t> keys)
+LayerProblem::LayerProblem(std::shared_ptr<const LatencyTables> tables, std::size_t expert_count,
+                           std::size_t step_count, std::vector<std::int32_t> keys)
     : tables_(std::move(tables)),
       expert_count_(expert_count),
       step_count_(step_count),
@@ -40,9 +40,10 @@ std::vector<LayerProblem> layer_problems(const DeviceLatencies& latencies, const
     }
   }
   if (largest_key > INT32_MAX)
-    throw UsageError(format("a device may get a load of %lld in one step, more than can be searched on; use smaller steps "
-                            "(fewer tokens a step)",
-                            static_cast<long long>(largest_key)));
+    throw UsageError(
+        format("a device may get a load of %lld in one step, more than can be searched on; use smaller steps "
+               "(fewer tokens a step)",
+               static_cast<long long>(largest_key)));
   const auto tables = std::make_shared<const LatencyTables>(latencies, keys, static_cast<std::int32_t>(largest_key));
   std::vector<LayerProblem> problems;
   for (std::vector<std::int32_t>& layer_keys : keys_of_layer)

@@ -13,9 +13,9 @@ namespace gem {
 /// Device of each expert of one layer, [expert].
 using Assignment = std::vector<std::int32_t>;
 
-/// One layer's question: place its experts, `slots()` on each device, so that the sum over steps of the slowest device's
-/// time is least. Structure of arrays, steps contiguous and padded to whole vectors with steps without load, which cost
-/// nothing under any assignment.
+/// One layer's question: place its experts, `slots()` on each device, so that the sum over steps of the slowest
+/// device's time is least. Structure of arrays, steps contiguous and padded to whole vectors with steps without load,
+/// which cost nothing under any assignment.
 class LayerProblem {
  public:
   /// `keys` is [expert, padded step].
@@ -42,7 +42,9 @@ class LayerProblem {
 };
 
 /// Steps rounded up to whole vectors.
-constexpr std::size_t padded(std::size_t steps) { return (steps + 15) / 16 * 16; }
+constexpr std::size_t padded(std::size_t steps) {
+  return (steps + 15) / 16 * 16;
+}
 
 /// The layers of a trace on the devices; all share one set of tables. UsageError unless experts divide over devices.
 std::vector<LayerProblem> layer_problems(const DeviceLatencies& latencies, const LoadTrace& trace);

@@ -6,12 +6,12 @@
 namespace gem {
 namespace {
 
-// Swaps between two devices that wait for each other: one straggles in a step drawn at random, the other is any other. Fewer
-// swaps are undone by the descent, more make it start afresh.
+// Swaps between two devices that wait for each other: one straggles in a step drawn at random, the other is any other.
+// Fewer swaps are undone by the descent, more make it start afresh.
 constexpr int disturbing_swaps = 2;
 
-// A result worse by this part of the cost is gone on from with probability 1 / e: half the excess over the best known cost
-// of never accepting one, at equal time (tests/benchmark/search.md).
+// A result worse by this part of the cost is gone on from with probability 1 / e: half the excess over the best known
+// cost of never accepting one, at equal time (tests/benchmark/search.md).
 constexpr double tolerance = 3e-4;
 
 void disturb(Placement& placement, RandomStream& random, std::vector<std::int32_t>& changed) {

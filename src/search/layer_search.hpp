@@ -11,8 +11,8 @@ namespace gem {
 
 /// When a start is done. Iterations make it repeatable; a stop asked from outside (a time limit) does not.
 struct StoppingRule {
-  std::size_t iterations = 100;          ///< perturbations after the first local optimum
-  std::function<bool()> stop_now = {};   ///< asked after each iteration; empty: never
+  std::size_t iterations = 100;         ///< perturbations after the first local optimum
+  std::function<bool()> stop_now = {};  ///< asked after each iteration; empty: never
 };
 
 struct StartResult {
@@ -22,9 +22,9 @@ struct StartResult {
   SearchWork work;
 };
 
-/// Iterated local search from one assignment: descend, then again and again disturb the placement where the straggler is,
-/// repair it, and go on from the result unless it is clearly worse. Ends at a local optimum of all swaps. The answer
-/// depends on the arguments alone.
+/// Iterated local search from one assignment: descend, then again and again disturb the placement where the straggler
+/// is, repair it, and go on from the result unless it is clearly worse. Ends at a local optimum of all swaps. The
+/// answer depends on the arguments alone.
 StartResult run_start(const LayerProblem& problem, const Assignment& initial, RandomStream random,
                       const StoppingRule& rule);
 

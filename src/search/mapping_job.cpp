@@ -70,9 +70,10 @@ void prepare(MappingQuestion& question, const Selection& selection) {
   LatencyProfile& profile = question.profile;
   LoadTrace& train = question.train;
   if (!selection.allow_model_mismatch && to_lower(profile.model) != to_lower(train.model))
-    throw UsageError(format("the profile is of model '%s', the trace of '%s'; measure the devices with gem-profile --model %s, "
-                            "or use --allow-model-mismatch if the experts have the same shape",
-                            profile.model.c_str(), train.model.c_str(), train.model.c_str()));
+    throw UsageError(
+        format("the profile is of model '%s', the trace of '%s'; measure the devices with gem-profile --model %s, "
+               "or use --allow-model-mismatch if the experts have the same shape",
+               profile.model.c_str(), train.model.c_str(), train.model.c_str()));
   if (selection.devices > 0) profile = first_devices(profile, selection.devices);
   if (selection.equal_devices) profile = equal_devices(profile);
   check_divisible(train.expert_count(), profile.device_count());
@@ -81,10 +82,11 @@ void prepare(MappingQuestion& question, const Selection& selection) {
     const LoadTrace& test = *question.test;
     if (test.layer_ids != train.layer_ids || test.expert_count() != train.expert_count() ||
         to_lower(test.model) != to_lower(train.model))
-      throw UsageError(format("the test trace ('%s', %zu layers, %zu experts) is not of the model that is searched on ('%s', "
-                              "%zu layers, %zu experts)",
-                              test.model.c_str(), test.layer_count(), test.expert_count(), train.model.c_str(),
-                              train.layer_count(), train.expert_count()));
+      throw UsageError(
+          format("the test trace ('%s', %zu layers, %zu experts) is not of the model that is searched on ('%s', "
+                 "%zu layers, %zu experts)",
+                 test.model.c_str(), test.layer_count(), test.expert_count(), train.model.c_str(), train.layer_count(),
+                 train.expert_count()));
     question.relation = relation_of(train, test);
   }
   if (selection.train_steps == 0) return;
@@ -119,12 +121,15 @@ std::string describe_plan(const Communicator& world, const MappingQuestion& ques
   const auto problems = layer_problems(latencies, one_layer);
   const auto seconds = [&](std::size_t iterations) {
     SearchOptions trial{search.seed, 1, iterations, 0.0, false};
-    return search_model(world, problems, [](std::size_t) { return std::vector<Assignment>{}; }, trial).elapsed_s;
+    return search_model(
+               world, problems, [](std::size_t) { return std::vector<Assignment>{}; }, trial)
+        .elapsed_s;
   };
   constexpr std::size_t trial_iterations = 20;
   const double descent_s = seconds(0);
   const double iteration_s = std::max(0.0, seconds(trial_iterations) - descent_s) / trial_iterations;
-  const double layers_a_rank = std::ceil(static_cast<double>(question.train.layer_count() * search.starts) / world.size());
+  const double layers_a_rank =
+      std::ceil(static_cast<double>(question.train.layer_count() * search.starts) / world.size());
   double total_s = layers_a_rank * (descent_s + iteration_s * static_cast<double>(search.iterations));
   if (search.time_limit_s > 0.0) total_s = std::min(total_s, search.time_limit_s);
   return plan + format("Method gem: %zu starts a layer, %zu iterations each, seed %llu, on %d ranks: about %s\n",
@@ -155,18 +160,21 @@ MappingAnswer find_mapping(const Communicator& world, const MappingQuestion& que
         world, searched, [&](std::size_t layer) { return first_starts(searched, mappings, layer); }, question.search);
     Matrix<std::int32_t> mapping(problems.size(), problems[0].expert_count());
     for (std::size_t layer = 0; layer < problems.size(); ++layer)
-      std::copy(found.layers[layer].assignment.begin(), found.layers[layer].assignment.end(), mapping.row(layer).begin());
+      std::copy(found.layers[layer].assignment.begin(), found.layers[layer].assignment.end(),
+                mapping.row(layer).begin());
     methods.push_back(Method::Gem);
     mappings.push_back(std::move(mapping));
-    search_line = format("Search: %zu starts, %zu iterations in %s on %d rank%s; %.3g candidate-steps/s, of them evaluated %.3g/s%s\n",
-                         found.starts_run, found.iterations_run, format_seconds(found.elapsed_s).c_str(), world.size(),
-                         world.size() == 1 ? "" : "s", static_cast<double>(found.work.candidate_steps) / found.elapsed_s,
-                         static_cast<double>(found.work.evaluated_steps) / found.elapsed_s,
-                         question.search.time_limit_s > 0.0 ? " (time limit: not repeatable)" : "");
+    search_line = format(
+        "Search: %zu starts, %zu iterations in %s on %d rank%s; %.3g candidate-steps/s, of them evaluated %.3g/s%s\n",
+        found.starts_run, found.iterations_run, format_seconds(found.elapsed_s).c_str(), world.size(),
+        world.size() == 1 ? "" : "s", static_cast<double>(found.work.candidate_steps) / found.elapsed_s,
+        static_cast<double>(found.work.evaluated_steps) / found.elapsed_s,
+        question.search.time_limit_s > 0.0 ? " (time limit: not repeatable)" : "");
   }
 
   MappingAnswer answer;
-  const auto chosen = static_cast<std::size_t>(std::find(methods.begin(), methods.end(), question.method) - methods.begin());
+  const auto chosen =
+      static_cast<std::size_t>(std::find(methods.begin(), methods.end(), question.method) - methods.begin());
   Mapping& mapping = answer.mapping;
   mapping.method = method_name(question.method);
   mapping.device_count = question.profile.device_count();
@@ -185,15 +193,18 @@ MappingAnswer find_mapping(const Communicator& world, const MappingQuestion& que
 
   std::vector<ComparedMethod> compared;
   for (std::size_t m = 0; m < methods.size(); ++m)
-    compared.push_back({method_name(methods[m]), score_of(problems, mappings[m]), score_of(test_problems, mappings[m])});
+    compared.push_back(
+        {method_name(methods[m]), score_of(problems, mappings[m]), score_of(test_problems, mappings[m])});
   Bounds bounds{sum(mapping.lower_bound_s), 0.0};
   answer.report = "Searched on " + shape_of(question) + "\n";
   if (question.test) {
     bounds.test_s = sum(lower_bounds_s(test_problems));
-    answer.report += format("Scored on %zu steps of task '%s' (part %s): %s\n", question.test->step_count(),
-                            question.test->task.c_str(), question.test->part.c_str(), describe(question.relation).c_str());
+    answer.report +=
+        format("Scored on %zu steps of task '%s' (part %s): %s\n", question.test->step_count(),
+               question.test->task.c_str(), question.test->part.c_str(), describe(question.relation).c_str());
   }
-  answer.report += search_line + "\n" + comparison_table(compared, bounds, question.test.has_value(), question.relation);
+  answer.report +=
+      search_line + "\n" + comparison_table(compared, bounds, question.test.has_value(), question.relation);
   return answer;
 }
 

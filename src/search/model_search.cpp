@@ -33,7 +33,8 @@ std::vector<LayerAnswer> agree(const Communicator& world, const std::vector<Laye
   world.broadcast(packed);
   std::vector<LayerAnswer> best;
   for (auto at = packed.begin(); at != packed.end(); at += static_cast<std::ptrdiff_t>(record))
-    best.push_back({Assignment(at + 2, at + static_cast<std::ptrdiff_t>(record)), at[0], static_cast<std::size_t>(at[1])});
+    best.push_back(
+        {Assignment(at + 2, at + static_cast<std::ptrdiff_t>(record)), at[0], static_cast<std::size_t>(at[1])});
   return best;
 }
 

@@ -23,8 +23,8 @@ struct SearchOptions {
 /// The best that was found for one layer.
 struct LayerAnswer {
   Assignment assignment;
-  std::int64_t cost = 0;   ///< ticks summed over steps
-  std::size_t start = 0;   ///< which start found it
+  std::int64_t cost = 0;  ///< ticks summed over steps
+  std::size_t start = 0;  ///< which start found it
 };
 
 struct ModelAnswer {
@@ -35,9 +35,10 @@ struct ModelAnswer {
   double elapsed_s = 0.0;
 };
 
-/// Searches all layers, start by start, on all ranks. The starts of a layer are `first_starts(layer)` in that order, then
-/// random assignments; each has its own random numbers (seed, layer, start), and of a layer's starts the least
-/// (cost, start) wins, so that the answer does not depend on the number of ranks. Collective; every rank gets the answer.
+/// Searches all layers, start by start, on all ranks. The starts of a layer are `first_starts(layer)` in that order,
+/// then random assignments; each has its own random numbers (seed, layer, start), and of a layer's starts the least
+/// (cost, start) wins, so that the answer does not depend on the number of ranks. Collective; every rank gets the
+/// answer.
 ModelAnswer search_model(const Communicator& world, const std::vector<LayerProblem>& problems,
                          const std::function<std::vector<Assignment>(std::size_t layer)>& first_starts,
                          const SearchOptions& options);

@@ -66,8 +66,8 @@ std::int64_t Placement::evaluate(Swap swap) const {
   slowest_of_others(first, second, others);
   const SwapSteps steps{load(first), load(second), others.data(), table(first), table(second)};
   std::uint64_t summed = 0;
-  const std::int64_t excess = swapped_excess(steps, problem_->keys(swap.first), problem_->keys(swap.second),
-                                             others.size(), INT64_MAX, summed);
+  const std::int64_t excess =
+      swapped_excess(steps, problem_->keys(swap.first), problem_->keys(swap.second), others.size(), INT64_MAX, summed);
   return excess - promise(first, second);
 }
 

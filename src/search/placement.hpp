@@ -66,8 +66,8 @@ class Placement {
   std::vector<std::int32_t> slowest_time_[3];
   std::vector<std::int32_t> slowest_device_[2];
   std::vector<std::vector<std::int32_t>> steps_of_straggler_;
-  std::vector<std::int64_t> alone_;       // [device], saved if a straggler were only as slow as the second
-  std::vector<std::int64_t> together_;    // [device, device], further saved if the second went down to the third
+  std::vector<std::int64_t> alone_;     // [device], saved if a straggler were only as slow as the second
+  std::vector<std::int64_t> together_;  // [device, device], further saved if the second went down to the third
   std::int64_t cost_ = 0;
 };
 

@@ -44,8 +44,8 @@ GEM_CLONES void all_swapped_excesses(const SwapSteps& steps, const std::int32_t*
                                      std::int64_t* excess) {
   for (std::size_t i = 0; i < slots; ++i)
     for (std::size_t j = 0; j < slots; ++j)
-      excess[i * slots + j] = static_cast<std::int64_t>(
-          excess_of(steps, keys_first + i * count, keys_second + j * count, 0, count));
+      excess[i * slots + j] =
+          static_cast<std::int64_t>(excess_of(steps, keys_first + i * count, keys_second + j * count, 0, count));
 }
 
 GEM_CLONES void add_keys(std::int32_t* __restrict load, const std::int32_t* __restrict key, std::int32_t sign,
@@ -62,6 +62,16 @@ GEM_CLONES std::int64_t sum_of(const std::int32_t* values, std::size_t count) {
   std::int64_t sum = 0;
   for (std::size_t t = 0; t < count; ++t) sum += values[t];
   return sum;
+}
+
+GEM_CLONES std::int64_t merge_slowest(std::int32_t* __restrict out, const std::int32_t* first,
+                                      const std::int32_t* second, const std::int32_t* floor, std::size_t count) {
+  std::uint64_t sum = 0;
+  for (std::size_t t = 0; t < count; ++t) {
+    out[t] = std::max(first[t], second[t]);
+    sum += static_cast<std::uint32_t>(std::max(out[t], floor[t]));
+  }
+  return static_cast<std::int64_t>(sum);
 }
 
 GEM_CLONES void find_slowest(const SlowestThree<std::int32_t>& slowest, const std::int32_t* times, std::size_t stride,

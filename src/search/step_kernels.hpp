@@ -10,21 +10,21 @@ namespace gem {
 
 /// What a swap of one expert of each of two devices is judged from, step by step.
 struct SwapSteps {
-  const std::int32_t* load_first;    ///< load key of the first device
+  const std::int32_t* load_first;  ///< load key of the first device
   const std::int32_t* load_second;
-  const std::int32_t* floor;         ///< ticks that the step takes at least, whatever the two devices hold
-  const std::int32_t* table_first;   ///< ticks by key
+  const std::int32_t* floor;        ///< ticks that the step takes at least, whatever the two devices hold
+  const std::int32_t* table_first;  ///< ticks by key
   const std::int32_t* table_second;
 };
 
-/// Sum over steps of max(floor, time of first, time of second) - floor after an expert with `key_first` went from the first
-/// device to the second and one with `key_second` the other way. Once the sum is above `allowed` it may stop short;
-/// `summed` counts the steps that were summed.
+/// Sum over steps of max(floor, time of first, time of second) - floor after an expert with `key_first` went from the
+/// first device to the second and one with `key_second` the other way. Once the sum is above `allowed` it may stop
+/// short; `summed` counts the steps that were summed.
 std::int64_t swapped_excess(const SwapSteps& steps, const std::int32_t* key_first, const std::int32_t* key_second,
                             std::size_t count, std::int64_t allowed, std::uint64_t& summed);
 
-/// The same, in full, for every expert of the first device with every one of the second: `keys_first` and `keys_second` are
-/// [slots, count], `excess` is [slots, slots].
+/// The same, in full, for every expert of the first device with every one of the second: `keys_first` and `keys_second`
+/// are [slots, count], `excess` is [slots, slots].
 void all_swapped_excesses(const SwapSteps& steps, const std::int32_t* keys_first, const std::int32_t* keys_second,
                           std::size_t slots, std::size_t count, std::int64_t* excess);
 
@@ -36,6 +36,10 @@ void look_up(std::int32_t* time, const std::int32_t* load, const std::int32_t* t
 
 /// Sum of values.
 std::int64_t sum_of(const std::int32_t* values, std::size_t count);
+
+/// out = max(first, second); returns the sum of max(out, floor).
+std::int64_t merge_slowest(std::int32_t* out, const std::int32_t* first, const std::int32_t* second,
+                           const std::int32_t* floor, std::size_t count);
 
 /// The three slowest devices of each step, slowest first: their times [3][step] and, of the first two, which they are
 /// (-1 where there is none). `Ticks` is std::int32_t or const std::int32_t.

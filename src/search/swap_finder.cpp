@@ -6,7 +6,9 @@ namespace gem {
 namespace {
 
 // Packed steps come in half vectors: the last whole vector would be half empty on average.
-constexpr std::size_t packed(std::size_t steps) { return (steps + 7) / 8 * 8; }
+constexpr std::size_t packed(std::size_t steps) {
+  return (steps + 7) / 8 * 8;
+}
 
 }  // namespace
 
@@ -73,7 +75,8 @@ std::optional<FoundSwap> SwapFinder::best_swap(const Placement& placement, std::
     const std::int64_t gain =
         candidate.gain - swapped_excess(rest, key_first, key_second, problem.padded_steps(),
                                         candidate.gain - std::max<std::int64_t>(best.gain, 1), work_.evaluated_steps);
-    if (gain > best.gain || (gain == best.gain && gain > 0 && candidate.pair < best.pair)) best = {gain, candidate.pair};
+    if (gain > best.gain || (gain == best.gain && gain > 0 && candidate.pair < best.pair))
+      best = {gain, candidate.pair};
   }
   if (best.gain == 0) return std::nullopt;
   return FoundSwap{{placement.experts_of(first)[best.pair / slots], placement.experts_of(second)[best.pair % slots]},

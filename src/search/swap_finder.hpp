@@ -21,9 +21,9 @@ struct SearchWork {
   std::uint64_t evaluated_steps = 0;  ///< really looked up
 };
 
-/// Finds the best swap between two devices. Not all steps are summed: a swap can gain only in steps whose straggler is one
-/// of the two, so these come first; then, the most promising swap first, the others (which can only lose) while the swap
-/// still beats the best so far.
+/// Finds the best swap between two devices. Not all steps are summed: a swap can gain only in steps whose straggler is
+/// one of the two, so these come first; then, the most promising swap first, the others (which can only lose) while the
+/// swap still beats the best so far.
 class SwapFinder {
  public:
   /// The swap of an expert of `first` with one of `second` that lowers the cost most, the first in slot order of equal
@@ -38,7 +38,7 @@ class SwapFinder {
 
   // Steps whose straggler is one of the two devices, packed.
   std::vector<std::int32_t> steps_;
-  std::size_t packed_count_ = 0;  // padded
+  std::size_t packed_count_ = 0;                                // padded
   std::vector<std::int32_t> load_first_, load_second_, floor_;  // [packed step]
   std::vector<std::int32_t> keys_first_, keys_second_;          // [slot, packed step]
   std::vector<std::int64_t> excess_;                            // [slot of first, slot of second]

@@ -15,9 +15,9 @@ struct Weights {
 constexpr Weights weights_tried[] = {{1, 0}, {4, 1}, {2, 1}, {1, 1}, {1, 2}, {1, 4}, {1, 8}, {1, 16}, {1, 32}, {0, 1}};
 
 // The least entry at this or any larger load: a tile more, or an expert more with its tile.
-std::vector<std::int32_t> least_time_from(const LatencyTables& tables) {
+std::vector<std::int32_t> least_time_from(const LatencyTables& tables, std::size_t first_device) {
   std::vector<std::int32_t> least(tables.key_count(), INT32_MAX);
-  for (std::size_t d = 0; d < tables.device_count(); ++d)
+  for (std::size_t d = first_device; d < tables.device_count(); ++d)
     for (std::size_t key = 0; key < least.size(); ++key) least[key] = std::min(least[key], tables.of(d)[key]);
   const bool surface = tables.keys().features == LoadFeatures::TilesAndExperts;
   const std::size_t radix = static_cast<std::size_t>(tables.keys().experts_per_device) + 1;
@@ -32,36 +32,34 @@ std::vector<std::int32_t> least_time_from(const LatencyTables& tables) {
 
 }  // namespace
 
-WaterFilling::WaterFilling(const LatencyTables& tables) : tables_(&tables), least_time_(least_time_from(tables)) {
+WaterFilling::WaterFilling(const LatencyTables& tables, std::size_t first_device)
+    : tables_(&tables),
+      tile_key_(tables.keys().features == LoadFeatures::Tokens ? 1 : tables.keys().experts_per_device + 1),
+      least_time_from_(least_time_from(tables, first_device)) {
   for (const Weights& weights : weights_tried) {
-    capacities_.push_back({weights.tiles, weights.experts, {}, {}});
-    fill(capacities_.back());
+    capacities_.push_back({weights.tiles, weights.experts, {}});
+    fill(capacities_.back(), first_device);
     if (tables.keys().features == LoadFeatures::Tokens) return;  // one kind of load: any weight is the same
   }
 }
 
-std::int64_t WaterFilling::weighted(const Capacity& weights, std::int64_t key) const {
-  if (tables_->keys().features == LoadFeatures::Tokens) return key;
-  const std::int64_t radix = tables_->keys().experts_per_device + 1;
-  return weights.tile_weight * (key / radix) + weights.expert_weight * (key % radix);
-}
-
-void WaterFilling::fill(Capacity& capacity) const {
-  const LoadKeys& keys = tables_->keys();
+void WaterFilling::fill(Capacity& capacity, std::size_t first_device) const {
+  const bool surface = tables_->keys().features == LoadFeatures::TilesAndExperts;
   struct Entry {
     std::int32_t time;
     std::int64_t load;
   };
   std::vector<Entry> gains;  // from this time on one device can carry so much more
   std::vector<Entry> entries;
-  for (std::size_t d = 0; d < tables_->device_count(); ++d) {
+  for (std::size_t d = first_device; d < tables_->device_count(); ++d) {
     entries.clear();
     const auto table = tables_->of(d);
     for (std::size_t key = 1; key < table.size(); ++key) {
-      const auto narrow = static_cast<std::int32_t>(key);
-      const bool possible = keys.features == LoadFeatures::Tokens ||
-                            (keys.active_experts(narrow) > 0 && keys.active_experts(narrow) <= keys.tiles(narrow));
-      if (possible) entries.push_back({table[key], weighted(capacity, narrow)});
+      const std::int64_t tiles = static_cast<std::int32_t>(key) / tile_key_;
+      const std::int64_t active = static_cast<std::int32_t>(key) % tile_key_;
+      // On the surface, a device has at least one active expert, and each has a tile.
+      if (surface && (active == 0 || active > tiles)) continue;
+      entries.push_back({table[key], capacity.tile_weight * tiles + capacity.expert_weight * active});
     }
     std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.time < b.time; });
     std::int64_t most = 0;
@@ -72,37 +70,41 @@ void WaterFilling::fill(Capacity& capacity) const {
     }
   }
   std::sort(gains.begin(), gains.end(), [](const Entry& a, const Entry& b) { return a.time < b.time; });
-  std::int64_t sum = 0;
+  capacity.least_time.assign(1, 0);  // no load, no time
+  std::int64_t carried = 0;
   for (const Entry& gain : gains) {
-    sum += gain.load;
-    capacity.time.push_back(gain.time);
-    capacity.load.push_back(sum);
+    carried += gain.load;
+    capacity.least_time.resize(static_cast<std::size_t>(carried) + 1, gain.time);
   }
 }
 
-std::int64_t WaterFilling::bound(const LayerProblem& problem) const {
-  const std::size_t steps = problem.step_count();
-  std::vector<std::int32_t> bound(steps, 0);
-  for (std::size_t e = 0; e < problem.expert_count(); ++e) {
-    const std::int32_t* const keys = problem.keys(static_cast<std::int32_t>(e));
-    for (std::size_t t = 0; t < steps; ++t)
-      if (keys[t] > 0) bound[t] = std::max(bound[t], least_time_[static_cast<std::size_t>(keys[t])]);
-  }
-  std::vector<std::int64_t> total(steps);
-  for (const Capacity& capacity : capacities_) {
-    std::fill(total.begin(), total.end(), 0);
-    for (std::size_t e = 0; e < problem.expert_count(); ++e) {
-      const std::int32_t* const keys = problem.keys(static_cast<std::int32_t>(e));
-      for (std::size_t t = 0; t < steps; ++t) total[t] += weighted(capacity, keys[t]);
-    }
+void WaterFilling::step_bounds(const LayerProblem& problem, std::span<const std::int32_t> experts,
+                               std::vector<std::int32_t>& bounds) const {
+  const std::size_t steps = problem.padded_steps();
+  const std::int32_t radix = tile_key_;
+  bounds.assign(steps, 0);
+  std::vector<std::int32_t> tiles(steps, 0), active(steps, 0);
+  for (std::int32_t expert : experts) {
+    const std::int32_t* const keys = problem.keys(expert);
     for (std::size_t t = 0; t < steps; ++t) {
-      if (total[t] == 0) continue;
-      const auto enough = std::lower_bound(capacity.load.begin(), capacity.load.end(), total[t]);
-      if (enough != capacity.load.end())
-        bound[t] = std::max(bound[t], capacity.time[static_cast<std::size_t>(enough - capacity.load.begin())]);
+      tiles[t] += keys[t] / radix;
+      active[t] += keys[t] % radix;
+      if (keys[t] > 0) bounds[t] = std::max(bounds[t], least_time_from_[static_cast<std::size_t>(keys[t])]);
     }
   }
-  return std::accumulate(bound.begin(), bound.end(), std::int64_t{0});
+  for (const Capacity& capacity : capacities_)
+    for (std::size_t t = 0; t < steps; ++t) {
+      const auto load = static_cast<std::size_t>(capacity.tile_weight * tiles[t] + capacity.expert_weight * active[t]);
+      if (load < capacity.least_time.size()) bounds[t] = std::max(bounds[t], capacity.least_time[load]);
+    }
+}
+
+std::int64_t WaterFilling::bound(const LayerProblem& problem) const {
+  std::vector<std::int32_t> all(problem.expert_count());
+  std::iota(all.begin(), all.end(), 0);
+  std::vector<std::int32_t> bounds;
+  step_bounds(problem, all, bounds);
+  return std::accumulate(bounds.begin(), bounds.end(), std::int64_t{0});
 }
 
 }  // namespace gem

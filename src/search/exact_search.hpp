@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "search/layer_problem.hpp"
+
+namespace gem {
+
+struct ExactResult {
+  bool proven = false;      ///< the assignment is optimal
+  Assignment assignment;    ///< the best known
+  std::int64_t cost = 0;    ///< its cost, ticks summed over steps
+  std::uint64_t nodes = 0;  ///< partial assignments looked at
+};
+
+/// Optimal assignments of layers with few experts (16 on 4 devices: 63 million assignments), by branch and bound over
+/// what set of experts each device gets in turn. A node where some devices have their sets is bounded, step by step, by
+/// the slowest of them and by the water-filling bound of the experts that are left on the devices that are left. Times
+/// of sets and bounds of what is left are tabulated. Made once for all layers of a shape.
+class ExactSearch {
+ public:
+  /// True if sets of experts of such a shape can be tabulated.
+  static bool fits(std::size_t expert_count, std::size_t device_count, std::size_t step_count);
+
+  ExactSearch(std::size_t expert_count, std::size_t device_count);
+
+  /// `incumbent`: a good assignment; the better it is, the less has to be looked at. Gives up after `most_nodes`.
+  ExactResult solve(const LayerProblem& problem, const Assignment& incumbent,
+                    std::uint64_t most_nodes = 100'000'000) const;
+
+ private:
+  friend class ExactRun;
+
+  std::size_t expert_count_;
+  std::size_t device_count_;
+  std::size_t slots_;
+  // Sets of experts as bits. A set is left for the last devices if its size is a multiple of `slots`.
+  std::vector<std::uint32_t> parts_;      // each set that one device can hold
+  std::vector<std::uint32_t> left_;       // each set that can be left
+  std::vector<std::int32_t> index_;       // [bits], where in parts_ or left_; parts_ are the first of left_
+  std::vector<std::int32_t> parts_of_;    // indices of the parts of one left set after the other
+  std::vector<std::size_t> parts_begin_;  // [index of left set + 1], where its parts begin
+};
+
+}  // namespace gem
