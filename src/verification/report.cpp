@@ -138,8 +138,6 @@ std::string verdict_sentence(const VerificationReport& report, const MappingSumm
 }
 
 std::string summary_table(const VerificationReport& report, const std::vector<MappingSummary>& summaries) {
-  const bool exchanged = std::none_of(summaries.begin(), summaries.end(),
-                                      [](const MappingSummary& summary) { return std::isnan(summary.layer_relative); });
   const std::string versus = "vs " + summaries[0].name;
   Table times({{"mapping", ""},
                {"straggler", "ms/step"},
@@ -164,11 +162,12 @@ std::string summary_table(const VerificationReport& report, const std::vector<Ma
                    i == 0 ? "-" : format("%.3f - %.3f", s.interval.low, s.interval.high),
                    format("%.3f", s.predicted_s * 1e3), format("%.1f", 100.0 * s.median_error),
                    format("%.3f", s.p99_s * 1e3)});
-    details.add_row({s.name, format("%.3f", s.p50_s * 1e3), format("%.3f", s.p90_s * 1e3), format("%.3f", s.imbalance),
-                     format("%.3f", s.raw_relative), exchanged ? format("%.3f", s.layer_relative) : "-",
-                     exchanged ? format("%llu", static_cast<unsigned long long>(replay.wrong_values)) : "-",
-                     std::isnan(replay.output_error) ? "-" : format("%.1e", replay.output_error),
-                     format_bytes(static_cast<double>(replay.moved_bytes))});
+    details.add_row(
+        {s.name, format("%.3f", s.p50_s * 1e3), format("%.3f", s.p90_s * 1e3), format("%.3f", s.imbalance),
+         format("%.3f", s.raw_relative), std::isnan(s.layer_relative) ? "-" : format("%.3f", s.layer_relative),
+         replay.checked_values == 0 ? "-" : format("%llu", static_cast<unsigned long long>(replay.wrong_values)),
+         std::isnan(replay.output_error) ? "-" : format("%.1e", replay.output_error),
+         format_bytes(static_cast<double>(replay.moved_bytes))});
   }
   return times.to_string() + "\n" + details.to_string();
 }
