@@ -9,13 +9,13 @@
 #include "base/text.hpp"
 #include "kernels/pattern.hpp"
 #include "kernels/spin.hpp"
+#include "model/load_trace.hpp"
 #include "platform/host_info.hpp"
 
 namespace gem {
 namespace {
 
-// Beyond this a held stream lets go by itself, so that a bug cannot hang the GPU.
-constexpr std::int64_t hold_timeout_ns = 2'000'000'000;
+constexpr std::size_t tile_sizes[] = {16, 32, 64, 128, 256};
 
 int attribute(cudaDeviceAttr which) {
   int device = 0, value = 0;
@@ -41,34 +41,35 @@ std::uint32_t weight_seed(std::uint64_t seed, std::size_t layer, std::int32_t ex
   return static_cast<std::uint32_t>(key >> 32);
 }
 
+// Mean rows of the experts that have any, in whole tiles: chooses among the kernels of a tile by what latency is a
+// function of.
+double whole_tile_tokens_per_expert(std::span<const std::uint32_t> tokens_per_slot, std::size_t tile_tokens) {
+  std::size_t tiles = 0, active_experts = 0;
+  for (std::uint32_t tokens : tokens_per_slot) {
+    tiles += tiles_of(tokens, static_cast<std::uint32_t>(tile_tokens));
+    active_experts += tokens > 0 ? 1 : 0;
+  }
+  return static_cast<double>(tiles * tile_tokens) / static_cast<double>(active_experts);
+}
+
 }  // namespace
 
 bool cuda_is_built() {
   return true;
 }
 
-CudaMoeDevice::HostFlag::HostFlag() {
-  check_cuda(cudaHostAlloc(reinterpret_cast<void**>(&host_), sizeof(std::int32_t), cudaHostAllocMapped),
-             "allocating a flag");
-  check_cuda(cudaHostGetDevicePointer(reinterpret_cast<void**>(&device_), host_, 0), "mapping a flag");
-  *host_ = 0;
-}
-
-CudaMoeDevice::HostFlag::~HostFlag() {
-  cudaFreeHost(host_);
-}
-
 CudaMoeDevice::CudaMoeDevice(const CudaDeviceOptions& options)
-    : options_(options),
-      uuid_(select_gpu(options)),
-      nvml_(uuid_),
-      flush_(2 * static_cast<std::size_t>(attribute(cudaDevAttrL2CacheSize)) / sizeof(std::uint32_t)),
-      sink_(1) {
+    : options_(options), uuid_(select_gpu(options)), nvml_(uuid_) {
   if (options.weight_dtype != "bf16")
     throw UsageError("--dtype " + options.weight_dtype + ": the cuda device computes in bf16; choose --dtype bf16");
-  if (options.slowdown < 1.0)
+  if (!(options.slowdown >= 1.0))
     throw UsageError(format("--slowdown %g: a device can be slowed down, by 1 or more, not sped up", options.slowdown));
-  check_cuda(cudaMemset(flush_.data(), 1, flush_.size() * sizeof(std::uint32_t)), "filling memory");
+  if (std::ranges::find(tile_sizes, options.tile_tokens) == std::end(tile_sizes))
+    throw UsageError(
+        format("--tile-tokens %zu: the kernels have tiles of 16, 32, 64, 128 and 256", options.tile_tokens));
+  if (options.expert.hidden_size % 8 != 0 || options.expert.intermediate_size % 8 != 0)
+    throw UsageError(format("experts of %zux%zu: the kernels need sizes that are multiples of 8",
+                            options.expert.hidden_size, options.expert.intermediate_size));
 }
 
 std::string CudaMoeDevice::select_gpu(const CudaDeviceOptions& options) {
@@ -200,21 +201,12 @@ double CudaMoeDevice::time_experts(std::size_t layer, std::span<const std::uint3
   arguments.workspace = workspace_.data();
   arguments.max_rows = offsets.back();
   arguments.tile_tokens = static_cast<int>(options_.tile_tokens);
+  arguments.tokens_per_expert = whole_tile_tokens_per_expert(tokens_per_slot, options_.tile_tokens);
   kernels::GroupedFfnPlan plan;
   check_cuda(kernels::make_grouped_ffn_plan(arguments, &plan, stream_.handle()), "planning the experts' kernel");
 
-  // All is enqueued behind a kernel that waits, so that no launch can be late between the two events.
-  flag_.lower();
-  check_cuda(kernels::launch_hold(flag_.device(), hold_timeout_ns, nullptr, stream_.handle()), "holding the stream");
-  check_cuda(
-      kernels::launch_l2_flush(flush_.data(), flush_.size() * sizeof(std::uint32_t), sink_.data(), stream_.handle()),
-      "flushing the cache");
-  begin_.record(stream_);
-  check_cuda(kernels::launch_grouped_ffn(plan, stream_.handle()), "running the experts");
-  end_.record(stream_);
-  flag_.raise();
-  stream_.synchronize();
-  const double own_s = end_.seconds_since(begin_);
+  const double own_s = timer_.seconds(
+      stream_, [&] { check_cuda(kernels::launch_grouped_ffn(plan, stream_.handle()), "running the experts"); });
   if (options_.slowdown <= 1.0) return own_s;
   const double extra_s = (options_.slowdown - 1.0) * own_s;
   check_cuda(kernels::launch_spin(static_cast<std::int64_t>(extra_s * 1e9), stream_.handle()), "emulating a slowdown");

@@ -9,17 +9,19 @@
 #include <vector>
 
 #include "device/cuda_device.hpp"
+#include "device/gpu_timer.hpp"
 #include "kernels/grouped_ffn.hpp"
 #include "platform/cuda.hpp"
 #include "platform/nvml.hpp"
 
 namespace gem {
 
-/// A GPU as a device: the grouped FFN of kernels/, bf16. Timed by events around the kernel, with the stream held until
-/// all is enqueued and L2 flushed, as weights are cold in serving. A slowdown is emulated by busy time in proportion.
+/// A GPU as a device: the grouped FFN of kernels/, bf16, timed by GpuTimer. A slowdown is emulated by busy time in
+/// proportion.
 class CudaMoeDevice : public MoeDevice {
  public:
-  /// Chooses the GPU for this process. SystemError without a usable GPU, UsageError for a type that isn't bf16.
+  /// Chooses the GPU for this process. SystemError without a usable GPU; UsageError for a type, tile or expert that the
+  /// kernels don't have.
   explicit CudaMoeDevice(const CudaDeviceOptions& options);
 
   DeviceDescription description() const override;
@@ -42,22 +44,6 @@ class CudaMoeDevice : public MoeDevice {
     DeviceBuffer<std::uint16_t> down;     // bf16 [slot, hidden, intermediate]
   };
 
-  // A number that the host sets and a waiting kernel sees.
-  class HostFlag {
-   public:
-    HostFlag();
-    ~HostFlag();
-    HostFlag(const HostFlag&) = delete;
-    HostFlag& operator=(const HostFlag&) = delete;
-    void raise() { *static_cast<volatile std::int32_t*>(host_) = 1; }
-    void lower() { *static_cast<volatile std::int32_t*>(host_) = 0; }
-    const std::int32_t* device() const { return device_; }
-
-   private:
-    std::int32_t* host_ = nullptr;
-    std::int32_t* device_ = nullptr;
-  };
-
   static std::string select_gpu(const CudaDeviceOptions& options);
   std::size_t gate_up_count() const;  // elements of one expert
   std::size_t down_count() const;
@@ -70,10 +56,8 @@ class CudaMoeDevice : public MoeDevice {
   std::string uuid_;
   CudaStream stream_;
   CudaEvent begin_, end_;
-  HostFlag flag_;
   NvmlGpu nvml_;
-  DeviceBuffer<std::uint32_t> flush_;  // twice L2
-  DeviceBuffer<std::uint32_t> sink_;
+  GpuTimer timer_;
   std::map<std::size_t, Layer> layers_;
   DeviceBuffer<std::int32_t> offsets_;
   DeviceBuffer<std::uint16_t> random_rows_, input_, output_;  // bf16 [rows, hidden]
