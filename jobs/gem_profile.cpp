@@ -1,37 +1,53 @@
 // gem-profile: measures the latency of every device over load, and writes profile.h5.
 #include <filesystem>
 #include <iostream>
+#include <span>
 
+#include "base/error.hpp"
 #include "base/text.hpp"
 #include "files/profile_file.hpp"
 #include "files/profile_writer.hpp"
 #include "platform/command_line.hpp"
+#include "platform/whole_file.hpp"
 #include "profile/summary.hpp"
 #include "profile_setup.hpp"
 
 namespace gem {
 namespace {
 
-// With --resume, a profile that is finished is only shown.
+using Devices = std::vector<std::unique_ptr<MoeDevice>>;
+
+// With --resume, a profile that is finished isn't measured again.
 bool is_finished(const Communicator& world, const ProfileOptions& options) {
-  bool finished = false;
-  world.on_root([&] {
-    namespace fs = std::filesystem;
-    finished = options.resume && fs::exists(options.output) && !fs::exists(options.output + ".partial");
-    if (finished) std::cout << options.output << " is finished\n\n" << device_table(read_profile(options.output));
-  });
+  namespace fs = std::filesystem;
+  const bool finished = options.resume && fs::exists(options.output) && !fs::exists(options.output + ".partial");
   return world.broadcast(static_cast<std::uint8_t>(finished ? 1 : 0)) == 1;
 }
 
-LatencyProfile measure(const Communicator& world, const ProfileOptions& options, const ProfileSetup& setup,
-                       const std::string& command) {
-  std::vector<std::unique_ptr<MoeDevice>> devices;
+LatencyProfile read_finished_profile(const ProfileOptions& options, const ProfileSetup& setup) {
+  LatencyProfile profile = read_profile(options.output);
+  const LatencyProfile& plan = setup.plan;
+  if (profile.expert != plan.expert || profile.tile_tokens != plan.tile_tokens || profile.model != plan.model ||
+      profile.device_count() != setup.device_count)
+    throw DataError(options.output +
+                    " is the finished profile of another job; choose another --output, or start "
+                    "without --resume to replace it");
+  return profile;
+}
+
+Devices make_and_place(const Communicator& world, const ProfileSetup& setup) {
+  Devices devices;
   world.on_all([&] {
     devices = make_devices(setup.devices, world);
     const DeviceRange range = devices_of_rank(setup.device_count, static_cast<std::size_t>(world.size()),
                                               static_cast<std::size_t>(world.rank()));
-    place_for_sweep(devices, range.first, setup.plan.experts_per_device, setup.sweep.layer_count);
+    place_for_sweep(devices, range.first, setup.plan.experts_per_device, setup.sweep.measurement.layer_count);
   });
+  return devices;
+}
+
+LatencyProfile measure(const Communicator& world, const ProfileOptions& options, const ProfileSetup& setup,
+                       const Devices& devices, const std::string& command) {
   LatencyProfile plan = setup.plan;
   plan.devices = gather_descriptions(world, devices);
   SweepOptions sweep = setup.sweep;
@@ -42,6 +58,20 @@ LatencyProfile measure(const Communicator& world, const ProfileOptions& options,
   return run_sweep(world, devices, plan, sweep, writer);
 }
 
+void validate_profile(const Communicator& world, const ProfileOptions& options, const ProfileSetup& setup,
+                      const Devices& devices, const LatencyProfile& profile) {
+  ValidationLoads loads;
+  world.on_all([&] { loads = draw_validation_loads(options, setup); });
+  Matrix<double> measured_s =
+      measure_loads(world, devices, loads.tokens_per_slot, setup.plan.points.size() + 1, setup.sweep);
+  world.on_root([&] {
+    const Validation validation = validate(profile, std::move(loads), std::move(measured_s));
+    std::cout << "\n" << validation_table(validation);
+    const std::string csv = validation_csv(validation, setup.plan.tile_tokens);
+    if (!options.validation_output.empty()) write_whole_file(options.validation_output, std::as_bytes(std::span(csv)));
+  });
+}
+
 int run(const Communicator& world, const ProfileOptions& options, const Arguments& arguments) {
   const auto rank_count = static_cast<std::size_t>(world.size());
   ProfileSetup setup;
@@ -50,15 +80,23 @@ int run(const Communicator& world, const ProfileOptions& options, const Argument
     if (!options.quiet || options.dry_run) std::cout << describe_plan(options, setup, rank_count) << std::flush;
     if (options.dry_run) std::cout << "\n" << point_table(setup.plan);
   });
-  if (options.dry_run || is_finished(world, options)) return 0;
+  if (options.dry_run) return 0;
 
   if (world.is_root())
     set_termination_message("gem-profile: ended from outside; the finished points are in " + options.output +
                             ".partial: the same command with --resume goes on");
-  const LatencyProfile profile = measure(world, options, setup, command_line_text(arguments));
-  if (!world.is_root()) return 0;
-  std::cout << "\n" << device_table(profile);
-  if (!options.quiet) std::cout << "Profile: " << options.output << "\n";
+  const bool finished = is_finished(world, options);
+  const bool devices_needed = !finished || options.validation_loads > 0;
+  const Devices devices = devices_needed ? make_and_place(world, setup) : Devices{};
+  LatencyProfile profile;
+  if (!finished) profile = measure(world, options, setup, devices, command_line_text(arguments));
+  world.on_root([&] {
+    if (finished) profile = read_finished_profile(options, setup);
+    std::cout << "\n" << device_table(profile);
+    if (!options.quiet || finished)
+      std::cout << "Profile: " << options.output << (finished ? ", which is finished\n" : "\n");
+  });
+  if (options.validation_loads > 0) validate_profile(world, options, setup, devices, profile);
   return 0;
 }
 

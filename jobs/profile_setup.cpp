@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "device/device_estimate.hpp"
+#include "files/trace_file.hpp"
 #include "model/mapping.hpp"
 #include "platform/command_line.hpp"
 
@@ -77,8 +78,13 @@ bool parse_profile_options(ProfileOptions& options, const Arguments& arguments) 
   line.add("noise", &options.devices.simulation.noise, "S", "relative noise of simulated devices");
   line.add("outliers", &options.devices.simulation.outlier_probability, "P", "share of disturbed simulated samples");
   line.add("share-gpu", &options.share_gpu, "turns", "ranks that share a GPU measure one after the other");
+  line.add("validate", &options.validation_loads, "N",
+           "measure N random loads outside the plan (and N of --trace) and compare with what the profile predicts");
+  line.add("trace", &options.trace, "FILE", "steps of gem-trace, to draw loads for --validate from");
+  line.add("validation-output", &options.validation_output, "FILE.csv", "measured and predicted, load by load");
   line.add("seed", &options.seed, "N", "order of the points, weights, noise");
   line.add("output", &options.output, "FILE", "the profile to write");
+  line.add_flag("naive", &options.naive, "measure every number of tokens, spread evenly, instead of tiles; to compare");
   line.add_flag("resume", &options.resume, "go on with a profile that was interrupted");
   line.add_flag("dry-run", &options.dry_run, "say what would be measured, and end");
   line.add_flag("list-models", &options.list_models, "list the models known by name, and end");
@@ -92,6 +98,8 @@ bool parse_profile_options(ProfileOptions& options, const Arguments& arguments) 
     return false;
   }
   require_option(options.model, "model", "a name (see --list-models) or a CSV file");
+  if (options.validation_loads == 0 && !(options.trace.empty() && options.validation_output.empty()))
+    throw UsageError("--trace and --validation-output are for --validate N, which is missing");
   if (!options.share_gpu.empty() && options.share_gpu != "turns")
     throw UsageError("--share-gpu: '" + options.share_gpu + "' is unknown; it can be 'turns'");
   check_stopping_rule(options.stopping);
@@ -126,11 +134,12 @@ ProfileSetup set_up_profile(const ProfileOptions& options, std::size_t rank_coun
   points.points_per_doubling = options.points_per_doubling;
   points.tiles_per_wave = tiles_per_wave_of(setup.devices);
   points.seed = options.seed;
-  plan.points = make_plan(points);
+  plan.points = options.naive ? make_naive_plan(points) : make_plan(points);
+  setup.max_tokens = points.max_tokens;
 
-  setup.sweep.stopping = options.stopping;
-  setup.sweep.layer_count = cold_layer_count(setup.devices, plan.experts_per_device, model.moe_layer_count);
-  setup.sweep.take_turns = options.share_gpu == "turns";
+  setup.sweep.measurement.stopping = options.stopping;
+  setup.sweep.measurement.layer_count = cold_layer_count(setup.devices, plan.experts_per_device, model.moe_layer_count);
+  setup.sweep.measurement.take_turns = options.share_gpu == "turns";
   setup.sweep.show_progress = !options.quiet;
   return setup;
 }
@@ -151,17 +160,27 @@ std::string describe_plan(const ProfileOptions& options, const ProfileSetup& set
     return text + "simulated: a stated model on a virtual clock, nothing is measured\n";
 
   const DeviceEstimate estimate(setup.devices);
-  const std::size_t experts = plan.experts_per_device * setup.sweep.layer_count;
+  const std::size_t experts = plan.experts_per_device * setup.sweep.measurement.layer_count;
   double time_s = estimate.placement_s() * static_cast<double>(experts);
   for (const LoadPoint& point : plan.points) {
     const double layer_s =
         estimate.layer_s(static_cast<std::size_t>(point.tiles), static_cast<std::size_t>(point.active_experts));
-    const auto samples = static_cast<double>(next_round(options.stopping, 0, layer_s) + setup.sweep.warm_up);
-    time_s += samples * layer_s * (setup.sweep.take_turns ? static_cast<double>(rank_count) : 1.0);
+    const auto samples =
+        static_cast<double>(next_round(options.stopping, 0, layer_s) + setup.sweep.measurement.warm_up);
+    time_s += samples * layer_s * (setup.sweep.measurement.take_turns ? static_cast<double>(rank_count) : 1.0);
   }
   return text + format("about %s, if the stopping rule is soon content; weights of %zu experts, %s a rank\n",
                        format_duration(time_s).c_str(), experts,
                        format_bytes(static_cast<double>(experts * estimate.expert_bytes())).c_str());
+}
+
+ValidationLoads draw_validation_loads(const ProfileOptions& options, const ProfileSetup& setup) {
+  ValidationLoads loads;
+  const std::size_t slots = setup.plan.experts_per_device;
+  add_random_loads(loads, options.validation_loads, slots, setup.max_tokens, options.seed);
+  if (!options.trace.empty())
+    add_trace_loads(loads, options.validation_loads, slots, setup.max_tokens, read_trace(options.trace), options.seed);
+  return loads;
 }
 
 std::string point_table(const LatencyProfile& plan) {

@@ -11,6 +11,7 @@
 #include "platform/program.hpp"
 #include "profile/plan.hpp"
 #include "profile/sweep.hpp"
+#include "profile/validation.hpp"
 
 namespace gem {
 
@@ -25,6 +26,10 @@ struct ProfileOptions {
   std::string output = "profile.h5";
   std::string share_gpu;
   std::size_t seed = 1;
+  std::size_t validation_loads = 0;  ///< of each source
+  std::string trace;                 ///< steps that loads are drawn from
+  std::string validation_output;     ///< CSV, or empty
+  bool naive = false;
   bool resume = false;
   bool dry_run = false;
   bool list_models = false;
@@ -42,12 +47,16 @@ struct ProfileSetup {
   DeviceOptions devices;
   SweepOptions sweep;
   std::size_t device_count = 0;
+  std::size_t max_tokens = 0;
 };
 
 ProfileSetup set_up_profile(const ProfileOptions& options, std::size_t rank_count);
 
 /// What will run, how long it will take about, and how much memory.
 std::string describe_plan(const ProfileOptions& options, const ProfileSetup& setup, std::size_t rank_count);
+
+/// The loads of --validate, the same on every rank.
+ValidationLoads draw_validation_loads(const ProfileOptions& options, const ProfileSetup& setup);
 
 /// Every point in measuring order.
 std::string point_table(const LatencyProfile& plan);

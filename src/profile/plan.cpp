@@ -4,6 +4,7 @@
 #include <cmath>
 #include <set>
 #include <span>
+#include <utility>
 
 #include "base/error.hpp"
 #include "base/random.hpp"
@@ -44,29 +45,54 @@ std::set<std::size_t> tiles_at(const PlanOptions& options, std::size_t active_ex
   return tiles;
 }
 
-}  // namespace
-
-std::vector<LoadPoint> make_plan(const PlanOptions& options) {
+void check_plan_options(const PlanOptions& options) {
   if (options.experts_per_device == 0 || options.tile_tokens == 0 || options.max_tokens == 0 ||
       options.points_per_doubling == 0)
     throw UsageError("a plan needs at least one expert a device, one token a tile, one token and one point a doubling");
+}
+
+std::vector<LoadPoint> shuffled(std::vector<LoadPoint> points, std::uint64_t seed) {
+  RandomStream random({seed, 0x91a4u});
+  random.shuffle(std::span<LoadPoint>(points));
+  return points;
+}
+
+}  // namespace
+
+std::vector<LoadPoint> make_plan(const PlanOptions& options) {
+  check_plan_options(options);
   std::vector<LoadPoint> points;
   for (std::size_t level : levels_up_to(std::min(options.experts_per_device, options.max_tokens)))
     for (std::size_t tiles : tiles_at(options, level))
       points.push_back({static_cast<std::int64_t>(tiles), static_cast<std::int64_t>(level),
                         static_cast<std::int64_t>(tiles * options.tile_tokens)});
-  RandomStream random({options.seed, 0x91a4u});
-  random.shuffle(std::span<LoadPoint>(points));
-  return points;
+  return shuffled(std::move(points), options.seed);
+}
+
+std::vector<LoadPoint> make_naive_plan(const PlanOptions& options) {
+  check_plan_options(options);
+  std::vector<LoadPoint> points;
+  for (std::size_t tokens = 1; tokens <= options.max_tokens; ++tokens) {
+    const std::size_t active = std::min(tokens, options.experts_per_device);
+    std::size_t tiles = 0;
+    for (std::size_t i = 0; i < active; ++i)
+      tiles += (tokens / active + (i < tokens % active ? 1 : 0) + options.tile_tokens - 1) / options.tile_tokens;
+    points.push_back(
+        {static_cast<std::int64_t>(tiles), static_cast<std::int64_t>(active), static_cast<std::int64_t>(tokens)});
+  }
+  return shuffled(std::move(points), options.seed);
 }
 
 std::vector<std::uint32_t> tokens_per_slot_of(const LoadPoint& point, std::size_t tile_tokens, std::size_t slot_count,
                                               std::size_t rotation) {
-  const auto active = static_cast<std::size_t>(point.active_experts), tiles = static_cast<std::size_t>(point.tiles);
+  const auto active = static_cast<std::size_t>(point.active_experts);
+  const bool whole_tiles = point.tokens == point.tiles * static_cast<std::int64_t>(tile_tokens);
+  const auto units = static_cast<std::size_t>(whole_tiles ? point.tiles : point.tokens);
+  const std::size_t unit_tokens = whole_tiles ? tile_tokens : 1;
   std::vector<std::uint32_t> tokens(slot_count, 0);
   for (std::size_t i = 0; i < active; ++i) {
-    const std::size_t own_tiles = tiles / active + (i < tiles % active ? 1 : 0);
-    tokens[(rotation + i) % slot_count] = static_cast<std::uint32_t>(own_tiles * tile_tokens);
+    const std::size_t own_units = units / active + (i < units % active ? 1 : 0);
+    tokens[(rotation + i) % slot_count] = static_cast<std::uint32_t>(own_units * unit_tokens);
   }
   return tokens;
 }

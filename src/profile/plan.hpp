@@ -23,8 +23,12 @@ struct PlanOptions {
 /// waves. UsageError for a zero.
 std::vector<LoadPoint> make_plan(const PlanOptions& options);
 
-/// The point as a load: its tiles spread evenly over active_experts of slot_count slots, whole tiles each. `rotation`
-/// turns which slots these are. [slot] tokens.
+/// Every number of tokens from 1 to max_tokens, spread evenly over all experts, in shuffled order: what one measures
+/// who knows of no tiles. For comparison; its surface knows no skewed loads.
+std::vector<LoadPoint> make_naive_plan(const PlanOptions& options);
+
+/// The point as a load: at a tile boundary its tiles spread evenly over active_experts of slot_count slots, else its
+/// tokens. `rotation` turns which slots these are. [slot] tokens.
 std::vector<std::uint32_t> tokens_per_slot_of(const LoadPoint& point, std::size_t tile_tokens, std::size_t slot_count,
                                               std::size_t rotation);
 

@@ -1,14 +1,11 @@
 #include "profile/sweep.hpp"
 
 #include <algorithm>
-#include <chrono>
-#include <limits>
 #include <string>
 
 #include "base/statistics.hpp"
 #include "base/text.hpp"
 #include "platform/progress.hpp"
-#include "platform/turns.hpp"
 #include "profile/plan.hpp"
 
 namespace gem {
@@ -16,86 +13,10 @@ namespace {
 
 constexpr char field_end = '\x1f', device_end = '\x1e';
 
-// What one device gave at one point.
-struct DeviceSamples {
-  std::vector<double> latency_s;
-  double spent_s = 0.0;  // by the clock that the device runs on
-  StoppingDecision decision = StoppingDecision::Continue;
-};
-using Samples = std::vector<DeviceSamples>;  // [device of this rank]
-
-/// The devices of this rank, measuring in step with those of the others.
-class Measurement {
- public:
-  Measurement(const Communicator& ranks, DeviceList devices, const LatencyProfile& plan, const SweepOptions& options)
-      : ranks_(ranks),
-        devices_(devices),
-        plan_(plan),
-        options_(options),
-        turns_(ranks, options.take_turns),
-        virtual_clock_(std::all_of(devices.begin(), devices.end(), [](const auto& d) { return !d->computes(); })) {}
-
-  /// Samples of one point; `number` names the measurement.
-  Samples measure(const LoadPoint& point, std::size_t number) {
-    for (const auto& device : devices_) device->begin_measurement(number);
-    Samples warm_up(devices_.size());
-    take_samples(point, std::max<std::size_t>(1, options_.warm_up), warm_up);
-    Samples samples(devices_.size());
-    std::size_t round = agreed_round(warm_up, 0);
-    while (round > 0) {
-      take_samples(point, round, samples);
-      for (DeviceSamples& device : samples)
-        device.decision = decide(options_.stopping, device.latency_s, device.spent_s);
-      round = agreed_round(samples, samples.empty() ? 0 : samples[0].latency_s.size());
-    }
-    return samples;
-  }
-
- private:
-  void take_samples(const LoadPoint& point, std::size_t count, Samples& samples) {
-    const std::size_t first_call = calls_;
-    calls_ += count;
-    turns_.run([&] {
-      const auto begin = std::chrono::steady_clock::now();
-      for (std::size_t call = first_call; call < first_call + count; ++call) {
-        // On real clocks the devices start together, as the layers of a serving step do.
-        if (!virtual_clock_ && !turns_.one_at_a_time()) ranks_.barrier();
-        const std::size_t rotation = call * static_cast<std::size_t>(point.active_experts);
-        const std::vector<std::uint32_t> load =
-            tokens_per_slot_of(point, plan_.tile_tokens, plan_.experts_per_device, rotation);
-        for (std::size_t d = 0; d < devices_.size(); ++d) {
-          samples[d].latency_s.push_back(devices_[d]->time_layer(call % options_.layer_count, load));
-          if (virtual_clock_) samples[d].spent_s += samples[d].latency_s.back();
-        }
-      }
-      const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
-      for (DeviceSamples& device : samples)
-        if (!virtual_clock_) device.spent_s += elapsed.count();
-    });
-  }
-
-  // How many samples all devices take next, where each has `sample_count`: the fewest that one which must go on wants;
-  // 0 if none must. `recent` tells what a sample costs.
-  std::size_t agreed_round(const Samples& recent, std::size_t sample_count) const {
-    constexpr std::uint64_t none = std::numeric_limits<std::uint64_t>::max();
-    std::uint64_t fewest = none;
-    for (const DeviceSamples& device : recent) {
-      if (device.decision != StoppingDecision::Continue) continue;
-      const double expected_s = device.spent_s / static_cast<double>(device.latency_s.size());
-      fewest = std::min<std::uint64_t>(fewest, next_round(options_.stopping, sample_count, expected_s));
-    }
-    fewest = ranks_.min(fewest);
-    return fewest == none ? 0 : static_cast<std::size_t>(fewest);
-  }
-
-  const Communicator& ranks_;
-  DeviceList devices_;
-  const LatencyProfile& plan_;
-  const SweepOptions& options_;
-  Turns turns_;
-  bool virtual_clock_;
-  std::size_t calls_ = 0;
-};
+// Points that are measured together, going round them; a kill of the job loses the ones under way.
+constexpr std::size_t block_points = 32;
+// Points that keep the first one company when it is measured again.
+constexpr std::size_t company_points = 8;
 
 template <class T, class Function>
 std::vector<T> gather_each(const Communicator& ranks, DeviceList devices, const Function& value_of) {
@@ -119,35 +40,55 @@ ProfileRow gather_row(const Communicator& ranks, DeviceList devices, std::size_t
   });
 
   std::vector<float> flat;
-  std::vector<Telemetry> telemetry;
-  for (std::size_t d = 0; d < devices.size(); ++d) {
-    for (double sample : samples[d].latency_s) flat.push_back(static_cast<float>(sample));
-    telemetry.push_back(devices[d]->telemetry());
-  }
+  for (const DeviceSamples& device : samples)
+    for (double sample_s : device.latency_s) flat.push_back(static_cast<float>(sample_s));
   const std::vector<float> all = ranks.gather(std::span<const float>(flat));
   const std::size_t device_count = row.median_s.size();
   row.samples_s = Matrix<float>(device_count, device_count == 0 ? 0 : all.size() / device_count);
   row.samples_s.values() = all;
 
   const auto field = [&](auto member) {
-    return gather_each<double>(ranks, devices, [&](std::size_t d) { return telemetry[d].*member; });
+    return gather_each<double>(ranks, devices, [&](std::size_t d) { return samples[d].telemetry.*member; });
   };
   const std::vector<double> clock = field(&Telemetry::sm_clock_hz), power = field(&Telemetry::power_w),
                             temperature = field(&Telemetry::temperature_c);
   const auto reasons =
-      gather_each<std::uint64_t>(ranks, devices, [&](std::size_t d) { return telemetry[d].throttle_reasons; });
+      gather_each<std::uint64_t>(ranks, devices, [&](std::size_t d) { return samples[d].telemetry.throttle_reasons; });
   for (std::size_t d = 0; d < device_count; ++d)
     row.telemetry.push_back({clock[d], power[d], temperature[d], reasons[d]});
   return row;
 }
 
-// Which points need no measuring, on every rank.
-std::vector<std::uint8_t> finished_points(const Communicator& ranks, std::size_t point_count,
-                                          const std::vector<ProfileRow>& rows) {
+MeasuredLoad load_of_point(const LatencyProfile& plan, std::size_t p, std::size_t number) {
+  return {static_cast<std::uint32_t>(number), [&plan, p](std::size_t call) {
+            const LoadPoint& point = plan.points[p];
+            const std::size_t rotation = call * static_cast<std::size_t>(point.active_experts);
+            return tokens_per_slot_of(point, plan.tile_tokens, plan.experts_per_device, rotation);
+          }};
+}
+
+// Points that no row is there for, on every rank.
+std::vector<std::size_t> unfinished_points(const Communicator& ranks, std::size_t point_count,
+                                           const std::vector<ProfileRow>& rows) {
   std::vector<std::uint8_t> finished(point_count, 0);
   for (const ProfileRow& row : rows) finished[row.point] = 1;
   ranks.broadcast(finished);
-  return finished;
+  std::vector<std::size_t> points;
+  for (std::size_t p = 0; p < point_count; ++p)
+    if (finished[p] == 0) points.push_back(p);
+  return points;
+}
+
+// The first point once more, in the company of others as before: what changed meanwhile.
+std::vector<double> measure_drift(const Communicator& ranks, DeviceList devices, Measurement& measurement,
+                                  const LatencyProfile& plan, const std::vector<ProfileRow>& rows) {
+  std::vector<MeasuredLoad> loads;
+  for (std::size_t p = 0; p < std::min(company_points, plan.points.size()); ++p)
+    loads.push_back(load_of_point(plan, p, plan.points.size() + p));
+  std::vector<double> drift = gather_medians(ranks, devices, measurement.measure(loads).front());
+  const auto first = std::ranges::find(rows, std::size_t{0}, &ProfileRow::point);
+  for (std::size_t d = 0; d < drift.size(); ++d) drift[d] = drift[d] / first->median_s[d] - 1.0;
+  return drift;
 }
 
 }  // namespace
@@ -197,32 +138,49 @@ LatencyProfile run_sweep(const Communicator& ranks, DeviceList devices, const La
     rows = sink.begin(plan);
     if (!rows.empty() && options.on_resume) options.on_resume(rows.size());
   });
-  const std::vector<std::uint8_t> finished = finished_points(ranks, plan.points.size(), rows);
-  Measurement measurement(ranks, devices, plan, options);
-  Progress progress("measuring", plan.points.size(), options.show_progress && ranks.is_root());
-  std::size_t done = rows.size();
-  for (std::size_t p = 0; p < plan.points.size(); ++p) {
-    if (finished[p] != 0) continue;
-    const LoadPoint& point = plan.points[p];
-    progress.update(done, format("%lld tiles, %lld experts", static_cast<long long>(point.tiles),
-                                 static_cast<long long>(point.active_experts)));
-    ProfileRow row = gather_row(ranks, devices, p, measurement.measure(point, p));
-    ranks.on_root([&] {
-      sink.append(row);
-      rows.push_back(std::move(row));
-    });
-    ++done;
-  }
+  const std::vector<std::size_t> points = unfinished_points(ranks, plan.points.size(), rows);
+  std::vector<MeasuredLoad> loads;
+  for (std::size_t p : points) loads.push_back(load_of_point(plan, p, p));
 
-  // The first point once more: what changed meanwhile.
-  std::vector<double> drift =
-      gather_medians(ranks, devices, measurement.measure(plan.points.front(), plan.points.size()));
-  ranks.on_root([&] {
-    const auto first = std::ranges::find(rows, std::size_t{0}, &ProfileRow::point);
-    for (std::size_t d = 0; d < drift.size(); ++d) drift[d] = drift[d] / first->median_s[d] - 1.0;
-    sink.finish(drift);
-  });
+  Measurement measurement(ranks, devices, options.measurement);
+  Progress progress("measuring", plan.points.size(), options.show_progress && ranks.is_root());
+  progress.update(plan.points.size() - points.size(), "warming up");
+  measurement.warm_devices(loads);
+  for (std::size_t begin = 0; begin < points.size(); begin += block_points) {
+    const std::size_t count = std::min(block_points, points.size() - begin);
+    const std::size_t done_before = plan.points.size() - points.size() + begin;
+    const std::vector<Samples> samples = measurement.measure(
+        std::span(loads).subspan(begin, count), [&](std::size_t done) { progress.update(done_before + done); });
+    for (std::size_t i = 0; i < count; ++i) {
+      ProfileRow row = gather_row(ranks, devices, points[begin + i], samples[i]);
+      ranks.on_root([&] {
+        sink.append(row);
+        rows.push_back(std::move(row));
+      });
+    }
+  }
+  const std::vector<double> drift = measure_drift(ranks, devices, measurement, plan, rows);
+  ranks.on_root([&] { sink.finish(drift); });
   return ranks.is_root() ? assemble_profile(plan, rows, drift) : plan;
+}
+
+Matrix<double> measure_loads(const Communicator& ranks, DeviceList devices,
+                             std::span<const std::vector<std::uint32_t>> loads, std::size_t first_number,
+                             const SweepOptions& options) {
+  std::vector<MeasuredLoad> measured;
+  for (std::size_t i = 0; i < loads.size(); ++i)
+    measured.push_back({static_cast<std::uint32_t>(first_number + i), [&loads, i](std::size_t) { return loads[i]; }});
+  Progress progress("validating", loads.size(), options.show_progress && ranks.is_root());
+  Measurement measurement(ranks, devices, options.measurement);
+  measurement.warm_devices(measured);
+  const std::vector<Samples> samples = measurement.measure(measured, [&](std::size_t done) { progress.update(done); });
+  Matrix<double> medians_s;
+  for (std::size_t i = 0; i < loads.size(); ++i) {
+    const std::vector<double> row = gather_medians(ranks, devices, samples[i]);
+    if (i == 0) medians_s = Matrix<double>(row.size(), loads.size());
+    for (std::size_t d = 0; d < row.size(); ++d) medians_s(d, i) = row[d];
+  }
+  return medians_s;
 }
 
 }  // namespace gem

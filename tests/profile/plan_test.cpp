@@ -10,6 +10,7 @@
 #include "base/error.hpp"
 #include "base/random.hpp"
 #include "base/statistics.hpp"
+#include "device/device_estimate.hpp"
 #include "device/simulated_device.hpp"
 #include "model/latency_surface.hpp"
 
@@ -84,13 +85,30 @@ TEST(Plan, APointBecomesItsLoad) {
   }
 }
 
+TEST(Plan, TheNaivePlanHasEveryNumberOfTokens) {
+  const PlanOptions options = options_of(4, 16, 200);
+  std::vector<LoadPoint> plan = make_naive_plan(options);
+  ASSERT_EQ(plan.size(), 200u);
+  std::ranges::sort(plan, {}, &LoadPoint::tokens);
+  for (std::size_t i = 0; i < plan.size(); ++i) {
+    EXPECT_EQ(plan[i].tokens, static_cast<std::int64_t>(i + 1));
+    const std::vector<std::uint32_t> tokens = tokens_per_slot_of(plan[i], 16, 4, i);
+    std::int64_t tiles = 0;
+    for (std::uint32_t t : tokens) tiles += (t + 15) / 16;
+    EXPECT_EQ(tiles, plan[i].tiles);
+    EXPECT_EQ(std::accumulate(tokens.begin(), tokens.end(), 0u), i + 1);
+    EXPECT_LE(*std::ranges::max_element(tokens), *std::ranges::min_element(tokens) + 1);
+  }
+}
+
 // The surface on the plan's points, against the device at random skewed loads that the plan doesn't know.
 double surface_error(const ExpertShape& expert, std::size_t experts, std::size_t top_k, std::size_t tokens,
                      double quantile_wanted) {
   SimulatedDeviceOptions simulated;
   simulated.expert = expert;
   const SimulatedDevice device(simulated);
-  const PlanOptions options = options_of(experts / 4, 16, most_rows_of(tokens, top_k, experts / 4));
+  PlanOptions options = options_of(experts / 4, 16, most_rows_of(tokens, top_k, experts / 4));
+  options.tiles_per_wave = tiles_per_wave_of({.kind = "simulated", .expert = expert});
   const std::vector<LoadPoint> plan = make_plan(options);
   std::vector<double> latency_s;
   for (const LoadPoint& point : plan)

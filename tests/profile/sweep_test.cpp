@@ -125,8 +125,11 @@ TEST(Sweep, HostDevicesMeasureTogetherAndInTurns) {
   plan.points = make_plan({.experts_per_device = experts_per_device, .tile_tokens = 8, .max_tokens = 32});
   for (bool take_turns : {false, true}) {
     MemorySink sink;
-    const SweepOptions sweep{
-        .stopping = {.min_samples = 3, .max_samples = 5}, .layer_count = 2, .take_turns = take_turns};
+    SweepOptions sweep;
+    sweep.measurement = {.stopping = {.min_samples = 3, .max_samples = 5},
+                         .device_warm_up_s = 0.02,
+                         .layer_count = 2,
+                         .take_turns = take_turns};
     const LatencyProfile profile = run_sweep(world, devices, plan, sweep, sink);
     if (!world.is_root()) continue;
     EXPECT_EQ(profile.device_count(), static_cast<std::size_t>(world.size()));

@@ -77,6 +77,22 @@ TEST(GemProfile, ListsTheModels) {
     EXPECT_NE(run.output.find(name), std::string::npos) << name;
 }
 
+TEST(GemProfile, ValidatesASurface) {
+  const TestFolder folder;
+  const std::string command = program +
+                              " --model gpt-oss-20b --device simulated --devices 2 --noise 0 --outliers 0 --output " +
+                              folder.file("profile.h5");
+  const ProgramRun run = folder.run(command + " --validate 50 --validation-output " + folder.file("loads.csv"));
+  ASSERT_EQ(run.code, 0) << run.errors;
+  EXPECT_NE(run.output.find("tiles and active experts"), std::string::npos) << run.output;
+  EXPECT_TRUE(folder.holds_only({"profile.h5", "loads.csv"}));
+  const ProgramRun again = folder.run(command + " --validate 50 --resume");
+  EXPECT_EQ(again.code, 0) << again.errors;
+  EXPECT_NE(again.output.find("which is finished"), std::string::npos) << again.output;
+  const ProgramRun other = folder.run(command + " --tile-tokens 32 --resume");
+  EXPECT_EQ(other.code, 3) << other.errors;
+}
+
 struct BadCall {
   std::string arguments;
   std::string word;  // in the sentence
@@ -98,6 +114,7 @@ TEST(GemProfile, ABadCallIsOneSentence) {
            BadCall{"--model gpt-oss-20b --device host --dtype f32 --slowdown 0.5 --expert-shape 64x32", "slowdown"},
            BadCall{"--model gpt-oss-20b --device host --min-samples 1", "--min-samples"},
            BadCall{"--model gpt-oss-20b --device host --share-gpu all", "--share-gpu"},
+           BadCall{"--model gpt-oss-20b --device host --trace t.h5", "--validate"},
        }) {
     const ProgramRun run = folder.run(program + " " + call.arguments + " --output " + folder.file("profile.h5"));
     EXPECT_EQ(run.code, 2) << call.arguments << "\n" << run.errors;

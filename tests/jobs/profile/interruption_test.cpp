@@ -63,7 +63,7 @@ TEST(Interruption, AKilledProfileIsResumed) {
 
   const ProgramRun again = folder.run(command + " --resume");
   EXPECT_EQ(again.code, 0);
-  EXPECT_NE(again.output.find("is finished"), std::string::npos) << again.output;
+  EXPECT_NE(again.output.find("which is finished"), std::string::npos) << again.output;
 }
 
 TEST(Interruption, AResumedSimulationEqualsAnUndisturbedOne) {

@@ -1,0 +1,94 @@
+#include "profile/measurement.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+
+namespace gem {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+}  // namespace
+
+Measurement::Measurement(const Communicator& ranks, DeviceList devices, const MeasurementOptions& options)
+    : ranks_(ranks), devices_(devices), options_(options), turns_(ranks, options.take_turns) {
+  const bool mine = std::ranges::all_of(devices, [](const auto& device) { return !device->computes(); });
+  virtual_clock_ = ranks.min(mine ? 1 : 0) == 1;
+}
+
+void Measurement::warm_devices(std::span<const MeasuredLoad> loads) {
+  if (virtual_clock_ || loads.empty()) return;
+  Samples unused(devices_.size());
+  const Clock::time_point begin = Clock::now();
+  for (std::size_t i = 0; ranks_.max(seconds_since(begin)) < options_.device_warm_up_s; ++i)
+    take_samples(loads[i % loads.size()], 1, unused);
+}
+
+std::vector<Samples> Measurement::measure(std::span<const MeasuredLoad> loads,
+                                          const std::function<void(std::size_t)>& on_done) {
+  std::vector<Samples> all(loads.size(), Samples(devices_.size()));
+  std::vector<std::size_t> wanted(loads.size());  // samples to come; 0 when done
+  std::size_t done = 0;
+  for (std::size_t visit = 0; done < loads.size(); ++visit)
+    for (std::size_t i = 0; i < loads.size(); ++i) {
+      if (visit > 0 && wanted[i] == 0) continue;
+      begin_visit(loads[i], visit);
+      if (visit == 0) {
+        Samples warm_up(devices_.size());
+        take_samples(loads[i], std::max<std::size_t>(1, options_.warm_up), warm_up);
+        wanted[i] = agreed_count(warm_up, 0);
+      }
+      take_samples(loads[i], virtual_clock_ ? wanted[i] : std::min(wanted[i], options_.visit_samples), all[i]);
+      for (DeviceSamples& device : all[i])
+        device.decision = decide(options_.stopping, device.latency_s, device.spent_s);
+      wanted[i] = agreed_count(all[i], all[i].empty() ? 0 : all[i][0].latency_s.size());
+      if (wanted[i] > 0) continue;
+      for (std::size_t d = 0; d < devices_.size(); ++d) all[i][d].telemetry = devices_[d]->telemetry();
+      on_done(++done);
+    }
+  return all;
+}
+
+void Measurement::begin_visit(const MeasuredLoad& load, std::size_t visit) {
+  const std::uint64_t number = (static_cast<std::uint64_t>(visit) << 32) | load.number;
+  for (const auto& device : devices_) device->begin_measurement(number);
+}
+
+void Measurement::take_samples(const MeasuredLoad& load, std::size_t count, Samples& samples) {
+  const std::size_t first_call = calls_;
+  calls_ += count;
+  turns_.run([&] {
+    const Clock::time_point begin = Clock::now();
+    for (std::size_t call = first_call; call < first_call + count; ++call) {
+      // On real clocks the devices start together, as the layers of a serving step do.
+      if (!virtual_clock_ && !turns_.one_at_a_time()) ranks_.barrier();
+      const std::vector<std::uint32_t> tokens = load.tokens_per_slot(call);
+      for (std::size_t d = 0; d < devices_.size(); ++d) {
+        samples[d].latency_s.push_back(devices_[d]->time_layer(call % options_.layer_count, tokens));
+        if (virtual_clock_) samples[d].spent_s += samples[d].latency_s.back();
+      }
+    }
+    if (virtual_clock_) return;
+    const double elapsed_s = seconds_since(begin);
+    for (DeviceSamples& device : samples) device.spent_s += elapsed_s;
+  });
+}
+
+std::size_t Measurement::agreed_count(const Samples& recent, std::size_t sample_count) const {
+  constexpr std::uint64_t none = std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t fewest = none;
+  for (const DeviceSamples& device : recent) {
+    if (device.decision != StoppingDecision::Continue) continue;
+    const double expected_s = device.spent_s / static_cast<double>(device.latency_s.size());
+    fewest = std::min<std::uint64_t>(fewest, next_round(options_.stopping, sample_count, expected_s));
+  }
+  fewest = ranks_.min(fewest);
+  return fewest == none ? 0 : static_cast<std::size_t>(fewest);
+}
+
+}  // namespace gem

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "device/moe_device.hpp"
+#include "platform/mpi.hpp"
+#include "platform/turns.hpp"
+#include "profile/stopping.hpp"
+
+namespace gem {
+
+using DeviceList = std::span<const std::unique_ptr<MoeDevice>>;
+
+struct MeasurementOptions {
+  StoppingRule stopping;
+  std::size_t warm_up = 2;        ///< calls before the first sample of a load
+  double device_warm_up_s = 0.5;  ///< before the first load, for devices on a real clock
+  std::size_t visit_samples = 2;  ///< of a load before the next load's turn, for devices on a real clock
+  std::size_t layer_count = 1;    ///< layers whose weights rotate, so that caches are as cold as in serving
+  bool take_turns = false;        ///< ranks of a host measure one after the other, because they share a device
+};
+
+/// What is measured: the number of the measurement, and the tokens per slot of each call, which may rotate.
+struct MeasuredLoad {
+  std::uint32_t number;
+  std::function<std::vector<std::uint32_t>(std::size_t call)> tokens_per_slot;
+};
+
+/// What one device gave under one load.
+struct DeviceSamples {
+  std::vector<double> latency_s;
+  double spent_s = 0.0;  ///< by the clock that the device runs on
+  StoppingDecision decision = StoppingDecision::Continue;
+  Telemetry telemetry{};  ///< after the last sample
+};
+
+/// One load's samples, [device of this rank].
+using Samples = std::vector<DeviceSamples>;
+
+/// This rank's devices, measuring in step with those of the other ranks: the same load at the same moment, after a
+/// barrier, until the rule lets no device go on. Devices on a real clock go round and round the loads, few samples a
+/// visit, so that clock and heat, which follow the mix of work over some tenths of a second, are the same for every
+/// load. Where all are on a virtual clock, a load is done in one visit. All members are collective.
+class Measurement {
+ public:
+  Measurement(const Communicator& ranks, DeviceList devices, const MeasurementOptions& options);
+
+  /// Goes round the loads until clocks and caches are as they are at work.
+  void warm_devices(std::span<const MeasuredLoad> loads);
+
+  /// [load][device of this rank]. `on_done` is told how many loads are done.
+  std::vector<Samples> measure(
+      std::span<const MeasuredLoad> loads, const std::function<void(std::size_t)>& on_done = [](std::size_t) {});
+
+ private:
+  void begin_visit(const MeasuredLoad& load, std::size_t visit);
+  void take_samples(const MeasuredLoad& load, std::size_t count, Samples& samples);
+  // How many samples all devices take next, where each has sample_count of this load: the fewest that one which must go
+  // on wants; 0 if none must. `recent` tells what a sample costs.
+  std::size_t agreed_count(const Samples& recent, std::size_t sample_count) const;
+
+  const Communicator& ranks_;
+  DeviceList devices_;
+  MeasurementOptions options_;
+  Turns turns_;
+  bool virtual_clock_;
+  std::size_t calls_ = 0;
+};
+
+}  // namespace gem

@@ -1,0 +1,144 @@
+#include "profile/validation.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+#include <utility>
+
+#include "base/error.hpp"
+#include "base/random.hpp"
+#include "base/statistics.hpp"
+#include "base/text.hpp"
+#include "model/latency_surface.hpp"
+
+namespace gem {
+namespace {
+
+struct LoadSize {
+  std::size_t tiles = 0;
+  std::size_t active_experts = 0;
+  std::size_t tokens = 0;
+};
+
+LoadSize size_of(const std::vector<std::uint32_t>& tokens_per_slot, std::size_t tile_tokens) {
+  LoadSize size;
+  for (std::uint32_t tokens : tokens_per_slot) {
+    size.tiles += tiles_of(tokens, static_cast<std::uint32_t>(tile_tokens));
+    size.active_experts += tokens > 0 ? 1 : 0;
+    size.tokens += tokens;
+  }
+  return size;
+}
+
+double log_uniform(RandomStream& random, double low, double high) {
+  return low * std::pow(high / low, random.uniform());
+}
+
+}  // namespace
+
+void add_random_loads(ValidationLoads& loads, std::size_t count, std::size_t slot_count, std::size_t max_tokens,
+                      std::uint64_t seed) {
+  RandomStream random({seed, 0x7a11u});
+  for (std::size_t i = 0; i < count; ++i) {
+    const double total = log_uniform(random, 1.0, std::max(2.0, static_cast<double>(max_tokens) / 2.0));
+    const double shape = log_uniform(random, 0.2, 5.0);
+    std::vector<double> shares(slot_count);
+    for (double& share : shares) share = random.gamma(shape);
+    const double sum = std::accumulate(shares.begin(), shares.end(), 0.0);
+    std::vector<std::uint32_t> tokens;
+    for (double share : shares) tokens.push_back(static_cast<std::uint32_t>(total * share / sum));
+    // The rounding's remainder goes to the busiest, so that no load is empty.
+    const auto given = std::accumulate(tokens.begin(), tokens.end(), 0u);
+    const auto busiest = std::max_element(shares.begin(), shares.end()) - shares.begin();
+    tokens[static_cast<std::size_t>(busiest)] += static_cast<std::uint32_t>(total) - given;
+    loads.tokens_per_slot.push_back(std::move(tokens));
+    loads.source.emplace_back("random");
+  }
+}
+
+void add_trace_loads(ValidationLoads& loads, std::size_t count, std::size_t slot_count, std::size_t max_tokens,
+                     const LoadTrace& trace, std::uint64_t seed) {
+  if (trace.expert_count() < slot_count)
+    throw UsageError(format("the trace of %s has %zu experts, fewer than the %zu of a device; it is another model's",
+                            trace.model.c_str(), trace.expert_count(), slot_count));
+  RandomStream random({seed, 0x7a12u});
+  std::size_t found = 0;
+  for (std::size_t attempt = 0; found < count && attempt < 100 * count; ++attempt) {
+    const auto row = trace.counts.row(random.below(trace.step_count()), random.below(trace.layer_count()));
+    const std::size_t first = random.below(trace.expert_count() / slot_count) * slot_count;
+    const std::vector<std::uint32_t> tokens(row.begin() + static_cast<std::ptrdiff_t>(first),
+                                            row.begin() + static_cast<std::ptrdiff_t>(first + slot_count));
+    const std::size_t total = std::accumulate(tokens.begin(), tokens.end(), std::size_t{0});
+    if (total == 0 || total > max_tokens) continue;
+    loads.tokens_per_slot.push_back(tokens);
+    loads.source.push_back(trace.task);
+    ++found;
+  }
+  if (found < count)
+    throw UsageError(format("the trace of %s has too few loads of at most %zu tokens a device (--max-tokens)",
+                            trace.model.c_str(), max_tokens));
+}
+
+Validation validate(const LatencyProfile& profile, ValidationLoads loads, Matrix<double> measured_s) {
+  const std::vector<LatencySurface> surfaces = surfaces_of(profile);
+  const std::vector<LatencyCurve> curves = curves_of(profile);
+  Validation validation{std::move(loads), std::move(measured_s), {}, {}};
+  validation.surface_s = validation.curve_s =
+      Matrix<double>(validation.measured_s.rows(), validation.measured_s.columns());
+  for (std::size_t i = 0; i < validation.measured_s.columns(); ++i) {
+    const LoadSize size = size_of(validation.loads.tokens_per_slot[i], profile.tile_tokens);
+    for (std::size_t d = 0; d < validation.measured_s.rows(); ++d) {
+      validation.surface_s(d, i) =
+          surfaces[d].seconds(static_cast<double>(size.tiles), static_cast<double>(size.active_experts));
+      validation.curve_s(d, i) = curves[d].seconds(static_cast<double>(size.tokens));
+    }
+  }
+  return validation;
+}
+
+std::string validation_table(const Validation& validation) {
+  struct Errors {
+    std::vector<double> surface;
+    std::vector<double> curve;
+  };
+  std::map<std::string, Errors> by_source;
+  const auto error = [](double predicted, double measured) { return 100.0 * std::abs(predicted / measured - 1.0); };
+  for (std::size_t d = 0; d < validation.measured_s.rows(); ++d)
+    for (std::size_t i = 0; i < validation.measured_s.columns(); ++i) {
+      const double measured_s = validation.measured_s(d, i);
+      for (const std::string& source : {validation.loads.source[i], std::string("all")}) {
+        by_source[source].surface.push_back(error(validation.surface_s(d, i), measured_s));
+        by_source[source].curve.push_back(error(validation.curve_s(d, i), measured_s));
+      }
+    }
+  Table table({{"loads outside the plan", ""},
+               {"prediction by", ""},
+               {"measurements", ""},
+               {"median error", "%"},
+               {"p90", "%"},
+               {"worst", "%"}});
+  const auto add = [&](const std::string& source, const char* features, const std::vector<double>& errors) {
+    table.add_row({source, features, format("%zu", errors.size()), format("%.2f", median(errors)),
+                   format("%.2f", quantile(errors, 0.9)), format("%.2f", quantile(errors, 1.0))});
+  };
+  for (const auto& [source, errors] : by_source) {
+    add(source, "tiles and active experts", errors.surface);
+    add(source, "tokens", errors.curve);
+  }
+  return table.to_string();
+}
+
+std::string validation_csv(const Validation& validation, std::size_t tile_tokens) {
+  std::string text = "load,source,device,tiles,active_experts,tokens,measured_s,surface_s,curve_s\n";
+  for (std::size_t i = 0; i < validation.measured_s.columns(); ++i) {
+    const LoadSize size = size_of(validation.loads.tokens_per_slot[i], tile_tokens);
+    for (std::size_t d = 0; d < validation.measured_s.rows(); ++d)
+      text += format("%zu,%s,%zu,%zu,%zu,%zu,%.6g,%.6g,%.6g\n", i, validation.loads.source[i].c_str(), d, size.tiles,
+                     size.active_experts, size.tokens, validation.measured_s(d, i), validation.surface_s(d, i),
+                     validation.curve_s(d, i));
+  }
+  return text;
+}
+
+}  // namespace gem

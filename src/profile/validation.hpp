@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/array.hpp"
+#include "model/latency_profile.hpp"
+#include "model/load_trace.hpp"
+
+namespace gem {
+
+/// Loads that a profile's surface is tried on: it has not seen them.
+struct ValidationLoads {
+  std::vector<std::vector<std::uint32_t>> tokens_per_slot;  ///< [load][slot]
+  std::vector<std::string> source;                          ///< [load], "random" or the trace's task
+};
+
+/// Random skewed loads: total rows log-uniform from 1 to max_tokens / 2, shares of the experts gamma-distributed with
+/// shapes from 0.2 (few busy experts) to 5 (nearly even).
+void add_random_loads(ValidationLoads& loads, std::size_t count, std::size_t slot_count, std::size_t max_tokens,
+                      std::uint64_t seed);
+
+/// What real steps brought: random (step, layer) of the trace and random neighbouring experts, as many as slots. Loads
+/// without a token or with more than max_tokens are passed over. UsageError if the trace has fewer experts than slots,
+/// or hardly any load that suits.
+void add_trace_loads(ValidationLoads& loads, std::size_t count, std::size_t slot_count, std::size_t max_tokens,
+                     const LoadTrace& trace, std::uint64_t seed);
+
+/// Predictions beside measurements, [device, load] seconds.
+struct Validation {
+  ValidationLoads loads;
+  Matrix<double> measured_s;
+  Matrix<double> surface_s;  ///< by tiles and active experts
+  Matrix<double> curve_s;    ///< by tokens alone
+};
+
+/// `measured_s` as measure_loads gives it.
+Validation validate(const LatencyProfile& profile, ValidationLoads loads, Matrix<double> measured_s);
+
+/// Relative errors of both predictions by source of the loads: median, p90 and worst over devices and loads.
+std::string validation_table(const Validation& validation);
+
+/// One line a load and device: source, tiles, active experts, tokens, measured and predicted seconds.
+std::string validation_csv(const Validation& validation, std::size_t tile_tokens);
+
+}  // namespace gem
