@@ -20,7 +20,7 @@ routing=jobs/data/routing/gpt-oss-20b.mmlu.h5
 
 echo "== Profiling two devices"
 "${MPIRUN[@]}" -n 2 gem-profile --model gpt-oss-20b --device host --dtype f32 --expert-shape 256x256 \
-  --slowdown 1.0,1.28 --tile-tokens 16 --max-tokens 1536 --output "$results/profile.h5"
+  --slowdown 1.0,1.28 --tile-tokens 16 --max-tokens 1536 --max-point-time 0.3 --output "$results/profile.h5"
 
 echo "== Batching real routing into steps: half of the requests to search on, the other half to test on"
 for part in train test; do
@@ -40,5 +40,5 @@ map gem
 echo "== Verifying: replay of requests that were never searched on"
 "${MPIRUN[@]}" -n 2 gem-verify --profile "$results/profile.h5" --trace "$results/test.h5" \
   --mapping "$results/eplb.h5" --mapping "$results/speed-aware.h5" --mapping "$results/gem.h5" \
-  --steps 32 --output "$results/report.h5"
+  --steps 24 --output "$results/report.h5"
 echo "Done in $((SECONDS - begin)) s. Next: gem-profile --help; the README shows GPUs and clusters."

@@ -25,6 +25,7 @@ struct HostDeviceOptions {
 
 /// A processor core as a device: the expert FFN really computed, in whole tiles of tile_tokens rows, padded rows
 /// included, so that its latency is a staircase as a GPU's. A slowdown is emulated by more real work of the same kind.
+/// Timed by the thread's processor time: what other processes take of the core is left out.
 class HostDevice : public MoeDevice {
  public:
   /// UsageError for a slowdown below 1 or a type that can't be multiplied here.
