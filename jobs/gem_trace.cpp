@@ -19,6 +19,7 @@ struct Command {
 const std::vector<Command>& commands() {
   static const std::vector<Command> all = {
       {"batch", "token-level routing -> step trace, by continuous batching or chunked prefill", gem::run_batch},
+      {"import", "what a serving engine recorded -> step trace, or routing", gem::run_import},
       {"synthesize", "a step trace drawn from a stated model: skewed, bursty, correlated", gem::run_synthesize},
       {"describe", "what a step trace is like: skew, correlation, kinds of experts, heat map", gem::run_describe},
       {"split", "the first steps of a trace into one file, the later ones into another", gem::run_split},

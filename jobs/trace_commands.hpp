@@ -14,6 +14,7 @@ int run_batch(const Arguments& arguments);
 int run_synthesize(const Arguments& arguments);
 int run_describe(const Arguments& arguments);
 int run_split(const Arguments& arguments);
+int run_import(const Arguments& arguments);
 
 /// UsageError if writing `output` would destroy the file `input`.
 void keep_input(const std::string& input, const std::string& output);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <span>
 
 #include "base/text.hpp"
 
@@ -99,6 +100,26 @@ SafetensorsHeader read_safetensors_header(const InputFile& file) {
   }
   check_no_gaps(file, header);
   return header;
+}
+
+NumberArray read_numbers(const InputFile& file, const SafetensorsHeader& header, const SafetensorsTensor& tensor) {
+  using Kind = NumberType::Kind;
+  static const std::map<std::string, NumberType> types = {
+      {"U8", {Kind::Unsigned, 1, false}},  {"I8", {Kind::Signed, 1, false}},    {"U16", {Kind::Unsigned, 2, false}},
+      {"I16", {Kind::Signed, 2, false}},   {"U32", {Kind::Unsigned, 4, false}}, {"I32", {Kind::Signed, 4, false}},
+      {"U64", {Kind::Unsigned, 8, false}}, {"I64", {Kind::Signed, 8, false}},   {"F16", {Kind::Float, 2, false}},
+      {"F32", {Kind::Float, 4, false}},    {"F64", {Kind::Float, 8, false}}};
+  const auto type = types.find(tensor.dtype);
+  if (type == types.end())
+    file.reject("tensor " + tensor.name + " is of type " + tensor.dtype + "; counts must be whole numbers");
+  const std::string bytes =
+      file.read_text(header.data_begin() + tensor.begin, static_cast<std::size_t>(tensor.end - tensor.begin));
+  NumberArray array;
+  array.extents = tensor.extents;
+  array.whole = type->second.kind != Kind::Float;
+  const std::size_t count = checked_count(tensor.extents, bytes.size() / type->second.byte_count, file.path());
+  array.values = numbers_of(std::as_bytes(std::span(bytes)), type->second, count, file.path() + ": " + tensor.name);
+  return array;
 }
 
 std::string safetensors_prefix(const std::string& header_text) {

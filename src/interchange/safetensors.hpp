@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "interchange/number_array.hpp"
 #include "platform/input_file.hpp"
 #include "platform/json.hpp"
 
@@ -33,6 +34,9 @@ struct SafetensorsHeader {
 /// Reads and checks a header: offsets must lie in the file, leave no gap and fit type and shape. DataError naming the
 /// file and the tensor otherwise.
 SafetensorsHeader read_safetensors_header(const InputFile& file);
+
+/// The numbers of a tensor. DataError for a type that holds none that we can read.
+NumberArray read_numbers(const InputFile& file, const SafetensorsHeader& header, const SafetensorsTensor& tensor);
 
 /// The 8 bytes of length and the text.
 std::string safetensors_prefix(const std::string& header_text);

@@ -1,0 +1,133 @@
+// gem-trace import: what serving engines record -> step trace, or token-level routing.
+#include <algorithm>
+#include <iostream>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+#include "files/routing_file.hpp"
+#include "interchange/import.hpp"
+#include "interchange/statistics_readers.hpp"
+#include "model/moe_model.hpp"
+#include "platform/command_line.hpp"
+#include "trace_commands.hpp"
+#include "workload/synthesis.hpp"
+
+namespace gem {
+namespace {
+
+struct ImportJob {
+  std::vector<std::string> inputs;
+  std::string format, output, model, layer_ids;
+  ImportOptions options;
+  bool dry_run = false;
+  bool quiet = false;
+};
+
+bool parse(const Arguments& arguments, ImportJob& job) {
+  std::string formats = "what the input is, if it cannot be told";
+  for (const ImportFormat& known : import_formats()) formats += "; " + known.name + ": " + known.summary;
+  CommandLine line("gem-trace import",
+                   "reads what serving engines record of their routing; nothing in it is executed.");
+  line.add("input", &job.inputs, "PATH", "file or directory that an engine recorded");
+  line.add("format", &job.format, "NAME", formats);
+  line.add("output", &job.output, "FILE",
+           "step trace (gem.trace) or, from routed experts, routing (gem.routing) to write");
+  line.add("model", &job.model, "NAME", "the model: layer numbers, experts, top-k; a known name or FILE.csv");
+  line.add("experts", &job.options.expert_count, "N", "routed experts a layer, without --model");
+  line.add("top-k", &job.options.top_k, "N", "experts a token, without --model and where the data don't say");
+  line.add("layer-ids", &job.layer_ids, "A-B", "the model's own numbers of the layers, as 3-60 or 1,3,5");
+  line.add("tokens", &job.options.tokens, "N", "scale data without a time axis to so many tokens a step");
+  line.add("task", &job.options.task, "NAME", "what the engine was doing, for the file");
+  line.add("phase", &job.options.phase, "PHASE", "decode or prefill, for the file");
+  line.add_flag("dry-run", &job.dry_run, "say what would be made, write nothing");
+  line.add_example("gem-trace import --input expert_distribution_recorder_1.pt --model deepseek-v3 --output trace.h5");
+  line.add_example("gem-trace import --input expert_statistic/ --output trace.h5");
+  line.add_example(
+      "gem-trace import --input routed.npz --format vllm-routed --model qwen3-30b-a3b --output routing.h5");
+  if (!line.parse({arguments.begin() + 1, arguments.end()})) return false;
+  job.quiet = line.quiet();
+  if (job.inputs.empty()) throw UsageError("--input is missing: the file or directory that an engine recorded");
+  if (job.options.phase != "decode" && job.options.phase != "prefill")
+    throw UsageError("--phase '" + job.options.phase + "' is unknown; it is decode or prefill");
+  if (job.dry_run) return true;
+  require_option(job.output, "output", "the file to write");
+  for (const std::string& input : job.inputs) keep_input(input, job.output);
+  return true;
+}
+
+/// "3-60" or "1,3,5", ascending.
+std::vector<std::int32_t> parse_layer_ids(const std::string& text) {
+  std::vector<std::int32_t> ids;
+  for (const std::string& part : split(text, ',')) {
+    const std::vector<std::string> ends = split(part, '-');
+    const std::int64_t first = parse_integer(ends.front(), "--layer-ids"),
+                       last = parse_integer(ends.back(), "--layer-ids");
+    if (ends.size() > 2 || first < 0 || last < first || last > 65535 || (!ids.empty() && first <= ids.back()))
+      throw UsageError("--layer-ids '" + text + "' must be ascending numbers, as 3-60 or 1,3,5");
+    for (std::int64_t id = first; id <= last; ++id) ids.push_back(static_cast<std::int32_t>(id));
+  }
+  return ids;
+}
+
+void take_model(ImportJob& job) {
+  if (!job.model.empty()) {
+    if (job.options.expert_count > 0 || job.options.top_k > 0)
+      throw UsageError("--model already says experts and top-k; give either it, or --experts and --top-k");
+    const MoeModel model = model_of_option(job.model);
+    job.options.model = model.name;
+    job.options.expert_count = model.expert_count;
+    job.options.top_k = model.top_k;
+    job.options.layer_ids = moe_layer_ids(model);
+  }
+  if (!job.layer_ids.empty()) job.options.layer_ids = parse_layer_ids(job.layer_ids);
+}
+
+void print_notes(const std::vector<std::string>& notes) {
+  for (const std::string& note : notes) std::cout << wrap("Note: " + note, 120) << "\n";
+}
+
+void import_routing(const ImportJob& job, const ImportSources& sources, const Arguments& arguments) {
+  if (job.options.expert_count == 0)
+    throw UsageError("routed experts don't say how many there are; give --model or --experts");
+  std::vector<std::string> notes;
+  Routing routing = read_routed_experts(sources.paths, job.options.expert_count);
+  complete(routing, job.options, notes);
+  std::cout << format("Read: routed experts; %zu requests, %zu tokens, %zu layers, %zu experts, top-%zu\n",
+                      routing.request_count(), routing.token_count(), routing.layer_count(), routing.expert_count,
+                      routing.top_k);
+  print_notes(notes);
+  if (job.dry_run) return;
+  write_routing(job.output, routing, provenance_now(command_line_text(arguments), routing.model, 0));
+  std::cout << "Routing written to " << job.output << "\n";
+  if (!job.quiet) std::cout << "Next: gem-trace batch --routing " << job.output << " --output TRACE\n";
+}
+
+void import_trace(const ImportJob& job, const ImportSources& sources, const Arguments& arguments) {
+  std::vector<std::string> notes;
+  const ImportedCounts imported = read_counts(sources);
+  const LoadTrace trace = trace_of(imported, job.options, notes);
+  std::cout << "Read: " << imported.source << "\n";
+  print_notes(notes);
+  if (job.dry_run) return print_shape(trace);
+  store_trace(job.output, trace, arguments, 0);
+  if (!job.quiet)
+    std::cout << "Next: gem-trace describe --trace " << job.output << "\n      gem-map --profile PROFILE --trace "
+              << job.output << " --output MAPPING\n";
+}
+
+}  // namespace
+
+int run_import(const Arguments& arguments) {
+  ImportJob job;
+  if (!parse(arguments, job)) return 0;
+  take_model(job);
+  const ImportSources sources = find_sources(job.inputs, job.format);
+  if (sources.format == "vllm-routed")
+    import_routing(job, sources, arguments);
+  else
+    import_trace(job, sources, arguments);
+  if (job.dry_run) std::cout << "Dry run: nothing was written\n";
+  return 0;
+}
+
+}  // namespace gem

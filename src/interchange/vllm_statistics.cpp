@@ -1,0 +1,98 @@
+// What vLLM records. Load statistics of its EPLB as JSON lines {"record_type": "eplb_load_stats", "step",
+// "expert_load":
+// [[tokens of slot]], "p2l_map": [[expert of slot]]}, one row a MoE layer; lines of other record types are passed over.
+// Routed experts (enable_return_routed_experts) as arrays [token, MoE layer, k] of int16, one a request.
+#include <fstream>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+#include "interchange/npy.hpp"
+#include "interchange/statistics_readers.hpp"
+#include "platform/json.hpp"
+#include "platform/zip_input.hpp"
+
+namespace gem {
+namespace {
+
+constexpr std::size_t longest_line = std::size_t{64} << 20;
+constexpr std::int32_t greatest_count = 1 << 30;
+
+void add_record(CountCollector& collector, const JsonNode& record, std::size_t& expert_count) {
+  const JsonNode load = record.at("expert_load"), map = record.at("p2l_map");
+  const std::int64_t step = record.at("step").integer();
+  if (map.size() != load.size()) map.reject(format("has %zu layers, but expert_load has %zu", map.size(), load.size()));
+  for (std::size_t layer = 0; layer < load.size(); ++layer) {
+    const std::vector<std::int32_t> tokens = load.item(layer).integers(0, greatest_count);
+    const std::vector<std::int32_t> held = map.item(layer).integers(0, greatest_count);
+    const std::vector<double> physical(tokens.begin(), tokens.end()), experts(held.begin(), held.end());
+    if (expert_count == 0) expert_count = logical_expert_count(experts, experts.size(), "p2l_map");
+    std::vector<double> logical(expert_count, 0.0);
+    add_physical(physical, experts, logical, "p2l_map");
+    collector.add(step, static_cast<std::int32_t>(layer), logical);
+  }
+}
+
+void add_request(Routing& routing, const NumberArray& ids, const std::string& origin) {
+  if (ids.extents.size() != 3 || !ids.whole)
+    throw DataError(origin + ": has extents " + extents_text(ids.extents) +
+                    ", but routed experts are whole numbers [token, layer, k]");
+  if (routing.top_k == 0) {
+    routing.layer_ids.resize(ids.extents[1]);
+    routing.top_k = ids.extents[2];
+  }
+  if (ids.extents[1] != routing.layer_count() || ids.extents[2] != routing.top_k || ids.values.empty())
+    throw DataError(format("%s: has extents %s, but the requests before have %zu layers and %zu experts a token",
+                           origin.c_str(), extents_text(ids.extents).c_str(), routing.layer_count(), routing.top_k));
+  for (const double id : ids.values) {
+    if (!(id >= 0.0 && id < static_cast<double>(routing.expert_count)))
+      throw DataError(
+          format("%s: holds expert %g, but experts are 0 to %zu", origin.c_str(), id, routing.expert_count - 1));
+    routing.topk_ids.push_back(static_cast<std::uint16_t>(id));
+  }
+  routing.request_offsets.push_back(routing.request_offsets.back() + static_cast<std::int64_t>(ids.extents[0]));
+}
+
+}  // namespace
+
+ImportedCounts read_vllm_load(const std::string& path) {
+  { const InputFile readable(path); }  // says what is wrong if it is not
+  std::ifstream lines(path);
+  ImportedCounts imported;
+  CountCollector collector(path);
+  std::size_t expert_count = 0, number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    ++number;
+    if (trim(line).empty()) continue;
+    const std::string origin = format("%s, line %zu", path.c_str(), number);
+    if (line.size() > longest_line) throw DataError(origin + ": is longer than 64 MiB");
+    const JsonDocument document = JsonDocument::parse(line, origin);
+    if (document.root().has("record_type") && document.root().at("record_type").text() == "eplb_load_stats")
+      add_record(collector, document.root(), expert_count);
+  }
+  collector.finish(imported);
+  imported.layer_ids.clear();  // counted among the MoE layers
+  imported.source = "vLLM EPLB load statistics";
+  return imported;
+}
+
+Routing read_routed_experts(const std::vector<std::string>& paths, std::size_t expert_count) {
+  Routing routing;
+  routing.expert_count = expert_count;
+  routing.request_offsets = {0};
+  for (const std::string& path : paths) {
+    if (!path.ends_with(".npz")) {
+      add_request(routing, read_npy(path), path);
+      continue;
+    }
+    const ZipInput archive(path);
+    for (const ZipInput::Entry& entry : archive.entries()) {
+      const std::string bytes = archive.read(entry);
+      const std::string origin = path + ": " + entry.name;
+      add_request(routing, parse_npy(std::as_bytes(std::span(bytes)), origin), origin);
+    }
+  }
+  if (routing.top_k == 0) throw DataError(paths.front() + ": holds no request");
+  return routing;
+}
+
+}  // namespace gem
