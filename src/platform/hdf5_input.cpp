@@ -11,6 +11,8 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "platform/hdf5_detail.hpp"
+#include "platform/hdf5_heap.hpp"
+#include "platform/whole_file.hpp"
 
 namespace gem {
 namespace {
@@ -86,23 +88,25 @@ std::string to_string(const Extents& extents) {
 Hdf5Input::Hdf5Input(const std::string& path) : path_(path) {
   hdf5::initialize();
   set_byte_limit(size_of_regular_file(path));
+  if (!hdf5::global_heaps_are_whole(read_whole_file(path))) reject_damaged("a heap of texts is not whole");
   file_ = open_file(path);
-  check_opened();
+  if (!file_.valid()) reject_damaged("HDF5: " + hdf5::last_error());
 }
 
 Hdf5Input::Hdf5Input(const std::string& name, std::span<const std::byte> image) : path_(name) {
   hdf5::initialize();
   set_byte_limit(image.size());
+  if (!hdf5::global_heaps_are_whole(image)) reject_damaged("a heap of texts is not whole");
   file_ = open_image(name, image);
-  check_opened();
+  if (!file_.valid()) reject_damaged("HDF5: " + hdf5::last_error());
 }
 
 void Hdf5Input::set_byte_limit(std::uint64_t file_bytes) {
   byte_limit_ = greatest_compression * file_bytes + byte_slack;
 }
 
-void Hdf5Input::check_opened() const {
-  if (!file_.valid()) reject("is truncated or damaged (HDF5: " + hdf5::last_error() + "); copy or make it again");
+void Hdf5Input::reject_damaged(const std::string& found) const {
+  reject("is truncated or damaged (" + found + "); copy or make it again");
 }
 
 std::uint64_t Hdf5Input::end() const {

@@ -51,7 +51,7 @@ class Hdf5Input {
 
  private:
   void set_byte_limit(std::uint64_t file_bytes);
-  void check_opened() const;
+  [[noreturn]] void reject_damaged(const std::string& found) const;
   Hdf5Handle open_dataset(const std::string& name) const;
   Extents safe_extents(const Hdf5Handle& dataset, const std::string& name) const;
   Hdf5Handle open_attribute(std::int64_t object, const std::string& name) const;

@@ -96,13 +96,19 @@ void Hdf5Output::write(const FieldLabel& label, std::span<const T> values, const
 }
 
 void Hdf5Output::write(const FieldLabel& label, const std::vector<std::string>& texts) {
-  const Hdf5Handle type = hdf5::text_type();
+  std::size_t longest = 1;
+  for (const std::string& text : texts) longest = std::max(longest, text.size());
+  std::vector<char> characters(texts.size() * longest, '\0');
+  for (std::size_t i = 0; i < texts.size(); ++i)
+    std::copy(texts[i].begin(), texts[i].end(), characters.begin() + static_cast<std::ptrdiff_t>(i * longest));
+  const Hdf5Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
+  H5Tset_size(type.id(), longest);
+  H5Tset_strpad(type.id(), H5T_STR_NULLPAD);
+  H5Tset_cset(type.id(), H5T_CSET_UTF8);
   const hsize_t count = texts.size();
   const Hdf5Handle space(H5Screate_simple(1, &count, nullptr), H5Sclose);
-  std::vector<const char*> pointers;
-  for (const std::string& text : texts) pointers.push_back(text.c_str());
   const Hdf5Handle dataset = create_dataset(label, type.id(), space.id(), H5P_DEFAULT);
-  if (!texts.empty() && H5Dwrite(dataset.id(), type.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, pointers.data()) < 0)
+  if (!texts.empty() && H5Dwrite(dataset.id(), type.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, characters.data()) < 0)
     throw_failed(path_, label.name);
 }
 

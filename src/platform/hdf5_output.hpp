@@ -18,7 +18,8 @@ struct FieldLabel {
   std::string dimensions;  ///< names of the dimensions: "device, point"
 };
 
-/// An HDF5 file under construction: datasets and root attributes. Text is UTF-8 of variable length, as h5py writes it.
+/// An HDF5 file under construction: datasets and root attributes. Text is UTF-8, in attributes of variable length as
+/// h5py writes it, in datasets of the longest one's length: the references of variable ones have no checksum.
 /// The file is built in memory and written in one go, so that a full disk is met by plain system calls and never leaves
 /// half a file.
 class Hdf5Output {

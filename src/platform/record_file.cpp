@@ -7,10 +7,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
 
-#include "base/error.hpp"
-#include "base/text.hpp"
 #include "platform/whole_file.hpp"
 
 namespace gem {
@@ -60,11 +57,8 @@ void RecordFile::rename(const std::string& path) {
 }
 
 std::vector<std::vector<std::byte>> read_records(const std::string& path, std::uint64_t head_bytes) {
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  std::vector<char> content(file ? static_cast<std::size_t>(file.tellg()) : 0);
-  file.seekg(0).read(content.data(), static_cast<std::streamsize>(content.size()));
-  if (!file) throw SystemError(format("cannot read %s: %s", path.c_str(), std::strerror(errno)));
-  std::span<const std::byte> rest = std::as_bytes(std::span(content));
+  const std::vector<std::byte> content = read_whole_file(path);
+  std::span<const std::byte> rest = content;
   rest = rest.subspan(std::min<std::uint64_t>(head_bytes, rest.size()));
 
   std::vector<std::vector<std::byte>> records;
