@@ -1,10 +1,6 @@
 #include "platform/hdf5_input.hpp"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <type_traits>
 
@@ -12,7 +8,7 @@
 #include "base/text.hpp"
 #include "platform/hdf5_detail.hpp"
 #include "platform/hdf5_heap.hpp"
-#include "platform/whole_file.hpp"
+#include "platform/input_file.hpp"
 
 namespace gem {
 namespace {
@@ -22,22 +18,6 @@ namespace {
 constexpr std::uint64_t greatest_compression = 1100;
 constexpr std::uint64_t byte_slack = 16u << 20;
 constexpr std::size_t longest_text = 1u << 20;
-
-/// Size of a file that can be read as HDF5 at all.
-std::uint64_t size_of_regular_file(const std::string& path) {
-  struct stat status {};
-  if (stat(path.c_str(), &status) != 0) {
-    if (errno == ENOENT || errno == ENOTDIR)
-      throw DataError(format("%s: there is no such file; check the name", path.c_str()));
-    throw SystemError(format("cannot read %s: %s", path.c_str(), std::strerror(errno)));
-  }
-  if (S_ISDIR(status.st_mode)) throw DataError(format("%s: is a directory; give the name of a file", path.c_str()));
-  if (!S_ISREG(status.st_mode)) throw DataError(format("%s: is not a regular file; give a file", path.c_str()));
-  if (access(path.c_str(), R_OK) != 0)
-    throw SystemError(format("cannot read %s: %s; check its permissions", path.c_str(), std::strerror(errno)));
-  if (status.st_size == 0) throw DataError(format("%s: is empty, not an HDF5 file; make it again", path.c_str()));
-  return static_cast<std::uint64_t>(status.st_size);
-}
 
 Hdf5Handle open_file(const std::string& path) {
   if (H5Fis_hdf5(path.c_str()) <= 0)
@@ -87,8 +67,10 @@ std::string to_string(const Extents& extents) {
 
 Hdf5Input::Hdf5Input(const std::string& path) : path_(path) {
   hdf5::initialize();
-  set_byte_limit(size_of_regular_file(path));
-  if (!hdf5::global_heaps_are_whole(read_whole_file(path))) reject_damaged("a heap of texts is not whole");
+  const std::vector<std::byte> content = read_whole_file(path);
+  if (content.empty()) reject("is empty, not an HDF5 file; make it again");
+  set_byte_limit(content.size());
+  if (!hdf5::global_heaps_are_whole(content)) reject_damaged("a heap of texts is not whole");
   file_ = open_file(path);
   if (!file_.valid()) reject_damaged("HDF5: " + hdf5::last_error());
 }

@@ -13,7 +13,9 @@
 
 namespace gem {
 
-InputFile::InputFile(const std::string& path) : path_(path), descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+// Without waiting, or a pipe would hold us until somebody writes to it.
+InputFile::InputFile(const std::string& path)
+    : path_(path), descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
   if (descriptor_ < 0 && (errno == ENOENT || errno == ENOTDIR)) reject("there is no such file; check the name");
   if (descriptor_ < 0)
     throw SystemError(format("cannot read %s: %s; check its permissions", path.c_str(), std::strerror(errno)));
@@ -60,6 +62,13 @@ std::string read_whole_text(const std::string& path, std::uint64_t most_bytes) {
                        format_bytes(static_cast<double>(file.size())).c_str(),
                        format_bytes(static_cast<double>(most_bytes)).c_str()));
   return file.read_text(0, static_cast<std::size_t>(file.size()));
+}
+
+std::vector<std::byte> read_whole_file(const std::string& path) {
+  const InputFile file(path);
+  std::vector<std::byte> bytes(static_cast<std::size_t>(file.size()));
+  file.read_at(0, bytes);
+  return bytes;
 }
 
 }  // namespace gem

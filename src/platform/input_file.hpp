@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace gem {
 
@@ -35,5 +36,8 @@ class InputFile {
 
 /// The whole file as text. DataError if it has more than `most_bytes`.
 std::string read_whole_text(const std::string& path, std::uint64_t most_bytes);
+
+/// All bytes of the file.
+std::vector<std::byte> read_whole_file(const std::string& path);
 
 }  // namespace gem

@@ -35,6 +35,11 @@ int report(const Arguments& arguments, const std::string& message, ExitCode code
   return static_cast<int>(code);
 }
 
+// A file beyond the limit on file size (ulimit -f) then fails to grow, with a sentence, instead of ending us.
+void survive_file_size_limit() {
+  std::signal(SIGXFSZ, SIG_IGN);
+}
+
 // True on the rank that speaks before MPI has started: launchers number the processes in the environment.
 bool is_first_process() {
   for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"})
@@ -46,6 +51,7 @@ bool is_first_process() {
 
 int run_serial_program(int argc, char** argv, const std::function<int(const Arguments&)>& body) {
   const Arguments arguments(argv, argv + argc);
+  survive_file_size_limit();
   try {
     const int code = body(arguments);
     std::cout.flush();
@@ -75,6 +81,7 @@ int run_mpi_program(int argc, char** argv, const std::function<bool(const Argume
     return speak(error.what(), error.code());
   }
 
+  survive_file_size_limit();
   MpiEnvironment environment(argc, argv);
   const Communicator world = Communicator::world();
   ExitCode code = ExitCode::System;

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "platform/input_file.hpp"
 #include "platform/whole_file.hpp"
 
 namespace gem {

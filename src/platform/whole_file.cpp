@@ -5,7 +5,6 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -44,14 +43,6 @@ void write_whole_file(const std::string& path, std::span<const std::byte> bytes)
   file.write(bytes);
   file.synchronize_and_close();
   file.rename_to_final();
-}
-
-std::vector<std::byte> read_whole_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  std::vector<std::byte> bytes(file ? static_cast<std::size_t>(file.tellg()) : 0);
-  file.seekg(0).read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-  if (!file) throw SystemError(format("cannot read %s: %s", path.c_str(), std::strerror(errno)));
-  return bytes;
 }
 
 void write_all(int descriptor, std::span<const std::byte> bytes, const std::string& path) {

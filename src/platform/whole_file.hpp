@@ -3,16 +3,12 @@
 #include <cstddef>
 #include <span>
 #include <string>
-#include <vector>
 
 namespace gem {
 
 /// Writes `bytes` to `path`, whole or not at all: under a temporary name beside it, synchronised to the disk, then
 /// renamed. SystemError naming the file and the remedy if it cannot be written; nothing is left behind then.
 void write_whole_file(const std::string& path, std::span<const std::byte> bytes);
-
-/// All bytes of a file. SystemError if it cannot be read.
-std::vector<std::byte> read_whole_file(const std::string& path);
 
 /// Writes all of `bytes` to a descriptor; SystemError naming `path` if that fails.
 void write_all(int descriptor, std::span<const std::byte> bytes, const std::string& path);

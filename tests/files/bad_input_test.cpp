@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cmath>
 #include <filesystem>
@@ -64,11 +65,13 @@ TEST(BadInput, NoSuchFile) {
 TEST(BadInput, DirectoryDeviceEmptyOrText) {
   const TemporaryDirectory directory;
   std::ofstream(directory / "empty.h5").close();
+  ASSERT_EQ(mkfifo((directory / "pipe.h5").c_str(), 0600), 0);
   std::ofstream(directory / "text.h5") << "model,layers\ntoy,3\n";
   for (const auto& [name, read] : readers) {
     const Reader& reader = read;
     expect_error<DataError>([&] { reader(directory / ""); }, {"directory"});
     expect_error<DataError>([&] { reader("/dev/null"); }, {"/dev/null", "regular file"});
+    expect_error<DataError>([&] { reader(directory / "pipe.h5"); }, {"pipe.h5", "regular file"});
     expect_error<DataError>([&] { reader(directory / "empty.h5"); }, {"empty.h5", "empty"});
     expect_error<DataError>([&] { reader(directory / "text.h5"); }, {"text.h5", "not an HDF5 file"});
   }

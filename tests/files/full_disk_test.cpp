@@ -1,10 +1,9 @@
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 
 #include <cmath>
-#include <csignal>
 #include <filesystem>
 
+#include "file_size_limit.hpp"
 #include "files/mapping_file.hpp"
 #include "files/profile_file.hpp"
 #include "files/profile_writer.hpp"
@@ -15,28 +14,6 @@
 
 namespace gem::test {
 namespace {
-
-/// Lets no file grow beyond some bytes: a full disk for which one needs no disk.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) {
-    previous_action_ = std::signal(SIGXFSZ, SIG_IGN);
-    getrlimit(RLIMIT_FSIZE, &previous_);
-    rlimit limit = previous_;
-    limit.rlim_cur = bytes;
-    setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() {
-    setrlimit(RLIMIT_FSIZE, &previous_);
-    std::signal(SIGXFSZ, previous_action_);
-  }
-  FileSizeLimit(const FileSizeLimit&) = delete;
-  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
-
- private:
-  rlimit previous_{};
-  void (*previous_action_)(int);
-};
 
 /// Writing must fail with one sentence and leave the directory as it was.
 void expect_clean_failure(const std::function<void(const std::string&)>& write) {
