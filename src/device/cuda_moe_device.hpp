@@ -33,7 +33,11 @@ class CudaMoeDevice : public MoeDevice {
   bool computes() const override { return true; }
   Telemetry telemetry() override;
 
-  /// Like compute, on rows that stay on the GPU: bf16 [rows, hidden_size], complete before the call.
+  /// Rows of room that a load of `rows` needs, so that no tile reaches beyond it.
+  std::size_t room_for(std::size_t rows) const;
+
+  /// Like compute, on rows that stay on the GPU: bf16 [room_for(rows), hidden_size] both, the input complete before the
+  /// call; what is in the room beyond the rows doesn't matter.
   double compute_rows(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot, const void* input,
                       void* output);
 

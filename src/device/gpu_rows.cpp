@@ -1,24 +1,9 @@
 #include "device/gpu_rows.hpp"
 
-#include <bit>
-
+#include "base/bf16.hpp"
 #include "kernels/permute.hpp"
 
 namespace gem {
-namespace {
-
-// bf16 is the upper half of an f32; rounds to nearest, ties to even. No NaN comes here.
-std::uint16_t to_bf16(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  return static_cast<std::uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
-}
-
-float from_bf16(std::uint16_t word) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(word) << 16);
-}
-
-}  // namespace
-
 void GpuRows::reserve(std::size_t row_count, std::size_t columns) {
   columns_ = columns;
   words_.reserve(row_count * columns);

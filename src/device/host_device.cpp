@@ -1,8 +1,8 @@
 #include "device/host_device.hpp"
 
 #include <time.h>
-#include <algorithm>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <limits>

@@ -130,13 +130,15 @@ std::string validation_table(const Validation& validation) {
 }
 
 std::string validation_csv(const Validation& validation, std::size_t tile_tokens) {
-  std::string text = "load,source,device,tiles,active_experts,tokens,measured_s,surface_s,curve_s\n";
+  std::string text = "load,source,device,tiles,active_experts,tokens,tokens_per_expert,measured_s,surface_s,curve_s\n";
   for (std::size_t i = 0; i < validation.measured_s.columns(); ++i) {
     const LoadSize size = size_of(validation.loads.tokens_per_slot[i], tile_tokens);
+    std::vector<std::string> tokens;
+    for (std::uint32_t count : validation.loads.tokens_per_slot[i]) tokens.push_back(format("%u", count));
     for (std::size_t d = 0; d < validation.measured_s.rows(); ++d)
-      text += format("%zu,%s,%zu,%zu,%zu,%zu,%.6g,%.6g,%.6g\n", i, validation.loads.source[i].c_str(), d, size.tiles,
-                     size.active_experts, size.tokens, validation.measured_s(d, i), validation.surface_s(d, i),
-                     validation.curve_s(d, i));
+      text += format("%zu,%s,%zu,%zu,%zu,%zu,%s,%.6g,%.6g,%.6g\n", i, validation.loads.source[i].c_str(), d, size.tiles,
+                     size.active_experts, size.tokens, join(tokens, " ").c_str(), validation.measured_s(d, i),
+                     validation.surface_s(d, i), validation.curve_s(d, i));
   }
   return text;
 }

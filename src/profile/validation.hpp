@@ -42,7 +42,8 @@ Validation validate(const LatencyProfile& profile, ValidationLoads loads, Matrix
 /// Relative errors of both predictions by source of the loads: median, p90 and worst over devices and loads.
 std::string validation_table(const Validation& validation);
 
-/// One line a load and device: source, tiles, active experts, tokens, measured and predicted seconds.
+/// One line a load and device: source, tiles, active experts, tokens, all and by expert, measured and predicted
+/// seconds.
 std::string validation_csv(const Validation& validation, std::size_t tile_tokens);
 
 }  // namespace gem

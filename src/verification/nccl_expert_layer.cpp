@@ -43,8 +43,8 @@ class NcclExpertLayer : public ExpertParallelLayer {
     upload_weights(mean_weight);
     sent_.reserve(routes_.send_tokens.size(), hidden_size_);
     received_.reserve(receive_map.size(), hidden_size_);
-    expert_rows_.reserve(receive_map.size(), hidden_size_);
-    expert_outputs_.reserve(receive_map.size(), hidden_size_);
+    expert_rows_.reserve(device_.room_for(receive_map.size()), hidden_size_);
+    expert_outputs_.reserve(device_.room_for(receive_map.size()), hidden_size_);
     outputs_.reserve(copies_.size(), hidden_size_);
     stream_.synchronize();
   }

@@ -74,7 +74,7 @@ TEST(Validation, ComparesBothPredictions) {
   const std::string table = validation_table(validation);
   EXPECT_NE(table.find("0.00"), std::string::npos) << table;
   const std::string csv = validation_csv(validation, 16);
-  EXPECT_NE(csv.find("1,random,0,3,2,22,2.3e-05,2.3e-05,"), std::string::npos) << csv;
+  EXPECT_NE(csv.find("1,random,0,3,2,22,17 5 0 0,2.3e-05,2.3e-05,"), std::string::npos) << csv;
 }
 
 }  // namespace
