@@ -6,7 +6,9 @@
 #include <fstream>
 
 #include "files/mapping_file.hpp"
+#include "files/partial_profile.hpp"
 #include "files/profile_file.hpp"
+#include "files/report_file.hpp"
 #include "files/routing_file.hpp"
 #include "files/sample_files.hpp"
 #include "files/trace_file.hpp"
@@ -20,6 +22,7 @@ using Reader = std::function<void(const std::string&)>;
 const std::vector<std::pair<std::string, Reader>> readers = {
     {"gem.routing", [](const std::string& path) { read_routing(path); }},
     {"gem.trace", [](const std::string& path) { read_trace(path); }},
+    {"gem.report", [](const std::string& path) { read_report(path); }},
     {"gem.mapping", [](const std::string& path) { read_mapping(path); }},
     {"gem.profile", [](const std::string& path) { read_profile(path); }}};
 
@@ -93,6 +96,8 @@ TEST(BadInput, ForeignFormatOrVersion) {
     const Reader& reader = read;
     expect_error<DataError>([&] { reader(path); }, {path, "'format'", name});
   }
+  start_partial_profile(path, sample_plan(2, 3), sample_provenance());
+  expect_error<DataError>([&] { read_profile(path); }, {path, "unfinished", "--resume"});
   write_trace(path, sample_trace(), sample_provenance());
   expect_error<DataError>([&] { read_mapping(path); }, {path, "gem.trace", "gem.mapping"});
   for (const std::string version : {"2.0", "10.0", "", "x"}) {
@@ -212,6 +217,31 @@ TEST(BadInput, Profile) {
       with_samples, [](const std::string& path) { read_profile(path); },
       {{"/latency/samples", dataset<float>("/latency/samples", {1, 1, 1, 1, -1, 1}, {2, 3, 1}, "s"), "holds -1"},
        {"/latency/samples", dataset<float>("/latency/samples", {1, 1, 1, 1}, {2, 2, 1}, "s"), "[2, 2, 1]"}});
+}
+
+TEST(BadInput, Report) {
+  const std::string measured = "/measured_s";
+  const auto times = [](const std::string& name, double value) {
+    return dataset<double>(name, {1, 2, 3, value}, {2, 1, 1, 2}, "s");
+  };
+  Fields fields = header_fields("gem.report");
+  for (const char* name : {"/measured_s", "/predicted_s", "/dispatch_s", "/combine_s"}) fields[name] = times(name, 4);
+  for (const char* name : {"/layer_s", "/raw_straggler_s"})
+    fields[name] = dataset<double>(name, {1, 2}, {2, 1, 1}, "s");
+  for (const char* name : {"/checks/wrong_values", "/checks/checked_values", "/checks/output_error", "/moved_bytes"})
+    fields[name] = dataset<std::int32_t>(name, {0, 0}, {2});
+  fields["/layer_ids"] = dataset<std::int32_t>("/layer_ids", {7}, {1});
+  fields["/mappings"] = texts("/mappings", {"linear", "gem"});
+  expect_all_refused(fields, [](const std::string& path) { read_report(path); },
+                     {{measured, times(measured, -1.0), "holds -1 at [1, 0, 0, 1]"},
+                      {measured, times(measured, INFINITY), "holds inf"},
+                      {measured, dataset<double>(measured, {}, {2, 0, 1, 2}, "s"), "[2, 0, 1, 2]"},
+                      {measured, dataset<double>(measured, {1, 2, 3, 4}, {2, 2}, "s"), "2 dimensions"},
+                      {"/predicted_s", dataset<double>("/predicted_s", {1, 2}, {1, 1, 1, 2}, "s"), "[1, 1, 1, 2]"},
+                      {"/mappings", texts("/mappings", {"linear"}), "1 entries"},
+                      {"/layer_ids", dataset<std::int32_t>("/layer_ids", {7, 8}, {2}), "[2]"}});
+  expect_needed(fields, [](const std::string& path) { read_report(path); },
+                {"model", measured, "/predicted_s", "/layer_ids", "/mappings"});
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "files/mapping_file.hpp"
 #include "files/partial_profile.hpp"
 #include "files/profile_file.hpp"
+#include "files/report_file.hpp"
 #include "files/routing_file.hpp"
 #include "files/sample_files.hpp"
 #include "files/trace_file.hpp"
@@ -60,6 +61,8 @@ const std::vector<Format> formats = {
      [](const std::string& path) { read_mapping(path); }},
     {"profile", [](const std::string& path) { write_profile(path, sample_profile(), sample_provenance()); },
      [](const std::string& path) { read_profile(path); }},
+    {"report", [](const std::string& path) { write_report(path, sample_report(), sample_provenance()); },
+     [](const std::string& path) { read_report(path); }},
     {"partial profile", write_partial, [](const std::string& path) { read_partial_rows(path, sample_plan(2, 3), 7); }}};
 
 /// True if it could be read.

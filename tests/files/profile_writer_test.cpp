@@ -129,7 +129,7 @@ TEST(ProfileWriter, EveryRowOutlivesAKill) {
     });
     ASSERT_FALSE(std::filesystem::exists(path));
     // An unfinished profile is no profile.
-    expect_error<DataError>([&] { read_profile(path + ".partial"); }, {"gem.profile.partial"});
+    expect_error<DataError>([&] { read_profile(path + ".partial"); }, {"unfinished"});
   }
   ProfileWriter writer(path, sample_provenance(), true);
   const std::vector<ProfileRow> rows = writer.begin(plan);

@@ -82,36 +82,7 @@ TEST(RoundTrip, MappingWithoutScoresHasUnknownOnes) {
 
 TEST(RoundTrip, Report) {
   const TemporaryDirectory directory;
-  RandomStream random{3};
-  VerificationReport written;
-  written.model = "toy";
-  written.task = "chat";
-  written.part = "test";
-  written.device_kind = "host";
-  written.device_note = "emulated x1.28";
-  written.sample_note = "held-out requests";
-  written.tokens_per_step = 100;
-  written.first_step = 5;
-  written.rounds = 3;
-  written.layer_ids = {3, 4};
-  for (const char* name : {"linear", "gem"}) {
-    MappingReplay replay;
-    replay.name = name;
-    for (auto member : {&MappingReplay::compute_s, &MappingReplay::dispatch_s, &MappingReplay::combine_s,
-                        &MappingReplay::predicted_s}) {
-      replay.*member = Cube<double>(3, 2, 4);
-      for (double& value : (replay.*member).values()) value = random.uniform();
-    }
-    for (auto member : {&MappingReplay::layer_s, &MappingReplay::raw_straggler_s}) {
-      replay.*member = Matrix<double>(3, 2);
-      for (double& value : (replay.*member).values()) value = random.uniform();
-    }
-    replay.wrong_values = random.below(9);
-    replay.checked_values = 1000;
-    replay.output_error = random.uniform();
-    replay.moved_bytes = random.next();
-    written.mappings.push_back(replay);
-  }
+  const VerificationReport written = sample_report();
   write_report(directory / "report.h5", written, sample_provenance());
   const VerificationReport read = read_report(directory / "report.h5");
   EXPECT_EQ(read.device_note, written.device_note);

@@ -16,6 +16,7 @@
 #include "model/mapping.hpp"
 #include "model/routing.hpp"
 #include "platform/hdf5_output.hpp"
+#include "verification/report.hpp"
 
 namespace gem::test {
 
@@ -88,6 +89,40 @@ inline LatencyProfile sample_plan(std::size_t devices, std::size_t points) {
     plan.points.push_back({tiles, 1, 16 * tiles});
   }
   return plan;
+}
+
+inline VerificationReport sample_report() {
+  RandomStream random{3};
+  VerificationReport report;
+  report.model = "toy";
+  report.task = "chat";
+  report.part = "test";
+  report.device_kind = "host";
+  report.device_note = "emulated x1.28";
+  report.sample_note = "held-out requests";
+  report.tokens_per_step = 100;
+  report.first_step = 5;
+  report.rounds = 3;
+  report.layer_ids = {3, 4};
+  for (const char* name : {"linear", "gem"}) {
+    MappingReplay replay;
+    replay.name = name;
+    for (auto member : {&MappingReplay::compute_s, &MappingReplay::dispatch_s, &MappingReplay::combine_s,
+                        &MappingReplay::predicted_s}) {
+      replay.*member = Cube<double>(3, 2, 4);
+      for (double& value : (replay.*member).values()) value = random.uniform();
+    }
+    for (auto member : {&MappingReplay::layer_s, &MappingReplay::raw_straggler_s}) {
+      replay.*member = Matrix<double>(3, 2);
+      for (double& value : (replay.*member).values()) value = random.uniform();
+    }
+    replay.wrong_values = random.below(9);
+    replay.checked_values = 1000;
+    replay.output_error = random.uniform();
+    replay.moved_bytes = random.next();
+    report.mappings.push_back(replay);
+  }
+  return report;
 }
 
 /// A field of a file, as a step of writing it.
