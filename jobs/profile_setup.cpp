@@ -140,8 +140,11 @@ ProfileSetup set_up_profile(const ProfileOptions& options, std::size_t rank_coun
   setup.sweep.measurement.stopping = options.stopping;
   setup.sweep.measurement.layer_count = cold_layer_count(setup.devices, plan.experts_per_device, model.moe_layer_count);
   setup.sweep.measurement.take_turns = options.share_gpu == "turns";
-  // A GPU's power limit bites after a second or two of work.
-  setup.sweep.measurement.device_warm_up_s = setup.devices.kind == "cuda" ? 3.0 : 0.5;
+  if (setup.devices.kind == "cuda") {
+    // A GPU's power limit bites after a second or two of work, and then its clock follows the work of some seconds.
+    setup.sweep.measurement.device_warm_up_s = 3.0;
+    setup.sweep.measurement.block_loads = 512;
+  }
   setup.sweep.show_progress = !options.quiet;
   return setup;
 }

@@ -29,9 +29,17 @@ void Measurement::warm_devices(std::span<const MeasuredLoad> loads) {
     take_samples(loads[i % loads.size()], 1, unused);
 }
 
-std::vector<Samples> Measurement::measure(std::span<const MeasuredLoad> loads,
-                                          const std::function<void(std::size_t)>& on_done) {
+std::vector<Samples> Measurement::measure(std::span<const MeasuredLoad> loads, const OnDone& on_done) {
   std::vector<Samples> all(loads.size(), Samples(devices_.size()));
+  for (std::size_t begin = 0; begin < loads.size(); begin += options_.block_loads) {
+    const std::size_t count = std::min(options_.block_loads, loads.size() - begin);
+    measure_block(loads.subspan(begin, count), std::span(all).subspan(begin, count),
+                  [&](std::size_t i, const Samples& samples) { on_done(begin + i, samples); });
+  }
+  return all;
+}
+
+void Measurement::measure_block(std::span<const MeasuredLoad> loads, std::span<Samples> all, const OnDone& on_done) {
   std::vector<std::size_t> wanted(loads.size());  // samples to come; 0 when done
   std::size_t done = 0;
   for (std::size_t visit = 0; done < loads.size(); ++visit)
@@ -49,9 +57,9 @@ std::vector<Samples> Measurement::measure(std::span<const MeasuredLoad> loads,
       wanted[i] = agreed_count(all[i], all[i].empty() ? 0 : all[i][0].latency_s.size());
       if (wanted[i] > 0) continue;
       for (std::size_t d = 0; d < devices_.size(); ++d) all[i][d].telemetry = devices_[d]->telemetry();
-      on_done(++done);
+      ++done;
+      on_done(i, all[i]);
     }
-  return all;
 }
 
 void Measurement::begin_visit(const MeasuredLoad& load, std::size_t visit) {

@@ -22,6 +22,7 @@ struct MeasurementOptions {
   double device_warm_up_s = 0.5;  ///< before the first load, for devices on a real clock
   std::size_t visit_samples = 2;  ///< of a load before the next load's turn, for devices on a real clock
   std::size_t layer_count = 1;    ///< layers whose weights rotate, so that caches are as cold as in serving
+  std::size_t block_loads = 32;   ///< loads that are gone round together; a kill of the job loses those under way
   bool take_turns = false;        ///< ranks of a host measure one after the other, because they share a device
 };
 
@@ -43,9 +44,9 @@ struct DeviceSamples {
 using Samples = std::vector<DeviceSamples>;
 
 /// This rank's devices, measuring in step with those of the other ranks: the same load at the same moment, after a
-/// barrier, until the rule lets no device go on. Devices on a real clock go round and round the loads, few samples a
-/// visit, so that clock and heat, which follow the mix of work over some tenths of a second, are the same for every
-/// load. Where all are on a virtual clock, a load is done in one visit. All members are collective.
+/// barrier, until the rule lets no device go on. Devices on a real clock go round and round a block of loads, few
+/// samples a visit, so that clock and heat, which follow the mix of work over some tenths of a second, are the same for
+/// every load. Where all are on a virtual clock, a load is done in one visit. All members are collective.
 class Measurement {
  public:
   Measurement(const Communicator& ranks, DeviceList devices, const MeasurementOptions& options);
@@ -53,11 +54,14 @@ class Measurement {
   /// Goes round the loads until clocks and caches are as they are at work.
   void warm_devices(std::span<const MeasuredLoad> loads);
 
-  /// [load][device of this rank]. `on_done` is told how many loads are done.
-  std::vector<Samples> measure(
-      std::span<const MeasuredLoad> loads, const std::function<void(std::size_t)>& on_done = [](std::size_t) {});
+  /// Is given the number of a load within the list, and its samples, on all ranks at the same moment.
+  using OnDone = std::function<void(std::size_t, const Samples&)>;
+
+  /// [load][device of this rank]. `on_done` is called for each load as soon as it is done.
+  std::vector<Samples> measure(std::span<const MeasuredLoad> loads, const OnDone& on_done);
 
  private:
+  void measure_block(std::span<const MeasuredLoad> loads, std::span<Samples> all, const OnDone& on_done);
   void begin_visit(const MeasuredLoad& load, std::size_t visit);
   void take_samples(const MeasuredLoad& load, std::size_t count, Samples& samples);
   // How many samples all devices take next, where each has sample_count of this load: the fewest that one which must go

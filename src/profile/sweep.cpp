@@ -13,8 +13,6 @@ namespace {
 
 constexpr char field_end = '\x1f', device_end = '\x1e';
 
-// Points that are measured together, going round them; a kill of the job loses the ones under way.
-constexpr std::size_t block_points = 32;
 // Points that keep the first one company when it is measured again.
 constexpr std::size_t company_points = 8;
 
@@ -85,7 +83,8 @@ std::vector<double> measure_drift(const Communicator& ranks, DeviceList devices,
   std::vector<MeasuredLoad> loads;
   for (std::size_t p = 0; p < std::min(company_points, plan.points.size()); ++p)
     loads.push_back(load_of_point(plan, p, plan.points.size() + p));
-  std::vector<double> drift = gather_medians(ranks, devices, measurement.measure(loads).front());
+  std::vector<double> drift =
+      gather_medians(ranks, devices, measurement.measure(loads, [](std::size_t, const Samples&) {}).front());
   const auto first = std::ranges::find(rows, std::size_t{0}, &ProfileRow::point);
   for (std::size_t d = 0; d < drift.size(); ++d) drift[d] = drift[d] / first->median_s[d] - 1.0;
   return drift;
@@ -146,19 +145,15 @@ LatencyProfile run_sweep(const Communicator& ranks, DeviceList devices, const La
   Progress progress("measuring", plan.points.size(), options.show_progress && ranks.is_root());
   progress.update(plan.points.size() - points.size(), "warming up");
   measurement.warm_devices(loads);
-  for (std::size_t begin = 0; begin < points.size(); begin += block_points) {
-    const std::size_t count = std::min(block_points, points.size() - begin);
-    const std::size_t done_before = plan.points.size() - points.size() + begin;
-    const std::vector<Samples> samples = measurement.measure(
-        std::span(loads).subspan(begin, count), [&](std::size_t done) { progress.update(done_before + done); });
-    for (std::size_t i = 0; i < count; ++i) {
-      ProfileRow row = gather_row(ranks, devices, points[begin + i], samples[i]);
-      ranks.on_root([&] {
-        sink.append(row);
-        rows.push_back(std::move(row));
-      });
-    }
-  }
+  std::size_t done = plan.points.size() - points.size();
+  measurement.measure(loads, [&](std::size_t i, const Samples& samples) {
+    ProfileRow row = gather_row(ranks, devices, points[i], samples);
+    ranks.on_root([&] {
+      sink.append(row);
+      rows.push_back(std::move(row));
+    });
+    progress.update(++done);
+  });
   const std::vector<double> drift = measure_drift(ranks, devices, measurement, plan, rows);
   ranks.on_root([&] { sink.finish(drift); });
   return ranks.is_root() ? assemble_profile(plan, rows, drift) : plan;
@@ -173,7 +168,9 @@ Matrix<double> measure_loads(const Communicator& ranks, DeviceList devices,
   Progress progress("validating", loads.size(), options.show_progress && ranks.is_root());
   Measurement measurement(ranks, devices, options.measurement);
   measurement.warm_devices(measured);
-  const std::vector<Samples> samples = measurement.measure(measured, [&](std::size_t done) { progress.update(done); });
+  std::size_t done = 0;
+  const std::vector<Samples> samples =
+      measurement.measure(measured, [&](std::size_t, const Samples&) { progress.update(++done); });
   Matrix<double> medians_s;
   for (std::size_t i = 0; i < loads.size(); ++i) {
     const std::vector<double> row = gather_medians(ranks, devices, samples[i]);

@@ -29,10 +29,10 @@ std::vector<DeviceDescription> gather_descriptions(const Communicator& ranks, De
 PlacementCost place_for_sweep(DeviceList devices, std::size_t first_device, std::size_t expert_count,
                               std::size_t layer_count);
 
-/// Measures the plan on all devices of the job, block by block of its points (see Measurement). Rank 0 hands the
-/// finished rows of a block to the sink and, at the end, the drift of the first point. Points that the sink has from an
-/// earlier run are not measured again. `plan` is complete on every rank except for its devices, which rank 0 needs.
-/// Returns the whole profile on rank 0, the plan elsewhere. Collective.
+/// Measures the plan on all devices of the job (see Measurement). Rank 0 hands each finished row to the sink and, at
+/// the end, the drift of the first point. Points that the sink has from an earlier run are not measured again. `plan`
+/// is complete on every rank except for its devices, which rank 0 needs. Returns the whole profile on rank 0, the plan
+/// elsewhere. Collective.
 LatencyProfile run_sweep(const Communicator& ranks, DeviceList devices, const LatencyProfile& plan,
                          const SweepOptions& options, ProfileSink& sink);
 
