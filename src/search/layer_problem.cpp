@@ -16,7 +16,8 @@ LayerProblem::LayerProblem(std::shared_ptr<const LatencyTables> tables, std::siz
       expert_count_(expert_count),
       step_count_(step_count),
       padded_steps_(padded(step_count)),
-      keys_(std::move(keys)) {}
+      keys_(std::move(keys)),
+      floor_(padded_steps_, 0) {}
 
 std::vector<LayerProblem> layer_problems(const DeviceLatencies& latencies, const LoadTrace& trace) {
   const std::size_t experts = trace.expert_count(), steps = trace.step_count(), stride = padded(steps);

@@ -31,6 +31,10 @@ class LayerProblem {
   const std::int32_t* keys(std::int32_t expert) const {
     return keys_.data() + static_cast<std::size_t>(expert) * padded_steps_;
   }
+  /// [padded step], ticks.
+  const std::vector<std::int32_t>& floor() const { return floor_; }
+  /// `floor` is [padded step], 0 or more.
+  void set_floor(std::vector<std::int32_t> floor) { floor_ = std::move(floor); }
   const LatencyTables& tables() const { return *tables_; }
 
  private:
@@ -39,6 +43,7 @@ class LayerProblem {
   std::size_t step_count_;
   std::size_t padded_steps_;
   std::vector<std::int32_t> keys_;
+  std::vector<std::int32_t> floor_;
 };
 
 /// Steps rounded up to whole vectors.

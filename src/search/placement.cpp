@@ -28,18 +28,18 @@ void Placement::refresh_slowest() {
   const std::size_t devices = problem_->device_count(), steps = problem_->padded_steps();
   const SlowestThree<std::int32_t> slowest{{slowest_time_[0].data(), slowest_time_[1].data(), slowest_time_[2].data()},
                                            {slowest_device_[0].data(), slowest_device_[1].data()}};
-  find_slowest(slowest, times_.data(), steps, devices, steps);
+  find_slowest(slowest, problem_->floor().data(), times_.data(), steps, devices, steps);
   cost_ = sum_of(slowest_time_[0].data(), steps);
 
   alone_.assign(devices, 0);
   together_.assign(devices * devices, 0);
   for (auto& list : steps_of_straggler_) list.clear();
   for (std::size_t t = 0; t < problem_->step_count(); ++t) {
-    if (slowest_device_[0][t] < 0) continue;
+    if (slowest_device_[0][t] < 0) continue;  // the floor decides
     const auto first = static_cast<std::size_t>(slowest_device_[0][t]);
     steps_of_straggler_[first].push_back(static_cast<std::int32_t>(t));
     alone_[first] += slowest_time_[0][t] - slowest_time_[1][t];
-    if (slowest_device_[1][t] < 0) continue;
+    if (slowest_device_[1][t] < 0) continue;  // below it is the floor, or nothing
     together_[first * devices + static_cast<std::size_t>(slowest_device_[1][t])] +=
         slowest_time_[1][t] - slowest_time_[2][t];
   }

@@ -74,13 +74,15 @@ GEM_CLONES std::int64_t merge_slowest(std::int32_t* __restrict out, const std::i
   return static_cast<std::int64_t>(sum);
 }
 
-GEM_CLONES void find_slowest(const SlowestThree<std::int32_t>& slowest, const std::int32_t* times, std::size_t stride,
-                             std::size_t device_count, std::size_t count) {
+GEM_CLONES void find_slowest(const SlowestThree<std::int32_t>& slowest, const std::int32_t* floor,
+                             const std::int32_t* times, std::size_t stride, std::size_t device_count,
+                             std::size_t count) {
   // Block by block, so that the running three stay in the first cache while the devices pass by.
   constexpr std::size_t block = 64;
   for (std::size_t begin = 0; begin < count; begin += block) {
     const std::size_t length = std::min(block, count - begin);
-    std::int32_t time_0[block] = {}, time_1[block] = {}, time_2[block] = {}, device_0[block], device_1[block];
+    std::int32_t time_0[block], time_1[block] = {}, time_2[block] = {}, device_0[block], device_1[block];
+    std::copy_n(floor + begin, length, time_0);
     std::fill_n(device_0, block, -1);
     std::fill_n(device_1, block, -1);
     for (std::size_t d = 0; d < device_count; ++d) {

@@ -42,18 +42,18 @@ std::int64_t merge_slowest(std::int32_t* out, const std::int32_t* first, const s
                            const std::int32_t* floor, std::size_t count);
 
 /// The three slowest devices of each step, slowest first: their times [3][step] and, of the first two, which they are
-/// (-1 where there is none). `Ticks` is std::int32_t or const std::int32_t.
+/// (-1 for the step's floor, which counts as a device). `Ticks` is std::int32_t or const std::int32_t.
 template <class Ticks>
 struct SlowestThree {
   Ticks* time[3];
   Ticks* device[2];
 };
 
-/// Finds them from `times`, [device, stride]; ties go to the lower device, and a device without work is none.
-void find_slowest(const SlowestThree<std::int32_t>& slowest, const std::int32_t* times, std::size_t stride,
-                  std::size_t device_count, std::size_t count);
+/// Finds them from `floor` [step] and `times` [device, stride]; ties go to the floor, then to the lower device.
+void find_slowest(const SlowestThree<std::int32_t>& slowest, const std::int32_t* floor, const std::int32_t* times,
+                  std::size_t stride, std::size_t device_count, std::size_t count);
 
-/// Time of the slowest device other than the two.
+/// Time of the slowest device (or the floor) other than the two.
 void slowest_of_others(std::int32_t* out, const SlowestThree<const std::int32_t>& slowest, std::int32_t first,
                        std::int32_t second, std::size_t count);
 

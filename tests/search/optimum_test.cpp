@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "search/baselines.hpp"
+#include "search/exact_search.hpp"
 #include "search/layer_search.hpp"
 #include "search/random_problem.hpp"
 #include "search/water_filling.hpp"
@@ -31,6 +31,44 @@ TEST(Optimum, SearchReachesTheBestOfAllAssignmentsAndTheBoundStaysBelow) {
       EXPECT_LE(bound, optimum);
       EXPECT_GT(bound, optimum / 2) << "a bound this weak says nothing";
     }
+}
+
+TEST(ExactSearch, ProvesTheBestOfAllAssignments) {
+  struct Shape {
+    std::size_t experts, devices, steps;
+  };
+  for (const Shape& shape : {Shape{8, 4, 30}, Shape{6, 2, 16}, Shape{9, 3, 5}, Shape{6, 6, 12}, Shape{10, 2, 100}}) {
+    const ExactSearch exact(shape.experts, shape.devices);
+    for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+      const auto made = made_up_problem(shape.experts, shape.devices, shape.steps, seed);
+      const LayerProblem& problem = made.problems[0];
+      std::int64_t optimum = INT64_MAX;
+      for_each_assignment(problem, [&](const Assignment& assignment) {
+        optimum = std::min(optimum, testing::cost_by_hand(problem, assignment));
+      });
+      RandomStream random{seed};
+      const ExactResult result = exact.solve(problem, random_assignment(problem, random));
+      EXPECT_TRUE(result.proven);
+      EXPECT_EQ(result.cost, optimum);
+      EXPECT_EQ(cost_of(problem, result.assignment), optimum);
+    }
+  }
+}
+
+TEST(ExactSearch, GivesUpWithoutAProof) {
+  const auto made = made_up_problem(8, 4, 30, 1);
+  RandomStream random{1};
+  const Assignment start = random_assignment(made.problems[0], random);
+  const ExactResult result = ExactSearch(8, 4).solve(made.problems[0], start, 3);
+  EXPECT_FALSE(result.proven);
+  EXPECT_LE(result.cost, cost_of(made.problems[0], start));
+}
+
+TEST(ExactSearch, KnowsWhatItCanHold) {
+  EXPECT_TRUE(ExactSearch::fits(16, 4, 1000));
+  EXPECT_TRUE(ExactSearch::fits(8, 2, 16));
+  EXPECT_FALSE(ExactSearch::fits(64, 8, 16));
+  EXPECT_FALSE(ExactSearch::fits(16, 4, 100000000));
 }
 
 TEST(WaterFilling, IsTightWhereOneExpertDoesAllTheWork) {

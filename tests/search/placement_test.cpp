@@ -66,6 +66,39 @@ TEST(Placement, PromiseIsWhatTheOthersLeave) {
     }
 }
 
+TEST(Placement, AFloorHidesWhatIsBelowIt) {
+  auto made = made_up_problem(16, 4, 50, 19);
+  LayerProblem& problem = made.problems[0];
+  RandomStream random{7};
+  const Assignment assignment = random_assignment(problem, random);
+  std::vector<std::int32_t> floor(problem.padded_steps(), 0);
+  std::int64_t expected = 0;
+  {
+    const Placement free(problem, assignment);
+    for (std::size_t t = 0; t < 50; ++t) {
+      floor[t] = static_cast<std::int32_t>(random.below(2) * static_cast<std::uint64_t>(free.step_cost()[t]) * 5 / 4);
+      expected += std::max(floor[t], free.step_cost()[t]);
+    }
+  }
+  problem.set_floor(floor);
+  Placement placement(problem, assignment);
+  EXPECT_EQ(placement.cost(), expected);
+  SwapFinder finder;
+  for (std::int32_t a = 0; a < 4; ++a)
+    for (std::int32_t b = a + 1; b < 4; ++b) {
+      std::int64_t best = 0;
+      for (std::int32_t first : placement.experts_of(a))
+        for (std::int32_t second : placement.experts_of(b)) {
+          Placement swapped = placement;
+          swapped.apply({first, second});
+          EXPECT_EQ(placement.evaluate({first, second}), swapped.cost() - placement.cost());
+          best = std::min(best, swapped.cost() - placement.cost());
+        }
+      const auto found = finder.best_swap(placement, a, b);
+      EXPECT_EQ(found ? found->change : 0, best);
+    }
+}
+
 TEST(SwapFinder, FindsTheBestSwapOfEveryPairOfDevices) {
   for (const Shape& shape : shapes) {
     const auto made = made_up_problem(shape.experts, shape.devices, shape.steps, 13);
