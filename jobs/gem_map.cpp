@@ -7,44 +7,57 @@
 #include "files/trace_file.hpp"
 #include "platform/command_line.hpp"
 #include "platform/program.hpp"
-#include "search/mapping_job.hpp"
+#include "search/mapping_answer.hpp"
 
 namespace gem {
 namespace {
 
 struct Options {
   std::string profile, trace, test_trace, output;
-  std::string method = "gem", features = "tiles", effort = "default";
-  std::size_t devices = 0, train_steps = 0, starts = 0, iterations = 0, seed = 1;
+  std::string method = "gem", objective = "mean", features = "tiles", effort = "default";
+  std::size_t mixed_steps = 512, starts = 0, iterations = 0, seed = 1;
   double time_limit_s = 0.0;
-  bool equal_devices = false, allow_model_mismatch = false, dry_run = false, quiet = false;
+  Selection selection;
+  bool certify = false, dry_run = false, quiet = false;
 };
 
 bool parse(const Arguments& arguments, Options& options) {
-  CommandLine line("gem-map", "finds, for every MoE layer, which device should hold which experts, so that the slowest "
-                              "device of each step is as fast as can be. Runs on any number of ranks; the mapping does "
-                              "not depend on how many.");
+  CommandLine line("gem-map",
+                   "finds, for every MoE layer, which device should hold which experts, so that the slowest "
+                   "device of each step is as fast as can be. Runs on any number of ranks; the mapping does "
+                   "not depend on how many.");
   line.add("profile", &options.profile, "FILE", "latencies of the devices, from gem-profile");
   line.add("trace", &options.trace, "FILE", "routing statistics to search on, from gem-trace");
-  line.add("test-trace", &options.test_trace, "FILE", "score the mappings on this trace too, best of disjoint requests");
-  line.add("train-steps", &options.train_steps, "N",
+  line.add("test-trace", &options.test_trace, "FILE",
+           "score the mappings on this trace too, best of disjoint requests");
+  line.add("train-steps", &options.selection.train_steps, "N",
            "search on the first N steps; without --test-trace the rest are scored (0: all steps)");
-  line.add("method", &options.method, "NAME", "what to write: linear, round-robin, eplb, speed-aware or gem");
   line.add("output", &options.output, "FILE", "mapping file to write");
-  line.add("devices", &options.devices, "N", "use the first N devices of the profile (0: all)");
-  line.add_flag("equal-devices", &options.equal_devices, "give every device the mean latency: what if they were equal?");
-  line.add("features", &options.features, "NAME", "search on latency over tiles and active experts (tiles) or over tokens alone (tokens)");
+  line.add("method", &options.method, "NAME", "what to write: linear, round-robin, eplb, speed-aware, paper or gem");
+  line.add("objective", &options.objective, "NAME", "what gem makes least: the mean step, or p99, the slowest steps");
   line.add("effort", &options.effort, "NAME", "fast, default or thorough: sets starts and iterations");
   line.add("starts", &options.starts, "N", "assignments that each layer's search starts from (0: by effort)");
   line.add("iterations", &options.iterations, "N", "disturbances of each start (0: by effort)");
+  line.add(
+      "mixed-steps", &options.mixed_steps, "N",
+      "search on at least N steps: the trace's own, then mixtures of two of them, because a mapping fits few steps "
+      "too well (0: the trace's own only)");
   line.add("time-limit", &options.time_limit_s, "SECONDS",
-           "stop the search after this time (0: none); the mapping then depends on the machine's speed and is not repeatable");
+           "stop the search after this time (0: none); the mapping then depends on the machine's speed and is not "
+           "repeatable");
   line.add("seed", &options.seed, "N", "of all random choices");
-  line.add_flag("allow-model-mismatch", &options.allow_model_mismatch, "map although profile and trace name different models");
+  line.add_flag("certify", &options.certify, "bound and gap of each layer, with proofs of optimality for few experts");
+  line.add("devices", &options.selection.devices, "N", "use the first N devices of the profile (0: all)");
+  line.add_flag("equal-devices", &options.selection.equal_devices,
+                "give every device the mean latency: what if they were equal?");
+  line.add("features", &options.features, "NAME", "search on latency over tiles and active experts, or over tokens");
+  line.add_flag("allow-model-mismatch", &options.selection.allow_model_mismatch,
+                "map although profile and trace name different models");
   line.add_flag("dry-run", &options.dry_run, "say what would be searched and how long it may take");
   line.add_example("gem-map --profile profile.h5 --trace train.h5 --test-trace test.h5 --output mapping.h5");
-  line.add_example("mpirun -n 16 gem-map --profile profile.h5 --trace trace.h5 --train-steps 128 --effort thorough "
-                   "--output mapping.h5");
+  line.add_example(
+      "mpirun -n 16 gem-map --profile profile.h5 --trace trace.h5 --train-steps 128 --effort thorough "
+      "--output mapping.h5");
   if (!line.parse(arguments)) return false;
   options.quiet = line.quiet();
   require_option(options.profile, "profile", "latencies of the devices, as gem-profile writes them");
@@ -56,6 +69,10 @@ bool parse(const Arguments& arguments, Options& options) {
 int run(const Communicator& world, const Arguments& arguments, const Options& options) {
   MappingQuestion question;
   question.method = parse_method(options.method);
+  question.objective = parse_objective(options.objective);
+  question.features = parse_features(options.features);
+  question.mixed_steps = options.mixed_steps;
+  question.certify = options.certify;
   question.search = options_of_effort(options.effort);
   if (options.starts > 0) question.search.starts = options.starts;
   if (options.iterations > 0) question.search.iterations = options.iterations;
@@ -66,10 +83,9 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
     question.profile = read_profile(options.profile);
     question.train = read_trace(options.trace);
     if (!options.test_trace.empty()) question.test = read_trace(options.test_trace);
-    prepare(question, {options.devices, options.equal_devices, options.train_steps, options.allow_model_mismatch});
+    prepare(question, options.selection);
   });
   share(world, question);
-  question.features = parse_features(options.features);
 
   if (options.dry_run) {
     const std::string plan = describe_plan(world, question);
@@ -93,5 +109,7 @@ int main(int argc, char** argv) {
   gem::Options options;
   return gem::run_mpi_program(
       argc, argv, [&](const gem::Arguments& arguments) { return gem::parse(arguments, options); },
-      [&](const gem::Communicator& world, const gem::Arguments& arguments) { return gem::run(world, arguments, options); });
+      [&](const gem::Communicator& world, const gem::Arguments& arguments) {
+        return gem::run(world, arguments, options);
+      });
 }

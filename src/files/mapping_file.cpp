@@ -53,6 +53,24 @@ std::string text_attribute_or(const Hdf5Input& file, const std::string& name, co
   return file.has_attribute(name) ? file.text_attribute(name) : fallback;
 }
 
+// How the search went, one column a dataset; for plots, nothing reads it back.
+void write_course(Hdf5Output& file, const std::vector<SearchPoint>& course) {
+  if (course.empty()) return;
+  std::vector<std::int32_t> layer, start;
+  std::vector<double> elapsed_s, predicted_s;
+  for (const SearchPoint& point : course) {
+    layer.push_back(point.layer);
+    start.push_back(point.start);
+    elapsed_s.push_back(point.elapsed_s);
+    predicted_s.push_back(point.predicted_s);
+  }
+  const Extents extents{course.size()};
+  file.write({"/search/layer", "1", "point"}, layer, extents);
+  file.write({"/search/start", "1", "point"}, start, extents);
+  file.write({"/search/elapsed_s", "s", "point"}, elapsed_s, extents);
+  file.write({"/search/predicted_s", "s", "point"}, predicted_s, extents);
+}
+
 }  // namespace
 
 Mapping read_mapping(const std::string& path) {
@@ -102,6 +120,7 @@ void write_mapping(const std::string& path, const Mapping& mapping, const Proven
   file.write({"/slots", "1", "layer, device, slot"}, slots.values(), {slots.planes(), slots.rows(), slots.columns()});
   write_score(file, "/score/predicted_s", mapping.predicted_s, mapping.layer_count());
   write_score(file, "/score/lower_bound_s", mapping.lower_bound_s, mapping.layer_count());
+  write_course(file, mapping.course);
   file.commit();
 }
 

@@ -10,6 +10,14 @@
 
 namespace gem {
 
+/// One point of a search's course: from then on, this start's best for the layer took so long.
+struct SearchPoint {
+  std::int32_t layer;  ///< an index
+  std::int32_t start;
+  double elapsed_s;    ///< since the start began
+  double predicted_s;  ///< mean over the steps searched on
+};
+
 /// Which device holds which experts, layer by layer.
 struct Mapping {
   std::string model;  ///< as the file names it that it was read from; a written file's provenance names the model
@@ -22,6 +30,7 @@ struct Mapping {
   std::size_t train_steps = 0;            ///< steps searched on
   std::string train_task;                 ///< what it was searched on: task and part of the trace
   std::string train_part = "all";
+  std::vector<SearchPoint> course;        ///< how the search went; empty for a method that doesn't search
 
   std::size_t layer_count() const { return expert_to_device.rows(); }
   std::size_t expert_count() const { return expert_to_device.columns(); }

@@ -11,8 +11,8 @@
 namespace gem {
 
 const std::vector<Method>& all_methods() {
-  static const std::vector<Method> methods{Method::Linear, Method::RoundRobin, Method::Eplb, Method::SpeedAware,
-                                           Method::Gem};
+  static const std::vector<Method> methods{Method::Linear,     Method::RoundRobin, Method::Eplb,
+                                           Method::SpeedAware, Method::Paper,      Method::Gem};
   return methods;
 }
 
@@ -26,6 +26,8 @@ std::string method_name(Method method) {
       return "eplb";
     case Method::SpeedAware:
       return "speed-aware";
+    case Method::Paper:
+      return "paper";
     case Method::Gem:
       return "gem";
   }
@@ -39,6 +41,10 @@ Method parse_method(std::string_view name) {
     names.push_back(method_name(method));
   }
   throw UsageError("--method: unknown method '" + std::string(name) + "'; there are " + join(names));
+}
+
+bool is_baseline(Method method) {
+  return method != Method::Paper && method != Method::Gem;
 }
 
 std::vector<double> mean_loads(const LoadTrace& trace, std::size_t layer) {
@@ -108,6 +114,7 @@ Assignment baseline_assignment(Method method, const DeviceLatencies& latencies, 
       return pack_greedily(mean_loads(trace, layer), std::vector<double>(devices, 1.0));
     case Method::SpeedAware:
       return pack_greedily(mean_loads(trace, layer), relative_speeds(latencies, trace, layer));
+    case Method::Paper:
     case Method::Gem:
       break;
   }

@@ -13,13 +13,16 @@
 namespace gem {
 
 /// How a mapping can be found.
-enum class Method { Linear, RoundRobin, Eplb, SpeedAware, Gem };
+enum class Method { Linear, RoundRobin, Eplb, SpeedAware, Paper, Gem };
 
-/// All methods, baselines first, and the word for each: "linear", "round-robin", "eplb", "speed-aware", "gem".
+/// All methods and the word for each: "linear", "round-robin", "eplb", "speed-aware", "paper", "gem".
 const std::vector<Method>& all_methods();
 std::string method_name(Method method);
 /// UsageError listing the methods for an unknown word.
 Method parse_method(std::string_view name);
+
+/// True for the methods of baseline_assignment.
+bool is_baseline(Method method);
 
 /// Mean tokens a step of each expert of a layer, [expert].
 std::vector<double> mean_loads(const LoadTrace& trace, std::size_t layer);

@@ -54,7 +54,7 @@ std::string describe(HeldOut relation) {
 std::string comparison_table(const std::vector<ComparedMethod>& methods, const Bounds& bounds, bool has_test,
                              HeldOut relation) {
   const std::string test_name = relation == HeldOut::InSample ? "in-sample" : "held-out";
-  std::vector<Table::Column> columns{{"method", ""}, {"train", "ms/step"}, {"", "of linear"}, {"above bound", "%"}};
+  std::vector<Table::Column> columns{{"method", ""}, {"train", "ms/step"}, {"", "of linear"}, {"above", "bound %"}};
   if (has_test) columns.insert(columns.end(), {{test_name, "ms/step"}, {"", "of linear"}});
   columns.insert(columns.end(), {{"p99", "ms"}, {"imbalance", "max/mean"}});
   Table table(columns);

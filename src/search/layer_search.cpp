@@ -1,5 +1,6 @@
 #include "search/layer_search.hpp"
 
+#include <chrono>
 #include <cmath>
 #include <vector>
 
@@ -45,11 +46,18 @@ std::int64_t cost_of(const LayerProblem& problem, const Assignment& assignment) 
 
 StartResult run_start(const LayerProblem& problem, const Assignment& initial, RandomStream random,
                       const StoppingRule& rule) {
+  const auto begin = std::chrono::steady_clock::now();
+  StartResult result;
+  const auto note = [&](const Placement& placement) {
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
+    result.history.push_back({elapsed.count(), placement.cost()});
+  };
   Descent descent;
   Placement current(problem, initial);
+  note(current);
   descent.run(current);
+  note(current);
   Placement best = current;
-  StartResult result;
   if (problem.device_count() > 1) {
     Placement trial = current;
     std::vector<std::int32_t> changed;
@@ -57,14 +65,17 @@ StartResult run_start(const LayerProblem& problem, const Assignment& initial, Ra
       disturb(trial, random, changed);
       descent.repair(trial, changed);
       ++result.iterations;
-      const double worse = static_cast<double>(trial.cost() - current.cost());
+      const auto worse = static_cast<double>(trial.cost() - current.cost());
       if (worse <= 0.0 || random.uniform() < std::exp(-worse / (tolerance * static_cast<double>(best.cost()))))
         current = trial;
       else
         trial = current;
-      if (current.cost() < best.cost()) best = current;
+      if (current.cost() >= best.cost()) continue;
+      best = current;
+      note(best);
     }
     if (result.iterations > 0) descent.run(best);
+    note(best);
   }
   result.assignment = best.assignment();
   result.cost = best.cost();

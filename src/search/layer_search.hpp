@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "base/random.hpp"
 #include "search/descent.hpp"
@@ -15,16 +16,23 @@ struct StoppingRule {
   std::function<bool()> stop_now = {};  ///< asked after each iteration; empty: never
 };
 
+/// A start's best cost from a moment on.
+struct CostAt {
+  double elapsed_s;   ///< since the start began
+  std::int64_t cost;  ///< ticks summed over steps
+};
+
 struct StartResult {
   Assignment assignment;
   std::int64_t cost = 0;
   std::size_t iterations = 0;
   SearchWork work;
+  std::vector<CostAt> history;  ///< each time that the best cost fell
 };
 
 /// Iterated local search from one assignment: descend, then again and again disturb the placement where the straggler
 /// is, repair it, and go on from the result unless it is clearly worse. Ends at a local optimum of all swaps. The
-/// answer depends on the arguments alone.
+/// answer (but for the times in its history) depends on the arguments alone.
 StartResult run_start(const LayerProblem& problem, const Assignment& initial, RandomStream random,
                       const StoppingRule& rule);
 

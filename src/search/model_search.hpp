@@ -5,8 +5,6 @@
 #include <functional>
 #include <vector>
 
-#include "model/latency_profile.hpp"
-#include "model/load_trace.hpp"
 #include "platform/mpi.hpp"
 #include "search/layer_search.hpp"
 
@@ -14,9 +12,9 @@ namespace gem {
 
 struct SearchOptions {
   std::uint64_t seed = 1;
-  std::size_t starts = 4;        ///< assignments that each layer's search starts from
-  std::size_t iterations = 200;  ///< of each start
-  double time_limit_s = 0.0;     ///< 0: none. With one, the answer may differ from run to run.
+  std::size_t starts = 2;       ///< assignments that each layer's search starts from
+  std::size_t iterations = 50;  ///< of each start
+  double time_limit_s = 0.0;    ///< 0: none. With one, the answer may differ from run to run.
   bool show_progress = false;
 };
 
@@ -27,8 +25,17 @@ struct LayerAnswer {
   std::size_t start = 0;  ///< which start found it
 };
 
+/// A point of one start's course: its best cost from then on.
+struct StartPoint {
+  std::int32_t layer;
+  std::int32_t start;
+  double elapsed_s;  ///< since the start began
+  std::int64_t cost;
+};
+
 struct ModelAnswer {
   std::vector<LayerAnswer> layers;
+  std::vector<StartPoint> course;  ///< of all starts, by layer, start and time; on rank 0
   std::size_t starts_run = 0;
   std::size_t iterations_run = 0;
   SearchWork work;
@@ -42,9 +49,5 @@ struct ModelAnswer {
 ModelAnswer search_model(const Communicator& world, const std::vector<LayerProblem>& problems,
                          const std::function<std::vector<Assignment>(std::size_t layer)>& first_starts,
                          const SearchOptions& options);
-
-/// Gives every rank what rank 0 knows: all of a trace, and of a profile what a search needs (devices, points, medians).
-void broadcast_trace(const Communicator& world, LoadTrace& trace);
-void broadcast_profile(const Communicator& world, LatencyProfile& profile);
 
 }  // namespace gem

@@ -4,7 +4,11 @@
 
 #include "platform/shared_counter.hpp"
 #include "search/baselines.hpp"
+#include "search/certificate.hpp"
+#include "search/mapping_question.hpp"
+#include "search/model_tail.hpp"
 #include "search/random_problem.hpp"
+#include "search/tail_search.hpp"
 
 namespace gem {
 namespace {
@@ -77,20 +81,103 @@ TEST(ModelSearch, ATimeLimitStillGivesEveryLayerAnAnswer) {
     EXPECT_EQ(answer.layers[layer].cost, cost_of(made.problems[layer], answer.layers[layer].assignment));
 }
 
-TEST(ModelSearch, EveryRankGetsTheTraceAndTheProfile) {
+TEST(ModelSearch, TheCourseOfEveryStartFallsToItsResult) {
   const Communicator world = Communicator::world();
-  LatencyProfile profile;
-  LoadTrace trace;
-  if (world.is_root()) {
-    profile = testing::made_up_profile(3, 4);
-    trace = testing::made_up_trace(7, 2, 6, 9);
+  const auto made = testing::made_up_problem(16, 4, 40, 8, 2);
+  const auto none = [](std::size_t) { return std::vector<Assignment>{}; };
+  const ModelAnswer answer = search_model(world, made.problems, none, {1, 3, 20, 0.0, false});
+  if (!world.is_root()) return;
+  std::vector<std::vector<std::int64_t>> last(2, std::vector<std::int64_t>(3, INT64_MAX));
+  for (const StartPoint& point : answer.course) {
+    std::int64_t& before = last[static_cast<std::size_t>(point.layer)][static_cast<std::size_t>(point.start)];
+    EXPECT_LE(point.cost, before);
+    before = point.cost;
   }
-  broadcast_profile(world, profile);
-  broadcast_trace(world, trace);
-  EXPECT_EQ(trace.counts, testing::made_up_trace(7, 2, 6, 9).counts);
-  EXPECT_EQ(trace.layer_ids.size(), 2u);
-  EXPECT_EQ(profile.points, testing::made_up_profile(3, 4).points);
-  EXPECT_EQ(profile.median_s, testing::made_up_profile(3, 4).median_s);
+  for (std::size_t layer = 0; layer < 2; ++layer)
+    EXPECT_EQ(*std::min_element(last[layer].begin(), last[layer].end()), answer.layers[layer].cost);
+}
+
+TEST(Certificate, ProvesOptimaOfSmallLayersOnEveryRank) {
+  const Communicator world = Communicator::world();
+  const auto made = testing::made_up_problem(8, 4, 30, 4, 3);
+  std::vector<LayerAnswer> answers;
+  for (std::size_t layer = 0; layer < 3; ++layer) {
+    RandomStream random{layer};
+    const Assignment any = random_assignment(made.problems[layer], random);
+    answers.push_back({any, cost_of(made.problems[layer], any), 0});
+  }
+  const std::vector<Certificate> certificates = certify(world, made.problems, answers, false);
+  for (std::size_t layer = 0; layer < 3; ++layer) {
+    std::int64_t optimum = INT64_MAX;
+    testing::for_each_assignment(made.problems[layer], [&](const Assignment& assignment) {
+      optimum = std::min(optimum, cost_of(made.problems[layer], assignment));
+    });
+    EXPECT_EQ(certificates[layer].cost, optimum);
+    EXPECT_EQ(certificates[layer].lower_bound, optimum);
+    EXPECT_EQ(cost_of(made.problems[layer], answers[layer].assignment), optimum);
+  }
+}
+
+TEST(Certificate, LargeLayersAreBoundedBelow) {
+  const Communicator world = Communicator::world();
+  const auto made = testing::made_up_problem(64, 8, 20, 4);
+  RandomStream random{1};
+  const Assignment any = random_assignment(made.problems[0], random);
+  std::vector<LayerAnswer> answers{{any, cost_of(made.problems[0], any), 0}};
+  const std::vector<Certificate> certificates = certify(world, made.problems, answers, false);
+  const StartResult good = run_start(made.problems[0], any, random, {20, {}});
+  EXPECT_EQ(certificates[0].cost, answers[0].cost);
+  EXPECT_LE(certificates[0].lower_bound, good.cost);
+  EXPECT_GT(certificates[0].lower_bound, good.cost / 2);
+}
+
+TEST(ModelTail, LowersTheSlowestStepsAlikeOnAnyNumberOfRanks) {
+  const Communicator world = Communicator::world();
+  const auto made = testing::made_up_problem(16, 4, 60, 9, 3);
+  const auto none = [](std::size_t) { return std::vector<Assignment>{}; };
+  const SearchOptions options{1, 3, 20, 0.0, false};
+  const ModelAnswer answer = search_model(world, made.problems, none, options);
+  const auto tail = [&](const std::vector<LayerAnswer>& layers) {
+    std::vector<Assignment> assignments;
+    for (const LayerAnswer& layer : layers) assignments.push_back(layer.assignment);
+    const std::vector<std::int64_t> totals = step_totals(made.problems, assignments);
+    return mean_of_slowest(std::vector<double>(totals.begin(), totals.end()), TailOptions{}.share);
+  };
+  std::vector<LayerAnswer> lowered = answer.layers;
+  improve_model_tail(world, made.problems, lowered, options);
+  EXPECT_LT(tail(lowered), tail(answer.layers));
+  // What one rank would have found, attempt by attempt.
+  std::vector<Assignment> assignments, expected;
+  for (const LayerAnswer& layer : answer.layers) assignments.push_back(layer.assignment);
+  double least = INFINITY;
+  for (std::size_t attempt = 0; attempt < options.starts; ++attempt) {
+    const auto improved = improve_tail(made.problems, assignments, RandomStream{options.seed, attempt}, TailOptions{});
+    const std::vector<std::int64_t> totals = step_totals(made.problems, improved);
+    const double value = mean_of_slowest(std::vector<double>(totals.begin(), totals.end()), TailOptions{}.share);
+    if (value >= least) continue;
+    least = value;
+    expected = improved;
+  }
+  for (std::size_t layer = 0; layer < 3; ++layer) EXPECT_EQ(lowered[layer].assignment, expected[layer]);
+}
+
+TEST(MappingQuestion, EveryRankGetsTracesAndProfile) {
+  const Communicator world = Communicator::world();
+  MappingQuestion question;
+  if (world.is_root()) {
+    question.profile = testing::made_up_profile(3, 4);
+    question.train = testing::made_up_trace(7, 2, 6, 9);
+    question.test = testing::made_up_trace(5, 2, 6, 10);
+    question.relation = HeldOut::OtherTask;
+  }
+  share(world, question);
+  EXPECT_EQ(question.train.counts, testing::made_up_trace(7, 2, 6, 9).counts);
+  EXPECT_EQ(question.train.layer_ids.size(), 2u);
+  ASSERT_TRUE(question.test.has_value());
+  EXPECT_EQ(question.test->counts, testing::made_up_trace(5, 2, 6, 10).counts);
+  EXPECT_EQ(question.relation, HeldOut::OtherTask);
+  EXPECT_EQ(question.profile.points, testing::made_up_profile(3, 4).points);
+  EXPECT_EQ(question.profile.median_s, testing::made_up_profile(3, 4).median_s);
 }
 
 TEST(SharedCounter, DealsEveryNumberOnce) {

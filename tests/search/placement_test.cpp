@@ -110,7 +110,8 @@ TEST(SwapFinder, FindsTheBestSwapOfEveryPairOfDevices) {
       for (std::int32_t b = a + 1; b < static_cast<std::int32_t>(shape.devices); ++b) {
         std::int64_t best = 0;
         for (std::int32_t first : placement.experts_of(a))
-          for (std::int32_t second : placement.experts_of(b)) best = std::min(best, placement.evaluate({first, second}));
+          for (std::int32_t second : placement.experts_of(b))
+            best = std::min(best, placement.evaluate({first, second}));
         const auto found = finder.best_swap(placement, a, b);
         ASSERT_EQ(found ? found->change : 0, best);
         if (found) {

@@ -24,7 +24,8 @@ inline LatencyProfile made_up_profile(std::size_t device_count, std::size_t most
   for (std::size_t d = 0; d < device_count; ++d) {
     profile.devices[d].name = "made-up";
     const double slowdown =
-        1.0 + (spread - 1.0) * (device_count > 1 ? static_cast<double>(d) / static_cast<double>(device_count - 1) : 0.0);
+        1.0 +
+        (spread - 1.0) * (device_count > 1 ? static_cast<double>(d) / static_cast<double>(device_count - 1) : 0.0);
     for (std::size_t p = 0; p < profile.points.size(); ++p) {
       const auto tiles = static_cast<double>(profile.points[p].tiles);
       const auto active = static_cast<double>(profile.points[p].active_experts);
@@ -34,8 +35,8 @@ inline LatencyProfile made_up_profile(std::size_t device_count, std::size_t most
   return profile;
 }
 
-/// Skewed loads with bursts: every expert has a mean of its own, and in a third of the steps one group is three times as
-/// busy.
+/// Skewed loads with bursts: every expert has a mean of its own, and in a third of the steps one group is three times
+/// as busy.
 inline LoadTrace made_up_trace(std::size_t steps, std::size_t layers, std::size_t experts, std::uint64_t seed) {
   LoadTrace trace;
   trace.model = "made-up";

@@ -4,12 +4,16 @@
 #include <optional>
 #include <string>
 
-#include "model/mapping.hpp"
+#include "model/latency_profile.hpp"
+#include "platform/mpi.hpp"
 #include "search/baselines.hpp"
 #include "search/comparison.hpp"
 #include "search/model_search.hpp"
 
 namespace gem {
+
+/// What is to be least: the mean step, or the mean of the slowest steps, which is the way to a low 99th percentile.
+enum class Objective { Mean, P99 };
 
 /// All that a mapping is found from, the same on every rank.
 struct MappingQuestion {
@@ -19,12 +23,10 @@ struct MappingQuestion {
   HeldOut relation = HeldOut::InSample;
   LoadFeatures features = LoadFeatures::TilesAndExperts;
   Method method = Method::Gem;
+  Objective objective = Objective::Mean;
+  std::size_t mixed_steps = 0;  ///< search on at least so many steps, see with_mixed_steps
+  bool certify = false;         ///< prove optima where that can be done
   SearchOptions search;
-};
-
-struct MappingAnswer {
-  Mapping mapping;
-  std::string report;  ///< the table of methods and what it was made from; on rank 0
 };
 
 /// What is used of the files that were read.
@@ -38,19 +40,19 @@ struct Selection {
 /// "tiles" or "tokens"; UsageError otherwise.
 LoadFeatures parse_features(const std::string& name);
 
+/// "mean" or "p99"; UsageError otherwise.
+Objective parse_objective(const std::string& name);
+
 /// "fast" (one local optimum a layer), "default" or "thorough"; UsageError otherwise.
 SearchOptions options_of_effort(const std::string& name);
 
 /// Cuts profile and traces to what is used and checks that they fit together. UsageError or DataError with the remedy.
 void prepare(MappingQuestion& question, const Selection& selection);
 
-/// Gives every rank rank 0's profile, traces and relation.
+/// Gives every rank rank 0's profile, traces and relation. Collective.
 void share(const Communicator& world, MappingQuestion& question);
 
-/// What would be searched and about how long it would take, from a short trial. Collective; the text is rank 0's.
-std::string describe_plan(const Communicator& world, const MappingQuestion& question);
-
-/// Finds the mapping and compares all methods. Collective.
-MappingAnswer find_mapping(const Communicator& world, const MappingQuestion& question);
+/// "24 layers x 32 experts on 4 devices,", and on a second line "128 steps of task 'mmlu' (part train)".
+std::string describe(const MappingQuestion& question);
 
 }  // namespace gem

@@ -1,0 +1,194 @@
+#include "search/mapping_answer.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+#include "search/certificate.hpp"
+#include "search/mixed_steps.hpp"
+#include "search/model_tail.hpp"
+#include "search/paper_method.hpp"
+#include "search/water_filling.hpp"
+
+namespace gem {
+namespace {
+
+using MappingMatrix = Matrix<std::int32_t>;  // [layer, expert]
+
+struct NamedMapping {
+  Method method;
+  MappingMatrix mapping;
+};
+
+std::vector<double> lower_bounds_s(const std::vector<LayerProblem>& problems) {
+  const WaterFilling water_filling(problems[0].tables());
+  std::vector<double> bounds;
+  for (const LayerProblem& problem : problems) bounds.push_back(mean_seconds(problem, water_filling.bound(problem)));
+  return bounds;
+}
+
+Assignment layer_of(const MappingMatrix& mapping, std::size_t layer) {
+  return Assignment(mapping.row(layer).begin(), mapping.row(layer).end());
+}
+
+// The index of the mapping that is best for a layer.
+std::size_t best_for(const LayerProblem& problem, const std::vector<NamedMapping>& mappings, std::size_t layer) {
+  std::vector<std::int64_t> costs;
+  for (const NamedMapping& named : mappings) costs.push_back(cost_of(problem, layer_of(named.mapping, layer)));
+  return static_cast<std::size_t>(std::min_element(costs.begin(), costs.end()) - costs.begin());
+}
+
+struct Searched {
+  MappingMatrix mapping;
+  std::vector<double> lower_bound_s;  // [layer], where certificates hold for the trace's own steps; else empty
+  std::vector<SearchPoint> course;
+  std::string report;
+};
+
+std::string describe_search(const Communicator& world, const ModelAnswer& found, const LoadTrace& trace,
+                            const MappingQuestion& question) {
+  std::string text =
+      format("Search: %zu starts, %zu iterations in %s on %d rank%s%s\n", found.starts_run, found.iterations_run,
+             format_seconds(found.elapsed_s).c_str(), world.size(), world.size() == 1 ? "" : "s",
+             question.search.time_limit_s > 0.0 ? " (time limit: not repeatable)" : "");
+  text += format("        %.3g candidate-steps/s, of which %.3g/s had to be evaluated\n",
+                 static_cast<double>(found.work.candidate_steps) / found.elapsed_s,
+                 static_cast<double>(found.work.evaluated_steps) / found.elapsed_s);
+  if (trace.step_count() > question.train.step_count())
+    text += format("        on %zu steps: the trace's own %zu and mixtures of them\n", trace.step_count(),
+                   question.train.step_count());
+  return text;
+}
+
+Searched search(const Communicator& world, const MappingQuestion& question,
+                const std::vector<LayerProblem>& train_problems, const std::vector<NamedMapping>& baselines) {
+  const LoadTrace trace = with_mixed_steps(question.train, question.mixed_steps, question.search.seed);
+  const std::vector<LayerProblem> problems =
+      layer_problems(DeviceLatencies(question.profile, question.features), trace);
+  // The best baseline first, so that even the first start leaves none of them better.
+  const auto first_starts = [&](std::size_t layer) {
+    std::vector<Assignment> starts;
+    for (const NamedMapping& named : baselines) starts.push_back(layer_of(named.mapping, layer));
+    std::swap(starts[0], starts[best_for(problems[layer], baselines, layer)]);
+    return starts;
+  };
+  ModelAnswer found = search_model(world, problems, first_starts, question.search);
+  Searched searched{MappingMatrix(problems.size(), problems[0].expert_count()), {}, {}, {}};
+  for (const StartPoint& point : found.course)
+    searched.course.push_back({point.layer, point.start, point.elapsed_s,
+                               mean_seconds(problems[static_cast<std::size_t>(point.layer)], point.cost)});
+  searched.report = describe_search(world, found, trace, question);
+  if (question.certify) {
+    const std::vector<Certificate> certificates = certify(world, problems, found.layers, question.search.show_progress);
+    searched.report += '\n';
+    searched.report += certificate_table(problems, question.train.layer_ids, certificates);
+    const bool own_steps = trace.step_count() == question.train.step_count();
+    if (own_steps && question.features == LoadFeatures::TilesAndExperts)
+      for (std::size_t layer = 0; layer < problems.size(); ++layer)
+        searched.lower_bound_s.push_back(mean_seconds(problems[layer], certificates[layer].lower_bound));
+  }
+  if (question.objective == Objective::P99) improve_model_tail(world, problems, found.layers, question.search);
+
+  for (std::size_t layer = 0; layer < problems.size(); ++layer) {
+    Assignment assignment = found.layers[layer].assignment;
+    // Mixtures can lead away from what is best on the trace's own steps; never below a baseline there.
+    const std::size_t best = best_for(train_problems[layer], baselines, layer);
+    const Assignment baseline = layer_of(baselines[best].mapping, layer);
+    if (question.objective == Objective::Mean && question.features == LoadFeatures::TilesAndExperts &&
+        cost_of(train_problems[layer], baseline) < cost_of(train_problems[layer], assignment))
+      assignment = baseline;
+    std::copy(assignment.begin(), assignment.end(), searched.mapping.row(layer).begin());
+  }
+  return searched;
+}
+
+std::string compare(const MappingQuestion& question, const DeviceLatencies& latencies,
+                    const std::vector<LayerProblem>& problems, const std::vector<NamedMapping>& mappings,
+                    double train_bound_s) {
+  std::vector<LayerProblem> test_problems;
+  if (question.test) test_problems = layer_problems(latencies, *question.test);
+  std::vector<ComparedMethod> compared;
+  for (const NamedMapping& named : mappings)
+    compared.push_back(
+        {method_name(named.method), score_of(problems, named.mapping), score_of(test_problems, named.mapping)});
+  Bounds bounds{train_bound_s, 0.0};
+  std::string text;
+  if (question.test) {
+    const std::vector<double> test_bounds = lower_bounds_s(test_problems);
+    bounds.test_s = std::accumulate(test_bounds.begin(), test_bounds.end(), 0.0);
+    text = format("Scored on %zu steps of task '%s' (part %s):\n    %s\n", question.test->step_count(),
+                  question.test->task.c_str(), question.test->part.c_str(), describe(question.relation).c_str());
+  }
+  return text + "\n" + comparison_table(compared, bounds, question.test.has_value(), question.relation);
+}
+
+}  // namespace
+
+std::string describe_plan(const Communicator& world, const MappingQuestion& question) {
+  std::string plan = "Would search " + describe(question) + "\n";
+  if (question.method != Method::Gem)
+    return plan + "Method " + method_name(question.method) + ": nothing to search for, under a second\n";
+  const SearchOptions& options = question.search;
+  const LoadTrace trace = with_mixed_steps(question.train, question.mixed_steps, options.seed);
+  const std::vector<LayerProblem> one_layer{
+      layer_problems(DeviceLatencies(question.profile, question.features), trace)[0]};
+  const auto seconds = [&](std::size_t iterations) {
+    const SearchOptions trial{options.seed, 1, iterations, 0.0, false};
+    return search_model(
+               world, one_layer, [](std::size_t) { return std::vector<Assignment>{}; }, trial)
+        .elapsed_s;
+  };
+  constexpr std::size_t trial_iterations = 20;
+  const double descent_s = seconds(0);
+  const double iteration_s = std::max(0.0, seconds(trial_iterations) - descent_s) / trial_iterations;
+  const double starts_a_rank =
+      std::ceil(static_cast<double>(question.train.layer_count() * options.starts) / world.size());
+  double total_s = starts_a_rank * (descent_s + iteration_s * static_cast<double>(options.iterations));
+  if (options.time_limit_s > 0.0) total_s = std::min(total_s, options.time_limit_s);
+  return plan +
+         format("Method gem: on %zu steps, %zu starts a layer, %zu iterations each, seed %llu, %d rank%s: about %s\n",
+                trace.step_count(), options.starts, options.iterations, static_cast<unsigned long long>(options.seed),
+                world.size(), world.size() == 1 ? "" : "s", format_duration(total_s).c_str());
+}
+
+MappingAnswer find_mapping(const Communicator& world, const MappingQuestion& question) {
+  const DeviceLatencies latencies(question.profile, LoadFeatures::TilesAndExperts);
+  const std::vector<LayerProblem> problems = layer_problems(latencies, question.train);
+  std::vector<NamedMapping> mappings;
+  for (Method method : all_methods())
+    if (is_baseline(method)) mappings.push_back({method, baseline_mapping(method, latencies, question.train)});
+  mappings.push_back({Method::Paper, paper_mapping(question.profile, question.train)});
+
+  MappingAnswer answer;
+  Mapping& mapping = answer.mapping;
+  std::string search_report;
+  if (question.method == Method::Gem) {
+    Searched searched = search(world, question, problems, mappings);
+    mappings.push_back({Method::Gem, std::move(searched.mapping)});
+    mapping.course = std::move(searched.course);
+    mapping.lower_bound_s = std::move(searched.lower_bound_s);
+    search_report = std::move(searched.report);
+  }
+  const auto chosen = std::find_if(mappings.begin(), mappings.end(),
+                                   [&](const NamedMapping& named) { return named.method == question.method; });
+  mapping.method = method_name(question.method);
+  mapping.device_count = question.profile.device_count();
+  mapping.layer_ids = question.train.layer_ids;
+  mapping.expert_to_device = chosen->mapping;
+  if (mapping.lower_bound_s.empty()) mapping.lower_bound_s = lower_bounds_s(problems);
+  for (std::size_t layer = 0; layer < problems.size(); ++layer)
+    mapping.predicted_s.push_back(
+        mean_seconds(problems[layer], cost_of(problems[layer], layer_of(chosen->mapping, layer))));
+  mapping.train_steps = question.train.step_count();
+  mapping.train_task = question.train.task;
+  mapping.train_part = question.train.part;
+  if (world.is_root())
+    answer.report = "Searched on " + describe(question) + "\n" + search_report +
+                    compare(question, latencies, problems, mappings,
+                            std::accumulate(mapping.lower_bound_s.begin(), mapping.lower_bound_s.end(), 0.0));
+  return answer;
+}
+
+}  // namespace gem

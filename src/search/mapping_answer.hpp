@@ -1,0 +1,21 @@
+#pragma once
+
+#include <string>
+
+#include "model/mapping.hpp"
+#include "search/mapping_question.hpp"
+
+namespace gem {
+
+struct MappingAnswer {
+  Mapping mapping;
+  std::string report;  ///< what was searched, and the table of methods; on rank 0
+};
+
+/// What would be searched and about how long it would take, from a short trial. Collective; the text is rank 0's.
+std::string describe_plan(const Communicator& world, const MappingQuestion& question);
+
+/// Finds the mapping and compares all methods, judged on the latency surface whatever was searched on. Collective.
+MappingAnswer find_mapping(const Communicator& world, const MappingQuestion& question);
+
+}  // namespace gem

@@ -1,0 +1,187 @@
+// gem-map as a user runs it, on files made here.
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+#include "files/mapping_file.hpp"
+#include "files/profile_file.hpp"
+#include "files/trace_file.hpp"
+#include "jobs/program_run.hpp"
+#include "search/random_problem.hpp"
+
+namespace gem {
+namespace {
+
+// Profile of 4 devices and traces of one model with 8 experts; train and test parts are there.
+void write_inputs(const TestFolder& folder) {
+  const Provenance provenance = provenance_now("test", "made-up", 1);
+  LatencyProfile profile = testing::made_up_profile(4, 4);
+  const std::size_t points = profile.points.size();
+  profile.device_kind = "simulated";
+  profile.weight_dtype = "bf16";
+  profile.expert = {64, 64};
+  profile.experts_per_device = 4;
+  for (DeviceDescription& device : profile.devices) device.kind = "simulated";
+  profile.p95_s = profile.median_s;
+  profile.samples_s = Cube<float>(4, points, 1, 1e-5f);
+  profile.settled = Matrix<std::uint8_t>(4, points, 1);
+  profile.sm_clock_hz = profile.power_w = profile.temperature_c = Matrix<double>(4, points, 1.0);
+  profile.throttle_reasons = Matrix<std::uint64_t>(4, points, 0);
+  profile.drift.assign(4, 0.0);
+  write_profile(folder.file("profile.h5"), profile, provenance);
+  profile.model = "another";
+  write_profile(folder.file("another.h5"), profile, provenance_now("test", "another", 1));
+  for (const std::string part : {"train", "test"}) {
+    // Tokens of a step are what its experts got, as a trace has it.
+    LoadTrace trace = testing::made_up_trace(24, 2, 8, part == "train" ? 1 : 2);
+    trace.phase = "decode";
+    trace.part = part;
+    trace.top_k = 2;
+    trace.tokens_per_step = 256;
+    for (std::size_t t = 0; t < 24; ++t)
+      for (std::size_t layer = 0; layer < 2; ++layer) {
+        std::uint32_t left = 512;
+        for (std::size_t e = 0; e < 8; ++e) {
+          std::uint32_t& count = trace.counts(t, layer, e);
+          count = e == 7 ? left : std::min({count, left, 256u});
+          left -= count;
+        }
+        // No expert gets more than all tokens.
+        for (std::size_t e = 0; trace.counts(t, layer, 7) > 256; e = (e + 1) % 7)
+          if (trace.counts(t, layer, e) < 256) {
+            ++trace.counts(t, layer, e);
+            --trace.counts(t, layer, 7);
+          }
+      }
+    write_trace(folder.file(part + ".h5"), trace, provenance);
+  }
+}
+
+std::string map(const TestFolder& folder, const std::string& options, const std::string& profile = "profile.h5") {
+  return std::string(GEM_PROGRAM_DIR) + "/gem-map --profile " + folder.file(profile) + " --trace " +
+         folder.file("train.h5") + " --output " + folder.file("map.h5") + " " + options;
+}
+
+// Held-out ms/step by method, from the table.
+double column(const std::string& output, const std::string& method, int number) {
+  std::istringstream lines(output);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string name;
+    words >> name;
+    if (name != method) continue;
+    double value = 0.0;
+    for (int i = 0; i < number; ++i) words >> value;
+    return value;
+  }
+  ADD_FAILURE() << method << " is not in\n" << output;
+  return 0.0;
+}
+
+TEST(MapProgram, GemIsBestOnWhatWasSearchedAndAboveItsBound) {
+  const TestFolder folder;
+  write_inputs(folder);
+  const ProgramRun run = folder.run(map(folder, "--test-trace " + folder.file("test.h5")));
+  ASSERT_EQ(run.code, 0) << run.errors;
+  const double gem = column(run.output, "gem", 1);
+  for (const std::string method : {"linear", "round-robin", "eplb", "speed-aware", "paper"})
+    EXPECT_LE(gem, column(run.output, method, 1)) << method;
+  EXPECT_GE(gem, column(run.output, "(bound)", 1));
+  EXPECT_EQ(column(run.output, "linear", 2), 1.0);
+  EXPECT_NE(run.output.find("requests never searched on"), std::string::npos) << run.output;
+  std::istringstream lines(run.output.substr(0, run.output.find("Written")));
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
+
+  const Mapping mapping = read_mapping(folder.file("map.h5"));
+  EXPECT_EQ(mapping.method, "gem");
+  EXPECT_EQ(mapping.device_count, 4u);
+  double predicted_s = 0.0;
+  for (std::size_t layer = 0; layer < 2; ++layer) {
+    EXPECT_LE(mapping.lower_bound_s[layer], mapping.predicted_s[layer]);
+    predicted_s += mapping.predicted_s[layer];
+  }
+  EXPECT_NEAR(predicted_s * 1e3, gem, 1e-4);
+}
+
+TEST(MapProgram, TheSameMappingOnAnyNumberOfRanks) {
+  const TestFolder folder;
+  write_inputs(folder);
+  Matrix<std::int32_t> first;
+  for (const std::string ranks : {"1", "2", "4"}) {
+    const ProgramRun run = folder.run(std::string(GEM_MPIRUN_COMMAND) + " -n " + ranks + " " +
+                                      map(folder, "--objective p99 --mixed-steps 64 --certify"));
+    ASSERT_EQ(run.code, 0) << run.errors;
+    const Mapping mapping = read_mapping(folder.file("map.h5"));
+    if (first.rows() == 0) first = mapping.expert_to_device;
+    EXPECT_EQ(mapping.expert_to_device, first) << ranks;
+  }
+}
+
+TEST(MapProgram, EachBaselineCanBeWritten) {
+  const TestFolder folder;
+  write_inputs(folder);
+  for (const std::string method : {"linear", "round-robin", "eplb", "speed-aware", "paper"}) {
+    ASSERT_EQ(folder.run(map(folder, "--quiet --method " + method)).code, 0);
+    EXPECT_EQ(read_mapping(folder.file("map.h5")).method, method);
+  }
+}
+
+TEST(MapProgram, CertifiesOptimaOfFewExperts) {
+  const TestFolder folder;
+  write_inputs(folder);
+  const ProgramRun run = folder.run(map(folder, "--certify --mixed-steps 0"));
+  ASSERT_EQ(run.code, 0) << run.errors;
+  EXPECT_NE(run.output.find("optimal: 2 of 2"), std::string::npos) << run.output;
+  const Mapping mapping = read_mapping(folder.file("map.h5"));
+  EXPECT_EQ(mapping.predicted_s, mapping.lower_bound_s) << "a proven optimum is its own bound";
+}
+
+TEST(MapProgram, EqualDevicesKnowNoFastOnes) {
+  const TestFolder folder;
+  write_inputs(folder);
+  const ProgramRun run = folder.run(map(folder, "--equal-devices --method eplb"));
+  ASSERT_EQ(run.code, 0) << run.errors;
+  EXPECT_EQ(column(run.output, "speed-aware", 1), column(run.output, "eplb", 1));
+}
+
+TEST(MapProgram, ADryRunWritesNothing) {
+  const TestFolder folder;
+  write_inputs(folder);
+  const ProgramRun run = folder.run(map(folder, "--dry-run"));
+  EXPECT_EQ(run.code, 0) << run.errors;
+  EXPECT_NE(run.output.find("2 layers x 8 experts on 4 devices"), std::string::npos) << run.output;
+  EXPECT_FALSE(std::filesystem::exists(folder.file("map.h5")));
+}
+
+TEST(MapProgram, ScoresOnTheSameRequestsAreCalledInSample) {
+  const TestFolder folder;
+  write_inputs(folder);
+  EXPECT_NE(folder.run(map(folder, "--effort fast --test-trace " + folder.file("train.h5"))).output.find("in-sample"),
+            std::string::npos);
+  EXPECT_NE(folder.run(map(folder, "--effort fast --train-steps 16")).output.find("later steps"), std::string::npos);
+}
+
+TEST(MapProgram, WrongInputsGetASentenceAndACode) {
+  const TestFolder folder;
+  write_inputs(folder);
+  const auto expect = [&](const std::string& command, int code, const std::string& words) {
+    const ProgramRun run = folder.run(command);
+    EXPECT_EQ(run.code, code) << command << "\n" << run.errors;
+    EXPECT_NE(run.errors.find(words), std::string::npos) << command << "\n" << run.errors;
+    EXPECT_FALSE(std::filesystem::exists(folder.file("map.h5")));
+  };
+  expect(map(folder, "", "another.h5"), 2, "the profile is of model 'another'");
+  expect(map(folder, "--devices 3"), 2, "8 experts do not divide evenly over 3 devices");
+  expect(map(folder, "--devices 5"), 2, "the profile has 4");
+  expect(map(folder, "--method best"), 2, "unknown method 'best'");
+  expect(map(folder, "--train-steps 25"), 2, "has 24");
+  expect(map(folder, "--objective median"), 2, "neither mean nor p99");
+  expect(map(folder, "--effort huge"), 2, "fast, default, thorough");
+  expect(map(folder, "--test-trace " + folder.file("profile.h5")), 3, "gem.trace");
+  expect(map(folder, "", "missing.h5"), 3, "missing.h5");
+  expect(std::string(GEM_PROGRAM_DIR) + "/gem-map --trace x", 2, "--profile");
+  EXPECT_EQ(folder.run(map(folder, "--allow-model-mismatch --effort fast", "another.h5")).code, 0);
+}
+
+}  // namespace
+}  // namespace gem
