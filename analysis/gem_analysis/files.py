@@ -1,0 +1,264 @@
+"""The one reader of GEM's file formats (written by src/files/): profile, trace, mapping, report.
+
+Each reader checks format, version and all that is indexed with, and raises DataError with one sentence otherwise.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .hdf5_file import Hdf5File
+
+FORMATS = ("gem.profile", "gem.trace", "gem.mapping", "gem.report", "gem.routing")
+
+
+@dataclass
+class Header:
+    """The root attributes of every file."""
+
+    path: str
+    created: str
+    software_version: str
+    command_line: str
+    model: str
+    seed: int
+
+
+@dataclass
+class Profile:
+    """gem.profile: latency of each device over load."""
+
+    header: Header
+    device_kind: str
+    weight_dtype: str
+    hidden_size: int
+    intermediate_size: int
+    tile_tokens: int
+    tiles: np.ndarray  # [point]
+    active_experts: np.ndarray  # [point]
+    tokens: np.ndarray  # [point]
+    median_s: np.ndarray  # [device, point]
+    p95_s: np.ndarray  # [device, point]
+    samples_s: np.ndarray  # [device, point, sample], NaN where fewer; no sample: length 0
+    settled: np.ndarray  # [device, point], bool
+    drift: np.ndarray  # [device], NaN where unknown
+    telemetry: dict  # name -> [device, point], NaN where unknown
+    throttle_reasons: np.ndarray  # [device, point], NVML bits
+    names: list  # [device]
+    hostnames: list  # [device]
+    ranks: np.ndarray  # [device]
+    slowdowns: np.ndarray  # [device], 1 for a device as it is
+
+    @property
+    def device_count(self):
+        return self.median_s.shape[0]
+
+
+@dataclass
+class Trace:
+    """gem.trace: tokens per expert, step by step."""
+
+    header: Header
+    task: str
+    phase: str
+    part: str
+    top_k: int
+    tokens_per_step: int
+    layer_ids: np.ndarray  # [layer]
+    counts: np.ndarray  # [step, layer, expert]
+
+    @property
+    def label(self):
+        return f"{self.task} ({self.part})"
+
+
+@dataclass
+class Mapping:
+    """gem.mapping: which device holds which expert."""
+
+    header: Header
+    method: str
+    train_steps: int
+    train_task: str
+    train_part: str
+    layer_ids: np.ndarray  # [layer]
+    expert_to_device: np.ndarray  # [layer, expert]
+    slots: np.ndarray  # [layer, device, slot], -1 for none
+    predicted_s: np.ndarray  # [layer], NaN where unknown
+    lower_bound_s: np.ndarray  # [layer], NaN where unknown
+    name: str = ""  # the method, made unique among the mappings shown
+
+    @property
+    def device_count(self):
+        return self.slots.shape[1]
+
+
+@dataclass
+class Report:
+    """gem.report: what a replay measured."""
+
+    header: Header
+    task: str
+    part: str
+    device_kind: str
+    device_note: str
+    sample_note: str
+    tokens_per_step: int
+    first_step: int
+    rounds: int
+    judged: str
+    layer_ids: np.ndarray  # [layer]
+    names: list  # [mapping], the first is what all are compared with
+    measured_s: np.ndarray  # [mapping, step, layer, device]
+    predicted_s: np.ndarray  # [mapping, step, layer, device]
+    dispatch_s: np.ndarray  # [mapping, step, layer, device], NaN where nothing was exchanged
+    combine_s: np.ndarray  # [mapping, step, layer, device], NaN likewise
+    wrong_values: np.ndarray  # [mapping]
+    output_error: np.ndarray  # [mapping], NaN if not checked
+    moved_bytes: np.ndarray  # [mapping]
+    summary: dict = field(default_factory=dict)  # name -> [mapping]
+
+    @property
+    def straggler_s(self):
+        """[mapping, step] sum over layers of the slowest device's time."""
+        return self.measured_s.max(axis=3).sum(axis=2)
+
+    @property
+    def predicted_straggler_s(self):
+        """[mapping, step] the same, predicted."""
+        return self.predicted_s.max(axis=3).sum(axis=2)
+
+
+SUMMARY_FIELDS = ("straggler_s", "predicted_s", "relative", "relative_low", "relative_high", "raw_relative",
+                  "layer_relative", "layer_relative_low", "layer_relative_high", "p50_s", "p90_s", "p99_s", "imbalance",
+                  "median_error")
+
+
+def read_file(path):
+    """Reads a file of any format that is drawn; None for gem.routing, which is drawn once it is a trace."""
+    readers = {"gem.profile": _read_profile, "gem.trace": _read_trace, "gem.mapping": _read_mapping,
+               "gem.report": _read_report}
+    with Hdf5File(path) as file:
+        found = file.text_attribute("format", default="")
+        if found not in FORMATS:
+            file.reject(f"attribute 'format' is {found!r}, so this is no file of GEM; give one of {', '.join(FORMATS)}"
+                        if found else "attribute 'format' is missing, so this is no file of GEM; give a file that GEM wrote")
+        version = file.text_attribute("format_version")
+        if version.split(".")[0] != "1":
+            file.reject(f"attribute 'format_version' is '{version}', but this program reads 1.x; make the file again or "
+                        "use the GEM that wrote it")
+        return readers[found](file) if found in readers else None
+
+
+def _read_header(file):
+    return Header(file.path, file.text_attribute("created", ""), file.text_attribute("software_version", ""),
+                  file.text_attribute("command_line", ""), file.text_attribute("model"),
+                  file.count_attribute("seed", default=0))
+
+
+def _read_layer_ids(file, count):
+    layer_ids = file.numbers("/layer_ids", (count,))
+    file.check("/layer_ids", layer_ids, layer_ids >= 0, "0 or more")
+    if len(np.unique(layer_ids)) != count:
+        file.reject("/layer_ids holds a layer twice, but each must be there once; make the file again")
+    return layer_ids.astype(np.int64)
+
+
+def _read_loads(file, name, shape):
+    loads = file.numbers(name, shape)
+    file.check(name, loads, (loads >= 1) & (loads <= 1 << 30), "loads of 1 or more")
+    return loads.astype(np.int64)
+
+
+def _read_latency(file, name, shape):
+    latency_s = file.times(name, shape)
+    file.check(name, latency_s, latency_s > 0.0, "positive seconds")
+    return latency_s.astype(float)
+
+
+def _read_profile(file):
+    devices = len(file.numbers("/latency/median", (None, None)))
+    tiles = _read_loads(file, "/points/tiles", (None,))
+    points = len(tiles)
+    shape = (devices, points)
+
+    def optional(name, fallback, shape=shape):
+        return file.numbers(name, shape) if file.has(name) else np.full(shape, fallback)
+
+    samples_s = np.empty((*shape, 0), np.float32)
+    if file.has("/latency/samples"):
+        samples_s = file.times("/latency/samples", (*shape, None), unknown_allowed=True)
+    slowdowns = optional("/devices/emulated_slowdown", 1.0, (devices,))
+    file.check("/devices/emulated_slowdown", slowdowns, np.isfinite(slowdowns) & (slowdowns > 0.0), "positive factors")
+    return Profile(
+        _read_header(file), file.text_attribute("device_kind", "unknown"), file.text_attribute("weight_dtype", ""),
+        file.count_attribute("hidden_size", 1), file.count_attribute("intermediate_size", 1),
+        file.count_attribute("tile_tokens", 1), tiles, _read_loads(file, "/points/active_experts", (points,)),
+        _read_loads(file, "/points/tokens", (points,)), _read_latency(file, "/latency/median", shape),
+        _read_latency(file, "/latency/p95", shape), samples_s, optional("/latency/settled", 1) != 0,
+        optional("/latency/drift", np.nan, (devices,)),
+        {name: optional(f"/telemetry/{name}", np.nan).astype(float)
+         for name in ("sm_clock_hz", "power_w", "temperature_c")},
+        optional("/telemetry/throttle_reasons", 0).astype(np.uint64), file.texts("/devices/name", devices),
+        file.texts("/devices/hostname", devices) if file.has("/devices/hostname") else [""] * devices,
+        optional("/devices/rank", 0, (devices,)) if file.has("/devices/rank") else np.arange(devices), slowdowns)
+
+
+def _read_trace(file):
+    counts = file.numbers("/counts", (None, None, None))
+    if counts.dtype.kind == "f":
+        file.reject("/counts holds floating-point numbers, but must hold whole tokens; make the file again")
+    file.check("/counts", counts, (counts >= 0) & (counts <= 1 << 30), "0 or more tokens")
+    part = file.text_attribute("part", "all")
+    if part not in ("all", "train", "test"):
+        file.reject(f"attribute 'part' is '{part}', but must be all, train or test")
+    return Trace(_read_header(file), file.text_attribute("task"), file.text_attribute("phase"), part,
+                 file.count_attribute("top_k", 1), file.count_attribute("tokens_per_step", 1),
+                 _read_layer_ids(file, counts.shape[1]), counts.astype(np.int64))
+
+
+def _read_mapping(file):
+    slots = file.numbers("/slots", (None, None, None)).astype(np.int64)
+    homes = file.numbers("/expert_to_device", (slots.shape[0], None)).astype(np.int64)
+    layers, experts = homes.shape
+    devices = slots.shape[1]
+    file.check("/expert_to_device", homes, (homes >= 0) & (homes < devices), f"devices, 0 to {devices - 1}")
+    file.check("/slots", slots, (slots >= -1) & (slots < experts), f"experts, 0 to {experts - 1}, or -1 for none")
+    missing = ~np.any(slots[np.arange(layers)[:, None], homes] == np.arange(experts)[None, :, None], axis=2)
+    if missing.any():
+        layer, expert = np.argwhere(missing)[0]
+        file.reject(f"/slots has no slot for expert {expert} of layer {layer} on device {homes[layer, expert]}, its home "
+                    "in /expert_to_device; make the file again")
+
+    def score(name):
+        if not file.has(f"/score/{name}"):
+            return np.full(layers, np.nan)
+        return file.times(f"/score/{name}", (layers,), unknown_allowed=True)
+
+    method = file.text_attribute("method")
+    return Mapping(_read_header(file), method, file.count_attribute("train_steps"),
+                   file.text_attribute("train_task", ""), file.text_attribute("train_part", "all"),
+                   _read_layer_ids(file, layers), homes, slots, score("predicted_s"), score("lower_bound_s"), method)
+
+
+def _read_report(file):
+    measured_s = file.times("/measured_s", (None, None, None, None))
+    shape = measured_s.shape
+    mappings = shape[:1]
+
+    def exchange(name):
+        return file.times(name, shape, unknown_allowed=True) if file.has(name) else np.full(shape, np.nan)
+
+    def per_mapping(name, fallback):
+        return file.numbers(name, mappings) if file.has(name) else np.full(mappings, fallback)
+
+    return Report(
+        _read_header(file), file.text_attribute("task", ""), file.text_attribute("part", ""),
+        file.text_attribute("device_kind", ""), file.text_attribute("device_note", ""),
+        file.text_attribute("sample_note", ""), file.count_attribute("tokens_per_step", default=0),
+        file.count_attribute("first_step", default=0), file.count_attribute("rounds", default=0),
+        file.text_attribute("judged", ""), _read_layer_ids(file, shape[2]), file.texts("/mappings", shape[0]), measured_s,
+        file.times("/predicted_s", shape), exchange("/dispatch_s"), exchange("/combine_s"),
+        per_mapping("/checks/wrong_values", 0), per_mapping("/checks/output_error", np.nan),
+        per_mapping("/moved_bytes", 0),
+        {name: file.numbers(f"/summary/{name}", mappings) for name in SUMMARY_FIELDS})

@@ -1,0 +1,156 @@
+"""Checked access to one HDF5 file of GEM: every refusal names file, field, what was found and what to do."""
+
+import errno
+import os
+import stat
+
+import h5py
+import numpy as np
+
+from .errors import DataError, SystemFailure
+
+# Deflate shrinks at most 1032 times; a dataset that claims more lies about its size.
+GREATEST_COMPRESSION = 1100
+BYTE_SLACK = 64 << 20
+
+_REQUIRED = object()
+
+
+class Hdf5File:
+    """A file opened for reading; use it in a `with` statement. DataError if it is not a whole HDF5 file."""
+
+    def __init__(self, path):
+        self.path = str(path)
+        self._byte_limit = GREATEST_COMPRESSION * self._size_of_regular_file() + BYTE_SLACK
+        if not h5py.is_hdf5(self.path):
+            self.reject("is not an HDF5 file (or its beginning is damaged); give a file that GEM wrote")
+        try:
+            self._file = h5py.File(self.path, "r", locking=False)
+        except OSError as error:
+            self.reject(f"is truncated or damaged (HDF5: {_first_line(error)}); copy or make it again")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._file.close()
+
+    def reject(self, what):
+        raise DataError(f"{self.path}: {what}")
+
+    def _size_of_regular_file(self):
+        try:
+            status = os.stat(self.path)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                self.reject("there is no such file; check the name")
+            raise SystemFailure(f"cannot read {self.path}: {error.strerror}") from None
+        if not stat.S_ISREG(status.st_mode):
+            self.reject("is not a regular file; give a file that GEM wrote")
+        if not os.access(self.path, os.R_OK):
+            raise SystemFailure(f"cannot read {self.path}: permission denied; check its permissions")
+        if status.st_size == 0:
+            self.reject("is empty, not an HDF5 file; make it again")
+        return status.st_size
+
+    # Attributes
+
+    def text_attribute(self, name, default=_REQUIRED):
+        """A text; DataError if it is missing and there is no default, or no text."""
+        value = self._attribute(name, default)
+        if value is default:
+            return default
+        if isinstance(value, bytes):
+            value = value.decode("utf-8", "replace")
+        if not isinstance(value, str):
+            self.reject(f"attribute '{name}' is {value!r}, but must be a text; make the file again")
+        return value
+
+    def count_attribute(self, name, least=0, default=_REQUIRED):
+        """A whole number, `least` or more."""
+        value = self._attribute(name, default)
+        if value is default:
+            return default
+        if not np.isscalar(value) or not np.issubdtype(type(value), np.integer) or value < least:
+            self.reject(f"attribute '{name}' is {value!r}, but must be a whole number, {least} or more; "
+                        "make the file again")
+        return int(value)
+
+    def _attribute(self, name, default):
+        try:
+            if name in self._file.attrs:
+                return self._file.attrs[name]
+        except (OSError, RuntimeError, TypeError, ValueError, KeyError) as error:
+            self.reject(f"attribute '{name}' cannot be read (HDF5: {_first_line(error)}); make the file again")
+        if default is _REQUIRED:
+            self.reject(f"attribute '{name}' is missing; make the file again")
+        return default
+
+    # Datasets
+
+    def has(self, name):
+        """Whether the dataset is in this file; links into other files do not count."""
+        try:
+            link = self._file.get(name, getlink=True)
+            return isinstance(link, h5py.HardLink) and isinstance(self._file[name], h5py.Dataset)
+        except (OSError, RuntimeError, KeyError):
+            return False
+
+    def numbers(self, name, shape):
+        """A dataset of numbers. `shape` has one entry a dimension: a length that must be met, or None for any from 1."""
+        dataset = self._dataset(name, shape)
+        if dataset.dtype.kind not in "iuf":
+            self.reject(f"{name} holds {dataset.dtype}, but must hold numbers; make the file again")
+        return self._read(name, dataset)
+
+    def times(self, name, shape, unknown_allowed=False):
+        """A dataset of seconds, none negative, none infinite, and NaN only where that may be."""
+        values = self.numbers(name, shape)
+        units = self._file[name].attrs.get("units", "s")
+        if units not in ("s", "second", "seconds"):
+            self.reject(f"{name} is in units of {units!r}, but must be in 's'; convert it")
+        good = (values >= 0.0) & np.isfinite(values)
+        if unknown_allowed:
+            good |= np.isnan(values)
+        self.check(name, values, good, "0 or more seconds" + (", or NaN where unknown" if unknown_allowed else ""))
+        return values
+
+    def texts(self, name, count):
+        """`count` texts."""
+        dataset = self._dataset(name, (count,))
+        if h5py.check_string_dtype(dataset.dtype) is None:
+            self.reject(f"{name} holds {dataset.dtype}, but must hold texts; make the file again")
+        return [text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+                for text in self._read(name, dataset)]
+
+    def check(self, name, values, good, must_hold):
+        """DataError for the first value that is not good, saying where it is."""
+        if np.all(good):
+            return
+        position = np.unravel_index(int(np.argmin(good)), values.shape)
+        where = ", ".join(str(int(index)) for index in position)
+        self.reject(f"{name} holds {values[position]:.9g} at [{where}], but must hold {must_hold}; make the file again")
+
+    def _dataset(self, name, shape):
+        if not self.has(name):
+            self.reject(f"dataset {name} is missing; make the file again")
+        dataset = self._file[name]
+        fits = dataset.shape is not None and len(dataset.shape) == len(shape) and all(
+            found == wanted if wanted is not None else found > 0 for found, wanted in zip(dataset.shape, shape))
+        if not fits:
+            wanted = ", ".join("any" if length is None else str(length) for length in shape)
+            self.reject(f"{name} has extents {list(dataset.shape or [])}, but must have [{wanted}]; make the file again")
+        if dataset.size * dataset.dtype.itemsize > self._byte_limit:
+            self.reject(f"{name} claims extents {list(dataset.shape)}, more than a file of this size can hold; "
+                        "make it again")
+        return dataset
+
+    def _read(self, name, dataset):
+        try:
+            return dataset[...]
+        except (OSError, RuntimeError, TypeError, ValueError, KeyError) as error:
+            self.reject(f"{name} cannot be read (HDF5: {_first_line(error)}); copy or make the file again")
+
+
+def _first_line(error):
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,101 @@
+"""Predicted times: the latency surface as gem-map and gem-verify use it (src/model/latency_surface.hpp)."""
+
+import numpy as np
+
+
+class Surface:
+    """Latency of one device over (tiles, active experts): linear along tiles at each measured number of active experts,
+    then linear between the two neighbouring numbers; outermost slopes continue, never below zero."""
+
+    def __init__(self, tiles, active_experts, latency_s):
+        self._levels = np.unique(active_experts)
+        self._curves = []
+        for level in self._levels:
+            chosen = np.flatnonzero(active_experts == level)
+            at, first = np.unique(tiles[chosen], return_index=True)
+            self._curves.append((at.astype(float), latency_s[chosen][first]))
+
+    def seconds(self, tiles, active_experts):
+        """Seconds for arrays of loads of one shape."""
+        tiles = np.asarray(tiles, float)
+        active_experts = np.asarray(active_experts, float)
+        along = np.stack([_interpolate(*curve, tiles) for curve in self._curves])
+        if len(self._levels) == 1:
+            result = along[0]
+        else:
+            right = np.clip(np.searchsorted(self._levels, active_experts, side="right"), 1, len(self._levels) - 1)
+            left = right - 1
+            weight = (active_experts - self._levels[left]) / (self._levels[right] - self._levels[left])
+            at_left = np.take_along_axis(along, left[None], 0)[0]
+            at_right = np.take_along_axis(along, right[None], 0)[0]
+            result = at_left + weight * (at_right - at_left)
+        return np.where(tiles > 0, np.maximum(result, 0.0), 0.0)
+
+
+def _interpolate(x, y, at):
+    if len(x) == 1:
+        return np.full(at.shape, y[0])
+    right = np.clip(np.searchsorted(x, at, side="right"), 1, len(x) - 1)
+    left = right - 1
+    return y[left] + (y[right] - y[left]) * (at - x[left]) / (x[right] - x[left])
+
+
+def surfaces_of(profile, equal_devices=False):
+    """One surface a device; with `equal_devices` each has the mean latency."""
+    latency_s = profile.median_s
+    if equal_devices:
+        latency_s = np.broadcast_to(latency_s.mean(axis=0), latency_s.shape)
+    return [Surface(profile.tiles, profile.active_experts, row) for row in latency_s]
+
+
+def linear_homes(layer_count, expert_count, device_count):
+    """[layer, expert] homes under linear placement: the first experts on the first device, and so on."""
+    return np.broadcast_to(np.arange(expert_count) // (expert_count // device_count), (layer_count, expert_count))
+
+
+def homes_for(mapping, trace):
+    """[layer, expert] homes for each layer of the trace; None where the mapping does not fit it."""
+    rows = {layer_id: row for row, layer_id in enumerate(mapping.layer_ids)}
+    if mapping.expert_to_device.shape[1] != trace.counts.shape[2] or any(i not in rows for i in trace.layer_ids):
+        return None
+    return mapping.expert_to_device[[rows[layer_id] for layer_id in trace.layer_ids]]
+
+
+def predict(counts, homes, surfaces, tile_tokens):
+    """[step, layer, device] predicted seconds for counts [step, layer, expert] and homes [layer, expert]."""
+    steps, layers, _ = counts.shape
+    tiles = -(-counts // tile_tokens)
+    predicted_s = np.empty((steps, layers, len(surfaces)))
+    for layer in range(layers):
+        for device, surface in enumerate(surfaces):
+            held = homes[layer] == device
+            predicted_s[:, layer, device] = surface.seconds(tiles[:, layer, held].sum(axis=1),
+                                                            (counts[:, layer, held] > 0).sum(axis=1))
+    return predicted_s
+
+
+def relative_speeds(profile):
+    """[device] 1 for the fastest: geometric mean over the points with at least a quarter of the most tiles, where a
+    device's compute shows and not its memory (src/profile/summary.cpp)."""
+    heavy = 4 * profile.tiles >= profile.tiles.max()
+    logs = np.log(profile.median_s[:, heavy]).mean(axis=1)
+    return np.exp(logs.min() - logs)
+
+
+def noise(profile):
+    """[device] median over points of the samples' relative median absolute deviation; NaN without samples."""
+    if profile.samples_s.shape[2] == 0:
+        return np.full(profile.device_count, np.nan)
+    centre = profile.median_s[:, :, None]
+    with np.errstate(invalid="ignore"):
+        deviations = np.nanmedian(np.abs(profile.samples_s - centre) / centre, axis=2)
+    return np.nanmedian(deviations, axis=1)
+
+
+# NVML's clocksThrottleReasons that hold a clock down: software power cap, hardware slowdown, heat, power brake.
+HELD_DOWN = 0x4 | 0x8 | 0x20 | 0x40 | 0x80
+
+
+def throttled(profile):
+    """[device, point] whether power or heat held the clock down."""
+    return (profile.throttle_reasons & np.uint64(HELD_DOWN)) != 0

@@ -1,0 +1,162 @@
+"""The report: one HTML file with everything in it."""
+
+import base64
+import importlib.resources
+import json
+import os
+import re
+from dataclasses import fields, is_dataclass
+
+import numpy as np
+
+from . import palette
+from .errors import NotDrawn, SystemFailure
+from .pictures import SECTIONS, name_of
+from .tables import tables_of
+from .verdict import tiles_of, verdict_of
+
+LEADS = {
+    "Batch": "Each pair of model and task, as verified.",
+    "Verification": "What the replay measured under each mapping, all of them interleaved.",
+    "Mapping": "Where the experts went, and how much is left to gain.",
+    "Devices": "What gem-profile measured on each device, all at the same moments.",
+    "Routing": "How the tokens use the experts, step by step.",
+}
+SCRIPTS = ("svg.js", "lines.js", "heat.js", "spans.js", "report.js")
+ABOUT_DEVICES = ("Verification", "Mapping", "Devices")
+WIDE = {"mapping-ratio", "layer-timeline", "placement", "expert-loads", "batch-matrix"}
+
+
+def draw_all(results):
+    """([(section, [(name, picture)])], sentences on what could not be drawn)"""
+    sections, missing = [], []
+    for title, modules in SECTIONS.items():
+        drawn = []
+        for module in modules:
+            try:
+                drawn.append((name_of(module), module.draw(results)))
+            except NotDrawn as reason:
+                if title != "Batch" or results.batch:
+                    missing.append(f"{name_of(module).replace('-', ' ').capitalize()}: {reason}.")
+        if drawn:
+            sections.append((title, drawn))
+    return sections, missing
+
+
+def render(results):
+    """The page's text."""
+    try:
+        import jinja2
+    except ImportError:
+        raise SystemFailure("the report needs the Python package jinja2; install python3-jinja2 (Debian, Ubuntu) or "
+                            "jinja2 with pip") from None
+    sections, missing = draw_all(results)
+    top, *rest = _tables(results)
+    data = {"scales": {"sequential": palette.SEQUENTIAL, "diverging": palette.DIVERGING},
+            "pictures": [_packed(name, picture) for _, drawn in sections for name, picture in drawn]}
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
+    environment.filters["keep"] = keep_units
+    template = environment.from_string(_resource("report.html.j2"))
+    return template.render(
+        verdict=verdict_of(results), tiles=tiles_of(results), tables=top[1],
+        sections=[_section(results, title, drawn, dict(rest).get(title, [])) for title, drawn in sections],
+        missing=results.problems + missing + results.unused, provenance=_provenance(results),
+        origin=os.path.basename(os.path.abspath(results.origin)), style=_style(), data=_json(data),
+        script="\n".join(_resource(name) for name in SCRIPTS))
+
+
+def keep_units(text):
+    """The text with units that stay on the line of their number."""
+    return re.sub(r"(?<=\d) (?=(?:%|ms|µs|ns|s|MHz|W|°C)\b|%)", "\u00a0", text)
+
+
+def _tables(results):
+    """[(section, tables)], the first for the top of the page."""
+    found = [(title, tables) for title, tables in tables_of(results).items() if tables]
+    return found or [("", [])]
+
+
+def _section(results, title, drawn, tables):
+    tag = results.device_tag() if title in ABOUT_DEVICES else ""
+    pictures = [{"name": name, "title": picture.title, "sentence": picture.sentence, "notes": picture.notes,
+                 "wide": name in WIDE, "tag": tag} for name, picture in drawn]
+    narrow = [picture for picture in pictures if not picture["wide"]]
+    if len(narrow) % 2:  # the last one would have an empty place beside it
+        narrow[-1]["wide"] = True
+    return {"title": title, "anchor": title.lower(), "lead": LEADS[title], "pictures": pictures, "tables": tables}
+
+
+def _resource(name):
+    return importlib.resources.files(__package__).joinpath("page", name).read_text(encoding="utf-8")
+
+
+def _style():
+    """The style sheet with the colours of all roles, for both themes."""
+    light = ";".join(f"--{role}:{colours[0]}" for role, colours in palette.ROLES.items())
+    dark = (";".join(f"--{role}:{colours[1]}" for role, colours in palette.ROLES.items()) +
+            ";--ground:#0e1319;--card:#161c24;--ink:#e8edf3;--quiet:#9aa6b4;--line:#2a333f;--grid:#212933"
+            ";--accent:#56B4E9;--good:#2fc998;--bad:#f0803c;--unsure:#e6b450;--shadow:none;color-scheme:dark")
+    roles = (f":root{{{light}}}\n@media (prefers-color-scheme: dark){{:root:not([data-theme=light]){{{dark}}}}}\n"
+             f":root[data-theme=dark]{{{dark}}}")
+    return _resource("style.css").replace("/* roles */", roles)
+
+
+def _packed(name, picture):
+    """A picture as the script reads it. Frames are listed in the order of the choices, the last one fastest; each leaves
+    out what it has in common with the first."""
+    sizes = [len(choice.labels) for choice in picture.choices]
+    frames = [_plain(picture.frames[tuple(int(i) for i in index)]) for index in np.ndindex(*sizes)]
+    first = frames[0]
+    slim = [first] + [{key: value for key, value in frame.items() if value != first[key]} for frame in frames[1:]]
+    return {"name": name, "title": picture.title, "x": _plain(picture.x), "y": _plain(picture.y),
+            "value": _plain(picture.value), "choices": _plain(picture.choices), "legend": picture.legend,
+            "height": picture.height, "frames": slim}
+
+
+def _plain(value):
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, np.ndarray):
+        if value.ndim == 2:
+            return _packed_array(value)
+        if value.dtype == bool:
+            return [int(i) for i in np.flatnonzero(value)]
+        return [_short(number) for number in value.tolist()]
+    if isinstance(value, (float, np.floating, np.integer)):
+        return _short(value)
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    if is_dataclass(value):
+        parts = {part.name: _plain(getattr(value, part.name)) for part in fields(value)}
+        # Rows and spans are many: lists are a third of the size.
+        return list(parts.values()) if type(value).__name__ in ("Row", "Span") else parts
+    raise TypeError(type(value).__name__)
+
+
+def _short(number):
+    """Five significant digits; NaN is null."""
+    if isinstance(number, int):
+        return number
+    number = float(number)
+    return None if not np.isfinite(number) else float(f"{number:.5g}")
+
+
+def _packed_array(values):
+    """Whole numbers as bytes or pairs of bytes, others in single precision; base64."""
+    whole = np.isfinite(values).all() and np.array_equal(values, np.floor(values)) and values.min() >= 0 and values.max() < 65536
+    kind = "u1" if whole and values.max() < 256 else "u2" if whole else "f4"
+    return {"type": kind, "data": base64.b64encode(values.astype("<" + kind).tobytes()).decode()}
+
+
+def _json(data):
+    return json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False).replace("</", "<\\/")
+
+
+def _provenance(results):
+    parts = [(results.report, "report of gem-verify"), (results.profile, "profile of gem-profile"),
+             *((mapping, f"mapping, method {mapping.method}") for mapping in results.mappings),
+             *((trace, f"trace, {trace.label}, {len(trace.counts)} steps") for trace in results.traces),
+             *((report, f"report, {report.header.model}, {report.task}") for report in results.batch)]
+    return [{"path": os.path.relpath(part.header.path, results.origin), "what": what,
+             **{key: getattr(part.header, key) for key in ("created", "command_line", "software_version", "seed")}}
+            for part, what in parts if part is not None]

@@ -1,0 +1,54 @@
+// Rows of spans along one axis: timelines, stacked bars.
+"use strict";
+
+const ROW_HEIGHT = 22, GROUP_TITLE_HEIGHT = 30;
+
+function draw_spans(figure, picture, frame) {
+  const width = figure.clientWidth;
+  const labels = frame.groups.flatMap(([, rows]) => rows.map(([label]) => label));
+  const left = Math.min(width * 0.4, label_width(labels) + 14), right = 16;
+  const row_count = labels.length, bottom = 44;
+  const height = row_count * ROW_HEIGHT + frame.groups.length * GROUP_TITLE_HEIGHT + bottom;
+  let high = 0;
+  for (const [, rows] of frame.groups)
+    for (const [, mark, spans] of rows) {
+      high = Math.max(high, mark || 0);
+      for (const [, end] of spans) high = Math.max(high, end);
+    }
+  const x = make_scale(0, high * 1.02 || 1, left, width - right, false, (width - left) / 70);
+  const root = svg("svg", {width, height, role: "img", "aria-label": picture.title});
+  for (const tick of x.ticks)
+    root.append(svg("line", {class: "grid", x1: x(tick), x2: x(tick), y1: GROUP_TITLE_HEIGHT - 6, y2: height - bottom}),
+                svg("text", {class: "tick", x: x(tick), y: height - bottom + 17, "text-anchor": "middle"},
+                    number_text(tick)));
+  root.append(svg("text", {class: "title", x: width - right, y: height - 8, "text-anchor": "end"}, axis_title(picture.x)));
+  let y = 0;
+  for (const [title, rows] of frame.groups) {
+    root.append(svg("text", {class: "group", x: left, y: y + 20}, title));
+    y += GROUP_TITLE_HEIGHT;
+    for (const row of rows) {
+      draw_row(root, picture, row, x, y, left);
+      y += ROW_HEIGHT;
+    }
+  }
+  figure.replaceChildren(root);
+  follow_pointer(root, event => {
+    const note = event.target.dataset && event.target.dataset.note;
+    if (note) tooltip.show(event, [{role: event.target.dataset.role, text: note}]);
+    else tooltip.hide();
+  });
+}
+
+function draw_row(root, picture, [label, mark, spans], x, y, left) {
+  root.append(svg("text", {class: "tick", x: left - 8, y: y + ROW_HEIGHT / 2 + 4, "text-anchor": "end"}, label));
+  for (const [start, end, role, note] of spans) {
+    const length = x(end) - x(start), gap = length > 4 ? 1 : 0;
+    const bar = svg("rect", {x: x(start), y: y + 3, width: Math.max(0.5, length - gap), height: ROW_HEIGHT - 6, rx: 2,
+                             style: `fill:${role === "wait" ? "url(#hatching)" : colour(role)}`});
+    bar.dataset.note = `${label}: ${note}`;
+    bar.dataset.role = role;
+    root.append(bar);
+  }
+  if (mark === null) return;
+  root.append(svg("line", {class: "mark", x1: x(mark), x2: x(mark), y1: y, y2: y + ROW_HEIGHT}));
+}

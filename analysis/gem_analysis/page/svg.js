@@ -1,0 +1,116 @@
+// What all pictures share: SVG elements, scales, ticks, numbers, the tooltip.
+"use strict";
+
+function svg(name, attributes, ...children) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes || {})) node.setAttribute(key, value);
+  node.append(...children);
+  return node;
+}
+
+function html(name, attributes, ...children) {
+  const node = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes || {})) node.setAttribute(key, value);
+  node.append(...children);
+  return node;
+}
+
+const colour = role => `var(--${role})`;
+
+function is_dark() {
+  const chosen = document.documentElement.dataset.theme;
+  return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
+// Four significant digits, with a real minus sign.
+function number_text(value) {
+  if (value === null || !Number.isFinite(value)) return "–";
+  const text = Math.abs(value) >= 1e5 || (value !== 0 && Math.abs(value) < 1e-3)
+    ? value.toExponential(2) : String(Number(value.toPrecision(4)));
+  return text.replace("-", "−");
+}
+
+function with_unit(value, axis) {
+  return number_text(value) + (axis && axis.unit ? " " + axis.unit.split(" a ")[0] : "");
+}
+
+function axis_title(axis) {
+  return axis.label + (axis.unit ? ` (${axis.unit})` : "");
+}
+
+// A scale maps values to pixels; `invert` is its reverse; `ticks` are round values inside it.
+function make_scale(low, high, from, to, log, most_ticks) {
+  const value_of = log ? Math.log : x => x;
+  const begin = value_of(low), length = value_of(high) - begin || 1;
+  const scale = value => from + (value_of(value) - begin) / length * (to - from);
+  scale.ticks = log ? log_ticks(low, high, most_ticks) : linear_ticks(low, high, most_ticks);
+  return scale;
+}
+
+function linear_ticks(low, high, most) {
+  const rough = (high - low) / Math.max(1, most);
+  const power = Math.pow(10, Math.floor(Math.log10(rough || 1)));
+  const step = [1, 2, 5, 10].map(factor => factor * power).find(size => size >= rough * 0.999) || power;
+  const ticks = [];
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; ++i) ticks.push(i * step);
+  return ticks;
+}
+
+function log_ticks(low, high, most) {
+  for (const factors of [[1, 2, 5], [1, 3], [1]]) {
+    const ticks = [];
+    for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); ++power)
+      for (const factor of factors) {
+        const tick = factor * Math.pow(10, power);
+        if (tick >= low * 0.999 && tick <= high * 1.001) ticks.push(tick);
+      }
+    if (ticks.length > Math.max(3, most)) continue;
+    return ticks.length > 2 ? ticks : linear_ticks(low, high, most);
+  }
+  return [low, high];
+}
+
+// Widest of some labels in pixels, near enough for margins.
+function label_width(labels) {
+  return 6.7 * Math.max(0, ...labels.map(label => label.length));
+}
+
+// Category labels that fit: each `every`-th.
+function label_stride(labels, width) {
+  return Math.max(1, Math.ceil((label_width(labels) + 10) * labels.length / Math.max(1, width)));
+}
+
+const tooltip = {
+  node: null,
+  show(event, lines) {
+    this.node = this.node || document.body.appendChild(html("div", {class: "tooltip", role: "status"}));
+    this.node.replaceChildren(...lines.map(line => {
+      const row = html("div", {});
+      if (line.role) row.append(html("i", {class: "swatch", style: `background:${colour(line.role)}`}));
+      row.append(line.text);
+      return row;
+    }));
+    this.node.style.display = "block";
+    const box = this.node.getBoundingClientRect();
+    const left = event.clientX + 14 + box.width > innerWidth ? event.clientX - box.width - 14 : event.clientX + 14;
+    this.node.style.left = Math.max(4, left) + "px";
+    this.node.style.top = Math.max(4, Math.min(event.clientY + 14, innerHeight - box.height - 4)) + "px";
+  },
+  hide() {
+    if (this.node) this.node.style.display = "none";
+  }
+};
+
+// Calls `on_move(event, x, y)` with the pointer's place in the picture, by mouse, pen or finger.
+function follow_pointer(node, on_move, on_leave) {
+  const place = event => {
+    const box = node.getBoundingClientRect();
+    on_move(event, event.clientX - box.left, event.clientY - box.top);
+  };
+  node.addEventListener("pointermove", place);
+  node.addEventListener("pointerdown", place);
+  node.addEventListener("pointerleave", () => {
+    tooltip.hide();
+    if (on_leave) on_leave();
+  });
+}

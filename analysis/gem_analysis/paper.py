@@ -1,0 +1,183 @@
+"""Each picture as a file for papers, drawn by matplotlib from the same frames as the report's."""
+
+import os
+
+import numpy as np
+
+from .errors import SystemFailure, UsageError
+from .page import draw_all
+from .palette import DIVERGING, ROLES, SEQUENTIAL
+
+SIZE_INCHES = (6.0, 3.2)
+NARROW_TICKS = 24  # most category labels along an axis
+
+
+def draw_files(results, folder, kind, wanted):
+    """Writes each picture as `folder`/NAME.`kind`; `wanted` {choice: value} picks layer and step. -> how many."""
+    try:
+        import matplotlib
+    except ImportError:
+        raise SystemFailure("pictures as files need the Python package matplotlib; install python3-matplotlib (Debian, Ubuntu) "
+                            "or matplotlib with pip") from None
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    sections, _ = draw_all(results)
+    count = 0
+    with plt.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "pdf.fonttype": 42,
+                         "svg.hashsalt": "gem", "axes.grid": False, "legend.frameon": False}):
+        for title, drawn in sections:
+            for name, picture in drawn:
+                tag = results.device_tag() if title in ("Verification", "Mapping", "Devices") else ""
+                figure = draw_picture(plt, picture, wanted, tag)
+                _save(figure, os.path.join(folder, f"{name}.{kind}"), kind)
+                plt.close(figure)
+                count += 1
+    return count
+
+
+def draw_picture(plt, picture, wanted, tag):
+    """A figure of one frame: the one that is asked for, else the one that the page shows first."""
+    index = tuple(_position(choice, wanted.get(choice.name)) for choice in picture.choices)
+    frame = picture.frames[index]
+    chosen = ", ".join(f"{choice.name} {choice.labels[i]}" for choice, i in zip(picture.choices, index))
+    height = SIZE_INCHES[1]
+    if frame.kind == "spans":
+        height = 1.1 + 0.24 * sum(len(rows) + 1.4 for _, rows in frame.groups)
+    elif frame.kind == "heat":
+        height = max(2.2, picture.height / 110)
+    figure, axes = plt.subplots(figsize=(SIZE_INCHES[0], height), layout="constrained")
+    {"lines": _draw_lines, "heat": _draw_heat, "spans": _draw_spans}[frame.kind](figure, axes, picture, frame)
+    axes.set_title(picture.title + (f" ({chosen})" if chosen else ""), loc="left", fontsize=10, fontweight="bold")
+    if tag:
+        figure.text(0.995, 0.995, tag, ha="right", va="top", fontsize=8, color="#8a6100")
+    return figure
+
+
+def _position(choice, value):
+    if value is None:
+        return choice.start
+    if str(value) not in choice.labels:
+        raise UsageError(f"--{choice.name} {value}: this can be {choice.labels[0]} to {choice.labels[-1]} here "
+                         f"({len(choice.labels)} of them)")
+    return choice.labels.index(str(value))
+
+
+def _save(figure, path, kind):
+    partial = f"{path}.partial"
+    try:
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        figure.savefig(partial, format=kind, dpi=160, metadata={"Date": None} if kind == "svg" else None)
+        os.replace(partial, path)
+    except OSError as error:
+        raise SystemFailure(f"cannot write {path}: {error.strerror}; choose another --output") from None
+
+
+def _colour(role):
+    return ROLES[role][0]
+
+
+def _title(axis):
+    return axis.label + (f" ({axis.unit})" if axis.unit else "")
+
+
+def _draw_lines(figure, axes, picture, frame):
+    named = set()
+    for series in frame.series:
+        colour, label = _colour(series.role), None if series.name in named else series.name
+        named.add(series.name)
+        x, y = np.asarray(series.x, float), np.asarray(series.y, float)
+        if series.low is not None:
+            axes.errorbar(x, y, [y - series.low, series.high - y], fmt="none", ecolor=colour, elinewidth=1, capsize=2)
+        if "line" in series.mark:
+            axes.plot(x, y, color=colour, linestyle="--" if series.dashed else "-", linewidth=1.5, label=label)
+            label = None
+        if "dots" in series.mark:
+            hollow = np.zeros(len(x), bool) if series.hollow is None else np.asarray(series.hollow)
+            size = 6 if len(x) > 150 else 16
+            axes.scatter(x[~hollow], y[~hollow], size, color=colour, label=label, zorder=3,
+                         alpha=0.6 if len(x) > 150 else 1, linewidths=0)
+            axes.scatter(x[hollow], y[hollow], size, facecolors="white", edgecolors=colour, zorder=3)
+    _scale_axes(axes, picture)
+    for guide in frame.guides:
+        style = {"color": "#5b6675", "linestyle": ":", "linewidth": 1, "zorder": 1}
+        if guide.y is not None:
+            axes.axhline(guide.y, **style)
+        elif guide.x is not None:
+            axes.axvline(guide.x, **style)
+        else:
+            limits = [min(axes.get_xlim()[0], axes.get_ylim()[0]), max(axes.get_xlim()[1], axes.get_ylim()[1])]
+            axes.plot(limits, limits, **style)
+            axes.set(xlim=limits, ylim=limits)
+    axes.grid(axis="y", color="#e8ebee", linewidth=0.7, zorder=0)
+    axes.set_axisbelow(True)
+    if len(named) > 1:
+        axes.legend(fontsize=8, ncols=2 if len(named) > 4 else 1)
+
+
+def _scale_axes(axes, picture):
+    axes.set(xlabel=_title(picture.x), ylabel=_title(picture.y))
+    for axis, set_scale, set_limits in ((picture.x, axes.set_xscale, axes.set_xlim), (picture.y, axes.set_yscale, axes.set_ylim)):
+        if axis.log:
+            set_scale("log")
+        elif axis.zero:
+            set_limits(0)
+    if picture.x.labels:
+        picked = range(0, len(picture.x.labels), -(-len(picture.x.labels) // NARROW_TICKS))
+        axes.set_xticks(list(picked), [picture.x.labels[i] for i in picked])
+        axes.set_xlim(-0.5, len(picture.x.labels) - 0.5)
+
+
+def _draw_heat(figure, axes, picture, frame):
+    from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
+
+    stops = (DIVERGING if frame.scale == "diverging" else SEQUENTIAL)[0]
+    norm = (LogNorm if frame.scale == "logarithmic" else Normalize)(frame.low, frame.high)
+    image = axes.imshow(frame.values, aspect="auto", norm=norm, cmap=LinearSegmentedColormap.from_list("gem", stops),
+                        interpolation="nearest")
+    for set_ticks, labels in ((axes.set_xticks, frame.column_labels), (axes.set_yticks, frame.row_labels)):
+        picked = range(0, len(labels), -(-len(labels) // NARROW_TICKS))
+        set_ticks(list(picked), [labels[i] for i in picked])
+    if frame.measured is not None:
+        rows, columns = np.nonzero(frame.measured)
+        axes.plot(columns, rows, ".", color="white", markeredgecolor="black", markeredgewidth=0.3, markersize=4)
+    for row, texts in enumerate(frame.cell_texts or []):
+        for column, text in enumerate(texts):
+            axes.text(column, row, text, ha="center", va="center", fontsize=8,
+                      bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.75, "linewidth": 0})
+    for row, role in enumerate(frame.row_roles or []):
+        axes.plot([-0.5, -0.5], [row - 0.5, row + 0.5], color=_colour(role), linewidth=4, clip_on=False,
+                  solid_capstyle="butt")
+    axes.set(xlabel=_title(picture.x), ylabel=_title(picture.y))
+    figure.colorbar(image, ax=axes, label=_title(picture.value), pad=0.01)
+    _legend(axes, picture)
+
+
+def _draw_spans(figure, axes, picture, frame):
+    position, ticks, labels = 0.0, [], []
+    for title, rows in frame.groups:
+        axes.text(0, position + 0.25, title, fontweight="bold", fontsize=9, va="center")
+        for row in rows:
+            position += 1
+            for span in row.spans:
+                axes.barh(position, span.end - span.start, 0.72, span.start, color=_colour(span.role), edgecolor="white",
+                          linewidth=0.5, hatch="////" if span.role == "wait" else None)
+            if row.mark is not None:
+                axes.plot([row.mark, row.mark], [position - 0.5, position + 0.5], color="black", linewidth=1.5)
+            ticks.append(position)
+            labels.append(row.label)
+        position += 1.4
+    axes.set_yticks(ticks, labels)
+    axes.set_ylim(position - 0.7, -0.4)
+    axes.set_xlim(0)
+    axes.set_xlabel(_title(picture.x) + (f"; line: {frame.mark_label}" if frame.mark_label else ""))
+    drawn = {span.role for _, rows in frame.groups for row in rows for span in row.spans}
+    _legend(axes, picture, drawn)
+
+
+def _legend(axes, picture, drawn=None):
+    from matplotlib.patches import Patch
+
+    patches = [Patch(color=_colour(role), label=name) for name, role in picture.legend if drawn is None or role in drawn]
+    if patches:
+        axes.legend(handles=patches, fontsize=8, ncols=len(patches), loc="upper center", bbox_to_anchor=(0.5, -0.2))

@@ -1,0 +1,156 @@
+"""What a picture is, whatever draws it: a title, a sentence, axes and the data of one of three kinds.
+
+A picture with choices (of a layer, a step, a device) holds one frame for each combination. The report's script
+(page/draw_*.js) and paper.py draw the same frames.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass
+class Axis:
+    """`labels` makes it an axis of categories at 0, 1, 2 ..."""
+
+    label: str
+    unit: str = ""
+    log: bool = False
+    zero: bool = False  # begins at zero
+    labels: list = None
+
+
+@dataclass
+class Series:
+    """Points of one colour (`role`, see palette.py), joined or not. `low` and `high` are whiskers."""
+
+    name: str
+    role: str
+    x: np.ndarray
+    y: np.ndarray
+    mark: str = "line"  # line, dots, line+dots
+    low: np.ndarray = None
+    high: np.ndarray = None
+    hollow: np.ndarray = None  # bool: points that are marked as doubtful
+    notes: list = None  # a text for each point
+    dashed: bool = False
+
+
+@dataclass
+class Guide:
+    """A thin line to compare with: horizontal at `y`, vertical at `x`, or y = x if neither is given."""
+
+    label: str
+    x: float = None
+    y: float = None
+
+
+@dataclass
+class Lines:
+    series: list
+    guides: list = field(default_factory=list)
+    kind: str = "lines"
+
+
+@dataclass
+class Heat:
+    """`values` [row, column], NaN for no cell. `scale` is sequential, logarithmic or diverging."""
+
+    values: np.ndarray
+    scale: str
+    low: float
+    high: float
+    row_labels: list
+    column_labels: list
+    cell_texts: list = None  # [row][column], written into the cells
+    measured: np.ndarray = None  # [row, column] 1 where a value was measured, 0 where it is interpolated
+    row_roles: list = None  # a colour beside each row
+    column_roles: list = None
+    kind: str = "heat"
+
+
+@dataclass
+class Span:
+    start: float
+    end: float
+    role: str
+    note: str = ""
+
+
+@dataclass
+class Row:
+    label: str
+    mark: float  # a tick across the row, or None
+    spans: list
+
+
+@dataclass
+class Spans:
+    """Groups of rows of spans along a common axis: timelines, stacked bars."""
+
+    groups: list  # (title, [Row])
+    mark_label: str = ""
+    kind: str = "spans"
+
+
+@dataclass
+class Choice:
+    """`ordered`: a slider suits it."""
+
+    name: str
+    labels: list
+    start: int = 0
+    ordered: bool = False
+
+
+@dataclass
+class Picture:
+    title: str
+    sentence: str  # what one sees, with the figures that matter
+    x: Axis
+    y: Axis
+    frames: dict  # one index a choice -> Lines, Heat or Spans
+    choices: list = field(default_factory=list)
+    notes: list = field(default_factory=list)  # what is emulated, simulated, left out
+    value: Axis = None  # of a heat map's colours
+    legend: list = field(default_factory=list)  # (name, role) beyond the series
+    height: int = 300  # suggested, pixels
+
+
+def only(frame):
+    """Frames of a picture without choices."""
+    return {(): frame}
+
+
+TIME_UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+
+
+def time_unit(seconds):
+    """(length in seconds, name) of the unit that suits the median of positive times."""
+    seconds = np.asarray(seconds, float)
+    seconds = seconds[np.isfinite(seconds) & (seconds > 0)]
+    typical = np.median(seconds) if seconds.size else 1.0
+    return next((unit for unit in TIME_UNITS if typical >= unit[0]), TIME_UNITS[-1])
+
+
+def format_time(seconds):
+    """Three significant digits with the unit that suits."""
+    length, name = time_unit([seconds])
+    return f"{seconds / length:.3g} {name}"
+
+
+def evenly(count, most):
+    """At most `most` of the indices 0 .. count - 1, evenly spread, the first and the last among them."""
+    if count <= most:
+        return np.arange(count)
+    return np.unique(np.linspace(0, count - 1, max(most, 2)).round().astype(int))
+
+
+def percent(ratio):
+    """Signed change: 0.893 is -10.7 %."""
+    return f"{100 * (ratio - 1):+.1f} %".replace("-", "−")
+
+
+def less_or_more(ratio):
+    """0.893 is "10.7 % less", 1.02 "2.0 % more"."""
+    return f"{100 * abs(ratio - 1):.1f} % {'less' if ratio <= 1 else 'more'}"

@@ -1,0 +1,71 @@
+"""What a mapping did: which experts went to which devices, experts by load, devices by speed."""
+
+import numpy as np
+
+from ..errors import NotDrawn
+from ..latency import homes_for, linear_homes, relative_speeds
+from ..picture import Axis, Choice, Picture, Row, Span, Spans, evenly
+from ..routing import CONSISTENT, KIND_NAMES, TEMPORAL, busy_shares, expert_kinds, skew
+
+MOST_SPANS = 9000
+MOST_DEVICES = 16
+
+
+def draw(results):
+    trace, mapping = results.train or results.scored, results.best_mapping
+    if trace is None or mapping is None:
+        raise NotDrawn("needs a trace and a mapping of one run")
+    homes = homes_for(mapping, trace)
+    if homes is None:
+        raise NotDrawn(f"{mapping.header.path} does not fit the layers and experts of {trace.header.path}")
+    device_count = mapping.device_count
+    profile = results.profile if results.profile and results.profile.device_count == device_count else None
+    speeds = relative_speeds(profile) if profile else np.ones(device_count)
+    order = np.argsort(-speeds, kind="stable")
+    devices = order[evenly(device_count, MOST_DEVICES)]
+    layer_count, expert_count = homes.shape
+    linear = linear_homes(layer_count, expert_count, device_count) if expert_count % device_count == 0 else None
+    shown_experts = expert_count * len(devices) / device_count
+    layers = evenly(layer_count, max(2, int(MOST_SPANS / (2 * shown_experts))))
+    busiest = int(np.argmax(skew(trace.counts)[layers]))
+
+    loads = trace.counts.mean(axis=0)  # [layer, expert], tokens a step
+    kinds, busy = expert_kinds(trace.counts), busy_shares(trace.counts)
+    fair = speeds / speeds.sum()
+    frames = {}
+    for index, layer in enumerate(layers):
+        groups = [(name, [_row(d, speeds[d] if profile else None, np.flatnonzero(placed[layer] == d), loads[layer],
+                               kinds[layer], busy[layer], fair[d] * loads[layer].sum()) for d in devices])
+                  for name, placed in (("linear", linear), (mapping.name, homes)) if placed is not None]
+        frames[(index,)] = Spans(groups, "share by speed" if profile else "even share")
+    over = [(name, 100 * (max(_overload(placed[l], loads[l], fair) for l in range(layer_count)) - 1))
+            for name, placed in (("linear", linear), (mapping.name, homes)) if placed is not None]
+    sentence = ("Each block is an expert, as wide as its mean load; devices from the fastest to the slowest" + (" (speed in brackets)" if profile else "") + ". Most that a device "
+                "gets above its " + ("share by speed" if profile else "even share") + " in any layer: " +
+                ", ".join(f"{value:.0f} % under {name}" for name, value in over) + ".")
+    notes = ["Consistent experts are busy in at least 85 % of the steps; temporal ones in at most 17 %, then with 3 times "
+             f"their mean load or more. {int((kinds == CONSISTENT).sum())} and {int((kinds == TEMPORAL).sum())} of "
+             f"{kinds.size} experts of all layers."]
+    if len(devices) < device_count:
+        notes.append(f"{len(devices)} of {device_count} devices, evenly by speed.")
+    if len(layers) < layer_count:
+        notes.append(f"{len(layers)} of {layer_count} layers.")
+    return Picture("What the mapping did", sentence, Axis("mean load", "tokens a step", zero=True), Axis(""), frames,
+                   [Choice("layer", [str(trace.layer_ids[l]) for l in layers], busiest, True)], notes,
+                   legend=[(f"{kind} expert", kind) for kind in ("consistent", "temporal", "other")])
+
+
+def _overload(homes, loads, fair):
+    """Largest load of a device over its fair share."""
+    return (np.bincount(homes, loads, len(fair)) / (fair * loads.sum())).max()
+
+
+def _row(device, speed, experts, loads, kinds, busy, fair):
+    spans, begin = [], 0.0
+    for expert in experts[np.argsort(-loads[experts], kind="stable")]:
+        kind = KIND_NAMES[kinds[expert]]
+        spans.append(Span(begin, begin + loads[expert], kind,
+                          f"expert {expert}: {loads[expert]:.1f} tokens a step, busy in {100 * busy[expert]:.0f} %"))
+        begin += loads[expert]
+    label = f"device {device}" if speed is None else f"device {device} ({speed:.2f})"
+    return Row(label, fair, spans)
