@@ -75,9 +75,9 @@ def predict(counts, homes, surfaces, tile_tokens):
 
 
 def relative_speeds(profile):
-    """[device] 1 for the fastest: geometric mean over the points with at least a quarter of the most tiles, where a
-    device's compute shows and not its memory (src/profile/summary.cpp)."""
-    heavy = 4 * profile.tiles >= profile.tiles.max()
+    """[device] 1 for the fastest: geometric mean over the points with at least half of the most tiles, where a device's
+    compute shows and not its memory (src/profile/summary.cpp)."""
+    heavy = 2 * profile.tiles >= profile.tiles.max()
     logs = np.log(profile.median_s[:, heavy]).mean(axis=1)
     return np.exp(logs.min() - logs)
 

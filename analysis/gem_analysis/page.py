@@ -141,11 +141,24 @@ def _short(number):
     return None if not np.isfinite(number) else float(f"{number:.5g}")
 
 
+FEW_CELLS = 4000
+
+
 def _packed_array(values):
-    """Whole numbers as bytes or pairs of bytes, others in single precision; base64."""
-    whole = np.isfinite(values).all() and np.array_equal(values, np.floor(values)) and values.min() >= 0 and values.max() < 65536
-    kind = "u1" if whole and values.max() < 256 else "u2" if whole else "f4"
-    return {"type": kind, "data": base64.b64encode(values.astype("<" + kind).tobytes()).decode()}
+    """Base64 of whole numbers as bytes or pairs of bytes, of few others in single precision, and of many in 65,535 steps
+    from the least to the greatest (the last code is NaN)."""
+    known = values[np.isfinite(values)]
+    whole = len(known) == values.size and np.array_equal(values, np.floor(values)) and known.min() >= 0 and known.max() < 65536
+    if whole or values.size <= FEW_CELLS or not len(known):
+        kind = ("u1" if known.max() < 256 else "u2") if whole else "f4"
+        return {"type": kind, "data": _base64(values, kind)}
+    low, step = float(known.min()), max(float(known.max() - known.min()), 1e-30) / 65534
+    codes = np.where(np.isfinite(values), np.round((values - low) / step), 65535)
+    return {"type": "u2", "low": low, "step": step, "data": _base64(codes, "u2")}
+
+
+def _base64(values, kind):
+    return base64.b64encode(values.astype("<" + kind).tobytes()).decode()
 
 
 def _json(data):

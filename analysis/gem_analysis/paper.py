@@ -116,10 +116,17 @@ def _draw_lines(figure, axes, picture, frame):
 
 
 def _scale_axes(axes, picture):
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
     axes.set(xlabel=_title(picture.x), ylabel=_title(picture.y))
-    for axis, set_scale, set_limits in ((picture.x, axes.set_xscale, axes.set_xlim), (picture.y, axes.set_yscale, axes.set_ylim)):
+    for axis, drawn, set_scale, set_limits in ((picture.x, axes.xaxis, axes.set_xscale, axes.set_xlim),
+                                               (picture.y, axes.yaxis, axes.set_yscale, axes.set_ylim)):
         if axis.log:
             set_scale("log")
+            low, high = drawn.get_view_interval()
+            drawn.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low > 8 else range(1, 10)))
+            drawn.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            drawn.set_minor_locator(NullLocator())
         elif axis.zero:
             set_limits(0)
     if picture.x.labels:
@@ -136,7 +143,7 @@ def _draw_heat(figure, axes, picture, frame):
     image = axes.imshow(frame.values, aspect="auto", norm=norm, cmap=LinearSegmentedColormap.from_list("gem", stops),
                         interpolation="nearest")
     for set_ticks, labels in ((axes.set_xticks, frame.column_labels), (axes.set_yticks, frame.row_labels)):
-        picked = range(0, len(labels), -(-len(labels) // NARROW_TICKS))
+        picked = range(0, len(labels), -(-len(labels) // (NARROW_TICKS - 8)))
         set_ticks(list(picked), [labels[i] for i in picked])
     if frame.measured is not None:
         rows, columns = np.nonzero(frame.measured)

@@ -7,6 +7,7 @@ import numpy as np
 
 from . import files
 from .errors import DataError, UsageError
+from .isolation import call_apart
 
 MOST_FILES = 2000
 
@@ -98,7 +99,7 @@ def collect(paths):
     own, batch = [], []
     for path in _files_of(folders[0]) if folders else paths:
         try:
-            part = files.read_file(path)
+            part = call_apart(files.read_file, path)
         except DataError as error:
             if not folders:
                 raise

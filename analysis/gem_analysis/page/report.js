@@ -11,7 +11,9 @@ const pictures = [];
 
 function decode_values(packed) {
   const bytes = Uint8Array.from(atob(packed.data), letter => letter.charCodeAt(0));
-  return Array.from(new ARRAYS[packed.type](bytes.buffer));
+  const codes = Array.from(new ARRAYS[packed.type](bytes.buffer));
+  if (!packed.step) return codes;
+  return codes.map(code => code === 65535 ? NaN : packed.low + packed.step * code);
 }
 
 // Frames leave out what they have in common with the first.

@@ -6,7 +6,7 @@ from ..errors import NotDrawn
 from ..picture import Axis, Choice, Heat, Picture, evenly
 from ..routing import CONSISTENT, KIND_NAMES, TEMPORAL, correlations, expert_kinds
 
-MOST_CELLS = 300_000
+MOST_CELLS = 200_000
 MOST_EXPERTS = 128
 
 

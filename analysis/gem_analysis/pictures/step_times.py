@@ -32,9 +32,9 @@ def draw(results):
     p99 = {name: np.quantile(steps_s, 0.99) for name, steps_s in zip(report.names, times_s)}
     median = {name: np.median(steps_s) for name, steps_s in zip(report.names, times_s)}
     first = report.names[0]
-    sentence = (f"Further left is faster. The median step takes {format_time(median[judged])} under {judged} and "
+    sentence = (f"Further left is faster. The slowest devices' time, summed over layers: the median step takes {format_time(median[judged])} under {judged} and "
                 f"{format_time(median[first])} under {first}; one step in a hundred takes longer than "
                 f"{format_time(p99[judged])} and {format_time(p99[first])}. Dots: p50, p90, p99.")
-    return Picture("Step times", sentence, Axis("slowest devices' time, summed over layers", f"{unit} a step"),
+    return Picture("Step times", sentence, Axis("slowest devices' time", f"{unit} a step"),
                    Axis("steps that are done by then", "%", zero=True), only(Lines(series)),
                    notes=[f"{times_s.shape[1]} steps, each the median of {report.rounds} rounds."])

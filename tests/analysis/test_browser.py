@@ -1,0 +1,197 @@
+"""The page in a headless Chromium: no console error, no request, controls that work, nothing cut off."""
+
+import base64
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import unittest
+from urllib.parse import unquote
+
+import support
+
+from gem_analysis.files import read_file
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"))), None)
+
+# Runs inside a copy of the page; what `check` returns is what the test looks at.
+DRIVER = """
+<script>
+const test_errors = [], test_violations = [];
+addEventListener("error", event => test_errors.push(String(event.message)));
+addEventListener("securitypolicyviolation", event => test_violations.push(event.blockedURI));
+</script>
+"""
+RUNNER = """
+<script>
+const pointer = (node, x, y) => {
+  const box = node.getBoundingClientRect();
+  node.dispatchEvent(new PointerEvent("pointermove", {bubbles: true, clientX: box.left + x, clientY: box.top + y}));
+};
+const card = name => document.getElementById(name);
+const check = () => { %s };
+addEventListener("load", () => {
+  let result;
+  try { result = check(); } catch (error) { test_errors.push(String(error.stack)); }
+  const found = {result, errors: test_errors, violations: test_violations,
+                 resources: performance.getEntriesByType("resource").map(entry => entry.name)};
+  document.body.append(Object.assign(document.createElement("pre"), {id: "found", textContent: btoa(encodeURIComponent(JSON.stringify(found)))}));
+});
+</script>
+"""
+
+
+@unittest.skipUnless(BROWSER, "no Chromium; install chromium-headless-shell (Debian)")
+class Browser(support.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.pages = {}
+
+    def in_browser(self, run, script, width=1280, height=1000, extra=""):
+        if run not in self.pages:
+            self.assertEqual(self.run_program("report", support.result(run), "-o", self.path("page.html"))[0], 0)
+            with open(self.path("page.html"), encoding="utf-8") as file:
+                self.pages[run] = file.read()
+        page = self.pages[run].replace("<style>", DRIVER + "<style>", 1).replace("</body>", extra + RUNNER % script + "</body>")
+        with open(self.path("driven.html"), "w", encoding="utf-8") as file:
+            file.write(page)
+        done = subprocess.run([BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+                               "--enable-logging=stderr", f"--user-data-dir={self.path('profile')}",
+                               f"--window-size={width},{height}", "--virtual-time-budget=4000", "--dump-dom",
+                               "file://" + os.path.abspath(self.path("driven.html"))],
+                              capture_output=True, text=True, timeout=90, check=False)
+        match = re.search(r'<pre id="found">([^<]*)</pre>', done.stdout)
+        self.assertTrue(match, done.stderr[-2000:])
+        found = json.loads(unquote(base64.b64decode(match[1]).decode()))
+        found["console"] = [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
+        return found
+
+    def clean(self, found):
+        for name in ("errors", "violations", "resources", "console"):
+            self.assertEqual(found[name], [], name)
+        return found["result"]
+
+    def test_every_picture_is_drawn_and_nothing_is_requested(self):
+        for run in ("simulated", "host"):
+            result = self.clean(self.in_browser(run, """
+              return REPORT.pictures.map(p => [p.name, p.figure.querySelectorAll("svg *").length]);"""))
+            self.assertGreaterEqual(len(result), 16)
+            for name, parts in result:
+                self.assertGreater(parts, 5, name)
+
+    def test_a_request_would_be_noticed(self):
+        found = self.in_browser("host", "return 1;", extra='<img src="http://127.0.0.1:9/x.png">')
+        self.assertTrue(found["violations"] or found["resources"])
+
+    def test_each_choice_changes_its_picture(self):
+        result = self.clean(self.in_browser("simulated", """
+          const outcomes = [];
+          for (const picture of REPORT.pictures)
+            picture.choices.forEach((choice, which) => {
+              const look = () => picture.figure.innerHTML +
+                [...picture.figure.querySelectorAll("canvas")].map(canvas => canvas.toDataURL()).join();
+              const before = look();
+              const seen = choice.labels.map((_, value) => { choose(picture, which, value, true); return look(); });
+              outcomes.push([picture.name, choice.name, choice.labels.length, new Set(seen).size, seen.includes(before)]);
+            });
+          return outcomes;"""))
+        self.assertGreater(len(result), 6)
+        for name, choice, count, different, first_came_back in result:
+            self.assertTrue(different > count / 2 or count == 1, f"{name} {choice}: {different} of {count}")
+            self.assertTrue(first_came_back, name)
+
+    def test_slider_buttons_and_following(self):
+        result = self.clean(self.in_browser("simulated", """
+          const slider = card("expert-loads").querySelector("input[type=range]");
+          slider.value = 4;
+          slider.dispatchEvent(new Event("input", {bubbles: true}));
+          const shown = ["expert-loads", "placement", "expert-correlation"].map(
+            name => card(name).querySelector("output").textContent);
+          card("placement").querySelectorAll("button.step")[1].click();
+          return [...shown, card("placement").querySelector("output").textContent,
+                  card("expert-loads").querySelector("output").textContent];"""))
+        self.assertEqual(result, ["4", "4", "4", "5", "5"])
+
+    def test_tooltip_says_what_the_file_holds(self):
+        trace = read_file(support.result("simulated", "train.h5"))
+        text = self.clean(self.in_browser("simulated", """
+          const picture = REPORT.pictures.find(p => p.name === "expert-loads");
+          choose(picture, 0, 6, false);
+          const canvas = picture.figure.querySelector("canvas");
+          const cell = parseFloat(canvas.style.width) / canvas.width;
+          pointer(picture.figure.querySelector("svg"), parseFloat(canvas.style.left) + 2.5 * cell, parseFloat(canvas.style.top) + 2);
+          return document.querySelector(".tooltip").textContent;"""))
+        expert = int(trace.counts[:, 6].mean(axis=0).argmax())
+        self.assertIn(f"expert {expert} ", text)
+        self.assertIn("step 2", text)
+        self.assertIn(f"load: {trace.counts[2, 6, expert]} tokens", text)
+
+    def test_hover_over_points_and_spans(self):
+        lines, spans = self.clean(self.in_browser("simulated", """
+          const root = card("device-speed").querySelector("svg"), dot = root.querySelector("circle");
+          pointer(root, Number(dot.getAttribute("cx")), Number(dot.getAttribute("cy")));
+          const first = document.querySelector(".tooltip").textContent;
+          const bar = card("placement").querySelector("rect[data-note]");
+          bar.dispatchEvent(new PointerEvent("pointermove", {bubbles: true, clientX: 5, clientY: 5}));
+          return [first, document.querySelector(".tooltip").textContent];"""))
+        self.assertRegex(lines, r"device 0 .*1\.000, noise")
+        self.assertRegex(spans, r"expert \d+: [\d.]+ tokens a step")
+
+    def test_legend_hides_and_shows(self):
+        before, hidden, after = self.clean(self.in_browser("simulated", """
+          const paths = () => card("step-times").querySelectorAll("path").length;
+          const entry = () => card("step-times").querySelector("button.entry");
+          const before = paths();
+          entry().click();
+          const hidden = paths();
+          entry().click();
+          return [before, hidden, paths()];"""))
+        self.assertEqual((hidden, after), (before - 1, before))
+
+    def test_theme(self):
+        result = self.clean(self.in_browser("simulated", """
+          const ground = () => getComputedStyle(document.body).backgroundColor;
+          const canvas = () => card("expert-loads").querySelector("canvas").toDataURL();
+          const look = () => [ground(), canvas(), document.getElementById("theme").textContent];
+          const light = look();
+          document.getElementById("theme").click();
+          const dark = look();
+          document.getElementById("theme").click();
+          return [light, dark, look()];"""))
+        light, dark, again = result
+        for one, other in zip(light, dark):
+            self.assertNotEqual(one, other)
+        self.assertEqual(light, again)
+
+    def test_copy(self):
+        self.assertEqual(self.clean(self.in_browser("simulated", """
+          const button = document.querySelector("button.copy");
+          button.click();
+          return button.textContent;""")), "Copied")
+
+    def test_nothing_is_cut_off_on_any_screen(self):
+        for run in ("simulated", "host"):
+            for width in (360, 768, 1280):
+                with self.subTest(run=run, width=width):
+                    overflow, cut = self.clean(self.in_browser(run, """
+                      const cut = [];
+                      for (const root of document.querySelectorAll(".figure svg")) {
+                        const box = root.getBoundingClientRect();
+                        for (const text of root.querySelectorAll("text")) {
+                          const own = text.getBoundingClientRect();
+                          if (own.left < box.left - 1 || own.right > box.right + 1 || own.top < box.top - 1 || own.bottom > box.bottom + 1)
+                            cut.push(root.closest("article").id + ": " + text.textContent);
+                        }
+                      }
+                      return [document.documentElement.scrollWidth - innerWidth, cut];""", width))
+                    self.assertLessEqual(overflow, 0)
+                    self.assertEqual(cut, [])
+
+
+if __name__ == "__main__":
+    if not BROWSER:
+        print("skipped: no Chromium; install chromium-headless-shell (Debian)")
+        sys.exit(support.SKIPPED)
+    unittest.main()

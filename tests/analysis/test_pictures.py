@@ -1,0 +1,310 @@
+"""The pictures' data against the files' numbers and against what the programs print."""
+
+import dataclasses
+import time
+import unittest
+
+import support
+
+import h5py
+import numpy as np
+
+from gem_analysis import latency, routing
+from gem_analysis.errors import NotDrawn
+from gem_analysis.files import read_file
+from gem_analysis.page import draw_all, render
+from gem_analysis.pictures import (batch_matrix, device_speed, expert_correlation, expert_loads, held_out, latency_over_tiles,
+                                   latency_surface, layer_gain, layer_skew, layer_timeline, load_drift, mapping_ratio, placement,
+                                   predicted_measured, search_gap, step_times, task_similarity, telemetry, waiting)
+from gem_analysis.results import Results, collect
+
+
+class Verification(support.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.results = collect([support.result("simulated")])
+        self.report = self.results.report
+        with h5py.File(support.result("simulated", "report.h5")) as file:
+            self.measured_s = file["/measured_s"][:]
+            self.summary = {name: values[:] for name, values in file["/summary"].items()}
+
+    def test_mapping_ratio_is_the_summary(self):
+        verdict, predicted, raw = mapping_ratio.draw(self.results).frames[()].series
+        np.testing.assert_allclose(verdict.y, 100 * (self.summary["relative"][1:] - 1))
+        np.testing.assert_allclose(verdict.low, 100 * (self.summary["relative_low"][1:] - 1))
+        np.testing.assert_allclose(predicted.y, 100 * (self.summary["predicted_s"][1:] / self.summary["predicted_s"][0] - 1))
+        np.testing.assert_allclose(raw.y, 100 * (self.summary["raw_relative"][1:] - 1))
+
+    def test_whole_layers_are_shown_where_tokens_were_exchanged(self):
+        results = collect([support.result("host")])
+        names = [series.name for series in mapping_ratio.draw(results).frames[()].series]
+        self.assertTrue(any("dispatch" in name for name in names))
+
+    def test_step_times(self):
+        steps_s = self.measured_s.max(axis=3).sum(axis=2)
+        np.testing.assert_allclose(steps_s.mean(axis=1), self.summary["straggler_s"])
+        series = step_times.draw(self.results).frames[()].series
+        for m in range(len(steps_s)):
+            curve, dots = series[m], series[m + len(steps_s)]
+            unit = steps_s[m].max() / curve.x[-1]
+            np.testing.assert_allclose(curve.x * unit, np.sort(steps_s[m]))
+            self.assertEqual(curve.y[-1], 100.0)
+            np.testing.assert_allclose(dots.x * unit, [self.summary[f"p{q}_s"][m] for q in (50, 90, 99)])
+
+    def test_timeline_shows_every_device_to_the_end_of_the_slowest(self):
+        picture = layer_timeline.draw(self.results)
+        unit_s = {"ms": 1e-3, "µs": 1e-6}[picture.x.unit]
+        _, steps, layers = (choice.labels for choice in picture.choices)
+        step, layer = steps.index("3"), layers.index("7")
+        for m, (_, rows) in zip((0, 2), picture.frames[0, step, layer].groups):
+            times_s = self.measured_s[m, 3, 7]
+            for d, row in enumerate(rows):
+                self.assertAlmostEqual(row.spans[0].end * unit_s, times_s[d])
+                self.assertAlmostEqual(row.spans[-1].end * unit_s, times_s.max())
+
+    def test_timeline_of_whole_layers(self):
+        results = collect([support.result("host")])
+        picture = layer_timeline.draw(results)
+        report = results.report
+        spans = picture.frames[1, 0, 0].groups[0][1][1].spans
+        unit_s = {"ms": 1e-3, "µs": 1e-6}[picture.x.unit]
+        total = report.dispatch_s[0, 0, 0, 1] + report.measured_s[0, 0, 0, 1] + report.combine_s[0, 0, 0, 1]
+        self.assertAlmostEqual(spans[-1].end * unit_s, total)
+
+    def test_waiting(self):
+        straggler_s = self.measured_s.max(axis=3).sum(axis=(1, 2))
+        for m, series in enumerate(waiting.draw(self.results).frames[()].series):
+            np.testing.assert_allclose(series.y, 100 * (1 - self.measured_s[m].sum(axis=(0, 1)) / straggler_s[m]))
+
+    def test_layer_gain(self):
+        layers_s = self.measured_s.max(axis=3).sum(axis=1)
+        series = layer_gain.draw(self.results).frames[()].series
+        np.testing.assert_allclose(series[-1].y, 100 * (layers_s[-1] / layers_s[0] - 1))
+        self.assertTrue((series[-1].low <= series[-1].y).all() and (series[-1].y <= series[-1].high).all())
+
+    def test_bootstrap_of_equal_steps_has_no_width(self):
+        low, high = layer_gain.bootstrap(np.full((20, 3), 2.0), np.full((20, 3), 4.0), 1)
+        np.testing.assert_allclose((low, high), 0.5)
+
+    def test_predicted_measured(self):
+        with h5py.File(support.result("simulated", "report.h5")) as file:
+            predicted_s = file["/predicted_s"][:].max(axis=3)
+        series = predicted_measured.draw(self.results).frames[()].series[1]
+        ratio = self.measured_s[1].max(axis=2).ravel() / predicted_s[1].ravel()
+        np.testing.assert_allclose(series.x / series.y, ratio)
+
+
+class Predictions(support.TestCase):
+    """The surface in Python is the one that gem-map and gem-verify use."""
+
+    def setUp(self):
+        super().setUp()
+        self.results = collect([support.result("simulated")])
+
+    def test_as_gem_verify_predicts(self):
+        results = self.results
+        surfaces, report, trace = latency.surfaces_of(results.profile), results.report, results.scored
+        counts = trace.counts[report.first_step:report.first_step + report.predicted_s.shape[1]]
+        homes = {"linear": latency.linear_homes(24, 32, 4), **{m.name: latency.homes_for(m, trace) for m in results.mappings}}
+        for name, predicted_s in zip(report.names, report.predicted_s):
+            found = latency.predict(counts, homes[name], surfaces, results.profile.tile_tokens)
+            np.testing.assert_allclose(found, predicted_s, rtol=1e-12)
+
+    def test_as_gem_map_predicts(self):
+        results = self.results
+        surfaces = latency.surfaces_of(results.profile)
+        for mapping in results.mappings:
+            found = latency.predict(results.train.counts, mapping.expert_to_device, surfaces, results.profile.tile_tokens)
+            np.testing.assert_allclose(found.max(axis=2).mean(axis=0), mapping.predicted_s, rtol=1e-4)  # whole ns there
+
+    def test_held_out_as_in_the_table_of_gem_map(self):
+        rows = support.table_rows(support.printed("simulated", "gem.txt"), ("linear", "eplb", "gem"))
+        for name, (searched, scored, _) in held_out.ratios(self.results):
+            self.assertAlmostEqual(searched, float(rows[name][2]), delta=6e-4)
+            self.assertAlmostEqual(scored, float(rows[name][5]), delta=6e-4)
+
+    def test_equal_devices_are_equal(self):
+        surfaces = latency.surfaces_of(self.results.profile, equal_devices=True)
+        times = [surface.seconds([5, 40], [3, 8]) for surface in surfaces]
+        for other in times[1:]:
+            np.testing.assert_array_equal(times[0], other)
+
+    def test_search_gap(self):
+        gem = next(mapping for mapping in self.results.mappings if mapping.method == "gem")
+        series = search_gap.draw(self.results).frames[()].series[-1]
+        np.testing.assert_allclose(series.y, 100 * (gem.predicted_s / gem.lower_bound_s - 1))
+        self.assertTrue((series.y >= -1e-6).all())
+
+    def test_placement_shows_each_expert_once_with_its_load(self):
+        picture = placement.draw(self.results)
+        loads = self.results.train.counts.mean(axis=0)
+        layer = picture.choices[0].labels.index("5")
+        for _, rows in picture.frames[(layer,)].groups:
+            spans = [span for row in rows for span in row.spans]
+            self.assertEqual(sorted(int(span.note.split()[1][:-1]) for span in spans), list(range(32)))
+            self.assertAlmostEqual(sum(span.end - span.start for span in spans), loads[5].sum())
+            self.assertAlmostEqual(sum(row.mark for row in rows), loads[5].sum())
+
+
+class Devices(support.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.results = collect([support.result("simulated")])
+        self.profile = self.results.profile
+
+    def test_speed_and_noise_as_gem_profile_prints_them(self):
+        rows = support.table_rows(support.printed("simulated", "profile.txt").split("spread")[0].split("device ")[-1], "0123")
+        speeds, noise = latency.relative_speeds(self.profile), latency.noise(self.profile)
+        for d in range(4):
+            numbers = [float(cell) for cell in rows[str(d)][-6:] if cell.replace(".", "").lstrip("+-").isdigit()]
+            self.assertIn(round(speeds[d], 3), numbers)
+            self.assertIn(round(100 * noise[d], 2), numbers)
+        np.testing.assert_allclose(device_speed.draw(self.results).frames[()].series[0].y, speeds)
+
+    def test_latency_over_tiles(self):
+        picture = latency_over_tiles.draw(self.results)
+        level = int(picture.choices[0].labels[0])
+        points = np.flatnonzero(self.profile.active_experts == level)
+        series = picture.frames[(0,)].series[2]
+        self.assertEqual(sorted(series.x), sorted(self.profile.tiles[points]))
+        unit_s = {"ms": 1e-3, "µs": 1e-6}[picture.y.unit]
+        np.testing.assert_allclose(sorted(series.y * unit_s), sorted(self.profile.median_s[2, points]))
+
+    def test_unsettled_and_throttled_points_are_hollow(self):
+        self.profile.settled[1, self.profile.tiles.argmax()] = False
+        self.profile.throttle_reasons[3, :] = 0x40
+        picture = latency_over_tiles.draw(self.results)
+        hollow = np.array([[series.hollow.sum() for series in frame.series] for frame in picture.frames.values()]).sum(axis=0)
+        self.assertEqual(hollow[0], 0)
+        self.assertEqual(hollow[1], 1)
+        self.assertEqual(hollow[3], sum(len(frame.series[3].x) for frame in picture.frames.values()))
+
+    def test_surface_passes_through_the_measured_points(self):
+        found = latency.surfaces_of(self.profile)[0].seconds(self.profile.tiles, self.profile.active_experts)
+        np.testing.assert_allclose(found, self.profile.median_s[0])
+        heat = latency_surface.draw(self.results).frames[(0,)]
+        self.assertTrue(np.isfinite(heat.values[heat.measured > 0]).mean() > 0.9)
+
+    def test_telemetry_only_where_there_is_any(self):
+        with self.assertRaises(NotDrawn):
+            telemetry.draw(self.results)
+        self.profile.telemetry["power_w"] = np.full(self.profile.median_s.shape, 500.0)
+        picture = telemetry.draw(self.results)
+        self.assertEqual(picture.choices[0].labels, ["power (W)"])
+        self.assertTrue((picture.frames[(0,)].series[0].y == 500.0).all())
+
+    def test_of_many_devices_the_fastest_and_the_slowest_are_among_those_shown(self):
+        profile = dataclasses.replace(self.profile, **{
+            field: np.repeat(getattr(self.profile, field), 16, axis=0)
+            for field in ("median_s", "p95_s", "samples_s", "settled", "throttle_reasons", "drift", "ranks", "slowdowns")},
+            names=self.profile.names * 16, hostnames=self.profile.hostnames * 16)
+        profile.median_s = profile.median_s * np.linspace(1, 1.3, 64)[:, None]
+        picture = latency_over_tiles.draw(Results("", profile=profile))
+        names = [series.name for series in picture.frames[(0,)].series]
+        speeds = latency.relative_speeds(profile)
+        self.assertIn(f"device {speeds.argmin()} ({speeds.min():.2f})", names)
+        self.assertIn(f"device {speeds.argmax()} (1.00)", names)
+        self.assertTrue(any("of 64 devices" in note for note in picture.notes))
+
+
+class Routing(support.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.results = collect([support.result("simulated")])
+        self.counts = self.results.train.counts
+
+    def test_as_gem_trace_describe_prints(self):
+        rows = support.table_rows(support.printed("simulated", "describe.txt"), [str(layer) for layer in range(24)])
+        kinds, step_skew = routing.expert_kinds(self.counts), routing.step_skew(self.counts)
+        for layer in range(24):
+            cells = rows[str(layer)]
+            self.assertAlmostEqual(routing.skew(self.counts)[layer], float(cells[1]), delta=0.0051)
+            self.assertAlmostEqual(np.median(step_skew[:, layer]), float(cells[2]), delta=0.0051)
+            self.assertAlmostEqual(step_skew[:, layer].max(), float(cells[3]), delta=0.0051)
+            self.assertEqual((kinds[layer] == routing.CONSISTENT).sum(), int(cells[6]))
+            self.assertEqual((kinds[layer] == routing.TEMPORAL).sum(), int(cells[7]))
+        np.testing.assert_allclose(layer_skew.draw(self.results).frames[()].series[2].y, routing.skew(self.counts))
+
+    def test_temporal_experts(self):
+        counts = np.full((40, 1, 8), 10)
+        counts[:, 0, 0] = 0
+        counts[:4, 0, 0] = 60
+        counts[:, 0, 1] = 30
+        self.assertEqual(list(routing.expert_kinds(counts)[0, :3]), [routing.TEMPORAL, routing.CONSISTENT, routing.OTHER])
+
+    def test_loads_conserve_every_token(self):
+        picture = expert_loads.draw(self.results)
+        for frame in picture.frames.values():
+            np.testing.assert_array_equal(frame.values.sum(axis=0), 64 * 4)
+            self.assertEqual(sorted(map(int, frame.row_labels)), list(range(32)))
+
+    def test_correlation_as_numpy_has_it(self):
+        loads = self.counts[:, 3].astype(float)
+        varying = loads.std(axis=0) > 0
+        found = routing.correlations(loads)[np.ix_(varying, varying)]
+        np.testing.assert_allclose(found, np.corrcoef(loads[:, varying].T), atol=1e-12)
+        heat = expert_correlation.draw(self.results).frames[(3,)]
+        self.assertTrue(np.isnan(np.diag(heat.values)).all())
+
+    def test_drift_of_a_trace_that_never_changes_is_none(self):
+        even = np.repeat(self.counts[:1], 24, axis=0)
+        np.testing.assert_allclose(load_drift.drift(even, even, 4), 0.0, atol=1e-12)
+        shifted = np.zeros((4, 1, 2), int)
+        shifted[..., 0] = 8
+        np.testing.assert_allclose(load_drift.drift(shifted, shifted[..., ::-1], 2), 1.0)
+
+    def test_similarity(self):
+        values = task_similarity.draw(self.results).frames[()].values
+        np.testing.assert_allclose(np.diag(values), 100.0)
+        np.testing.assert_allclose(values, values.T)
+        self.assertLess(values[0, 1], 100.0)
+
+
+class Batch(support.TestCase):
+    def test_each_pair_is_in_its_cell(self):
+        report = read_file(support.result("simulated", "report.h5"))
+        other = dataclasses.replace(report, task="other", header=dataclasses.replace(report.header, model="big"))
+        picture = batch_matrix.draw(Results("", batch=[report, other]))
+        heat = picture.frames[()]
+        self.assertEqual((heat.row_labels, heat.column_labels), (["big", "gpt-oss-20b"], ["gpqa", "other"]))
+        gain = 100 * (report.summary["relative"][2] - 1)
+        np.testing.assert_allclose(heat.values, [[np.nan, gain], [gain, np.nan]])
+        self.assertIn("−" if gain < 0 else "+", heat.cell_texts[0][1])
+
+
+class Size(support.TestCase):
+    def test_a_large_run_is_down_sampled(self):
+        """58 layers x 256 experts, 1,000 steps, 32 devices."""
+        small = collect([support.result("simulated")])
+        random = np.random.default_rng(1)
+        popularity = random.weibull(0.7, 256)
+        counts = random.poisson(2048 * 8 * popularity / popularity.sum(), (1000, 58, 256))
+        trace = dataclasses.replace(small.train, counts=counts, layer_ids=np.arange(58))
+        homes = np.argsort(random.random((58, 256)), axis=1) % 32
+        slots = np.stack([[np.flatnonzero(row == d) for d in range(32)] for row in homes])
+        mapping = dataclasses.replace(small.mappings[-1], expert_to_device=homes, slots=slots, layer_ids=np.arange(58),
+                                      predicted_s=np.ones(58), lower_bound_s=np.ones(58))
+        shape = (3, 128, 58, 32)
+        times_s = random.gamma(50, 2e-5, shape)
+        report = dataclasses.replace(small.report, measured_s=times_s, predicted_s=times_s, dispatch_s=times_s / 9,
+                                     combine_s=times_s / 9, layer_ids=np.arange(58))
+        begin = time.monotonic()
+        page = render(Results("", traces=[trace], mappings=[mapping], report=report))
+        print(f"large run: {len(page) / 1e6:.2f} MB in {time.monotonic() - begin:.1f} s")
+        self.assertLess(len(page.encode()), 5e6)
+        self.assertIn("of 58 layers", page)
+
+
+class Missing(support.TestCase):
+    def test_every_picture_says_what_it_needs(self):
+        for name in ("profile.h5", "train.h5", "gem.h5", "report.h5"):
+            with self.subTest(name=name):
+                sections, missing = draw_all(collect([support.result("simulated", name)]))
+                drawn = sum(len(pictures) for _, pictures in sections)
+                self.assertGreater(drawn, 0)
+                self.assertEqual(drawn + len(missing), 19)
+                self.assertTrue(all(sentence.endswith(".") for sentence in missing))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,130 @@
+"""The page and the pictures as files: complete, self-contained, honest about what is missing."""
+
+import os
+import re
+import shutil
+import unittest
+
+import support
+
+import h5py
+
+FIRST_BYTES = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
+
+
+class Page(support.TestCase):
+    def page_of(self, *paths):
+        code, out, err = self.run_program("report", *paths, "-o", self.path("page.html"))
+        self.assertEqual((code, err), (0, ""))
+        self.assertIn("page.html", out)
+        with open(self.path("page.html"), encoding="utf-8") as file:
+            return file.read()
+
+    def test_verdict_first_then_the_table_then_the_pictures(self):
+        page = self.page_of(support.result("simulated"))
+        verdict = support.printed("simulated", "verify.txt").split("VERDICT: ")[1].split(" - ")[0]
+        places = [page.index(text) for text in (f">{verdict}<", 'id="table"', 'id="step-times"', 'id="device-speed"',
+                                                'id="expert-loads"', 'id="files"')]
+        self.assertEqual(places, sorted(places))
+
+    def test_the_table_has_the_numbers_that_gem_verify_printed(self):
+        page = self.page_of(support.result("simulated"))
+        rows = support.table_rows(support.printed("simulated", "verify.txt"), ("linear", "eplb", "gem"))
+        text = page.split('<pre id="text-verification">')[1].split("</pre>")[0]
+        for name, cells in rows.items():
+            line = next(line for line in text.splitlines() if line.startswith(f"| {name} "))
+            for cell in (cells[1], cells[2], cells[-1]):
+                self.assertIn(f" {cell} ", line)
+
+    def test_it_loads_nothing(self):
+        page = self.page_of(support.result("simulated"))
+        self.assertNotRegex(page, r"""(?:src|href)\s*=\s*["'](?!#|data:)""")
+        self.assertNotRegex(page, r"url\((?!#)|@import")
+        self.assertIn("default-src 'none'", page)
+        outside = set(re.findall(r"https?://[^\s\"'<>)]+", page)) - {"http://www.w3.org/2000/svg"}
+        self.assertEqual(outside, set())
+
+    def test_simulated_and_emulated_are_called_so(self):
+        simulated, emulated = self.page_of(support.result("simulated")), self.page_of(support.result("host"))
+        self.assertIn("Devices are simulated", simulated)
+        self.assertIn('<span class="tag">simulated devices</span>', simulated)
+        self.assertIn("emulated (×1.00, ×1.28)", emulated)
+        self.assertIn('<span class="tag">emulated speeds</span>', emulated)
+        self.assertIn("simulated by batching", simulated)
+        self.assertIn("synthetic", emulated)
+
+    def test_in_sample_is_a_warning(self):
+        shutil.copytree(support.result("host"), self.path("run"))
+        with h5py.File(self.path("run", "report.h5"), "r+") as file:
+            file.attrs["sample_note"] = "in-sample"
+        self.assertIn('<span class="badge warn">in-sample</span>', self.page_of(self.path("run")))
+
+    def test_wrong_data_is_the_verdict(self):
+        shutil.copytree(support.result("host"), self.path("run"))
+        with h5py.File(self.path("run", "report.h5"), "r+") as file:
+            file["/checks/wrong_values"][1] = 3
+        self.assertIn(">WRONG<", self.page_of(self.path("run")))
+
+    def test_each_file_alone(self):
+        for name, said in (("profile.h5", "DEVICES MEASURED"), ("train.h5", "ROUTING"), ("gem.h5", "MAPPING"),
+                           ("report.h5", "The table")):
+            with self.subTest(name=name):
+                page = self.page_of(support.result("simulated", name))
+                self.assertIn(said, page)
+                self.assertIn("What is not shown", page)
+
+    def test_predicted_only(self):
+        page = self.page_of(*(support.result("simulated", name) for name in ("profile.h5", "train.h5", "test.h5", "gem.h5")))
+        self.assertIn("PREDICTED, NOT MEASURED", page)
+
+    def test_a_batch_of_folders(self):
+        for model in ("one", "two"):
+            shutil.copytree(support.result("simulated"), self.path("batch", model))
+            with h5py.File(self.path("batch", model, "report.h5"), "r+") as file:
+                file.attrs["model"] = model
+        page = self.page_of(self.path("batch"))
+        self.assertIn("of 2 pairs", page)
+        self.assertIn('id="batch-matrix"', page)
+
+    def test_text_of_files_is_text_in_the_page(self):
+        path = self.copy("simulated", "report.h5")
+        with h5py.File(path, "r+") as file:
+            file.attrs["task"] = "</script><script>alert(1)</script>"
+        page = self.page_of(path)
+        self.assertNotIn("<script>alert", page)
+
+    def test_page_goes_beside_the_results_by_default(self):
+        shutil.copytree(support.result("host"), self.path("run"))
+        self.assertEqual(self.run_program("report", self.path("run"))[0], 0)
+        self.assertTrue(os.path.exists(self.path("run", "report.html")))
+        self.assertEqual([name for name in os.listdir(self.path("run")) if name.endswith(".partial")], [])
+
+
+class Files(support.TestCase):
+    def test_each_kind(self):
+        for kind, first in FIRST_BYTES.items():
+            with self.subTest(kind=kind):
+                code, out, err = self.run_program("report", support.result("simulated", "profile.h5"), "--format", kind, "-o",
+                                                  self.path(kind))
+                self.assertEqual((code, err), (0, ""))
+                names = sorted(os.listdir(self.path(kind)))
+                self.assertIn(f"Pictures: {len(names)} ", out)
+                self.assertIn(f"latency-over-tiles.{kind}", names)
+                for name in names:
+                    with open(self.path(kind, name), "rb") as file:
+                        self.assertTrue(file.read(8).startswith(first))
+
+    def test_all_pictures_of_a_run(self):
+        code, _, _ = self.run_program("report", support.result("host"), "--format", "svg", "-o", self.path("all"))
+        self.assertEqual(code, 0)
+        self.assertGreaterEqual(len(os.listdir(self.path("all"))), 16)
+
+    def test_a_layer_that_is_not_there(self):
+        code, _, err = self.run_program("report", support.result("simulated", "train.h5"), "--format", "svg", "--layer", 77, "-o",
+                                        self.path("x"))
+        self.assertEqual(code, 2)
+        self.assertIn("--layer 77", err)
+
+
+if __name__ == "__main__":
+    unittest.main()
