@@ -97,7 +97,9 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
     write_mapping(options.output, answer.mapping,
                   provenance_now(command_line_text(arguments), question.train.model, options.seed));
     std::cout << answer.report;
-    if (!options.quiet) std::cout << "Written: " << options.output << " (method " << options.method << ")\n";
+    if (!options.quiet)
+      std::cout << "Written: " << options.output << " (method " << options.method << ")\n"
+                << drawing_hint(arguments, {options.profile, options.trace, options.test_trace, options.output});
   });
   return static_cast<int>(ExitCode::Good);
 }

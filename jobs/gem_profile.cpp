@@ -97,6 +97,7 @@ int run(const Communicator& world, const ProfileOptions& options, const Argument
       std::cout << "Profile: " << options.output << (finished ? ", which is finished\n" : "\n");
   });
   if (options.validation_loads > 0) validate_profile(world, options, setup, devices, profile);
+  if (world.is_root() && !options.quiet) std::cout << drawing_hint(arguments, {options.output});
   return 0;
 }
 

@@ -45,6 +45,8 @@ VerificationReport replay_inputs(const Communicator& world, const VerifyOptions&
   VerificationReport report =
       replay(world, *target, inputs.trace, inputs.mappings, surfaces_of(inputs.profile), inputs.profile.tile_tokens,
              options.replay, [&](std::size_t done, std::size_t) { progress.update(done); });
+  report.judged = inputs.mappings[inputs.judged].method;
+  report.weight_dtype = inputs.profile.weight_dtype;
   report.device_kind = devices.kind;
   report.device_note = emulation_note(devices.slowdowns);
   report.sample_note = inputs.sample_note;
@@ -79,7 +81,12 @@ int run(const Communicator& world, const VerifyOptions& options, const Arguments
 
   const VerificationReport report = replay_inputs(world, options, inputs, devices);
   Verdict verdict = Verdict::Wrong;
-  world.on_root([&] { verdict = write_and_print(report, options, inputs, command_line_text(arguments)); });
+  world.on_root([&] {
+    verdict = write_and_print(report, options, inputs, command_line_text(arguments));
+    std::vector<std::string> files{options.output, options.profile, options.trace};
+    files.insert(files.end(), options.mappings.begin(), options.mappings.end());
+    if (!options.quiet) std::cout << drawing_hint(arguments, files);
+  });
   const bool faster = world.broadcast(verdict == Verdict::Faster ? 1 : 0) == 1;
   return static_cast<int>(faster ? ExitCode::Good : ExitCode::NegativeVerdict);
 }

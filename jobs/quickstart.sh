@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 results=${1:-results/quickstart}
 begin=$SECONDS
 
-require_packages "${GEM_BUILD_PACKAGES[@]}"
+require_packages "${GEM_BUILD_PACKAGES[@]}" "${GEM_REPORT_PACKAGES[@]}"
 echo "== Building"
 cmake -S . -B build/quickstart -G Ninja -DCMAKE_BUILD_TYPE=Release -DGEM_TESTS=OFF -DGEM_GPU=OFF > /dev/null
 cmake --build build/quickstart | tail -n 1
@@ -40,5 +40,10 @@ map gem
 echo "== Verifying: replay of requests that were never searched on"
 "${MPIRUN[@]}" -n 2 gem-verify --profile "$results/profile.h5" --trace "$results/test.h5" \
   --mapping "$results/eplb.h5" --mapping "$results/speed-aware.h5" --mapping "$results/gem.h5" \
-  --steps 24 --output "$results/report.h5"
+  --steps 24 --output "$results/report.h5" || verdict=$?  # 1: not faster; a report says so too
+[ "${verdict:=0}" -le 1 ] || exit "$verdict"
+
+echo "== Drawing"
+gem-analysis report "$results"
 echo "Done in $((SECONDS - begin)) s. Next: gem-profile --help; the README shows GPUs and clusters."
+exit "$verdict"

@@ -88,6 +88,7 @@ int run_describe(const Arguments& arguments) {
   std::cout << format("\nLayer %d%s\n", trace.layer_ids[layer], job.layer.empty() ? ", the most skewed" : "")
             << heat_map(trace, layer, layers[layer], job.heat_map);
   if (job.pairs > 0) print_pairs(trace, layer, job.pairs);
+  if (!job.quiet) std::cout << drawing_hint(arguments, {job.trace});
   return 0;
 }
 

@@ -86,7 +86,8 @@ class Mapping:
     slots: np.ndarray  # [layer, device, slot], -1 for none
     predicted_s: np.ndarray  # [layer], NaN where unknown
     lower_bound_s: np.ndarray  # [layer], NaN where unknown
-    name: str = ""  # the method, made unique among the mappings shown
+    name: str  # the method, made unique among the mappings shown
+    course: dict  # of the search: layer (an index), start, elapsed_s, predicted_s, each [point]; empty if there was none
 
     @property
     def device_count(self):
@@ -100,6 +101,7 @@ class Report:
     header: Header
     task: str
     part: str
+    weight_dtype: str
     device_kind: str
     device_note: str
     sample_note: str
@@ -238,7 +240,17 @@ def _read_mapping(file):
     method = file.text_attribute("method")
     return Mapping(_read_header(file), method, file.count_attribute("train_steps"),
                    file.text_attribute("train_task", ""), file.text_attribute("train_part", "all"),
-                   _read_layer_ids(file, layers), homes, slots, score("predicted_s"), score("lower_bound_s"), method)
+                   _read_layer_ids(file, layers), homes, slots, score("predicted_s"), score("lower_bound_s"), method,
+                   _read_course(file, layers))
+
+
+def _read_course(file, layers):
+    if not file.has("/search/layer"):
+        return {}
+    layer = file.numbers("/search/layer", (None,))
+    file.check("/search/layer", layer, (layer >= 0) & (layer < layers), f"layers, 0 to {layers - 1}")
+    return {"layer": layer, "start": file.numbers("/search/start", layer.shape),
+            "elapsed_s": file.times("/search/elapsed_s", layer.shape), "predicted_s": file.times("/search/predicted_s", layer.shape)}
 
 
 def _read_report(file):
@@ -254,7 +266,7 @@ def _read_report(file):
 
     return Report(
         _read_header(file), file.text_attribute("task", ""), file.text_attribute("part", ""),
-        file.text_attribute("device_kind", ""), file.text_attribute("device_note", ""),
+        file.text_attribute("weight_dtype", ""), file.text_attribute("device_kind", ""), file.text_attribute("device_note", ""),
         file.text_attribute("sample_note", ""), file.count_attribute("tokens_per_step", default=0),
         file.count_attribute("first_step", default=0), file.count_attribute("rounds", default=0),
         file.text_attribute("judged", ""), _read_layer_ids(file, shape[2]), file.texts("/mappings", shape[0]), measured_s,

@@ -71,9 +71,8 @@ def _badges(results):
 
 def _is_wrong(results):
     report = results.report
-    dtype = results.profile.weight_dtype if results.profile else "bf16"
-    error = np.nan_to_num(report.output_error)
-    return np.any(report.wrong_values > 0) or np.any(error > OUTPUT_TOLERANCE.get(dtype, OUTPUT_TOLERANCE["bf16"]))
+    tolerance = OUTPUT_TOLERANCE.get(report.weight_dtype, OUTPUT_TOLERANCE["bf16"])
+    return np.any(report.wrong_values > 0) or np.any(np.nan_to_num(report.output_error) > tolerance)
 
 
 def _measured(results):

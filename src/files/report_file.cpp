@@ -91,6 +91,8 @@ void write_report(const std::string& path, const VerificationReport& report, con
   write_header(file, file_format, provenance);
   file.attribute("task", report.task);
   file.attribute("part", report.part);
+  file.attribute("judged", report.judged);
+  file.attribute("weight_dtype", report.weight_dtype);
   file.attribute("device_kind", report.device_kind);
   file.attribute("device_note", report.device_note);
   file.attribute("sample_note", report.sample_note);
@@ -131,6 +133,8 @@ VerificationReport read_report(const std::string& path) {
   };
   report.task = text("task");
   report.part = text("part");
+  report.judged = text("judged");
+  report.weight_dtype = text("weight_dtype");
   report.device_kind = text("device_kind");
   report.device_note = text("device_note");
   report.sample_note = text("sample_note");

@@ -1,6 +1,8 @@
 #include "platform/command_line.hpp"
 
+#include <algorithm>
 #include <boost/program_options.hpp>
+#include <filesystem>
 #include <iostream>
 
 #include "base/error.hpp"
@@ -141,6 +143,22 @@ std::string command_line_text(const std::vector<std::string>& arguments) {
     text += (text.empty() ? "" : " ") + (plain ? argument : "'" + argument + "'");
   }
   return text;
+}
+
+std::string drawing_hint(const std::vector<std::string>& arguments, const std::vector<std::string>& files) {
+  const auto folder_of = [](const std::string& path) { return std::filesystem::path(path).parent_path().string(); };
+  std::vector<std::string> command{(std::filesystem::path(arguments.at(0)).parent_path() / "gem-analysis").string(),
+                                   "report"};
+  for (const std::string& file : files)
+    if (!file.empty()) command.push_back(file);
+  const std::string folder = folder_of(command.back());
+  const bool together = std::all_of(command.begin() + 2, command.end(),
+                                    [&](const std::string& file) { return folder_of(file) == folder; });
+  if (together && !folder.empty() && command.size() >= 5) {
+    command.resize(2);
+    command.push_back(folder);
+  }
+  return "Draw it: " + command_line_text(command) + "\n";
 }
 
 }  // namespace gem

@@ -30,10 +30,12 @@ struct MappingReplay {
 struct VerificationReport {
   std::string model;
   std::string task;
-  std::string part;         ///< of the trace
-  std::string device_kind;  ///< "cuda", "host" or "simulated"
-  std::string device_note;  ///< e.g. "emulated x1.28"; empty for devices as they are
-  std::string sample_note;  ///< "held-out requests", "later steps of the same requests" or "in-sample"
+  std::string part;          ///< of the trace
+  std::string judged;        ///< name of the mapping that the verdict is about; empty if unknown
+  std::string weight_dtype;  ///< "bf16" or "f32"; empty if unknown
+  std::string device_kind;   ///< "cuda", "host" or "simulated"
+  std::string device_note;   ///< e.g. "emulated x1.28"; empty for devices as they are
+  std::string sample_note;   ///< "held-out requests", "later steps of the same requests" or "in-sample"
   std::size_t tokens_per_step = 0;
   std::size_t first_step = 0;
   std::size_t rounds = 0;

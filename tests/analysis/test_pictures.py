@@ -15,7 +15,7 @@ from gem_analysis.files import read_file
 from gem_analysis.page import draw_all, render
 from gem_analysis.pictures import (batch_matrix, device_speed, expert_correlation, expert_loads, held_out, latency_over_tiles,
                                    latency_surface, layer_gain, layer_skew, layer_timeline, load_drift, mapping_ratio, placement,
-                                   predicted_measured, search_gap, step_times, task_similarity, telemetry, waiting)
+                                   predicted_measured, search_gap, search_progress, step_times, task_similarity, telemetry, waiting)
 from gem_analysis.results import Results, collect
 
 
@@ -134,6 +134,22 @@ class Predictions(support.TestCase):
         series = search_gap.draw(self.results).frames[()].series[-1]
         np.testing.assert_allclose(series.y, 100 * (gem.predicted_s / gem.lower_bound_s - 1))
         self.assertTrue((series.y >= -1e-6).all())
+
+    def test_search_progress(self):
+        path = self.copy("simulated", "gem.h5")
+        with h5py.File(path, "r+") as file:
+            if "/search" in file:
+                del file["/search"]
+            for name, values in (("layer", [0, 0, 0, 5]), ("start", [0, 0, 1, 0]), ("elapsed_s", [0.01, 0.03, 0.02, 0.01]),
+                                 ("predicted_s", [3.0, 1.0, 2.0, 1.0])):
+                file[f"/search/{name}"] = values
+        picture = search_progress.draw(collect([path]))
+        self.assertEqual(picture.choices[0].labels, ["0", "5"])
+        other, best = picture.frames[(0,)].series
+        scale = {"ms": 1e3, "s": 1.0}[picture.x.unit]
+        np.testing.assert_allclose(best.x, scale * np.array([0.01, 0.03, 0.03, 0.03]))
+        np.testing.assert_allclose(best.y, [3.0, 3.0, 1.0, 1.0])
+        np.testing.assert_allclose(other.y, [2.0, 2.0])
 
     def test_placement_shows_each_expert_once_with_its_load(self):
         picture = placement.draw(self.results)
@@ -302,7 +318,7 @@ class Missing(support.TestCase):
                 sections, missing = draw_all(collect([support.result("simulated", name)]))
                 drawn = sum(len(pictures) for _, pictures in sections)
                 self.assertGreater(drawn, 0)
-                self.assertEqual(drawn + len(missing), 19)
+                self.assertEqual(drawn + len(missing), 20)
                 self.assertTrue(all(sentence.endswith(".") for sentence in missing))
 
 

@@ -85,6 +85,8 @@ TEST(RoundTrip, Report) {
   const VerificationReport written = sample_report();
   write_report(directory / "report.h5", written, sample_provenance());
   const VerificationReport read = read_report(directory / "report.h5");
+  EXPECT_EQ(read.judged, written.judged);
+  EXPECT_EQ(read.weight_dtype, written.weight_dtype);
   EXPECT_EQ(read.device_note, written.device_note);
   EXPECT_EQ(read.sample_note, written.sample_note);
   EXPECT_EQ(read.first_step, written.first_step);

@@ -98,6 +98,8 @@ inline VerificationReport sample_report() {
   report.task = "chat";
   report.part = "test";
   report.device_kind = "host";
+  report.judged = "gem";
+  report.weight_dtype = "f32";
   report.device_note = "emulated x1.28";
   report.sample_note = "held-out requests";
   report.tokens_per_step = 100;

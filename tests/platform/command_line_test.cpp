@@ -52,5 +52,13 @@ TEST(CommandLine, TextOfACommandCanBePasted) {
   EXPECT_EQ(command_line_text({"gem-map", "--trace", "my file.h5"}), "gem-map --trace 'my file.h5'");
 }
 
+TEST(CommandLine, HintNamesTheProgramBesideThisOneAndTheFiles) {
+  EXPECT_EQ(drawing_hint({"bin/gem-profile"}, {"p.h5"}), "Draw it: bin/gem-analysis report p.h5\n");
+  EXPECT_EQ(drawing_hint({"gem-map"}, {"r/p.h5", "r/t.h5", "", "other/m.h5"}),
+            "Draw it: gem-analysis report r/p.h5 r/t.h5 other/m.h5\n");
+  EXPECT_EQ(drawing_hint({"gem-map"}, {"r/p.h5", "r/t.h5", "r/m.h5"}), "Draw it: gem-analysis report r\n");
+  EXPECT_EQ(drawing_hint({"gem-map"}, {"p.h5", "t.h5", "m.h5"}), "Draw it: gem-analysis report p.h5 t.h5 m.h5\n");
+}
+
 }  // namespace
 }  // namespace gem

@@ -40,9 +40,10 @@ function draw_lines(figure, picture, frame, state) {
   const y = make_scale(y_low, y_high, height - bottom, top, picture.y.log, height / 45);
   const root = svg("svg", {width, height, role: "img", "aria-label": picture.title});
   draw_axes(root, picture, x, y, {left, right, top, bottom, width, height});
-  for (const guide of frame.guides) draw_guide(root, guide, x, y, [x_low, x_high], [y_low, y_high]);
+  const guide_labels = frame.guides.map(guide => draw_guide(root, guide, x, y, [x_low, x_high], [y_low, y_high]));
   const shown = frame.series.filter(series => !state.hidden.has(series.name));
   for (const series of shown) draw_series(root, series, x, y);
+  root.append(...guide_labels);
   const halo = root.appendChild(svg("circle", {r: 7, class: "halo", visibility: "hidden"}));
   figure.replaceChildren(root);
   follow_pointer(root, (event, px, py) => {
@@ -76,16 +77,16 @@ function draw_axes(root, picture, x, y, box) {
                   axis_title(picture.x)));
 }
 
+// Draws the line and returns its label, which goes on top of all else.
 function draw_guide(root, guide, x, y, [x_low, x_high], [y_low, y_high]) {
   let from = [x_low, guide.y], to = [x_high, guide.y];
   if (guide.x !== null) [from, to] = [[guide.x, y_low], [guide.x, y_high]];
   if (guide.x === null && guide.y === null) {
     const low = Math.max(x_low, y_low), high = Math.min(x_high, y_high);
-    if (low >= high) return;
     [from, to] = [[low, low], [high, high]];
   }
-  root.append(svg("line", {class: "guide", x1: x(from[0]), y1: y(from[1]), x2: x(to[0]), y2: y(to[1])}),
-              svg("text", {class: "guide-label", x: x(to[0]) - 4, y: y(to[1]) - 5, "text-anchor": "end"}, guide.label));
+  root.append(svg("line", {class: "guide", x1: x(from[0]), y1: y(from[1]), x2: x(to[0]), y2: y(to[1])}));
+  return svg("text", {class: "guide-label", x: x(to[0]) - 4, y: y(to[1]) - 5, "text-anchor": "end"}, guide.label);
 }
 
 function draw_series(root, series, x, y) {

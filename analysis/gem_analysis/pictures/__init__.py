@@ -2,13 +2,13 @@
 
 from . import (batch_matrix, device_speed, expert_correlation, expert_loads, held_out, latency_over_experts,
                latency_over_tiles, latency_surface, layer_gain, layer_skew, layer_timeline, load_drift, mapping_ratio,
-               placement, predicted_measured, search_gap, step_times, task_similarity, telemetry, waiting)
+               placement, predicted_measured, search_gap, search_progress, step_times, task_similarity, telemetry, waiting)
 
 # section title -> pictures in the order of the page
 SECTIONS = {
     "Batch": (batch_matrix,),
     "Verification": (mapping_ratio, step_times, layer_timeline, waiting, layer_gain, predicted_measured),
-    "Mapping": (held_out, placement, search_gap),
+    "Mapping": (held_out, search_gap, placement, search_progress),
     "Devices": (device_speed, latency_over_tiles, latency_over_experts, latency_surface, telemetry),
     "Routing": (expert_loads, layer_skew, expert_correlation, load_drift, task_similarity),
 }
