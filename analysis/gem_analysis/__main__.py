@@ -22,18 +22,34 @@ class Parser(argparse.ArgumentParser):
 
 
 def parse(arguments):
-    parser = Parser(prog="gem_analysis", description="Pictures and a report of what GEM's programs wrote.",
-                    epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(
+        prog="gem_analysis",
+        description="Pictures and a report of what GEM's programs wrote.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="report")
-    report = commands.add_parser("report", help="one HTML file, or each picture as a file", epilog=EPILOG,
-                                 description="Draws a folder of results, or the files given: a page that opens anywhere, or "
-                                             "pictures for a paper.",
-                                 formatter_class=argparse.RawDescriptionHelpFormatter)
+    report = commands.add_parser(
+        "report",
+        help="one HTML file, or each picture as a file",
+        epilog=EPILOG,
+        description="Draws a folder of results, or the files given: a page that opens anywhere, or "
+        "pictures for a paper.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     report.add_argument("results", nargs="+", metavar="PATH", help="a folder of results, or .h5 files of GEM")
-    report.add_argument("-o", "--output", metavar="PATH",
-                        help="file of the page, or folder of the pictures (default: report.html or figures, beside the results)")
-    report.add_argument("--format", choices=("html", "png", "pdf", "svg"), default="html",
-                        help="html: the page; else each picture as a file of this kind, for papers")
+    report.add_argument(
+        "-o",
+        "--output",
+        metavar="PATH",
+        help="file of the page, or folder of the pictures (default: report.html or figures, beside the results)",
+    )
+    report.add_argument(
+        "--format",
+        choices=("html", "png", "pdf", "svg"),
+        default="html",
+        help="html: the page; else each picture as a file of this kind, for papers",
+    )
     report.add_argument("--layer", type=int, metavar="ID", help="layer of pictures of one layer (not for html)")
     report.add_argument("--step", type=int, metavar="N", help="step of pictures of one step (not for html)")
     report.add_argument("--quiet", action="store_true", help="print nothing but errors")
@@ -56,13 +72,16 @@ def run(options):
     try:
         from .results import collect
     except ImportError as error:
-        raise SystemFailure(f"{sys.executable} has no {error.name}; install python3-numpy and python3-h5py (Debian, Ubuntu) "
-                            "or use another Python") from None
+        raise SystemFailure(
+            f"{sys.executable} has no {error.name}; install python3-numpy and python3-h5py (Debian, Ubuntu) "
+            "or use another Python"
+        ) from None
     results = collect(options.results)
     for problem in results.problems:
         print(f"gem_analysis: {problem}", file=sys.stderr)
     if options.format == "html":
         from .page import render
+
         output = options.output or os.path.join(results.origin, "report.html")
         if os.path.isdir(output):
             output = os.path.join(output, "report.html")
@@ -71,6 +90,7 @@ def run(options):
         written = f"Report: {output} ({len(text.encode()) / 1e6:.1f} MB)"
     else:
         from .paper import draw_files
+
         output = options.output or os.path.join(results.origin, "figures")
         count = draw_files(results, output, options.format, {"layer": options.layer, "step": options.step})
         written = f"Pictures: {count} in {output}"

@@ -87,7 +87,9 @@ class Mapping:
     predicted_s: np.ndarray  # [layer], NaN where unknown
     lower_bound_s: np.ndarray  # [layer], NaN where unknown
     name: str  # the method, made unique among the mappings shown
-    course: dict  # of the search: layer (an index), start, elapsed_s, predicted_s, each [point]; empty if there was none
+    course: (
+        dict  # of the search: layer (an index), start, elapsed_s, predicted_s, each [point]; empty if there was none
+    )
 
     @property
     def device_count(self):
@@ -131,31 +133,58 @@ class Report:
         return self.predicted_s.max(axis=3).sum(axis=2)
 
 
-SUMMARY_FIELDS = ("straggler_s", "predicted_s", "relative", "relative_low", "relative_high", "raw_relative",
-                  "layer_relative", "layer_relative_low", "layer_relative_high", "p50_s", "p90_s", "p99_s", "imbalance",
-                  "median_error")
+SUMMARY_FIELDS = (
+    "straggler_s",
+    "predicted_s",
+    "relative",
+    "relative_low",
+    "relative_high",
+    "raw_relative",
+    "layer_relative",
+    "layer_relative_low",
+    "layer_relative_high",
+    "p50_s",
+    "p90_s",
+    "p99_s",
+    "imbalance",
+    "median_error",
+)
 
 
 def read_file(path):
     """Reads a file of any format that is drawn; None for gem.routing, which is drawn once it is a trace."""
-    readers = {"gem.profile": _read_profile, "gem.trace": _read_trace, "gem.mapping": _read_mapping,
-               "gem.report": _read_report}
+    readers = {
+        "gem.profile": _read_profile,
+        "gem.trace": _read_trace,
+        "gem.mapping": _read_mapping,
+        "gem.report": _read_report,
+    }
     with Hdf5File(path) as file:
         found = file.text_attribute("format", default="")
         if found not in FORMATS:
-            file.reject(f"attribute 'format' is {found!r}, so this is no file of GEM; give one of {', '.join(FORMATS)}"
-                        if found else "attribute 'format' is missing, so this is no file of GEM; give a file that GEM wrote")
+            file.reject(
+                f"attribute 'format' is {found!r}, so this is no file of GEM; give one of {', '.join(FORMATS)}"
+                if found
+                else "attribute 'format' is missing, so this is no file of GEM; give a file that GEM wrote"
+            )
         version = file.text_attribute("format_version")
         if version.split(".")[0] != "1":
-            file.reject(f"attribute 'format_version' is '{version}', but this program reads 1.x; make the file again or "
-                        "use the GEM that wrote it")
+            file.reject(
+                f"attribute 'format_version' is '{version}', but this program reads 1.x; make the file again or "
+                "use the GEM that wrote it"
+            )
         return readers[found](file) if found in readers else None
 
 
 def _read_header(file):
-    return Header(file.path, file.text_attribute("created", ""), file.text_attribute("software_version", ""),
-                  file.text_attribute("command_line", ""), file.text_attribute("model"),
-                  file.count_attribute("seed", default=0))
+    return Header(
+        file.path,
+        file.text_attribute("created", ""),
+        file.text_attribute("software_version", ""),
+        file.text_attribute("command_line", ""),
+        file.text_attribute("model"),
+        file.count_attribute("seed", default=0),
+    )
 
 
 def _read_layer_ids(file, count):
@@ -193,17 +222,30 @@ def _read_profile(file):
     slowdowns = optional("/devices/emulated_slowdown", 1.0, (devices,))
     file.check("/devices/emulated_slowdown", slowdowns, np.isfinite(slowdowns) & (slowdowns > 0.0), "positive factors")
     return Profile(
-        _read_header(file), file.text_attribute("device_kind", "unknown"), file.text_attribute("weight_dtype", ""),
-        file.count_attribute("hidden_size", 1), file.count_attribute("intermediate_size", 1),
-        file.count_attribute("tile_tokens", 1), tiles, _read_loads(file, "/points/active_experts", (points,)),
-        _read_loads(file, "/points/tokens", (points,)), _read_latency(file, "/latency/median", shape),
-        _read_latency(file, "/latency/p95", shape), samples_s, optional("/latency/settled", 1) != 0,
+        _read_header(file),
+        file.text_attribute("device_kind", "unknown"),
+        file.text_attribute("weight_dtype", ""),
+        file.count_attribute("hidden_size", 1),
+        file.count_attribute("intermediate_size", 1),
+        file.count_attribute("tile_tokens", 1),
+        tiles,
+        _read_loads(file, "/points/active_experts", (points,)),
+        _read_loads(file, "/points/tokens", (points,)),
+        _read_latency(file, "/latency/median", shape),
+        _read_latency(file, "/latency/p95", shape),
+        samples_s,
+        optional("/latency/settled", 1) != 0,
         optional("/latency/drift", np.nan, (devices,)),
-        {name: optional(f"/telemetry/{name}", np.nan).astype(float)
-         for name in ("sm_clock_hz", "power_w", "temperature_c")},
-        optional("/telemetry/throttle_reasons", 0).astype(np.uint64), file.texts("/devices/name", devices),
+        {
+            name: optional(f"/telemetry/{name}", np.nan).astype(float)
+            for name in ("sm_clock_hz", "power_w", "temperature_c")
+        },
+        optional("/telemetry/throttle_reasons", 0).astype(np.uint64),
+        file.texts("/devices/name", devices),
         file.texts("/devices/hostname", devices) if file.has("/devices/hostname") else [""] * devices,
-        optional("/devices/rank", 0, (devices,)) if file.has("/devices/rank") else np.arange(devices), slowdowns)
+        optional("/devices/rank", 0, (devices,)) if file.has("/devices/rank") else np.arange(devices),
+        slowdowns,
+    )
 
 
 def _read_trace(file):
@@ -214,9 +256,16 @@ def _read_trace(file):
     part = file.text_attribute("part", "all")
     if part not in ("all", "train", "test"):
         file.reject(f"attribute 'part' is '{part}', but must be all, train or test")
-    return Trace(_read_header(file), file.text_attribute("task"), file.text_attribute("phase"), part,
-                 file.count_attribute("top_k", 1), file.count_attribute("tokens_per_step", 1),
-                 _read_layer_ids(file, counts.shape[1]), counts.astype(np.int64))
+    return Trace(
+        _read_header(file),
+        file.text_attribute("task"),
+        file.text_attribute("phase"),
+        part,
+        file.count_attribute("top_k", 1),
+        file.count_attribute("tokens_per_step", 1),
+        _read_layer_ids(file, counts.shape[1]),
+        counts.astype(np.int64),
+    )
 
 
 def _read_mapping(file):
@@ -229,8 +278,10 @@ def _read_mapping(file):
     missing = ~np.any(slots[np.arange(layers)[:, None], homes] == np.arange(experts)[None, :, None], axis=2)
     if missing.any():
         layer, expert = np.argwhere(missing)[0]
-        file.reject(f"/slots has no slot for expert {expert} of layer {layer} on device {homes[layer, expert]}, its home "
-                    "in /expert_to_device; make the file again")
+        file.reject(
+            f"/slots has no slot for expert {expert} of layer {layer} on device {homes[layer, expert]}, its home "
+            "in /expert_to_device; make the file again"
+        )
 
     def score(name):
         if not file.has(f"/score/{name}"):
@@ -238,10 +289,20 @@ def _read_mapping(file):
         return file.times(f"/score/{name}", (layers,), unknown_allowed=True)
 
     method = file.text_attribute("method")
-    return Mapping(_read_header(file), method, file.count_attribute("train_steps"),
-                   file.text_attribute("train_task", ""), file.text_attribute("train_part", "all"),
-                   _read_layer_ids(file, layers), homes, slots, score("predicted_s"), score("lower_bound_s"), method,
-                   _read_course(file, layers))
+    return Mapping(
+        _read_header(file),
+        method,
+        file.count_attribute("train_steps"),
+        file.text_attribute("train_task", ""),
+        file.text_attribute("train_part", "all"),
+        _read_layer_ids(file, layers),
+        homes,
+        slots,
+        score("predicted_s"),
+        score("lower_bound_s"),
+        method,
+        _read_course(file, layers),
+    )
 
 
 def _read_course(file, layers):
@@ -249,8 +310,12 @@ def _read_course(file, layers):
         return {}
     layer = file.numbers("/search/layer", (None,))
     file.check("/search/layer", layer, (layer >= 0) & (layer < layers), f"layers, 0 to {layers - 1}")
-    return {"layer": layer, "start": file.numbers("/search/start", layer.shape),
-            "elapsed_s": file.times("/search/elapsed_s", layer.shape), "predicted_s": file.times("/search/predicted_s", layer.shape)}
+    return {
+        "layer": layer,
+        "start": file.numbers("/search/start", layer.shape),
+        "elapsed_s": file.times("/search/elapsed_s", layer.shape),
+        "predicted_s": file.times("/search/predicted_s", layer.shape),
+    }
 
 
 def _read_report(file):
@@ -265,12 +330,25 @@ def _read_report(file):
         return file.numbers(name, mappings) if file.has(name) else np.full(mappings, fallback)
 
     return Report(
-        _read_header(file), file.text_attribute("task", ""), file.text_attribute("part", ""),
-        file.text_attribute("weight_dtype", ""), file.text_attribute("device_kind", ""), file.text_attribute("device_note", ""),
-        file.text_attribute("sample_note", ""), file.count_attribute("tokens_per_step", default=0),
-        file.count_attribute("first_step", default=0), file.count_attribute("rounds", default=0),
-        file.text_attribute("judged", ""), _read_layer_ids(file, shape[2]), file.texts("/mappings", shape[0]), measured_s,
-        file.times("/predicted_s", shape), exchange("/dispatch_s"), exchange("/combine_s"),
-        per_mapping("/checks/wrong_values", 0), per_mapping("/checks/output_error", np.nan),
+        _read_header(file),
+        file.text_attribute("task", ""),
+        file.text_attribute("part", ""),
+        file.text_attribute("weight_dtype", ""),
+        file.text_attribute("device_kind", ""),
+        file.text_attribute("device_note", ""),
+        file.text_attribute("sample_note", ""),
+        file.count_attribute("tokens_per_step", default=0),
+        file.count_attribute("first_step", default=0),
+        file.count_attribute("rounds", default=0),
+        file.text_attribute("judged", ""),
+        _read_layer_ids(file, shape[2]),
+        file.texts("/mappings", shape[0]),
+        measured_s,
+        file.times("/predicted_s", shape),
+        exchange("/dispatch_s"),
+        exchange("/combine_s"),
+        per_mapping("/checks/wrong_values", 0),
+        per_mapping("/checks/output_error", np.nan),
         per_mapping("/moved_bytes", 0),
-        {name: file.numbers(f"/summary/{name}", mappings) for name in SUMMARY_FIELDS})
+        {name: file.numbers(f"/summary/{name}", mappings) for name in SUMMARY_FIELDS},
+    )

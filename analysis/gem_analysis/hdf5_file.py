@@ -72,8 +72,9 @@ class Hdf5File:
         if value is default:
             return default
         if not np.isscalar(value) or not np.issubdtype(type(value), np.integer) or value < least:
-            self.reject(f"attribute '{name}' is {value!r}, but must be a whole number, {least} or more; "
-                        "make the file again")
+            self.reject(
+                f"attribute '{name}' is {value!r}, but must be a whole number, {least} or more; make the file again"
+            )
         return int(value)
 
     def _attribute(self, name, default):
@@ -97,7 +98,7 @@ class Hdf5File:
             return False
 
     def numbers(self, name, shape):
-        """A dataset of numbers. `shape` has one entry a dimension: a length that must be met, or None for any from 1."""
+        """A dataset of numbers. `shape` has one entry a dimension: the length that it must have, or None for any."""
         dataset = self._dataset(name, shape)
         if dataset.dtype.kind not in "iuf":
             self.reject(f"{name} holds {dataset.dtype}, but must hold numbers; make the file again")
@@ -120,8 +121,10 @@ class Hdf5File:
         dataset = self._dataset(name, (count,))
         if h5py.check_string_dtype(dataset.dtype) is None:
             self.reject(f"{name} holds {dataset.dtype}, but must hold texts; make the file again")
-        return [text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
-                for text in self._read(name, dataset)]
+        return [
+            text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+            for text in self._read(name, dataset)
+        ]
 
     def check(self, name, values, good, must_hold):
         """DataError for the first value that is not good, saying where it is."""
@@ -135,14 +138,20 @@ class Hdf5File:
         if not self.has(name):
             self.reject(f"dataset {name} is missing; make the file again")
         dataset = self._file[name]
-        fits = dataset.shape is not None and len(dataset.shape) == len(shape) and all(
-            found == wanted if wanted is not None else found > 0 for found, wanted in zip(dataset.shape, shape))
+        fits = (
+            dataset.shape is not None
+            and len(dataset.shape) == len(shape)
+            and all(found == wanted if wanted is not None else found > 0 for found, wanted in zip(dataset.shape, shape))
+        )
         if not fits:
             wanted = ", ".join("any" if length is None else str(length) for length in shape)
-            self.reject(f"{name} has extents {list(dataset.shape or [])}, but must have [{wanted}]; make the file again")
+            self.reject(
+                f"{name} has extents {list(dataset.shape or [])}, but must have [{wanted}]; make the file again"
+            )
         if dataset.size * dataset.dtype.itemsize > self._byte_limit:
-            self.reject(f"{name} claims extents {list(dataset.shape)}, more than a file of this size can hold; "
-                        "make it again")
+            self.reject(
+                f"{name} claims extents {list(dataset.shape)}, more than a file of this size can hold; make it again"
+            )
         return dataset
 
     def _read(self, name, dataset):

@@ -1,5 +1,5 @@
-"""Calls a function in a child process: some damaged files crash the HDF5 library itself or keep it busy for ever, and that
-has to end in a sentence too."""
+"""Calls a function in a child process: some damaged files crash the HDF5 library itself or keep it busy for ever, and
+that has to end in a sentence too."""
 
 import os
 import pickle
@@ -24,7 +24,11 @@ def call_apart(function, path):
         answer = pipe.read()
     _, status = os.waitpid(child, 0)
     if status != 0 or not answer:
-        how = "takes for ever" if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM else "crashes the HDF5 library"
+        how = (
+            "takes for ever"
+            if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM
+            else "crashes the HDF5 library"
+        )
         raise DataError(f"{path}: is damaged so that reading it {how}; copy or make it again")
     result = pickle.loads(answer)
     if isinstance(result, GemError):

@@ -69,8 +69,9 @@ def predict(counts, homes, surfaces, tile_tokens):
     for layer in range(layers):
         for device, surface in enumerate(surfaces):
             held = homes[layer] == device
-            predicted_s[:, layer, device] = surface.seconds(tiles[:, layer, held].sum(axis=1),
-                                                            (counts[:, layer, held] > 0).sum(axis=1))
+            predicted_s[:, layer, device] = surface.seconds(
+                tiles[:, layer, held].sum(axis=1), (counts[:, layer, held] > 0).sum(axis=1)
+            )
     return predicted_s
 
 

@@ -29,18 +29,20 @@ WIDE = {"mapping-ratio", "layer-timeline", "placement", "expert-loads", "batch-m
 
 def draw_all(results):
     """([(section, [(name, picture)])], sentences on what could not be drawn)"""
-    sections, missing = [], []
+    sections, reasons = [], {}
     for title, modules in SECTIONS.items():
         drawn = []
         for module in modules:
             try:
                 drawn.append((name_of(module), module.draw(results)))
             except NotDrawn as reason:
-                if title != "Batch" or results.batch:
-                    missing.append(f"{name_of(module).replace('-', ' ').capitalize()}: {reason}.")
+                if title != "Batch":
+                    reasons.setdefault(str(reason), []).append(name_of(module).replace("-", " "))
         if drawn:
             sections.append((title, drawn))
-    return sections, missing
+    if results.batch and results.report is None:
+        return sections, ["Pictures of one pair of model and task: draw its own folder."]
+    return sections, [f"{', '.join(names).capitalize()}: {reason}." for reason, names in reasons.items()]
 
 
 def render(results):
@@ -48,21 +50,30 @@ def render(results):
     try:
         import jinja2
     except ImportError:
-        raise SystemFailure("the report needs the Python package jinja2; install python3-jinja2 (Debian, Ubuntu) or "
-                            "jinja2 with pip") from None
+        raise SystemFailure(
+            "the report needs the Python package jinja2; install python3-jinja2 (Debian, Ubuntu) or jinja2 with pip"
+        ) from None
     sections, missing = draw_all(results)
     top, *rest = _tables(results)
-    data = {"scales": {"sequential": palette.SEQUENTIAL, "diverging": palette.DIVERGING},
-            "pictures": [_packed(name, picture) for _, drawn in sections for name, picture in drawn]}
+    data = {
+        "scales": {"sequential": palette.SEQUENTIAL, "diverging": palette.DIVERGING},
+        "pictures": [_packed(name, picture) for _, drawn in sections for name, picture in drawn],
+    }
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
     environment.filters["keep"] = keep_units
     template = environment.from_string(_resource("report.html.j2"))
     return template.render(
-        verdict=verdict_of(results), tiles=tiles_of(results), tables=top[1],
+        verdict=verdict_of(results),
+        tiles=tiles_of(results),
+        tables=top[1],
         sections=[_section(results, title, drawn, dict(rest).get(title, [])) for title, drawn in sections],
-        missing=results.problems + missing + results.unused, provenance=_provenance(results),
-        origin=os.path.basename(os.path.abspath(results.origin)), style=_style(), data=_json(data),
-        script="\n".join(_resource(name) for name in SCRIPTS))
+        missing=results.problems + missing + results.unused,
+        provenance=_provenance(results),
+        origin=os.path.basename(os.path.abspath(results.origin)),
+        style=_style(),
+        data=_json(data),
+        script="\n".join(_resource(name) for name in SCRIPTS),
+    )
 
 
 def keep_units(text):
@@ -78,8 +89,17 @@ def _tables(results):
 
 def _section(results, title, drawn, tables):
     tag = results.device_tag() if title in ABOUT_DEVICES else ""
-    pictures = [{"name": name, "title": picture.title, "sentence": picture.sentence, "notes": picture.notes,
-                 "wide": name in WIDE, "tag": tag} for name, picture in drawn]
+    pictures = [
+        {
+            "name": name,
+            "title": picture.title,
+            "sentence": picture.sentence,
+            "notes": picture.notes,
+            "wide": name in WIDE,
+            "tag": tag,
+        }
+        for name, picture in drawn
+    ]
     narrow = [picture for picture in pictures if not picture["wide"]]
     if len(narrow) % 2:  # the last one would have an empty place beside it
         narrow[-1]["wide"] = True
@@ -93,24 +113,36 @@ def _resource(name):
 def _style():
     """The style sheet with the colours of all roles, for both themes."""
     light = ";".join(f"--{role}:{colours[0]}" for role, colours in palette.ROLES.items())
-    dark = (";".join(f"--{role}:{colours[1]}" for role, colours in palette.ROLES.items()) +
-            ";--ground:#0e1319;--card:#161c24;--ink:#e8edf3;--quiet:#9aa6b4;--line:#2a333f;--grid:#212933"
-            ";--accent:#56B4E9;--good:#2fc998;--bad:#f0803c;--unsure:#e6b450;--shadow:none;color-scheme:dark")
-    roles = (f":root{{{light}}}\n@media (prefers-color-scheme: dark){{:root:not([data-theme=light]){{{dark}}}}}\n"
-             f":root[data-theme=dark]{{{dark}}}")
+    dark = (
+        ";".join(f"--{role}:{colours[1]}" for role, colours in palette.ROLES.items())
+        + ";--ground:#0e1319;--card:#161c24;--ink:#e8edf3;--quiet:#9aa6b4;--line:#2a333f;--grid:#212933"
+        ";--accent:#56B4E9;--good:#2fc998;--bad:#f0803c;--unsure:#e6b450;--shadow:none;color-scheme:dark"
+    )
+    roles = (
+        f":root{{{light}}}\n@media (prefers-color-scheme: dark){{:root:not([data-theme=light]){{{dark}}}}}\n"
+        f":root[data-theme=dark]{{{dark}}}"
+    )
     return _resource("style.css").replace("/* roles */", roles)
 
 
 def _packed(name, picture):
-    """A picture as the script reads it. Frames are listed in the order of the choices, the last one fastest; each leaves
-    out what it has in common with the first."""
+    """A picture as the script reads it. Frames are listed in the order of the choices, the last one fastest; each
+    leaves out what it has in common with the first."""
     sizes = [len(choice.labels) for choice in picture.choices]
     frames = [_plain(picture.frames[tuple(int(i) for i in index)]) for index in np.ndindex(*sizes)]
     first = frames[0]
     slim = [first] + [{key: value for key, value in frame.items() if value != first[key]} for frame in frames[1:]]
-    return {"name": name, "title": picture.title, "x": _plain(picture.x), "y": _plain(picture.y),
-            "value": _plain(picture.value), "choices": _plain(picture.choices), "legend": picture.legend,
-            "height": picture.height, "frames": slim}
+    return {
+        "name": name,
+        "title": picture.title,
+        "x": _plain(picture.x),
+        "y": _plain(picture.y),
+        "value": _plain(picture.value),
+        "choices": _plain(picture.choices),
+        "legend": picture.legend,
+        "height": picture.height,
+        "frames": slim,
+    }
 
 
 def _plain(value):
@@ -145,10 +177,15 @@ FEW_CELLS = 4000
 
 
 def _packed_array(values):
-    """Base64 of whole numbers as bytes or pairs of bytes, of few others in single precision, and of many in 65,535 steps
-    from the least to the greatest (the last code is NaN)."""
+    """Base64 of whole numbers as bytes or pairs of bytes, of few others in single precision, and of many in 65,535
+    steps from the least to the greatest (the last code is NaN)."""
     known = values[np.isfinite(values)]
-    whole = len(known) == values.size and np.array_equal(values, np.floor(values)) and known.min() >= 0 and known.max() < 65536
+    whole = (
+        len(known) == values.size
+        and np.array_equal(values, np.floor(values))
+        and known.min() >= 0
+        and known.max() < 65536
+    )
     if whole or values.size <= FEW_CELLS or not len(known):
         kind = ("u1" if known.max() < 256 else "u2") if whole else "f4"
         return {"type": kind, "data": _base64(values, kind)}
@@ -166,10 +203,19 @@ def _json(data):
 
 
 def _provenance(results):
-    parts = [(results.report, "report of gem-verify"), (results.profile, "profile of gem-profile"),
-             *((mapping, f"mapping, method {mapping.method}") for mapping in results.mappings),
-             *((trace, f"trace, {trace.label}, {len(trace.counts)} steps") for trace in results.traces),
-             *((report, f"report, {report.header.model}, {report.task}") for report in results.batch)]
-    return [{"path": os.path.relpath(part.header.path, results.origin), "what": what,
-             **{key: getattr(part.header, key) for key in ("created", "command_line", "software_version", "seed")}}
-            for part, what in parts if part is not None]
+    parts = [
+        (results.report, "report of gem-verify"),
+        (results.profile, "profile of gem-profile"),
+        *((mapping, f"mapping, method {mapping.method}") for mapping in results.mappings),
+        *((trace, f"trace, {trace.label}, {len(trace.counts)} steps") for trace in results.traces),
+        *((report, f"report, {report.header.model}, {report.task}") for report in results.batch),
+    ]
+    return [
+        {
+            "path": os.path.relpath(part.header.path, results.origin),
+            "what": what,
+            **{key: getattr(part.header, key) for key in ("created", "command_line", "software_version", "seed")},
+        }
+        for part, what in parts
+        if part is not None
+    ]

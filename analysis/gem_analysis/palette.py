@@ -30,11 +30,15 @@ ROLES = {
 DEVICE_ROLES = 7
 
 # Heat maps: even steps from little to much. More is darker on light ground and brighter on dark ground.
-SEQUENTIAL = (["#F2F5F9", "#C6DDF0", "#86BBE0", "#3D8FC6", "#0B66A4", "#06406D", "#031E38"],
-              ["#1A212B", "#123B5C", "#0F5E93", "#2A86C4", "#63AEE2", "#A9D5F5", "#EAF6FF"])
+SEQUENTIAL = (
+    ["#F2F5F9", "#C6DDF0", "#86BBE0", "#3D8FC6", "#0B66A4", "#06406D", "#031E38"],
+    ["#1A212B", "#123B5C", "#0F5E93", "#2A86C4", "#63AEE2", "#A9D5F5", "#EAF6FF"],
+)
 # From below (blue) over nothing to above (vermillion).
-DIVERGING = (["#08519C", "#4A90C8", "#A9CDE6", "#F3F4F6", "#F3BE94", "#E07B35", "#A84300"],
-             ["#7CC4F5", "#3A8AC4", "#1F4D73", "#1A212B", "#6E3D17", "#C4681F", "#F5A35F"])
+DIVERGING = (
+    ["#08519C", "#4A90C8", "#A9CDE6", "#F3F4F6", "#F3BE94", "#E07B35", "#A84300"],
+    ["#7CC4F5", "#3A8AC4", "#1F4D73", "#1A212B", "#6E3D17", "#C4681F", "#F5A35F"],
+)
 
 
 def mapping_role(method):

@@ -17,15 +17,26 @@ def draw_files(results, folder, kind, wanted):
     try:
         import matplotlib
     except ImportError:
-        raise SystemFailure("pictures as files need the Python package matplotlib; install python3-matplotlib (Debian, Ubuntu) "
-                            "or matplotlib with pip") from None
+        raise SystemFailure(
+            "pictures as files need the Python package matplotlib; install python3-matplotlib (Debian, Ubuntu) "
+            "or matplotlib with pip"
+        ) from None
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     sections, _ = draw_all(results)
     count = 0
-    with plt.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "pdf.fonttype": 42,
-                         "svg.hashsalt": "gem", "axes.grid": False, "legend.frameon": False}):
+    with plt.rc_context(
+        {
+            "font.size": 9,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "pdf.fonttype": 42,
+            "svg.hashsalt": "gem",
+            "axes.grid": False,
+            "legend.frameon": False,
+        }
+    ):
         for title, drawn in sections:
             for name, picture in drawn:
                 tag = results.device_tag() if title in ("Verification", "Mapping", "Devices") else ""
@@ -58,8 +69,10 @@ def _position(choice, value):
     if value is None:
         return choice.start
     if str(value) not in choice.labels:
-        raise UsageError(f"--{choice.name} {value}: this can be {choice.labels[0]} to {choice.labels[-1]} here "
-                         f"({len(choice.labels)} of them)")
+        raise UsageError(
+            f"--{choice.name} {value}: this can be {choice.labels[0]} to {choice.labels[-1]} here "
+            f"({len(choice.labels)} of them)"
+        )
     return choice.labels.index(str(value))
 
 
@@ -95,8 +108,16 @@ def _draw_lines(figure, axes, picture, frame):
         if "dots" in series.mark:
             hollow = np.zeros(len(x), bool) if series.hollow is None else np.asarray(series.hollow)
             size = 6 if len(x) > 150 else 16
-            axes.scatter(x[~hollow], y[~hollow], size, color=colour, label=label, zorder=3,
-                         alpha=0.6 if len(x) > 150 else 1, linewidths=0)
+            axes.scatter(
+                x[~hollow],
+                y[~hollow],
+                size,
+                color=colour,
+                label=label,
+                zorder=3,
+                alpha=0.6 if len(x) > 150 else 1,
+                linewidths=0,
+            )
             axes.scatter(x[hollow], y[hollow], size, facecolors="white", edgecolors=colour, zorder=3)
     _scale_axes(axes, picture)
     for guide in frame.guides:
@@ -119,8 +140,10 @@ def _scale_axes(axes, picture):
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     axes.set(xlabel=_title(picture.x), ylabel=_title(picture.y))
-    for axis, drawn, set_scale, set_limits in ((picture.x, axes.xaxis, axes.set_xscale, axes.set_xlim),
-                                               (picture.y, axes.yaxis, axes.set_yscale, axes.set_ylim)):
+    for axis, drawn, set_scale, set_limits in (
+        (picture.x, axes.xaxis, axes.set_xscale, axes.set_xlim),
+        (picture.y, axes.yaxis, axes.set_yscale, axes.set_ylim),
+    ):
         if axis.log:
             set_scale("log")
             low, high = drawn.get_view_interval()
@@ -140,8 +163,13 @@ def _draw_heat(figure, axes, picture, frame):
 
     stops = (DIVERGING if frame.scale == "diverging" else SEQUENTIAL)[0]
     norm = (LogNorm if frame.scale == "logarithmic" else Normalize)(frame.low, frame.high)
-    image = axes.imshow(frame.values, aspect="auto", norm=norm, cmap=LinearSegmentedColormap.from_list("gem", stops),
-                        interpolation="nearest")
+    image = axes.imshow(
+        frame.values,
+        aspect="auto",
+        norm=norm,
+        cmap=LinearSegmentedColormap.from_list("gem", stops),
+        interpolation="nearest",
+    )
     for set_ticks, labels in ((axes.set_xticks, frame.column_labels), (axes.set_yticks, frame.row_labels)):
         picked = range(0, len(labels), -(-len(labels) // (NARROW_TICKS - 8)))
         set_ticks(list(picked), [labels[i] for i in picked])
@@ -150,11 +178,19 @@ def _draw_heat(figure, axes, picture, frame):
         axes.plot(columns, rows, ".", color="white", markeredgecolor="black", markeredgewidth=0.3, markersize=4)
     for row, texts in enumerate(frame.cell_texts or []):
         for column, text in enumerate(texts):
-            axes.text(column, row, text, ha="center", va="center", fontsize=8,
-                      bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.75, "linewidth": 0})
+            axes.text(
+                column,
+                row,
+                text,
+                ha="center",
+                va="center",
+                fontsize=8,
+                bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.75, "linewidth": 0},
+            )
     for row, role in enumerate(frame.row_roles or []):
-        axes.plot([-0.5, -0.5], [row - 0.5, row + 0.5], color=_colour(role), linewidth=4, clip_on=False,
-                  solid_capstyle="butt")
+        axes.plot(
+            [-0.5, -0.5], [row - 0.5, row + 0.5], color=_colour(role), linewidth=4, clip_on=False, solid_capstyle="butt"
+        )
     axes.set(xlabel=_title(picture.x), ylabel=_title(picture.y))
     figure.colorbar(image, ax=axes, label=_title(picture.value), pad=0.01)
     _legend(axes, picture)
@@ -167,8 +203,16 @@ def _draw_spans(figure, axes, picture, frame):
         for row in rows:
             position += 1
             for span in row.spans:
-                axes.barh(position, span.end - span.start, 0.72, span.start, color=_colour(span.role), edgecolor="white",
-                          linewidth=0.5, hatch="////" if span.role == "wait" else None)
+                axes.barh(
+                    position,
+                    span.end - span.start,
+                    0.72,
+                    span.start,
+                    color=_colour(span.role),
+                    edgecolor="white",
+                    linewidth=0.5,
+                    hatch="////" if span.role == "wait" else None,
+                )
             if row.mark is not None:
                 axes.plot([row.mark, row.mark], [position - 0.5, position + 0.5], color="black", linewidth=1.5)
             ticks.append(position)
@@ -185,6 +229,8 @@ def _draw_spans(figure, axes, picture, frame):
 def _legend(axes, picture, drawn=None):
     from matplotlib.patches import Patch
 
-    patches = [Patch(color=_colour(role), label=name) for name, role in picture.legend if drawn is None or role in drawn]
+    patches = [
+        Patch(color=_colour(role), label=name) for name, role in picture.legend if drawn is None or role in drawn
+    ]
     if patches:
         axes.legend(handles=patches, fontsize=8, ncols=len(patches), loc="upper center", bbox_to_anchor=(0.5, -0.2))

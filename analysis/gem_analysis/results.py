@@ -51,14 +51,19 @@ class Results:
     @property
     def best_mapping(self):
         """The mapping to look at closest: gem's, else the last."""
-        return next((mapping for mapping in self.mappings if mapping.method == "gem"),
-                    self.mappings[-1] if self.mappings else None)
+        return next(
+            (mapping for mapping in self.mappings if mapping.method == "gem"),
+            self.mappings[-1] if self.mappings else None,
+        )
 
     def device_note(self):
         """What has to be said of the devices beside every figure; empty for real ones as they are."""
         kind = self.profile.device_kind if self.profile else self.report.device_kind if self.report else ""
-        notes = ["Devices are simulated: latencies come from a stated model on a virtual clock."] \
-            if kind == "simulated" else []
+        notes = (
+            ["Devices are simulated: latencies come from a stated model on a virtual clock."]
+            if kind == "simulated"
+            else []
+        )
         slowdowns = self.profile.slowdowns if self.profile else np.ones(1)
         note = self.report.device_note if self.report else ""
         if kind != "simulated" and np.any(slowdowns != 1.0):
@@ -117,8 +122,10 @@ def collect(paths):
     if not any(True for _ in results._parts()):
         if results.problems:
             raise DataError("; ".join(results.problems))
-        raise DataError(f"{paths[0]}: holds no profile, trace, mapping or report of GEM; give the folder where gem-profile, "
-                        "gem-trace, gem-map and gem-verify wrote to")
+        raise DataError(
+            f"{paths[0]}: holds no profile, trace, mapping or report of GEM; give the folder where gem-profile, "
+            "gem-trace, gem-map and gem-verify wrote to"
+        )
     return results
 
 
@@ -128,7 +135,9 @@ def _files_of(folder):
         folders.sort()
         found += [os.path.join(parent, name) for name in sorted(names) if name.endswith(".h5")]
         if len(found) > MOST_FILES:
-            raise UsageError(f"{folder}: holds more than {MOST_FILES} .h5 files; give a folder with one batch of results")
+            raise UsageError(
+                f"{folder}: holds more than {MOST_FILES} .h5 files; give a folder with one batch of results"
+            )
     return found
 
 

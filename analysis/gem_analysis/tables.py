@@ -29,8 +29,14 @@ class Table:
         widths = [max(len(row[i]) for row in [head, *self.rows]) for i in range(len(head))]
 
         def line(cells):
-            return "| " + " | ".join(cell.ljust(width) if i == 0 else cell.rjust(width)
-                                     for i, (cell, width) in enumerate(zip(cells, widths))) + " |"
+            return (
+                "| "
+                + " | ".join(
+                    cell.ljust(width) if i == 0 else cell.rjust(width)
+                    for i, (cell, width) in enumerate(zip(cells, widths))
+                )
+                + " |"
+            )
 
         rule = "|" + "|".join("-" * (width + 1) + ("-" if i == 0 else ":") for i, width in enumerate(widths)) + "|"
         return "\n".join([line(head), rule, *map(line, self.rows)] + (["", self.note] if self.note else []))
@@ -38,9 +44,11 @@ class Table:
 
 def tables_of(results):
     """{section: tables}, the most important first."""
-    return {"Verification": verification_tables(results) if results.report is not None else [],
-            "Batch": [batch_table(results)] if results.batch else [],
-            "Devices": [device_table(results.profile)] if results.profile is not None else []}
+    return {
+        "Verification": verification_tables(results) if results.report is not None else [],
+        "Batch": [batch_table(results)] if results.batch else [],
+        "Devices": [device_table(results.profile)] if results.profile is not None else [],
+    }
 
 
 def verification_tables(results):
@@ -48,52 +56,139 @@ def verification_tables(results):
     report, summary = results.report, results.report.summary
     times, details = [], []
     for m, name in enumerate(report.names):
+
         def ms(field, m=m):
             return f"{1e3 * summary[field][m]:.3f}"
+
         interval = f"{summary['relative_low'][m]:.3f} – {summary['relative_high'][m]:.3f}" if m else "–"
-        times.append([name, ms("straggler_s"), f"{summary['relative'][m]:.3f}", interval, ms("predicted_s"),
-                      f"{100 * summary['median_error'][m]:.1f}", ms("p99_s")])
+        times.append(
+            [
+                name,
+                ms("straggler_s"),
+                f"{summary['relative'][m]:.3f}",
+                interval,
+                ms("predicted_s"),
+                f"{100 * summary['median_error'][m]:.1f}",
+                ms("p99_s"),
+            ]
+        )
         checked = not np.isnan(report.output_error[m])
-        details.append([name, ms("p50_s"), ms("p90_s"), f"{summary['imbalance'][m]:.3f}", f"{summary['raw_relative'][m]:.3f}",
-                        _or_dash(summary["layer_relative"][m], "{:.3f}"), str(int(report.wrong_values[m])) if checked else "–",
-                        _or_dash(report.output_error[m], "{:.1e}"), format_bytes(report.moved_bytes[m])])
-    note = (f"{report.header.model}, {report.task}; {report.measured_s.shape[1]} steps, {report.rounds} rounds; "
-            f"{report.sample_note}. {results.device_note()}")
+        details.append(
+            [
+                name,
+                ms("p50_s"),
+                ms("p90_s"),
+                f"{summary['imbalance'][m]:.3f}",
+                f"{summary['raw_relative'][m]:.3f}",
+                _or_dash(summary["layer_relative"][m], "{:.3f}"),
+                str(int(report.wrong_values[m])) if checked else "–",
+                _or_dash(report.output_error[m], "{:.1e}"),
+                format_bytes(report.moved_bytes[m]),
+            ]
+        )
+    note = (
+        f"{report.header.model}, {report.task}; {report.measured_s.shape[1]} steps, {report.rounds} rounds; "
+        f"{report.sample_note}. {results.device_note()}"
+    )
     judged = report.names[results.judged]
-    return [Table("Verification", [("mapping", ""), ("straggler", "ms/step"), (f"vs {report.names[0]}", "ratio"),
-                                   ("95 % interval", "ratio"), ("predicted", "ms/step"), ("error", "%"), ("p99", "ms/step")],
-                  times, judged, note.strip()),
-            Table("Verification, details", [("mapping", ""), ("p50", "ms/step"), ("p90", "ms/step"), ("imbalance", "max/mean"),
-                                            ("raw maxima", "ratio"), ("whole layer", "ratio"), ("#wrong", "values"),
-                                            ("error", "output"), ("to move", "")], details, judged)]
+    return [
+        Table(
+            "Verification",
+            [
+                ("mapping", ""),
+                ("straggler", "ms/step"),
+                (f"vs {report.names[0]}", "ratio"),
+                ("95 % interval", "ratio"),
+                ("predicted", "ms/step"),
+                ("error", "%"),
+                ("p99", "ms/step"),
+            ],
+            times,
+            judged,
+            note.strip(),
+        ),
+        Table(
+            "Verification, details",
+            [
+                ("mapping", ""),
+                ("p50", "ms/step"),
+                ("p90", "ms/step"),
+                ("imbalance", "max/mean"),
+                ("raw maxima", "ratio"),
+                ("whole layer", "ratio"),
+                ("#wrong", "values"),
+                ("error", "output"),
+                ("to move", ""),
+            ],
+            details,
+            judged,
+        ),
+    ]
 
 
 def batch_table(results):
-    columns = [("model", ""), ("task", ""), ("devices", ""), ("mapping", ""), ("vs linear", "ratio"), ("95 % interval", "ratio"),
-               ("predicted", "ratio"), ("note", "")]
+    columns = [
+        ("model", ""),
+        ("task", ""),
+        ("devices", ""),
+        ("mapping", ""),
+        ("vs linear", "ratio"),
+        ("95 % interval", "ratio"),
+        ("predicted", "ratio"),
+        ("note", ""),
+    ]
     rows = []
     for report in sorted(results.batch, key=lambda report: (report.header.model, report.task)):
         m = report.names.index("gem") if "gem" in report.names else len(report.names) - 1
         summary = report.summary
-        rows.append([report.header.model, report.task, f"{report.measured_s.shape[3]} {report.device_kind}", report.names[m],
-                     f"{summary['relative'][m]:.3f}", f"{summary['relative_low'][m]:.3f} – {summary['relative_high'][m]:.3f}",
-                     f"{summary['predicted_s'][m] / summary['predicted_s'][0]:.3f}", report.sample_note])
+        rows.append(
+            [
+                report.header.model,
+                report.task,
+                f"{report.measured_s.shape[3]} {report.device_kind}",
+                report.names[m],
+                f"{summary['relative'][m]:.3f}",
+                f"{summary['relative_low'][m]:.3f} – {summary['relative_high'][m]:.3f}",
+                f"{summary['predicted_s'][m] / summary['predicted_s'][0]:.3f}",
+                report.sample_note,
+            ]
+        )
     return Table("Batch", columns, rows)
 
 
 def device_table(profile):
     """What gem-profile prints; of many devices the fastest and the slowest."""
     speeds, deviation, held_down = relative_speeds(profile), noise(profile), throttled(profile).sum(axis=1)
-    columns = [("device", ""), ("rank", ""), ("host", ""), ("name", ""), ("speed", "fastest = 1"), ("noise", "%"),
-               ("unsettled", "points"), ("throttled", "points"), ("drift", "%")]
+    columns = [
+        ("device", ""),
+        ("rank", ""),
+        ("host", ""),
+        ("name", ""),
+        ("speed", "fastest = 1"),
+        ("noise", "%"),
+        ("unsettled", "points"),
+        ("throttled", "points"),
+        ("drift", "%"),
+    ]
     shown, note = np.arange(profile.device_count), ""
     if profile.device_count > MOST_DEVICES:
         by_speed = np.argsort(-speeds, kind="stable")
-        shown = np.concatenate([by_speed[:MOST_DEVICES // 2], by_speed[-MOST_DEVICES // 2:]])
+        shown = np.concatenate([by_speed[: MOST_DEVICES // 2], by_speed[-MOST_DEVICES // 2 :]])
         note = f"{profile.device_count - MOST_DEVICES} devices between the fastest and the slowest are not listed."
-    rows = [[str(d), str(int(profile.ranks[d])), profile.hostnames[d] or "–", profile.names[d], f"{speeds[d]:.3f}",
-             _or_dash(100 * deviation[d], "{:.2f}"), str(int((~profile.settled[d]).sum())), str(int(held_down[d])),
-             _or_dash(100 * profile.drift[d], "{:+.2f}")] for d in shown]
+    rows = [
+        [
+            str(d),
+            str(int(profile.ranks[d])),
+            profile.hostnames[d] or "–",
+            profile.names[d],
+            f"{speeds[d]:.3f}",
+            _or_dash(100 * deviation[d], "{:.2f}"),
+            str(int((~profile.settled[d]).sum())),
+            str(int(held_down[d])),
+            _or_dash(100 * profile.drift[d], "{:+.2f}"),
+        ]
+        for d in shown
+    ]
     return Table("Devices", columns, rows, note=note)
 
 

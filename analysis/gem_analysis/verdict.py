@@ -43,15 +43,30 @@ def verdict_of(results):
         return _predicted(results, topic, predicted)
     if results.profile is not None:
         speeds = relative_speeds(results.profile)
-        return Verdict(topic, "DEVICES MEASURED", "quiet", f"The slowest of {len(speeds)} devices takes "
-                       f"{100 * (1 / speeds.min() - 1):.1f} % longer than the fastest",
-                       "Over the loads that are heavy in compute. Nothing was mapped or verified yet.", _badges(results))
+        return Verdict(
+            topic,
+            "DEVICES MEASURED",
+            "quiet",
+            f"The slowest of {len(speeds)} devices takes {100 * (1 / speeds.min() - 1):.1f} % longer than the fastest",
+            "Over the loads that are heavy in compute. Nothing was mapped or verified yet.",
+            _badges(results),
+        )
     if results.scored is not None:
-        return Verdict(topic, "ROUTING", "quiet", f"The busiest expert of the median layer gets "
-                       f"{np.median(skew(results.scored.counts)):.2f} times the mean load",
-                       "Nothing was measured, mapped or verified yet.")
-    return Verdict(topic, "MAPPING", "quiet", f"A mapping by {results.best_mapping.name}",
-                   "Profile and trace are not here, so that nothing can be said of its worth.")
+        return Verdict(
+            topic,
+            "ROUTING",
+            "quiet",
+            f"The busiest expert of the median layer gets "
+            f"{np.median(skew(results.scored.counts)):.2f} times the mean load",
+            "Nothing was measured, mapped or verified yet.",
+        )
+    return Verdict(
+        topic,
+        "MAPPING",
+        "quiet",
+        f"A mapping by {results.best_mapping.name}",
+        "Profile and trace are not here, so that nothing can be said of its worth.",
+    )
 
 
 def _badges(results):
@@ -80,20 +95,40 @@ def _measured(results):
     name, first = report.names[m], report.names[0]
     relative, low, high = (report.summary[field][m] for field in ("relative", "relative_low", "relative_high"))
     devices = report.measured_s.shape[3]
-    topic = " · ".join(part for part in (report.header.model, report.task, f"{devices} {report.device_kind} devices",
-                                         f"{report.measured_s.shape[1]} steps of {report.tokens_per_step} tokens") if part)
+    topic = " · ".join(
+        part
+        for part in (
+            report.header.model,
+            report.task,
+            f"{devices} {report.device_kind} devices",
+            f"{report.measured_s.shape[1]} steps of {report.tokens_per_step} tokens",
+        )
+        if part
+    )
     interval = f"95 % interval {percent(low)} to {percent(high)}"
     if _is_wrong(results):
-        return Verdict(topic, "WRONG", "bad", "Data did not arrive as sent, so that times mean nothing",
-                       "See the columns #wrong and error of the table.", _badges(results))
+        return Verdict(
+            topic,
+            "WRONG",
+            "bad",
+            "Data did not arrive as sent, so that times mean nothing",
+            "See the columns #wrong and error of the table.",
+            _badges(results),
+        )
     if high < 1:
         state, tone, headline = "FASTER", "good", f"{name} takes {less_or_more(relative)} time than {first}"
     elif low > 1:
-        state, tone, headline = "SLOWER", "bad", f"{name} takes {less_or_more(relative)} time than {first}: keep {first}"
+        state, tone, headline = (
+            "SLOWER",
+            "bad",
+            f"{name} takes {less_or_more(relative)} time than {first}: keep {first}",
+        )
     else:
         state, tone, headline = "NOT PROVEN", "unsure", f"{name} may be no faster than {first}"
-    sentence = (f"Measured: the slowest devices' time, summed over layers, changes by {percent(relative)} ({interval}, over "
-                f"steps). {results.device_note()}")
+    sentence = (
+        f"Measured: the slowest devices' time, summed over layers, changes by {percent(relative)} ({interval}, over "
+        f"steps). {results.device_note()}"
+    )
     return Verdict(topic, state, tone, headline, sentence.strip(), _badges(results))
 
 
@@ -102,27 +137,43 @@ def _batch(results):
     relative = np.array([pair[0] for pair in found.values()])
     faster = sum(high < 1 for _, _, high, _ in found.values())
     kinds = sorted({report.device_kind for report in results.batch})
-    return Verdict(f"{len({model for model, _ in found})} models · {len({task for _, task in found})} tasks", "BATCH",
-                   "good" if 2 * faster > len(found) else "unsure",
-                   f"{faster} of {len(found)} pairs of model and task are faster than linear",
-                   f"Median change of the slowest devices' time {percent(np.median(relative))}, from {percent(relative.min())} to "
-                   f"{percent(relative.max())}.", [(f"{kind} devices", kind == "simulated") for kind in kinds])
+    return Verdict(
+        f"{len({model for model, _ in found})} models · {len({task for _, task in found})} tasks",
+        "BATCH",
+        "good" if 2 * faster > len(found) else "unsure",
+        f"{faster} of {len(found)} pairs of model and task are faster than linear",
+        f"Median change of the slowest devices' time {percent(np.median(relative))}, from {percent(relative.min())} to "
+        f"{percent(relative.max())}.",
+        [(f"{kind} devices", kind == "simulated") for kind in kinds],
+    )
 
 
 def _predicted_ratios(results):
-    fits = (results.profile is not None and results.scored is not None and results.mappings and
-            results.scored.counts.shape[2] % results.profile.device_count == 0)
+    fits = (
+        results.profile is not None
+        and results.scored is not None
+        and results.mappings
+        and results.scored.counts.shape[2] % results.profile.device_count == 0
+    )
     return dict(ratios(results)) if fits else {}
 
 
 def _predicted(results, topic, predicted):
     name = results.best_mapping.name if results.best_mapping.name in predicted else list(predicted)[-1]
     searched, held_out, _ = predicted[name]
-    ratio, sample = (searched, "in-sample: on requests that it may have been searched on") if np.isnan(held_out) else \
-        (held_out, "on requests it was never searched on")
-    return Verdict(topic, "PREDICTED, NOT MEASURED", "unsure", f"{name} should take {less_or_more(ratio)} time than linear",
-                   f"Predicted from the profile, {sample}. gem-verify measures it. {results.device_note()}".strip(),
-                   _badges(results) + ([("in-sample", True)] if np.isnan(held_out) else [("held-out requests", False)]))
+    ratio, sample = (
+        (searched, "in-sample: on requests that it may have been searched on")
+        if np.isnan(held_out)
+        else (held_out, "on requests it was never searched on")
+    )
+    return Verdict(
+        topic,
+        "PREDICTED, NOT MEASURED",
+        "unsure",
+        f"{name} should take {less_or_more(ratio)} time than linear",
+        f"Predicted from the profile, {sample}. gem-verify measures it. {results.device_note()}".strip(),
+        _badges(results) + ([("in-sample", True)] if np.isnan(held_out) else [("held-out requests", False)]),
+    )
 
 
 def tiles_of(results):
@@ -133,12 +184,21 @@ def tiles_of(results):
         m, summary = results.judged, report.summary
         name, first = report.names[m], report.names[0]
         tiles.append(Tile("Straggler time", percent(summary["relative"][m]), f"{name} against {first}"))
-        tiles.append(Tile("Predicted", percent(summary["predicted_s"][m] / summary["predicted_s"][0]),
-                          f"steps within {100 * summary['median_error'][m]:.1f} % in the median"))
-        tiles.append(Tile("Slowest 1 % of steps", percent(summary["p99_s"][m] / summary["p99_s"][0]), "99th percentile"))
-        idle = [100 * (1 - t.mean(axis=2).sum() / t.max(axis=2).sum()) for t in (report.measured_s[0], report.measured_s[m])]
+        tiles.append(
+            Tile(
+                "Predicted",
+                percent(summary["predicted_s"][m] / summary["predicted_s"][0]),
+                f"steps within {100 * summary['median_error'][m]:.1f} % in the median",
+            )
+        )
+        tiles.append(
+            Tile("Slowest 1 % of steps", percent(summary["p99_s"][m] / summary["p99_s"][0]), "99th percentile")
+        )
+        idle = [
+            100 * (1 - t.mean(axis=2).sum() / t.max(axis=2).sum()) for t in (report.measured_s[0], report.measured_s[m])
+        ]
         tiles.append(Tile("Devices wait", f"{idle[1]:.1f} %", f"of the time; {first}: {idle[0]:.1f} %"))
-    if results.profile is not None:
+    if results.profile is not None and (report is not None or results.mappings):
         speeds = relative_speeds(results.profile)
         emulated = np.any(results.profile.slowdowns != 1) and results.profile.device_kind != "simulated"
         kind = "simulated" if results.profile.device_kind == "simulated" else "emulated" if emulated else "measured"

@@ -30,7 +30,9 @@ def main():
         command = [os.path.join(options.programs, program), *map(str, arguments)]
         if ranks > 1:
             command = [*options.mpirun, "-n", str(ranks), *command]
-        done = subprocess.run(command, cwd=path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
         with open(os.path.join(path, f"{name}.txt"), "w", encoding="utf-8") as file:
             file.write(done.stdout)
         if done.returncode not in good:
@@ -38,28 +40,150 @@ def main():
 
     routing = os.path.join(options.data, "routing", "gpt-oss-20b.gpqa.h5")
     for part in ("train", "test"):
-        run("simulated", part, "gem-trace", "batch", "--routing", routing, "--batch-size", 64, "--steps", 24, "--part", part,
-            "--output", f"{part}.h5")
+        run(
+            "simulated",
+            part,
+            "gem-trace",
+            "batch",
+            "--routing",
+            routing,
+            "--batch-size",
+            64,
+            "--steps",
+            24,
+            "--part",
+            part,
+            "--output",
+            f"{part}.h5",
+        )
     run("simulated", "describe", "gem-trace", "describe", "--trace", "train.h5", "--layer", 11)
-    run("simulated", "profile", "gem-profile", "--model", "gpt-oss-20b", "--device", "simulated", "--devices", 4,
-        "--slowdown", "1.0,1.1,1.2,1.28", "--tile-tokens", 16, "--max-tokens", 256, "--output", "profile.h5")
+    run(
+        "simulated",
+        "profile",
+        "gem-profile",
+        "--model",
+        "gpt-oss-20b",
+        "--device",
+        "simulated",
+        "--devices",
+        4,
+        "--slowdown",
+        "1.0,1.1,1.2,1.28",
+        "--tile-tokens",
+        16,
+        "--max-tokens",
+        256,
+        "--output",
+        "profile.h5",
+    )
     for method in ("eplb", "gem"):
-        run("simulated", method, "gem-map", "--profile", "profile.h5", "--trace", "train.h5", "--test-trace", "test.h5",
-            "--effort", "fast", "--method", method, "--output", f"{method}.h5")
-    run("simulated", "verify", "gem-verify", "--profile", "profile.h5", "--trace", "test.h5", "--mapping", "eplb.h5",
-        "--mapping", "gem.h5", "--steps", 16, "--output", "report.h5", good=(0, 1))
+        run(
+            "simulated",
+            method,
+            "gem-map",
+            "--profile",
+            "profile.h5",
+            "--trace",
+            "train.h5",
+            "--test-trace",
+            "test.h5",
+            "--effort",
+            "fast",
+            "--method",
+            method,
+            "--output",
+            f"{method}.h5",
+        )
+    run(
+        "simulated",
+        "verify",
+        "gem-verify",
+        "--profile",
+        "profile.h5",
+        "--trace",
+        "test.h5",
+        "--mapping",
+        "eplb.h5",
+        "--mapping",
+        "gem.h5",
+        "--steps",
+        16,
+        "--output",
+        "report.h5",
+        good=(0, 1),
+    )
 
     os.makedirs(os.path.join(options.folder, "host"))
     with open(os.path.join(options.folder, "host", "small.csv"), "w", encoding="utf-8") as file:
         file.write(SMALL_MODEL)
-    run("host", "trace", "gem-trace", "synthesize", "--model", "small.csv", "--tokens", 64, "--steps", 8,
-        "--output", "trace.h5")
-    run("host", "profile", "gem-profile", "--model", "small.csv", "--device", "host", "--dtype", "f32", "--slowdown",
-        "1.0,1.28", "--tile-tokens", 16, "--max-tokens", 64, "--max-samples", 10, "--output", "profile.h5", ranks=2)
-    run("host", "gem", "gem-map", "--profile", "profile.h5", "--trace", "trace.h5", "--train-steps", 4, "--effort", "fast",
-        "--output", "gem.h5")
-    run("host", "verify", "gem-verify", "--profile", "profile.h5", "--trace", "trace.h5", "--mapping", "gem.h5", "--rounds", 1,
-        "--output", "report.h5", ranks=2, good=(0, 1))
+    run(
+        "host",
+        "trace",
+        "gem-trace",
+        "synthesize",
+        "--model",
+        "small.csv",
+        "--tokens",
+        64,
+        "--steps",
+        8,
+        "--output",
+        "trace.h5",
+    )
+    run(
+        "host",
+        "profile",
+        "gem-profile",
+        "--model",
+        "small.csv",
+        "--device",
+        "host",
+        "--dtype",
+        "f32",
+        "--slowdown",
+        "1.0,1.28",
+        "--tile-tokens",
+        16,
+        "--max-tokens",
+        64,
+        "--max-samples",
+        10,
+        "--output",
+        "profile.h5",
+        ranks=2,
+    )
+    run(
+        "host",
+        "gem",
+        "gem-map",
+        "--profile",
+        "profile.h5",
+        "--trace",
+        "trace.h5",
+        "--train-steps",
+        4,
+        "--effort",
+        "fast",
+        "--output",
+        "gem.h5",
+    )
+    run(
+        "host",
+        "verify",
+        "gem-verify",
+        "--profile",
+        "profile.h5",
+        "--trace",
+        "trace.h5",
+        "--mapping",
+        "gem.h5",
+        "--rounds",
+        1,
+        "--output",
+        "report.h5",
+        ranks=2,
+        good=(0, 1),
+    )
 
 
 if __name__ == "__main__":

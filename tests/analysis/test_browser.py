@@ -14,7 +14,9 @@ import support
 
 from gem_analysis.files import read_file
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"))), None)
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"))), None
+)
 
 # Runs inside a copy of the page; what `check` returns is what the test looks at.
 DRIVER = """
@@ -37,7 +39,8 @@ addEventListener("load", () => {
   try { result = check(); } catch (error) { test_errors.push(String(error.stack)); }
   const found = {result, errors: test_errors, violations: test_violations,
                  resources: performance.getEntriesByType("resource").map(entry => entry.name)};
-  document.body.append(Object.assign(document.createElement("pre"), {id: "found", textContent: btoa(encodeURIComponent(JSON.stringify(found)))}));
+  const text = btoa(encodeURIComponent(JSON.stringify(found)));
+  document.body.append(Object.assign(document.createElement("pre"), {id: "found", textContent: text}));
 });
 </script>
 """
@@ -54,14 +57,32 @@ class Browser(support.TestCase):
             self.assertEqual(self.run_program("report", support.result(run), "-o", self.path("page.html"))[0], 0)
             with open(self.path("page.html"), encoding="utf-8") as file:
                 self.pages[run] = file.read()
-        page = self.pages[run].replace("<style>", DRIVER + "<style>", 1).replace("</body>", extra + RUNNER % script + "</body>")
+        page = (
+            self.pages[run]
+            .replace("<style>", DRIVER + "<style>", 1)
+            .replace("</body>", extra + RUNNER % script + "</body>")
+        )
         with open(self.path("driven.html"), "w", encoding="utf-8") as file:
             file.write(page)
-        done = subprocess.run([BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-                               "--enable-logging=stderr", f"--user-data-dir={self.path('profile')}",
-                               f"--window-size={width},{height}", "--virtual-time-budget=4000", "--dump-dom",
-                               "file://" + os.path.abspath(self.path("driven.html"))],
-                              capture_output=True, text=True, timeout=90, check=False)
+        done = subprocess.run(
+            [
+                BROWSER,
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--hide-scrollbars",
+                "--enable-logging=stderr",
+                f"--user-data-dir={self.path('profile')}",
+                f"--window-size={width},{height}",
+                "--virtual-time-budget=4000",
+                "--dump-dom",
+                "file://" + os.path.abspath(self.path("driven.html")),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
         match = re.search(r'<pre id="found">([^<]*)</pre>', done.stdout)
         self.assertTrue(match, done.stderr[-2000:])
         found = json.loads(unquote(base64.b64decode(match[1]).decode()))
@@ -75,8 +96,13 @@ class Browser(support.TestCase):
 
     def test_every_picture_is_drawn_and_nothing_is_requested(self):
         for run in ("simulated", "host"):
-            result = self.clean(self.in_browser(run, """
-              return REPORT.pictures.map(p => [p.name, p.figure.querySelectorAll("svg *").length]);"""))
+            result = self.clean(
+                self.in_browser(
+                    run,
+                    """
+              return REPORT.pictures.map(p => [p.name, p.figure.querySelectorAll("svg *").length]);""",
+                )
+            )
             self.assertGreaterEqual(len(result), 16)
             for name, parts in result:
                 self.assertGreater(parts, 5, name)
@@ -86,7 +112,10 @@ class Browser(support.TestCase):
         self.assertTrue(found["violations"] or found["resources"])
 
     def test_each_choice_changes_its_picture(self):
-        result = self.clean(self.in_browser("simulated", """
+        result = self.clean(
+            self.in_browser(
+                "simulated",
+                """
           const outcomes = [];
           for (const picture of REPORT.pictures)
             picture.choices.forEach((choice, which) => {
@@ -94,16 +123,22 @@ class Browser(support.TestCase):
                 [...picture.figure.querySelectorAll("canvas")].map(canvas => canvas.toDataURL()).join();
               const before = look();
               const seen = choice.labels.map((_, value) => { choose(picture, which, value, true); return look(); });
-              outcomes.push([picture.name, choice.name, choice.labels.length, new Set(seen).size, seen.includes(before)]);
+              const different = new Set(seen).size;
+              outcomes.push([picture.name, choice.name, choice.labels.length, different, seen.includes(before)]);
             });
-          return outcomes;"""))
+          return outcomes;""",
+            )
+        )
         self.assertGreater(len(result), 6)
         for name, choice, count, different, first_came_back in result:
             self.assertTrue(different > count / 2 or count == 1, f"{name} {choice}: {different} of {count}")
             self.assertTrue(first_came_back, name)
 
     def test_slider_buttons_and_following(self):
-        result = self.clean(self.in_browser("simulated", """
+        result = self.clean(
+            self.in_browser(
+                "simulated",
+                """
           const slider = card("expert-loads").querySelector("input[type=range]");
           slider.value = 4;
           slider.dispatchEvent(new Event("input", {bubbles: true}));
@@ -111,47 +146,68 @@ class Browser(support.TestCase):
             name => card(name).querySelector("output").textContent);
           card("placement").querySelectorAll("button.step")[1].click();
           return [...shown, card("placement").querySelector("output").textContent,
-                  card("expert-loads").querySelector("output").textContent];"""))
+                  card("expert-loads").querySelector("output").textContent];""",
+            )
+        )
         self.assertEqual(result, ["4", "4", "4", "5", "5"])
 
     def test_tooltip_says_what_the_file_holds(self):
         trace = read_file(support.result("simulated", "train.h5"))
-        text = self.clean(self.in_browser("simulated", """
+        text = self.clean(
+            self.in_browser(
+                "simulated",
+                """
           const picture = REPORT.pictures.find(p => p.name === "expert-loads");
           choose(picture, 0, 6, false);
           const canvas = picture.figure.querySelector("canvas");
           const cell = parseFloat(canvas.style.width) / canvas.width;
-          pointer(picture.figure.querySelector("svg"), parseFloat(canvas.style.left) + 2.5 * cell, parseFloat(canvas.style.top) + 2);
-          return document.querySelector(".tooltip").textContent;"""))
+          const left = parseFloat(canvas.style.left), top = parseFloat(canvas.style.top);
+          pointer(picture.figure.querySelector("svg"), left + 2.5 * cell, top + 2);
+          return document.querySelector(".tooltip").textContent;""",
+            )
+        )
         expert = int(trace.counts[:, 6].mean(axis=0).argmax())
         self.assertIn(f"expert {expert} ", text)
         self.assertIn("step 2", text)
         self.assertIn(f"load: {trace.counts[2, 6, expert]} tokens", text)
 
     def test_hover_over_points_and_spans(self):
-        lines, spans = self.clean(self.in_browser("simulated", """
+        lines, spans = self.clean(
+            self.in_browser(
+                "simulated",
+                """
           const root = card("device-speed").querySelector("svg"), dot = root.querySelector("circle");
           pointer(root, Number(dot.getAttribute("cx")), Number(dot.getAttribute("cy")));
           const first = document.querySelector(".tooltip").textContent;
           const bar = card("placement").querySelector("rect[data-note]");
           bar.dispatchEvent(new PointerEvent("pointermove", {bubbles: true, clientX: 5, clientY: 5}));
-          return [first, document.querySelector(".tooltip").textContent];"""))
+          return [first, document.querySelector(".tooltip").textContent];""",
+            )
+        )
         self.assertRegex(lines, r"device 0 .*1\.000, noise")
         self.assertRegex(spans, r"expert \d+: [\d.]+ tokens a step")
 
     def test_legend_hides_and_shows(self):
-        before, hidden, after = self.clean(self.in_browser("simulated", """
+        before, hidden, after = self.clean(
+            self.in_browser(
+                "simulated",
+                """
           const paths = () => card("step-times").querySelectorAll("path").length;
           const entry = () => card("step-times").querySelector("button.entry");
           const before = paths();
           entry().click();
           const hidden = paths();
           entry().click();
-          return [before, hidden, paths()];"""))
+          return [before, hidden, paths()];""",
+            )
+        )
         self.assertEqual((hidden, after), (before - 1, before))
 
     def test_theme(self):
-        result = self.clean(self.in_browser("simulated", """
+        result = self.clean(
+            self.in_browser(
+                "simulated",
+                """
           const ground = () => getComputedStyle(document.body).backgroundColor;
           const canvas = () => card("expert-loads").querySelector("canvas").toDataURL();
           const look = () => [ground(), canvas(), document.getElementById("theme").textContent];
@@ -159,33 +215,50 @@ class Browser(support.TestCase):
           document.getElementById("theme").click();
           const dark = look();
           document.getElementById("theme").click();
-          return [light, dark, look()];"""))
+          return [light, dark, look()];""",
+            )
+        )
         light, dark, again = result
         for one, other in zip(light, dark):
             self.assertNotEqual(one, other)
         self.assertEqual(light, again)
 
     def test_copy(self):
-        self.assertEqual(self.clean(self.in_browser("simulated", """
+        self.assertEqual(
+            self.clean(
+                self.in_browser(
+                    "simulated",
+                    """
           const button = document.querySelector("button.copy");
           button.click();
-          return button.textContent;""")), "Copied")
+          return button.textContent;""",
+                )
+            ),
+            "Copied",
+        )
 
     def test_nothing_is_cut_off_on_any_screen(self):
         for run in ("simulated", "host"):
             for width in (360, 768, 1280):
                 with self.subTest(run=run, width=width):
-                    overflow, cut = self.clean(self.in_browser(run, """
+                    overflow, cut = self.clean(
+                        self.in_browser(
+                            run,
+                            """
                       const cut = [];
                       for (const root of document.querySelectorAll(".figure svg")) {
                         const box = root.getBoundingClientRect();
                         for (const text of root.querySelectorAll("text")) {
                           const own = text.getBoundingClientRect();
-                          if (own.left < box.left - 1 || own.right > box.right + 1 || own.top < box.top - 1 || own.bottom > box.bottom + 1)
+                          if (own.left < box.left - 1 || own.right > box.right + 1 ||
+                              own.top < box.top - 1 || own.bottom > box.bottom + 1)
                             cut.push(root.closest("article").id + ": " + text.textContent);
                         }
                       }
-                      return [document.documentElement.scrollWidth - innerWidth, cut];""", width))
+                      return [document.documentElement.scrollWidth - innerWidth, cut];""",
+                            width,
+                        )
+                    )
                     self.assertLessEqual(overflow, 0)
                     self.assertEqual(cut, [])
 

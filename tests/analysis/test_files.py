@@ -52,6 +52,7 @@ class Reads(support.TestCase):
 def _set(name, position, value):
     def change(file):
         file[name][position] = value
+
     return change
 
 
@@ -60,6 +61,7 @@ def _replace(name, make):
         values = make(file[name][...])
         del file[name]
         file[name] = values
+
     return change
 
 
@@ -69,12 +71,14 @@ def _attribute(name, value):
             del file.attrs[name]
         else:
             file.attrs[name] = value
+
     return change
 
 
 def _delete(name):
     def change(file):
         del file[name]
+
     return change
 
 
@@ -172,7 +176,6 @@ class Refuses(support.TestCase):
                 except DataError as error:
                     self.assertNotIn("\n", str(error))
 
-
     def test_a_crash_of_the_library_is_a_sentence(self):
         with self.assertRaises(DataError) as caught:
             call_apart(lambda path: os.kill(os.getpid(), signal.SIGSEGV), "some.h5")
@@ -181,8 +184,14 @@ class Refuses(support.TestCase):
 
 class Exits(support.TestCase):
     def test_codes(self):
-        for arguments, code in ((["report"], 2), ([], 2), (["report", "x.h5", "--format", "gif"], 2), (["report", "none.h5"], 3),
-                                (["report", self.folder], 3), (["report", self.folder, support.result("host", "gem.h5")], 2)):
+        for arguments, code in (
+            (["report"], 2),
+            ([], 2),
+            (["report", "x.h5", "--format", "gif"], 2),
+            (["report", "none.h5"], 3),
+            (["report", self.folder], 3),
+            (["report", self.folder, support.result("host", "gem.h5")], 2),
+        ):
             with self.subTest(arguments=arguments):
                 found, _, err = self.run_program(*arguments)
                 self.assertEqual(found, code)
@@ -203,7 +212,9 @@ class Exits(support.TestCase):
     def test_output_that_cannot_be_written(self):
         with open(self.path("file"), "w", encoding="utf-8"):
             pass
-        code, _, err = self.run_program("report", support.result("simulated", "profile.h5"), "-o", self.path("file", "page.html"))
+        code, _, err = self.run_program(
+            "report", support.result("simulated", "profile.h5"), "-o", self.path("file", "page.html")
+        )
         self.assertEqual(code, 4)
         self.assertIn("page.html", err)
 

@@ -13,9 +13,30 @@ from gem_analysis import latency, routing
 from gem_analysis.errors import NotDrawn
 from gem_analysis.files import read_file
 from gem_analysis.page import draw_all, render
-from gem_analysis.pictures import (batch_matrix, device_speed, expert_correlation, expert_loads, held_out, latency_over_tiles,
-                                   latency_surface, layer_gain, layer_skew, layer_timeline, load_drift, mapping_ratio, placement,
-                                   predicted_measured, search_gap, search_progress, step_times, task_similarity, telemetry, waiting)
+from gem_analysis.pictures import (
+    SECTIONS,
+    batch_matrix,
+    device_speed,
+    expert_correlation,
+    expert_loads,
+    held_out,
+    latency_over_tiles,
+    latency_surface,
+    layer_gain,
+    layer_skew,
+    layer_timeline,
+    load_drift,
+    mapping_ratio,
+    placement,
+    predicted_measured,
+    search_gap,
+    search_progress,
+    step_times,
+    task_similarity,
+    telemetry,
+    waiting,
+    name_of,
+)
 from gem_analysis.results import Results, collect
 
 
@@ -32,7 +53,9 @@ class Verification(support.TestCase):
         verdict, predicted, raw = mapping_ratio.draw(self.results).frames[()].series
         np.testing.assert_allclose(verdict.y, 100 * (self.summary["relative"][1:] - 1))
         np.testing.assert_allclose(verdict.low, 100 * (self.summary["relative_low"][1:] - 1))
-        np.testing.assert_allclose(predicted.y, 100 * (self.summary["predicted_s"][1:] / self.summary["predicted_s"][0] - 1))
+        np.testing.assert_allclose(
+            predicted.y, 100 * (self.summary["predicted_s"][1:] / self.summary["predicted_s"][0] - 1)
+        )
         np.testing.assert_allclose(raw.y, 100 * (self.summary["raw_relative"][1:] - 1))
 
     def test_whole_layers_are_shown_where_tokens_were_exchanged(self):
@@ -104,8 +127,11 @@ class Predictions(support.TestCase):
     def test_as_gem_verify_predicts(self):
         results = self.results
         surfaces, report, trace = latency.surfaces_of(results.profile), results.report, results.scored
-        counts = trace.counts[report.first_step:report.first_step + report.predicted_s.shape[1]]
-        homes = {"linear": latency.linear_homes(24, 32, 4), **{m.name: latency.homes_for(m, trace) for m in results.mappings}}
+        counts = trace.counts[report.first_step : report.first_step + report.predicted_s.shape[1]]
+        homes = {
+            "linear": latency.linear_homes(24, 32, 4),
+            **{m.name: latency.homes_for(m, trace) for m in results.mappings},
+        }
         for name, predicted_s in zip(report.names, report.predicted_s):
             found = latency.predict(counts, homes[name], surfaces, results.profile.tile_tokens)
             np.testing.assert_allclose(found, predicted_s, rtol=1e-12)
@@ -114,7 +140,9 @@ class Predictions(support.TestCase):
         results = self.results
         surfaces = latency.surfaces_of(results.profile)
         for mapping in results.mappings:
-            found = latency.predict(results.train.counts, mapping.expert_to_device, surfaces, results.profile.tile_tokens)
+            found = latency.predict(
+                results.train.counts, mapping.expert_to_device, surfaces, results.profile.tile_tokens
+            )
             np.testing.assert_allclose(found.max(axis=2).mean(axis=0), mapping.predicted_s, rtol=1e-4)  # whole ns there
 
     def test_held_out_as_in_the_table_of_gem_map(self):
@@ -140,8 +168,12 @@ class Predictions(support.TestCase):
         with h5py.File(path, "r+") as file:
             if "/search" in file:
                 del file["/search"]
-            for name, values in (("layer", [0, 0, 0, 5]), ("start", [0, 0, 1, 0]), ("elapsed_s", [0.01, 0.03, 0.02, 0.01]),
-                                 ("predicted_s", [3.0, 1.0, 2.0, 1.0])):
+            for name, values in (
+                ("layer", [0, 0, 0, 5]),
+                ("start", [0, 0, 1, 0]),
+                ("elapsed_s", [0.01, 0.03, 0.02, 0.01]),
+                ("predicted_s", [3.0, 1.0, 2.0, 1.0]),
+            ):
                 file[f"/search/{name}"] = values
         picture = search_progress.draw(collect([path]))
         self.assertEqual(picture.choices[0].labels, ["0", "5"])
@@ -169,7 +201,9 @@ class Devices(support.TestCase):
         self.profile = self.results.profile
 
     def test_speed_and_noise_as_gem_profile_prints_them(self):
-        rows = support.table_rows(support.printed("simulated", "profile.txt").split("spread")[0].split("device ")[-1], "0123")
+        rows = support.table_rows(
+            support.printed("simulated", "profile.txt").split("spread")[0].split("device ")[-1], "0123"
+        )
         speeds, noise = latency.relative_speeds(self.profile), latency.noise(self.profile)
         for d in range(4):
             numbers = [float(cell) for cell in rows[str(d)][-6:] if cell.replace(".", "").lstrip("+-").isdigit()]
@@ -190,7 +224,9 @@ class Devices(support.TestCase):
         self.profile.settled[1, self.profile.tiles.argmax()] = False
         self.profile.throttle_reasons[3, :] = 0x40
         picture = latency_over_tiles.draw(self.results)
-        hollow = np.array([[series.hollow.sum() for series in frame.series] for frame in picture.frames.values()]).sum(axis=0)
+        hollow = np.array([[series.hollow.sum() for series in frame.series] for frame in picture.frames.values()]).sum(
+            axis=0
+        )
         self.assertEqual(hollow[0], 0)
         self.assertEqual(hollow[1], 1)
         self.assertEqual(hollow[3], sum(len(frame.series[3].x) for frame in picture.frames.values()))
@@ -210,10 +246,24 @@ class Devices(support.TestCase):
         self.assertTrue((picture.frames[(0,)].series[0].y == 500.0).all())
 
     def test_of_many_devices_the_fastest_and_the_slowest_are_among_those_shown(self):
-        profile = dataclasses.replace(self.profile, **{
-            field: np.repeat(getattr(self.profile, field), 16, axis=0)
-            for field in ("median_s", "p95_s", "samples_s", "settled", "throttle_reasons", "drift", "ranks", "slowdowns")},
-            names=self.profile.names * 16, hostnames=self.profile.hostnames * 16)
+        profile = dataclasses.replace(
+            self.profile,
+            **{
+                field: np.repeat(getattr(self.profile, field), 16, axis=0)
+                for field in (
+                    "median_s",
+                    "p95_s",
+                    "samples_s",
+                    "settled",
+                    "throttle_reasons",
+                    "drift",
+                    "ranks",
+                    "slowdowns",
+                )
+            },
+            names=self.profile.names * 16,
+            hostnames=self.profile.hostnames * 16,
+        )
         profile.median_s = profile.median_s * np.linspace(1, 1.3, 64)[:, None]
         picture = latency_over_tiles.draw(Results("", profile=profile))
         names = [series.name for series in picture.frames[(0,)].series]
@@ -246,7 +296,9 @@ class Routing(support.TestCase):
         counts[:, 0, 0] = 0
         counts[:4, 0, 0] = 60
         counts[:, 0, 1] = 30
-        self.assertEqual(list(routing.expert_kinds(counts)[0, :3]), [routing.TEMPORAL, routing.CONSISTENT, routing.OTHER])
+        self.assertEqual(
+            list(routing.expert_kinds(counts)[0, :3]), [routing.TEMPORAL, routing.CONSISTENT, routing.OTHER]
+        )
 
     def test_loads_conserve_every_token(self):
         picture = expert_loads.draw(self.results)
@@ -298,12 +350,24 @@ class Size(support.TestCase):
         trace = dataclasses.replace(small.train, counts=counts, layer_ids=np.arange(58))
         homes = np.argsort(random.random((58, 256)), axis=1) % 32
         slots = np.stack([[np.flatnonzero(row == d) for d in range(32)] for row in homes])
-        mapping = dataclasses.replace(small.mappings[-1], expert_to_device=homes, slots=slots, layer_ids=np.arange(58),
-                                      predicted_s=np.ones(58), lower_bound_s=np.ones(58))
+        mapping = dataclasses.replace(
+            small.mappings[-1],
+            expert_to_device=homes,
+            slots=slots,
+            layer_ids=np.arange(58),
+            predicted_s=np.ones(58),
+            lower_bound_s=np.ones(58),
+        )
         shape = (3, 128, 58, 32)
         times_s = random.gamma(50, 2e-5, shape)
-        report = dataclasses.replace(small.report, measured_s=times_s, predicted_s=times_s, dispatch_s=times_s / 9,
-                                     combine_s=times_s / 9, layer_ids=np.arange(58))
+        report = dataclasses.replace(
+            small.report,
+            measured_s=times_s,
+            predicted_s=times_s,
+            dispatch_s=times_s / 9,
+            combine_s=times_s / 9,
+            layer_ids=np.arange(58),
+        )
         begin = time.monotonic()
         page = render(Results("", traces=[trace], mappings=[mapping], report=report))
         print(f"large run: {len(page) / 1e6:.2f} MB in {time.monotonic() - begin:.1f} s")
@@ -316,9 +380,16 @@ class Missing(support.TestCase):
         for name in ("profile.h5", "train.h5", "gem.h5", "report.h5"):
             with self.subTest(name=name):
                 sections, missing = draw_all(collect([support.result("simulated", name)]))
-                drawn = sum(len(pictures) for _, pictures in sections)
-                self.assertGreater(drawn, 0)
-                self.assertEqual(drawn + len(missing), 20)
+                drawn = [name.replace("-", " ") for _, pictures in sections for name, _ in pictures]
+                absent = [name for sentence in missing for name in sentence.split(":")[0].lower().split(", ")]
+                every = [
+                    name_of(module).replace("-", " ")
+                    for title, modules in SECTIONS.items()
+                    for module in modules
+                    if title != "Batch"
+                ]
+                self.assertGreater(len(drawn), 0)
+                self.assertEqual(sorted(drawn + absent), sorted(every))
                 self.assertTrue(all(sentence.endswith(".") for sentence in missing))
 
 

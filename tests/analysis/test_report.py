@@ -23,8 +23,17 @@ class Page(support.TestCase):
     def test_verdict_first_then_the_table_then_the_pictures(self):
         page = self.page_of(support.result("simulated"))
         verdict = support.printed("simulated", "verify.txt").split("VERDICT: ")[1].split(" - ")[0]
-        places = [page.index(text) for text in (f">{verdict}<", 'id="table"', 'id="step-times"', 'id="device-speed"',
-                                                'id="expert-loads"', 'id="files"')]
+        places = [
+            page.index(text)
+            for text in (
+                f">{verdict}<",
+                'id="table"',
+                'id="step-times"',
+                'id="device-speed"',
+                'id="expert-loads"',
+                'id="files"',
+            )
+        ]
         self.assertEqual(places, sorted(places))
 
     def test_the_table_has_the_numbers_that_gem_verify_printed(self):
@@ -66,15 +75,21 @@ class Page(support.TestCase):
         self.assertIn(">WRONG<", self.page_of(self.path("run")))
 
     def test_each_file_alone(self):
-        for name, said in (("profile.h5", "DEVICES MEASURED"), ("train.h5", "ROUTING"), ("gem.h5", "MAPPING"),
-                           ("report.h5", "The table")):
+        for name, said in (
+            ("profile.h5", "DEVICES MEASURED"),
+            ("train.h5", "ROUTING"),
+            ("gem.h5", "MAPPING"),
+            ("report.h5", "The table"),
+        ):
             with self.subTest(name=name):
                 page = self.page_of(support.result("simulated", name))
                 self.assertIn(said, page)
                 self.assertIn("What is not shown", page)
 
     def test_predicted_only(self):
-        page = self.page_of(*(support.result("simulated", name) for name in ("profile.h5", "train.h5", "test.h5", "gem.h5")))
+        page = self.page_of(
+            *(support.result("simulated", name) for name in ("profile.h5", "train.h5", "test.h5", "gem.h5"))
+        )
         self.assertIn("PREDICTED, NOT MEASURED", page)
 
     def test_a_batch_of_folders(self):
@@ -104,8 +119,9 @@ class Files(support.TestCase):
     def test_each_kind(self):
         for kind, first in FIRST_BYTES.items():
             with self.subTest(kind=kind):
-                code, out, err = self.run_program("report", support.result("simulated", "profile.h5"), "--format", kind, "-o",
-                                                  self.path(kind))
+                code, out, err = self.run_program(
+                    "report", support.result("simulated", "profile.h5"), "--format", kind, "-o", self.path(kind)
+                )
                 self.assertEqual((code, err), (0, ""))
                 names = sorted(os.listdir(self.path(kind)))
                 self.assertIn(f"Pictures: {len(names)} ", out)
@@ -120,8 +136,9 @@ class Files(support.TestCase):
         self.assertGreaterEqual(len(os.listdir(self.path("all"))), 16)
 
     def test_a_layer_that_is_not_there(self):
-        code, _, err = self.run_program("report", support.result("simulated", "train.h5"), "--format", "svg", "--layer", 77, "-o",
-                                        self.path("x"))
+        code, _, err = self.run_program(
+            "report", support.result("simulated", "train.h5"), "--format", "svg", "--layer", 77, "-o", self.path("x")
+        )
         self.assertEqual(code, 2)
         self.assertIn("--layer 77", err)
 

@@ -85,9 +85,10 @@ function draw_cells(root, frame, box, cell, colours) {
                                  style: `fill:${ink_on(colours[level])}`, opacity: 0.7}));
     if (!frame.cell_texts) return;
     const lines = frame.cell_texts[row][column].split("\n");
+    const first_line_y = y + cell.height / 2 + 5 - (lines.length - 1) / 2 * 15;
     lines.forEach((line, i) => root.append(
-      svg("text", {class: i ? "cell-detail" : "cell", x: x + cell.width / 2, "text-anchor": "middle",
-                   y: y + cell.height / 2 + 5 + (i - (lines.length - 1) / 2) * 15, style: `fill:${ink_on(colours[level])}`}, line)));
+      svg("text", {class: i ? "cell-detail" : "cell", x: x + cell.width / 2, y: first_line_y + 15 * i,
+                   "text-anchor": "middle", style: `fill:${ink_on(colours[level])}`}, line)));
   });
 }
 
@@ -133,8 +134,9 @@ function draw_heat_labels(root, picture, frame, box, cell, width, height) {
 
 function colour_bar(picture, frame, colours) {
   const stops = [0, 51, 102, 153, 204, 255].map(level => css_colour(colours[level])).join(",");
-  return html("div", {class: "colour-bar"}, html("span", {}, number_text(Number(frame.low.toPrecision(3)))),
+  const end_text = value => number_text(Number(value.toPrecision(3)));
+  return html("div", {class: "colour-bar"}, html("span", {}, end_text(frame.low)),
               html("i", {style: `background:linear-gradient(90deg,${stops})`}),
-              html("span", {}, `${number_text(Number(frame.high.toPrecision(3)))}${picture.value.unit ? " " + picture.value.unit : ""}`),
-              html("span", {class: "what"}, picture.value.label + (frame.scale === "logarithmic" ? ", logarithmic" : "")));
+              html("span", {}, `${end_text(frame.high)} ${picture.value.unit}`.trim()),
+              html("span", {}, picture.value.label + (frame.scale === "logarithmic" ? ", logarithmic" : "")));
 }

@@ -49,7 +49,8 @@ function choose(picture, which, value, leading) {
   }
 }
 
-// A control and a function that shows a value in it: buttons for a few names, a slider for an ordered choice, else a list.
+// A control and a function that shows a value in it: a slider for an ordered choice, buttons for a few names, else a
+// list.
 function make_control(picture, which) {
   const {name, labels, ordered} = picture.choices[which];
   const box = html("div", {class: "choice"}), caption = html("span", {class: "choice-name"}, name);
@@ -96,9 +97,11 @@ function draw_legend(picture, frame) {
   if (frame.mark_label) entries.push({name: frame.mark_label, role: "ink", still: true, tick: true});
   if (frame.kind === "lines" && entries.length < 2) return picture.legend_box.replaceChildren();
   picture.legend_box.replaceChildren(...entries.map(entry => {
-    const shape = entry.tick ? " tick" : entry.mark && entry.mark.includes("line") ? " stroke" : "";
-    const swatch = html("i", {class: `swatch${shape}${entry.dashed ? " dashed" : ""}${entry.role === "wait" ? " wait" : ""}`,
-                              style: `--swatch:${colour(entry.role)}`});
+    const swatch = html("i", {class: "swatch", style: `--swatch:${colour(entry.role)}`});
+    swatch.classList.toggle("tick", Boolean(entry.tick));
+    swatch.classList.toggle("stroke", Boolean(entry.mark && entry.mark.includes("line")));
+    swatch.classList.toggle("dashed", Boolean(entry.dashed));
+    swatch.classList.toggle("wait", entry.role === "wait");
     if (entry.still) return html("span", {class: "entry"}, swatch, entry.name);
     const button = html("button", {type: "button", class: "entry",
                                    "aria-pressed": String(!picture.state.hidden.has(entry.name)),

@@ -21,7 +21,8 @@ function draw_spans(figure, picture, frame) {
     root.append(svg("line", {class: "grid", x1: x(tick), x2: x(tick), y1: GROUP_TITLE_HEIGHT - 6, y2: height - bottom}),
                 svg("text", {class: "tick", x: x(tick), y: height - bottom + 17, "text-anchor": "middle"},
                     number_text(tick)));
-  root.append(svg("text", {class: "title", x: width - right, y: height - 8, "text-anchor": "end"}, axis_title(picture.x)));
+  root.append(svg("text", {class: "title", x: width - right, y: height - 8, "text-anchor": "end"},
+                  axis_title(picture.x)));
   let y = 0;
   for (const [title, rows] of frame.groups) {
     root.append(svg("text", {class: "group", x: left, y: y + 20}, title));

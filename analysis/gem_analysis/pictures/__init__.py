@@ -1,8 +1,28 @@
 """One module a picture. Each has `draw(results) -> Picture`, which raises NotDrawn with the reason if it cannot."""
 
-from . import (batch_matrix, device_speed, expert_correlation, expert_loads, held_out, latency_over_experts,
-               latency_over_tiles, latency_surface, layer_gain, layer_skew, layer_timeline, load_drift, mapping_ratio,
-               placement, predicted_measured, search_gap, search_progress, step_times, task_similarity, telemetry, waiting)
+from . import (
+    batch_matrix,
+    device_speed,
+    expert_correlation,
+    expert_loads,
+    held_out,
+    latency_over_experts,
+    latency_over_tiles,
+    latency_surface,
+    layer_gain,
+    layer_skew,
+    layer_timeline,
+    load_drift,
+    mapping_ratio,
+    placement,
+    predicted_measured,
+    search_gap,
+    search_progress,
+    step_times,
+    task_similarity,
+    telemetry,
+    waiting,
+)
 
 # section title -> pictures in the order of the page
 SECTIONS = {

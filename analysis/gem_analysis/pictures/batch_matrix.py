@@ -13,7 +13,8 @@ def gains(reports):
         name = report.judged if report.judged in report.names else "gem" if "gem" in report.names else report.names[-1]
         m = report.names.index(name)
         found[report.header.model, report.task] = tuple(
-            float(report.summary[field][m]) for field in ("relative", "relative_low", "relative_high")) + (name,)
+            float(report.summary[field][m]) for field in ("relative", "relative_low", "relative_high")
+        ) + (name,)
     return found
 
 
@@ -27,14 +28,24 @@ def draw(results):
     for (model, task), (relative, low, high, _) in found.items():
         row, column = models.index(model), tasks.index(task)
         values[row, column] = 100 * (relative - 1)
-        texts[row][column] = f"{100 * (relative - 1):+.1f}\n{100 * (low - 1):+.1f} … {100 * (high - 1):+.1f}".replace("-", "−")
+        texts[row][column] = f"{100 * (relative - 1):+.1f}\n{100 * (low - 1):+.1f} … {100 * (high - 1):+.1f}".replace(
+            "-", "−"
+        )
     reach = max(1.0, float(np.nanmax(np.abs(values))))
     faster = sum(high < 1 for _, _, high, _ in found.values())
     slower = sum(low > 1 for _, low, _, _ in found.values())
-    sentence = (f"{len(found)} pairs of model and task: {faster} faster than linear with the interval clear of 0, {slower} slower, "
-                f"{len(found) - faster - slower} not proven. Median change {np.nanmedian(values):+.1f} %.").replace("-", "−")
+    sentence = (
+        f"{len(found)} pairs of model and task: {faster} faster than linear with the interval clear of 0, "
+        f"{slower} slower, {len(found) - faster - slower} not proven. Median change {np.nanmedian(values):+.1f} %."
+    ).replace("-", "−")
     kinds = sorted({report.device_kind for report in results.batch})
-    return Picture("All models and tasks", sentence, Axis("task"), Axis("model"),
-                   only(Heat(values, "diverging", -reach, reach, models, tasks, texts)),
-                   notes=[f"Straggler time against linear, percent, and its 95 % interval. Devices: {', '.join(kinds)}."],
-                   value=Axis("time against linear", "%"), height=70 + 48 * len(models))
+    return Picture(
+        "All models and tasks",
+        sentence,
+        Axis("task"),
+        Axis("model"),
+        only(Heat(values, "diverging", -reach, reach, models, tasks, texts)),
+        notes=[f"Straggler time against linear, percent, and its 95 % interval. Devices: {', '.join(kinds)}."],
+        value=Axis("time against linear", "%"),
+        height=70 + 48 * len(models),
+    )

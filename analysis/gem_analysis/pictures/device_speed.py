@@ -8,6 +8,7 @@ from ..palette import device_role
 from ..picture import Axis, Lines, Picture, Series, only
 
 MOST_HOSTS = 7
+DOUBTFUL_SHARE = 0.05
 
 
 def draw(results):
@@ -17,24 +18,47 @@ def draw(results):
     speeds = relative_speeds(profile)
     deviation = np.nan_to_num(noise(profile))
     unsettled, held_down = (~profile.settled).sum(axis=1), throttled(profile).sum(axis=1)
+    doubtful = unsettled + held_down > DOUBTFUL_SHARE * len(profile.tiles)
     hosts = list(dict.fromkeys(profile.hostnames))
     by_host = 1 < len(hosts) <= MOST_HOSTS
     x = np.arange(profile.device_count)
-    notes = [f"device {d} ({profile.names[d]}) on {profile.hostnames[d] or 'unknown host'}: {speeds[d]:.3f}, noise "
-             f"{100 * deviation[d]:.2f} %, {unsettled[d]} unsettled, {held_down[d]} throttled points" for d in x]
+    notes = [
+        f"device {d} ({profile.names[d]}) on {profile.hostnames[d] or 'unknown host'}: {speeds[d]:.3f}, noise "
+        f"{100 * deviation[d]:.2f} %, {unsettled[d]} unsettled, {held_down[d]} throttled points"
+        for d in x
+    ]
     series = []
     for index, host in enumerate(hosts if by_host else [""]):
         chosen = np.array([d for d in x if not by_host or profile.hostnames[d] == host])
-        series.append(Series(host if by_host else "devices", device_role(index), chosen, speeds[chosen], "dots",
-                             speeds[chosen] * (1 - deviation[chosen]), speeds[chosen] * (1 + deviation[chosen]),
-                             (unsettled + held_down)[chosen] > 0, [notes[d] for d in chosen]))
+        series.append(
+            Series(
+                host if by_host else "devices",
+                device_role(index),
+                chosen,
+                speeds[chosen],
+                "dots",
+                speeds[chosen] * (1 - deviation[chosen]),
+                speeds[chosen] * (1 + deviation[chosen]),
+                doubtful[chosen],
+                [notes[d] for d in chosen],
+            )
+        )
     slowest, fastest = int(speeds.argmin()), int(speeds.argmax())
-    sentence = (f"The slowest of {profile.device_count} devices (device {slowest}) takes {100 * (1 / speeds[slowest] - 1):.1f} % "
-                f"longer than the fastest (device {fastest}) over the heavy loads.")
+    sentence = (
+        f"The slowest of {profile.device_count} devices (device {slowest}) takes "
+        f"{100 * (1 / speeds[slowest] - 1):.1f} % longer than the fastest (device {fastest}) over the heavy loads."
+    )
     drift = profile.drift[np.isfinite(profile.drift)]
     if drift.size:
         sentence += f" From start to end of the sweep they drifted by at most {100 * np.abs(drift).max():.2f} %."
-    return Picture("Speed of the devices", sentence, Axis("device", labels=[str(d) for d in x]),
-                   Axis("speed, fastest = 1"), only(Lines(series)),
-                   notes=[f"Bars: median deviation of the samples. Hollow: devices with unsettled ({unsettled.sum()} in all) or "
-                          f"throttled ({held_down.sum()}) points."])
+    return Picture(
+        "Speed of the devices",
+        sentence,
+        Axis("device", labels=[str(d) for d in x]),
+        Axis("speed, fastest = 1"),
+        only(Lines(series)),
+        notes=[
+            f"Bars: median deviation of the samples. Hollow: devices with more than 5 % of their points unsettled "
+            f"({unsettled.sum()} points of all devices) or throttled ({held_down.sum()})."
+        ],
+    )

@@ -37,15 +37,24 @@ def draw(results):
         frames[(index,)] = Heat(values, "diverging", -1.0, 1.0, labels, labels, row_roles=roles, column_roles=roles)
     start = int(np.argmax([pair[2] for pair in strongest]))
     first, second, value = strongest[start]
-    sentence = (f"Experts that flare up together should sit on different devices. The strongest pair: experts {first} and {second} "
-                f"of layer {trace.layer_ids[layers[start]]}, correlation {value:.2f} over {steps} steps.")
+    sentence = (
+        f"Experts that flare up together should sit on different devices. The strongest pair: experts {first} and "
+        f"{second} of layer {trace.layer_ids[layers[start]]}, correlation {value:.2f} over {steps} steps."
+    )
     notes = [f"Trace {trace.label}. Ordered: consistent, temporal, other experts, each by load."]
     if shown < expert_count:
         notes.append(f"The {shown} busiest of {expert_count} experts.")
     if len(layers) < layer_count:
         notes.append(f"{len(layers)} of {layer_count} layers.")
-    return Picture("Experts that are busy together", sentence, Axis("expert"), Axis("expert"), frames,
-                   [Choice("layer", [str(trace.layer_ids[l]) for l in layers], start, True)], notes,
-                   value=Axis("correlation"),
-                   legend=[("consistent", "consistent"), ("temporal", "temporal"), ("other", "other")],
-                   height=int(np.clip(9 * shown + 60, 300, 460)))
+    return Picture(
+        "Experts that are busy together",
+        sentence,
+        Axis("expert"),
+        Axis("expert"),
+        frames,
+        [Choice("layer", [str(trace.layer_ids[i]) for i in layers], start, True)],
+        notes,
+        value=Axis("correlation"),
+        legend=[("consistent", "consistent"), ("temporal", "temporal"), ("other", "other")],
+        height=int(np.clip(9 * shown + 60, 300, 460)),
+    )

@@ -31,21 +31,36 @@ def draw(results):
     for index, layer in enumerate(layers):
         values = loads[:, index].T  # [expert, step]
         order = np.argsort(-values.mean(axis=1), kind="stable")
-        frames[(index,)] = Heat(values[order], "sequential", 0.0, max(1.0, float(np.quantile(values, 0.998))),
-                                [str(e) for e in order], [str(s) for s in starts],
-                                row_roles=[KIND_NAMES[kinds[layer, e]] for e in order])
+        frames[(index,)] = Heat(
+            values[order],
+            "sequential",
+            0.0,
+            max(1.0, float(np.quantile(values, 0.998))),
+            [str(e) for e in order],
+            [str(s) for s in starts],
+            row_roles=[KIND_NAMES[kinds[layer, e]] for e in order],
+        )
     layer_skew = skew(trace.counts)
     start = int(np.argmax(layer_skew[layers]))
-    sentence = (f"Busiest experts on top. In layer {trace.layer_ids[layers[start]]}, the most skewed of those shown, the "
-                f"busiest expert gets {layer_skew[layers[start]]:.1f} times the mean load. Steady rows are consistent experts; "
-                "rows that flare up are temporal ones.")
+    sentence = (
+        f"Busiest experts on top. In layer {trace.layer_ids[layers[start]]}, the most skewed of those shown, the "
+        f"busiest expert gets {layer_skew[layers[start]]:.1f} times the mean load. Steady rows are consistent experts; "
+        "rows that flare up are temporal ones."
+    )
     notes = [trace_note(trace)] if trace_note(trace) else []
     if len(starts) < steps:
         notes.append(f"Means over {length[0]} steps a column.")
     if len(layers) < layer_count:
         notes.append(f"{len(layers)} of {layer_count} layers.")
-    return Picture("Loads of the experts over time", sentence, Axis("step"), Axis("expert"), frames,
-                   [Choice("layer", [str(trace.layer_ids[l]) for l in layers], start, True)],
-                   [f"Trace {trace.label}, {trace.tokens_per_step} tokens a step, top-{trace.top_k}.", *notes],
-                   value=Axis("load", "tokens"), legend=[("consistent", "consistent"), ("temporal", "temporal"), ("other", "other")],
-                   height=int(np.clip(9 * experts + 60, 220, 520)))
+    return Picture(
+        "Loads of the experts over time",
+        sentence,
+        Axis("step"),
+        Axis("expert"),
+        frames,
+        [Choice("layer", [str(trace.layer_ids[i]) for i in layers], start, True)],
+        [f"Trace {trace.label}, {trace.tokens_per_step} tokens a step, top-{trace.top_k}.", *notes],
+        value=Axis("load", "tokens"),
+        legend=[("consistent", "consistent"), ("temporal", "temporal"), ("other", "other")],
+        height=int(np.clip(9 * experts + 60, 220, 520)),
+    )

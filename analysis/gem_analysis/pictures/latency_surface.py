@@ -26,14 +26,24 @@ def draw(results):
     frames = {}
     for index, d in enumerate(devices):
         values = np.where(tiles >= active, surfaces[d].seconds(tiles, active) / unit_s, np.nan)
-        frames[(index,)] = Heat(values, "logarithmic", low, high, [str(r) for r in rows], [str(c) for c in columns],
-                                measured=measured)
+        frames[(index,)] = Heat(
+            values, "logarithmic", low, high, [str(r) for r in rows], [str(c) for c in columns], measured=measured
+        )
     fastest, slowest = int(speeds.argmax()), int(speeds.argmin())
-    sentence = (f"From {format_time(profile.median_s.min())} to {format_time(profile.median_s.max())} over the "
-                f"{len(profile.tiles)} loads measured (dots); between them the search interpolates, as here.")
+    sentence = (
+        f"From {format_time(profile.median_s.min())} to {format_time(profile.median_s.max())} over the "
+        f"{len(profile.tiles)} loads measured (dots); between them the search interpolates, as here."
+    )
     if fastest != slowest:
         sentence += f" Compare device {fastest}, the fastest, with device {slowest}, the slowest."
-    return Picture("Latency surface", sentence, Axis("tiles"), Axis("active experts"), frames,
-                   [Choice("device", [str(d) for d in devices])],
-                   ["Dots are put into the nearest column. No cells where there would be fewer tiles than active experts."],
-                   value=Axis("latency", unit), height=max(180, 26 * len(rows) + 80))
+    return Picture(
+        "Latency surface",
+        sentence,
+        Axis("tiles"),
+        Axis("active experts"),
+        frames,
+        [Choice("device", [str(d) for d in devices])],
+        ["Dots are put into the nearest column. No cells where there would be fewer tiles than active experts."],
+        value=Axis("latency", unit),
+        height=max(180, 26 * len(rows) + 80),
+    )

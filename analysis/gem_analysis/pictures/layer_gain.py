@@ -34,14 +34,30 @@ def draw(results):
         if m == results.judged:
             low, high = 100 * (bootstrap(straggler_s[m], base, report.header.seed) - 1)
         role, dashed = styles[name]
-        series.append(Series(name, role, x, 100 * (ratio - 1), "line+dots" if m == results.judged else "dots", low, high,
-                             dashed=dashed))
+        series.append(
+            Series(
+                name,
+                role,
+                x,
+                100 * (ratio - 1),
+                "line+dots" if m == results.judged else "dots",
+                low,
+                high,
+                dashed=dashed,
+            )
+        )
     ratio = straggler_s[results.judged].sum(axis=0) / base.sum(axis=0)
     best, worst = int(ratio.argmin()), int(ratio.argmax())
-    sentence = (f"Under {report.names[results.judged]}, {np.sum(ratio < 1)} of {len(ratio)} layers are faster than under "
-                f"{report.names[0]}: from {100 * (ratio[best] - 1):+.1f} % (layer {report.layer_ids[best]}) to "
-                f"{100 * (ratio[worst] - 1):+.1f} % (layer {report.layer_ids[worst]}).")
-    return Picture("Gain of each layer", sentence, Axis("layer", labels=[str(i) for i in report.layer_ids]),
-                   Axis(f"time against {report.names[0]}", "%"),
-                   only(Lines(series, [Guide(f"as {report.names[0]}", y=0.0)])),
-                   notes=[f"Bars of {report.names[results.judged]}: 95 % bootstrap intervals over steps."])
+    sentence = (
+        f"Under {report.names[results.judged]}, {np.sum(ratio < 1)} of {len(ratio)} layers are faster than under "
+        f"{report.names[0]}: from {100 * (ratio[best] - 1):+.1f} % (layer {report.layer_ids[best]}) to "
+        f"{100 * (ratio[worst] - 1):+.1f} % (layer {report.layer_ids[worst]})."
+    )
+    return Picture(
+        "Gain of each layer",
+        sentence,
+        Axis("layer", labels=[str(i) for i in report.layer_ids]),
+        Axis(f"time against {report.names[0]}", "%"),
+        only(Lines(series, [Guide(f"as {report.names[0]}", y=0.0)])),
+        notes=[f"Bars of {report.names[results.judged]}: 95 % bootstrap intervals over steps."],
+    )

@@ -38,30 +38,38 @@ def draw(results):
 
     unit_s, unit = time_unit(report.measured_s)
     frames = {}
-    for v, view in enumerate(views):
-        for s, at_step in enumerate(steps):
-            for l, at_layer in enumerate(layers):
-                frames[v, s, l] = Spans([_group(report, m, at_step, at_layer, devices, unit_s, view)
-                                         for m in (first, judged)])
-    idle = [1 - report.measured_s[m].mean(axis=2) / report.measured_s[m].max(axis=2) for m in (first, judged)]
-    sentence = (f"A layer ends when its slowest device ends; the others wait. Over all steps and layers, devices wait "
-                f"{100 * idle[0].mean():.1f} % of the time under {report.names[first]} and {100 * idle[1].mean():.1f} % "
-                f"under {report.names[judged]}. Shown first: the layer and step whose gain is the median of all.")
+    for index in np.ndindex(len(views), len(steps), len(layers)):
+        shown = views[index[0]], steps[index[1]], layers[index[2]]
+        frames[index] = Spans([_group(report, m, *shown, devices, unit_s) for m in (first, judged)])
+    idle = [1 - t.mean(axis=2).sum() / t.max(axis=2).sum() for t in report.measured_s[[first, judged]]]
+    sentence = (
+        f"A layer ends when its slowest device ends; the others wait. Over all steps and layers, devices wait "
+        f"{100 * idle[0]:.1f} % of the time under {report.names[first]} and {100 * idle[1]:.1f} % "
+        f"under {report.names[judged]}. Shown first: the layer and step whose gain is the median of all."
+    )
     notes = []
     if len(devices) < device_count:
         notes.append(f"{len(devices)} of {device_count} devices, evenly by speed.")
     if len(steps) < step_count or len(layers) < layer_count:
         notes.append(f"{len(steps)} of {step_count} steps and {len(layers)} of {layer_count} layers can be chosen.")
     return Picture(
-        "Who waits for whom", sentence, Axis("time in the layer", unit, zero=True), Axis(""), frames,
-        [Choice("view", views), Choice("step", [str(report.first_step + s) for s in steps],
-                                       int(np.flatnonzero(steps == step)[0]), True),
-         Choice("layer", [str(report.layer_ids[l]) for l in layers], int(np.flatnonzero(layers == layer)[0]), True)],
-        notes, legend=[("experts compute", "compute"), ("waits", "wait")] +
-        ([("dispatch", "dispatch"), ("combine", "combine")] if exchanged else []))
+        "Who waits for whom",
+        sentence,
+        Axis("time in the layer", unit, zero=True),
+        Axis(""),
+        frames,
+        [
+            Choice("view", views),
+            Choice("step", [str(report.first_step + s) for s in steps], int(np.flatnonzero(steps == step)[0]), True),
+            Choice("layer", [str(report.layer_ids[i]) for i in layers], int(np.flatnonzero(layers == layer)[0]), True),
+        ],
+        notes,
+        legend=[("experts compute", "compute"), ("waits", "wait")]
+        + ([("dispatch", "dispatch"), ("combine", "combine")] if exchanged else []),
+    )
 
 
-def _group(report, m, step, layer, devices, unit_s, view):
+def _group(report, m, view, step, layer, devices, unit_s):
     compute_s = report.measured_s[m, step, layer]
     end_s = compute_s.max()
     rows = []
@@ -69,8 +77,9 @@ def _group(report, m, step, layer, devices, unit_s, view):
         if view == "compute":
             spans = [Span(0.0, compute_s[d] / unit_s, "compute", f"computes {format_time(compute_s[d])}")]
             if compute_s[d] < end_s:
-                spans.append(Span(compute_s[d] / unit_s, end_s / unit_s, "wait",
-                                  f"waits {format_time(end_s - compute_s[d])}"))
+                spans.append(
+                    Span(compute_s[d] / unit_s, end_s / unit_s, "wait", f"waits {format_time(end_s - compute_s[d])}")
+                )
         else:
             spans, begin = [], 0.0
             for (role, name), values in zip(PHASES, (report.dispatch_s, report.measured_s, report.combine_s)):

@@ -13,7 +13,7 @@ def drift(reference, counts, window):
     """[window, layer] distance of each window of steps from the reference's mean load."""
     mean_load = reference.mean(axis=0).astype(float)
     windows = len(counts) // window
-    loads = counts[:windows * window].reshape(windows, window, *counts.shape[1:]).sum(axis=1).astype(float)
+    loads = counts[: windows * window].reshape(windows, window, *counts.shape[1:]).sum(axis=1).astype(float)
     return distance(loads, mean_load[None])
 
 
@@ -28,13 +28,24 @@ def draw(results):
     series, medians = [], {}
     same_shape = [trace for trace in results.traces if trace.counts.shape[1:] == reference.counts.shape[1:]]
     roles = ("eplb", "gem", "speed-aware", "round-robin")
-    for index, trace in enumerate(same_shape[:len(roles)]):
+    for index, trace in enumerate(same_shape[: len(roles)]):
         distances = 100 * drift(reference.counts, trace.counts, window)
         low, middle, high = np.quantile(distances, (0.25, 0.5, 0.75), axis=1)
         medians[trace.label] = np.median(middle)
-        series.append(Series(trace.label, roles[index], window * np.arange(len(middle)), middle, "line+dots", low, high))
-    sentence = (f"Loads of windows of {window} steps against the mean load of {reference.label}: "
-                + ", ".join(f"{value:.0f} % of the tokens of {label} go to other experts" for label, value in medians.items())
-                + ". A rise over time would mean that the mapping ages; part of every distance is chance, since a window is short.")
-    return Picture("Drift of the loads", sentence, Axis("step"), Axis("distance from the loads searched on", "%", zero=True),
-                   only(Lines(series)), notes=["Points: median layer; bars: the middle half of the layers."])
+        series.append(
+            Series(trace.label, roles[index], window * np.arange(len(middle)), middle, "line+dots", low, high)
+        )
+    sentence = (
+        f"Loads of windows of {window} steps against the mean load of {reference.label}: "
+        + ", ".join(f"{value:.0f} % of the tokens of {label} go to other experts" for label, value in medians.items())
+        + ". A rise over time would mean that the mapping ages; part of every distance is chance, since a window is "
+        "short."
+    )
+    return Picture(
+        "Drift of the loads",
+        sentence,
+        Axis("step"),
+        Axis("distance from the loads searched on", "%", zero=True),
+        only(Lines(series)),
+        notes=["Points: median layer; bars: the middle half of the layers."],
+    )

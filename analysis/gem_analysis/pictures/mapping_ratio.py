@@ -3,7 +3,6 @@
 import numpy as np
 
 from ..errors import NotDrawn
-from ..palette import mapping_role
 from ..picture import Axis, Guide, Lines, Picture, Series, less_or_more, only, percent
 
 # (series, colour, field, has an interval)
@@ -29,18 +28,27 @@ def draw(results):
         if np.isnan(ratio).all():
             continue
         x = np.arange(len(ratio)) + 0.12 * (index - 1.5)
-        low, high = ((100 * (summary[f"{field}_{end}"][1:] - 1) for end in ("low", "high")) if has_interval
-                     else (None, None))
+        low, high = (
+            (100 * (summary[f"{field}_{end}"][1:] - 1) for end in ("low", "high")) if has_interval else (None, None)
+        )
         series.append(Series(name, role, x, 100 * (ratio - 1), "dots", low, high))
     judged = results.judged
-    sentence = (f"Under {report.names[judged]}, the slowest devices take {less_or_more(summary['relative'][judged])} time "
-                f"than under {report.names[0]} (95 % interval {percent(summary['relative_low'][judged])} to "
-                f"{percent(summary['relative_high'][judged])}); {percent(summary['predicted'][judged])} were predicted.")
+    sentence = (
+        f"Under {report.names[judged]}, the slowest devices take {less_or_more(summary['relative'][judged])} time "
+        f"than under {report.names[0]} (95 % interval {percent(summary['relative_low'][judged])} to "
+        f"{percent(summary['relative_high'][judged])}); {percent(summary['predicted'][judged])} were predicted."
+    )
     layer = summary["layer_relative"][judged]
     if not np.isnan(layer):
         sentence += f" Whole layers, with the exchange of tokens, change by {percent(layer)}."
     return Picture(
-        "How much faster, and how sure", sentence, Axis("", labels=report.names[1:]),
-        Axis(f"time against {report.names[0]}", "%"), only(Lines(series, [Guide(f"as {report.names[0]}", y=0.0)])),
-        notes=["Bars are 95 % bootstrap intervals over steps. The maximum over devices of noisy times is biased upwards; "
-               "medians over rounds remove most of that, single rounds show it."])
+        "How much faster, and how sure",
+        sentence,
+        Axis("", labels=report.names[1:]),
+        Axis(f"time against {report.names[0]}", "%"),
+        only(Lines(series, [Guide(f"as {report.names[0]}", y=0.0)])),
+        notes=[
+            "Bars are 95 % bootstrap intervals over steps. The maximum over devices of noisy times is biased upwards; "
+            "medians over rounds remove most of that, single rounds show it."
+        ],
+    )

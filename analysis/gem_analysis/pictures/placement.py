@@ -34,25 +34,60 @@ def draw(results):
     fair = speeds / speeds.sum()
     frames = {}
     for index, layer in enumerate(layers):
-        groups = [(name, [_row(d, speeds[d] if profile else None, np.flatnonzero(placed[layer] == d), loads[layer],
-                               kinds[layer], busy[layer], fair[d] * loads[layer].sum()) for d in devices])
-                  for name, placed in (("linear", linear), (mapping.name, homes)) if placed is not None]
+        groups = [
+            (
+                name,
+                [
+                    _row(
+                        d,
+                        speeds[d] if profile else None,
+                        np.flatnonzero(placed[layer] == d),
+                        loads[layer],
+                        kinds[layer],
+                        busy[layer],
+                        fair[d] * loads[layer].sum(),
+                    )
+                    for d in devices
+                ],
+            )
+            for name, placed in (("linear", linear), (mapping.name, homes))
+            if placed is not None
+        ]
         frames[(index,)] = Spans(groups, "share by speed" if profile else "even share")
-    over = [(name, 100 * (max(_overload(placed[l], loads[l], fair) for l in range(layer_count)) - 1))
-            for name, placed in (("linear", linear), (mapping.name, homes)) if placed is not None]
-    sentence = ("Each block is an expert, as wide as its mean load; devices from the fastest to the slowest" + (" (speed in brackets)" if profile else "") + ". Most that a device "
-                "gets above its " + ("share by speed" if profile else "even share") + " in any layer: " +
-                ", ".join(f"{value:.0f} % under {name}" for name, value in over) + ".")
-    notes = ["Consistent experts are busy in at least 85 % of the steps; temporal ones in at most 17 %, then with 3 times "
-             f"their mean load or more. {int((kinds == CONSISTENT).sum())} and {int((kinds == TEMPORAL).sum())} of "
-             f"{kinds.size} experts of all layers."]
+    over = [
+        (name, 100 * (max(_overload(placed[i], loads[i], fair) for i in range(layer_count)) - 1))
+        for name, placed in (("linear", linear), (mapping.name, homes))
+        if placed is not None
+    ]
+    sentence = (
+        "Each block is an expert, as wide as its mean load; devices from the fastest to the slowest"
+        + (" (speed in brackets)" if profile else "")
+        + ". Most that a device "
+        "gets above its "
+        + ("share by speed" if profile else "even share")
+        + " in any layer: "
+        + ", ".join(f"{value:.0f} % under {name}" for name, value in over)
+        + "."
+    )
+    notes = [
+        "Consistent experts are busy in at least 85 % of the steps; temporal ones in at most 17 %, then with 3 times "
+        f"their mean load or more. {int((kinds == CONSISTENT).sum())} and {int((kinds == TEMPORAL).sum())} of "
+        f"{kinds.size} experts of all layers."
+    ]
     if len(devices) < device_count:
         notes.append(f"{len(devices)} of {device_count} devices, evenly by speed.")
     if len(layers) < layer_count:
         notes.append(f"{len(layers)} of {layer_count} layers.")
-    return Picture("What the mapping did", sentence, Axis("mean load", "tokens a step", zero=True), Axis(""), frames,
-                   [Choice("layer", [str(trace.layer_ids[l]) for l in layers], busiest, True)], notes,
-                   legend=[(f"{kind} expert", kind) for kind in ("consistent", "temporal", "other")])
+    return Picture(
+        "What the mapping did",
+        sentence,
+        Axis("mean load", "tokens a step", zero=True),
+        Axis(""),
+        frames,
+        [Choice("layer", [str(trace.layer_ids[i]) for i in layers], busiest, True)],
+        notes,
+        legend=[(f"{kind} expert", kind) for kind in ("consistent", "temporal", "other")],
+    )
 
 
 def _overload(homes, loads, fair):
@@ -64,8 +99,14 @@ def _row(device, speed, experts, loads, kinds, busy, fair):
     spans, begin = [], 0.0
     for expert in experts[np.argsort(-loads[experts], kind="stable")]:
         kind = KIND_NAMES[kinds[expert]]
-        spans.append(Span(begin, begin + loads[expert], kind,
-                          f"expert {expert}: {loads[expert]:.1f} tokens a step, busy in {100 * busy[expert]:.0f} %"))
+        spans.append(
+            Span(
+                begin,
+                begin + loads[expert],
+                kind,
+                f"expert {expert}: {loads[expert]:.1f} tokens a step, busy in {100 * busy[expert]:.0f} %",
+            )
+        )
         begin += loads[expert]
     label = f"device {device}" if speed is None else f"device {device} ({speed:.2f})"
     return Row(label, fair, spans)

@@ -27,10 +27,19 @@ def draw(results):
     error = np.median(np.abs(report.predicted_s[busy] / report.measured_s[busy] - 1)) if busy.any() else np.nan
     median_error = report.summary["median_error"][results.judged]
     bias = np.median(predicted / measured) - 1
-    sentence = (f"On the line, prediction and measurement agree. A device's time in a layer is predicted within "
-                f"{100 * error:.1f} % in the median, a whole step under {report.names[results.judged]} within "
-                f"{100 * median_error:.1f} %; layers are predicted {100 * abs(bias):.1f} % too "
-                f"{'short' if bias < 0 else 'long'} in the median.")
+    sentence = (
+        f"On the line, prediction and measurement agree. A device's time in a layer is predicted within "
+        f"{100 * error:.1f} % in the median, a whole step under {report.names[results.judged]} within "
+        f"{100 * median_error:.1f} %; layers are predicted {100 * abs(bias):.1f} % too "
+        f"{'short' if bias < 0 else 'long'} in the median."
+    )
     notes = [f"{len(picked)} of {steps * layers} layers of steps a mapping."] if len(picked) < steps * layers else []
-    return Picture("Predicted and measured", sentence, Axis("measured, slowest device of a layer", unit),
-                   Axis("predicted", unit), only(Lines(series, [Guide("as predicted")])), notes=notes, height=340)
+    return Picture(
+        "Predicted and measured",
+        sentence,
+        Axis("measured, slowest device of a layer", unit),
+        Axis("predicted", unit),
+        only(Lines(series, [Guide("as predicted")])),
+        notes=notes,
+        height=340,
+    )

@@ -8,8 +8,13 @@ from ..picture import Axis, Lines, Picture, Series, only
 
 
 def draw(results):
-    shown = [mapping for mapping in results.mappings if not np.isnan(mapping.predicted_s).all()
-             and not np.isnan(mapping.lower_bound_s).all() and np.nansum(mapping.lower_bound_s) > 0]
+    shown = [
+        mapping
+        for mapping in results.mappings
+        if not np.isnan(mapping.predicted_s).all()
+        and not np.isnan(mapping.lower_bound_s).all()
+        and np.nansum(mapping.lower_bound_s) > 0
+    ]
     if not shown:
         raise NotDrawn("needs a mapping file with predicted times and lower bounds")
     styles = mapping_styles([(mapping.name, mapping.method) for mapping in shown])
@@ -23,8 +28,15 @@ def draw(results):
         role, dashed = styles[mapping.name]
         series.append(Series(mapping.name, role, np.arange(len(gap)), gap, "line+dots", dashed=dashed))
     name = results.best_mapping.name if results.best_mapping.name in total else series[-1].name
-    sentence = (f"On the steps searched on, {name} is {100 * (total[name] - 1):.1f} % above the lower bound in sum over the "
-                "layers: no mapping whatever can gain more than that. The bound itself may be out of reach.")
-    return Picture("Distance from the lower bound", sentence, Axis("layer", labels=[str(i) for i in layer_ids]),
-                   Axis("above the bound", "%", zero=True), only(Lines(series)),
-                   notes=["In-sample: predicted on the steps searched on."])
+    sentence = (
+        f"On the steps searched on, {name} is {100 * (total[name] - 1):.1f} % above the lower bound in sum over the "
+        "layers: no mapping whatever can gain more than that. The bound itself may be out of reach."
+    )
+    return Picture(
+        "Distance from the lower bound",
+        sentence,
+        Axis("layer", labels=[str(i) for i in layer_ids]),
+        Axis("above the bound", "%", zero=True),
+        only(Lines(series)),
+        notes=["In-sample: predicted on the steps searched on."],
+    )

@@ -10,7 +10,9 @@ MOST_STARTS = 24
 
 
 def draw(results):
-    mapping = next((mapping for mapping in (results.best_mapping, *results.mappings) if mapping and mapping.course), None)
+    mapping = next(
+        (mapping for mapping in (results.best_mapping, *results.mappings) if mapping and mapping.course), None
+    )
     if mapping is None:
         raise NotDrawn("needs a mapping that was searched for, whose file keeps the course of the search")
     course = mapping.course
@@ -27,22 +29,33 @@ def draw(results):
         lasts = np.array([course["predicted_s"][here & (course["start"] == start)].min() for start in starts])
         spread.append(lasts.max() / lasts.min() - 1)
         best = starts[lasts.argmin()]
-        series = [_steps(course, here & (course["start"] == start), end_s, time_s, cost_s, start == best)
-                  for start in starts[evenly(len(starts), MOST_STARTS)] if start != best]
+        series = [
+            _steps(course, here & (course["start"] == start), end_s, time_s, cost_s, start == best)
+            for start in starts[evenly(len(starts), MOST_STARTS)]
+            if start != best
+        ]
         series.append(_steps(course, here & (course["start"] == best), end_s, time_s, cost_s, True))
         bound_s = mapping.lower_bound_s[layer]
         guides = [Guide("lower bound", y=bound_s / cost_s)] if np.isfinite(bound_s) and bound_s > 0 else []
         frames[(index,)] = Lines(series, guides)
-    sentence = (f"Each line is a start: the best time that it had found by then. The starts of a layer end within "
-                f"{100 * np.median(spread):.2f} % of each other in the median layer; the last improvement of all came after "
-                f"{format_time(course['elapsed_s'].max())}.")
+    sentence = (
+        f"Each line is a start: the best time that it had found by then. The starts of a layer end within "
+        f"{100 * np.median(spread):.2f} % of each other in the median layer; the last improvement of all came after "
+        f"{format_time(course['elapsed_s'].max())}."
+    )
     notes = [f"{mapping.name}, predicted on the steps searched on; time since each start began."]
     if len(layers) < len(searched):
         notes.append(f"{len(layers)} of {len(searched)} layers.")
-    return Picture("Course of the search", sentence, Axis("time", time_name, zero=True),
-                   Axis("predicted, mean a step", cost_name), frames,
-                   [Choice("layer", [str(mapping.layer_ids[layer]) for layer in layers], 0, True)], notes,
-                   legend=[])
+    return Picture(
+        "Course of the search",
+        sentence,
+        Axis("time", time_name, zero=True),
+        Axis("predicted, mean a step", cost_name),
+        frames,
+        [Choice("layer", [str(mapping.layer_ids[layer]) for layer in layers], 0, True)],
+        notes,
+        legend=[],
+    )
 
 
 def _steps(course, chosen, end_s, time_s, cost_s, is_best):

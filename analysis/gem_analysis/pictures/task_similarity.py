@@ -19,10 +19,18 @@ def draw(results):
     labels = [trace.label for trace in traces]
     off = alike + np.where(np.eye(len(traces)) > 0, np.inf, 0)
     first, second = np.unravel_index(int(off.argmin()), off.shape)
-    sentence = (f"Share of the tokens that go to the same experts, mean over layers. Least alike: {labels[first]} and "
-                f"{labels[second]}, {alike[first, second]:.0f} %. A mapping made for one serves the other the better the more "
-                "alike they are.")
+    sentence = (
+        f"Share of the tokens that go to the same experts, mean over layers. Least alike: {labels[first]} and "
+        f"{labels[second]}, {alike[first, second]:.0f} %. A mapping made for one serves the other the better the more "
+        "alike they are."
+    )
     texts = [[f"{value:.0f}" for value in row] for row in alike]
-    return Picture("Similarity of traces", sentence, Axis("trace"), Axis("trace"),
-                   only(Heat(alike, "sequential", float(np.floor(alike.min() / 10) * 10), 100.0, labels, labels, texts)),
-                   value=Axis("tokens alike", "%"), height=60 + 44 * len(traces))
+    return Picture(
+        "Similarity of traces",
+        sentence,
+        Axis("trace"),
+        Axis("trace"),
+        only(Heat(alike, "sequential", float(np.floor(alike.min() / 10) * 10), 100.0, labels, labels, texts)),
+        value=Axis("tokens alike", "%"),
+        height=60 + 44 * len(traces),
+    )

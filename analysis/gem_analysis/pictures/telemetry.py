@@ -9,8 +9,11 @@ from ..picture import Axis, Choice, Lines, Picture, Series
 from .latency_lines import shown_devices
 
 # name in the file: (choice, label, unit, factor)
-SENSORS = {"sm_clock_hz": ("clock", "clock of the multiprocessors", "MHz", 1e-6), "power_w": ("power", "power", "W", 1.0),
-           "temperature_c": ("temperature", "temperature", "°C", 1.0)}
+SENSORS = {
+    "sm_clock_hz": ("clock", "clock of the multiprocessors", "MHz", 1e-6),
+    "power_w": ("power", "power", "W", 1.0),
+    "temperature_c": ("temperature", "temperature", "°C", 1.0),
+}
 
 
 def draw(results):
@@ -25,12 +28,26 @@ def draw(results):
     for index, name in enumerate(sensors):
         short, label, unit, factor = SENSORS[name]
         values = profile.telemetry[name] * factor
-        series = [Series(f"device {d}", device_role(position), profile.tiles, values[d], "dots", hollow=held_down[d],
-                         notes=[f"device {d} at {t} tiles: {v:.5g} {unit}" for t, v in zip(profile.tiles, values[d])])
-                  for position, d in enumerate(devices)]
+        series = [
+            Series(
+                f"device {d}",
+                device_role(position),
+                profile.tiles,
+                values[d],
+                "dots",
+                hollow=held_down[d],
+                notes=[f"device {d} at {t} tiles: {v:.5g} {unit}" for t, v in zip(profile.tiles, values[d])],
+            )
+            for position, d in enumerate(devices)
+        ]
         frames[(index,)] = Lines(series)
         extremes.append(f"{label} {np.nanmin(values):.0f} to {np.nanmax(values):.0f} {unit}")
-    return Picture("Clock, power and temperature", f"While measuring: {', '.join(extremes)}. A device that is slow with a low "
-                   "clock is held back by power or heat; hollow points say that the driver reported so.",
-                   Axis("tiles", log=True), Axis(""), frames,
-                   [Choice("sensor", [f"{SENSORS[name][0]} ({SENSORS[name][2]})" for name in sensors])])
+    return Picture(
+        "Clock, power and temperature",
+        f"While measuring: {', '.join(extremes)}. A device that is slow with a low "
+        "clock is held back by power or heat; hollow points say that the driver reported so.",
+        Axis("tiles", log=True),
+        Axis(""),
+        frames,
+        [Choice("sensor", [f"{SENSORS[name][0]} ({SENSORS[name][2]})" for name in sensors])],
+    )

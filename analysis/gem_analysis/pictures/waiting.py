@@ -23,8 +23,15 @@ def draw(results):
         role, dashed = styles[name]
         series.append(Series(name, role, np.arange(len(devices)), idle[devices], "line+dots", dashed=dashed))
     first, judged = report.names[0], report.names[results.judged]
-    sentence = (f"Under {first} the device that waits most waits {total[first].max():.1f} % of the layers' time and the "
-                f"one that waits least {total[first].min():.1f} %; under {judged} {total[judged].max():.1f} % and "
-                f"{total[judged].min():.1f} %. Flat and low is good: then no device is always the one that others wait for.")
-    return Picture("How long each device waits", sentence, Axis("device", labels=[str(d) for d in devices]),
-                   Axis("time spent waiting for the slowest", "%", zero=True), only(Lines(series)))
+    sentence = (
+        f"Under {first} the device that waits most waits {total[first].max():.1f} % of the layers' time and the "
+        f"one that waits least {total[first].min():.1f} %; under {judged} {total[judged].max():.1f} % and "
+        f"{total[judged].min():.1f} %. Flat and low is good: then no device is always the one that others wait for."
+    )
+    return Picture(
+        "How long each device waits",
+        sentence,
+        Axis("device", labels=[str(d) for d in devices]),
+        Axis("time spent waiting for the slowest", "%", zero=True),
+        only(Lines(series)),
+    )
