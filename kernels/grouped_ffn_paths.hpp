@@ -5,10 +5,12 @@
 
 namespace gem::kernels {
 
-/// Shared out of the workspace: counters first, then the activations.
+/// Shared out of the workspace: counters first, then what lies between the products.
 struct FfnWorkspace {
-  std::int32_t* counters = nullptr;  ///< [0] blocks done, [1 + token tile] finished parts of its activations
-  void* activations = nullptr;       ///< [max_rows, intermediate] bf16
+  std::int32_t* counters = nullptr;    ///< [0] blocks done, [1 + token tile] finished parts of its activations
+  void* activations = nullptr;         ///< [max_rows, intermediate] of the shape's type
+  float* activation_scales = nullptr;  ///< fp8: [intermediate / 128, token_scale_stride(max_rows)]
+  void* unquantised = nullptr;         ///< fp8, plain path: activations [max_rows, intermediate] bf16
   std::size_t counter_bytes = 0;
 };
 

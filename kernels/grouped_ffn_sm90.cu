@@ -29,15 +29,16 @@ EncodeTiled encoder() {
   return found;
 }
 
-// A map of bf16 with 64-wide boxes (128 bytes, one swizzle row) in `rank` dimensions; strides in elements.
-bool encode(unsigned char* map, const void* base, cuuint32_t rank, const cuuint64_t* sizes, const cuuint64_t* strides,
+// A map in `rank` dimensions; strides in elements.
+bool encode(unsigned char* map, CUtensorMapDataType type, unsigned element_bytes, CUtensorMapSwizzle swizzle,
+            const void* base, cuuint32_t rank, const cuuint64_t* sizes, const cuuint64_t* strides,
             const cuuint32_t* box) {
   cuuint64_t stride_bytes[4] = {};
   const cuuint32_t ones[5] = {1, 1, 1, 1, 1};
-  for (cuuint32_t d = 0; d + 1 < rank; ++d) stride_bytes[d] = strides[d] * 2;
-  return encoder()(reinterpret_cast<CUtensorMap*>(map), CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, rank, const_cast<void*>(base),
-                   sizes, stride_bytes, box, ones, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-                   CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+  for (cuuint32_t d = 0; d + 1 < rank; ++d) stride_bytes[d] = strides[d] * element_bytes;
+  return encoder()(reinterpret_cast<CUtensorMap*>(map), type, rank, const_cast<void*>(base), sizes, stride_bytes, box,
+                   ones, CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+                   CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
 }
 
 bool encode_maps(GroupedFfnPlan* plan, const FfnVariant& variant) {
@@ -49,24 +50,49 @@ bool encode_maps(GroupedFfnPlan* plan, const FfnVariant& variant) {
   const auto weight_rows = static_cast<cuuint32_t>(variant.weight_rows);
   const auto token_rows = static_cast<cuuint32_t>(variant.tile_tokens / variant.cluster);
 
+  // Boxes of operands are 128 bytes deep, one swizzle row.
+  const bool fp8 = a.shape.type == FfnType::fp8;
+  const CUtensorMapDataType type = fp8 ? CU_TENSOR_MAP_DATA_TYPE_UINT8 : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16;
+  const cuuint32_t depth = fp8 ? 128 : 64;
+  const auto encode_operand = [&](int map, const void* base, cuuint32_t rank, const cuuint64_t* sizes,
+                                  const cuuint64_t* strides, const cuuint32_t* box) {
+    return encode(plan->tensor_maps[map], type, fp8 ? 1 : 2, CU_TENSOR_MAP_SWIZZLE_128B, base, rank, sizes, strides,
+                  box);
+  };
+
   // Depth, row among 8, gate or up, group of 8 rows, expert: boxes come out as 8 gate rows, 8 up rows, 8 gate rows, ...
   const cuuint64_t gate_up_sizes[5] = {hidden, 8, 2, intermediate / 8, experts};
   const cuuint64_t gate_up_strides[4] = {hidden, intermediate * hidden, 8 * hidden, 2 * intermediate * hidden};
-  const cuuint32_t gate_up_box[5] = {64, 8, 2, weight_rows / 16, 1};
+  const cuuint32_t gate_up_box[5] = {depth, 8, 2, weight_rows / 16, 1};
   const cuuint64_t down_sizes[3] = {intermediate, hidden, experts};
   const cuuint64_t down_strides[2] = {intermediate, hidden * intermediate};
-  const cuuint32_t down_box[3] = {64, weight_rows, 1};
+  const cuuint32_t down_box[3] = {depth, weight_rows, 1};
   const cuuint64_t input_sizes[2] = {hidden, rows};
   const cuuint64_t activation_sizes[2] = {intermediate, rows};
-  const cuuint32_t token_box[2] = {64, token_rows};
-  return encode(plan->tensor_maps[0], a.gate_up, 5, gate_up_sizes, gate_up_strides, gate_up_box) &&
-         encode(plan->tensor_maps[1], a.input, 2, input_sizes, &hidden, token_box) &&
-         encode(plan->tensor_maps[2], a.down, 3, down_sizes, down_strides, down_box) &&
-         encode(plan->tensor_maps[3], ffn_workspace(a).activations, 2, activation_sizes, &intermediate, token_box);
+  const cuuint32_t token_box[2] = {depth, token_rows};
+  const FfnWorkspace workspace = ffn_workspace(a);
+  const bool operands = encode_operand(0, a.gate_up, 5, gate_up_sizes, gate_up_strides, gate_up_box) &&
+                        encode_operand(1, a.input, 2, input_sizes, &hidden, token_box) &&
+                        encode_operand(2, a.down, 3, down_sizes, down_strides, down_box) &&
+                        encode_operand(3, workspace.activations, 2, activation_sizes, &intermediate, token_box);
+  if (!operands || !fp8) return operands;
+
+  const auto stride = static_cast<cuuint64_t>(token_scale_stride(a.max_rows));
+  const cuuint32_t scale_box[2] = {token_rows, 1};
+  const auto encode_scales = [&](int map, const void* base, cuuint64_t columns) {
+    const cuuint64_t sizes[2] = {rows, columns / kScaleBlock};
+    return encode(plan->tensor_maps[map], CU_TENSOR_MAP_DATA_TYPE_FLOAT32, 4, CU_TENSOR_MAP_SWIZZLE_NONE, base, 2,
+                  sizes, &stride, scale_box);
+  };
+  return encode_scales(4, a.input_scales, hidden) && encode_scales(5, workspace.activation_scales, intermediate);
 }
 
-// Number `index` of all variants, or null behind the last.
-const FfnVariant* variant_at(int index) {
+// Number `index` of a type's variants, or null behind the last.
+const FfnVariant* variant_at(FfnType type, int index) {
+  if (type == FfnType::fp8) {
+    const FfnVariants all = ffn_variants_fp8();
+    return index < all.count ? &all.items[index] : nullptr;
+  }
   const FfnVariants few = ffn_variants_few_tokens();
   const FfnVariants many = ffn_variants_many_tokens();
   if (index < few.count) return &few.items[index];
@@ -99,8 +125,8 @@ cudaError_t resident_blocks(const GroupedFfnPlan& plan, const FfnVariant& varian
 
 }  // namespace
 
-const char* ffn_variant_name(int variant) {
-  const FfnVariant* found = variant > 0 ? variant_at(variant - 1) : nullptr;
+const char* ffn_variant_name(int variant, FfnType type) {
+  const FfnVariant* found = variant > 0 ? variant_at(type, variant - 1) : nullptr;
   return found == nullptr ? nullptr : found->name;
 }
 
@@ -110,8 +136,8 @@ cudaError_t prepare_grouped_ffn_sm90(GroupedFfnPlan* plan) {
   // Of the variants for this tile, the one for the busiest experts that suits. One that needs clusters has to fill the
   // device: a part of a GPU may have too few multiprocessors side by side.
   const FfnVariant* chosen = nullptr;
-  for (int i = 0; variant_at(i) != nullptr; ++i) {
-    const FfnVariant& variant = *variant_at(i);
+  for (int i = 0; variant_at(a.shape.type, i) != nullptr; ++i) {
+    const FfnVariant& variant = *variant_at(a.shape.type, i);
     const bool suits = a.variant > 0 ? a.variant == i + 1 : variant.busy_from <= a.tokens_per_expert;
     if (variant.tile_tokens != a.tile_tokens || !suits) continue;
     if (chosen != nullptr && variant.busy_from <= chosen->busy_from) continue;
@@ -149,14 +175,18 @@ cudaLaunchConfig_t ffn_launch_configuration(const GroupedFfnPlan& plan, const Ff
 
 cudaError_t launch_grouped_ffn_sm90(const GroupedFfnPlan& plan, cudaStream_t stream, FfnPart part) {
   const GroupedFfnArguments& a = plan.arguments;
-  const FfnVariant& variant = *variant_at(plan.variant);
+  const FfnVariant& variant = *variant_at(a.shape.type, plan.variant);
   const FfnWorkspace workspace = ffn_workspace(a);
   const auto divide_up = [](int value, int by) { return (value + by - 1) / by; };
   const int rows = variant.weight_rows * variant.cluster;
   FfnKernelArguments kernel_arguments{a.offsets,
                                       workspace.counters,
-                                      static_cast<__nv_bfloat16*>(workspace.activations),
+                                      workspace.activations,
                                       static_cast<__nv_bfloat16*>(a.output),
+                                      a.gate_up_scales,
+                                      a.down_scales,
+                                      workspace.activation_scales,
+                                      token_scale_stride(a.max_rows),
                                       a.shape.experts,
                                       a.shape.hidden,
                                       a.shape.intermediate,
@@ -169,8 +199,7 @@ cudaError_t launch_grouped_ffn_sm90(const GroupedFfnPlan& plan, cudaStream_t str
   cudaLaunchAttribute attributes[2] = {};
   const cudaLaunchConfig_t configuration = ffn_launch_configuration(plan, variant, stream, attributes);
   // The launch copies the parameters; it wants them writable, not written.
-  auto* maps = const_cast<unsigned char(*)[128]>(plan.tensor_maps);
-  void* parameters[5] = {maps[0], maps[1], maps[2], maps[3], &kernel_arguments};
+  void* parameters[2] = {const_cast<unsigned char(*)[128]>(plan.tensor_maps), &kernel_arguments};
   return cudaLaunchKernelExC(&configuration, variant.kernel, parameters);
 }
 

@@ -1,18 +1,34 @@
 // Inside of the Hopper path: the compiled variants and how one is launched.
 #pragma once
 
+#include <cuda.h>
 #include <cuda_bf16.h>
 
 #include "grouped_ffn_paths.hpp"
 
 namespace gem::kernels {
 
+/// The kernel's view of GroupedFfnPlan::tensor_maps.
+struct FfnTensorMaps {
+  CUtensorMap gate_up;
+  CUtensorMap input;
+  CUtensorMap down;
+  CUtensorMap activations;
+  CUtensorMap input_scales;       // fp8
+  CUtensorMap activation_scales;  // fp8
+};
+static_assert(sizeof(FfnTensorMaps) == sizeof(GroupedFfnPlan::tensor_maps));
+
 /// Parameters of the kernel, besides the tensor maps.
 struct FfnKernelArguments {
   const std::int32_t* offsets;
   std::int32_t* counters;
-  __nv_bfloat16* activations;
+  void* activations;
   __nv_bfloat16* output;
+  const float* gate_up_scales;  // fp8, as the next three
+  const float* down_scales;
+  float* activation_scales;
+  std::int64_t scale_stride;
   int experts;
   int hidden;
   int intermediate;
@@ -27,6 +43,7 @@ struct FfnKernelArguments {
 /// One compiled variant, as the host sees it.
 struct FfnVariant {
   const char* name;
+  FfnType type;
   int tile_tokens;
   int weight_rows;
   int cluster;
@@ -45,6 +62,7 @@ struct FfnVariants {
 /// Variants by file, so that they compile side by side; of a tile_tokens the first that suits is taken.
 FfnVariants ffn_variants_few_tokens();
 FfnVariants ffn_variants_many_tokens();
+FfnVariants ffn_variants_fp8();
 
 cudaLaunchConfig_t ffn_launch_configuration(const GroupedFfnPlan& plan, const FfnVariant& variant, cudaStream_t stream,
                                             cudaLaunchAttribute (&attributes)[2]);

@@ -7,10 +7,13 @@
 
 namespace gem::kernels {
 
-/// Sizes of one kernel variant: tokens per tile, 64-row weight slabs per warpgroup, multiplying warpgroups, 64-deep
-/// slices per pipeline stage, stages, blocks per cluster, blocks per multiprocessor.
-template <int kTokens_, int kSlabs_, int kGroups_, int kSlices_, int kStages_, int kCluster_ = 1, int kResident_ = 1>
+/// Sizes of one kernel variant: tokens per tile, 64-row weight slabs per warpgroup, multiplying warpgroups, slices of
+/// 128 bytes per pipeline stage, stages, blocks per cluster, blocks per multiprocessor, type of the operands.
+template <int kTokens_, int kSlabs_, int kGroups_, int kSlices_, int kStages_, int kCluster_ = 1, int kResident_ = 1,
+          FfnType kType_ = FfnType::bf16>
 struct FfnTile {
+  static constexpr FfnType kType = kType_;
+  static constexpr bool kScaled = kType == FfnType::fp8;
   static constexpr int kTokens = kTokens_;
   static constexpr int kSlabs = kSlabs_;
   static constexpr int kGroups = kGroups_;
@@ -19,7 +22,8 @@ struct FfnTile {
   static constexpr int kCluster = kCluster_;
   static constexpr int kResident = kResident_;
   static constexpr int kWeightRows = 64 * kSlabs * kGroups;
-  static constexpr int kDepth = 64 * kSlices;
+  static constexpr int kSliceDepth = kScaled ? 128 : 64;
+  static constexpr int kDepth = kSliceDepth * kSlices;
   static constexpr int kThreads = 128 * (kGroups + 1);
   static constexpr int kWeightSliceBytes = kWeightRows * 128;
   static constexpr int kTokenSliceBytes = kTokens * 128;
@@ -30,8 +34,17 @@ struct FfnTile {
   static constexpr int kTileSlots = 16;
   static_assert(kTileSlots > kStages, "the copying warps are at most kStages tiles ahead");
   static constexpr int kBarrierBytes = 2 * kStages * 8;
+  // fp8: a stage is as deep as a block of scales, and a tile of the first product as wide as one of activations. Each
+  // stage has the tokens' scales (where bulk copies can put them) and two of weights; quantising needs the greatest
+  // activation of each token in each warp, and the factor of each token in each warpgroup.
+  static constexpr int kTokenScaleBytes = kScaled ? (kTokens < 32 ? 128 : kTokens * 4) : 0;
+  static constexpr int kWeightScaleBytes = kScaled ? 8 : 0;
+  static constexpr int kMaximaBytes = kScaled ? 4 * kGroups * kTokens * 4 : 0;
+  static constexpr int kFactorBytes = kScaled ? kGroups * kTokens * 4 : 0;
+  static constexpr int kScaleBytes = (kTokenScaleBytes + kWeightScaleBytes) * kStages + kMaximaBytes + kFactorBytes;
+  static_assert(!kScaled || (kSlices == 1 && kWeightRows == 2 * kScaleBlock && kGroups == 2 && kTokens <= 128));
   static constexpr int kSharedBytes =
-      1024 + kStageBytes * kStages + kStagingBytes * kGroups + kBarrierBytes + (kMostFfnExperts + 1) * 4;
+      1024 + kStageBytes * kStages + kScaleBytes + kStagingBytes * kGroups + kBarrierBytes + (kMostFfnExperts + 1) * 4;
   static_assert(kSharedBytes <= 233472 / kResident - 1024 - 512,
                 "a multiprocessor of Hopper has 228 KiB of shared memory");
   // Registers: what the compiler may use at entry is 65536 / (threads * resident) for every thread alike. Where the

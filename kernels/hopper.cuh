@@ -18,6 +18,30 @@ __device__ __forceinline__ uint4 load_shared_16(std::uint32_t address) {
   return v;
 }
 
+__device__ __forceinline__ float load_shared_f32(std::uint32_t address) {
+  float v;
+  asm volatile("ld.shared.f32 %0, [%1];" : "=f"(v) : "r"(address) : "memory");
+  return v;
+}
+
+__device__ __forceinline__ float2 load_shared_f32x2(std::uint32_t address) {
+  float2 v;
+  asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];" : "=f"(v.x), "=f"(v.y) : "r"(address) : "memory");
+  return v;
+}
+
+__device__ __forceinline__ void store_shared_f32(std::uint32_t address, float value) {
+  asm volatile("st.shared.f32 [%0], %1;" ::"r"(address), "f"(value) : "memory");
+}
+
+__device__ __forceinline__ void store_shared_f32x2(std::uint32_t address, float first, float second) {
+  asm volatile("st.shared.v2.f32 [%0], {%1, %2};" ::"r"(address), "f"(first), "f"(second) : "memory");
+}
+
+__device__ __forceinline__ void store_shared_u8(std::uint32_t address, unsigned value) {
+  asm volatile("st.shared.u8 [%0], %1;" ::"r"(address), "r"(value) : "memory");
+}
+
 // --- mbarrier -----------------------------------------------------------------------------------------------------
 
 __device__ __forceinline__ void barrier_init(std::uint32_t barrier, unsigned arrivals) {
@@ -69,6 +93,17 @@ __device__ __forceinline__ void barrier_wait(std::uint32_t barrier, unsigned par
   while (!barrier_try_wait(barrier, parity)) {
   }
 #endif
+}
+
+// --- small copies that nobody waits for ----------------------------------------------------------------------------
+
+__device__ __forceinline__ void copy_async_4(std::uint32_t target, const void* source) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(target), "l"(source) : "memory");
+}
+
+/// Arrives at the barrier once this thread's copy_async_4 so far are done; counts among the barrier's arrivals.
+__device__ __forceinline__ void barrier_arrive_when_copied(std::uint32_t barrier) {
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(barrier) : "memory");
 }
 
 // --- bulk tensor copies -------------------------------------------------------------------------------------------
