@@ -5,6 +5,9 @@
 
 namespace gem::kernels {
 
+/// Bulk copies of token scales begin at rows that are multiples of this.
+inline constexpr int kScaleAlignment = 4;
+
 /// Shared out of the workspace: counters first, then what lies between the products.
 struct FfnWorkspace {
   std::int32_t* counters = nullptr;    ///< [0] blocks done, [1 + token tile] finished parts of its activations

@@ -81,10 +81,11 @@ __device__ __forceinline__ void multiply_tile(const Shared<T>& shared, int steps
 }
 
 /// fp8: the same, but every stage's product, 128 deep, is scaled and added to f32 sums: scales change with the depth, and
-/// the tensor cores' own sums of e4m3 are too coarse for more. While one warpgroup adds, the other one multiplies.
+/// the tensor cores' own sums of e4m3 are too coarse for more. While one warpgroup adds, the other one multiplies. `tile` may
+/// be read once the first stage is there.
 template <class T>
-__device__ __forceinline__ void multiply_scaled_tile(const Shared<T>& shared, int steps, bool down, int group,
-                                                     Ring<T::kStages>* ring,
+__device__ __forceinline__ void multiply_scaled_tile(const Shared<T>& shared, const Tile* tile, int steps, bool down,
+                                                     int group, Ring<T::kStages>* ring,
                                                      float (&sums)[T::kSlabs][T::kTokens / 2]) {
   const std::uint32_t first_slab = static_cast<std::uint32_t>(group * T::kSlabs * 64 * 128);
   const std::uint32_t first_token = static_cast<std::uint32_t>(threadIdx.x % 4 * 2 * 4);
@@ -96,7 +97,8 @@ __device__ __forceinline__ void multiply_scaled_tile(const Shared<T>& shared, in
     barrier_wait(shared.full + 8u * ring->stage, ring->phase);
     const std::uint32_t weights = shared.weights(ring->stage) + first_slab;
     const std::uint32_t tokens = shared.tokens(ring->stage);
-    const std::uint32_t token_scales = shared.token_scales(ring->stage) + first_token;
+    const auto first_scale = static_cast<std::uint32_t>(tile->row % kScaleAlignment * 4);
+    const std::uint32_t token_scales = shared.token_scales(ring->stage) + first_scale + first_token;
     // Rows g of a thread are gate and rows g + 8 up; in the second product a warpgroup has 128 rows of one scale.
     float2 weight_scales = load_shared_f32x2(shared.weight_scales(ring->stage));
     if (down) weight_scales.x = weight_scales.y = group == 0 ? weight_scales.x : weight_scales.y;
@@ -114,12 +116,13 @@ __device__ __forceinline__ void multiply_scaled_tile(const Shared<T>& shared, in
       for (int i = 0; i < T::kTokens / 2; ++i) pin(product[i]);
 #pragma unroll
       for (int j = 0; j < T::kTokens / 8; ++j) {
-        const float2 scale = load_shared_f32x2(token_scales + j * 32);
+        const float first = load_shared_f32(token_scales + j * 32);
+        const float second = load_shared_f32(token_scales + j * 32 + 4);
         float* s = &sums[slab][j * 4];
-        s[0] = fmaf(product[j * 4], scale.x * weight_scales.x, s[0]);
-        s[1] = fmaf(product[j * 4 + 1], scale.y * weight_scales.x, s[1]);
-        s[2] = fmaf(product[j * 4 + 2], scale.x * weight_scales.y, s[2]);
-        s[3] = fmaf(product[j * 4 + 3], scale.y * weight_scales.y, s[3]);
+        s[0] = fmaf(product[j * 4], first * weight_scales.x, s[0]);
+        s[1] = fmaf(product[j * 4 + 1], second * weight_scales.x, s[1]);
+        s[2] = fmaf(product[j * 4 + 2], first * weight_scales.y, s[2]);
+        s[3] = fmaf(product[j * 4 + 3], second * weight_scales.y, s[3]);
       }
     }
     __syncwarp();  // every lane has read its scales

@@ -78,9 +78,9 @@ bool encode_maps(GroupedFfnPlan* plan, const FfnVariant& variant) {
   if (!operands || !fp8) return operands;
 
   const auto stride = static_cast<cuuint64_t>(token_scale_stride(a.max_rows));
-  const cuuint32_t scale_box[2] = {token_rows, 1};
+  const cuuint32_t scale_box[2] = {token_rows + kScaleAlignment, 1};
   const auto encode_scales = [&](int map, const void* base, cuuint64_t columns) {
-    const cuuint64_t sizes[2] = {rows, columns / kScaleBlock};
+    const cuuint64_t sizes[2] = {stride, columns / kScaleBlock};
     return encode(plan->tensor_maps[map], CU_TENSOR_MAP_DATA_TYPE_FLOAT32, 4, CU_TENSOR_MAP_SWIZZLE_NONE, base, 2,
                   sizes, &stride, scale_box);
   };

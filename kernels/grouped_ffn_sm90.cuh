@@ -112,7 +112,6 @@ template <class T>
 __device__ __forceinline__ void copy_tokens(const Shared<T>& shared, const FfnKernelArguments& a,
                                             const FfnTensorMaps& maps) {
   constexpr int kShare = T::kTokens / T::kCluster;
-  constexpr int kScaleBytes = T::kScaled ? T::kTokens * 4 : 0;
   Ring<T::kStages> ring;
   bool down;
   for (int n = 0; shared.walk->has(n, &down); ++n) {
@@ -123,10 +122,10 @@ __device__ __forceinline__ void copy_tokens(const Shared<T>& shared, const FfnKe
     for (int step = 0; step < steps; ++step) {
       const std::uint32_t barrier = shared.full + 8u * ring.stage;
       barrier_wait(shared.empty + 8u * ring.stage, ring.phase ^ 1u);
-      barrier_expect(barrier, T::kTokenSliceBytes * T::kSlices + kScaleBytes);
+      barrier_expect(barrier, T::kTokenSliceBytes * T::kSlices + T::kCopiedScales * 4);
       if constexpr (T::kScaled)
         copy_tile_2d(shared.token_scales(ring.stage), down ? &maps.activation_scales : &maps.input_scales, barrier,
-                     tile.row, step);
+                     tile.row / kScaleAlignment * kScaleAlignment, step);
 #pragma unroll
       for (int slice = 0; slice < T::kSlices; ++slice) {
         const std::uint32_t target = shared.tokens(ring.stage) + T::kTokenSliceBytes * slice;
@@ -165,11 +164,12 @@ __device__ __forceinline__ void multiply(const Shared<T>& shared, const FfnKerne
   bool down;
   for (int n = 0; shared.walk->has(n, &down); ++n) {
     const int steps = down ? a.steps_down : a.steps_gate_up;
+    const Tile* slot = shared.tiles + n % T::kTileSlots;
     if constexpr (T::kScaled)
-      multiply_scaled_tile(shared, steps, down, group, &ring, sums);
+      multiply_scaled_tile(shared, slot, steps, down, group, &ring, sums);
     else
       multiply_tile(shared, steps, group, &ring, sums);
-    const Tile tile = shared.tiles[n % T::kTileSlots];
+    const Tile tile = *slot;
     if (down) {
       store_tile<T, false>(sums, staging, group, tile, a.output, a.hidden);
     } else {
@@ -193,11 +193,12 @@ __global__ void __launch_bounds__(T::kThreads, T::kResident)
   // Swizzle groups start at multiples of 1024 bytes.
   unsigned char* aligned = dynamic + (1024u - shared_address(dynamic) % 1024u) % 1024u;
   unsigned char* token_scales = aligned + T::kStageBytes * T::kStages;
-  unsigned char* weight_scales = token_scales + T::kTokenScaleBytes * T::kStages;
-  unsigned char* maxima = weight_scales + T::kWeightScaleBytes * T::kStages;
+  // From here on in falling order of alignment: results 16 bytes, the rest 8.
+  unsigned char* staging = token_scales + T::kTokenScaleBytes * T::kStages;
+  unsigned char* maxima = staging + T::kStagingBytes * T::kGroups;
   unsigned char* factors = maxima + T::kMaximaBytes;
-  unsigned char* staging = factors + T::kFactorBytes;
-  auto* barriers = reinterpret_cast<std::uint64_t*>(staging + T::kStagingBytes * T::kGroups);
+  unsigned char* weight_scales = factors + T::kFactorBytes;
+  auto* barriers = reinterpret_cast<std::uint64_t*>(weight_scales + T::kWeightScaleBytes * T::kStages);
   auto* tiles_before = reinterpret_cast<int*>(barriers + 2 * T::kStages);
   const std::uint32_t full = shared_address(barriers);
   const Shared<T> shared{shared_address(aligned),

@@ -31,13 +31,16 @@ struct FfnTile {
   // Staging of results: kChunk tokens by the columns of one warpgroup, rows padded by 16 bytes against bank conflicts.
   static constexpr int kChunk = kTokens < 32 ? kTokens : (kTokens == 256 ? 64 : 32);
   static constexpr int kStagingBytes = kChunk * (kSlabs * 128 + 16);
+  static_assert(kStageBytes % 1024 == 0 && kStagingBytes % 16 == 0, "swizzle groups, 16-byte accesses");
   static constexpr int kTileSlots = 16;
   static_assert(kTileSlots > kStages, "the copying warps are at most kStages tiles ahead");
   static constexpr int kBarrierBytes = 2 * kStages * 8;
   // fp8: a stage is as deep as a block of scales, and a tile of the first product as wide as one of activations. Each
-  // stage has the tokens' scales (where bulk copies can put them) and two of weights; quantising needs the greatest
-  // activation of each token in each warp, and the factor of each token in each warpgroup.
-  static constexpr int kTokenScaleBytes = kScaled ? (kTokens < 32 ? 128 : kTokens * 4) : 0;
+  // stage has the tokens' scales and two of weights; quantising needs the greatest activation of each token in each
+  // warp, and the factor of each token in each warpgroup. Bulk copies begin at multiples of 16 bytes in memory (four
+  // scales; seen on an H100: an illegal instruction otherwise) and of 128 in shared memory.
+  static constexpr int kCopiedScales = kScaled ? kTokens + kScaleAlignment : 0;
+  static constexpr int kTokenScaleBytes = (kCopiedScales * 4 + 127) / 128 * 128;
   static constexpr int kWeightScaleBytes = kScaled ? 8 : 0;
   static constexpr int kMaximaBytes = kScaled ? 4 * kGroups * kTokens * 4 : 0;
   static constexpr int kFactorBytes = kScaled ? kGroups * kTokens * 4 : 0;

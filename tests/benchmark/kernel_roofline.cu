@@ -1,10 +1,11 @@
 // Times the grouped FFN on random data with a cold L2, and prints one CSV row a measurement. kernel_roofline.py runs
 // this, measures the libraries in the same way and writes the table.
 //
-//   kernel_roofline [--sweep] [--loads N] [--samples N]
+//   kernel_roofline [--fp8] [--sweep] [--loads N] [--samples N]
 //
 // Each sample: L2 flushed by reading 256 MB, event, launch, event; the weights rotate over several sets; a held stream
 // lets the GPU run without waiting for the host. --sweep times every kernel variant, else the library's own choice.
+// --fp8 times shapes of models that are served in fp8, in both types.
 // --loads times N skewed random loads for each shape and tile instead of even ones: what a latency surface has to
 // predict.
 #include <cuda_runtime.h>
@@ -15,12 +16,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <random>
 #include <thread>
 #include <vector>
 
 #include "kernels/grouped_ffn.hpp"
 #include "kernels/pattern.hpp"
+#include "kernels/quantise.hpp"
 #include "kernels/spin.hpp"
 
 namespace {
@@ -51,6 +54,7 @@ constexpr Shape kShapes[] = {{"Mixtral-8x7B", 2, 4096, 14336},
                              {"gpt-oss-20b", 8, 2880, 2880},
                              {"DeepSeek-V2-Lite", 16, 2048, 1408},
                              {"Qwen3-30B-A3B", 16, 2048, 768}};
+constexpr Shape kFp8Shapes[] = {{"DeepSeek-V3", 8, 7168, 2048}, {"Qwen3-235B-A22B", 16, 4096, 1536}};
 constexpr int kTokens[] = {1, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048};
 constexpr int kMostTokens = 2048;
 constexpr std::size_t kFlushBytes = std::size_t{256} << 20;
@@ -100,33 +104,55 @@ struct Instrument {
   }
 };
 
+// A random matrix of either type; fp8 with its scales.
+struct Matrix {
+  void* values = nullptr;
+  float* scales = nullptr;
+
+  enum class Role { weights, tokens };
+  Matrix(FfnType type, Role role, std::int64_t rows, int columns, float amplitude, std::uint32_t seed) {
+    const auto count = static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns);
+    auto* bf16 = allocate<std::uint16_t>(count);
+    check(launch_random_bf16(bf16, count, amplitude, seed, nullptr), "fill");
+    values = bf16;
+    if (type == FfnType::bf16) return;
+    const std::int64_t stride = token_scale_stride(rows);
+    values = allocate<unsigned char>(count);
+    scales = allocate<float>(static_cast<std::size_t>(stride) * static_cast<std::size_t>(columns / kScaleBlock));
+    check(role == Role::weights ? launch_quantise_weights(bf16, rows, columns, values, scales, nullptr)
+                                : launch_quantise_rows(bf16, rows, columns, values, scales, stride, nullptr),
+          "quantise");
+    check(cudaFree(bf16), "free");
+  }
+  ~Matrix() {
+    cudaFree(values);
+    cudaFree(scales);
+  }
+  Matrix(const Matrix&) = delete;
+  Matrix& operator=(const Matrix&) = delete;
+};
+
 // Buffers of one layer: weights in several sets, tokens, offsets that the caller fills.
 class Layer {
  public:
   static constexpr int kSets = 3;
 
-  explicit Layer(const Shape& shape) : shape_(shape) {
-    const auto experts = static_cast<std::size_t>(shape.experts);
-    const auto matrix = static_cast<std::size_t>(shape.hidden) * static_cast<std::size_t>(shape.intermediate);
+  Layer(const Shape& shape, FfnType type)
+      : shape_(shape),
+        type_(type),
+        input_(type, Matrix::Role::tokens, max_rows(), shape.hidden, 1.0f, 30) {
     for (unsigned s = 0; s < kSets; ++s) {
-      gate_up_[s] = allocate<std::uint16_t>(experts * 2 * matrix);
-      down_[s] = allocate<std::uint16_t>(experts * matrix);
-      check(launch_random_bf16(gate_up_[s], experts * 2 * matrix, 0.03f, 10 + s, nullptr), "fill");
-      check(launch_random_bf16(down_[s], experts * matrix, 0.03f, 20 + s, nullptr), "fill");
+      gate_up_[s] = std::make_unique<Matrix>(type, Matrix::Role::weights,
+                                             std::int64_t{2} * shape.experts * shape.intermediate, shape.hidden, 0.03f,
+                                             10 + s);
+      down_[s] = std::make_unique<Matrix>(type, Matrix::Role::weights, std::int64_t{1} * shape.experts * shape.hidden,
+                                          shape.intermediate, 0.03f, 20 + s);
     }
-    const auto tokens = static_cast<std::size_t>(max_rows()) * static_cast<std::size_t>(shape.hidden);
-    input_ = allocate<std::uint16_t>(tokens);
-    output_ = allocate<std::uint16_t>(tokens);
+    output_ = allocate<std::uint16_t>(static_cast<std::size_t>(max_rows()) * static_cast<std::size_t>(shape.hidden));
     workspace_ = allocate<unsigned char>(grouped_ffn_workspace_bytes(ffn_shape(), max_rows()));
-    offsets_ = allocate<std::int32_t>(experts + 1);
-    check(launch_random_bf16(input_, tokens, 1.0f, 30, nullptr), "fill");
+    offsets_ = allocate<std::int32_t>(static_cast<std::size_t>(shape.experts) + 1);
   }
   ~Layer() {
-    for (int s = 0; s < kSets; ++s) {
-      cudaFree(gate_up_[s]);
-      cudaFree(down_[s]);
-    }
-    cudaFree(input_);
     cudaFree(output_);
     cudaFree(workspace_);
     cudaFree(offsets_);
@@ -148,9 +174,12 @@ class Layer {
     for (int s = 0; s < kSets; ++s) {
       GroupedFfnArguments a;
       a.shape = ffn_shape();
-      a.gate_up = gate_up_[s];
-      a.down = down_[s];
-      a.input = input_;
+      a.gate_up = gate_up_[s]->values;
+      a.gate_up_scales = gate_up_[s]->scales;
+      a.down = down_[s]->values;
+      a.down_scales = down_[s]->scales;
+      a.input = input_.values;
+      a.input_scales = input_.scales;
       a.offsets = offsets_;
       a.output = output_;
       a.workspace = workspace_;
@@ -174,35 +203,38 @@ class Layer {
   }
 
  private:
-  GroupedFfnShape ffn_shape() const { return {shape_.experts, shape_.hidden, shape_.intermediate}; }
+  GroupedFfnShape ffn_shape() const { return {shape_.experts, shape_.hidden, shape_.intermediate, type_}; }
 
   Shape shape_;
-  void* gate_up_[kSets] = {};
-  void* down_[kSets] = {};
-  void* input_ = nullptr;
+  FfnType type_;
+  Matrix input_;
+  std::unique_ptr<Matrix> gate_up_[kSets];
+  std::unique_ptr<Matrix> down_[kSets];
   void* output_ = nullptr;
   void* workspace_ = nullptr;
   std::int32_t* offsets_ = nullptr;
   bool warm_ = false;
 };
 
-void measure_even_loads(const Shape& shape, bool sweep, Instrument* instrument) {
-  Layer layer(shape);
+void measure_even_loads(const Shape& shape, FfnType type, bool sweep, Instrument* instrument) {
+  Layer layer(shape, type);
+  const double weight_bytes = type == FfnType::fp8 ? 1.0 : 2.0;
   for (const int tokens : kTokens) {
     if (static_cast<std::int64_t>(tokens) * shape.experts > layer.max_rows()) continue;
     layer.set_load(std::vector<int>(static_cast<std::size_t>(shape.experts), tokens));
-    for (int variant = sweep ? 1 : 0; variant == 0 || ffn_variant_name(variant) != nullptr; ++variant) {
-      const int tile = variant > 0 ? std::atoi(ffn_variant_name(variant)) : choose_tile_tokens(tokens);
+    for (int variant = sweep ? 1 : 0; variant == 0 || ffn_variant_name(variant, type) != nullptr; ++variant) {
+      const int tile = variant > 0 ? std::atoi(ffn_variant_name(variant, type)) : choose_tile_tokens(tokens, type);
       // Of a sweep, what could win.
       if (variant > 0 && (tile > std::max(64, 4 * tokens) || tile * 4 < std::min(tokens, 256))) continue;
       const std::vector<GroupedFfnPlan> plans = layer.plans(tile, tokens, variant);
-      const char* name = plans[0].path == FfnPath::sm90 ? ffn_variant_name(plans[0].variant + 1) : "plain";
+      const char* name = plans[0].path == FfnPath::sm90 ? ffn_variant_name(plans[0].variant + 1, type) : "plain";
       for (const FfnPart part : {FfnPart::gate_up, FfnPart::whole}) {
         const double time_s = layer.median_s(instrument, plans, part);
         const double weights = (part == FfnPart::whole ? 3.0 : 2.0) * shape.experts * shape.hidden * shape.intermediate;
-        std::printf("%s,%d,%d,%d,%d,%s,%d,\"%s\",%.3f,%.1f,%.1f\n", shape.name, shape.experts, shape.hidden,
+        std::printf("%s,%d,%d,%d,%d,%s,%d,\"%s\",%.3f,%.1f,%.1f,%s\n", shape.name, shape.experts, shape.hidden,
                     shape.intermediate, tokens, part == FfnPart::whole ? "whole" : "gate_up", tile, name, time_s * 1e6,
-                    2.0 * weights * tokens / time_s * 1e-12, 2.0 * weights / time_s * 1e-9);
+                    2.0 * weights * tokens / time_s * 1e-12, weight_bytes * weights / time_s * 1e-9,
+                    type == FfnType::fp8 ? "fp8" : "bf16");
       }
       if (variant == 0) break;
     }
@@ -213,7 +245,7 @@ void measure_even_loads(const Shape& shape, bool sweep, Instrument* instrument) 
 // Tokens drawn one by one from log-normal popularities of the experts; their mean from an eighth of a tile to two
 // tiles.
 void measure_skewed_loads(const Shape& shape, int loads, bool sweep, Instrument* instrument) {
-  Layer layer(shape);
+  Layer layer(shape, FfnType::bf16);
   std::mt19937 random(7);
   for (const int tile : {16, 64, 128}) {
     std::vector<std::vector<GroupedFfnPlan>> kernels;
@@ -252,29 +284,38 @@ void measure_skewed_loads(const Shape& shape, int loads, bool sweep, Instrument*
 
 int main(int argc, char** argv) {
   bool sweep = false;
+  bool fp8 = false;
   int loads = 0;
   int samples = 15;
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "--sweep") == 0) {
       sweep = true;
+    } else if (std::strcmp(argv[i], "--fp8") == 0) {
+      fp8 = true;
     } else if (std::strcmp(argv[i], "--loads") == 0 && i + 1 < argc) {
       loads = std::max(1, std::atoi(argv[++i]));
     } else if (std::strcmp(argv[i], "--samples") == 0 && i + 1 < argc) {
       samples = std::max(1, std::atoi(argv[++i]));
     } else {
-      std::fprintf(stderr, "usage: kernel_roofline [--sweep] [--loads N] [--samples N]\n");
+      std::fprintf(stderr, "usage: kernel_roofline [--fp8] [--sweep] [--loads N] [--samples N]\n");
       return 2;
     }
   }
   std::puts(loads > 0
                 ? "shape,experts,tile_tokens,tiles,active_experts,tokens,variant,time_us,rows"
-                : "shape,experts,hidden,intermediate,tokens,part,tile_tokens,variant,time_us,tflops,weights_gb_per_s");
+                : "shape,experts,hidden,intermediate,tokens,part,tile_tokens,variant,time_us,tflops,weights_gb_per_s,"
+                  "type");
   Instrument instrument(samples);
+  if (fp8) {
+    for (const Shape& shape : kFp8Shapes)
+      for (const FfnType type : {FfnType::bf16, FfnType::fp8}) measure_even_loads(shape, type, sweep, &instrument);
+    return 0;
+  }
   for (const Shape& shape : kShapes) {
     if (loads > 0)
       measure_skewed_loads(shape, loads, sweep, &instrument);
     else
-      measure_even_loads(shape, sweep, &instrument);
+      measure_even_loads(shape, FfnType::bf16, sweep, &instrument);
   }
   return 0;
 }
