@@ -51,7 +51,7 @@ VerificationReport replay_inputs(const Communicator& world, const VerifyOptions&
   report.device_note = emulation_note(devices.slowdowns);
   report.sample_note = inputs.sample_note;
   report.first_step = inputs.first_step;
-  const std::size_t expert_bytes = inputs.profile.expert.weight_count() * (devices.weight_dtype == "f32" ? 4 : 2);
+  const std::size_t expert_bytes = inputs.profile.expert.weight_count() * weight_element_bytes(devices.weight_dtype);
   for (std::size_t m = 0; m < inputs.mappings.size(); ++m)
     report.mappings[m].moved_bytes = moved_bytes(inputs.mappings[0], inputs.mappings[m], inputs.trace, expert_bytes);
   return report;

@@ -63,7 +63,7 @@ bool parse_profile_options(ProfileOptions& options, const Arguments& arguments) 
   line.add("slowdown", &options.slowdown, "LIST|FILE.csv",
            "emulated slowdown of each device, e.g. 1.0,1.28, or measured runtimes of a real cluster to pick from");
   line.add("tile-tokens", &options.devices.tile_tokens, "N", "rows of a tile of the expert kernel");
-  line.add("dtype", &options.devices.weight_dtype, "TYPE", "bf16 or f32");
+  line.add("dtype", &options.devices.weight_dtype, "TYPE", "bf16, f32 (host, simulated) or fp8 (cuda, simulated)");
   line.add("expert-shape", &options.expert_shape, "HxI", "other sizes of an expert than the model's, to fit a CPU");
   line.add("experts-per-device", &options.experts_per_device, "N", "0: the model's experts over all devices");
   line.add(

@@ -7,7 +7,9 @@
 #include "base/bf16.hpp"
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "device/device_factory.hpp"
 #include "kernels/pattern.hpp"
+#include "kernels/quantise.hpp"
 #include "kernels/spin.hpp"
 #include "model/load_trace.hpp"
 #include "platform/host_info.hpp"
@@ -16,6 +18,7 @@ namespace gem {
 namespace {
 
 constexpr std::size_t tile_sizes[] = {16, 32, 64, 128, 256};
+constexpr std::size_t largest_fp8_tile = 128;
 
 int attribute(cudaDeviceAttr which) {
   int device = 0, value = 0;
@@ -60,16 +63,20 @@ bool cuda_is_built() {
 
 CudaMoeDevice::CudaMoeDevice(const CudaDeviceOptions& options)
     : options_(options), uuid_(select_gpu(options)), nvml_(uuid_) {
-  if (options.weight_dtype != "bf16")
-    throw UsageError("--dtype " + options.weight_dtype + ": the cuda device computes in bf16; choose --dtype bf16");
+  const bool fp8 = options.weight_dtype == "fp8";
+  if (options.weight_dtype != "bf16" && !fp8)
+    throw UsageError("--dtype " + options.weight_dtype + ": the cuda device computes in bf16 or fp8; choose one of them");
   if (!(options.slowdown >= 1.0))
     throw UsageError(format("--slowdown %g: a device can be slowed down, by 1 or more, not sped up", options.slowdown));
-  if (std::ranges::find(tile_sizes, options.tile_tokens) == std::end(tile_sizes))
-    throw UsageError(
-        format("--tile-tokens %zu: the kernels have tiles of 16, 32, 64, 128 and 256", options.tile_tokens));
-  if (options.expert.hidden_size % 8 != 0 || options.expert.intermediate_size % 8 != 0)
-    throw UsageError(format("experts of %zux%zu: the kernels need sizes that are multiples of 8",
-                            options.expert.hidden_size, options.expert.intermediate_size));
+  if (std::ranges::find(tile_sizes, options.tile_tokens) == std::end(tile_sizes) ||
+      (fp8 && options.tile_tokens > largest_fp8_tile))
+    throw UsageError(format("--tile-tokens %zu: the kernels have tiles of 16, 32, 64, 128 and, in bf16, 256",
+                            options.tile_tokens));
+  const std::size_t multiple = fp8 ? kernels::kScaleBlock : 8;
+  if (options.expert.hidden_size % multiple != 0 || options.expert.intermediate_size % multiple != 0)
+    throw UsageError(format("experts of %zux%zu: the kernels need sizes that are multiples of %zu in %s",
+                            options.expert.hidden_size, options.expert.intermediate_size, multiple,
+                            options.weight_dtype.c_str()));
 }
 
 std::string CudaMoeDevice::select_gpu(const CudaDeviceOptions& options) {
@@ -97,12 +104,14 @@ DeviceDescription CudaMoeDevice::description() const {
   return {"cuda", name, host_name(), uuid_, options_.rank, options_.slowdown};
 }
 
-std::size_t CudaMoeDevice::gate_up_count() const {
-  return 2 * options_.expert.intermediate_size * options_.expert.hidden_size;
+kernels::GroupedFfnShape CudaMoeDevice::ffn_shape(std::size_t experts) const {
+  return {static_cast<int>(experts), static_cast<int>(options_.expert.hidden_size),
+          static_cast<int>(options_.expert.intermediate_size),
+          options_.weight_dtype == "fp8" ? kernels::FfnType::fp8 : kernels::FfnType::bf16};
 }
 
-std::size_t CudaMoeDevice::down_count() const {
-  return options_.expert.intermediate_size * options_.expert.hidden_size;
+std::size_t CudaMoeDevice::expert_bytes() const {
+  return options_.expert.weight_count() * weight_element_bytes(options_.weight_dtype);
 }
 
 void CudaMoeDevice::require_memory(std::size_t bytes, const char* what) const {
@@ -121,36 +130,25 @@ PlacementCost CudaMoeDevice::place_experts(std::size_t layer, std::span<const Ex
   Layer old = std::move(layers_[layer]);
   Layer& placed = layers_[layer] = Layer{};
   placed.experts.assign(experts.begin(), experts.end());
-  require_memory(experts.size() * (gate_up_count() + down_count()) * sizeof(std::uint16_t), "a layer's weights");
-  placed.gate_up = DeviceBuffer<std::uint16_t>(experts.size() * gate_up_count());
-  placed.down = DeviceBuffer<std::uint16_t>(experts.size() * down_count());
-  const auto amplitude = [](std::size_t fan_in) {  // uniform with variance 1 / fan_in
-    return static_cast<float>(std::sqrt(3.0 / static_cast<double>(fan_in)));
-  };
+  require_memory(experts.size() * expert_bytes(), "a layer's weights");
+  const std::size_t hidden = options_.expert.hidden_size, intermediate = options_.expert.intermediate_size;
+  const kernels::FfnType type = ffn_shape(experts.size()).type;
+  placed.gate_up = GpuExpertMatrix(type, experts.size(), 2 * intermediate, hidden);
+  placed.down = GpuExpertMatrix(type, experts.size(), hidden, intermediate);
   PlacementCost cost;
   begin_.record(stream_);
   for (std::size_t slot = 0; slot < experts.size(); ++slot) {
-    std::uint16_t* gate_up = placed.gate_up.data() + slot * gate_up_count();
-    std::uint16_t* down = placed.down.data() + slot * down_count();
     const auto resident = std::find(old.experts.begin(), old.experts.end(), experts[slot]);
     if (resident != old.experts.end()) {
       const auto from = static_cast<std::size_t>(resident - old.experts.begin());
-      check_cuda(cudaMemcpyAsync(gate_up, old.gate_up.data() + from * gate_up_count(), gate_up_count() * 2,
-                                 cudaMemcpyDeviceToDevice, stream_.handle()),
-                 "moving weights");
-      check_cuda(cudaMemcpyAsync(down, old.down.data() + from * down_count(), down_count() * 2,
-                                 cudaMemcpyDeviceToDevice, stream_.handle()),
-                 "moving weights");
+      placed.gate_up.copy(slot, old.gate_up, from, stream_);
+      placed.down.copy(slot, old.down, from, stream_);
       continue;
     }
     const std::int32_t expert = experts[slot].value;
-    check_cuda(kernels::launch_random_bf16(gate_up, gate_up_count(), amplitude(options_.expert.hidden_size),
-                                           weight_seed(options_.seed, layer, expert, 0), stream_.handle()),
-               "making weights");
-    check_cuda(kernels::launch_random_bf16(down, down_count(), amplitude(options_.expert.intermediate_size),
-                                           weight_seed(options_.seed, layer, expert, 1), stream_.handle()),
-               "making weights");
-    cost.moved_bytes += (gate_up_count() + down_count()) * sizeof(std::uint16_t);
+    placed.gate_up.fill(slot, weight_seed(options_.seed, layer, expert, 0), scratch_, stream_);
+    placed.down.fill(slot, weight_seed(options_.seed, layer, expert, 1), scratch_, stream_);
+    cost.moved_bytes += expert_bytes();
   }
   end_.record(stream_);
   stream_.synchronize();  // before the old weights are freed
@@ -169,15 +167,23 @@ void CudaMoeDevice::reserve_rows(std::size_t rows) {
   if (room_for(rows) * hidden <= output_.size()) return;
   // Half as much again, so that growing loads don't allocate each time.
   const std::size_t room = room_for(rows + rows / 2);
-  const std::size_t workspace_bytes = kernels::grouped_ffn_workspace_bytes(
-      {kernels::kMostFfnExperts, static_cast<int>(hidden), static_cast<int>(options_.expert.intermediate_size)},
-      static_cast<std::int64_t>(room));
-  require_memory(3 * room * hidden * sizeof(std::uint16_t) + workspace_bytes, "a layer's rows");
+  const kernels::GroupedFfnShape shape = ffn_shape(kernels::kMostFfnExperts);
+  const std::size_t workspace_bytes =
+      kernels::grouped_ffn_workspace_bytes(shape, static_cast<std::int64_t>(room));
+  const bool fp8 = shape.type == kernels::FfnType::fp8;
+  const std::size_t quantised_bytes = fp8 ? room * hidden : 0;
+  const auto stride = static_cast<std::size_t>(kernels::token_scale_stride(static_cast<std::int64_t>(room)));
+  const std::size_t scale_count = fp8 ? stride * (hidden / kernels::kScaleBlock) : 0;
+  require_memory(3 * room * hidden * sizeof(std::uint16_t) + quantised_bytes + scale_count * sizeof(float) +
+                     workspace_bytes,
+                 "a layer's rows");
   stream_.synchronize();
   random_rows_ = DeviceBuffer<std::uint16_t>(room * hidden);
   input_ = DeviceBuffer<std::uint16_t>(room * hidden);
   output_ = DeviceBuffer<std::uint16_t>(room * hidden);
   workspace_ = DeviceBuffer<unsigned char>(workspace_bytes);
+  quantised_rows_ = DeviceBuffer<unsigned char>(quantised_bytes);
+  row_scales_ = DeviceBuffer<float>(scale_count);
   // Uniform in [-sqrt 3, sqrt 3): variance 1.
   check_cuda(kernels::launch_random_bf16(random_rows_.data(), room * hidden, 1.7320508f,
                                          weight_seed(options_.seed, 0, -1, 2), stream_.handle()),
@@ -197,10 +203,11 @@ double CudaMoeDevice::time_experts(std::size_t layer, std::span<const std::uint3
   offsets_.upload(offsets, stream_.handle());
 
   kernels::GroupedFfnArguments arguments;
-  arguments.shape = {static_cast<int>(tokens_per_slot.size()), static_cast<int>(options_.expert.hidden_size),
-                     static_cast<int>(options_.expert.intermediate_size)};
-  arguments.gate_up = found->second.gate_up.data();
-  arguments.down = found->second.down.data();
+  arguments.shape = ffn_shape(tokens_per_slot.size());
+  arguments.gate_up = found->second.gate_up.values();
+  arguments.gate_up_scales = found->second.gate_up.scales();
+  arguments.down = found->second.down.values();
+  arguments.down_scales = found->second.down.scales();
   arguments.input = input;
   arguments.offsets = offsets_.data();
   arguments.output = output;
@@ -208,6 +215,14 @@ double CudaMoeDevice::time_experts(std::size_t layer, std::span<const std::uint3
   arguments.max_rows = static_cast<std::int64_t>(room_for(static_cast<std::size_t>(offsets.back())));
   arguments.tile_tokens = static_cast<int>(options_.tile_tokens);
   arguments.tokens_per_expert = whole_tile_tokens_per_expert(tokens_per_slot, options_.tile_tokens);
+  if (arguments.shape.type == kernels::FfnType::fp8) {
+    check_cuda(kernels::launch_quantise_rows(input, offsets.back(), arguments.shape.hidden, quantised_rows_.data(),
+                                             row_scales_.data(), kernels::token_scale_stride(arguments.max_rows),
+                                             stream_.handle()),
+               "quantising rows");
+    arguments.input = quantised_rows_.data();
+    arguments.input_scales = row_scales_.data();
+  }
   kernels::GroupedFfnPlan plan;
   check_cuda(kernels::make_grouped_ffn_plan(arguments, &plan, stream_.handle()), "planning the experts' kernel");
 

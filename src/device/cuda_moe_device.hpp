@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "device/cuda_device.hpp"
+#include "device/gpu_expert_matrix.hpp"
 #include "device/gpu_timer.hpp"
 #include "kernels/grouped_ffn.hpp"
 #include "platform/cuda.hpp"
@@ -16,8 +17,9 @@
 
 namespace gem {
 
-/// A GPU as a device: the grouped FFN of kernels/, bf16, timed by GpuTimer. A slowdown is emulated by busy time in
-/// proportion.
+/// A GPU as a device: the grouped FFN of kernels/, bf16 or fp8, timed by GpuTimer. A slowdown is emulated by busy time in
+/// proportion. fp8: weights are quantised where they are placed and rows before the timer starts, because engines that
+/// serve in fp8 send tokens quantised to the devices of their experts; activations are quantised within the kernel.
 class CudaMoeDevice : public MoeDevice {
  public:
   /// Chooses the GPU for this process. SystemError without a usable GPU; UsageError for a type, tile or expert that the
@@ -44,13 +46,13 @@ class CudaMoeDevice : public MoeDevice {
  private:
   struct Layer {
     std::vector<ExpertId> experts;
-    DeviceBuffer<std::uint16_t> gate_up;  // bf16 [slot, 2 * intermediate, hidden]
-    DeviceBuffer<std::uint16_t> down;     // bf16 [slot, hidden, intermediate]
+    GpuExpertMatrix gate_up;  // [slot, 2 * intermediate, hidden]
+    GpuExpertMatrix down;     // [slot, hidden, intermediate]
   };
 
   static std::string select_gpu(const CudaDeviceOptions& options);
-  std::size_t gate_up_count() const;  // elements of one expert
-  std::size_t down_count() const;
+  kernels::GroupedFfnShape ffn_shape(std::size_t experts) const;
+  std::size_t expert_bytes() const;
   void require_memory(std::size_t bytes, const char* what) const;
   void reserve_rows(std::size_t rows);
   double time_experts(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot, const void* input,
@@ -65,6 +67,9 @@ class CudaMoeDevice : public MoeDevice {
   std::map<std::size_t, Layer> layers_;
   DeviceBuffer<std::int32_t> offsets_;
   DeviceBuffer<std::uint16_t> random_rows_, input_, output_;  // bf16 [rows, hidden]
+  DeviceBuffer<unsigned char> quantised_rows_;                // fp8: e4m3 [rows, hidden]
+  DeviceBuffer<float> row_scales_;                            // fp8: [hidden / 128, token_scale_stride(rows)]
+  DeviceBuffer<std::uint16_t> scratch_;                       // fp8: one expert's matrix before it is quantised
   DeviceBuffer<unsigned char> workspace_;
 };
 

@@ -13,13 +13,13 @@ SimulatedDeviceOptions simulated_options(const DeviceOptions& options) {
   SimulatedDeviceOptions simulated;
   simulated.expert = options.expert;
   simulated.tile_tokens = options.tile_tokens;
-  simulated.weight_bytes = element_bytes(parse_gemm_type(options.weight_dtype, "--dtype"));
+  simulated.weight_bytes = weight_element_bytes(options.weight_dtype);
   simulated.model = options.simulation;
   return simulated;
 }
 
 std::size_t bytes_of_expert(const DeviceOptions& options) {
-  return options.expert.weight_count() * element_bytes(parse_gemm_type(options.weight_dtype, "--dtype"));
+  return options.expert.weight_count() * weight_element_bytes(options.weight_dtype);
 }
 
 }  // namespace

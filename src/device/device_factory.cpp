@@ -73,7 +73,7 @@ std::unique_ptr<MoeDevice> make_simulated_device(const DeviceOptions& options, i
   SimulatedDeviceOptions simulated;
   simulated.expert = options.expert;
   simulated.tile_tokens = options.tile_tokens;
-  simulated.weight_bytes = element_bytes(parse_gemm_type(options.weight_dtype, "--dtype"));
+  simulated.weight_bytes = weight_element_bytes(options.weight_dtype);
   simulated.slowdown = slowdown_of(options, device);
   simulated.seed = options.seed;
   simulated.device = static_cast<std::int32_t>(device);
@@ -83,6 +83,12 @@ std::unique_ptr<MoeDevice> make_simulated_device(const DeviceOptions& options, i
 }
 
 }  // namespace
+
+std::size_t weight_element_bytes(const std::string& dtype) {
+  if (dtype == "fp8") return 1;
+  if (dtype == "bf16" || dtype == "f32") return element_bytes(parse_gemm_type(dtype, "--dtype"));
+  throw UsageError("--dtype: '" + dtype + "' is none of bf16, f32, fp8");
+}
 
 std::string default_device_kind() {
   return cuda_is_built() ? "cuda" : "host";
@@ -97,7 +103,9 @@ void check_device_options(const DeviceOptions& options) {
   if (options.tile_tokens == 0 || options.tile_tokens > 65536)
     throw UsageError(format("--tile-tokens: %zu is out of range (1 to 65536)", options.tile_tokens));
   if (options.expert.weight_count() == 0) throw UsageError("the shape of the experts has a zero in it");
-  parse_gemm_type(options.weight_dtype, "--dtype");
+  weight_element_bytes(options.weight_dtype);
+  if (options.kind == "host" && options.weight_dtype == "fp8")
+    throw UsageError("--dtype fp8: processors don't multiply it; choose bf16 or f32, or --device cuda or simulated");
 }
 
 std::size_t device_count_of(const DeviceOptions& options, std::size_t rank_count) {

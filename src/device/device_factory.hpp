@@ -19,12 +19,15 @@ struct DeviceOptions {
   std::size_t device_count = 0;  ///< simulated: how many; 0 and the others: one a rank
   ExpertShape expert{};
   std::size_t tile_tokens = 16;
-  std::string weight_dtype = "bf16";  ///< "bf16" or "f32"
+  std::string weight_dtype = "bf16";  ///< "bf16", "f32" (host, simulated) or "fp8" (cuda, simulated)
   std::vector<double> slowdowns{};    ///< [device], repeated if shorter; empty for devices as they are
   bool share_gpu = false;             ///< cuda: several ranks may use one GPU
   std::uint64_t seed = 1;
   SimulationModel simulation{};
 };
+
+/// Bytes of a weight in "bf16", "f32" or "fp8"; UsageError, which calls it --dtype, for another word.
+std::size_t weight_element_bytes(const std::string& dtype);
 
 /// "cuda" where it is built in, else "host".
 std::string default_device_kind();

@@ -41,7 +41,7 @@ struct Telemetry {
 struct LatencyProfile {
   std::string model;
   std::string device_kind;   ///< "cuda", "host" or "simulated"
-  std::string weight_dtype;  ///< "bf16" or "f32"
+  std::string weight_dtype;  ///< "bf16", "f32" or "fp8"
   ExpertShape expert;
   std::size_t tile_tokens = 0;
   std::size_t experts_per_device = 0;  ///< most experts that the plan activates on one device

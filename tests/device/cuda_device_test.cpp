@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "base/error.hpp"
@@ -24,8 +26,9 @@ class CudaDevice : public testing::Test {
   }
 };
 
-CudaDeviceOptions options_of(double slowdown = 1.0) {
+CudaDeviceOptions options_of(double slowdown = 1.0, const std::string& dtype = "bf16") {
   CudaDeviceOptions options;
+  options.weight_dtype = dtype;
   options.expert = shape;
   options.tile_tokens = 16;
   options.slowdown = slowdown;
@@ -42,6 +45,17 @@ std::vector<float> random_rows(std::size_t rows) {
   std::vector<float> values(rows * shape.hidden_size);
   fill_random_rows(3, values);
   return values;
+}
+
+double relative_error(std::span<const float> found, std::span<const float> expected) {
+  double error = 0.0, magnitude = 0.0;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const auto difference = static_cast<double>(found[i] - expected[i]);
+    error += difference * difference;
+    magnitude += static_cast<double>(expected[i]) * static_cast<double>(expected[i]);
+  }
+  EXPECT_GT(magnitude, 0.01 * static_cast<double>(expected.size()));
+  return std::sqrt(error / magnitude);
 }
 
 // The instrument against a kernel of known duration.
@@ -66,30 +80,40 @@ TEST_F(CudaDevice, TheTimerAddsLittle) {
 }
 
 TEST_F(CudaDevice, AnExpertComputesTheSameWhereverItLives) {
-  CudaMoeDevice first(options_of()), second(options_of(1.5));
-  first.place_experts(2, experts({4, 0, 9}));
-  second.place_experts(2, experts({9}));
-  const std::vector<float> rows = random_rows(19);
-  std::vector<float> together(rows.size(), NAN), alone(8 * shape.hidden_size, NAN);
-  EXPECT_GT(first.compute(2, std::vector<std::uint32_t>{11, 0, 8}, rows, together), 0.0);
-  const std::size_t begin = 11 * shape.hidden_size;
-  second.compute(2, std::vector<std::uint32_t>{8}, std::span(rows).subspan(begin), alone);
-  double error = 0.0, magnitude = 0.0;
-  for (std::size_t i = 0; i < alone.size(); ++i) {
-    const auto difference = static_cast<double>(together[begin + i] - alone[i]);
-    error += difference * difference;
-    magnitude += static_cast<double>(alone[i]) * static_cast<double>(alone[i]);
+  std::vector<float> of_bf16;
+  for (const std::string dtype : {"bf16", "fp8"}) {
+    CudaMoeDevice first(options_of(1.0, dtype)), second(options_of(1.5, dtype));
+    first.place_experts(2, experts({4, 0, 9}));
+    second.place_experts(2, experts({9}));
+    const std::vector<float> rows = random_rows(19);
+    std::vector<float> together(rows.size(), NAN), alone(8 * shape.hidden_size, NAN);
+    EXPECT_GT(first.compute(2, std::vector<std::uint32_t>{11, 0, 8}, rows, together), 0.0);
+    const std::size_t begin = 11 * shape.hidden_size;
+    second.compute(2, std::vector<std::uint32_t>{8}, std::span(rows).subspan(begin), alone);
+    EXPECT_LT(relative_error(std::span(together).subspan(begin), alone), 1e-2) << dtype;
+    for (float value : together) EXPECT_FALSE(std::isnan(value));
+    if (dtype == "bf16") {
+      of_bf16 = together;
+    } else {
+      const double quantising = relative_error(together, of_bf16);
+      EXPECT_GT(quantising, 0.02) << "fp8 isn't";
+      EXPECT_LT(quantising, 0.13);
+    }
   }
-  EXPECT_GT(magnitude, 0.01 * static_cast<double>(alone.size()));
-  EXPECT_LT(std::sqrt(error / magnitude), 1e-2);
-  for (float value : together) EXPECT_FALSE(std::isnan(value));
 }
 
 TEST_F(CudaDevice, MovesOnlyWhatIsMissing) {
-  CudaMoeDevice device(options_of());
-  const std::size_t expert_bytes = shape.weight_count() * 2;
-  EXPECT_EQ(device.place_experts(0, experts({0, 1, 2})).moved_bytes, 3 * expert_bytes);
-  EXPECT_EQ(device.place_experts(0, experts({2, 5, 0})).moved_bytes, expert_bytes);
+  for (const std::string dtype : {"bf16", "fp8"}) {
+    CudaMoeDevice device(options_of(1.0, dtype));
+    const std::size_t expert_bytes = shape.weight_count() * (dtype == "fp8" ? 1 : 2);
+    EXPECT_EQ(device.place_experts(0, experts({0, 1, 2})).moved_bytes, 3 * expert_bytes);
+    const std::vector<float> rows = random_rows(5);
+    std::vector<float> before(rows.size()), after(rows.size());
+    device.compute(0, std::vector<std::uint32_t>{0, 0, 5}, rows, before);
+    EXPECT_EQ(device.place_experts(0, experts({2, 5, 0})).moved_bytes, expert_bytes);
+    device.compute(0, std::vector<std::uint32_t>{5, 0, 0}, rows, after);
+    EXPECT_EQ(before, after) << dtype;
+  }
 }
 
 TEST_F(CudaDevice, ASlowdownIsInProportion) {
@@ -114,6 +138,12 @@ TEST_F(CudaDevice, WhatTheKernelsDontHaveIsRefused) {
   options.weight_dtype = "f32";
   EXPECT_THROW(CudaMoeDevice{options}, UsageError);
   options = options_of(0.5);
+  EXPECT_THROW(CudaMoeDevice{options}, UsageError);
+  options = options_of(1.0, "fp8");
+  options.tile_tokens = 256;
+  EXPECT_THROW(CudaMoeDevice{options}, UsageError);
+  options = options_of(1.0, "fp8");
+  options.expert = {256, 72};
   EXPECT_THROW(CudaMoeDevice{options}, UsageError);
   options = options_of();
   options.expert = {250, 128};

@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+
 namespace gem {
 namespace {
 
@@ -29,6 +34,24 @@ TEST(DeviceFactory, GivesEachRankItsHostDevice) {
   EXPECT_EQ(description.kind, "host");
   EXPECT_EQ(description.rank, world.rank());
   EXPECT_EQ(description.emulated_slowdown, world.rank() % 2 == 0 ? 1.0 : 1.28);
+}
+
+TEST(DeviceFactory, ASimulatedDeviceStreamsHalfTheBytesInFp8) {
+  const Communicator world = Communicator::world();
+  DeviceOptions options{.kind = "simulated", .expert = {4096, 4096}};
+  options.simulation.noise = options.simulation.outlier_probability = 0.0;
+  const auto streaming_s = [&](const std::string& dtype) {
+    options.weight_dtype = dtype;
+    const auto devices = make_devices(options, world);
+    return devices[0]->time_layer(0, std::vector<std::uint32_t>(8, 1)) - options.simulation.launch_s;
+  };
+  EXPECT_NEAR(streaming_s("fp8") / streaming_s("bf16"), 0.5, 1e-6);
+  EXPECT_NEAR(streaming_s("f32") / streaming_s("bf16"), 2.0, 1e-6);
+}
+
+TEST(DeviceFactory, AHostDeviceRefusesFp8) {
+  EXPECT_THROW(check_device_options({.kind = "host", .expert = {256, 128}, .weight_dtype = "fp8"}), UsageError);
+  check_device_options({.kind = "simulated", .expert = {256, 128}, .weight_dtype = "fp8"});
 }
 
 }  // namespace

@@ -109,6 +109,7 @@ TEST(GemProfile, ABadCallIsOneSentence) {
            BadCall{"--model gpt-oss-20b --device simulated --devices 64", "64"},
            BadCall{"--model gpt-oss-20b --device tpu", "tpu"},
            BadCall{"--model gpt-oss-20b --device host --dtype fp4", "fp4"},
+           BadCall{"--model gpt-oss-20b --device host --dtype fp8", "--dtype fp8"},
            BadCall{"--model gpt-oss-20b --device host --expert-shape 64", "--expert-shape"},
            BadCall{"--model gpt-oss-20b --device host --slowdown 1,1.2,1.3", "--slowdown"},
            BadCall{"--model gpt-oss-20b --device host --dtype f32 --slowdown 0.5 --expert-shape 64x32", "slowdown"},
