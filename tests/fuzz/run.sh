@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Builds the fuzz targets with clang and lets libFuzzer run each over the kept corpus, for a few seconds or as long as you
+# like. What it finds to be wrong stays under build/fuzz/found/; new inputs that reach new code are not kept.
+#   tests/fuzz/run.sh [SECONDS a target] [TARGET...]
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+# shellcheck source=jobs/dependencies.sh
+. jobs/dependencies.sh
+require_packages "${GEM_BUILD_PACKAGES[@]}" clang
+runtime=$(clang++ -print-file-name="libclang_rt.fuzzer-$(uname -m).a")
+if [ ! -e "$runtime" ] && ! ls "$(dirname "$(clang++ -print-file-name=include)")"/lib/*/libclang_rt.fuzzer*.a > /dev/null 2>&1; then
+  require_packages "libclang-rt-$(clang++ -dumpversion | cut -d. -f1)-dev"
+fi
+
+seconds=${1:-5}
+shift || true
+targets=("$@")
+[ ${#targets[@]} -gt 0 ] || targets=(array csv hdf5 json safetensors torch)
+
+cmake --preset fuzz > build-fuzz.log 2>&1 || { cat build-fuzz.log; exit 4; }
+rm -f build-fuzz.log
+cmake --build --preset fuzz --target fuzzers
+mkdir -p build/fuzz/found build/fuzz/grown
+for target in "${targets[@]}"; do
+  mkdir -p "build/fuzz/grown/$target"
+  echo "fuzz_$target: $seconds s over $(find "tests/fuzz/corpus/$target" -type f | wc -l) kept files"
+  # A reader may use memory in proportion to its file, not more; a second is far beyond what any input here needs.
+  ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=0 build/fuzz/bin/fuzz_"$target" \
+    -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=1024 -max_len=65536 -print_final_stats=1 \
+    -artifact_prefix="build/fuzz/found/$target-" "build/fuzz/grown/$target" "tests/fuzz/corpus/$target" \
+    > "build/fuzz/found/$target.log" 2>&1 || {
+      tail -n 40 "build/fuzz/found/$target.log"
+      echo "fuzz_$target found something: build/fuzz/found/$target-*" >&2
+      exit 1
+    }
+  grep -E "stat::number_of_executed_units|stat::average_exec_per_sec|stat::peak_rss_mb" "build/fuzz/found/$target.log"
+done
+echo "${#targets[@]} passed, 0 failed"
