@@ -78,9 +78,9 @@ struct GroupedFfnArguments {
 struct GroupedFfnPlan {
   GroupedFfnArguments arguments;
   FfnPath path = FfnPath::plain;
-  int variant = 0;                                     ///< index of the sm90 kernel variant, from 0
-  int blocks = 0;                                      ///< of the persistent grid
-  int multiprocessors = 0;                             ///< as the device reports them: the granted share under MPS
+  int variant = 0;          ///< index of the sm90 kernel variant, from 0
+  int blocks = 0;           ///< of the persistent grid
+  int multiprocessors = 0;  ///< as the device reports them: the granted share under MPS
   /// CUtensorMap of gate_up, input, down, activations, and for fp8 of the scales of input and activations.
   alignas(64) unsigned char tensor_maps[6][128] = {};
 };
@@ -90,8 +90,8 @@ struct GroupedFfnPlan {
 std::size_t grouped_ffn_workspace_bytes(const GroupedFfnShape& shape, std::int64_t max_rows);
 
 /// Rows per tile for a mean of `tokens_per_expert` over the experts that have tokens: the least of 16, 32 and 64 that
-/// holds them, 128 up to 1536, for bf16 256 above, where an expert's last tile, half empty on average, no longer counts. Serving
-/// engines step from 16 to 128 in the same way.
+/// holds them, 128 up to 1536, for bf16 256 above, where an expert's last tile, half empty on average, no longer
+/// counts. Serving engines step from 16 to 128 in the same way.
 int choose_tile_tokens(double tokens_per_expert, FfnType type = FfnType::bf16);
 
 /// Fills *plan for the current device and enqueues on `stream` the zeroing of the workspace's counters; launches keep

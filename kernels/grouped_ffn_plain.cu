@@ -4,7 +4,8 @@
 //   i] Wd[h, i]
 //
 // A block of 16 x 16 threads computes tile_tokens rows times 64 columns, 16 rows at a time, from 32-wide slices of both
-// operands in shared memory, in f32; e4m3 is scaled on the way there. Made to be right and easy to check, not to be fast.
+// operands in shared memory, in f32; e4m3 is scaled on the way there. Made to be right and easy to check, not to be
+// fast.
 #include <cuda_bf16.h>
 #include <cuda_fp8.h>
 
@@ -64,8 +65,8 @@ __device__ void load_slice(float (*slice)[kDepth + 1], int rows, const Matrix& m
   }
 }
 
-// One kernel for both products: weights of an expert are [columns, depth], with kGated [2 * columns, depth], and then the
-// result is the gated activation.
+// One kernel for both products: weights of an expert are [columns, depth], with kGated [2 * columns, depth], and then
+// the result is the gated activation.
 template <bool kGated, class Weights, class Tokens>
 __global__ void __launch_bounds__(kThreads)
     product_kernel(const Weights weights, const Tokens input, const std::int32_t* __restrict__ offsets, int experts,
@@ -142,10 +143,10 @@ cudaError_t launch_fp8(const GroupedFfnPlan& plan, cudaStream_t stream, FfnPart 
     if (error != cudaSuccess) return error;
   }
   if (part != FfnPart::gate_up)
-    launch_product<false>(plan, Fp8Weights{static_cast<const Value*>(a.down), a.down_scales},
-                          Fp8Tokens{static_cast<const Value*>(workspace.activations), workspace.activation_scales,
-                                    stride},
-                          a.output, stream);
+    launch_product<false>(
+        plan, Fp8Weights{static_cast<const Value*>(a.down), a.down_scales},
+        Fp8Tokens{static_cast<const Value*>(workspace.activations), workspace.activation_scales, stride}, a.output,
+        stream);
   return cudaGetLastError();
 }
 

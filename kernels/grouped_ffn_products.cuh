@@ -1,4 +1,5 @@
-// Products of one tile in the Hopper path of the grouped FFN: from stages in shared memory to accumulators in registers.
+// Products of one tile in the Hopper path of the grouped FFN: from stages in shared memory to accumulators in
+// registers.
 #pragma once
 
 #include "grouped_ffn_walk.cuh"
@@ -13,8 +14,8 @@ struct Shared {
   std::uint32_t stages;
   std::uint32_t first_token_scales;   // fp8, as the next
   std::uint32_t first_weight_scales;  // of a stage: gate and up, or the first and the last 128 rows
-  std::uint32_t full;   // barriers: a stage's weights and tokens have arrived
-  std::uint32_t empty;  // barriers: every multiplying warp that reads the stage is done with it
+  std::uint32_t full;                 // barriers: a stage's weights and tokens have arrived
+  std::uint32_t empty;                // barriers: every multiplying warp that reads the stage is done with it
   const Walk<T>* walk;
   Tile* tiles;
   int* stored;  // tiles of product 1 that each warpgroup has stored
@@ -80,9 +81,9 @@ __device__ __forceinline__ void multiply_tile(const Shared<T>& shared, int steps
     for (int i = 0; i < T::kTokens / 2; ++i) pin(sums[slab][i]);
 }
 
-/// fp8: the same, but every stage's product, 128 deep, is scaled and added to f32 sums: scales change with the depth, and
-/// the tensor cores' own sums of e4m3 are too coarse for more. While one warpgroup adds, the other one multiplies. `tile` may
-/// be read once the first stage is there.
+/// fp8: the same, but every stage's product, 128 deep, is scaled and added to f32 sums: scales change with the depth,
+/// and the tensor cores' own sums of e4m3 are too coarse for more. While one warpgroup adds, the other one multiplies.
+/// `tile` may be read once the first stage is there.
 template <class T>
 __device__ __forceinline__ void multiply_scaled_tile(const Shared<T>& shared, const Tile* tile, int steps, bool down,
                                                      int group, Ring<T::kStages>* ring,

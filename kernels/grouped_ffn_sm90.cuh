@@ -16,9 +16,9 @@
 // Tiles are dealt to blocks in order, product 1 first, and product 1 never waits: every block that waits waits for work
 // that is running.
 //
-// fp8 (grouped_ffn_products.cuh, grouped_ffn_store.cuh): every stage, 128 deep, brings its scales along, and its product
-// is scaled and added outside of the tensor cores. 256 weight rows a tile: the 128 units that share a scale of the
-// activations are then all in one block.
+// fp8 (grouped_ffn_products.cuh, grouped_ffn_store.cuh): every stage, 128 deep, brings its scales along, and its
+// product is scaled and added outside of the tensor cores. 256 weight rows a tile: the 128 units that share a scale of
+// the activations are then all in one block.
 //
 // Clusters (kCluster = 2): two blocks take neighbouring weight tiles of the same tokens, each copies half of the tokens
 // to both.
@@ -90,8 +90,7 @@ __device__ __forceinline__ void copy_weights(const Shared<T>& shared, const FfnK
       const std::uint32_t barrier = shared.full + 8u * ring.stage;
       barrier_wait(shared.empty + 8u * ring.stage, ring.phase ^ 1u);
       if (step == 0) shared.tiles[n % T::kTileSlots] = tile;  // seen by the multiplying warps behind the full barrier
-      if constexpr (T::kScaled)
-        copy_weight_scales<T>(shared.weight_scales(ring.stage), barrier, a, tile, down, step);
+      if constexpr (T::kScaled) copy_weight_scales<T>(shared.weight_scales(ring.stage), barrier, a, tile, down, step);
       barrier_expect(barrier, T::kWeightSliceBytes * T::kSlices);
 #pragma unroll
       for (int slice = 0; slice < T::kSlices; ++slice) {
@@ -265,16 +264,8 @@ __global__ void __launch_bounds__(T::kThreads, T::kResident)
 /// `busy_from`: mean rows per expert from which this variant goes before the others of its tile.
 template <class T>
 FfnVariant ffn_variant(const char* name, double busy_from = 0.0) {
-  return {name,
-          T::kType,
-          T::kTokens,
-          T::kWeightRows,
-          T::kCluster,
-          T::kDepth,
-          T::kThreads,
-          T::kSharedBytes,
-          busy_from,
-          reinterpret_cast<const void*>(&sm90::ffn_kernel<T>)};
+  return {name,      T::kType,    T::kTokens,      T::kWeightRows, T::kCluster,
+          T::kDepth, T::kThreads, T::kSharedBytes, busy_from,      reinterpret_cast<const void*>(&sm90::ffn_kernel<T>)};
 }
 
 }  // namespace gem::kernels

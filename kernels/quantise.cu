@@ -32,10 +32,10 @@ struct Four {
     return fmaxf(fmaxf(fabsf(values[0]), fabsf(values[1])), fmaxf(fabsf(values[2]), fabsf(values[3])));
   }
   __device__ void store(unsigned char* to, float factor) const {
-    const unsigned low = __nv_cvt_float2_to_fp8x2(make_float2(values[0] * factor, values[1] * factor), __NV_SATFINITE,
-                                                  __NV_E4M3);
-    const unsigned high = __nv_cvt_float2_to_fp8x2(make_float2(values[2] * factor, values[3] * factor), __NV_SATFINITE,
-                                                   __NV_E4M3);
+    const unsigned low =
+        __nv_cvt_float2_to_fp8x2(make_float2(values[0] * factor, values[1] * factor), __NV_SATFINITE, __NV_E4M3);
+    const unsigned high =
+        __nv_cvt_float2_to_fp8x2(make_float2(values[2] * factor, values[3] * factor), __NV_SATFINITE, __NV_E4M3);
     *reinterpret_cast<unsigned*>(to) = low | high << 16;
   }
 };

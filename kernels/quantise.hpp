@@ -1,6 +1,6 @@
 // bf16 to e4m3 with f32 scales (formulas in quantise.cu), in the layout that the grouped FFN reads. Device pointers,
-// 16-byte aligned; launchers only enqueue on `stream` and return the launch's error (cudaErrorInvalidValue for arguments
-// that can't be served).
+// 16-byte aligned; launchers only enqueue on `stream` and return the launch's error (cudaErrorInvalidValue for
+// arguments that can't be served).
 #pragma once
 
 #include <cuda_runtime_api.h>

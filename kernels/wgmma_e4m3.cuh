@@ -1,5 +1,6 @@
-// wgmma of e4m3 operands in shared memory, f32 accumulators in registers: D[64, N] += A[64, 32] B[N, 32]^T. As wgmma.cuh
-// otherwise. The tensor cores keep about 14 bits of an e4m3 sum: sums of more than 128 terms belong in f32 registers.
+// wgmma of e4m3 operands in shared memory, f32 accumulators in registers: D[64, N] += A[64, 32] B[N, 32]^T. As
+// wgmma.cuh otherwise. The tensor cores keep about 14 bits of an e4m3 sum: sums of more than 128 terms belong in f32
+// registers.
 #pragma once
 
 #include <cstdint>

@@ -65,13 +65,14 @@ CudaMoeDevice::CudaMoeDevice(const CudaDeviceOptions& options)
     : options_(options), uuid_(select_gpu(options)), nvml_(uuid_) {
   const bool fp8 = options.weight_dtype == "fp8";
   if (options.weight_dtype != "bf16" && !fp8)
-    throw UsageError("--dtype " + options.weight_dtype + ": the cuda device computes in bf16 or fp8; choose one of them");
+    throw UsageError("--dtype " + options.weight_dtype +
+                     ": the cuda device computes in bf16 or fp8; choose one of them");
   if (!(options.slowdown >= 1.0))
     throw UsageError(format("--slowdown %g: a device can be slowed down, by 1 or more, not sped up", options.slowdown));
   if (std::ranges::find(tile_sizes, options.tile_tokens) == std::end(tile_sizes) ||
       (fp8 && options.tile_tokens > largest_fp8_tile))
-    throw UsageError(format("--tile-tokens %zu: the kernels have tiles of 16, 32, 64, 128 and, in bf16, 256",
-                            options.tile_tokens));
+    throw UsageError(
+        format("--tile-tokens %zu: the kernels have tiles of 16, 32, 64, 128 and, in bf16, 256", options.tile_tokens));
   const std::size_t multiple = fp8 ? kernels::kScaleBlock : 8;
   if (options.expert.hidden_size % multiple != 0 || options.expert.intermediate_size % multiple != 0)
     throw UsageError(format("experts of %zux%zu: the kernels need sizes that are multiples of %zu in %s",
@@ -168,15 +169,14 @@ void CudaMoeDevice::reserve_rows(std::size_t rows) {
   // Half as much again, so that growing loads don't allocate each time.
   const std::size_t room = room_for(rows + rows / 2);
   const kernels::GroupedFfnShape shape = ffn_shape(kernels::kMostFfnExperts);
-  const std::size_t workspace_bytes =
-      kernels::grouped_ffn_workspace_bytes(shape, static_cast<std::int64_t>(room));
+  const std::size_t workspace_bytes = kernels::grouped_ffn_workspace_bytes(shape, static_cast<std::int64_t>(room));
   const bool fp8 = shape.type == kernels::FfnType::fp8;
   const std::size_t quantised_bytes = fp8 ? room * hidden : 0;
   const auto stride = static_cast<std::size_t>(kernels::token_scale_stride(static_cast<std::int64_t>(room)));
   const std::size_t scale_count = fp8 ? stride * (hidden / kernels::kScaleBlock) : 0;
-  require_memory(3 * room * hidden * sizeof(std::uint16_t) + quantised_bytes + scale_count * sizeof(float) +
-                     workspace_bytes,
-                 "a layer's rows");
+  require_memory(
+      3 * room * hidden * sizeof(std::uint16_t) + quantised_bytes + scale_count * sizeof(float) + workspace_bytes,
+      "a layer's rows");
   stream_.synchronize();
   random_rows_ = DeviceBuffer<std::uint16_t>(room * hidden);
   input_ = DeviceBuffer<std::uint16_t>(room * hidden);

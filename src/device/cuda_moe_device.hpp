@@ -17,9 +17,10 @@
 
 namespace gem {
 
-/// A GPU as a device: the grouped FFN of kernels/, bf16 or fp8, timed by GpuTimer. A slowdown is emulated by busy time in
-/// proportion. fp8: weights are quantised where they are placed and rows before the timer starts, because engines that
-/// serve in fp8 send tokens quantised to the devices of their experts; activations are quantised within the kernel.
+/// A GPU as a device: the grouped FFN of kernels/, bf16 or fp8, timed by GpuTimer. A slowdown is emulated by busy time
+/// in proportion. fp8: weights are quantised where they are placed and rows before the timer starts, because engines
+/// that serve in fp8 send tokens quantised to the devices of their experts; activations are quantised within the
+/// kernel.
 class CudaMoeDevice : public MoeDevice {
  public:
   /// Chooses the GPU for this process. SystemError without a usable GPU; UsageError for a type, tile or expert that the

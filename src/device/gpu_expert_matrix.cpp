@@ -32,10 +32,10 @@ void GpuExpertMatrix::fill(std::size_t slot, std::uint32_t seed, DeviceBuffer<st
                                          amplitude, seed, stream.handle()),
              "making weights");
   if (quantised)
-    check_cuda(kernels::launch_quantise_weights(scratch.data(), static_cast<std::int64_t>(rows_),
-                                                static_cast<int>(columns_), values,
-                                                scales_.data() + slot * scale_count(), stream.handle()),
-               "quantising weights");
+    check_cuda(
+        kernels::launch_quantise_weights(scratch.data(), static_cast<std::int64_t>(rows_), static_cast<int>(columns_),
+                                         values, scales_.data() + slot * scale_count(), stream.handle()),
+        "quantising weights");
 }
 
 void GpuExpertMatrix::copy(std::size_t slot, const GpuExpertMatrix& from, std::size_t from_slot,

@@ -8,8 +8,8 @@
 
 namespace gem {
 
-/// One matrix [rows, columns] of every expert of a layer, slot by slot on the GPU, in the type that the kernels read: bf16,
-/// or e4m3 with a scale for each block of 128 x 128 (both sizes are then multiples of 128).
+/// One matrix [rows, columns] of every expert of a layer, slot by slot on the GPU, in the type that the kernels read:
+/// bf16, or e4m3 with a scale for each block of 128 x 128 (both sizes are then multiples of 128).
 class GpuExpertMatrix {
  public:
   GpuExpertMatrix() = default;

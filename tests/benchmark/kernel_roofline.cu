@@ -138,13 +138,11 @@ class Layer {
   static constexpr int kSets = 3;
 
   Layer(const Shape& shape, FfnType type)
-      : shape_(shape),
-        type_(type),
-        input_(type, Matrix::Role::tokens, max_rows(), shape.hidden, 1.0f, 30) {
+      : shape_(shape), type_(type), input_(type, Matrix::Role::tokens, max_rows(), shape.hidden, 1.0f, 30) {
     for (unsigned s = 0; s < kSets; ++s) {
-      gate_up_[s] = std::make_unique<Matrix>(type, Matrix::Role::weights,
-                                             std::int64_t{2} * shape.experts * shape.intermediate, shape.hidden, 0.03f,
-                                             10 + s);
+      gate_up_[s] =
+          std::make_unique<Matrix>(type, Matrix::Role::weights, std::int64_t{2} * shape.experts * shape.intermediate,
+                                   shape.hidden, 0.03f, 10 + s);
       down_[s] = std::make_unique<Matrix>(type, Matrix::Role::weights, std::int64_t{1} * shape.experts * shape.hidden,
                                           shape.intermediate, 0.03f, 20 + s);
     }

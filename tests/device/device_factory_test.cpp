@@ -43,6 +43,7 @@ TEST(DeviceFactory, ASimulatedDeviceStreamsHalfTheBytesInFp8) {
   const auto streaming_s = [&](const std::string& dtype) {
     options.weight_dtype = dtype;
     const auto devices = make_devices(options, world);
+    devices[0]->place_experts(0, std::vector<ExpertId>(8));
     return devices[0]->time_layer(0, std::vector<std::uint32_t>(8, 1)) - options.simulation.launch_s;
   };
   EXPECT_NEAR(streaming_s("fp8") / streaming_s("bf16"), 0.5, 1e-6);

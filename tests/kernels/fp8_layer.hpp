@@ -1,5 +1,5 @@
-// One fp8 layer of the grouped FFN for tests: random bf16 weights and tokens, quantised on the device, and what the host
-// needs to know of them.
+// One fp8 layer of the grouped FFN for tests: random bf16 weights and tokens, quantised on the device, and what the
+// host needs to know of them.
 #pragma once
 
 #include <algorithm>
@@ -128,20 +128,17 @@ class Fp8Layer {
   Rows activation_reference(std::size_t expert, const std::vector<std::size_t>& chosen) const {
     const std::vector<std::uint8_t> values = input_.host();
     const std::vector<float> scales = input_scales_.host();
-    return gated_rows(multiply_rows(
-        [m = matrix(gate_up_, gate_up_scales_, expert, 2 * intermediate_, hidden_)](std::size_t o, std::size_t k) {
-          return m.at(o, k);
-        },
-        2 * intermediate_, hidden_, dequantised_rows(values.data(), scales.data(), hidden_, chosen)));
+    return gated_rows(multiply_rows([m = matrix(gate_up_, gate_up_scales_, expert, 2 * intermediate_, hidden_)](
+                                        std::size_t o, std::size_t k) { return m.at(o, k); },
+                                    2 * intermediate_, hidden_,
+                                    dequantised_rows(values.data(), scales.data(), hidden_, chosen)));
   }
 
   /// Outputs of rows of activations, in f64.
   Rows down_reference(std::size_t expert, const Rows& activations) const {
-    return multiply_rows(
-        [m = matrix(down_, down_scales_, expert, hidden_, intermediate_)](std::size_t o, std::size_t k) {
-          return m.at(o, k);
-        },
-        hidden_, intermediate_, activations);
+    return multiply_rows([m = matrix(down_, down_scales_, expert, hidden_, intermediate_)](
+                             std::size_t o, std::size_t k) { return m.at(o, k); },
+                         hidden_, intermediate_, activations);
   }
 
   /// Outputs of chosen rows in f64 as if nothing had been quantised.
@@ -162,8 +159,7 @@ class Fp8Layer {
     for (const std::size_t row : chosen) {
       std::vector<double> values_of_row(columns);
       for (std::size_t k = 0; k < columns; ++k)
-        values_of_row[k] =
-            from_e4m3(values[row * columns + k]) * static_cast<double>(scales[k / 128 * stride_ + row]);
+        values_of_row[k] = from_e4m3(values[row * columns + k]) * static_cast<double>(scales[k / 128 * stride_ + row]);
       result.push_back(std::move(values_of_row));
     }
     return result;

@@ -21,7 +21,8 @@ using kernels::FfnType;
 constexpr double kMostDownError = 5e-3;
 // Of the activations, beyond rounding to e4m3, relative to the greatest of their block.
 constexpr double kMostActivationError = 5e-3;
-// Against operands that weren't quantised: each of five quantisations costs about 2.6 %, in sum 7 %, in a short row up to 11 %.
+// Against operands that weren't quantised: each of five quantisations costs about 2.6 %, in sum 7 %, in a short row up
+// to 11 %.
 constexpr double kMostUnquantisedError = 0.13;
 
 double norm(const std::vector<double>& values) {
@@ -160,8 +161,9 @@ TEST(Quantise, RowsAndWeightsAreRoundedToTheGreatestOfTheirBlock) {
   };
 
   const DeviceBuffer<float> row_scales(kColumns / 128 * kStride);
-  check(kernels::launch_quantise_rows(input.get(), kRows, kColumns, quantised.get(), row_scales.get(), kStride, nullptr),
-        "quantise rows");
+  check(
+      kernels::launch_quantise_rows(input.get(), kRows, kColumns, quantised.get(), row_scales.get(), kStride, nullptr),
+      "quantise rows");
   const std::vector<float> of_rows = row_scales.host();
   expect_close([&](std::size_t r, std::size_t c) { return of_rows[c / 128 * kStride + r]; },
                [&](std::size_t r, std::size_t c) { return greatest_in(r, 1, c / 128 * 128); });
