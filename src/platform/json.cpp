@@ -180,6 +180,8 @@ void JsonNode::reject(const std::string& what) const {
 JsonDocument JsonDocument::parse(std::string_view text, const std::string& origin) {
   JsonDocument document;
   document.origin_ = origin;
+  // The parser takes a zero byte for the end and would not look at what follows.
+  if (text.find('\0') != std::string_view::npos) throw DataError(origin + ": holds a zero byte, so it is no JSON");
   Builder builder(document.value_);
   if (!nlohmann::json::sax_parse(text.begin(), text.end(), &builder)) throw DataError(origin + ": " + builder.error());
   return document;

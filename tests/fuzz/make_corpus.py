@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Writes seeds of the fuzz corpus: small valid files of every format, from which libFuzzer starts. Files that a fuzzer
-found to be wrong are kept beside them, named found_*.
+found to be wrong are kept beside them, named found_*; hdf5/profile and hdf5/report are the programs' own, of two simulated
+devices.
 
     make_corpus.py FOLDER
 """
