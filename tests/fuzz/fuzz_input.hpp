@@ -15,12 +15,14 @@
 
 namespace gem {
 
-/// The bytes of a fuzzer as a file, in memory where the machine has /dev/shm. Its name ends as the reader expects it to.
+/// The bytes of a fuzzer as a file, in memory where the machine has /dev/shm. Its name ends as the reader expects it
+/// to.
 class FuzzFile {
  public:
   FuzzFile(const std::uint8_t* bytes, std::size_t size, const std::string& ending)
-      : path_((std::filesystem::is_directory("/dev/shm") ? "/dev/shm" : std::filesystem::temp_directory_path().string()) +
-              "/gem_fuzz." + std::to_string(getpid()) + ending) {
+      : path_(
+            (std::filesystem::is_directory("/dev/shm") ? "/dev/shm" : std::filesystem::temp_directory_path().string()) +
+            "/gem_fuzz." + std::to_string(getpid()) + ending) {
     const int descriptor = open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (descriptor < 0) std::abort();
     write_all(descriptor, std::as_bytes(std::span(bytes, size)), path_);

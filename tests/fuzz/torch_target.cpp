@@ -1,5 +1,5 @@
-// Files of torch.save: the archive, the pickle in it, SGLang's recordings and plain tensors. The bytes are also tried as a
-// pickle of their own, which a fuzzer reaches more easily than through an archive.
+// Files of torch.save: the archive, the pickle in it, SGLang's recordings and plain tensors. The bytes are also tried
+// as a pickle of their own, which a fuzzer reaches more easily than through an archive.
 #include <string_view>
 
 #include "fuzz/fuzz_input.hpp"
