@@ -50,10 +50,63 @@ std::size_t experts_of_device(const ProfileOptions& options, const MoeModel& mod
   return model.expert_count / device_count;
 }
 
+LatencyProfile plan_of(const ProfileOptions& options, const ProfileSetup& setup, const MoeModel& model,
+                       std::size_t experts) {
+  LatencyProfile plan;
+  plan.model = model.name;
+  plan.device_kind = setup.devices.kind;
+  plan.weight_dtype = setup.devices.weight_dtype;
+  plan.expert = setup.devices.expert;
+  plan.tile_tokens = setup.devices.tile_tokens;
+  plan.experts_per_device = experts;
+  PlanOptions points;
+  points.experts_per_device = experts;
+  points.tile_tokens = plan.tile_tokens;
+  points.max_tokens = setup.max_tokens;
+  points.points_per_doubling = options.points_per_doubling;
+  points.tiles_per_wave = tiles_per_wave_of(setup.devices);
+  points.seed = options.seed;
+  plan.points = options.naive ? make_naive_plan(points) : make_plan(points);
+  return plan;
+}
+
+SweepOptions sweep_of(const ProfileOptions& options, const ProfileSetup& setup, const MoeModel& model) {
+  SweepOptions sweep;
+  sweep.measurement.stopping = options.stopping;
+  sweep.measurement.layer_count = cold_layer_count(setup.devices, setup.plan.experts_per_device, model.moe_layer_count);
+  sweep.measurement.take_turns = options.share_gpu == "turns";
+  if (setup.devices.kind == "cuda") {
+    // A GPU's power limit bites after a second or two of work, and then its clock follows the work of some seconds.
+    sweep.measurement.device_warm_up_s = 3.0;
+    sweep.measurement.block_loads = 512;
+  }
+  sweep.show_progress = !options.quiet;
+  return sweep;
+}
+
+// Seconds of the whole job, if the stopping rule is soon content.
+double expected_s(const ProfileOptions& options, const ProfileSetup& setup, const DeviceEstimate& estimate,
+                  std::size_t rank_count) {
+  const MeasurementOptions& measurement = setup.sweep.measurement;
+  // Beside each sample on a GPU: flushing its cache, filling and emptying the stream.
+  const double sample_overhead_s = setup.devices.kind == "cuda" ? 2e-4 : 0.0;
+  double samples_s = 0.0;
+  for (const LoadPoint& point : setup.plan.points) {
+    const double layer_s =
+        estimate.layer_s(static_cast<std::size_t>(point.tiles), static_cast<std::size_t>(point.active_experts));
+    const std::size_t samples = next_round(options.stopping, 0, layer_s) + measurement.warm_up;
+    samples_s += static_cast<double>(samples) * (layer_s + sample_overhead_s);
+  }
+  const double ranks_in_turn = measurement.take_turns ? static_cast<double>(rank_count) : 1.0;
+  const auto placed = static_cast<double>(setup.plan.experts_per_device * measurement.layer_count);
+  return measurement.device_warm_up_s + samples_s * ranks_in_turn + estimate.placement_s() * placed;
+}
+
 }  // namespace
 
 bool parse_profile_options(ProfileOptions& options, const Arguments& arguments) {
   options.devices.kind = default_device_kind();
+  options.devices.tile_tokens = 0;
   CommandLine line("gem-profile",
                    "measures how long every device takes for a load of expert tokens, all devices at the same moment. "
                    "One rank a device.");
@@ -62,7 +115,8 @@ bool parse_profile_options(ProfileOptions& options, const Arguments& arguments) 
   line.add("devices", &options.devices.device_count, "N", "how many simulated devices; 0: one a rank");
   line.add("slowdown", &options.slowdown, "LIST|FILE.csv",
            "emulated slowdown of each device, e.g. 1.0,1.28, or measured runtimes of a real cluster to pick from");
-  line.add("tile-tokens", &options.devices.tile_tokens, "N", "rows of a tile of the expert kernel");
+  line.add("tile-tokens", &options.devices.tile_tokens, "N",
+           "rows of a tile of the expert kernel; 0: what suits the mean tokens of an expert on cuda, else 16");
   line.add("dtype", &options.devices.weight_dtype, "TYPE", "bf16, f32 (host, simulated) or fp8 (cuda, simulated)");
   line.add("expert-shape", &options.expert_shape, "HxI", "other sizes of an expert than the model's, to fit a CPU");
   line.add("experts-per-device", &options.experts_per_device, "N", "0: the model's experts over all devices");
@@ -110,42 +164,25 @@ bool parse_profile_options(ProfileOptions& options, const Arguments& arguments) 
 ProfileSetup set_up_profile(const ProfileOptions& options, std::size_t rank_count) {
   const MoeModel model = model_of_option(options.model);
   ProfileSetup setup;
+  setup.device_count = device_count_of(options.devices, rank_count);
+  const std::size_t experts = experts_of_device(options, model, setup.device_count);
+  const std::size_t most_rows_of_token = most_rows_of(1, model.top_k, experts);
+  setup.max_tokens = options.max_tokens > 0 ? options.max_tokens : default_tokens_per_step * most_rows_of_token;
+
   setup.devices = options.devices;
   setup.devices.expert = options.expert_shape.empty() ? model.expert : parse_shape(options.expert_shape);
   setup.devices.seed = options.seed;
   setup.devices.share_gpu = !options.share_gpu.empty();
-  check_device_options(setup.devices);
-  setup.device_count = device_count_of(setup.devices, rank_count);
   setup.devices.slowdowns = parse_slowdowns(options.slowdown, setup.device_count);
-
-  LatencyProfile& plan = setup.plan;
-  plan.model = model.name;
-  plan.device_kind = setup.devices.kind;
-  plan.weight_dtype = setup.devices.weight_dtype;
-  plan.expert = setup.devices.expert;
-  plan.tile_tokens = setup.devices.tile_tokens;
-  plan.experts_per_device = experts_of_device(options, model, setup.device_count);
-  PlanOptions points;
-  points.experts_per_device = plan.experts_per_device;
-  points.tile_tokens = plan.tile_tokens;
-  points.max_tokens = options.max_tokens > 0
-                          ? options.max_tokens
-                          : most_rows_of(default_tokens_per_step, model.top_k, plan.experts_per_device);
-  points.points_per_doubling = options.points_per_doubling;
-  points.tiles_per_wave = tiles_per_wave_of(setup.devices);
-  points.seed = options.seed;
-  plan.points = options.naive ? make_naive_plan(points) : make_plan(points);
-  setup.max_tokens = points.max_tokens;
-
-  setup.sweep.measurement.stopping = options.stopping;
-  setup.sweep.measurement.layer_count = cold_layer_count(setup.devices, plan.experts_per_device, model.moe_layer_count);
-  setup.sweep.measurement.take_turns = options.share_gpu == "turns";
-  if (setup.devices.kind == "cuda") {
-    // A GPU's power limit bites after a second or two of work, and then its clock follows the work of some seconds.
-    setup.sweep.measurement.device_warm_up_s = 3.0;
-    setup.sweep.measurement.block_loads = 512;
+  if (setup.devices.tile_tokens == 0) {
+    const double step_tokens = static_cast<double>(setup.max_tokens) / static_cast<double>(most_rows_of_token);
+    setup.devices.tile_tokens = default_tile_tokens(
+        setup.devices.kind, step_tokens * static_cast<double>(model.top_k) / static_cast<double>(model.expert_count));
   }
-  setup.sweep.show_progress = !options.quiet;
+  check_device_options(setup.devices);
+
+  setup.plan = plan_of(options, setup, model, experts);
+  setup.sweep = sweep_of(options, setup, model);
   return setup;
 }
 
@@ -166,17 +203,9 @@ std::string describe_plan(const ProfileOptions& options, const ProfileSetup& set
 
   const DeviceEstimate estimate(setup.devices);
   const std::size_t experts = plan.experts_per_device * setup.sweep.measurement.layer_count;
-  double time_s = estimate.placement_s() * static_cast<double>(experts);
-  for (const LoadPoint& point : plan.points) {
-    const double layer_s =
-        estimate.layer_s(static_cast<std::size_t>(point.tiles), static_cast<std::size_t>(point.active_experts));
-    const auto samples =
-        static_cast<double>(next_round(options.stopping, 0, layer_s) + setup.sweep.measurement.warm_up);
-    time_s += samples * layer_s * (setup.sweep.measurement.take_turns ? static_cast<double>(rank_count) : 1.0);
-  }
-  return text + format("about %s, if the stopping rule is soon content; weights of %zu experts, %s a rank\n",
-                       format_duration(time_s).c_str(), experts,
-                       format_bytes(static_cast<double>(experts * estimate.expert_bytes())).c_str());
+  return text + format("expected: %s, longer where latencies are noisy; %s of weights a rank (%zu experts)\n",
+                       format_duration(expected_s(options, setup, estimate, rank_count)).c_str(),
+                       format_bytes(static_cast<double>(experts * estimate.expert_bytes())).c_str(), experts);
 }
 
 ValidationLoads draw_validation_loads(const ProfileOptions& options, const ProfileSetup& setup) {

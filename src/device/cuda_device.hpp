@@ -23,6 +23,9 @@ struct CudaDeviceOptions {
 /// Whether this program was built with CUDA.
 bool cuda_is_built();
 
+/// Rows per tile that the kernels do best with for a mean of `tokens_per_expert`; UsageError as below.
+std::size_t cuda_tile_tokens(double tokens_per_expert);
+
 /// A GPU as a device; UsageError where the program was built without CUDA.
 std::unique_ptr<MoeDevice> make_cuda_device(const CudaDeviceOptions& options);
 

@@ -272,6 +272,10 @@ Telemetry CudaMoeDevice::telemetry() {
   return {state.sm_clock_hz, state.power_w, state.temperature_c, state.throttle_reasons};
 }
 
+std::size_t cuda_tile_tokens(double tokens_per_expert) {
+  return static_cast<std::size_t>(kernels::choose_tile_tokens(tokens_per_expert));
+}
+
 std::unique_ptr<MoeDevice> make_cuda_device(const CudaDeviceOptions& options) {
   return std::make_unique<CudaMoeDevice>(options);
 }

@@ -2,16 +2,27 @@
 #include "device/cuda_device.hpp"
 
 namespace gem {
+namespace {
+
+[[noreturn]] void refuse() {
+  throw UsageError(
+      "--device cuda: this program was built without CUDA; build it with -DGEM_GPU=ON where nvcc is installed, or "
+      "choose "
+      "--device host or simulated");
+}
+
+}  // namespace
 
 bool cuda_is_built() {
   return false;
 }
 
+std::size_t cuda_tile_tokens(double) {
+  refuse();
+}
+
 std::unique_ptr<MoeDevice> make_cuda_device(const CudaDeviceOptions&) {
-  throw UsageError(
-      "--device cuda: this program was built without CUDA; build it with -DGEM_GPU=ON where nvcc is installed, or "
-      "choose "
-      "--device host or simulated");
+  refuse();
 }
 
 }  // namespace gem

@@ -94,6 +94,10 @@ std::string default_device_kind() {
   return cuda_is_built() ? "cuda" : "host";
 }
 
+std::size_t default_tile_tokens(const std::string& kind, double tokens_per_expert) {
+  return kind == "cuda" ? cuda_tile_tokens(tokens_per_expert) : 16;
+}
+
 void check_device_options(const DeviceOptions& options) {
   if (options.kind != "cuda" && options.kind != "host" && options.kind != "simulated")
     throw UsageError("--device: '" + options.kind + "' is none of cuda, host, simulated");

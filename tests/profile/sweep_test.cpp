@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <memory>
+#include <numeric>
 
 #include "base/error.hpp"
 #include "device/device_factory.hpp"
@@ -104,6 +106,54 @@ TEST(Sweep, AResumedSweepMeasuresTheRestAlike) {
   EXPECT_EQ(resumed.rows.size() + resumed.earlier.size(), whole.rows.size());
   EXPECT_EQ(profile.median_s, expected.median_s);
   EXPECT_EQ(resumed.drift, whole.drift);
+}
+
+// A device on a real clock that keeps a list of its loads; the clock of the GPU that it plays slows down all the time.
+class SlowingDevice : public MoeDevice {
+ public:
+  DeviceDescription description() const override { return {}; }
+  PlacementCost place_experts(std::size_t, std::span<const ExpertId>) override { return {}; }
+  double compute(std::size_t, std::span<const std::uint32_t>, std::span<const float>, std::span<float>) override {
+    return 0.0;
+  }
+  double time_layer(std::size_t, std::span<const std::uint32_t> tokens) override {
+    loads.push_back(tokens[0]);
+    return 1e-4 * (1.0 + 1e-3 * static_cast<double>(loads.size()));
+  }
+  void begin_measurement(std::uint64_t) override {}
+  bool computes() const override { return true; }
+  Telemetry telemetry() override { return {1.5e9, 700.0, 60.0, 4}; }
+
+  std::vector<std::uint32_t> loads;
+};
+
+TEST(Measurement, GoesRoundTheLoadsSoThatAllSeeTheSameClock) {
+  const Communicator world = Communicator::world();
+  std::vector<std::unique_ptr<MoeDevice>> devices;
+  devices.push_back(std::make_unique<SlowingDevice>());
+  MeasurementOptions options;
+  options.stopping = {.confidence_width = 1e-9, .min_samples = 20, .max_samples = 20};
+  options.block_loads = 3;
+  std::vector<MeasuredLoad> loads;
+  for (std::uint32_t i = 0; i < 6; ++i)
+    loads.push_back({i, [i](std::size_t) { return std::vector<std::uint32_t>{i}; }});
+  std::vector<std::size_t> order;
+  Measurement measurement(world, devices, options);
+  const std::vector<Samples> samples =
+      measurement.measure(loads, [&](std::size_t i, const Samples&) { order.push_back(i); });
+  EXPECT_EQ(order, (std::vector<std::size_t>{0, 1, 2, 3, 4, 5}));
+  std::vector<double> means;
+  for (const Samples& one : samples) {
+    EXPECT_EQ(one[0].latency_s.size(), 20u);
+    EXPECT_EQ(one[0].decision, StoppingDecision::Unsettled);
+    EXPECT_EQ(one[0].telemetry.throttle_reasons, 4u);
+    means.push_back(std::accumulate(one[0].latency_s.begin(), one[0].latency_s.end(), 0.0) / 20.0);
+  }
+  EXPECT_NEAR(means[2] / means[0], 1.0, 0.006) << "in one block";
+  EXPECT_GT(means[3] / means[0], 1.05) << "in the next";
+  const auto& calls = static_cast<const SlowingDevice&>(*devices[0]).loads;
+  for (std::size_t call = 3 * 4; call + 1 < 3 * 22; ++call)  // behind the warm-up: no load more than twice in a row
+    EXPECT_FALSE(call > 0 && calls[call - 1] == calls[call] && calls[call] == calls[call + 1]) << call;
 }
 
 TEST(Sweep, AFullDiskEndsAllRanksAlike) {
