@@ -10,7 +10,7 @@ ROUTER_NAME = re.compile(r"^(?:model\.|language_model\.)*layers\.(\d+)\.(?:mlp|b
 
 
 def text_config(model):
-    """The configuration of the language model, where the model has other parts too."""
+    """The configuration of the text part, where the model has other parts too."""
     return model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
 
 
