@@ -15,8 +15,6 @@
 namespace gem {
 namespace {
 
-using Devices = std::vector<std::unique_ptr<MoeDevice>>;
-
 // With --resume, a profile that is finished isn't measured again.
 bool is_finished(const Communicator& world, const ProfileOptions& options) {
   namespace fs = std::filesystem;
@@ -35,27 +33,15 @@ LatencyProfile read_finished_profile(const ProfileOptions& options, const Profil
   return profile;
 }
 
-Devices make_and_place(const Communicator& world, const ProfileSetup& setup) {
-  Devices devices;
-  world.on_all([&] {
-    devices = make_devices(setup.devices, world);
-    const DeviceRange range = devices_of_rank(setup.device_count, static_cast<std::size_t>(world.size()),
-                                              static_cast<std::size_t>(world.rank()));
-    place_for_sweep(devices, range.first, setup.plan.experts_per_device, setup.sweep.measurement.layer_count);
-  });
-  return devices;
-}
-
 LatencyProfile measure(const Communicator& world, const ProfileOptions& options, const ProfileSetup& setup,
                        const Devices& devices, const std::string& command) {
-  LatencyProfile plan = setup.plan;
-  plan.devices = gather_descriptions(world, devices);
-  SweepOptions sweep = setup.sweep;
-  sweep.on_resume = [&](std::size_t finished) {
-    std::cout << format("resumed: %zu of %zu points are there\n", finished, plan.points.size()) << std::flush;
+  ProfileSetup sweep = setup;
+  sweep.sweep.stop_requested = stop_requested;
+  sweep.sweep.on_resume = [&](std::size_t finished) {
+    std::cout << format("resumed: %zu of %zu points are there\n", finished, setup.plan.points.size()) << std::flush;
   };
-  ProfileWriter writer(options.output, provenance_now(command, plan.model, options.seed), options.resume);
-  return run_sweep(world, devices, plan, sweep, writer);
+  ProfileWriter writer(options.output, provenance_now(command, setup.plan.model, options.seed), options.resume);
+  return measure_profile(world, sweep, devices, writer);
 }
 
 void validate_profile(const Communicator& world, const ProfileOptions& options, const ProfileSetup& setup,
@@ -85,6 +71,7 @@ int run(const Communicator& world, const ProfileOptions& options, const Argument
   if (world.is_root())
     set_termination_message("gem-profile: ended from outside; the finished points are in " + options.output +
                             ".partial: the same command with --resume goes on");
+  stop_at_user_signal();
   const bool finished = is_finished(world, options);
   const bool devices_needed = !finished || options.validation_loads > 0;
   const Devices devices = devices_needed ? make_and_place(world, setup) : Devices{};

@@ -1,19 +1,14 @@
 #include "profile_setup.hpp"
 
-#include <algorithm>
 #include <iostream>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
-#include "device/device_estimate.hpp"
 #include "files/trace_file.hpp"
-#include "model/mapping.hpp"
 #include "platform/command_line.hpp"
 
 namespace gem {
 namespace {
-
-constexpr std::size_t default_tokens_per_step = 512;
 
 std::string model_table() {
   Table table({{"model", ""},
@@ -28,78 +23,6 @@ std::string model_table() {
                    format("%zu", model.moe_layer_count), format("%zu", model.expert_count), format("%zu", model.top_k),
                    model.weight_dtype});
   return table.to_string();
-}
-
-ExpertShape parse_shape(const std::string& text) {
-  const std::vector<std::string> parts = split(text, 'x');
-  if (parts.size() != 2) throw UsageError("--expert-shape: '" + text + "' is not HIDDENxINTERMEDIATE, e.g. 512x256");
-  const auto size = [&](const std::string& part) {
-    const std::int64_t value = parse_integer(part, "--expert-shape");
-    if (value < 1 || value > (1 << 20)) throw UsageError("--expert-shape: " + part + " is out of range");
-    return static_cast<std::size_t>(value);
-  };
-  return {size(parts[0]), size(parts[1])};
-}
-
-std::size_t experts_of_device(const ProfileOptions& options, const MoeModel& model, std::size_t device_count) {
-  if (options.experts_per_device > model.expert_count)
-    throw UsageError(format("--experts-per-device: %zu, but %s has %zu experts a layer", options.experts_per_device,
-                            model.name.c_str(), model.expert_count));
-  if (options.experts_per_device > 0) return options.experts_per_device;
-  check_divisible(model.expert_count, device_count);
-  return model.expert_count / device_count;
-}
-
-LatencyProfile plan_of(const ProfileOptions& options, const ProfileSetup& setup, const MoeModel& model,
-                       std::size_t experts) {
-  LatencyProfile plan;
-  plan.model = model.name;
-  plan.device_kind = setup.devices.kind;
-  plan.weight_dtype = setup.devices.weight_dtype;
-  plan.expert = setup.devices.expert;
-  plan.tile_tokens = setup.devices.tile_tokens;
-  plan.experts_per_device = experts;
-  PlanOptions points;
-  points.experts_per_device = experts;
-  points.tile_tokens = plan.tile_tokens;
-  points.max_tokens = setup.max_tokens;
-  points.points_per_doubling = options.points_per_doubling;
-  points.tiles_per_wave = tiles_per_wave_of(setup.devices);
-  points.seed = options.seed;
-  plan.points = options.naive ? make_naive_plan(points) : make_plan(points);
-  return plan;
-}
-
-SweepOptions sweep_of(const ProfileOptions& options, const ProfileSetup& setup, const MoeModel& model) {
-  SweepOptions sweep;
-  sweep.measurement.stopping = options.stopping;
-  sweep.measurement.layer_count = cold_layer_count(setup.devices, setup.plan.experts_per_device, model.moe_layer_count);
-  sweep.measurement.take_turns = options.share_gpu == "turns";
-  if (setup.devices.kind == "cuda") {
-    // A GPU's power limit bites after a second or two of work, and then its clock follows the work of some seconds.
-    sweep.measurement.device_warm_up_s = 3.0;
-    sweep.measurement.block_loads = 512;
-  }
-  sweep.show_progress = !options.quiet;
-  return sweep;
-}
-
-// Seconds of the whole job, if the stopping rule is soon content.
-double expected_s(const ProfileOptions& options, const ProfileSetup& setup, const DeviceEstimate& estimate,
-                  std::size_t rank_count) {
-  const MeasurementOptions& measurement = setup.sweep.measurement;
-  // Beside each sample on a GPU: flushing its cache, filling and emptying the stream.
-  const double sample_overhead_s = setup.devices.kind == "cuda" ? 2e-4 : 0.0;
-  double samples_s = 0.0;
-  for (const LoadPoint& point : setup.plan.points) {
-    const double layer_s =
-        estimate.layer_s(static_cast<std::size_t>(point.tiles), static_cast<std::size_t>(point.active_experts));
-    const std::size_t samples = next_round(options.stopping, 0, layer_s) + measurement.warm_up;
-    samples_s += static_cast<double>(samples) * (layer_s + sample_overhead_s);
-  }
-  const double ranks_in_turn = measurement.take_turns ? static_cast<double>(rank_count) : 1.0;
-  const auto placed = static_cast<double>(setup.plan.experts_per_device * measurement.layer_count);
-  return measurement.device_warm_up_s + samples_s * ranks_in_turn + estimate.placement_s() * placed;
 }
 
 }  // namespace
@@ -154,58 +77,9 @@ bool parse_profile_options(ProfileOptions& options, const Arguments& arguments) 
   require_option(options.model, "model", "a name (see --list-models) or a CSV file");
   if (options.validation_loads == 0 && !(options.trace.empty() && options.validation_output.empty()))
     throw UsageError("--trace and --validation-output are for --validate N, which is missing");
-  if (!options.share_gpu.empty() && options.share_gpu != "turns")
-    throw UsageError("--share-gpu: '" + options.share_gpu + "' is unknown; it can be 'turns'");
-  check_stopping_rule(options.stopping);
   options.quiet = line.quiet();
+  check_profile_request(options);
   return true;
-}
-
-ProfileSetup set_up_profile(const ProfileOptions& options, std::size_t rank_count) {
-  const MoeModel model = model_of_option(options.model);
-  ProfileSetup setup;
-  setup.device_count = device_count_of(options.devices, rank_count);
-  const std::size_t experts = experts_of_device(options, model, setup.device_count);
-  const std::size_t most_rows_of_token = most_rows_of(1, model.top_k, experts);
-  setup.max_tokens = options.max_tokens > 0 ? options.max_tokens : default_tokens_per_step * most_rows_of_token;
-
-  setup.devices = options.devices;
-  setup.devices.expert = options.expert_shape.empty() ? model.expert : parse_shape(options.expert_shape);
-  setup.devices.seed = options.seed;
-  setup.devices.share_gpu = !options.share_gpu.empty();
-  setup.devices.slowdowns = parse_slowdowns(options.slowdown, setup.device_count);
-  if (setup.devices.tile_tokens == 0) {
-    const double step_tokens = static_cast<double>(setup.max_tokens) / static_cast<double>(most_rows_of_token);
-    setup.devices.tile_tokens = default_tile_tokens(
-        setup.devices.kind, step_tokens * static_cast<double>(model.top_k) / static_cast<double>(model.expert_count));
-  }
-  check_device_options(setup.devices);
-
-  setup.plan = plan_of(options, setup, model, experts);
-  setup.sweep = sweep_of(options, setup, model);
-  return setup;
-}
-
-std::string describe_plan(const ProfileOptions& options, const ProfileSetup& setup, std::size_t rank_count) {
-  const LatencyProfile& plan = setup.plan;
-  const auto most_tiles = std::ranges::max(plan.points, {}, &LoadPoint::tiles).tiles;
-  std::string text = format(
-      "Profile: %s, experts %zux%zu %s%s, tiles of %zu tokens, %zu experts a device\n"
-      "%zu points up to %lld tiles on %zu %s devices, %zu ranks\n",
-      plan.model.c_str(), plan.expert.hidden_size, plan.expert.intermediate_size, plan.weight_dtype.c_str(),
-      options.expert_shape.empty() ? "" : " (not the model's own)", plan.tile_tokens, plan.experts_per_device,
-      plan.points.size(), static_cast<long long>(most_tiles), setup.device_count, setup.devices.kind.c_str(),
-      rank_count);
-  if (setup.device_count == 1)
-    text += "note: one device alone; gem-map needs a profile with as many devices as it maps to\n";
-  if (setup.devices.kind == "simulated")
-    return text + "simulated: a stated model on a virtual clock, nothing is measured\n";
-
-  const DeviceEstimate estimate(setup.devices);
-  const std::size_t experts = plan.experts_per_device * setup.sweep.measurement.layer_count;
-  return text + format("expected: %s, longer where latencies are noisy; %s of weights a rank (%zu experts)\n",
-                       format_duration(expected_s(options, setup, estimate, rank_count)).c_str(),
-                       format_bytes(static_cast<double>(experts * estimate.expert_bytes())).c_str(), experts);
 }
 
 ValidationLoads draw_validation_loads(const ProfileOptions& options, const ProfileSetup& setup) {

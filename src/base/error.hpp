@@ -6,7 +6,14 @@
 namespace gem {
 
 /// Exit codes of every program; the numbers are part of the contract with scripts that call us.
-enum class ExitCode : int { Good = 0, NegativeVerdict = 1, Usage = 2, BadData = 3, System = 4 };
+enum class ExitCode : int {
+  Good = 0,
+  NegativeVerdict = 1,
+  Usage = 2,
+  BadData = 3,
+  System = 4,
+  Interrupted = 75  ///< asked to stop by SIGUSR1, all finished work saved: --resume goes on (EX_TEMPFAIL of sysexits.h)
+};
 
 /// An error that a user can act on: what was tried, on what, what was found, what to do. One sentence or two.
 class Error : public std::runtime_error {

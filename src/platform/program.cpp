@@ -23,6 +23,12 @@ void end_by_signal(int) {
   _exit(static_cast<int>(ExitCode::System));
 }
 
+volatile std::sig_atomic_t user_signal_came = 0;
+
+void note_user_signal(int) {
+  user_signal_came = 1;
+}
+
 std::string base_name(const std::string& path) {
   return path.substr(path.find_last_of('/') + 1);
 }
@@ -110,6 +116,14 @@ void set_termination_message(const std::string& message) {
   std::strncpy(termination_message, line.c_str(), sizeof termination_message - 1);
   std::signal(SIGTERM, end_by_signal);
   std::signal(SIGINT, end_by_signal);
+}
+
+void stop_at_user_signal() {
+  std::signal(SIGUSR1, note_user_signal);
+}
+
+bool stop_requested() {
+  return user_signal_came != 0;
 }
 
 }  // namespace gem

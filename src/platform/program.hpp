@@ -23,4 +23,11 @@ int run_mpi_program(int argc, char** argv, const std::function<bool(const Argume
 /// What to tell the user if the job is ended from outside (SIGTERM, SIGINT): how to go on. Call on rank 0.
 void set_termination_message(const std::string& message);
 
+/// From now on SIGUSR1, which schedulers send before the time is up, asks this process to stop at the next good moment
+/// instead of ending it.
+void stop_at_user_signal();
+
+/// Whether it was asked to.
+bool stop_requested();
+
 }  // namespace gem

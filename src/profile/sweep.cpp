@@ -77,6 +77,14 @@ std::vector<std::size_t> unfinished_points(const Communicator& ranks, std::size_
   return points;
 }
 
+void end_if_asked(const Communicator& ranks, const SweepOptions& options, std::size_t done, std::size_t total) {
+  const bool asked = options.stop_requested && options.stop_requested();
+  if (ranks.max(static_cast<std::uint8_t>(asked ? 1 : 0)) == 0) return;
+  throw AgreedError(
+      ExitCode::Interrupted,
+      format("asked to stop: %zu of %zu points are saved; the same command with --resume goes on", done, total));
+}
+
 // The first point once more, in the company of others as before: what changed meanwhile.
 std::vector<double> measure_drift(const Communicator& ranks, DeviceList devices, Measurement& measurement,
                                   const LatencyProfile& plan, const std::vector<ProfileRow>& rows) {
@@ -153,6 +161,7 @@ LatencyProfile run_sweep(const Communicator& ranks, DeviceList devices, const La
       rows.push_back(std::move(row));
     });
     progress.update(++done);
+    if (done < plan.points.size()) end_if_asked(ranks, options, done, plan.points.size());
   });
   const std::vector<double> drift = measure_drift(ranks, devices, measurement, plan, rows);
   ranks.on_root([&] { sink.finish(drift); });

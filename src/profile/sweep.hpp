@@ -19,6 +19,8 @@ struct SweepOptions {
   MeasurementOptions measurement;
   bool show_progress = false;
   std::function<void(std::size_t)> on_resume{};  ///< told on rank 0 how many points an earlier run has left, if any
+  /// Asked after each row; once it says yes on any rank, the sweep ends with ExitCode::Interrupted, all rows saved.
+  std::function<bool()> stop_requested{};
 };
 
 /// Descriptions of all devices of the job, in their order, on rank 0; empty elsewhere. Collective.
@@ -32,7 +34,7 @@ PlacementCost place_for_sweep(DeviceList devices, std::size_t first_device, std:
 /// Measures the plan on all devices of the job (see Measurement). Rank 0 hands each finished row to the sink and, at
 /// the end, the drift of the first point. Points that the sink has from an earlier run are not measured again. `plan`
 /// is complete on every rank except for its devices, which rank 0 needs. Returns the whole profile on rank 0, the plan
-/// elsewhere. Collective.
+/// elsewhere. AgreedError if it was asked to stop. Collective.
 LatencyProfile run_sweep(const Communicator& ranks, DeviceList devices, const LatencyProfile& plan,
                          const SweepOptions& options, ProfileSink& sink);
 

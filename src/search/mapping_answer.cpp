@@ -104,24 +104,42 @@ Searched search(const Communicator& world, const MappingQuestion& question,
   return searched;
 }
 
-std::string compare(const MappingQuestion& question, const DeviceLatencies& latencies,
-                    const std::vector<LayerProblem>& problems, const std::vector<NamedMapping>& mappings,
-                    double train_bound_s) {
+// Scores all mappings and says so, into the answer.
+void compare(const MappingQuestion& question, const DeviceLatencies& latencies,
+             const std::vector<LayerProblem>& problems, const std::vector<NamedMapping>& mappings,
+             MappingAnswer& answer) {
   std::vector<LayerProblem> test_problems;
   if (question.test) test_problems = layer_problems(latencies, *question.test);
-  std::vector<ComparedMethod> compared;
   for (const NamedMapping& named : mappings)
-    compared.push_back(
+    answer.compared.push_back(
         {method_name(named.method), score_of(problems, named.mapping), score_of(test_problems, named.mapping)});
-  Bounds bounds{train_bound_s, 0.0};
-  std::string text;
+  const auto sum = [](const std::vector<double>& values) { return std::accumulate(values.begin(), values.end(), 0.0); };
+  answer.bounds.train_s = sum(answer.mapping.lower_bound_s);
   if (question.test) {
-    const std::vector<double> test_bounds = lower_bounds_s(test_problems);
-    bounds.test_s = std::accumulate(test_bounds.begin(), test_bounds.end(), 0.0);
-    text = format("Scored on %zu steps of task '%s' (part %s):\n    %s\n", question.test->step_count(),
-                  question.test->task.c_str(), question.test->part.c_str(), describe(question.relation).c_str());
+    answer.bounds.test_s = sum(lower_bounds_s(test_problems));
+    answer.report +=
+        format("Scored on %zu steps of task '%s' (part %s):\n    %s\n", question.test->step_count(),
+               question.test->task.c_str(), question.test->part.c_str(), describe(question.relation).c_str());
   }
-  return text + "\n" + comparison_table(compared, bounds, question.test.has_value(), question.relation);
+  answer.report +=
+      "\n" + comparison_table(answer.compared, answer.bounds, question.test.has_value(), question.relation);
+}
+
+// What a file says of a mapping, bounds aside.
+Mapping describe_mapping(const MappingQuestion& question, const std::vector<LayerProblem>& problems,
+                         const NamedMapping& named) {
+  Mapping mapping;
+  mapping.method = method_name(named.method);
+  mapping.device_count = question.profile.device_count();
+  mapping.layer_ids = question.train.layer_ids;
+  mapping.expert_to_device = named.mapping;
+  for (std::size_t layer = 0; layer < problems.size(); ++layer)
+    mapping.predicted_s.push_back(
+        mean_seconds(problems[layer], cost_of(problems[layer], layer_of(named.mapping, layer))));
+  mapping.train_steps = question.train.step_count();
+  mapping.train_task = question.train.task;
+  mapping.train_part = question.train.part;
+  return mapping;
 }
 
 }  // namespace
@@ -161,33 +179,32 @@ MappingAnswer find_mapping(const Communicator& world, const MappingQuestion& que
     if (is_baseline(method)) mappings.push_back({method, baseline_mapping(method, latencies, question.train)});
   mappings.push_back({Method::Paper, paper_mapping(question.profile, question.train)});
 
-  MappingAnswer answer;
-  Mapping& mapping = answer.mapping;
+  std::vector<double> lower_bound_s;
+  std::vector<SearchPoint> course;
   std::string search_report;
   if (question.method == Method::Gem) {
     Searched searched = search(world, question, problems, mappings);
     mappings.push_back({Method::Gem, std::move(searched.mapping)});
-    mapping.course = std::move(searched.course);
-    mapping.lower_bound_s = std::move(searched.lower_bound_s);
+    course = std::move(searched.course);
+    lower_bound_s = std::move(searched.lower_bound_s);
     search_report = std::move(searched.report);
   }
-  const auto chosen = std::find_if(mappings.begin(), mappings.end(),
-                                   [&](const NamedMapping& named) { return named.method == question.method; });
-  mapping.method = method_name(question.method);
-  mapping.device_count = question.profile.device_count();
-  mapping.layer_ids = question.train.layer_ids;
-  mapping.expert_to_device = chosen->mapping;
-  if (mapping.lower_bound_s.empty()) mapping.lower_bound_s = lower_bounds_s(problems);
-  for (std::size_t layer = 0; layer < problems.size(); ++layer)
-    mapping.predicted_s.push_back(
-        mean_seconds(problems[layer], cost_of(problems[layer], layer_of(chosen->mapping, layer))));
-  mapping.train_steps = question.train.step_count();
-  mapping.train_task = question.train.task;
-  mapping.train_part = question.train.part;
-  if (world.is_root())
-    answer.report = "Searched on " + describe(question) + "\n" + search_report +
-                    compare(question, latencies, problems, mappings,
-                            std::accumulate(mapping.lower_bound_s.begin(), mapping.lower_bound_s.end(), 0.0));
+  if (lower_bound_s.empty()) lower_bound_s = lower_bounds_s(problems);
+
+  MappingAnswer answer;
+  for (const NamedMapping& named : mappings) {
+    Mapping mapping = describe_mapping(question, problems, named);
+    mapping.lower_bound_s = lower_bound_s;
+    if (named.method != question.method) {
+      answer.others.push_back(std::move(mapping));
+      continue;
+    }
+    mapping.course = course;
+    answer.mapping = std::move(mapping);
+  }
+  if (!world.is_root()) return answer;
+  answer.report = "Searched on " + describe(question) + "\n" + search_report;
+  compare(question, latencies, problems, mappings, answer);
   return answer;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "model/mapping.hpp"
 #include "search/mapping_question.hpp"
@@ -8,8 +9,11 @@
 namespace gem {
 
 struct MappingAnswer {
-  Mapping mapping;
-  std::string report;  ///< what was searched, and the table of methods; on rank 0
+  Mapping mapping;                       ///< of the method asked for
+  std::vector<Mapping> others;           ///< of the methods that it was compared with
+  std::vector<ComparedMethod> compared;  ///< scores of all methods, linear first; on rank 0
+  Bounds bounds;                         ///< on rank 0
+  std::string report;                    ///< what was searched, and the table of methods; on rank 0
 };
 
 /// What would be searched and about how long it would take, from a short trial. Collective; the text is rank 0's.

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "device/device_factory.hpp"
+#include "model/latency_profile.hpp"
+#include "profile/plan.hpp"
+#include "profile/sweep.hpp"
+
+namespace gem {
+
+/// Tokens a step that a plan reaches to, unless it is told how far.
+constexpr std::size_t default_tokens_per_step = 512;
+
+/// What is to be measured, as a user says it; see gem-profile --help.
+struct ProfileRequest {
+  std::string model = "";              ///< as for model_of_option
+  std::string expert_shape;            ///< "HxI" or empty
+  std::string slowdown;                ///< as for parse_slowdowns
+  std::size_t experts_per_device = 0;  ///< 0: the model's experts over all devices
+  std::size_t max_tokens = 0;          ///< 0: what 512 tokens a step can bring
+  std::size_t points_per_doubling = 3;
+  std::string share_gpu;  ///< "turns" or empty
+  std::size_t seed = 1;
+  bool naive = false;  ///< every number of tokens, spread evenly, instead of tiles
+  bool quiet = false;
+  DeviceOptions devices;
+  StoppingRule stopping;
+};
+
+/// UsageError for options that contradict each other, whatever the model.
+void check_profile_request(const ProfileRequest& request);
+
+/// All that follows from the request and the number of ranks; the same on every rank.
+struct ProfileSetup {
+  LatencyProfile plan;  ///< without its devices
+  DeviceOptions devices;
+  SweepOptions sweep;
+  std::size_t device_count = 0;
+  std::size_t max_tokens = 0;
+};
+
+/// UsageError or DataError for a request that can't be met on so many ranks.
+ProfileSetup set_up_profile(const ProfileRequest& request, std::size_t rank_count);
+
+/// What will run, how long it will take about, and how much memory.
+std::string describe_plan(const ProfileRequest& request, const ProfileSetup& setup, std::size_t rank_count);
+
+using Devices = std::vector<std::unique_ptr<MoeDevice>>;
+
+/// This rank's devices with the experts of the sweep resident. Collective.
+Devices make_and_place(const Communicator& ranks, const ProfileSetup& setup);
+
+/// Runs the setup's sweep on these devices. Returns the whole profile on rank 0. Collective.
+LatencyProfile measure_profile(const Communicator& ranks, const ProfileSetup& setup, const Devices& devices,
+                               ProfileSink& sink);
+
+}  // namespace gem

@@ -1,0 +1,136 @@
+#include "verification/replay_job.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+#include "model/latency_surface.hpp"
+#include "platform/progress.hpp"
+#include "verification/mpi_expert_layer.hpp"
+#include "verification/nccl_expert_layer.hpp"
+#include "verification/selection.hpp"
+
+namespace gem {
+namespace {
+
+// Weights that leave their place when an engine goes from `from` to `to`, over the layers of the trace.
+std::size_t moved_bytes(const Mapping& from, const Mapping& to, const LoadTrace& trace, std::size_t expert_bytes) {
+  const auto old_homes = homes_for(from, trace);
+  const auto new_homes = homes_for(to, trace);
+  std::size_t moved = 0;
+  for (std::size_t layer = 0; layer < new_homes.size(); ++layer)
+    for (std::size_t expert = 0; expert < new_homes[layer].size(); ++expert)
+      moved += new_homes[layer][expert] != old_homes[layer][expert] ? expert_bytes : 0;
+  return moved;
+}
+
+void check_device_count(const Communicator& ranks, const DeviceOptions& devices, const LatencyProfile& profile) {
+  check_device_options(devices);
+  if (device_count_of(devices, static_cast<std::size_t>(ranks.size())) == profile.device_count()) return;
+  throw UsageError(
+      format("the profile holds %zu devices, but this job has %d ranks; start it with one rank a device "
+             "(mpirun -n %zu)",
+             profile.device_count(), ranks.size(), profile.device_count()));
+}
+
+std::unique_ptr<ReplayTarget> make_target(const Communicator& ranks, const ReplayRequest& request,
+                                          const ReplayQuestion& question,
+                                          const std::vector<std::unique_ptr<MoeDevice>>& local) {
+  if (!local.empty() && !local.front()->computes()) return make_clock_target(ranks, local);
+  const std::size_t hidden_size = question.profile.expert.hidden_size;
+  const Turns turns(ranks, request.share_gpu == "turns");
+  const bool nccl =
+      request.transport.empty() ? local.front()->description().kind == "cuda" : request.transport == "nccl";
+  auto layer =
+      nccl ? make_nccl_expert_layer(ranks, *local.front(), hidden_size, question.trace.top_k, turns, request.patience_s)
+           : std::make_unique<MpiExpertLayer>(ranks, *local.front(), hidden_size, turns);
+  return make_exchange_target(ranks, *local.front(), std::move(layer), turns,
+                              {hidden_size, question.trace.top_k, request.compute_only});
+}
+
+}  // namespace
+
+void check_replay_request(const ReplayRequest& request) {
+  if (request.replay.rounds == 0 || request.steps == 0) throw UsageError("--rounds and --steps must be above 0");
+  if (!request.share_gpu.empty() && request.share_gpu != "turns")
+    throw UsageError("--share-gpu: '" + request.share_gpu + "' is unknown; it can be 'turns'");
+  if (!request.transport.empty() && request.transport != "mpi" && request.transport != "nccl")
+    throw UsageError("--transport: '" + request.transport + "' is neither mpi nor nccl");
+}
+
+ReplayQuestion make_replay_question(const ReplayRequest& request, const LatencyProfile& profile, const LoadTrace& whole,
+                                    const std::vector<Mapping>& mappings) {
+  ReplayQuestion question;
+  question.profile = profile;
+  question.mappings.push_back(linear_mapping(whole, profile.device_count()));
+  for (const Mapping& mapping : mappings)
+    if (mapping.method != "linear") question.mappings.push_back(mapping);
+  question.judged = question.mappings.size() - 1;
+  const std::string judge = request.judge.empty() ? "gem" : request.judge;
+  bool found = request.judge.empty();
+  for (std::size_t m = 1; m < question.mappings.size(); ++m)
+    if (question.mappings[m].method == judge) {
+      question.judged = m;
+      found = true;
+    }
+  if (!found) throw UsageError("--judge: no mapping given is named '" + judge + "'");
+  question.first_step = request.first_step ? *request.first_step : first_unseen_step(question.mappings, whole);
+  if (question.first_step >= whole.step_count())
+    throw UsageError(format("--first-step %zu: the trace has %zu steps", question.first_step, whole.step_count()));
+  const std::size_t count = std::min(request.steps, whole.step_count() - question.first_step);
+  question.trace = layers_of(steps_of(whole, question.first_step, count), request.layer_ids);
+  question.sample_note = sample_note(question.mappings[question.judged], whole, question.first_step);
+  return question;
+}
+
+DeviceOptions replay_devices(const ReplayRequest& request, const LatencyProfile& profile) {
+  DeviceOptions devices;
+  devices.kind = request.device.empty() ? profile.device_kind : request.device;
+  devices.device_count = devices.kind == "simulated" ? profile.device_count() : 0;
+  devices.expert = profile.expert;
+  devices.tile_tokens = profile.tile_tokens;
+  devices.weight_dtype = profile.weight_dtype;
+  devices.share_gpu = !request.share_gpu.empty();
+  devices.seed = request.seed;
+  for (const DeviceDescription& device : profile.devices) devices.slowdowns.push_back(device.emulated_slowdown);
+  if (!request.slowdown.empty()) devices.slowdowns = parse_slowdowns(request.slowdown, profile.device_count());
+  return devices;
+}
+
+std::string describe_replay(const ReplayRequest& request, const ReplayQuestion& question,
+                            const std::string& device_kind) {
+  std::string names;
+  for (const Mapping& mapping : question.mappings) names += (names.empty() ? "" : ", ") + mapping.method;
+  return format(
+      "Replay: %s, task %s (%s): steps %zu to %zu, %zu layers, %zu tokens a step, %zu rounds\n"
+      "on %zu %s devices; mappings: %s\n",
+      question.trace.model.c_str(), question.trace.task.c_str(), question.sample_note.c_str(), question.first_step,
+      question.first_step + question.trace.step_count() - 1, question.trace.layer_count(),
+      question.trace.tokens_per_step, request.replay.rounds, question.profile.device_count(), device_kind.c_str(),
+      names.c_str());
+}
+
+VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& request, const ReplayQuestion& question,
+                              const DeviceOptions& devices) {
+  ranks.on_all([&] { check_device_count(ranks, devices, question.profile); });
+  const auto local = make_devices(devices, ranks);
+  const auto target = make_target(ranks, request, question, local);
+  Progress progress("replaying", request.replay.rounds * question.trace.step_count(),
+                    ranks.is_root() && !request.quiet);
+  VerificationReport report = replay(ranks, *target, question.trace, question.mappings, surfaces_of(question.profile),
+                                     question.profile.tile_tokens, request.replay,
+                                     [&](std::size_t done, std::size_t) { progress.update(done); });
+  report.judged = question.mappings[question.judged].method;
+  report.weight_dtype = question.profile.weight_dtype;
+  report.device_kind = devices.kind;
+  report.device_note = emulation_note(devices.slowdowns);
+  report.sample_note = question.sample_note;
+  report.first_step = question.first_step;
+  const std::size_t expert_bytes = question.profile.expert.weight_count() * weight_element_bytes(devices.weight_dtype);
+  for (std::size_t m = 0; m < question.mappings.size(); ++m)
+    report.mappings[m].moved_bytes =
+        moved_bytes(question.mappings[0], question.mappings[m], question.trace, expert_bytes);
+  return report;
+}
+
+}  // namespace gem

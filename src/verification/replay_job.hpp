@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "device/device_factory.hpp"
+#include "model/latency_profile.hpp"
+#include "model/load_trace.hpp"
+#include "model/mapping.hpp"
+#include "platform/mpi.hpp"
+#include "verification/replay.hpp"
+
+namespace gem {
+
+/// What of a trace is replayed and how, as a user says it; see gem-verify --help.
+struct ReplayRequest {
+  std::size_t steps = 32;
+  std::optional<std::size_t> first_step{};  ///< none: the first that was not searched on
+  std::vector<std::int32_t> layer_ids{};    ///< decoder layers; empty: all
+  std::string judge{};                      ///< method that the verdict is about; empty: gem, else the last
+  std::string device{};                     ///< kind; empty: the profile's
+  std::string slowdown{};                   ///< as for parse_slowdowns; empty: the profile's
+  std::string share_gpu{};                  ///< "turns" or empty
+  std::string transport{};                  ///< "mpi" or "nccl"; empty: nccl on GPUs, else mpi
+  double patience_s = 60.0;                 ///< most that an NCCL exchange may wait for a peer
+  bool compute_only = false;
+  bool quiet = false;
+  std::size_t seed = 1;
+  ReplayOptions replay{};
+};
+
+/// UsageError for options that contradict each other, whatever is replayed.
+void check_replay_request(const ReplayRequest& request);
+
+/// What is replayed, checked; the same on every rank.
+struct ReplayQuestion {
+  LatencyProfile profile;
+  LoadTrace trace;                ///< the steps and layers to replay
+  std::vector<Mapping> mappings;  ///< linear first
+  std::size_t first_step = 0;
+  std::size_t judged = 0;  ///< index of the mapping that the verdict is about
+  std::string sample_note;
+};
+
+/// Chooses steps, layers and the judged mapping; linear placement is put first. UsageError or DataError with the remedy
+/// for what doesn't fit together.
+ReplayQuestion make_replay_question(const ReplayRequest& request, const LatencyProfile& profile, const LoadTrace& whole,
+                                    const std::vector<Mapping>& mappings);
+
+/// The devices to replay on: those of the profile, unless the request says otherwise.
+DeviceOptions replay_devices(const ReplayRequest& request, const LatencyProfile& profile);
+
+/// What will be replayed, in a few lines.
+std::string describe_replay(const ReplayRequest& request, const ReplayQuestion& question,
+                            const std::string& device_kind);
+
+/// Replays on the given devices, one a rank (any number a rank, if they are simulated). The report is complete on
+/// rank 0. Collective.
+VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& request, const ReplayQuestion& question,
+                              const DeviceOptions& devices);
+
+}  // namespace gem
