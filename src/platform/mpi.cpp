@@ -161,4 +161,20 @@ Communicator::NodePlace Communicator::node_place() const {
   return place;
 }
 
+namespace {
+
+MPI_Comm split(const Communicator& parent, int color) {
+  MPI_Comm part = MPI_COMM_NULL;
+  check_mpi(MPI_Comm_split(parent.handle(), color, parent.rank(), &part), "MPI_Comm_split");
+  return part;
+}
+
+}  // namespace
+
+OwnedCommunicator::OwnedCommunicator(const Communicator& parent, int color) : communicator_(split(parent, color)) {}
+
+OwnedCommunicator::~OwnedCommunicator() {
+  MPI_Comm_free(&communicator_.handle_);
+}
+
 }  // namespace gem

@@ -161,6 +161,7 @@ class Communicator {
   int node_rank() const { return node_place().rank; }
 
  private:
+  friend class OwnedCommunicator;
   explicit Communicator(MPI_Comm handle);
   struct GatherLayout {
     std::vector<int> counts;
@@ -174,6 +175,21 @@ class Communicator {
   MPI_Comm handle_;
   int rank_ = 0;
   int size_ = 1;
+};
+
+/// Some of a communicator's ranks, as a group of its own for as long as this lives.
+class OwnedCommunicator {
+ public:
+  /// Ranks of equal `color` make a group, in their order. Collective over `parent`.
+  OwnedCommunicator(const Communicator& parent, int color);
+  ~OwnedCommunicator();
+  OwnedCommunicator(const OwnedCommunicator&) = delete;
+  OwnedCommunicator& operator=(const OwnedCommunicator&) = delete;
+
+  const Communicator& get() const { return communicator_; }
+
+ private:
+  Communicator communicator_;
 };
 
 }  // namespace gem

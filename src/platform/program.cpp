@@ -97,6 +97,7 @@ int run_mpi_program(int argc, char** argv, const std::function<bool(const Argume
     std::cout.flush();
     return result;
   } catch (const AgreedError& error) {
+    std::signal(SIGTERM, SIG_DFL);  // what a launcher sends once the first rank has ended with an error
     return world.is_root() ? report(arguments, error.what(), error.code()) : static_cast<int>(error.code());
   } catch (const Error& error) {
     code = error.code();

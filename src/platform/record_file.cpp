@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "base/checksum.hpp"
 #include "platform/input_file.hpp"
 #include "platform/whole_file.hpp"
 
@@ -20,13 +21,6 @@ struct RecordHeader {
   std::uint64_t checksum;
 };
 constexpr std::uint64_t record_mark = 0x64726f6365724d47;  // "GMrecord", in the byte order of the machine
-
-/// FNV-1a, 64 bits.
-std::uint64_t checksum_of(std::span<const std::byte> bytes) {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  for (const std::byte byte : bytes) hash = (hash ^ static_cast<std::uint64_t>(byte)) * 0x100000001b3;
-  return hash;
-}
 
 }  // namespace
 

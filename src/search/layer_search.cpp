@@ -45,7 +45,7 @@ std::int64_t cost_of(const LayerProblem& problem, const Assignment& assignment) 
 }
 
 StartResult run_start(const LayerProblem& problem, const Assignment& initial, RandomStream random,
-                      const StoppingRule& rule) {
+                      const StartRule& rule) {
   const auto begin = std::chrono::steady_clock::now();
   StartResult result;
   const auto note = [&](const Placement& placement) {

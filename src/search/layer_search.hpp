@@ -11,7 +11,7 @@
 namespace gem {
 
 /// When a start is done. Iterations make it repeatable; a stop asked from outside (a time limit) does not.
-struct StoppingRule {
+struct StartRule {
   std::size_t iterations = 100;         ///< perturbations after the first local optimum
   std::function<bool()> stop_now = {};  ///< asked after each iteration; empty: never
 };
@@ -34,7 +34,7 @@ struct StartResult {
 /// is, repair it, and go on from the result unless it is clearly worse. Ends at a local optimum of all swaps. The
 /// answer (but for the times in its history) depends on the arguments alone.
 StartResult run_start(const LayerProblem& problem, const Assignment& initial, RandomStream random,
-                      const StoppingRule& rule);
+                      const StartRule& rule);
 
 /// Experts in random order over the devices.
 Assignment random_assignment(const LayerProblem& problem, RandomStream& random);

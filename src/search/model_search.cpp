@@ -84,7 +84,7 @@ ModelAnswer search_model(const Communicator& world, const std::vector<LayerProbl
     RandomStream random{options.seed, layer, start};
     const std::vector<Assignment> given = first_starts(layer);
     const Assignment initial = start < given.size() ? given[start] : random_assignment(problems[layer], random);
-    const StoppingRule rule{options.iterations, [&] {
+    const StartRule rule{options.iterations, [&] {
                               if (world.is_root()) counter.serve();
                               return out_of_time();
                             }};

@@ -55,6 +55,8 @@ class BackgroundRun {
     return found;
   }
 
+  pid_t process() const { return process_; }
+
   /// kill -9 to the ranks and their launcher.
   void kill_all() {
     std::vector<pid_t> all = children();

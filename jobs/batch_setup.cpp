@@ -1,0 +1,58 @@
+#include "batch_setup.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+#include "platform/command_line.hpp"
+
+namespace gem {
+
+bool parse_batch_options(BatchProgramOptions& options, const Arguments& arguments) {
+  CommandLine line("gem-batch MANIFEST",
+                   "profiles, traces, maps and verifies every (model, task) pair of a manifest (jobs/*.toml show how). "
+                   "A failed pair doesn't stop the others. Exit code 75: asked to stop by SIGUSR1, --resume goes on. "
+                   "On real devices one rank a device; simulated ones on any number of ranks, pairs side by side.");
+  line.add("output", &options.output, "DIR", "directory of the results, instead of the manifest's");
+  line.add("pair", &options.pairs, "INDEX|NAME", "run only this pair; several such runs may share a directory");
+  line.add_flag("resume", &options.resume, "do only what is missing or made from other inputs or options");
+  line.add_flag("dry-run", &options.dry_run, "check the manifest, show the pairs, and end");
+  line.add_flag("list", &options.list, "print index and name of each pair, and end");
+  line.add_flag("summary", &options.summary, "write summary.csv and summary.md of what is there, and end");
+  line.add_flag("live", &options.live, "redraw the table of pairs in place, on a terminal behind mpirun too");
+  line.add_example("gem-batch jobs/plan24.toml --dry-run");
+  line.add_example("mpirun -n 2 gem-batch jobs/two_models.toml --resume");
+  const bool has_manifest = arguments.size() > 1 && arguments[1].rfind('-', 0) != 0;
+  Arguments rest = arguments;
+  if (has_manifest) {
+    options.manifest = arguments[1];
+    rest.erase(rest.begin() + 1);
+  }
+  if (!line.parse(rest)) return false;
+  if (!has_manifest) throw UsageError("gem-batch: the manifest is missing; it comes first: gem-batch MANIFEST.toml");
+  options.quiet = line.quiet();
+  return true;
+}
+
+std::vector<std::size_t> selected_pairs(const Manifest& manifest, const std::vector<std::string>& words) {
+  std::vector<std::size_t> selected;
+  for (const std::string& word : words) {
+    const auto named = std::ranges::find(manifest.pairs, word, &BatchPair::name);
+    std::size_t index = static_cast<std::size_t>(named - manifest.pairs.begin());
+    if (named == manifest.pairs.end() && word.find_first_not_of("0123456789") == std::string::npos)
+      index = static_cast<std::size_t>(parse_integer(word, "--pair"));
+    if (index >= manifest.pairs.size())
+      throw UsageError(format("--pair %s: %s has %zu pairs and none of that name; --list shows them", word.c_str(),
+                              manifest.path.c_str(), manifest.pairs.size()));
+    selected.push_back(index);
+  }
+  return selected;
+}
+
+std::string pair_list(const Manifest& manifest) {
+  std::string text;
+  for (std::size_t i = 0; i < manifest.pairs.size(); ++i) text += format("%zu %s\n", i, manifest.pairs[i].name.c_str());
+  return text;
+}
+
+}  // namespace gem

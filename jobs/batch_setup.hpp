@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "batch/manifest.hpp"
+#include "platform/program.hpp"
+
+namespace gem {
+
+/// What gem-batch was asked for.
+struct BatchProgramOptions {
+  std::string manifest, output;
+  std::vector<std::string> pairs;
+  bool resume = false, dry_run = false, list = false, summary = false, live = false, quiet = false;
+};
+
+/// Reads the options; false if --help or --version was answered.
+bool parse_batch_options(BatchProgramOptions& options, const Arguments& arguments);
+
+/// The pairs that words mean, by index or by name; UsageError for one that is not in the manifest.
+std::vector<std::size_t> selected_pairs(const Manifest& manifest, const std::vector<std::string>& words);
+
+/// One line a pair, "INDEX NAME", for scripts.
+std::string pair_list(const Manifest& manifest);
+
+}  // namespace gem

@@ -1,0 +1,61 @@
+// gem-batch: profile, trace, map and verify for every (model, task) pair of a manifest.
+#include <iostream>
+
+#include "batch/batch_run.hpp"
+#include "batch/summary.hpp"
+#include "batch_setup.hpp"
+#include "platform/command_line.hpp"
+
+namespace gem {
+namespace {
+
+int run(const Communicator& world, const BatchProgramOptions& options, const Arguments& arguments) {
+  const bool only_shows = options.list || options.dry_run || options.summary;
+  Manifest manifest;
+  world.on_all([&] {  // one rank that only shows may stand for a job of many
+    const auto rank_count = static_cast<std::size_t>(world.size());
+    manifest = read_manifest(options.manifest, only_shows && rank_count == 1 ? 0 : rank_count);
+  });
+  if (!options.output.empty()) manifest.output = options.output;
+  BatchOptions batch;
+  world.on_all([&] { batch.selected = selected_pairs(manifest, options.pairs); });
+  if (only_shows) {
+    world.on_root([&] {
+      if (options.list) std::cout << pair_list(manifest);
+      if (options.dry_run) std::cout << pair_table(manifest) << "Results would go to " << manifest.output << "\n";
+      if (options.summary) std::cout << write_summary(manifest);
+    });
+    return static_cast<int>(ExitCode::Good);
+  }
+
+  if (world.is_root())
+    set_termination_message("gem-batch: ended from outside; what is finished is in " + manifest.output +
+                            ": the same command with --resume goes on");
+  stop_at_user_signal();
+  batch.resume = options.resume;
+  batch.quiet = options.quiet;
+  batch.live = options.live;
+  batch.command_line = command_line_text(arguments);
+  const ExitCode code = run_batch(world, manifest, batch);
+  world.on_root([&] {
+    if (batch.selected.empty()) {
+      const std::string summary = write_summary(manifest);
+      if (!options.quiet) std::cout << "\n" << summary << "\nSummary: " << manifest.output << "/summary.md\n";
+    }
+    if (code == ExitCode::Interrupted)
+      std::cout << "Asked to stop: what is finished is saved; the same command with --resume goes on\n";
+  });
+  return static_cast<int>(code);
+}
+
+}  // namespace
+}  // namespace gem
+
+int main(int argc, char** argv) {
+  gem::BatchProgramOptions options;
+  return gem::run_mpi_program(
+      argc, argv, [&](const gem::Arguments& arguments) { return gem::parse_batch_options(options, arguments); },
+      [&](const gem::Communicator& world, const gem::Arguments& arguments) {
+        return gem::run(world, options, arguments);
+      });
+}

@@ -1,0 +1,151 @@
+#include "batch/batch_run.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+
+#include "base/text.hpp"
+#include "batch/board.hpp"
+#include "batch/pair_files.hpp"
+#include "batch/pair_run.hpp"
+#include "platform/file_lock.hpp"
+#include "platform/program.hpp"
+#include "platform/shared_counter.hpp"
+
+namespace gem {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr double a_month_s = 30.0 * 86400.0;
+
+bool stop_agreed(const Communicator& group) {
+  return group.max(static_cast<std::uint8_t>(stop_requested() ? 1 : 0)) == 1;
+}
+
+/// A batch on all ranks.
+class Batch {
+ public:
+  Batch(const Communicator& world, const Manifest& manifest, const BatchOptions& options)
+      : world_(world), manifest_(manifest), options_(options), indices_(options.selected) {
+    if (indices_.empty())
+      for (std::size_t i = 0; i < manifest.pairs.size(); ++i) indices_.push_back(i);
+  }
+
+  ExitCode run() {
+    world_.on_root([&] { take_directory(); });
+    std::vector<std::string> names;
+    for (std::size_t index : indices_) names.push_back(manifest_.pairs[index].name);
+    Board board(world_, names, !options_.quiet, options_.live);
+
+    std::vector<std::size_t> together, side_by_side;
+    for (std::size_t i = 0; i < indices_.size(); ++i)
+      (pair_at(i).profile.devices.kind == "simulated" ? side_by_side : together).push_back(i);
+    for (std::size_t i : together) run_one(world_, i, board);
+    run_side_by_side(side_by_side, board);
+    board.wait_for_all();
+    world_.barrier(a_month_s);  // groups that end early wait for the rest
+
+    const int code = world_.max(static_cast<int>(interrupted_ ? ExitCode::Interrupted : ExitCode::Good));
+    return static_cast<ExitCode>(code != 0 ? code : world_.max(static_cast<int>(failure_)));
+  }
+
+ private:
+  const BatchPair& pair_at(std::size_t i) const { return manifest_.pairs[indices_[i]]; }
+
+  // On rank 0: directories, locks, and a clean start where nothing is to be kept. A run of selected pairs shares the
+  // directory with others of its kind.
+  void take_directory() {
+    fs::create_directories(profile_folder(manifest_.output));
+    const bool whole = options_.selected.empty();
+    locks_.emplace_back(std::make_unique<FileLock>(manifest_.output + "/lock",
+                                                   whole ? FileLock::Kind::Exclusive : FileLock::Kind::Shared, false,
+                                                   manifest_.output));
+    for (std::size_t i = 0; i < indices_.size(); ++i) {
+      const PairFiles files(manifest_.output, pair_at(i));
+      fs::create_directories(files.folder());
+      if (!whole)
+        locks_.emplace_back(std::make_unique<FileLock>(files.lock(), FileLock::Kind::Exclusive, false, files.folder()));
+      if (!options_.resume) forget_pair(pair_at(i), manifest_.output);
+    }
+    if (!whole || options_.resume) return;
+    for (const auto& entry : fs::directory_iterator(profile_folder(manifest_.output)))
+      if (entry.path().extension() == ".stamp" || entry.path().extension() == ".partial") fs::remove(entry.path());
+  }
+
+  void run_side_by_side(const std::vector<std::size_t>& units, Board& board) {
+    if (units.empty()) return;
+    const int group_count = std::min(world_.size(), static_cast<int>(units.size()));
+    const OwnedCommunicator group(world_, world_.rank() * group_count / world_.size());
+    SharedCounter counter(world_);
+    for (;;) {
+      std::int64_t unit = group.get().is_root() ? counter.next() : 0;
+      unit = group.get().broadcast(unit);
+      if (unit >= static_cast<std::int64_t>(units.size())) break;
+      run_one(group.get(), units[static_cast<std::size_t>(unit)], board);
+    }
+    // Groups that are done serve those that still fetch, by waiting in calls of MPI.
+    board.wait_for_all();
+    world_.barrier(a_month_s);
+  }
+
+  void run_one(const Communicator& group, std::size_t i, Board& board) {
+    const auto tell = [&](PairState state) {
+      if (group.is_root()) board.report(i, state);
+    };
+    if (stop_agreed(group)) {
+      interrupted_ = true;
+      return tell(PairState::Interrupted);
+    }
+    const PairFiles files(manifest_.output, pair_at(i));
+    try {
+      const bool made = run_pair(group, pair_at(i), manifest_.output, options_.command_line, tell);
+      group.on_root([&] { fs::remove(files.error()); });
+      tell(made ? PairState::Done : PairState::Kept);
+    } catch (const Error& error) {
+      // What one rank of several meets alone can't be caught: the others wait for it.
+      const bool shared = group.size() == 1 || dynamic_cast<const AgreedError*>(&error) != nullptr;
+      if (!shared) throw;
+      if (error.code() == ExitCode::Interrupted) {
+        interrupted_ = true;
+        return tell(PairState::Interrupted);
+      }
+      failure_ = std::max(failure_, error.code());
+      group.on_root([&] { write_text(files.error(), std::string(error.what()) + "\n"); });
+      tell(PairState::Failed);
+    }
+  }
+
+  Communicator world_;
+  const Manifest& manifest_;
+  const BatchOptions& options_;
+  std::vector<std::size_t> indices_;
+  std::vector<std::unique_ptr<FileLock>> locks_;  // on rank 0
+  bool interrupted_ = false;
+  ExitCode failure_ = ExitCode::Good;
+};
+
+}  // namespace
+
+ExitCode run_batch(const Communicator& world, const Manifest& manifest, const BatchOptions& options) {
+  return Batch(world, manifest, options).run();
+}
+
+std::string pair_table(const Manifest& manifest) {
+  Table table({{"index", ""}, {"pair", ""}, {"devices", ""}, {"steps from", ""}, {"methods", ""}, {"verify", "steps"}});
+  for (std::size_t i = 0; i < manifest.pairs.size(); ++i) {
+    const BatchPair& pair = manifest.pairs[i];
+    const TraceSource& source = pair.source;
+    const DeviceOptions& devices = pair.profile.devices;
+    table.add_row({format("%zu", i), pair.name,
+                   devices.device_count > 0 ? format("%zu %s", devices.device_count, devices.kind.c_str())
+                                            : devices.kind + ", one a rank",
+                   source.synthetic         ? "synthetic"
+                   : source.routing.empty() ? source.trace
+                                            : source.routing,
+                   join(pair.mapping.methods), pair.verify ? format("%zu", pair.replay.steps) : "-"});
+  }
+  return table.to_string();
+}
+
+}  // namespace gem

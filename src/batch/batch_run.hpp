@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+#include "batch/manifest.hpp"
+#include "platform/mpi.hpp"
+
+namespace gem {
+
+struct BatchOptions {
+  std::vector<std::size_t> selected;  ///< indices of the manifest's pairs; empty: all, and the run owns the directory
+  bool resume = false;                ///< keep what is there and fresh
+  bool quiet = false;
+  bool live = false;  ///< redraw the table in place even if no terminal is seen
+  std::string command_line;
+};
+
+/// Runs the pairs of a manifest. On real devices each takes all ranks, one pair after the other; simulated ones run
+/// side by side, on as many groups of ranks as there are pairs and ranks. A failed pair leaves its sentence in
+/// error.txt and doesn't stop the others. Returns Interrupted if it was asked to stop, else the code of the first
+/// failed pair, else Good. UsageError if another run has the directory. Collective.
+ExitCode run_batch(const Communicator& world, const Manifest& manifest, const BatchOptions& options);
+
+/// The manifest's pairs as a plain table for --dry-run: profile, steps, methods.
+std::string pair_table(const Manifest& manifest);
+
+}  // namespace gem

@@ -1,0 +1,242 @@
+#include "batch/manifest.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+#include "batch/manifest_keys.hpp"
+
+namespace gem {
+namespace {}  // namespace
+
+std::string folder_name(std::string model) {
+  std::ranges::replace(model, '/', '-');
+  return model;
+}
+
+namespace {
+
+/// Reads a manifest and collects its mistakes.
+class Reader {
+ public:
+  Reader(const TomlTable& root, const std::string& path, std::size_t rank_count)
+      : root_(root), rank_count_(rank_count) {
+    manifest_.path = path;
+    defaults_.directory = std::filesystem::path(path).parent_path();
+    defaults_.pair.profile.devices.kind = default_device_kind();
+    defaults_.pair.profile.quiet = defaults_.pair.replay.quiet = true;
+    defaults_.pair.source.batching.steps = 128;
+  }
+
+  Manifest read() {
+    for (const TomlMember& member : root_.members)
+      if (member.name != "output" && member.name != "defaults" && member.name != "model" && member.name != "task")
+        mistake(member.value.line, "unknown key '" + member.name + "'; there are output, defaults, model and task");
+    read_output();
+    if (const TomlMember* defaults = root_.find("defaults")) {
+      if (const auto* table = std::get_if<TomlTable>(&defaults->value.value))
+        take_keys(defaults_, *table, {});
+      else
+        mistake(defaults->value.line, "defaults must be a table: [defaults]");
+    }
+    const std::vector<const TomlTable*> common_tasks = tables(root_, "task");
+    const std::vector<const TomlTable*> models = tables(root_, "model");
+    if (models.empty()) mistake(1, "no model; give each one as [[model]] with its name");
+    for (const TomlTable* model : models) read_model(*model, common_tasks);
+    if (!mistakes_.empty()) report();
+    return manifest_;
+  }
+
+ private:
+  void mistake(std::size_t line, const std::string& what) {
+    const std::pair<std::size_t, std::string> entry(line, what);
+    if (std::ranges::find(mistakes_, entry) == mistakes_.end()) mistakes_.push_back(entry);
+  }
+
+  [[noreturn]] void report() {
+    std::ranges::stable_sort(mistakes_, {}, &std::pair<std::size_t, std::string>::first);
+    std::vector<std::string> lines;
+    for (const auto& [line, what] : mistakes_)
+      lines.push_back(format("%s:%zu: %s", manifest_.path.c_str(), line, what.c_str()));
+    throw DataError(lines.size() == 1
+                        ? lines[0]
+                        : format("%zu mistakes in the manifest, nothing was run\n", lines.size()) + join(lines, "\n"));
+  }
+
+  /// Runs a check of another room; its error becomes a mistake on that line.
+  template <class Check>
+  void check(std::size_t line, const Check& work) {
+    try {
+      work();
+    } catch (const Error& error) {
+      mistake(line, error.what());
+    }
+  }
+
+  void read_output() {
+    const TomlMember* output = root_.find("output");
+    if (output == nullptr) return mistake(1, "output is missing: the directory for all results");
+    const auto* path = std::get_if<std::string>(&output->value.value);
+    if (path == nullptr || path->empty()) return mistake(output->value.line, "output must be the name of a directory");
+    manifest_.output = (std::filesystem::path(defaults_.directory) / *path).lexically_normal();
+  }
+
+  std::vector<const TomlTable*> tables(const TomlTable& parent, const std::string& name) {
+    std::vector<const TomlTable*> found;
+    const TomlMember* member = parent.find(name);
+    if (member == nullptr) return found;
+    const auto* items = std::get_if<std::vector<TomlValue>>(&member->value.value);
+    if (items != nullptr)
+      for (const TomlValue& item : *items)
+        if (const auto* table = std::get_if<TomlTable>(&item.value)) found.push_back(table);
+    if (items == nullptr || found.size() != items->size())
+      mistake(member->value.line, name + " must be a table of a list: [[" + name + "]]");
+    return found;
+  }
+
+  /// Takes the keys of a level; `own` are those that it has beside the common ones.
+  void take_keys(PairDraft& draft, const TomlTable& table, const std::vector<std::string>& own) {
+    for (const TomlMember& member : table.members) {
+      if (std::ranges::find(own, member.name) != own.end()) continue;
+      const auto key = std::ranges::find(manifest_keys(), member.name, &ManifestKey::name);
+      if (key == manifest_keys().end()) {
+        std::vector<std::string> names = own;
+        for (const ManifestKey& known : manifest_keys()) names.push_back(known.name);
+        const std::vector<std::string> near = near_words(member.name, names);
+        mistake(member.value.line, "unknown key '" + member.name + "'" +
+                                       (near.empty() ? "" : "; did you mean " + join(near, " or ") + "?"));
+      } else if (!key->take(draft, member.value)) {
+        mistake(member.value.line, member.name + " is " + member.value.kind() + "; it must be " + key->expected);
+      }
+    }
+  }
+
+  /// The text member `name` of a level, which must be there.
+  std::string required_text(const TomlTable& table, const std::string& level) {
+    const TomlMember* member = table.find("name");
+    const auto* text = member == nullptr ? nullptr : std::get_if<std::string>(&member->value.value);
+    if (text != nullptr && !text->empty()) return *text;
+    mistake(member == nullptr ? table.line : member->value.line, "the " + level + "'s name is missing");
+    return "";
+  }
+
+  void read_model(const TomlTable& table, const std::vector<const TomlTable*>& common_tasks) {
+    PairDraft draft = defaults_;
+    draft.model = required_text(table, "model");
+    take_keys(draft, table, {"name", "task"});
+    if (draft.model.find(".csv") != std::string::npos && draft.model[0] != '/')
+      draft.model = (std::filesystem::path(draft.directory) / draft.model).lexically_normal();
+    if (!draft.model.empty()) check(table.line, [&] { draft.pair.model = model_of_option(draft.model); });
+    std::vector<const TomlTable*> tasks = common_tasks;
+    const std::vector<const TomlTable*> own_tasks = tables(table, "task");
+    tasks.insert(tasks.end(), own_tasks.begin(), own_tasks.end());
+    if (tasks.empty()) mistake(table.line, "model '" + draft.model + "' has no task; give [[task]] or [[model.task]]");
+    for (const TomlTable* task : tasks) read_task(draft, *task);
+  }
+
+  void read_task(PairDraft draft, const TomlTable& table) {
+    draft.name = required_text(table, "task");
+    take_keys(draft, table, {"name"});
+    draft.pair.line = table.line;
+    const bool known_model = !draft.pair.model.name.empty();
+    if (!known_model || draft.name.empty()) return;
+    // Each batch size is a pair of its own.
+    const std::vector<std::size_t> one{0};
+    const bool several = draft.batch_sizes.size() > 1 || draft.chunk_tokens.size() > 1;
+    for (std::size_t batch_size : draft.batch_sizes.empty() ? one : draft.batch_sizes)
+      for (std::size_t chunk : draft.chunk_tokens.empty() ? one : draft.chunk_tokens) {
+        BatchPair pair = draft.pair;
+        pair.source.batching.batch_size = batch_size;
+        pair.source.batching.chunk_tokens = chunk;
+        pair.source.task = draft.name;
+        pair.name = folder_name(pair.model.name) + "/" + draft.name;
+        if (several && batch_size > 0) pair.name += format("-b%zu", batch_size);
+        if (several && chunk > 0) pair.name += format("-c%zu", chunk);
+        finish(pair, draft);
+      }
+  }
+
+  void finish(BatchPair& pair, const PairDraft& draft) {
+    pair.profile.model = draft.model;
+    DeviceOptions& devices = pair.profile.devices;
+    if (devices.kind == "simulated" && devices.device_count == 0) devices.device_count = rank_count_;
+    pair.profile.seed = pair.replay.seed = pair.replay.replay.seed = draft.seed;
+    pair.source.batching.seed = pair.source.synthesis.seed = draft.seed;
+    pair.replay.share_gpu = pair.profile.share_gpu;
+    SynthesisOptions& synthesis = pair.source.synthesis;
+    synthesis.expert_count = pair.model.expert_count;
+    synthesis.top_k = pair.model.top_k;
+    synthesis.layer_ids = moe_layer_ids(pair.model);
+    if (pair.source.batching.batch_size > 0) synthesis.tokens_per_step = pair.source.batching.batch_size;
+    synthesis.steps = 2 * pair.source.batching.steps;  // the later half to score on
+
+    check_name(pair);
+    check_source(pair);
+    check(pair.line, [&] {
+      check_profile_request(pair.profile);
+      if (rank_count_ > 0 || devices.kind == "simulated")
+        set_up_profile(pair.profile, std::max<std::size_t>(1, rank_count_));
+    });
+    for (const std::string& method : pair.mapping.methods) check(pair.line, [&] { parse_method(method); });
+    check(pair.line, [&] { parse_features(pair.mapping.features); });
+    check(pair.line, [&] { parse_objective(pair.mapping.objective); });
+    check(pair.line, [&] { options_of_effort(pair.mapping.effort); });
+    check(pair.line, [&] { check_replay_request(pair.replay); });
+    manifest_.pairs.push_back(pair);
+  }
+
+  void check_name(const BatchPair& pair) {
+    const std::size_t end =
+        pair.name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./", 0);
+    if (end != std::string::npos || std::ranges::count(pair.name, '/') != 1 ||
+        pair.name.find("/.") != std::string::npos)
+      mistake(pair.line, "'" + pair.name + "' can't be the name of a folder; use letters, digits, '-', '_' and '.'");
+    for (const BatchPair& other : manifest_.pairs)
+      if (other.name == pair.name)
+        mistake(pair.line, format("the pair '%s' is there twice, see line %zu; give one task another name",
+                                  pair.name.c_str(), other.line));
+  }
+
+  void check_source(const BatchPair& pair) {
+    const TraceSource& source = pair.source;
+    const int count = (source.routing.empty() ? 0 : 1) + (source.trace.empty() ? 0 : 1) + (source.synthetic ? 1 : 0);
+    if (count != 1)
+      mistake(pair.line,
+              format("task '%s' has %d sources of steps; it needs one of routing, trace and synthetic = true",
+                     source.task.c_str(), count));
+    if (!source.test_trace.empty() && source.trace.empty())
+      mistake(pair.line, "test_trace stands alone; give the trace to search on too");
+    for (const std::string& path : {source.routing, source.trace, source.test_trace})
+      if (!path.empty() && !std::filesystem::is_regular_file(path)) mistake(pair.line, "there is no file " + path);
+    if (source.batching.steps == 0) mistake(pair.line, "steps must be above 0");
+    if (source.synthetic)
+      check(pair.line, [&] {  // a small trace of these parameters
+        SynthesisOptions small = source.synthesis;
+        small.steps = 1;
+        small.layer_ids = {0};
+        synthesize_trace(small);
+      });
+  }
+
+  const TomlTable& root_;
+  std::size_t rank_count_;
+  PairDraft defaults_;
+  Manifest manifest_;
+  std::vector<std::pair<std::size_t, std::string>> mistakes_;
+};
+
+}  // namespace
+
+Manifest read_manifest(const std::string& path, std::size_t rank_count) {
+  const TomlTable root = read_toml(path);
+  return Reader(root, path, rank_count).read();
+}
+
+Manifest parse_manifest(std::string_view text, const std::string& path, std::size_t rank_count) {
+  const TomlTable root = parse_toml(text, path);
+  return Reader(root, path, rank_count).read();
+}
+
+}  // namespace gem

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "profile/profile_job.hpp"
+#include "search/mapping_answer.hpp"
+#include "verification/replay_job.hpp"
+#include "workload/batching.hpp"
+#include "workload/synthesis.hpp"
+
+namespace gem {
+
+/// Where the steps of a pair come from: one of routing, trace and synthetic.
+struct TraceSource {
+  std::string task;
+  std::string routing;     ///< file to batch into train and test steps
+  std::string trace;       ///< step trace to search on
+  std::string test_trace;  ///< step trace to score on; empty: the later half of `trace`
+  bool synthetic = false;
+  BatchingOptions batching;
+  SynthesisOptions synthesis;  ///< its shape is the model's
+};
+
+/// How a pair is mapped.
+struct MappingRequest {
+  std::vector<std::string> methods{"linear", "eplb", "gem"};  ///< a mapping file each
+  std::string effort = "default";
+  std::string features = "tiles";
+  std::string objective = "mean";
+  std::size_t mixed_steps = 512;  ///< as for gem-map
+  std::size_t starts = 0;         ///< 0: by effort
+  std::size_t iterations = 0;     ///< 0: by effort
+};
+
+/// One model under one task, after defaults and overrides.
+struct BatchPair {
+  std::string name;  ///< "MODEL/TASK", its folder
+  std::size_t line = 0;
+  MoeModel model;
+  ProfileRequest profile;
+  TraceSource source;
+  MappingRequest mapping;
+  bool verify = true;
+  ReplayRequest replay;
+};
+
+struct Manifest {
+  std::string path;
+  std::string output;  ///< directory of all results
+  std::vector<BatchPair> pairs;
+};
+
+/// A model's name as that of a folder: some have a slash.
+std::string folder_name(std::string model);
+
+/// Reads and checks a manifest for a job of `rank_count` ranks; 0: not known yet, what depends on it isn't checked.
+/// File names in it are relative to its own directory. DataError that lists every mistake with its line.
+Manifest read_manifest(const std::string& path, std::size_t rank_count);
+
+/// The same of text; `path` is what the manifest is called and whose directory file names are relative to.
+Manifest parse_manifest(std::string_view text, const std::string& path, std::size_t rank_count);
+
+}  // namespace gem

@@ -1,0 +1,25 @@
+#include "batch/pair_files.hpp"
+
+#include <filesystem>
+#include <span>
+
+#include "base/text.hpp"
+#include "platform/input_file.hpp"
+#include "platform/whole_file.hpp"
+
+namespace gem {
+
+void write_text(const std::string& path, const std::string& text) {
+  write_whole_file(path, std::as_bytes(std::span(text)));
+}
+
+std::vector<std::vector<std::string>> read_rows(const std::string& path) {
+  constexpr std::uint64_t most_bytes = 1 << 20;
+  std::vector<std::vector<std::string>> rows;
+  if (!std::filesystem::is_regular_file(path)) return rows;
+  const std::vector<std::string> lines = split(trim(read_whole_text(path, most_bytes)), '\n');
+  for (std::size_t i = 1; i < lines.size(); ++i) rows.push_back(split(lines[i], ','));
+  return rows;
+}
+
+}  // namespace gem

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "batch/manifest.hpp"
+
+namespace gem {
+
+/// Where the files of a pair lie: OUTPUT/pairs/MODEL/TASK.
+class PairFiles {
+ public:
+  PairFiles(const std::string& output, const BatchPair& pair) : folder_(output + "/pairs/" + pair.name) {}
+
+  const std::string& folder() const { return folder_; }
+  std::string trace() const { return folder_ + "/trace.h5"; }
+  std::string train() const { return folder_ + "/train.h5"; }
+  std::string test() const { return folder_ + "/test.h5"; }
+  std::string mapping(const std::string& method) const { return folder_ + "/" + method + ".h5"; }
+  std::string report() const { return folder_ + "/report.h5"; }
+  std::string scores() const { return folder_ + "/scores.csv"; }
+  std::string verdicts() const { return folder_ + "/verdicts.csv"; }
+  std::string text(const std::string& stage) const { return folder_ + "/" + stage + ".txt"; }
+  std::string stamp(const std::string& stage) const { return folder_ + "/" + stage + ".stamp"; }
+  std::string error() const { return folder_ + "/error.txt"; }
+  std::string lock() const { return folder_ + "/lock"; }
+
+ private:
+  std::string folder_;
+};
+
+inline std::string profile_folder(const std::string& output) {
+  return output + "/profiles";
+}
+
+/// Writes a small text file whole.
+void write_text(const std::string& path, const std::string& text);
+
+/// Reads the rows of a CSV file that this room wrote, without its header; no rows if there is no such file.
+std::vector<std::vector<std::string>> read_rows(const std::string& path);
+
+}  // namespace gem

@@ -1,0 +1,246 @@
+#include "batch/pair_run.hpp"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/text.hpp"
+#include "batch/pair_files.hpp"
+#include "batch/profile_stage.hpp"
+#include "batch/stamp.hpp"
+#include "files/mapping_file.hpp"
+#include "files/profile_file.hpp"
+#include "files/report_file.hpp"
+#include "files/routing_file.hpp"
+#include "files/trace_file.hpp"
+
+namespace gem {
+namespace {
+
+/// The steps that a pair is searched and scored on.
+struct PairTraces {
+  std::string train;
+  std::string test;             ///< empty: the later steps of `train`
+  std::size_t train_steps = 0;  ///< 0: all
+  const std::string& scored() const { return test.empty() ? train : test; }
+};
+
+/// One pair on one group of ranks.
+class PairRun {
+ public:
+  PairRun(const Communicator& group, const BatchPair& pair, const std::string& output, const std::string& command_line,
+          const std::function<void(PairState)>& on_state)
+      : group_(group),
+        pair_(pair),
+        output_(output),
+        files_(output, pair),
+        command_(command_line),
+        on_state_(on_state) {}
+
+  bool run() {
+    const std::string profile = ensure_profile(group_, pair_, output_, command_);
+    const PairTraces traces = make_traces();
+    map(profile, traces);
+    if (pair_.verify) verify(profile, traces);
+    return made_;
+  }
+
+ private:
+  Provenance provenance() const { return provenance_now(command_, pair_.model.name, pair_.profile.seed); }
+
+  /// Whether the stage must run; the same on every rank. Tells the board if so.
+  bool is_stale(const std::string& stage, const StageKey& key, PairState state) {
+    bool stale = false;
+    group_.on_root([&] { stale = !is_fresh(files_.stamp(stage), key); });
+    stale = group_.broadcast(static_cast<std::uint8_t>(stale ? 1 : 0)) == 1;
+    if (stale && group_.is_root()) on_state_(state);
+    made_ = made_ || stale;
+    return stale;
+  }
+
+  /// What a stage was made from, read on rank 0; the other ranks don't need it.
+  StageKey key_on_root(const std::string& stage, const std::function<void(StageKey&)>& fill) const {
+    StageKey key(stage);
+    group_.on_root([&] { fill(key); });
+    return key;
+  }
+
+  PairTraces make_traces() {
+    const TraceSource& source = pair_.source;
+    if (!source.trace.empty()) {
+      PairTraces given{source.trace, source.test_trace, 0};
+      if (given.test.empty())
+        group_.on_root([&] { given.train_steps = std::max<std::size_t>(1, read_trace(given.train).step_count() / 2); });
+      given.train_steps = group_.broadcast(std::uint64_t{given.train_steps});
+      return given;
+    }
+    const PairTraces traces = source.synthetic ? PairTraces{files_.trace(), "", source.batching.steps}
+                                               : PairTraces{files_.train(), files_.test(), 0};
+    const StageKey key = key_on_root("trace", [&](StageKey& filled) { fill_trace_key(filled); });
+    if (!is_stale("trace", key, PairState::Tracing)) return traces;
+    group_.on_root([&] {
+      if (source.synthetic) {
+        LoadTrace trace = synthesize_trace(source.synthesis);
+        trace.model = pair_.model.name;
+        trace.task = source.task;
+        trace.phase = source.batching.phase.empty() ? "decode" : source.batching.phase;
+        write_trace(traces.train, trace, provenance());
+        return write_stamp(files_.stamp("trace"), key, {traces.train});
+      }
+      const Routing routing = read_routing(source.routing);
+      for (const auto& [part, path] : {std::pair("train", traces.train), std::pair("test", traces.test)}) {
+        BatchingOptions batching = source.batching;
+        batching.part = part;
+        write_trace(path, batch_routing(routing, batching), provenance());
+      }
+      write_stamp(files_.stamp("trace"), key, {traces.train, traces.test});
+    });
+    return traces;
+  }
+
+  void fill_trace_key(StageKey& key) const {
+    const BatchingOptions& batching = pair_.source.batching;
+    key.add("task", pair_.source.task);
+    key.add("phase", batching.phase);
+    key.add("steps", batching.steps);
+    key.add("seed", std::size_t{batching.seed});
+    if (!pair_.source.synthetic) {
+      key.add_file("routing", pair_.source.routing);
+      key.add("batch_size", batching.batch_size);
+      key.add("chunk_tokens", batching.chunk_tokens);
+      return key.add("split", batching.split);
+    }
+    const SynthesisOptions& synthesis = pair_.source.synthesis;
+    key.add("model", pair_.model.name);
+    key.add("experts", synthesis.expert_count);
+    key.add("top_k", synthesis.top_k);
+    for (std::int32_t layer : synthesis.layer_ids) key.add("layer", static_cast<std::size_t>(layer));
+    key.add("tokens", synthesis.tokens_per_step);
+    for (double value : {synthesis.skew, synthesis.temporal_share, synthesis.burstiness, synthesis.burst_share,
+                         synthesis.burst_steps, synthesis.correlation})
+      key.add("parameter", value);
+  }
+
+  void map(const std::string& profile, const PairTraces& traces) {
+    const MappingRequest& request = pair_.mapping;
+    const StageKey key = key_on_root("map", [&](StageKey& filled) {
+      filled.add_file("profile", profile);
+      filled.add_file("train", traces.train);
+      if (!traces.test.empty()) filled.add_file("test", traces.test);
+      filled.add("train_steps", traces.train_steps);
+      filled.add("methods", join(request.methods));
+      filled.add("effort", request.effort);
+      filled.add("features", request.features);
+      filled.add("objective", request.objective);
+      filled.add("mixed_steps", request.mixed_steps);
+      filled.add("starts", request.starts);
+      filled.add("iterations", request.iterations);
+      filled.add("seed", pair_.profile.seed);
+    });
+    if (!is_stale("map", key, PairState::Mapping)) return;
+
+    MappingQuestion question;
+    const bool searches = std::ranges::find(request.methods, method_name(Method::Gem)) != request.methods.end();
+    question.method = searches ? Method::Gem : parse_method(request.methods.back());
+    question.features = parse_features(request.features);
+    question.objective = parse_objective(request.objective);
+    question.mixed_steps = request.mixed_steps;
+    question.search = options_of_effort(request.effort);
+    if (request.starts > 0) question.search.starts = request.starts;
+    if (request.iterations > 0) question.search.iterations = request.iterations;
+    question.search.seed = pair_.profile.seed;
+    group_.on_root([&] {
+      question.profile = read_profile(profile);
+      question.train = read_trace(traces.train);
+      if (!traces.test.empty()) question.test = read_trace(traces.test);
+      prepare(question, {0, false, traces.train_steps, false});
+    });
+    share(group_, question);
+    MappingAnswer answer = find_mapping(group_, question);
+    group_.on_root([&] {
+      answer.others.push_back(answer.mapping);
+      std::vector<std::string> outputs{files_.scores(), files_.text("map")};
+      for (const Mapping& mapping : answer.others) {
+        if (std::ranges::find(request.methods, mapping.method) == request.methods.end()) continue;
+        outputs.push_back(files_.mapping(mapping.method));
+        write_mapping(outputs.back(), mapping, provenance());
+      }
+      write_text(files_.text("map"), answer.report);
+      write_text(files_.scores(), scores_csv(answer, question.relation));
+      write_stamp(files_.stamp("map"), key, outputs);
+    });
+  }
+
+  std::string scores_csv(const MappingAnswer& answer, HeldOut relation) const {
+    std::string text = "method,train_s,test_s,test_p99_s,test_imbalance,test_bound_s,in_sample\n";
+    for (const ComparedMethod& method : answer.compared)
+      if (std::ranges::find(pair_.mapping.methods, method.name) != pair_.mapping.methods.end() ||
+          method.name == answer.compared.front().name)
+        text += format("%s,%.9g,%.9g,%.9g,%.6g,%.9g,%d\n", method.name.c_str(), method.train.mean_s, method.test.mean_s,
+                       method.test.p99_s, method.test.imbalance, answer.bounds.test_s,
+                       relation == HeldOut::InSample ? 1 : 0);
+    return text;
+  }
+
+  void verify(const std::string& profile, const PairTraces& traces) {
+    const ReplayRequest& request = pair_.replay;
+    const StageKey key = key_on_root("verify", [&](StageKey& filled) {
+      filled.add_file("profile", profile);
+      filled.add_file("trace", traces.scored());
+      for (const std::string& method : pair_.mapping.methods) filled.add_file(method, files_.mapping(method));
+      filled.add("steps", request.steps);
+      filled.add("rounds", request.replay.rounds);
+      for (std::int32_t layer : request.layer_ids) filled.add("layer", static_cast<std::size_t>(layer));
+      filled.add("transport", request.transport);
+      filled.add("compute_only", std::size_t{request.compute_only ? 1u : 0u});
+      filled.add("turns", request.share_gpu);
+      filled.add("seed", request.seed);
+    });
+    if (!is_stale("verify", key, PairState::Verifying)) return;
+
+    ReplayQuestion question;
+    group_.on_all([&] {
+      std::vector<Mapping> mappings;
+      for (const std::string& method : pair_.mapping.methods) mappings.push_back(read_mapping(files_.mapping(method)));
+      question = make_replay_question(request, read_profile(profile), read_trace(traces.scored()), mappings);
+    });
+    const DeviceOptions devices = replay_devices(request, question.profile);
+    const VerificationReport report = run_replay(group_, request, question, devices);
+    group_.on_root([&] {
+      const std::vector<MappingSummary> summaries = summarize(report, request.seed);
+      const MappingSummary& judged = summaries[question.judged];
+      const Verdict verdict = judge(report, judged, output_tolerance(question.profile.weight_dtype));
+      write_report(files_.report(), report, provenance());
+      write_text(files_.text("verify"),
+                 summary_table(report, summaries) + "\n" + verdict_sentence(report, judged, verdict) + "\n");
+      std::string csv = "method,measured_s,vs_linear,low,high,prediction_error\n";
+      for (const MappingSummary& summary : summaries)
+        csv += format("%s,%.9g,%.6f,%.6f,%.6f,%.6f\n", summary.name.c_str(), summary.straggler_s, summary.relative,
+                      summary.interval.low, summary.interval.high, summary.median_error);
+      write_text(files_.verdicts(), csv);
+      write_stamp(files_.stamp("verify"), key, {files_.report(), files_.text("verify"), files_.verdicts()});
+    });
+  }
+
+  const Communicator& group_;
+  const BatchPair& pair_;
+  const std::string& output_;
+  PairFiles files_;
+  const std::string& command_;
+  const std::function<void(PairState)>& on_state_;
+  bool made_ = false;
+};
+
+}  // namespace
+
+bool run_pair(const Communicator& group, const BatchPair& pair, const std::string& output,
+              const std::string& command_line, const std::function<void(PairState)>& on_state) {
+  return PairRun(group, pair, output, command_line, on_state).run();
+}
+
+void forget_pair(const BatchPair& pair, const std::string& output) {
+  const PairFiles files(output, pair);
+  for (const std::string stage : {"trace", "map", "verify"}) std::filesystem::remove(files.stamp(stage));
+  for (const std::string& path : {files.error(), files.scores(), files.verdicts()}) std::filesystem::remove(path);
+}
+
+}  // namespace gem

@@ -1,0 +1,135 @@
+#include "batch/summary.hpp"
+
+#include <cmath>
+#include <filesystem>
+#include <limits>
+
+#include "base/text.hpp"
+#include "batch/pair_files.hpp"
+#include "platform/input_file.hpp"
+
+namespace gem {
+namespace {
+
+constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
+
+double number(const std::vector<std::string>& row, std::size_t column) {
+  return column < row.size() ? parse_number(row[column], "summary") : unknown;
+}
+
+std::string shown(double value, int decimals) {
+  return std::isnan(value) ? "-" : format("%.*f", decimals, value);
+}
+
+// The row of a method; null if there is none.
+const std::vector<std::string>* row_of(const std::vector<std::vector<std::string>>& rows, const std::string& method) {
+  for (const auto& row : rows)
+    if (row[0] == method) return &row;
+  return nullptr;
+}
+
+std::string first_line(const std::string& path) {
+  return split(read_whole_text(path, 1 << 16), '\n')[0];
+}
+
+void add_pair(const Manifest& manifest, const BatchPair& pair, std::vector<SummaryRow>& rows) {
+  const PairFiles files(manifest.output, pair);
+  SummaryRow row;
+  row.pair = pair.name;
+  row.test_s = row.test_vs_linear = row.above_bound = row.measured_vs_linear = row.low = row.high = unknown;
+  if (std::filesystem::exists(files.error())) {
+    row.state = "failed";
+    row.error = first_line(files.error());
+    return rows.push_back(row);
+  }
+  const bool whole =
+      std::filesystem::exists(files.stamp("map")) && (!pair.verify || std::filesystem::exists(files.stamp("verify")));
+  if (!whole) {
+    row.state = "missing";
+    return rows.push_back(row);
+  }
+  row.state = "done";
+  const auto scores = read_rows(files.scores());
+  const auto verdicts = pair.verify ? read_rows(files.verdicts()) : std::vector<std::vector<std::string>>{};
+  for (const auto& score : scores) {
+    row.method = score[0];
+    row.test_s = number(score, 2);
+    const bool scored = row.test_s > 0.0;
+    if (!scored) row.test_s = unknown;
+    row.test_vs_linear = scored ? row.test_s / number(scores.front(), 2) : unknown;
+    row.above_bound = scored ? row.test_s / number(score, 5) - 1.0 : unknown;
+    row.in_sample = number(score, 6) > 0.0;
+    const auto* verdict = row_of(verdicts, row.method);
+    row.measured_vs_linear = verdict != nullptr ? number(*verdict, 2) : unknown;
+    row.low = verdict != nullptr ? number(*verdict, 3) : unknown;
+    row.high = verdict != nullptr ? number(*verdict, 4) : unknown;
+    rows.push_back(row);
+  }
+}
+
+std::string csv_of(const std::vector<SummaryRow>& rows) {
+  std::string text =
+      "pair,state,method,predicted_s,predicted_vs_linear,above_bound,measured_vs_linear,low,high,in_sample,error\n";
+  const auto field = [](double value) { return std::isnan(value) ? std::string() : format("%.9g", value); };
+  for (const SummaryRow& row : rows) {
+    std::string error;
+    for (char c : row.error) error += c == '"' ? std::string("\"\"") : std::string(1, c);
+    text += row.pair + "," + row.state + "," + row.method + "," + field(row.test_s) + "," + field(row.test_vs_linear) +
+            "," + field(row.above_bound) + "," + field(row.measured_vs_linear) + "," + field(row.low) + "," +
+            field(row.high) + "," + (row.in_sample ? "1" : "0") + "," + (error.empty() ? "" : "\"" + error + "\"") +
+            "\n";
+  }
+  return text;
+}
+
+std::string markdown_of(const Manifest& manifest, const std::vector<SummaryRow>& rows) {
+  std::size_t done = 0, failed = 0, missing = 0;
+  std::string table =
+      "| pair | method | predicted, ms/step | vs linear | above bound, % | measured vs linear | 95 % interval |\n"
+      "|---|---|---:|---:|---:|---:|---:|\n";
+  std::string notes, last_pair;
+  bool in_sample = false;
+  for (const SummaryRow& row : rows) {
+    const bool first_of_pair = row.pair != last_pair;
+    last_pair = row.pair;
+    if (row.state == "done") {
+      done += first_of_pair ? 1 : 0;
+      in_sample = in_sample || row.in_sample;
+      table += "| " + row.pair + (row.in_sample ? " (in-sample)" : "") + " | " + row.method + " | " +
+               shown(row.test_s * 1e3, 4) + " | " + shown(row.test_vs_linear, 3) + " | " +
+               shown(row.above_bound * 100.0, 1) + " | " + shown(row.measured_vs_linear, 3) + " | " +
+               (std::isnan(row.low) ? "-" : format("%.3f - %.3f", row.low, row.high)) + " |\n";
+    } else if (row.state == "failed") {
+      ++failed;
+      notes += "- FAILED " + row.pair + ": " + row.error + "\n";
+    } else {
+      ++missing;
+      notes += "- missing " + row.pair + "\n";
+    }
+  }
+  std::string text = format("# %s\n\n%zu pairs: %zu done, %zu failed, %zu missing.\n\n", manifest.path.c_str(),
+                            manifest.pairs.size(), done, failed, missing);
+  if (!notes.empty()) text += notes + "\n";
+  if (done > 0) text += table;
+  text += "\npredicted: a step of the scored part, on the latency surface; measured: straggler time in the replay.\n";
+  if (in_sample) text += "in-sample: scored on requests that were searched on; no test of anything.\n";
+  return text;
+}
+
+}  // namespace
+
+std::vector<SummaryRow> summarize_batch(const Manifest& manifest) {
+  std::vector<SummaryRow> rows;
+  for (const BatchPair& pair : manifest.pairs) add_pair(manifest, pair, rows);
+  return rows;
+}
+
+std::string write_summary(const Manifest& manifest) {
+  const std::vector<SummaryRow> rows = summarize_batch(manifest);
+  const std::string markdown = markdown_of(manifest, rows);
+  write_text(manifest.output + "/summary.csv", csv_of(rows));
+  write_text(manifest.output + "/summary.md", markdown);
+  return markdown;
+}
+
+}  // namespace gem

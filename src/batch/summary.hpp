@@ -1,0 +1,30 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "batch/manifest.hpp"
+
+namespace gem {
+
+/// One method of one pair, as the files of the pair tell.
+struct SummaryRow {
+  std::string pair;
+  std::string state;                ///< "done", "failed" or "missing"
+  std::string method;               ///< empty unless done
+  double test_s = 0.0;              ///< predicted, a step of the scored part; NaN where nothing was scored
+  double test_vs_linear = 0.0;      ///< NaN likewise
+  double above_bound = 0.0;         ///< over the lower bound, minus 1; NaN likewise
+  double measured_vs_linear = 0.0;  ///< NaN where it was not verified
+  double low = 0.0, high = 0.0;     ///< its 95 % interval
+  bool in_sample = false;
+  std::string error;  ///< why it failed
+};
+
+/// Reads what the pairs have left in the output directory.
+std::vector<SummaryRow> summarize_batch(const Manifest& manifest);
+
+/// Writes OUTPUT/summary.csv and OUTPUT/summary.md and returns the latter's text.
+std::string write_summary(const Manifest& manifest);
+
+}  // namespace gem

@@ -1,0 +1,109 @@
+#include "batch/manifest.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "base/error.hpp"
+
+namespace gem {
+namespace {
+
+const std::string good = R"(output = "results"
+[defaults]
+device = "simulated"
+devices = 8
+synthetic = true
+slowdown = [1.0, 1.28]
+steps = 16
+[[task]]
+name = "steady"
+[[model]]
+name = "gpt-oss-20b"
+batch_size = [64, 128]
+[[model]]
+name = "DeepSeek-V2-Lite"
+devices = 4
+  [[model.task]]
+  name = "skewed"
+  skew = 4
+  methods = ["eplb"]
+  seed = 7
+)";
+
+std::string refusal(const std::string& text) {
+  try {
+    parse_manifest(text, "night/m.toml", 1);
+  } catch (const DataError& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(Manifest, LaterLevelsOverrideEarlierOnes) {
+  const Manifest manifest = parse_manifest(good, "night/m.toml", 2);
+  EXPECT_EQ(manifest.output, "night/results");
+  std::vector<std::string> names;
+  for (const BatchPair& pair : manifest.pairs) names.push_back(pair.name);
+  EXPECT_EQ(names, (std::vector<std::string>{"gpt-oss-20b/steady-b64", "gpt-oss-20b/steady-b128",
+                                             "DeepSeek-V2-Lite/steady", "DeepSeek-V2-Lite/skewed"}));
+  EXPECT_EQ(manifest.pairs[0].profile.devices.device_count, 8u);
+  EXPECT_EQ(manifest.pairs[1].source.synthesis.tokens_per_step, 128u);
+  EXPECT_EQ(manifest.pairs[2].profile.devices.device_count, 4u);
+  const BatchPair& last = manifest.pairs[3];
+  EXPECT_EQ(last.mapping.methods, std::vector<std::string>{"eplb"});
+  EXPECT_EQ(last.source.synthesis.skew, 4.0);
+  EXPECT_EQ(last.profile.seed, 7u);
+  EXPECT_EQ(last.replay.seed, 7u);
+  EXPECT_EQ(manifest.pairs[2].profile.seed, 1u) << "a task's key is the task's alone";
+}
+
+TEST(Manifest, AllMistakesAreListedWithTheirLines) {
+  const std::string message = refusal(R"(output = "results"
+[defaults]
+device = "simulated"
+devices = 8
+stepz = 4
+steps = "many"
+[[model]]
+name = "gpt-os-20b"
+  [[model.task]]
+  name = "a"
+  synthetic = true
+[[model]]
+name = "gpt-oss-20b"
+devices = 5
+  [[model.task]]
+  name = "a"
+  synthetic = true
+  methods = ["best"]
+  [[model.task]]
+  name = "a"
+  routing = "absent.h5"
+)");
+  for (const char* part : {"night/m.toml:5: unknown key 'stepz'; did you mean steps", "m.toml:6: steps is a text",
+                           "m.toml:7: unknown model", "did you mean gpt-oss-20b", "m.toml:15: --method",
+                           "m.toml:15: ", "no file night/absent.h5", "there twice, see line 15"})
+    EXPECT_NE(message.find(part), std::string::npos) << part << " in\n" << message;
+}
+
+TEST(Manifest, SyntaxErrorsNameTheLine) {
+  EXPECT_NE(refusal("output = \"x\"\n[[model]\n").find("night/m.toml:2"), std::string::npos);
+  EXPECT_NE(refusal("output = \"x\"\n").find("no model"), std::string::npos);
+  EXPECT_NE(refusal("[[model]]\nname = \"gpt-oss-20b\"\n").find("output is missing"), std::string::npos);
+}
+
+TEST(Manifest, ATaskHasExactlyOneSourceOfSteps) {
+  std::string text = good;
+  text.replace(text.find("synthetic = true"), 16, "synthetic = false");
+  EXPECT_NE(refusal(text).find("has 0 sources of steps"), std::string::npos) << refusal(text);
+}
+
+TEST(Manifest, ANameCantLeaveTheOutputDirectory) {
+  std::string text = good;
+  text.replace(text.find("\"steady\""), 8, "\"../../x\"");
+  EXPECT_NE(refusal(text).find("can't be the name of a folder"), std::string::npos) << refusal(text);
+}
+
+}  // namespace
+}  // namespace gem

@@ -1,0 +1,162 @@
+// gem-batch as a user calls it.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "files/mapping_file.hpp"
+#include "files/trace_file.hpp"
+#include "jobs/program_run.hpp"
+#include "platform/file_lock.hpp"
+
+namespace gem {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string program = std::string(GEM_PROGRAM_DIR) + "/gem-batch ";
+const std::string routing = std::string(GEM_DATA_DIR) + "/routing/gpt-oss-20b.gpqa.h5";
+
+std::string on_ranks(int ranks) {
+  return std::string(GEM_MPIRUN) + " -n " + std::to_string(ranks) + " " + program;
+}
+
+std::string text_of(const std::string& path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+// Three good pairs and one of routing "a.h5"; quick to map.
+std::string write_manifest(const TestFolder& folder, const std::string& defaults = "") {
+  const std::string path = folder.file("m.toml");
+  std::ofstream(path) << "output = \"out\"\n[defaults]\ndevice = \"simulated\"\ndevices = 4\nslowdown = [1.0, 1.28]\n"
+                         "max_tokens = 512\nsteps = 8\nbatch_size = 32\neffort = \"fast\"\nverify_steps = 4\n"
+                      << defaults
+                      << "[[model]]\nname = \"gpt-oss-20b\"\n"
+                         "[[model.task]]\nname = \"real\"\nrouting = \"a.h5\"\n"
+                         "[[model.task]]\nname = \"drawn\"\nsynthetic = true\n"
+                         "[[model]]\nname = \"DeepSeek-V2-Lite\"\n"
+                         "[[model.task]]\nname = \"drawn\"\nsynthetic = true\n"
+                         "[[model.task]]\nname = \"even\"\nsynthetic = true\nskew = 1\n";
+  return path;
+}
+
+std::size_t count(const std::string& text, const std::string& word) {
+  std::size_t found = 0;
+  for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) ++found;
+  return found;
+}
+
+TEST(GemBatch, ABadPairLeavesTheOthersAndIsMadeUpFor) {
+  const TestFolder folder;
+  const std::string manifest = write_manifest(folder), input = folder.file("a.h5");
+  fs::copy_file(routing, input);
+  fs::resize_file(input, fs::file_size(input) / 2);
+  const ProgramRun first = folder.run(on_ranks(2) + manifest);
+  EXPECT_EQ(first.code, 3) << first.output << first.errors;
+  EXPECT_EQ(count(first.output, "  done  "), 3u) << first.output;
+  EXPECT_EQ(count(first.output, "  FAILED  "), 1u) << first.output;
+  EXPECT_NE(first.output.find("FAILED gpt-oss-20b/real: "), std::string::npos) << first.output;
+  EXPECT_NE(first.output.find("a.h5"), std::string::npos) << first.output;
+  EXPECT_NE(text_of(folder.file("out/summary.csv")).find("gpt-oss-20b/real,failed"), std::string::npos);
+
+  fs::copy_file(routing, input, fs::copy_options::overwrite_existing);
+  const ProgramRun second = folder.run(on_ranks(2) + manifest + " --resume");
+  EXPECT_EQ(second.code, 0) << second.output << second.errors;
+  EXPECT_EQ(count(second.output, "  kept  "), 3u) << second.output;
+  EXPECT_EQ(count(second.output, "  done  "), 1u) << second.output;
+  const std::string summary = text_of(folder.file("out/summary.md"));
+  EXPECT_NE(summary.find("4 pairs: 4 done, 0 failed, 0 missing"), std::string::npos) << summary;
+  EXPECT_EQ(read_mapping(folder.file("out/pairs/gpt-oss-20b/real/gem.h5")).train_part, "train");
+  EXPECT_EQ(read_trace(folder.file("out/pairs/gpt-oss-20b/real/test.h5")).part, "test");
+}
+
+TEST(GemBatch, ResumeDoesWhatIsStaleAndNoMore) {
+  const TestFolder folder;
+  fs::copy_file(routing, folder.file("a.h5"));
+  ASSERT_EQ(folder.run(program + write_manifest(folder)).code, 0);
+  const std::string pair = folder.file("out/pairs/DeepSeek-V2-Lite/even/");
+  const auto trace_time = fs::last_write_time(pair + "trace.h5");
+  // A damaged result and an option of the mapping: only what follows from them is made again.
+  std::ofstream(pair + "gem.h5") << "damaged";
+  const ProgramRun mended = folder.run(program + write_manifest(folder) + " --resume");
+  EXPECT_EQ(mended.code, 0) << mended.errors;
+  EXPECT_EQ(count(mended.output, "  kept  "), 3u) << mended.output;
+  EXPECT_EQ(read_mapping(pair + "gem.h5").method, "gem");
+  const ProgramRun changed = folder.run(program + write_manifest(folder, "iterations = 3\n") + " --resume");
+  EXPECT_EQ(changed.code, 0) << changed.errors;
+  EXPECT_EQ(count(changed.output, "  done  "), 4u) << changed.output;
+  EXPECT_EQ(fs::last_write_time(pair + "trace.h5"), trace_time);
+}
+
+TEST(GemBatch, TheSameMappingsOnAnyNumberOfRanks) {
+  const TestFolder folder;
+  fs::copy_file(routing, folder.file("a.h5"));
+  const std::string manifest = write_manifest(folder, "verify = false\n");
+  std::vector<Mapping> mappings;
+  for (int ranks : {1, 3, 6}) {  // 6 ranks work on 4 pairs in groups
+    const std::string output = folder.file("on" + std::to_string(ranks));
+    const ProgramRun run = folder.run(on_ranks(ranks) + manifest + " --output " + output);
+    ASSERT_EQ(run.code, 0) << run.output << run.errors;
+    mappings.push_back(read_mapping(output + "/pairs/gpt-oss-20b/real/gem.h5"));
+    EXPECT_EQ(mappings.back().expert_to_device, mappings.front().expert_to_device) << ranks << " ranks";
+  }
+}
+
+TEST(GemBatch, SelectedPairsShareADirectoryWholeRunsDoNot) {
+  const TestFolder folder;
+  fs::copy_file(routing, folder.file("a.h5"));
+  const std::string manifest = write_manifest(folder, "verify = false\n");
+  fs::create_directories(folder.file("out"));
+  {
+    const FileLock another_array_task(folder.file("out/lock"), FileLock::Kind::Shared, false, "out");
+    const ProgramRun whole = folder.run(program + manifest);
+    EXPECT_EQ(whole.code, 2) << whole.errors;
+    EXPECT_NE(whole.errors.find("is in use by process"), std::string::npos) << whole.errors;
+    EXPECT_EQ(folder.run(program + manifest + " --pair 1 --resume").code, 0);
+    EXPECT_EQ(folder.run(program + manifest + " --pair DeepSeek-V2-Lite/even --resume").code, 0);
+  }
+  EXPECT_EQ(folder.run(program + manifest + " --pair 4").code, 2);
+  const ProgramRun summary = folder.run(program + manifest + " --summary");
+  EXPECT_NE(summary.output.find("4 pairs: 2 done, 0 failed, 2 missing"), std::string::npos) << summary.output;
+}
+
+TEST(GemBatch, NothingRunsOnAWrongManifestOrADryRun) {
+  const TestFolder folder;
+  const std::string manifest = write_manifest(folder, "efort = \"fast\"\n");
+  const ProgramRun wrong = folder.run(program + manifest);
+  EXPECT_EQ(wrong.code, 3);
+  EXPECT_NE(wrong.errors.find("m.toml:11: unknown key 'efort'; did you mean effort"), std::string::npos)
+      << wrong.errors;
+  EXPECT_NE(wrong.errors.find("a.h5"), std::string::npos) << wrong.errors;
+  fs::copy_file(routing, folder.file("a.h5"));
+  const ProgramRun dry = folder.run(program + write_manifest(folder) + " --dry-run");
+  EXPECT_EQ(dry.code, 0) << dry.errors;
+  EXPECT_NE(dry.output.find("DeepSeek-V2-Lite/even"), std::string::npos);
+  EXPECT_TRUE(folder.holds_only({"m.toml", "a.h5"}));
+}
+
+TEST(GemBatch, HostDevicesGoTheWholeWay) {
+  const TestFolder folder;
+  fs::copy_file(routing, folder.file("a.h5"));
+  const std::string path = folder.file("m.toml");
+  std::ofstream(path) << "output = \"out\"\n[[model]]\nname = \"gpt-oss-20b\"\ndevice = \"host\"\ndtype = \"f32\"\n"
+                         "expert_shape = \"64x64\"\nslowdown = [1.0, 1.28]\nmax_tokens = 256\npoints_per_doubling = 1\n"
+                         "min_samples = 3\nmax_samples = 5\nsteps = 8\nbatch_size = 32\neffort = \"fast\"\n"
+                         "verify_steps = 2\nverify_layers = [0, 11]\n"
+                         "[[model.task]]\nname = \"a\"\nrouting = \"a.h5\"\n"
+                         "[[model.task]]\nname = \"b\"\nsynthetic = true\n";
+  const ProgramRun run = folder.run(on_ranks(2) + path);
+  EXPECT_EQ(run.code, 0) << run.output << run.errors;
+  EXPECT_EQ(count(run.output, "  done  "), 2u) << run.output;
+  std::size_t profiles = 0;
+  for (const auto& entry : fs::directory_iterator(folder.file("out/profiles")))
+    profiles += entry.path().extension() == ".h5" ? 1 : 0;
+  EXPECT_EQ(profiles, 1u) << "one profile for both tasks";
+  EXPECT_NE(text_of(folder.file("out/pairs/gpt-oss-20b/a/verify.txt")).find("VERDICT"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace gem
