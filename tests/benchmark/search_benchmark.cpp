@@ -1,0 +1,165 @@
+// Speed of the search on one core: look-ups, swaps, local optima, proofs. tests/benchmark/search.md tells how it is run
+// and what was seen.
+#include <benchmark/benchmark.h>
+
+#include "search/baselines.hpp"
+#include "search/exact_search.hpp"
+#include "search/layer_search.hpp"
+#include "search/random_problem.hpp"
+#include "search/step_kernels.hpp"
+#include "search/water_filling.hpp"
+#include "workload/synthesis.hpp"
+
+namespace gem {
+namespace {
+
+// The shapes that figures are given for; loads are synthetic, devices differ by 1.28.
+struct Shape {
+  const char* name;
+  std::size_t layers, experts, top_k, devices, steps, tokens;
+};
+constexpr Shape shapes[] = {
+    {"llama-4-scout", 48, 16, 1, 4, 16, 256},
+    {"gpt-oss-20b", 24, 32, 4, 8, 128, 256},
+    {"64-experts", 26, 64, 6, 8, 130, 256},
+    {"deepseek-v3", 58, 256, 8, 32, 1000, 1024},
+};
+
+struct Instance {
+  LatencyProfile profile;
+  LoadTrace trace;
+  std::vector<LayerProblem> problems;
+  std::vector<Assignment> starts;  // speed-aware packing, [layer]
+};
+
+Instance instance_of(const Shape& shape) {
+  SynthesisOptions options;
+  options.expert_count = shape.experts;
+  options.top_k = shape.top_k;
+  for (std::size_t layer = 0; layer < shape.layers; ++layer)
+    options.layer_ids.push_back(static_cast<std::int32_t>(layer));
+  options.tokens_per_step = shape.tokens;
+  options.steps = shape.steps;
+  Instance instance{
+      testing::made_up_profile(shape.devices, shape.experts / shape.devices), synthesize_trace(options), {}, {}};
+  const DeviceLatencies latencies(instance.profile, LoadFeatures::TilesAndExperts);
+  instance.problems = layer_problems(latencies, instance.trace);
+  for (std::size_t layer = 0; layer < shape.layers; ++layer)
+    instance.starts.push_back(baseline_assignment(Method::SpeedAware, latencies, instance.trace, layer));
+  return instance;
+}
+
+const Instance& instance_of(const benchmark::State& state) {
+  static std::vector<Instance> instances(std::size(shapes));
+  Instance& instance = instances[static_cast<std::size_t>(state.range(0))];
+  if (instance.problems.empty()) instance = instance_of(shapes[state.range(0)]);
+  return instance;
+}
+
+void report(benchmark::State& state, const SearchWork& work) {
+  state.SetLabel(shapes[state.range(0)].name);
+  state.counters["equivalent/s"] =
+      benchmark::Counter(static_cast<double>(work.candidate_steps), benchmark::Counter::kIsRate);
+  state.counters["evaluated/s"] =
+      benchmark::Counter(static_cast<double>(work.evaluated_steps), benchmark::Counter::kIsRate);
+}
+
+// The limit: single look-ups in a table that stays in the first cache.
+void look_ups(benchmark::State& state) {
+  constexpr std::size_t count = 1024;
+  RandomStream random{1};
+  std::vector<std::int32_t> table(1000, 7), load(count), time(count);
+  for (std::int32_t& key : load) key = static_cast<std::int32_t>(random.below(table.size()));
+  for (auto _ : state) {
+    look_up(time.data(), load.data(), table.data(), count);
+    benchmark::DoNotOptimize(time.data());
+  }
+  state.counters["look-ups/s"] =
+      benchmark::Counter(static_cast<double>(state.iterations() * count), benchmark::Counter::kIsRate);
+}
+BENCHMARK(look_ups);
+
+// Full sums of swaps over all steps, two look-ups a candidate-step.
+void swap_sums(benchmark::State& state) {
+  const Instance& instance = instance_of(state);
+  const LayerProblem& problem = instance.problems[0];
+  const Placement placement(problem, instance.starts[0]);
+  std::vector<std::int32_t> others;
+  placement.slowest_of_others(0, 1, others);
+  const SwapSteps steps{placement.load(0), placement.load(1), others.data(), problem.tables().of(0).data(),
+                        problem.tables().of(1).data()};
+  std::uint64_t summed = 0;
+  for (auto _ : state)
+    for (std::int32_t first : placement.experts_of(0))
+      for (std::int32_t second : placement.experts_of(1))
+        benchmark::DoNotOptimize(
+            swapped_excess(steps, problem.keys(first), problem.keys(second), others.size(), INT64_MAX, summed));
+  report(state, {summed, summed});
+}
+BENCHMARK(swap_sums)->DenseRange(0, 3);
+
+// From speed-aware packing to the first local optimum, all layers.
+void first_local_optimum(benchmark::State& state) {
+  const Instance& instance = instance_of(state);
+  SearchWork work;
+  for (auto _ : state)
+    for (std::size_t layer = 0; layer < instance.problems.size(); ++layer) {
+      Placement placement(instance.problems[layer], instance.starts[layer]);
+      Descent descent;
+      descent.run(placement);
+      work.candidate_steps += descent.work().candidate_steps;
+      work.evaluated_steps += descent.work().evaluated_steps;
+    }
+  report(state, work);
+}
+BENCHMARK(first_local_optimum)->DenseRange(0, 3)->Unit(benchmark::kMillisecond);
+
+// Twenty iterations of iterated local search on one layer, from its first local optimum on.
+void iterations(benchmark::State& state) {
+  const Instance& instance = instance_of(state);
+  Placement placement(instance.problems[0], instance.starts[0]);
+  Descent().run(placement);
+  SearchWork work;
+  for (auto _ : state) {
+    const StartResult result = run_start(instance.problems[0], placement.assignment(), RandomStream{1}, {20, {}});
+    work.candidate_steps += result.work.candidate_steps;
+    work.evaluated_steps += result.work.evaluated_steps;
+  }
+  report(state, work);
+}
+BENCHMARK(iterations)->DenseRange(0, 3)->Unit(benchmark::kMillisecond);
+
+// Keys and latency tables from a trace, all layers.
+void preparation(benchmark::State& state) {
+  const Instance& instance = instance_of(state);
+  const DeviceLatencies latencies(instance.profile, LoadFeatures::TilesAndExperts);
+  for (auto _ : state) benchmark::DoNotOptimize(layer_problems(latencies, instance.trace));
+  state.SetLabel(shapes[state.range(0)].name);
+}
+BENCHMARK(preparation)->DenseRange(0, 3)->Unit(benchmark::kMillisecond);
+
+void water_filling(benchmark::State& state) {
+  const Instance& instance = instance_of(state);
+  for (auto _ : state) {
+    const WaterFilling filling(instance.problems[0].tables());
+    for (const LayerProblem& problem : instance.problems) benchmark::DoNotOptimize(filling.bound(problem));
+  }
+  state.SetLabel(shapes[state.range(0)].name);
+}
+BENCHMARK(water_filling)->DenseRange(0, 3)->Unit(benchmark::kMillisecond);
+
+// Proof of one layer's optimum: 16 experts on 4 devices, 63 million assignments.
+void proof(benchmark::State& state) {
+  const auto steps = static_cast<std::size_t>(state.range(0));
+  const Instance instance = instance_of(Shape{"", 1, 16, 1, 4, steps, 256});
+  const ExactSearch exact(16, 4);
+  const Assignment found = run_start(instance.problems[0], instance.starts[0], RandomStream{1}, {50, {}}).assignment;
+  for (auto _ : state)
+    if (!exact.solve(instance.problems[0], found).proven) state.SkipWithError("not proven");
+}
+BENCHMARK(proof)->Arg(16)->Arg(128)->Arg(512)->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace gem
+
+BENCHMARK_MAIN();
