@@ -68,8 +68,8 @@ SearchOptions options_of_effort(const std::string& name) {
     options.starts = 1;
     options.iterations = 0;
   } else if (name == "thorough") {
-    options.starts = 4;
-    options.iterations = 1000;
+    options.starts = 8;
+    options.iterations = 500;
   } else if (name != "default") {
     throw UsageError("--effort: '" + name + "' is none of fast, default, thorough");
   }
