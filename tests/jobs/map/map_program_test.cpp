@@ -7,6 +7,7 @@
 #include "files/profile_file.hpp"
 #include "files/trace_file.hpp"
 #include "jobs/program_run.hpp"
+#include "platform/hdf5_input.hpp"
 #include "search/random_problem.hpp"
 
 namespace gem {
@@ -101,6 +102,12 @@ TEST(MapProgram, GemIsBestOnWhatWasSearchedAndAboveItsBound) {
     predicted_s += mapping.predicted_s[layer];
   }
   EXPECT_NEAR(predicted_s * 1e3, gem, 1e-4);
+  // How the search went, for plots: each start of each layer has a course.
+  const Hdf5Input file(folder.file("map.h5"));
+  const Extents points = file.extents("/search/layer", 1);
+  EXPECT_GE(points[0], 2u * 4u);
+  EXPECT_EQ(file.read<double>("/search/predicted_s", points).size(), points[0]);
+  EXPECT_EQ(file.units("/search/elapsed_s"), "s");
 }
 
 TEST(MapProgram, TheSameMappingOnAnyNumberOfRanks) {
