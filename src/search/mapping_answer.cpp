@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -121,8 +122,8 @@ void compare(const MappingQuestion& question, const DeviceLatencies& latencies,
         format("Scored on %zu steps of task '%s' (part %s):\n    %s\n", question.test->step_count(),
                question.test->task.c_str(), question.test->part.c_str(), describe(question.relation).c_str());
   }
-  answer.report +=
-      "\n" + comparison_table(answer.compared, answer.bounds, question.test.has_value(), question.relation);
+  answer.report += '\n';
+  answer.report += comparison_table(answer.compared, answer.bounds, question.test.has_value(), question.relation);
 }
 
 // What a file says of a mapping, bounds aside.
@@ -172,12 +173,17 @@ std::string describe_plan(const Communicator& world, const MappingQuestion& ques
 }
 
 MappingAnswer find_mapping(const Communicator& world, const MappingQuestion& question) {
-  const DeviceLatencies latencies(question.profile, LoadFeatures::TilesAndExperts);
-  const std::vector<LayerProblem> problems = layer_problems(latencies, question.train);
+  std::optional<DeviceLatencies> latencies;
+  std::vector<LayerProblem> problems;
   std::vector<NamedMapping> mappings;
-  for (Method method : all_methods())
-    if (is_baseline(method)) mappings.push_back({method, baseline_mapping(method, latencies, question.train)});
-  mappings.push_back({Method::Paper, paper_mapping(question.profile, question.train)});
+  // What the files hold may be beyond the search: all ranks see it alike, and end alike.
+  world.on_all([&] {
+    latencies.emplace(question.profile, LoadFeatures::TilesAndExperts);
+    problems = layer_problems(*latencies, question.train);
+    for (Method method : all_methods())
+      if (is_baseline(method)) mappings.push_back({method, baseline_mapping(method, *latencies, question.train)});
+    mappings.push_back({Method::Paper, paper_mapping(question.profile, question.train)});
+  });
 
   std::vector<double> lower_bound_s;
   std::vector<SearchPoint> course;
@@ -204,7 +210,7 @@ MappingAnswer find_mapping(const Communicator& world, const MappingQuestion& que
   }
   if (!world.is_root()) return answer;
   answer.report = "Searched on " + describe(question) + "\n" + search_report;
-  compare(question, latencies, problems, mappings, answer);
+  compare(question, *latencies, problems, mappings, answer);
   return answer;
 }
 
