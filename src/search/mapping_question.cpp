@@ -65,7 +65,6 @@ Objective parse_objective(const std::string& name) {
 SearchOptions options_of_effort(const std::string& name) {
   SearchOptions options;
   if (name == "fast") {
-    options.starts = 1;
     options.iterations = 0;
   } else if (name == "thorough") {
     options.starts = 8;

@@ -12,7 +12,7 @@ namespace gem {
 
 struct SearchOptions {
   std::uint64_t seed = 1;
-  std::size_t starts = 4;       ///< assignments that each layer's search starts from
+  std::size_t starts = 1;       ///< assignments that each layer's search starts from
   std::size_t iterations = 25;  ///< of each start
   double time_limit_s = 0.0;    ///< 0: none. With one, the answer may differ from run to run.
   bool show_progress = false;
