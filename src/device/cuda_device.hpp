@@ -24,7 +24,7 @@ struct CudaDeviceOptions {
 bool cuda_is_built();
 
 /// Rows per tile that the kernels do best with for a mean of `tokens_per_expert`; UsageError as below.
-std::size_t cuda_tile_tokens(double tokens_per_expert);
+std::size_t cuda_tile_tokens(double tokens_per_expert, const std::string& weight_dtype);
 
 /// A GPU as a device; UsageError where the program was built without CUDA.
 std::unique_ptr<MoeDevice> make_cuda_device(const CudaDeviceOptions& options);

@@ -272,8 +272,9 @@ Telemetry CudaMoeDevice::telemetry() {
   return {state.sm_clock_hz, state.power_w, state.temperature_c, state.throttle_reasons};
 }
 
-std::size_t cuda_tile_tokens(double tokens_per_expert) {
-  return static_cast<std::size_t>(kernels::choose_tile_tokens(tokens_per_expert));
+std::size_t cuda_tile_tokens(double tokens_per_expert, const std::string& weight_dtype) {
+  const kernels::FfnType type = weight_dtype == "fp8" ? kernels::FfnType::fp8 : kernels::FfnType::bf16;
+  return static_cast<std::size_t>(kernels::choose_tile_tokens(tokens_per_expert, type));
 }
 
 std::unique_ptr<MoeDevice> make_cuda_device(const CudaDeviceOptions& options) {

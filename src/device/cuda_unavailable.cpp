@@ -17,7 +17,7 @@ bool cuda_is_built() {
   return false;
 }
 
-std::size_t cuda_tile_tokens(double) {
+std::size_t cuda_tile_tokens(double, const std::string&) {
   refuse();
 }
 

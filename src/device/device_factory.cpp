@@ -94,8 +94,8 @@ std::string default_device_kind() {
   return cuda_is_built() ? "cuda" : "host";
 }
 
-std::size_t default_tile_tokens(const std::string& kind, double tokens_per_expert) {
-  return kind == "cuda" ? cuda_tile_tokens(tokens_per_expert) : 16;
+std::size_t default_tile_tokens(const DeviceOptions& options, double tokens_per_expert) {
+  return options.kind == "cuda" ? cuda_tile_tokens(tokens_per_expert, options.weight_dtype) : 16;
 }
 
 void check_device_options(const DeviceOptions& options) {

@@ -107,7 +107,7 @@ ProfileSetup set_up_profile(const ProfileRequest& request, std::size_t rank_coun
   if (setup.devices.tile_tokens == 0) {
     const double step_tokens = static_cast<double>(setup.max_tokens) / static_cast<double>(most_rows_of_token);
     setup.devices.tile_tokens = default_tile_tokens(
-        setup.devices.kind, step_tokens * static_cast<double>(model.top_k) / static_cast<double>(model.expert_count));
+        setup.devices, step_tokens * static_cast<double>(model.top_k) / static_cast<double>(model.expert_count));
   }
   check_device_options(setup.devices);
 
