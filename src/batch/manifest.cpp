@@ -26,6 +26,7 @@ class Reader {
     manifest_.path = path;
     defaults_.directory = std::filesystem::path(path).parent_path();
     defaults_.pair.profile.devices.kind = default_device_kind();
+    defaults_.pair.profile.devices.tile_tokens = 0;  // what suits the device
     defaults_.pair.profile.quiet = defaults_.pair.replay.quiet = true;
     defaults_.pair.source.batching.steps = 128;
   }

@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/text.hpp"
 
@@ -17,6 +18,9 @@ void check_mpi(int status, const char* call) {
 }
 
 MpiEnvironment::MpiEnvironment(int& argc, char**& argv) {
+  // Debian and Ubuntu switch off all of Open MPI's one-sided communication that works over TCP between hosts
+  // (openmpi-mca-params.conf: osc = ^ucx,pt2pt), without which windows can't be made there. A setting of the user's stays.
+  setenv("OMPI_MCA_osc", "^ucx", 0);
   int provided = 0;
   check_mpi(MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
   check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");

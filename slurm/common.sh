@@ -1,0 +1,50 @@
+# shellcheck shell=bash
+# Sourced by the scripts of this folder: the site's settings, starting ranks, and stopping in time.
+
+GEM_ROOT=${GEM_ROOT:?set by gem-submit and pipeline.sh: the directory of GEM}
+GEM_SITE=${GEM_SITE:-$GEM_ROOT/slurm/site.env}
+if [ ! -r "$GEM_SITE" ]; then
+  echo "$GEM_SITE is missing: copy slurm/site.env.example there and edit it" >&2
+  exit 2
+fi
+# shellcheck source=slurm/site.env.example
+. "$GEM_SITE"
+gem_environment
+
+# Ranks of the whole job, whichever the launcher. A rank that fails ends all.
+case ${GEM_LAUNCHER:-srun} in
+  srun) GEM_START=(srun --mpi=pmix --kill-on-bad-exit=1 --export=ALL) ;;
+  mpirun)
+    GEM_START=(mpirun -n "${SLURM_NTASKS:-1}" --bind-to none)
+    [ "$(id -u)" -ne 0 ] || GEM_START+=(--allow-run-as-root)
+    ;;
+  *)
+    echo "GEM_LAUNCHER=$GEM_LAUNCHER is neither srun nor mpirun; see $GEM_SITE" >&2
+    exit 2
+    ;;
+esac
+
+# gem_run PROGRAM ARGUMENTS: runs it on all ranks. The USR1 that Slurm sends before the time is up is passed on to them.
+# A program that has saved its work and asks to go on (exit code 75) makes the job requeue itself, so that it starts
+# again, with --resume, in a new time slot.
+gem_run() {
+  "${GEM_START[@]}" "${GEM_CONTAINER[@]}" "$@" &
+  local process=$! code=0 signalled=false
+  # shellcheck disable=SC2064  # this process, now
+  trap "signalled=true; kill -USR1 $process 2> /dev/null" USR1
+  while :; do
+    code=0
+    wait "$process" || code=$?
+    $signalled || break
+    signalled=false  # the signal ended the waiting, not the process
+  done
+  trap - USR1
+  [ "$code" -eq 75 ] || return "$code"
+  if [ "${SLURM_RESTART_COUNT:-0}" -ge "${GEM_MAX_RESTARTS:-10}" ]; then
+    echo "Stopped after $SLURM_RESTART_COUNT restarts; raise GEM_MAX_RESTARTS or the time limit, and submit again" >&2
+    return 75
+  fi
+  echo "Asked to stop; all finished work is saved; the job requeues itself and goes on"
+  scontrol requeue "$SLURM_JOB_ID"
+  sleep 60  # Slurm ends this script
+}

@@ -1,0 +1,186 @@
+#!/usr/bin/env bash
+# Jobs on a real Slurm cluster (cluster.sh) as a user submits them, with host and simulated devices:
+#   slurm_test.sh PROGRAM_DIRECTORY pipeline|array|requeue|lost-node
+# Exit code 77: no Slurm here, with the reason.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+programs=$(realpath "$1")
+"$here/cluster.sh" check
+work=$(mktemp -d "$programs/slurm-test.XXXXXX")
+finish() {
+  local code=$?
+  "$here/cluster.sh" stop "$work/cluster"
+  if [ $code -ne 0 ]; then
+    echo "== failed; logs:"
+    tail -n 30 "$work"/*.log "$work"/*/*.log 2> /dev/null || true
+  fi
+  rm -rf "$work"
+}
+trap finish EXIT
+"$here/cluster.sh" start "$work/cluster"
+
+export GEM_SITE=$work/site.env
+cat > "$GEM_SITE" << END
+GEM_SBATCH_OPTIONS=(--partition=gem --chdir=$work)
+GEM_NODES=2
+GEM_GPUS_PER_NODE=1
+GEM_GPU_OPTIONS=()
+GEM_CPUS_PER_TASK=1
+GEM_TIME_PROFILE=00:10:00
+GEM_TIME_MAP=00:10:00
+GEM_TIME_VERIFY=00:10:00
+GEM_TIME_BATCH=00:10:00
+GEM_LAUNCHER=\${TEST_LAUNCHER:-srun}
+GEM_MAX_RESTARTS=3
+GEM_CONTAINER=()
+gem_environment() { PATH="$programs:\$PATH"; }
+END
+# shellcheck disable=SC2054  # the comma is the option's
+small_host=(--device host --dtype f32 --expert-shape 64x64 --slowdown 1.0,1.28 --max-tokens 256 --points-per-doubling 1
+  --min-samples 3 --max-samples 5)
+
+on_cluster() { "$here/cluster.sh" run "$work/cluster" "$@"; }
+fail() {
+  echo "slurm_test: $*" >&2
+  exit 1
+}
+# job_of OUTPUT-OF-A-SUBMISSION: the number of its last job.
+job_of() { sed -n 's/^Submitted job \([0-9]*\):.*/\1/p' <<< "$1" | tail -n 1; }
+# state JOB: PENDING, RUNNING, COMPLETED, ...
+state() { on_cluster scontrol show job "$1" | sed -n 's/.*JobState=\([A-Z_]*\).*/\1/p' | head -n 1; }
+# Slurm lets a requeued job wait for two minutes; tests only until the nodes have cleared its first run away.
+start_requeued() {
+  local waiting
+  on_cluster squeue --noheader --states=PENDING --format=%r | grep -q BeginTime || return 0
+  sleep 6
+  for waiting in $(on_cluster squeue --noheader --array --states=PENDING --format='%i %r' | sed -n 's/ BeginTime$//p'); do
+    on_cluster scontrol update JobId="$waiting" StartTime=now > /dev/null 2>&1 || true
+  done
+}
+# wait_for JOB STATE
+wait_for() {
+  local now
+  for _ in $(seq 240); do
+    now=$(state "$1")
+    [ "$now" != "$2" ] || return 0
+    case $now in
+      FAILED | CANCELLED | TIMEOUT | NODE_FAIL) [ "$2" = "$now" ] || fail "job $1 is $now instead of $2" ;;
+      PENDING) start_requeued ;;
+    esac
+    sleep 0.5
+  done
+  fail "job $1 is still $now instead of $2"
+}
+
+pipeline() {
+  local launcher output job
+  for launcher in srun mpirun; do
+    export TEST_LAUNCHER=$launcher
+    output=$(on_cluster "$root/slurm/pipeline.sh" --model gpt-oss-20b --routing "$root/jobs/data/routing/gpt-oss-20b.gpqa.h5" \
+      --output "$work/$launcher" --batch-size 32 --steps 8 -- "${small_host[@]}")
+    job=$(job_of "$output")
+    wait_for "$job" COMPLETED
+    grep -q VERDICT "$work/$launcher/gem-verify-$job.log" || fail "no verdict with $launcher"
+    grep -q gemnode2 <(h5dump -d /devices/hostname "$work/$launcher/profile.h5" 2> /dev/null) \
+      || grep -aq gemnode2 "$work/$launcher/profile.h5" || fail "the profile is not of two nodes"
+  done
+}
+
+write_manifest() {
+  cat > "$work/m.toml" << END
+output = "out"
+[defaults]
+device = "$1"
+steps = 8
+batch_size = 32
+effort = "fast"
+mixed_steps = 0
+verify_steps = 2
+max_tokens = 256
+points_per_doubling = 1
+$2
+[[model]]
+name = "gpt-oss-20b"
+  [[model.task]]
+  name = "real"
+  routing = "a.h5"
+  [[model.task]]
+  name = "drawn"
+  synthetic = true
+[[model]]
+name = "DeepSeek-V2-Lite"
+  [[model.task]]
+  name = "drawn"
+  synthetic = true
+  [[model.task]]
+  name = "even"
+  synthetic = true
+  skew = 1
+END
+}
+host_keys='dtype = "f32"
+expert_shape = "64x64"
+slowdown = [1.0, 1.28]
+min_samples = 3
+max_samples = 5
+verify_layers = [11]'
+
+array() {
+  # One pair of four has bad input.
+  head -c 5000 "$root/jobs/data/routing/gpt-oss-20b.gpqa.h5" > "$work/a.h5"
+  write_manifest host "$host_keys"
+  wait_for "$(job_of "$(on_cluster "$root/slurm/gem-submit" "$work/m.toml")")" COMPLETED
+  grep -q '4 pairs: 3 done, 1 failed, 0 missing' "$work/out/summary.md" || fail "$(cat "$work/out/summary.md")"
+  # Submitting again does what is missing.
+  cp "$root/jobs/data/routing/gpt-oss-20b.gpqa.h5" "$work/a.h5"
+  wait_for "$(job_of "$(on_cluster "$root/slurm/gem-submit" "$work/m.toml" --at-once 2)")" COMPLETED
+  grep -q '4 pairs: 4 done, 0 failed, 0 missing' "$work/out/summary.md" || fail "$(cat "$work/out/summary.md")"
+}
+
+requeue() {
+  local profile=("$root/slurm/profile.sbatch" --model Qwen3-30B-A3B --device simulated --devices 128 --max-tokens 4096
+    --points-per-doubling 4 --min-samples 100 --quiet) job
+  submit() { on_cluster sbatch --parsable --chdir="$work" --nodes=2 --ntasks-per-node=1 \
+    --export="ALL,GEM_ROOT=$root,GEM_SITE=$GEM_SITE" "${profile[@]}" --output "$1"; }
+  wait_for "$(submit "$work/whole.h5")" COMPLETED
+  job=$(submit "$work/profile.h5")
+  until [ -e "$work/profile.h5.partial" ]; do sleep 0.05; done
+  on_cluster scancel --batch --signal=USR1 "$job"  # what --signal=B:USR1@120 does
+  wait_for "$job" COMPLETED
+  grep -q 'requeues itself' "$work/gem-profile-$job.log" || fail "the job was not asked to stop in time"
+  grep -q 'resumed: ' "$work/gem-profile-$job.log" || fail "the job did not resume"
+  cmp <(h5_values "$work/whole.h5") <(h5_values "$work/profile.h5") || fail "the resumed profile differs"
+}
+# All numbers of a profile, not when and by which command it was made.
+h5_values() {
+  /usr/bin/python3 -c '
+import sys, h5py
+def show(name, item):
+    if isinstance(item, h5py.Dataset) and not name.startswith("devices"): print(name, item[()].tolist())
+h5py.File(sys.argv[1]).visititems(show)' "$1"
+}
+
+lost_node() {
+  cp "$root/jobs/data/routing/gpt-oss-20b.gpqa.h5" "$work/a.h5"
+  write_manifest simulated 'devices = 8
+iterations = 2000'
+  local output array_job node=''
+  output=$(on_cluster "$root/slurm/gem-submit" "$work/m.toml" --at-once 1)
+  array_job=$(sed -n 's/^Submitted job \([0-9]*\):.*/\1/p' <<< "$output" | head -n 1)
+  until [ -e "$work/out/pairs/gpt-oss-20b/drawn/lock" ]; do sleep 0.1; done
+  node=$(on_cluster squeue --noheader --states=R --format=%N --job "$array_job" | sed -n 's/.*\([0-9]\)\]*$/\1/p' | head -n 1)
+  [ -n "$node" ] || fail "no pair is running"
+  "$here/cluster.sh" stop-node "$work/cluster" "$node"
+  wait_for "$(job_of "$output")" COMPLETED
+  grep -q '4 pairs: 4 done, 0 failed, 0 missing' "$work/out/summary.md" || fail "$(cat "$work/out/summary.md")"
+  on_cluster sinfo --noheader --format=%T | grep -qi down || fail "Slurm did not notice the lost node"
+}
+
+case $2 in
+  pipeline) pipeline ;;
+  array) array ;;
+  requeue) requeue ;;
+  lost-node) lost_node ;;
+  *) fail "unknown test $2" ;;
+esac
