@@ -9,8 +9,6 @@ import numpy as np
 
 from .hdf5_file import Hdf5File
 
-FORMATS = ("gem.profile", "gem.trace", "gem.mapping", "gem.report", "gem.routing")
-
 
 @dataclass
 class Header:
@@ -97,6 +95,13 @@ class Mapping:
 
 
 @dataclass
+class Routing:
+    """gem.routing: known, but not drawn; gem-trace makes traces of it."""
+
+    header: Header
+
+
+@dataclass
 class Report:
     """gem.report: what a replay measured."""
 
@@ -121,6 +126,12 @@ class Report:
     output_error: np.ndarray  # [mapping], NaN if not checked
     moved_bytes: np.ndarray  # [mapping]
     summary: dict = field(default_factory=dict)  # name -> [mapping]
+
+    @property
+    def judged_index(self):
+        """Of the mapping that the verdict is about: as gem-verify said, else gem, else the last."""
+        named = [name for name in (self.judged, "gem") if name in self.names[1:]]
+        return self.names.index(named[0]) if named else len(self.names) - 1
 
     @property
     def straggler_s(self):
@@ -149,31 +160,6 @@ SUMMARY_FIELDS = (
     "imbalance",
     "median_error",
 )
-
-
-def read_file(path):
-    """Reads a file of any format that is drawn; None for gem.routing, which is drawn once it is a trace."""
-    readers = {
-        "gem.profile": _read_profile,
-        "gem.trace": _read_trace,
-        "gem.mapping": _read_mapping,
-        "gem.report": _read_report,
-    }
-    with Hdf5File(path) as file:
-        found = file.text_attribute("format", default="")
-        if found not in FORMATS:
-            file.reject(
-                f"attribute 'format' is {found!r}, so this is no file of GEM; give one of {', '.join(FORMATS)}"
-                if found
-                else "attribute 'format' is missing, so this is no file of GEM; give a file that GEM wrote"
-            )
-        version = file.text_attribute("format_version")
-        if version.split(".")[0] != "1":
-            file.reject(
-                f"attribute 'format_version' is '{version}', but this program reads 1.x; make the file again or "
-                "use the GEM that wrote it"
-            )
-        return readers[found](file) if found in readers else None
 
 
 def _read_header(file):
@@ -352,3 +338,29 @@ def _read_report(file):
         per_mapping("/moved_bytes", 0),
         {name: file.numbers(f"/summary/{name}", mappings) for name in SUMMARY_FIELDS},
     )
+
+
+READERS = {
+    "gem.profile": _read_profile,
+    "gem.trace": _read_trace,
+    "gem.mapping": _read_mapping,
+    "gem.report": _read_report,
+    "gem.routing": lambda file: Routing(_read_header(file)),
+}
+
+
+def read_file(path, kinds=READERS):
+    """Reads a file of any format of GEM; None if it is not one of `kinds`."""
+    with Hdf5File(path) as file:
+        found = file.text_attribute("format", default="")
+        if not found:
+            file.reject("attribute 'format' is missing, so this is no file of GEM; give a file that GEM wrote")
+        if found not in READERS:
+            file.reject(f"attribute 'format' is {found!r}, so this is no file of GEM; give one of {', '.join(READERS)}")
+        version = file.text_attribute("format_version")
+        if version.split(".")[0] != "1":
+            file.reject(
+                f"attribute 'format_version' is '{version}', but this program reads 1.x; make the file again or "
+                "use the GEM that wrote it"
+            )
+        return READERS[found](file) if found in kinds else None

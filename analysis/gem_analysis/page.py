@@ -16,7 +16,7 @@ from .tables import tables_of
 from .verdict import tiles_of, verdict_of
 
 LEADS = {
-    "Batch": "Each pair of model and task, as verified.",
+    "Batch": "Each pair of model and task: measured, or predicted where nothing was verified.",
     "Verification": "What the replay measured under each mapping, all of them interleaved.",
     "Mapping": "Where the experts went, and how much is left to gain.",
     "Devices": "What gem-profile measured on each device, all at the same moments.",
@@ -41,7 +41,9 @@ def draw_all(results):
         if drawn:
             sections.append((title, drawn))
     if results.batch and results.report is None:
-        return sections, ["Pictures of one pair of model and task: draw its own folder."]
+        return sections, [f"{pair.model}, {pair.task}: {pair.failure}." for pair in results.batch if pair.failure] + [
+            "Pictures of one pair: gem-analysis report with the pair's folder and its profile."
+        ]
     return sections, [f"{', '.join(names).capitalize()}: {reason}." for reason, names in reasons.items()]
 
 
@@ -208,7 +210,6 @@ def _provenance(results):
         (results.profile, "profile of gem-profile"),
         *((mapping, f"mapping, method {mapping.method}") for mapping in results.mappings),
         *((trace, f"trace, {trace.label}, {len(trace.counts)} steps") for trace in results.traces),
-        *((report, f"report, {report.header.model}, {report.task}") for report in results.batch),
     ]
     return [
         {

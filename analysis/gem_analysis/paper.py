@@ -137,8 +137,6 @@ def _draw_lines(figure, axes, picture, frame):
 
 
 def _scale_axes(axes, picture):
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
     axes.set(xlabel=_title(picture.x), ylabel=_title(picture.y))
     for axis, drawn, set_scale, set_limits in (
         (picture.x, axes.xaxis, axes.set_xscale, axes.set_xlim),
@@ -146,16 +144,23 @@ def _scale_axes(axes, picture):
     ):
         if axis.log:
             set_scale("log")
-            low, high = drawn.get_view_interval()
-            drawn.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low > 8 else range(1, 10)))
-            drawn.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            drawn.set_minor_locator(NullLocator())
+            _round_log_ticks(drawn)
         elif axis.zero:
             set_limits(0)
     if picture.x.labels:
         picked = range(0, len(picture.x.labels), -(-len(picture.x.labels) // NARROW_TICKS))
         axes.set_xticks(list(picked), [picture.x.labels[i] for i in picked])
         axes.set_xlim(-0.5, len(picture.x.labels) - 0.5)
+
+
+def _round_log_ticks(axis):
+    """1, 2, 5, 10 ... as plain numbers; over less than a decade every digit."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low > 8 else range(1, 10)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def _draw_heat(figure, axes, picture, frame):
@@ -192,7 +197,9 @@ def _draw_heat(figure, axes, picture, frame):
             [-0.5, -0.5], [row - 0.5, row + 0.5], color=_colour(role), linewidth=4, clip_on=False, solid_capstyle="butt"
         )
     axes.set(xlabel=_title(picture.x), ylabel=_title(picture.y))
-    figure.colorbar(image, ax=axes, label=_title(picture.value), pad=0.01)
+    bar = figure.colorbar(image, ax=axes, label=_title(picture.value), pad=0.01)
+    if frame.scale == "logarithmic":
+        _round_log_ticks(bar.ax.yaxis)
     _legend(axes, picture)
 
 

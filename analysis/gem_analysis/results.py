@@ -1,15 +1,14 @@
 """What a folder (or a list of files) holds, sorted by what it is, and what is missing."""
 
+import dataclasses
 import os
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from . import files
-from .errors import DataError, UsageError
+from . import batch, files
+from .errors import DataError
 from .isolation import call_apart
-
-MOST_FILES = 2000
 
 
 @dataclass
@@ -21,13 +20,13 @@ class Results:
     traces: list = field(default_factory=list)  # searched on first
     mappings: list = field(default_factory=list)  # in order of method
     report: files.Report = None
-    batch: list = field(default_factory=list)  # reports of runs in sub-folders
+    batch: list = field(default_factory=list)  # PairResult of each pair of a batch
     unused: list = field(default_factory=list)  # sentences: readable, but not drawn, and why
     problems: list = field(default_factory=list)  # sentences: files that cannot be read
 
     @property
     def model(self):
-        return next((part.header.model for part in self._parts()), "")
+        return next((part.header.model for part in self.parts()), "")
 
     @property
     def train(self):
@@ -42,11 +41,7 @@ class Results:
     @property
     def judged(self):
         """Index in the report of the mapping that the verdict is about."""
-        names = self.report.names
-        for wanted in (self.report.judged, "gem"):
-            if wanted in names[1:]:
-                return names.index(wanted)
-        return len(names) - 1
+        return self.report.judged_index
 
     @property
     def best_mapping(self):
@@ -79,8 +74,9 @@ class Results:
         note = self.device_note()
         return "simulated devices" if "simulated" in note else "emulated speeds" if "emulated" in note else ""
 
-    def _parts(self):
-        yield from (part for part in (self.report, self.profile, *self.mappings, *self.traces, *self.batch) if part)
+    def parts(self):
+        """All files that are drawn."""
+        yield from (part for part in (self.report, self.profile, *self.mappings, *self.traces) if part)
 
 
 def trace_note(trace):
@@ -94,51 +90,75 @@ def trace_note(trace):
 
 
 def collect(paths):
-    """Results of a folder with its sub-folders, or of files. UsageError if there is none; DataError for a bad file
-    that was named; bad files of a folder end up in `problems`."""
-    folders = [path for path in paths if os.path.isdir(path)]
-    if folders and len(paths) > 1:
-        raise UsageError("give either one folder of results or the files themselves, not both")
-    origin = folders[0] if folders else os.path.dirname(os.path.abspath(paths[0]))
-    results = Results(origin)
-    own, batch = [], []
-    for path in _files_of(folders[0]) if folders else paths:
-        try:
-            part = call_apart(files.read_file, path)
-        except DataError as error:
-            if not folders:
-                raise
-            results.problems.append(str(error))
-            continue
-        if part is None:
+    """Results of a folder (one run or a batch), of files, or of both. DataError for a bad file that was named; bad
+    files of a folder end up in `problems`."""
+    folders = [_only_sub_folder(path) for path in paths if os.path.isdir(path)]
+    named = [path for path in paths if not os.path.isdir(path)]
+    results = Results(folders[0] if folders else os.path.dirname(os.path.abspath(named[0])))
+    own = [call_apart(files.read_file, path) for path in named]
+    named += [path for folder in folders for path in _files_of(folder)]
+    own += [_read_or_note(results, path) for path in named[len(own) :]]
+    for path, part in zip(named, own):
+        if isinstance(part, files.Routing):
             results.unused.append(f"{path}: token-level routing is drawn once gem-trace batch made it a trace")
-        elif folders and os.path.dirname(os.path.abspath(path)) != os.path.abspath(folders[0]):
-            batch.append(part)
-        else:
-            own.append(part)
-    if not own and len({os.path.dirname(part.header.path) for part in batch}) == 1:
-        own, batch = batch, []
-    _sort(results, own, batch)
-    if not any(True for _ in results._parts()):
-        if results.problems:
-            raise DataError("; ".join(results.problems))
+    _sort(results, own)
+    if len(folders) == 1:
+        results.batch = _batch_of(results, folders[0])
+    if not results.batch and not any(True for _ in results.parts()):
         raise DataError(
-            f"{paths[0]}: holds no profile, trace, mapping or report of GEM; give the folder where gem-profile, "
+            "; ".join(results.problems)
+            or f"{paths[0]}: holds no profile, trace, mapping or report of GEM; give the folder where gem-profile, "
             "gem-trace, gem-map and gem-verify wrote to"
         )
     return results
 
 
 def _files_of(folder):
-    found = []
-    for parent, folders, names in os.walk(folder):
-        folders.sort()
-        found += [os.path.join(parent, name) for name in sorted(names) if name.endswith(".h5")]
-        if len(found) > MOST_FILES:
-            raise UsageError(
-                f"{folder}: holds more than {MOST_FILES} .h5 files; give a folder with one batch of results"
-            )
-    return found
+    return sorted(os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".h5"))
+
+
+def _only_sub_folder(folder):
+    """The one sub-folder with files if the folder has none itself, else the folder."""
+    if not _files_of(folder) and not os.path.exists(os.path.join(folder, batch.SUMMARY)):
+        found = [parent for parent, _, _ in os.walk(folder) if _files_of(parent)]
+        if len(found) == 1:
+            return found[0]
+    return folder
+
+
+def _read_or_note(results, path, kinds=files.READERS):
+    try:
+        return call_apart(lambda name: files.read_file(name, kinds), path)
+    except DataError as error:
+        results.problems.append(str(error))
+        return None
+
+
+def _batch_of(results, folder):
+    """The pairs of gem-batch's summary, else those of the reports in sub-folders."""
+    summary = os.path.join(folder, batch.SUMMARY)
+    if os.path.exists(summary):
+        try:
+            pairs = batch.read_summary(summary)
+            kind = _device_kind_of(results, os.path.join(folder, "profiles"))
+            return [dataclasses.replace(pair, device_kind=kind) for pair in pairs]
+        except DataError as error:
+            results.problems.append(str(error))
+    pairs = []
+    for parent, sub_folders, _ in os.walk(folder):
+        sub_folders.sort()
+        for path in _files_of(parent) if parent != folder else []:
+            report = _read_or_note(results, path, ("gem.report",))
+            if report is not None:
+                pairs.append(batch.of_report(report))
+    return pairs
+
+
+def _device_kind_of(results, folder):
+    """Of the profiles that a batch was made with, "host, simulated" if they are of several kinds; empty if unknown."""
+    paths = _files_of(folder) if os.path.isdir(folder) else []
+    profiles = [_read_or_note(results, path, ("gem.profile",)) for path in paths]
+    return ", ".join(sorted({profile.device_kind for profile in profiles if profile}))
 
 
 def _newest(parts, results, what):
@@ -154,7 +174,7 @@ def _order_of(method):
     return METHOD_ORDER.index(method) if method in METHOD_ORDER else len(METHOD_ORDER)
 
 
-def _sort(results, own, batch):
+def _sort(results, own):
     def of(kind, parts):
         return [part for part in parts if isinstance(part, kind)]
 
@@ -175,4 +195,3 @@ def _sort(results, own, batch):
         if sum(other.method == mapping.method for other in results.mappings) > 1:
             stem = os.path.splitext(os.path.basename(mapping.header.path))[0]
             mapping.name = mapping.method if stem == mapping.method else f"{mapping.method} ({stem})"
-    results.batch = of(files.Report, batch)

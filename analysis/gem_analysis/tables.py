@@ -130,29 +130,18 @@ def batch_table(results):
     columns = [
         ("model", ""),
         ("task", ""),
-        ("devices", ""),
         ("mapping", ""),
-        ("vs linear", "ratio"),
+        ("measured", "vs linear"),
         ("95 % interval", "ratio"),
-        ("predicted", "ratio"),
+        ("predicted", "vs linear"),
         ("note", ""),
     ]
     rows = []
-    for report in sorted(results.batch, key=lambda report: (report.header.model, report.task)):
-        m = report.names.index("gem") if "gem" in report.names else len(report.names) - 1
-        summary = report.summary
-        rows.append(
-            [
-                report.header.model,
-                report.task,
-                f"{report.measured_s.shape[3]} {report.device_kind}",
-                report.names[m],
-                f"{summary['relative'][m]:.3f}",
-                f"{summary['relative_low'][m]:.3f} – {summary['relative_high'][m]:.3f}",
-                f"{summary['predicted_s'][m] / summary['predicted_s'][0]:.3f}",
-                report.sample_note,
-            ]
-        )
+    for pair in sorted(results.batch, key=lambda pair: (pair.model, pair.task)):
+        interval = "–" if np.isnan(pair.low) else f"{pair.low:.3f} – {pair.high:.3f}"
+        numbers = [_or_dash(pair.measured, "{:.3f}"), interval, _or_dash(pair.predicted, "{:.3f}")]
+        note = pair.failure or " · ".join(part for part in (pair.note, pair.device_kind) if part)
+        rows.append([pair.model, pair.task, pair.method or "–", *numbers, note])
     return Table("Batch", columns, rows)
 
 

@@ -6,7 +6,6 @@ import numpy as np
 
 from .latency import relative_speeds
 from .picture import less_or_more, percent
-from .pictures.batch_matrix import gains
 from .pictures.held_out import ratios
 from .routing import skew
 
@@ -133,19 +132,26 @@ def _measured(results):
 
 
 def _batch(results):
-    found = gains(results.batch)
-    relative = np.array([pair[0] for pair in found.values()])
-    faster = sum(high < 1 for _, _, high, _ in found.values())
-    kinds = sorted({report.device_kind for report in results.batch})
-    return Verdict(
-        f"{len({model for model, _ in found})} models · {len({task for _, task in found})} tasks",
-        "BATCH",
-        "good" if 2 * faster > len(found) else "unsure",
-        f"{faster} of {len(found)} pairs of model and task are faster than linear",
-        f"Median change of the slowest devices' time {percent(np.median(relative))}, from {percent(relative.min())} to "
-        f"{percent(relative.max())}.",
-        [(f"{kind} devices", kind == "simulated") for kind in kinds],
+    done = [pair for pair in results.batch if not pair.failure and not np.isnan(pair.ratio)]
+    models, tasks = {pair.model for pair in results.batch}, {pair.task for pair in results.batch}
+    topic = f"{len(models)} models · {len(tasks)} tasks"
+    badges = [(f"{kind} devices", kind == "simulated") for kind in sorted({pair.device_kind for pair in done} - {""})]
+    badges += [(note, "in-sample" in note) for note in sorted({pair.note for pair in done} - {""})]
+    if not done:
+        return Verdict(topic, "BATCH", "bad", "No pair has a result", "See what is missing below.")
+    ratios = np.array([pair.ratio for pair in done])
+    measured = [pair for pair in done if pair.ratio == pair.measured]
+    spread = (
+        f"Median change of the slowest devices' time {percent(np.median(ratios))}, from {percent(ratios.min())} to "
+        f"{percent(ratios.max())}."
     )
+    if len(measured) < len(done):
+        headline = f"{sum(ratios <= 0.99)} of {len(done)} pairs should be 1 % faster than linear or more"
+        sentence = f"{spread} {len(done) - len(measured)} of them predicted, not measured."
+        return Verdict(topic, "BATCH, PREDICTED", "unsure", headline, sentence, badges)
+    faster = sum(pair.is_proven and pair.high < 1 for pair in done)
+    headline = f"{faster} of {len(done)} pairs of model and task are faster than linear"
+    return Verdict(topic, "BATCH", "good" if 2 * faster > len(done) else "unsure", headline, spread, badges)
 
 
 def _predicted_ratios(results):

@@ -9,8 +9,8 @@ import support
 import h5py
 import numpy as np
 
-from gem_analysis import latency, routing
-from gem_analysis.errors import NotDrawn
+from gem_analysis import batch, latency, routing
+from gem_analysis.errors import DataError, NotDrawn
 from gem_analysis.files import read_file
 from gem_analysis.page import draw_all, render
 from gem_analysis.pictures import (
@@ -332,12 +332,41 @@ class Batch(support.TestCase):
     def test_each_pair_is_in_its_cell(self):
         report = read_file(support.result("simulated", "report.h5"))
         other = dataclasses.replace(report, task="other", header=dataclasses.replace(report.header, model="big"))
-        picture = batch_matrix.draw(Results("", batch=[report, other]))
+        picture = batch_matrix.draw(Results("", batch=[batch.of_report(report), batch.of_report(other)]))
         heat = picture.frames[()]
         self.assertEqual((heat.row_labels, heat.column_labels), (["big", "gpt-oss-20b"], ["gpqa", "other"]))
         gain = 100 * (report.summary["relative"][2] - 1)
         np.testing.assert_allclose(heat.values, [[np.nan, gain], [gain, np.nan]])
         self.assertIn("−" if gain < 0 else "+", heat.cell_texts[0][1])
+
+    def test_summary_of_gem_batch(self):
+        with open(self.path("summary.csv"), "w", encoding="utf-8") as file:
+            file.write(SUMMARY)
+        results = collect([self.folder])
+        self.assertEqual([pair.method for pair in results.batch], ["gem", "gem", ""])
+        heat = batch_matrix.draw(results).frames[()]
+        self.assertEqual((heat.row_labels, heat.column_labels), (["a", "b"], ["chat", "code"]))
+        np.testing.assert_allclose(heat.values, [[-10.0, -5.0], [np.nan, np.nan]])
+        self.assertEqual(heat.cell_texts, [["−10.0\n−11.0 … −9.0", "(−5.0)"], ["failed", ""]])
+        page = render(results)
+        self.assertIn("b, chat: trace.h5: there is no such file", page)
+        self.assertIn(">in-sample<", page)
+
+    def test_a_bad_summary_is_said(self):
+        with open(self.path("summary.csv"), "w", encoding="utf-8") as file:
+            file.write(SUMMARY.replace("0.9,", "x,"))
+        with self.assertRaises(DataError) as caught:
+            batch.read_summary(self.path("summary.csv"))
+        self.assertIn("'x'", str(caught.exception))
+
+
+SUMMARY = """\
+pair,state,method,predicted_s,predicted_vs_linear,above_bound,measured_vs_linear,low,high,in_sample,error
+a/chat,done,linear,0.1,1,0.2,1,1,1,0,
+a/chat,done,gem,0.1,0.88,0.02,0.9,0.89,0.91,0,
+a/code,done,gem,0.1,0.95,0.02,,,,1,
+b/chat,failed,,,,,,,,0,"trace.h5: there is no such file"
+"""
 
 
 class Size(support.TestCase):

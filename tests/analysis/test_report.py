@@ -99,6 +99,7 @@ class Page(support.TestCase):
                 file.attrs["model"] = model
         page = self.page_of(self.path("batch"))
         self.assertIn("of 2 pairs", page)
+        self.assertIn("2 of 2 pairs are done", page)
         self.assertIn('id="batch-matrix"', page)
 
     def test_text_of_files_is_text_in_the_page(self):
