@@ -54,7 +54,8 @@ Checkpoint find_checkpoint(const std::string& directory) {
   for (const auto& entry : fs::directory_iterator(directory, error)) {
     const std::string name = entry.path().filename().string();
     if (name.starts_with("gem_mapping.json") || name.ends_with(".partial") || name.ends_with(".permuted")) continue;
-    if (!entry.is_regular_file(error) || is_other_weights(name)) {
+    std::error_code broken_link;
+    if (!entry.is_regular_file(broken_link) || is_other_weights(name)) {
       if (name[0] != '.') checkpoint.skipped.push_back(name);
     } else if (name.ends_with(".safetensors")) {
       checkpoint.shards.push_back(name);

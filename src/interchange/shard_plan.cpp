@@ -49,7 +49,7 @@ const Renumbering::Layer* permuted_layer(const InputFile& file, const Safetensor
     return nullptr;
   }
   if (role.kind == TensorRole::Kind::Unclear) {
-    if (!by_expert) return nullptr;
+    if (std::ranges::find(tensor.extents, renumbering.expert_count) == tensor.extents.end()) return nullptr;
     file.reject(
         format("tensor %s is in an MoE block and may go by expert, but its name is of no layout that GEM knows; "
                "deploy the mapping with gem-deploy export instead",
