@@ -16,7 +16,7 @@ std::string instructions(const PhysicalMap& map, const std::string& path) {
       "TensorRT-LLM (1.0 or later), PyTorch backend, %zu expert-parallel ranks in the order of the mapping's devices.\n"
       "In the file of --extra_llm_api_options (trtllm-serve, trtllm-bench):\n"
       "  moe_config:\n"
-      "    backend: WideEP\n"
+      "    backend: WIDEEP\n"
       "    load_balancer: %s\n"
       "and on the command line: --tp_size %zu --ep_size %zu\n",
       map.device_count, path.c_str(), map.device_count, map.device_count);

@@ -27,9 +27,10 @@ std::vector<std::size_t> groups_by_place(const PhysicalMap& map, std::size_t lay
     if (group == group_count)
       throw UsageError(format(
           "layer %d: the model routes each token to a few of %zu groups of %zu consecutive experts, and the mapping "
-          "spreads groups over the %zu devices such that no renumbering keeps each group together; the outputs would "
-          "change. Deploy this mapping with gem-deploy export",
-          map.layer_ids[layer], group_count, per_group, map.device_count));
+          "spreads groups over the %zu devices such that no renumbering keeps each group together: the outputs would "
+          "change; search a mapping that keeps them with gem-map --expert-groups %zu, or deploy this one with "
+          "gem-deploy export",
+          map.layer_ids[layer], group_count, per_group, map.device_count, group_count));
     used[group] = true;
     old_of_new.push_back(group);
   }

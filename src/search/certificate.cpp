@@ -15,7 +15,9 @@ std::vector<Certificate> certify(const Communicator& world, const std::vector<La
   const LayerProblem& first = problems[0];
   const WaterFilling water_filling(first.tables());
   std::optional<ExactSearch> exact;
-  if (ExactSearch::fits(first.expert_count(), first.device_count(), first.step_count()))
+  // The exact search knows no blocks of devices.
+  if (first.block_devices() == first.device_count() &&
+      ExactSearch::fits(first.expert_count(), first.device_count(), first.step_count()))
     exact.emplace(first.expert_count(), first.device_count());
 
   // What this rank found out: layer, cost, bound, device of each expert.

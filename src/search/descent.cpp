@@ -24,10 +24,10 @@ void Descent::repair(Placement& placement, std::span<const std::int32_t> changed
 }
 
 bool Descent::sweep(Placement& placement, bool changed_only) {
-  const std::size_t devices = changed_at_.size();
+  const std::size_t devices = changed_at_.size(), block = placement.problem().block_devices();
   bool improved = false;
   for (std::size_t a = 0; a < devices; ++a)
-    for (std::size_t b = a + 1; b < devices; ++b) {
+    for (std::size_t b = a + 1; b < (a / block + 1) * block; ++b) {
       std::uint64_t& checked = checked_at_[a * devices + b];
       // A pair that was never checked and has no changed device has nothing new in a sweep over changed ones.
       const std::uint64_t needed = changed_only ? std::max(changed_at_[a], changed_at_[b]) : change_;

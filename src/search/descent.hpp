@@ -23,7 +23,7 @@ class Descent {
 
  private:
   void forget(std::size_t device_count);
-  // One sweep over all pairs, or over those with a changed device; true if a swap was made.
+  // One sweep over all pairs of a block, or over those with a changed device; true if a swap was made.
   bool sweep(Placement& placement, bool changed_only);
 
   SwapFinder finder_;

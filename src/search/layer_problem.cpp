@@ -16,6 +16,7 @@ LayerProblem::LayerProblem(std::shared_ptr<const LatencyTables> tables, std::siz
       expert_count_(expert_count),
       step_count_(step_count),
       padded_steps_(padded(step_count)),
+      block_devices_(tables_->device_count()),
       keys_(std::move(keys)),
       floor_(padded_steps_, 0) {}
 

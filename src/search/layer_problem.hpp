@@ -35,13 +35,20 @@ class LayerProblem {
   const std::vector<std::int32_t>& floor() const { return floor_; }
   /// `floor` is [padded step], 0 or more.
   void set_floor(std::vector<std::int32_t> floor) { floor_ = std::move(floor); }
+  /// Devices in blocks of consecutive ones: experts change places within a block only, see ExpertGroups. All devices
+  /// are one block unless something else is set.
+  std::size_t block_devices() const { return block_devices_; }
+  /// `devices` divides device_count().
+  void set_block_devices(std::size_t devices) { block_devices_ = devices; }
   const LatencyTables& tables() const { return *tables_; }
+  std::shared_ptr<const LatencyTables> shared_tables() const { return tables_; }
 
  private:
   std::shared_ptr<const LatencyTables> tables_;
   std::size_t expert_count_;
   std::size_t step_count_;
   std::size_t padded_steps_;
+  std::size_t block_devices_;
   std::vector<std::int32_t> keys_;
   std::vector<std::int32_t> floor_;
 };

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 namespace gem {
@@ -21,7 +22,8 @@ void disturb(Placement& placement, RandomStream& random, std::vector<std::int32_
   for (int i = 0; i < disturbing_swaps; ++i) {
     const std::int32_t straggler = placement.straggler()[random.below(problem.step_count())];
     const auto first = straggler < 0 ? static_cast<std::int32_t>(random.below(problem.device_count())) : straggler;
-    auto second = static_cast<std::int32_t>(random.below(problem.device_count() - 1));
+    const auto block = static_cast<std::int32_t>(problem.block_devices());
+    auto second = first / block * block + static_cast<std::int32_t>(random.below(problem.block_devices() - 1));
     if (second >= first) ++second;
     const Swap swap{placement.experts_of(first)[random.below(problem.slots())],
                     placement.experts_of(second)[random.below(problem.slots())]};
@@ -34,9 +36,17 @@ void disturb(Placement& placement, RandomStream& random, std::vector<std::int32_
 }  // namespace
 
 Assignment random_assignment(const LayerProblem& problem, RandomStream& random) {
+  const std::size_t block_experts = problem.block_devices() * problem.slots();
+  std::vector<std::size_t> block_of_group(problem.expert_count() / block_experts);
+  std::iota(block_of_group.begin(), block_of_group.end(), std::size_t{0});
+  random.shuffle(std::span(block_of_group));
   Assignment assignment(problem.expert_count());
-  for (std::size_t e = 0; e < assignment.size(); ++e) assignment[e] = static_cast<std::int32_t>(e / problem.slots());
-  random.shuffle(std::span(assignment));
+  for (std::size_t e = 0; e < assignment.size(); ++e) {
+    const std::size_t first_device = block_of_group[e / block_experts] * problem.block_devices();
+    assignment[e] = static_cast<std::int32_t>(first_device + e % block_experts / problem.slots());
+  }
+  for (std::size_t e = 0; e < assignment.size(); e += block_experts)
+    random.shuffle(std::span(assignment).subspan(e, block_experts));
   return assignment;
 }
 

@@ -36,7 +36,7 @@ struct StartResult {
 StartResult run_start(const LayerProblem& problem, const Assignment& initial, RandomStream random,
                       const StartRule& rule);
 
-/// Experts in random order over the devices.
+/// Experts in random order over the devices; with blocks, groups in random order over the blocks, too.
 Assignment random_assignment(const LayerProblem& problem, RandomStream& random);
 
 /// Cost of an assignment, ticks summed over steps.

@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "search/certificate.hpp"
+#include "search/expert_groups.hpp"
 #include "search/mixed_steps.hpp"
 #include "search/model_tail.hpp"
 #include "search/paper_method.hpp"
@@ -41,8 +42,37 @@ std::size_t best_for(const LayerProblem& problem, const std::vector<NamedMapping
   return static_cast<std::size_t>(std::min_element(costs.begin(), costs.end()) - costs.begin());
 }
 
+ExpertGroups groups_of(const MappingQuestion& question) {
+  return ExpertGroups(question.expert_groups, question.train.expert_count(), question.profile.device_count());
+}
+
+std::vector<LayerProblem> limited(std::vector<LayerProblem> problems, const ExpertGroups& groups) {
+  for (LayerProblem& problem : problems) problem = groups.limited(problem);
+  return problems;
+}
+
+// What the search begins with and must not end worse than, [layer, unit]: all other methods, or, as these split groups,
+// linear and packed groups.
+std::vector<NamedMapping> first_mappings(const MappingQuestion& question, const DeviceLatencies& latencies,
+                                         const std::vector<NamedMapping>& others) {
+  if (question.expert_groups == 1) return others;
+  const LoadTrace& trace = question.train;
+  const ExpertGroups groups = groups_of(question);
+  std::vector<MappingMatrix> units;
+  for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
+    const Assignment starts[] = {baseline_assignment(Method::Linear, latencies, trace, layer),
+                                 groups.packed(mean_loads(trace, layer), relative_speeds(latencies, trace, layer))};
+    for (std::size_t i = 0; i < 2; ++i) {
+      const Assignment start = groups.units_of(starts[i]);
+      if (layer == 0) units.emplace_back(trace.layer_count(), start.size());
+      std::ranges::copy(start, units[i].row(layer).begin());
+    }
+  }
+  return {{Method::Linear, std::move(units[0])}, {Method::SpeedAware, std::move(units[1])}};
+}
+
 struct Searched {
-  MappingMatrix mapping;
+  MappingMatrix mapping;              // [layer, expert]
   std::vector<double> lower_bound_s;  // [layer], where certificates hold for the trace's own steps; else empty
   std::vector<SearchPoint> course;
   std::string report;
@@ -66,8 +96,9 @@ std::string describe_search(const Communicator& world, const ModelAnswer& found,
 Searched search(const Communicator& world, const MappingQuestion& question,
                 const std::vector<LayerProblem>& train_problems, const std::vector<NamedMapping>& baselines) {
   const LoadTrace trace = with_mixed_steps(question.train, question.mixed_steps, question.search.seed);
+  const ExpertGroups groups = groups_of(question);
   const std::vector<LayerProblem> problems =
-      layer_problems(DeviceLatencies(question.profile, question.features), trace);
+      limited(layer_problems(DeviceLatencies(question.profile, question.features), trace), groups);
   // The best baseline first, so that even the first start leaves none of them better.
   const auto first_starts = [&](std::size_t layer) {
     std::vector<Assignment> starts;
@@ -76,11 +107,12 @@ Searched search(const Communicator& world, const MappingQuestion& question,
     return starts;
   };
   ModelAnswer found = search_model(world, problems, first_starts, question.search);
-  Searched searched{MappingMatrix(problems.size(), problems[0].expert_count()), {}, {}, {}};
+  Searched searched{MappingMatrix(problems.size(), question.train.expert_count()), {}, {}, {}};
   for (const StartPoint& point : found.course)
     searched.course.push_back({point.layer, point.start, point.elapsed_s,
                                mean_seconds(problems[static_cast<std::size_t>(point.layer)], point.cost)});
   searched.report = describe_search(world, found, trace, question);
+  if (question.expert_groups > 1) searched.report += "        " + groups.describe() + "\n";
   if (question.certify) {
     const std::vector<Certificate> certificates = certify(world, problems, found.layers, question.search.show_progress);
     searched.report += '\n';
@@ -100,7 +132,7 @@ Searched search(const Communicator& world, const MappingQuestion& question,
     if (question.objective == Objective::Mean && question.features == LoadFeatures::TilesAndExperts &&
         cost_of(train_problems[layer], baseline) < cost_of(train_problems[layer], assignment))
       assignment = baseline;
-    std::copy(assignment.begin(), assignment.end(), searched.mapping.row(layer).begin());
+    std::ranges::copy(groups.experts_of(assignment), searched.mapping.row(layer).begin());
   }
   return searched;
 }
@@ -152,7 +184,7 @@ std::string describe_plan(const Communicator& world, const MappingQuestion& ques
   const SearchOptions& options = question.search;
   const LoadTrace trace = with_mixed_steps(question.train, question.mixed_steps, options.seed);
   const std::vector<LayerProblem> one_layer{
-      layer_problems(DeviceLatencies(question.profile, question.features), trace)[0]};
+      groups_of(question).limited(layer_problems(DeviceLatencies(question.profile, question.features), trace)[0])};
   const auto seconds = [&](std::size_t iterations) {
     const SearchOptions trial{options.seed, 1, iterations, 0.0, false};
     return search_model(
@@ -175,7 +207,7 @@ std::string describe_plan(const Communicator& world, const MappingQuestion& ques
 MappingAnswer find_mapping(const Communicator& world, const MappingQuestion& question) {
   std::optional<DeviceLatencies> latencies;
   std::vector<LayerProblem> problems;
-  std::vector<NamedMapping> mappings;
+  std::vector<NamedMapping> mappings, first;
   // What the files hold may be beyond the search: all ranks see it alike, and end alike.
   world.on_all([&] {
     latencies.emplace(question.profile, LoadFeatures::TilesAndExperts);
@@ -183,13 +215,14 @@ MappingAnswer find_mapping(const Communicator& world, const MappingQuestion& que
     for (Method method : all_methods())
       if (is_baseline(method)) mappings.push_back({method, baseline_mapping(method, *latencies, question.train)});
     mappings.push_back({Method::Paper, paper_mapping(question.profile, question.train)});
+    first = first_mappings(question, *latencies, mappings);
   });
 
   std::vector<double> lower_bound_s;
   std::vector<SearchPoint> course;
   std::string search_report;
   if (question.method == Method::Gem) {
-    Searched searched = search(world, question, problems, mappings);
+    Searched searched = search(world, question, limited(problems, groups_of(question)), first);
     mappings.push_back({Method::Gem, std::move(searched.mapping)});
     course = std::move(searched.course);
     lower_bound_s = std::move(searched.lower_bound_s);

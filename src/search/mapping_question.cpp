@@ -5,6 +5,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "model/mapping.hpp"
+#include "search/expert_groups.hpp"
 
 namespace gem {
 namespace {
@@ -86,6 +87,10 @@ void prepare(MappingQuestion& question, const Selection& selection) {
   if (selection.devices > 0) profile = first_devices(profile, selection.devices);
   if (selection.equal_devices) profile = equal_devices(profile);
   check_divisible(train.expert_count(), profile.device_count());
+  ExpertGroups(question.expert_groups, train.expert_count(), profile.device_count());
+  if (question.expert_groups > 1 && question.method != Method::Gem)
+    throw UsageError("--expert-groups limits what --method gem searches for; leave it out with --method " +
+                     method_name(question.method));
 
   if (question.test) {
     check_same_model(train, *question.test);

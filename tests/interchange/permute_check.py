@@ -146,6 +146,16 @@ def check_refusals(gem_deploy, folder, source, mapping_file):
     expect("no layout that GEM knows", 3, spoiled("name", lambda d: [
         edit(d, name, b"layers.1.block_sparse_moe.gate.weight", b"layers.1.block_sparse_moe.gato.weight")
         for name in (first, "model.safetensors.index.json")]))
+    # A tensor of an unknown name may go by expert whichever extent is the number of experts; one without it may not.
+    for i, shape in enumerate([(EXPERTS,), (1, EXPERTS), (HIDDEN, 2, EXPERTS)]):
+        expect("no layout that GEM knows", 3, spoiled(f"unknown_{i}", lambda d: write_safetensors(
+            os.path.join(d, "more.safetensors"), {"model.layers.2.block_sparse_moe.scale": np.zeros(shape)})))
+    harmless = spoiled("harmless", lambda d: write_safetensors(
+        os.path.join(d, "more.safetensors"), {"model.layers.2.block_sparse_moe.scale": np.zeros((HIDDEN, 1))}))
+    os.symlink("nowhere", os.path.join(harmless, "lost.json"))  # a broken link, as an interrupted download leaves it
+    done = run([gem_deploy, "permute", "--mapping", mapping_file, "--checkpoint", harmless, "--output", output])
+    assert "Left out" in done.stdout and "lost.json" in done.stdout, done.stdout
+    assert not os.path.lexists(os.path.join(output, "lost.json"))
 
 
 def main():
