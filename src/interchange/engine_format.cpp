@@ -23,6 +23,11 @@ const EngineFormat& find_engine(const std::string& name) {
                    " (any other engine: gem-deploy permute)");
 }
 
+std::string note_of_ending(const std::string& path, const std::string& ending) {
+  if (path.ends_with(ending)) return "";
+  return "Rename the file first: the engine takes none whose name does not end in " + ending + ".\n";
+}
+
 PhysicalMap map_of_rows(const std::vector<std::vector<std::int32_t>>& rows, const PhysicalMap& shape,
                         const std::string& origin) {
   if (rows.size() != shape.layer_count())

@@ -39,6 +39,10 @@ const std::vector<const EngineFormat*>& engine_formats();
 /// UsageError listing the engines for any other name.
 const EngineFormat& find_engine(const std::string& name);
 
+/// A line of instructions where an engine that knows files by their `ending` would not take one at `path`, else
+/// nothing.
+std::string note_of_ending(const std::string& path, const std::string& ending);
+
 /// A map of `shape`'s devices, experts and layers with these rows, [layer][slot]. DataError naming `origin` for another
 /// number of layers, or rows of unequal length.
 PhysicalMap map_of_rows(const std::vector<std::vector<std::int32_t>>& rows, const PhysicalMap& shape,

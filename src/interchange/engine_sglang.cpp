@@ -26,12 +26,14 @@ PhysicalMap parse(const std::string& text, const std::string& origin, const Phys
 }
 
 std::string instructions(const PhysicalMap& map, const std::string& path) {
-  return format(
-      "SGLang (0.5 or later), one expert-parallel rank a device, %zu ranks in the order of the mapping's devices:\n"
-      "  python3 -m sglang.launch_server --model-path MODEL --tp-size %zu --ep-size %zu \\\n"
-      "    --init-expert-location %s\n"
-      "Leave --enable-eplb and --ep-num-redundant-experts out: the engine would move the experts again.\n",
-      map.device_count, map.device_count, map.device_count, path.c_str());
+  return note_of_ending(path, ".json") +
+         format(
+             "SGLang (0.5 or later), one expert-parallel rank a device, %zu ranks in the order of the mapping's "
+             "devices:\n"
+             "  python3 -m sglang.launch_server --model-path MODEL --tp-size %zu --ep-size %zu \\\n"
+             "    --init-expert-location %s\n"
+             "Leave --enable-eplb and --ep-num-redundant-experts out: the engine would move the experts again.\n",
+             map.device_count, map.device_count, map.device_count, path.c_str());
 }
 
 }  // namespace

@@ -44,12 +44,13 @@ PhysicalMap parse(const std::string& text, const std::string& origin, const Phys
 }
 
 std::string instructions(const PhysicalMap& map, const std::string& path) {
-  return format(
-      "vllm-ascend, %zu expert-parallel ranks in the order of the mapping's devices:\n"
-      "  vllm serve MODEL --tensor-parallel-size %zu --enable-expert-parallel \\\n"
-      "    --additional-config '{\"eplb_config\": {\"expert_map_path\": \"%s\"}}'\n"
-      "(before 0.12: --additional-config '{\"expert_map_path\": \"%s\"}')\n",
-      map.device_count, map.device_count, path.c_str(), path.c_str());
+  return note_of_ending(path, ".json") +
+         format(
+             "vllm-ascend, %zu expert-parallel ranks in the order of the mapping's devices:\n"
+             "  vllm serve MODEL --tensor-parallel-size %zu --enable-expert-parallel \\\n"
+             "    --additional-config '{\"eplb_config\": {\"expert_map_path\": \"%s\"}}'\n"
+             "(before 0.12: --additional-config '{\"expert_map_path\": \"%s\"}')\n",
+             map.device_count, map.device_count, path.c_str(), path.c_str());
 }
 
 }  // namespace

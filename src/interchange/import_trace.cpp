@@ -150,6 +150,12 @@ LoadTrace trace_of(const ImportedCounts& imported, const ImportOptions& options,
   else
     trace.layer_ids = numbered_layers(layers.size(), options, notes);
 
+  if (!options.layer_ids.empty() && options.layer_ids != trace.layer_ids)
+    notes.push_back(
+        format("the data have experts in %zu layers from %d to %d, other ones than --model or --layer-ids says; the "
+               "data's numbers are kept",
+               trace.layer_ids.size(), trace.layer_ids.front(), trace.layer_ids.back()));
+
   trace.counts = Cube<std::uint32_t>(steps.size(), layers.size(), imported.counts.columns());
   const double pairs = static_cast<double>(options.tokens) * static_cast<double>(trace.top_k);
   if (pairs > greatest_count) throw UsageError("--tokens is more than a step of a trace can have");

@@ -1,6 +1,7 @@
-// What vLLM records. Load statistics of its EPLB as JSON lines {"record_type": "eplb_load_stats", "step",
-// "expert_load":
-// [[tokens of slot]], "p2l_map": [[expert of slot]]}, one row a MoE layer; lines of other record types are passed over.
+// What vLLM records. Load statistics of its EPLB as JSON lines
+// {"record_type": "eplb_load_stats", "step", "expert_load": [[tokens of slot]], "p2l_map": [[expert of slot]]}, one row
+// a MoE layer; lines of other record types are passed over. Each line is a step of its own, in the order of the file:
+// the number "step" begins again whenever vLLM moves experts.
 // Routed experts (enable_return_routed_experts) as arrays [token, MoE layer, k] of int16, one a request.
 #include <fstream>
 
@@ -17,9 +18,8 @@ namespace {
 constexpr std::size_t longest_line = std::size_t{64} << 20;
 constexpr std::int32_t greatest_count = 1 << 30;
 
-void add_record(CountCollector& collector, const JsonNode& record, std::size_t& expert_count) {
+void add_record(CountCollector& collector, std::int64_t step, const JsonNode& record, std::size_t& expert_count) {
   const JsonNode load = record.at("expert_load"), map = record.at("p2l_map");
-  const std::int64_t step = record.at("step").integer();
   if (map.size() != load.size()) map.reject(format("has %zu layers, but expert_load has %zu", map.size(), load.size()));
   for (std::size_t layer = 0; layer < load.size(); ++layer) {
     const std::vector<std::int32_t> tokens = load.item(layer).integers(0, greatest_count);
@@ -60,6 +60,7 @@ ImportedCounts read_vllm_load(const std::string& path) {
   ImportedCounts imported;
   CountCollector collector(path);
   std::size_t expert_count = 0, number = 0;
+  std::int64_t steps = 0;
   for (std::string line; std::getline(lines, line);) {
     ++number;
     if (trim(line).empty()) continue;
@@ -67,7 +68,7 @@ ImportedCounts read_vllm_load(const std::string& path) {
     if (line.size() > longest_line) throw DataError(origin + ": is longer than 64 MiB");
     const JsonDocument document = JsonDocument::parse(line, origin);
     if (document.root().has("record_type") && document.root().at("record_type").text() == "eplb_load_stats")
-      add_record(collector, document.root(), expert_count);
+      add_record(collector, steps++, document.root(), expert_count);
   }
   collector.finish(imported);
   imported.layer_ids.clear();  // counted among the MoE layers

@@ -70,6 +70,14 @@ TEST(EngineFormat, RefusesWhatAnEngineCannotUse) {
       DataError);  // moves layers at run time
 }
 
+TEST(EngineFormat, SaysWhenANameWillNotDo) {
+  const PhysicalMap map = physical_map_of(random_mapping(1, 4, 2, 1));
+  for (const EngineFormat* engine : {&sglang_format, &vllm_ascend_format}) {
+    EXPECT_EQ(engine->instructions(map, "a.json").find("Rename"), std::string::npos);
+    EXPECT_EQ(engine->instructions(map, "a.txt").find("Rename the file first"), 0u);
+  }
+}
+
 TEST(EngineExport, ChecksWhatTheEngineNeeds) {
   const Mapping mapping = random_mapping(3, 8, 2, 1);  // layers 1, 2, 3
   EXPECT_THROW(map_for_engine(mapping, sglang_format, {}), UsageError);

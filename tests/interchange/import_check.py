@@ -83,6 +83,7 @@ def check_tensorrt_llm(importer, rng):
         write_safetensors(os.path.join(folder, f"rank{rank}.safetensors"),
                           {f"{100 + i}_{layer}": counts[rank, i, l] for i in range(4) for l, layer in enumerate(layers)})
     importer.check(folder, counts.sum(axis=0), layers, top_k=2)
+    importer.check(folder, counts.sum(axis=0), layers, "--layer-ids", "3-4", top_k=2, notes=["2 layers from 3 to 7, other"])
     importer.refuse(folder, "8 experts", 2, "--experts", "16")
     json.dump({"num_experts": 9, "num_experts_per_token": 2}, open(os.path.join(folder, "meta_info.json"), "w"))
     importer.refuse(folder, "meta_info.json says 9", 3)
@@ -98,7 +99,7 @@ def check_vllm(importer, rng):
         for step in range(4):
             for layer in range(2):
                 np.add.at(logical[step, layer], slots[layer], load[step, layer])
-            file.write(json.dumps({"record_type": "eplb_load_stats", "version": 1, "step": 10 * step, "num_ranks": 2,
+            file.write(json.dumps({"record_type": "eplb_load_stats", "version": 1, "step": 10 * (step % 3), "num_ranks": 2,
                                    "expert_load": load[step].tolist(), "p2l_map": slots.tolist()}) + "\n")
     importer.check(path, logical, [3, 4], "--top-k", "3", "--layer-ids", "3-4")
     importer.refuse(path, "--layer-ids names 3", 2, "--top-k", "3", "--layer-ids", "3-5")

@@ -16,7 +16,8 @@ import time
 import numpy as np
 
 from mapping_writer import random_mapping, write_mapping
-from tiny_checkpoints import EXPERTS, HIDDEN, LAYERS, forward, load, make_fused, make_separate, write_safetensors
+from tiny_checkpoints import (EXPERTS, GROUPS, HIDDEN, LAYERS, forward, load, make_fused, make_grouped, make_separate,
+                              write_safetensors)
 
 DEVICES = 3
 
@@ -31,10 +32,10 @@ def content(directory):
     return {name: open(os.path.join(directory, name), "rb").read() for name in os.listdir(directory)}
 
 
-def check_layout(gem_deploy, make, folder, rng):
+def check_layout(gem_deploy, make, folder, rng, groups=1):
     source, permuted, undone = (os.path.join(folder, make.__name__ + end) for end in ("", ".permuted", ".undone"))
     make(source, rng)
-    mapping = random_mapping(rng, len(LAYERS), EXPERTS, DEVICES)
+    mapping = random_mapping(rng, len(LAYERS), EXPERTS, DEVICES, groups)
     mapping_file = source + ".h5"
     write_mapping(mapping_file, mapping, LAYERS)
     permute = [gem_deploy, "permute", "--mapping", mapping_file, "--checkpoint"]
@@ -71,6 +72,15 @@ def check_layout(gem_deploy, make, folder, rng):
     run([gem_deploy, "permute", "--inverse", "--checkpoint", in_place, "--in-place", "--force"])
     assert content(in_place) == content(source)
     return source, mapping_file, permuted
+
+
+def check_groups(gem_deploy, folder, rng):
+    """With routing limited to groups, groups that a mapping splits are refused, and it is said what helps."""
+    source, mapping_file, _ = check_layout(gem_deploy, make_grouped, folder, rng, GROUPS)
+    write_mapping(mapping_file, random_mapping(rng, len(LAYERS), EXPERTS, DEVICES), LAYERS)
+    split = os.path.join(folder, "split")
+    done = run([gem_deploy, "permute", "--mapping", mapping_file, "--checkpoint", source, "--output", split], 2)
+    assert f"gem-map --expert-groups {GROUPS}" in done.stderr and not os.path.exists(split), done.stderr
 
 
 def load_one(directory, shard):
@@ -163,6 +173,7 @@ def main():
     rng = np.random.default_rng(3)
     with tempfile.TemporaryDirectory() as folder:
         check_layout(gem_deploy, make_fused, folder, rng)
+        check_groups(gem_deploy, folder, rng)
         source, mapping_file, permuted = check_layout(gem_deploy, make_separate, folder, rng)
         check_refusals(gem_deploy, folder, source, mapping_file)
         for in_place in (False, True):

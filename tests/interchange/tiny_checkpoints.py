@@ -1,5 +1,5 @@
-"""Tiny checkpoints in two layouts, one file an expert's tensor (Mixtral) and fused with biases (gpt-oss), with a forward
-pass in NumPy. Needs NumPy alone."""
+"""Tiny checkpoints in three layouts, a tensor for each expert (Mixtral), fused with biases (gpt-oss) and with routing
+limited to groups (DeepSeek-V3), with a forward pass in NumPy. Needs NumPy alone."""
 
 import json
 import os
@@ -8,6 +8,7 @@ import struct
 import numpy as np
 
 EXPERTS, TOP_K, HIDDEN, INNER, LAYERS = 12, 3, 16, 8, (1, 2)  # layer 0 is dense; two digits in the names of experts
+GROUPS, TOP_GROUPS = 6, 3
 
 
 def write_safetensors(path, tensors):
@@ -84,6 +85,20 @@ def make_fused(directory, rng):
     save(directory, tensors, {"model_type": "gpt_oss", "num_local_experts": EXPERTS}, 2)
 
 
+def make_grouped(directory, rng):
+    tensors = {}
+    for layer in LAYERS:
+        block = f"model.layers.{layer}.mlp."
+        tensors[block + "gate.weight"] = rng.normal(size=(EXPERTS, HIDDEN))
+        tensors[block + "gate.e_score_correction_bias"] = 0.1 * rng.normal(size=EXPERTS)
+        tensors[block + "shared_experts.up_proj.weight"] = rng.normal(size=(EXPERTS, HIDDEN))  # no routed expert's
+        for expert in range(EXPERTS):
+            for name, shape in (("gate_proj", (INNER, HIDDEN)), ("down_proj", (HIDDEN, INNER)), ("up_proj", (INNER, HIDDEN))):
+                tensors[f"{block}experts.{expert}.{name}.weight"] = rng.normal(size=shape)
+    save(directory, tensors, {"model_type": "deepseek_v3", "n_routed_experts": EXPERTS, "n_group": GROUPS,
+                              "topk_group": TOP_GROUPS}, 2)
+
+
 def silu(x):
     return x / (1.0 + np.exp(-x))
 
@@ -96,8 +111,32 @@ def expert_output(tensors, layer, expert, x):
         inner = silu(both[0::2]) * both[1::2]
         scale = 1.0 + tensors[block + "down_proj_scales"][expert].mean() / 256.0
         return scale * (inner @ tensors[block + "down_proj"][expert]) + tensors[block + "down_proj_bias"][expert]
-    weights = [tensors[f"{block}block_sparse_moe.experts.{expert}.{name}.weight"] for name in ("w1", "w2", "w3")]
+    if block + "mlp.gate.weight" in tensors:
+        weights = [tensors[f"{block}mlp.experts.{expert}.{name}_proj.weight"] for name in ("gate", "down", "up")]
+    else:
+        weights = [tensors[f"{block}block_sparse_moe.experts.{expert}.{name}.weight"] for name in ("w1", "w2", "w3")]
     return weights[1] @ (silu(weights[0] @ x) * (weights[2] @ x))
+
+
+def route(tensors, layer, x):
+    """The experts chosen for a token, and their shares."""
+    block = f"model.layers.{layer}."
+    if block + "mlp.gate.weight" in tensors:  # the best of the best groups, a group as good as its best two experts
+        shares = 1.0 / (1.0 + np.exp(-tensors[block + "mlp.gate.weight"] @ x))
+        scores = shares + tensors[block + "mlp.gate.e_score_correction_bias"]
+        by_group = scores.reshape(GROUPS, -1)
+        kept = np.argsort(-np.sort(by_group, axis=1)[:, -2:].sum(axis=1))[:TOP_GROUPS]
+        limited = np.full_like(by_group, -np.inf)
+        limited[kept] = by_group[kept]
+        chosen = np.argsort(-limited.ravel())[:TOP_K]
+        return chosen, shares[chosen] / shares[chosen].sum()
+    if block + "block_sparse_moe.gate.weight" in tensors:
+        scores = tensors[block + "block_sparse_moe.gate.weight"] @ x
+    else:
+        scores = tensors[block + "mlp.router.weight"] @ x + tensors[block + "mlp.router.bias"]
+    chosen = np.argsort(-scores)[:TOP_K]
+    shares = np.exp(scores[chosen] - scores[chosen].max())
+    return chosen, shares / shares.sum()
 
 
 def forward(tensors, tokens):
@@ -105,16 +144,8 @@ def forward(tensors, tokens):
     outputs = []
     for x in tokens:
         for layer in LAYERS:
-            mixtral = f"model.layers.{layer}.block_sparse_moe.gate.weight"
-            if mixtral in tensors:
-                scores = tensors[mixtral] @ x
-            else:
-                scores = tensors[f"model.layers.{layer}.mlp.router.weight"] @ x
-                scores = scores + tensors[f"model.layers.{layer}.mlp.router.bias"]
-            chosen = np.argsort(-scores)[:TOP_K]
-            shares = np.exp(scores[chosen] - scores[chosen].max())
-            x = x + sum(share * expert_output(tensors, layer, expert, x)
-                        for share, expert in zip(shares / shares.sum(), chosen))
+            chosen, shares = route(tensors, layer, x)
+            x = x + sum(share * expert_output(tensors, layer, expert, x) for share, expert in zip(shares, chosen))
             x = x / np.sqrt(np.mean(x * x))
         outputs.append(x)
     return np.array(outputs)

@@ -3,6 +3,7 @@
 
 #include <sstream>
 
+#include "base/text.hpp"
 #include "files/mapping_file.hpp"
 #include "files/profile_file.hpp"
 #include "files/trace_file.hpp"
@@ -168,6 +169,25 @@ TEST(MapProgram, ScoresOnTheSameRequestsAreCalledInSample) {
   EXPECT_NE(folder.run(map(folder, "--effort fast --train-steps 16")).output.find("later steps"), std::string::npos);
 }
 
+TEST(MapProgram, KeepsGroupsOfExpertsTogether) {
+  const TestFolder folder;
+  write_inputs(folder);
+  for (const std::size_t groups : {std::size_t{4}, std::size_t{2}}) {  // of 8 experts on 4 devices
+    const ProgramRun run = folder.run(map(folder, format("--starts 3 --expert-groups %zu", groups)));
+    ASSERT_EQ(run.code, 0) << run.errors;
+    EXPECT_NE(run.output.find(groups == 4 ? "whole groups of 2 experts" : "4 experts on 2 devices"), std::string::npos)
+        << run.output;
+    EXPECT_LE(column(run.output, "gem", 1), column(run.output, "linear", 1));
+    const Mapping mapping = read_mapping(folder.file("map.h5"));
+    const std::size_t per_group = 8 / groups;
+    const auto block = static_cast<std::int32_t>(4 / groups);
+    for (std::size_t layer = 0; layer < mapping.layer_count(); ++layer)
+      for (std::size_t e = 0; e < 8; ++e)
+        EXPECT_EQ(mapping.expert_to_device(layer, e) / block,
+                  mapping.expert_to_device(layer, e / per_group * per_group) / block);
+  }
+}
+
 TEST(MapProgram, WrongInputsGetASentenceAndACode) {
   const TestFolder folder;
   write_inputs(folder);
@@ -182,6 +202,8 @@ TEST(MapProgram, WrongInputsGetASentenceAndACode) {
   expect(map(folder, "--devices 5"), 2, "the profile has 4");
   expect(map(folder, "--method best"), 2, "unknown method 'best'");
   expect(map(folder, "--train-steps 25"), 2, "has 24");
+  expect(map(folder, "--expert-groups 3"), 2, "do not divide into 3 groups");
+  expect(map(folder, "--expert-groups 4 --method eplb"), 2, "--method gem");
   expect(map(folder, "--objective median"), 2, "neither mean nor p99");
   expect(map(folder, "--effort huge"), 2, "fast, default, thorough");
   expect(map(folder, "--test-trace " + folder.file("profile.h5")), 3, "gem.trace");
