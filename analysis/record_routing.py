@@ -4,7 +4,7 @@
 Any model whose decoder has routers named gate or router: Mixtral, Qwen2/3-MoE, OLMoE, DeepSeek-V2/V3, GLM-4.5, gpt-oss,
 Llama-4, Phi-MoE and their kin. Needs torch, transformers (5 or later for models with group-limited routing), h5py.
 
-    analysis/record_routing.py Qwen/Qwen3-30B-A3B prompts.txt --output routing.h5
+    analysis/record_routing.py Qwen/Qwen3-30B-A3B prompts.txt
     analysis/record_routing.py ./my-model prompts.jsonl --generate 256 --output routing.h5
 
 PROMPTS has one prompt a line: text, or JSON with "prompt" (or "text"), or a JSON list of token ids. Every prompt is one
@@ -65,7 +65,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", help="name or directory of the model")
     parser.add_argument("prompts", help="file of prompts, one a line (.txt) or JSON lines (.jsonl)")
-    parser.add_argument("--output", required=True, metavar="FILE", help="gem.routing file to write")
+    parser.add_argument("--output", metavar="FILE", help="gem.routing file to write (default: MODEL.TASK.h5, here)")
     parser.add_argument("--generate", type=int, default=0, metavar="N", help="record N generated tokens a prompt (decode)")
     parser.add_argument("--max-tokens", type=int, default=4096, metavar="N", help="use the first N tokens of a prompt")
     parser.add_argument("--task", default="", help="what the prompts are, for the file (default: the file's name)")
@@ -74,6 +74,9 @@ def main():
     options = parser.parse_args()
 
     prompts = read_prompts(options.prompts)
+    name = os.path.basename(os.path.normpath(options.model))
+    task = options.task or os.path.splitext(os.path.basename(options.prompts))[0]
+    output = options.output or f"{name}.{task}.h5"
     placement = {"device_map": "auto"} if options.device == "auto" else {}
     dtype = options.dtype if options.dtype == "auto" else getattr(torch, options.dtype)
     model = transformers.AutoModelForCausalLM.from_pretrained(options.model, dtype=dtype, **placement).eval()
@@ -95,13 +98,12 @@ def main():
     requests = [request for request in requests if len(request) > 0]
     if not requests:
         sys.exit(f"{options.prompts}: no prompt has a token to record")
-    name = os.path.basename(os.path.normpath(options.model))
-    write_routing(options.output, np.concatenate(requests), np.cumsum([0] + [len(r) for r in requests]),
+    write_routing(output, np.concatenate(requests), np.cumsum([0] + [len(r) for r in requests]),
                   recorder.layer_ids, recorder.num_experts, model=name, phase="decode" if options.generate else "prefill",
-                  task=options.task or os.path.splitext(os.path.basename(options.prompts))[0])
-    print(f"{options.output}: {len(requests)} requests, {sum(map(len, requests))} tokens, {len(recorder.layer_ids)} MoE "
+                  task=task)
+    print(f"{output}: {len(requests)} requests, {sum(map(len, requests))} tokens, {len(recorder.layer_ids)} MoE "
           f"layers, {recorder.num_experts} experts, top-{recorder.top_k}")
-    print(f"Next: gem-trace batch --routing {options.output} --output TRACE")
+    print(f"Next: gem-trace batch --routing {output} --output TRACE")
 
 
 if __name__ == "__main__":

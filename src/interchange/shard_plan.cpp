@@ -49,7 +49,11 @@ const Renumbering::Layer* permuted_layer(const InputFile& file, const Safetensor
     return nullptr;
   }
   if (role.kind == TensorRole::Kind::Unclear) {
-    if (std::ranges::find(tensor.extents, renumbering.expert_count) == tensor.extents.end()) return nullptr;
+    // A router's unknown tensor may hold numbers of experts (a table from tokens to experts, say), whatever its shape.
+    const bool of_router =
+        tensor.name.find(".gate.") != std::string::npos || tensor.name.find(".router.") != std::string::npos;
+    const bool has_experts = std::ranges::find(tensor.extents, renumbering.expert_count) != tensor.extents.end();
+    if (!of_router && !has_experts) return nullptr;
     file.reject(
         format("tensor %s is in an MoE block and may go by expert, but its name is of no layout that GEM knows; "
                "deploy the mapping with gem-deploy export instead",

@@ -11,9 +11,10 @@ namespace {
 constexpr std::array<std::string_view, 5> decoder_prefixes = {"", "model.", "language_model.", "language_model.model.",
                                                               "model.language_model."};
 constexpr std::array<std::string_view, 3> moe_blocks = {"mlp.", "block_sparse_moe.", "feed_forward."};
-constexpr std::array<std::string_view, 10> by_expert = {
-    "gate.weight",   "gate.bias",   "gate.e_score_correction_bias", "e_score_correction_bias", "gate.wg.weight",
-    "router.weight", "router.bias", "router.layer.weight",          "input_linear.weight",     "output_linear.weight"};
+constexpr std::array<std::string_view, 11> by_expert = {
+    "gate.expert_bias",        "gate.weight",         "gate.bias",           "gate.e_score_correction_bias",
+    "e_score_correction_bias", "gate.wg.weight",      "router.weight",       "router.bias",
+    "router.layer.weight",     "input_linear.weight", "output_linear.weight"};
 constexpr std::array<std::string_view, 3> shared = {"shared_expert", "shared_mlp", "shared_experts"};
 
 bool contains(const auto& words, std::string_view word) {

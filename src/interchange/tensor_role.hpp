@@ -23,9 +23,9 @@ struct TensorRole {
 
 /// The role of a tensor in the layouts of Hugging Face checkpoints (transformers,
 /// src/transformers/models/*/modeling_*.py): Mixtral, Phi-MoE and MiniMax (block_sparse_moe: gate, experts.N.w1 ...),
-/// Qwen2/3-MoE, OLMoE, DeepSeek-V2/V3, Kimi, GLM-4.5, Hunyuan (mlp: gate, experts.N.gate_proj ...), gpt-oss and Qwen3.5
-/// (mlp: router, experts.gate_up_proj fused), Llama-4 (feed_forward: router, experts fused), Granite (block_sparse_moe:
-/// router.layer, input_linear fused).
+/// Qwen2/3-MoE, OLMoE, DeepSeek-V2/V3, Kimi, GLM-4.5, Ling, Hunyuan (mlp: gate, experts.N.gate_proj ...), gpt-oss and
+/// Qwen3.5 (mlp: router, experts.gate_up_proj fused), Llama-4 (feed_forward: router, experts fused), Granite
+/// (block_sparse_moe: router.layer, input_linear fused).
 TensorRole role_of(std::string_view tensor_name);
 
 }  // namespace gem

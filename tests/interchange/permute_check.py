@@ -160,6 +160,8 @@ def check_refusals(gem_deploy, folder, source, mapping_file):
     for i, shape in enumerate([(EXPERTS,), (1, EXPERTS), (HIDDEN, 2, EXPERTS)]):
         expect("no layout that GEM knows", 3, spoiled(f"unknown_{i}", lambda d: write_safetensors(
             os.path.join(d, "more.safetensors"), {"model.layers.2.block_sparse_moe.scale": np.zeros(shape)})))
+    expect("no layout that GEM knows", 3, spoiled("table", lambda d: write_safetensors(
+        os.path.join(d, "more.safetensors"), {"model.layers.2.block_sparse_moe.gate.expert_of_token": np.zeros((7, 2))})))
     harmless = spoiled("harmless", lambda d: write_safetensors(
         os.path.join(d, "more.safetensors"), {"model.layers.2.block_sparse_moe.scale": np.zeros((HIDDEN, 1))}))
     os.symlink("nowhere", os.path.join(harmless, "lost.json"))  # a broken link, as an interrupted download leaves it

@@ -72,15 +72,16 @@ def check_program(gem_trace, device):
     configuration, layers = configurations()["qwen3_moe"]
     with tempfile.TemporaryDirectory() as folder:
         model_folder, prompts, routing, trace = (os.path.join(folder, name)
-                                                 for name in ("small", "prompts.jsonl", "routing.h5", "trace.h5"))
+                                                 for name in ("small", "prompts.jsonl", "small.prompts.h5", "trace.h5"))
         make_model(configuration).save_pretrained(model_folder)
         lengths = [5, 17, 9]
         with open(prompts, "w") as file:
             for length in lengths:
                 file.write(json.dumps(list(range(3, 3 + length))) + "\n")
         for phase, options, tokens in (("prefill", [], lengths), ("decode", ["--generate", "6"], None)):
-            subprocess.run([sys.executable, os.path.join(ANALYSIS, "record_routing.py"), model_folder, prompts, "--output",
-                            routing, "--device", device, "--dtype", "float32", *options], check=True, capture_output=True)
+            subprocess.run([sys.executable, os.path.join(ANALYSIS, "record_routing.py"), model_folder, prompts,
+                            "--device", device, "--dtype", "float32", *options], check=True, capture_output=True,
+                           cwd=folder)
             with h5py.File(routing) as file:
                 assert file.attrs["phase"] == phase and file.attrs["num_experts"] == 16 and file.attrs["model"] == "small"
                 found = np.diff(file["request_offsets"][:]).tolist()
