@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "platform/hdf5_crash.hpp"
 #include "platform/hdf5_detail.hpp"
 #include "platform/hdf5_heap.hpp"
 #include "platform/input_file.hpp"
@@ -66,6 +67,7 @@ std::string to_string(const Extents& extents) {
 }
 
 Hdf5Input::Hdf5Input(const std::string& path) : path_(path) {
+  const hdf5::CrashSentence crash_sentence(path_);
   hdf5::initialize();
   const std::vector<std::byte> content = read_whole_file(path);
   if (content.empty()) reject("is empty, not an HDF5 file; make it again");
@@ -76,6 +78,7 @@ Hdf5Input::Hdf5Input(const std::string& path) : path_(path) {
 }
 
 Hdf5Input::Hdf5Input(const std::string& name, std::span<const std::byte> image) : path_(name) {
+  const hdf5::CrashSentence crash_sentence(path_);
   hdf5::initialize();
   set_byte_limit(image.size());
   if (!hdf5::global_heaps_are_whole(image)) reject_damaged("a heap of texts is not whole");
@@ -102,6 +105,7 @@ void Hdf5Input::reject(const std::string& what) const {
 }
 
 bool Hdf5Input::has_dataset(const std::string& name) const {
+  const hdf5::CrashSentence crash_sentence(path_);
   for (std::size_t end = name.find('/', 1);; end = name.find('/', end + 1)) {
     const std::string part = name.substr(0, end);
     H5L_info_t link{};
@@ -149,6 +153,7 @@ Extents Hdf5Input::safe_extents(const Hdf5Handle& dataset, const std::string& na
 }
 
 Extents Hdf5Input::extents(const std::string& name, std::size_t rank) const {
+  const hdf5::CrashSentence crash_sentence(path_);
   const Extents found = safe_extents(open_dataset(name), name);
   if (found.size() != rank)
     reject(name + " has " + std::to_string(found.size()) + " dimensions " + to_string(found) + ", but must have " +
@@ -158,6 +163,7 @@ Extents Hdf5Input::extents(const std::string& name, std::size_t rank) const {
 
 template <class T>
 std::vector<T> Hdf5Input::read(const std::string& name, const Extents& expected) const {
+  const hdf5::CrashSentence crash_sentence(path_);
   const Extents found = extents(name, expected.size());
   if (found != expected) reject(name + " has extents " + to_string(found) + ", but must have " + to_string(expected));
   const Hdf5Handle dataset = open_dataset(name);
@@ -181,6 +187,7 @@ std::vector<T> Hdf5Input::read(const std::string& name, const Extents& expected)
 }
 
 std::vector<std::string> Hdf5Input::read_texts(const std::string& name, std::size_t count) const {
+  const hdf5::CrashSentence crash_sentence(path_);
   const Extents found = extents(name, 1);
   if (found[0] != count)
     reject(name + " has " + std::to_string(found[0]) + " entries, but must have " + std::to_string(count));
@@ -209,16 +216,19 @@ std::vector<std::string> Hdf5Input::read_texts(const std::string& name, std::siz
 }
 
 std::string Hdf5Input::units(const std::string& name) const {
+  const hdf5::CrashSentence crash_sentence(path_);
   const Hdf5Handle dataset = open_dataset(name);
   if (H5Aexists(dataset.id(), "units") <= 0) return "";
   return attribute_text(dataset.id(), "units");
 }
 
 bool Hdf5Input::has_attribute(const std::string& name) const {
+  const hdf5::CrashSentence crash_sentence(path_);
   return H5Aexists(file_.id(), name.c_str()) > 0;
 }
 
 std::string Hdf5Input::text_attribute(const std::string& name) const {
+  const hdf5::CrashSentence crash_sentence(path_);
   return attribute_text(file_.id(), name);
 }
 
@@ -254,6 +264,7 @@ std::string Hdf5Input::attribute_text(std::int64_t object, const std::string& na
 }
 
 std::uint64_t Hdf5Input::count_attribute(const std::string& name) const {
+  const hdf5::CrashSentence crash_sentence(path_);
   const Hdf5Handle attribute = open_attribute(file_.id(), name);
   const Hdf5Handle type(H5Aget_type(attribute.id()), H5Tclose);
   if (H5Tget_class(type.id()) != H5T_INTEGER) reject("attribute '" + name + "' must be a whole number");

@@ -27,8 +27,8 @@ for target in "${targets[@]}"; do
   # The HDF5 library does not free all it took when it refuses a damaged file.
   leaks=1
   [ "$target" != hdf5 ] || leaks=0
-  ASAN_OPTIONS=detect_leaks=$leaks build/fuzz/bin/fuzz_"$target" -detect_leaks=$leaks \
-    -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=1024 -max_len=65536 -print_final_stats=1 \
+  ASAN_OPTIONS=detect_leaks=$leaks:handle_segv=2:handle_abort=2 build/fuzz/bin/fuzz_"$target" -detect_leaks=$leaks \
+    -max_total_time="$seconds" -timeout=25 -rss_limit_mb=2048 -malloc_limit_mb=1024 -max_len=65536 -print_final_stats=1 \
     -artifact_prefix="build/fuzz/found/$target-" "build/fuzz/grown/$target" "tests/fuzz/corpus/$target" \
     > "build/fuzz/found/$target.log" 2>&1 || {
       tail -n 40 "build/fuzz/found/$target.log"

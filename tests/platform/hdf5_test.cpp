@@ -2,10 +2,12 @@
 #include <hdf5.h>
 
 #include <cmath>
+#include <csignal>
 #include <cstring>
 #include <limits>
 
 #include "base/error.hpp"
+#include "platform/hdf5_crash.hpp"
 #include "platform/hdf5_heap.hpp"
 #include "platform/hdf5_input.hpp"
 #include "platform/hdf5_output.hpp"
@@ -231,6 +233,24 @@ TEST(Hdf5, HeapsOfTextsAreCheckedFirst) {
   EXPECT_FALSE(hdf5::global_heaps_are_whole(bytes));
   EXPECT_NE(message_of([&] { Hdf5Input("memory", bytes); }).find("heap"), std::string::npos);
   EXPECT_FALSE(hdf5::global_heaps_are_whole(std::span(bytes).first(heap_offset + 12)));
+}
+
+TEST(CrashSentence, NamesTheFileAndEndsAsBadData) {
+  const auto crash_while_reading = [](const std::string& path) {
+    const hdf5::CrashSentence outer("outer.h5");
+    { const hdf5::CrashSentence inner("inner.h5"); }
+    const hdf5::CrashSentence sentence(path);
+    std::raise(SIGSEGV);
+  };
+  EXPECT_EXIT(crash_while_reading("foreign.h5"), testing::ExitedWithCode(3), "foreign.h5: is damaged .*crashed");
+}
+
+TEST(CrashSentence, LeavesOtherCrashesAsTheyAre) {
+  const auto crash_afterwards = [] {
+    { const hdf5::CrashSentence sentence("foreign.h5"); }
+    std::raise(SIGABRT);
+  };
+  EXPECT_EXIT(crash_afterwards(), testing::KilledBySignal(SIGABRT), "");
 }
 
 }  // namespace
