@@ -20,21 +20,25 @@ targets=("$@")
 cmake --preset fuzz > build-fuzz.log 2>&1 || { cat build-fuzz.log; exit 4; }
 rm -f build-fuzz.log
 cmake --build --preset fuzz --target fuzzers
-mkdir -p build/fuzz/found build/fuzz/grown
-for target in "${targets[@]}"; do
+mkdir -p build/fuzz/found
+
+fuzz() {  # fuzz TARGET
+  local target=$1 log=build/fuzz/found/$1.log leaks=1
   mkdir -p "build/fuzz/grown/$target"
-  echo "fuzz_$target: $seconds s over $(find "tests/fuzz/corpus/$target" -type f | wc -l) kept files"
   # The HDF5 library does not free all it took when it refuses a damaged file.
-  leaks=1
   [ "$target" != hdf5 ] || leaks=0
-  ASAN_OPTIONS=detect_leaks=$leaks:handle_segv=2:handle_abort=2 build/fuzz/bin/fuzz_"$target" -detect_leaks=$leaks \
-    -max_total_time="$seconds" -timeout=25 -rss_limit_mb=2048 -malloc_limit_mb=1024 -max_len=65536 -print_final_stats=1 \
-    -artifact_prefix="build/fuzz/found/$target-" "build/fuzz/grown/$target" "tests/fuzz/corpus/$target" \
-    > "build/fuzz/found/$target.log" 2>&1 || {
-      tail -n 40 "build/fuzz/found/$target.log"
-      echo "fuzz_$target found something: build/fuzz/found/$target-*" >&2
-      exit 1
-    }
-  grep -E "stat::number_of_executed_units|stat::average_exec_per_sec|stat::peak_rss_mb" "build/fuzz/found/$target.log"
-done
+  if ! ASAN_OPTIONS=detect_leaks=$leaks:handle_segv=2:handle_abort=2 build/fuzz/bin/fuzz_"$target" -detect_leaks=$leaks \
+      -max_total_time="$seconds" -timeout=25 -rss_limit_mb=2048 -malloc_limit_mb=1024 -max_len=65536 -print_final_stats=1 \
+      -artifact_prefix="build/fuzz/found/$target-" "build/fuzz/grown/$target" "tests/fuzz/corpus/$target" > "$log" 2>&1; then
+    tail -n 40 "$log"
+    echo "fuzz_$target found something: build/fuzz/found/$target-*" >&2
+    return 1
+  fi
+  echo "fuzz_$target: $seconds s, $(sed -n 's/stat::number_of_executed_units: *//p' "$log") inputs, from" \
+    "$(find "tests/fuzz/corpus/$target" -type f | wc -l) kept ones; at most" \
+    "$(sed -n 's/stat::peak_rss_mb: *//p' "$log") MiB"
+}
+export -f fuzz
+export seconds
+printf '%s\n' "${targets[@]}" | xargs -P "$(nproc)" -I {} bash -c 'fuzz {}'
 echo "${#targets[@]} passed, 0 failed"
