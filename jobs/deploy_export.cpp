@@ -1,6 +1,8 @@
 // gem-deploy export: the mapping as the file that a serving engine starts with.
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
+#include <optional>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -9,6 +11,7 @@
 #include "interchange/engine_export.hpp"
 #include "model/moe_model.hpp"
 #include "platform/command_line.hpp"
+#include "workload/synthesis.hpp"
 
 namespace gem {
 namespace {
@@ -46,19 +49,20 @@ bool parse(const Arguments& arguments, ExportJob& job) {
   return true;
 }
 
-/// The model by option, else by the name in the mapping file, else by --layers alone.
-ExportModel export_model(const ExportJob& job, const std::string& named_in_file) {
-  ExportModel known;
-  if (!job.model.empty()) {
-    const MoeModel model = model_of_option(job.model);
-    known = {model.name, model.layer_count, model.moe_layer_count, model.expert_count};
-  } else {
-    for (const MoeModel& model : known_models())
-      if (to_lower(model.name) == to_lower(named_in_file))
-        known = {model.name, model.layer_count, model.moe_layer_count, model.expert_count};
-  }
-  if (job.layers > 0) known.decoder_layers = job.layers;
-  return known;
+/// The model by option, else by the name in the mapping file.
+std::optional<MoeModel> find_model(const ExportJob& job, const std::string& named_in_file) {
+  if (!job.model.empty()) return model_of_option(job.model);
+  for (const MoeModel& model : known_models())
+    if (to_lower(model.name) == to_lower(named_in_file)) return model;
+  return std::nullopt;
+}
+
+/// The first layer of the mapping that has no experts in the model.
+std::optional<std::int32_t> dense_layer_of(const Mapping& mapping, const MoeModel& model) {
+  const std::vector<std::int32_t> with_experts = moe_layer_ids(model);
+  for (const std::int32_t id : mapping.layer_ids)
+    if (std::ranges::find(with_experts, id) == with_experts.end()) return id;
+  return std::nullopt;
 }
 
 }  // namespace
@@ -68,13 +72,21 @@ int run_export(const Arguments& arguments) {
   if (!parse(arguments, job)) return 0;
   const EngineFormat& engine = find_engine(job.engine);
   const Mapping mapping = read_mapping(job.mapping);
-  const ExportModel model = export_model(job, mapping.model);
+  const std::optional<MoeModel> known = find_model(job, mapping.model);
+  ExportModel model;
+  if (known) model = {known->name, known->layer_count, known->moe_layer_count, known->expert_count};
+  if (job.layers > 0) model.decoder_layers = job.layers;
   const PhysicalMap map = map_for_engine(mapping, engine, model);
   std::cout << format("%s: %zu layers, %zu experts on %zu devices, %zu each (method %s, model %s)\n",
                       job.mapping.c_str(), mapping.layer_count(), map.expert_count, map.device_count,
                       map.slots_per_device(), mapping.method.c_str(), mapping.model.c_str());
   if (engine.layers == EngineFormat::Layers::MoeLayerOrder && model.moe_layers == 0)
     std::cout << "Not checked: whether these are all MoE layers of the model, which is not a known one (--model)\n";
+  if (const auto dense = known ? dense_layer_of(mapping, *known) : std::nullopt)
+    std::cout << format(
+        "Check the layers: the mapping has layer %d, which should have no experts in %s; gem-trace import "
+        "--model gives layers the model's numbers\n",
+        *dense, known->name.c_str());
   if (job.dry_run) {
     std::cout << format("Dry run: %zu rows of %zu slots would be written for %s\n", map.layer_count(), map.slot_count(),
                         engine.name.c_str());

@@ -47,6 +47,18 @@ TEST(DeployProgram, ExportsToEveryEngineAndSaysHowToStartIt) {
   EXPECT_NE(dry.output.find("27 rows of 64 slots"), std::string::npos) << dry.output << dry.errors;
 }
 
+TEST(DeployProgram, WarnsOfLayersNumberedOtherwise) {
+  const TestFolder folder;
+  Mapping mapping = lite_mapping();
+  const std::string command = program + " export --engine sglang --dry-run --mapping ";
+  const ProgramRun right = folder.run(command + write_example(folder, "DeepSeek-V2-Lite", mapping));
+  EXPECT_EQ(right.output.find("Check the layers"), std::string::npos) << right.output;
+  for (std::int32_t& id : mapping.layer_ids) --id;
+  const ProgramRun wrong = folder.run(command + write_example(folder, "DeepSeek-V2-Lite", mapping));
+  EXPECT_EQ(wrong.code, 0) << wrong.errors;
+  EXPECT_NE(wrong.output.find("the mapping has layer 0"), std::string::npos) << wrong.output;
+}
+
 TEST(DeployProgram, RefusesWrongUse) {
   const TestFolder folder;
   const std::string mapping = write_example(folder, "my-own", lite_mapping());
