@@ -23,7 +23,7 @@ int run(const Communicator& world, const BatchProgramOptions& options, const Arg
     world.on_root([&] {
       if (options.list) std::cout << pair_list(manifest);
       if (options.dry_run) std::cout << pair_table(manifest) << "Results would go to " << manifest.output << "\n";
-      if (options.summary) std::cout << write_summary(manifest);
+      if (options.summary) std::cout << write_summary(manifest) << "\n" << drawing_hint(arguments, {manifest.output});
     });
     return static_cast<int>(ExitCode::Good);
   }
@@ -40,7 +40,10 @@ int run(const Communicator& world, const BatchProgramOptions& options, const Arg
   world.on_root([&] {
     if (batch.selected.empty()) {
       const std::string summary = write_summary(manifest);
-      if (!options.quiet) std::cout << "\n" << summary << "\nSummary: " << manifest.output << "/summary.md\n";
+      if (!options.quiet)
+        std::cout << "\n"
+                  << summary << "\nSummary: " << manifest.output << "/summary.md\n"
+                  << drawing_hint(arguments, {manifest.output});
     }
     if (code == ExitCode::Interrupted)
       std::cout << "Asked to stop: what is finished is saved; the same command with --resume goes on\n";

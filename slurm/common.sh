@@ -9,11 +9,18 @@ if [ ! -r "$GEM_SITE" ]; then
 fi
 # shellcheck source=slurm/site.env.example
 . "$GEM_SITE"
+for name in SBATCH_OPTIONS GPUS_PER_NODE NODES GPU_OPTIONS CPUS_PER_TASK MAP_OPTIONS TIME_PROFILE TIME_MAP TIME_VERIFY \
+  TIME_BATCH CONTAINER; do
+  declare -p "GEM_$name" > /dev/null 2>&1 && continue
+  echo "$GEM_SITE does not set GEM_$name; slurm/site.env.example shows how" >&2
+  exit 2
+done
 gem_environment
 
-# Ranks of the whole job, whichever the launcher. A rank that fails ends all.
+# Ranks of the whole job, whichever the launcher. A rank that fails ends all. From 22.05 on srun no longer takes the
+# processor cores of a task from sbatch.
 case ${GEM_LAUNCHER:-srun} in
-  srun) GEM_START=(srun --mpi=pmix --kill-on-bad-exit=1 --export=ALL) ;;
+  srun) GEM_START=(srun --mpi=pmix --kill-on-bad-exit=1 --export=ALL --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}") ;;
   mpirun)
     GEM_START=(mpirun -n "${SLURM_NTASKS:-1}" --bind-to none)
     [ "$(id -u)" -ne 0 ] || GEM_START+=(--allow-run-as-root)

@@ -1,22 +1,26 @@
 #!/usr/bin/env bash
 # The whole way for one model and task as a chain of jobs: profile -> map -> verify, each after the one before ended well.
 #
-#   slurm/pipeline.sh --model NAME --routing FILE --output DIR [--batch-size N] [--steps N] [--dry-run] [-- OPTIONS]
+#   slurm/pipeline.sh --model NAME --routing FILE --output DIR [OPTIONS] [--dry-run] [-- OPTIONS OF GEM-PROFILE]
 #
-# The devices are those of slurm/site.env. What stands behind -- goes to gem-profile, e.g. --device host --dtype f32.
+# --batch-size N (decode) or --chunk-tokens N (prefill): tokens of a step; --steps N (128) to search on and as many of
+# other requests to score on. The devices are those of slurm/site.env. What stands behind -- goes to gem-profile, e.g.
+# --device host --dtype f32. Submitting again keeps a finished profile and makes the rest anew. --dry-run prints the
+# commands.
 set -euo pipefail
 GEM_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export GEM_ROOT
-model='' routing='' output='' batch_size=0 steps=128 dry_run=false
+model='' routing='' output='' batch_size=0 chunk_tokens=0 steps=128 dry_run=false
 while [ $# -gt 0 ]; do
   case $1 in
-    --model) model=${2:?}; shift ;;
-    --routing) routing=${2:?}; shift ;;
-    --output) output=${2:?}; shift ;;
-    --batch-size) batch_size=${2:?}; shift ;;
-    --steps) steps=${2:?}; shift ;;
+    --model | --routing | --output | --batch-size | --chunk-tokens | --steps)
+      [ $# -ge 2 ] || { echo "pipeline.sh: $1 needs a value; see pipeline.sh --help" >&2; exit 2; }
+      name=${1#--}
+      printf -v "${name//-/_}" %s "$2"
+      shift
+      ;;
     --dry-run) dry_run=true ;;
-    --help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
     --) shift; break ;;
     *) echo "pipeline.sh: unknown option $1; see pipeline.sh --help" >&2; exit 2 ;;
   esac
@@ -36,14 +40,18 @@ $dry_run || mkdir -p "$output"
 # Traces take a moment and one process: made here.
 for part in train test; do
   command=("${GEM_CONTAINER[@]}" gem-trace batch --quiet --routing "$routing" --batch-size "$batch_size"
-    --steps "$steps" --part "$part" --output "$output/$part.h5")
+    --chunk-tokens "$chunk_tokens" --steps "$steps" --part "$part" --output "$output/$part.h5")
   if $dry_run; then echo "${command[*]}"; else "${command[@]}"; fi
 done
-logs=(--chdir="$output")
-submit "${logs[@]}" --time="$GEM_TIME_PROFILE" "${GEM_DEVICES[@]}" "$GEM_ROOT/slurm/profile.sbatch" \
+log=(--output="$output/%x-%j.log")
+submit --time="$GEM_TIME_PROFILE" "${GEM_DEVICES[@]}" "${log[@]}" "$GEM_ROOT/slurm/profile.sbatch" \
   --model "$model" --output "$output/profile.h5" "$@"
-submit "${logs[@]}" --time="$GEM_TIME_MAP" "${GEM_DEVICES[@]}" --dependency="afterok:$JOB" "$GEM_ROOT/slurm/map.sbatch" \
-  --profile "$output/profile.h5" --trace "$output/train.h5" --test-trace "$output/test.h5" --output "$output/gem.h5"
-submit "${logs[@]}" --time="$GEM_TIME_VERIFY" "${GEM_DEVICES[@]}" --dependency="afterok:$JOB" \
+submit --time="$GEM_TIME_MAP" "${GEM_MAP_OPTIONS[@]}" "${log[@]}" --dependency="afterok:$JOB" \
+  "$GEM_ROOT/slurm/map.sbatch" --profile "$output/profile.h5" --trace "$output/train.h5" \
+  --test-trace "$output/test.h5" --output "$output/gem.h5"
+submit --time="$GEM_TIME_VERIFY" "${GEM_DEVICES[@]}" "${log[@]}" --dependency="afterok:$JOB" \
   "$GEM_ROOT/slurm/verify.sbatch" --profile "$output/profile.h5" --trace "$output/test.h5" --mapping "$output/gem.h5" \
   --output "$output/report.h5"
+if ! $dry_run; then
+  echo "The verdict will be at the end of $output/gem-verify-$JOB.log. Draw it then: $GEM_ROOT/analysis/gem-analysis report $output"
+fi

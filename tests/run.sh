@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Installs what is missing (Debian, Ubuntu; as root), builds everything and passes the tests. Arguments go to ctest, e.g.
 #   tests/run.sh -L unit          tests/run.sh -R replay
+# With --slurm first it installs Slurm too, whose tests are skipped otherwise, and lets nothing of it be skipped:
+#   tests/run.sh --slurm -L slurm
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=jobs/dependencies.sh
@@ -8,6 +10,11 @@ cd "$(dirname "$0")/.."
 packages=("${GEM_BUILD_PACKAGES[@]}" "${GEM_REPORT_PACKAGES[@]}" libgtest-dev python3-matplotlib)
 # Debian's headless Chromium looks at the report; Ubuntu has none to install without snap, so that this test is skipped.
 grep -qs '^ID=debian' /etc/os-release && packages+=(chromium-headless-shell)
+if [ "${1:-}" = --slurm ]; then
+  shift
+  packages+=(slurmctld slurmd slurm-client munge iproute2 shellcheck)
+  export GEM_REQUIRE_SLURM=1
+fi
 require_packages "${packages[@]}"
 
 cmake --preset release

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/text.hpp"
+#include "platform/terminal.hpp"
 
 namespace gem {
 namespace {
@@ -49,8 +50,7 @@ bool is_final(PairState state) {
 Board::Board(const Communicator& world, const std::vector<std::string>& names, bool shown, bool live)
     : world_(world),
       shown_(shown && world.is_root()),
-      // Some launchers give ranks a terminal as standard output whatever their own is, but a pipe for errors.
-      live_(live || (isatty(STDOUT_FILENO) != 0 && isatty(STDERR_FILENO) != 0)),
+      live_(live || is_shown_on_terminal(STDOUT_FILENO)),
       begin_(std::chrono::steady_clock::now()) {
   for (const std::string& name : names) entries_.push_back({name});
 }

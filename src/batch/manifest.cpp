@@ -9,7 +9,6 @@
 #include "batch/manifest_keys.hpp"
 
 namespace gem {
-namespace {}  // namespace
 
 std::string folder_name(std::string model) {
   std::ranges::replace(model, '/', '-');

@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "base/text.hpp"
+#include "platform/terminal.hpp"
 
 namespace gem {
 namespace {
@@ -20,7 +21,7 @@ std::size_t terminal_width() {
 Progress::Progress(std::string task, std::size_t total, bool shown)
     : task_(std::move(task)),
       total_(total),
-      shown_(shown && isatty(STDERR_FILENO) != 0),
+      shown_(shown && is_shown_on_terminal(STDERR_FILENO)),
       begin_(std::chrono::steady_clock::now()),
       last_draw_() {}
 

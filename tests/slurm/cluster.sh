@@ -24,8 +24,10 @@ check() {
     command -v "$program" > /dev/null || missing "$program is not installed"
   done
   [ "$(id -u)" -eq 0 ] || missing "namespaces need root"
-  unshare --net --mount --uts true 2> /dev/null || missing "namespaces are not allowed"
+  unshare --pid --fork --mount-proc --net --mount --uts true 2> /dev/null || missing "namespaces are not allowed"
   unshare --net ip link add name gemcheck type bridge 2> /dev/null || missing "bridges are not allowed"
+  unshare --net ip link add name gemcheck type veth peer name gempeer 2> /dev/null || missing "links are not allowed"
+  unshare --mount mount -t tmpfs tmpfs /tmp 2> /dev/null || missing "mounts are not allowed"
 }
 
 # hold NAME: a process that keeps new namespaces alive; its number goes to DIR/NAME.pid.

@@ -1,24 +1,34 @@
 #!/usr/bin/env bash
 # Jobs on a real Slurm cluster (cluster.sh) as a user submits them, with host and simulated devices:
 #   slurm_test.sh PROGRAM_DIRECTORY pipeline|array|requeue|lost-node
-# Exit code 77: no Slurm here, with the reason.
+# Exit code 77: no Slurm here, with the reason. With GEM_REQUIRE_SLURM set that is a failure.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 programs=$(realpath "$1")
-"$here/cluster.sh" check
+skip() { [ -z "${GEM_REQUIRE_SLURM:-}" ] && exit 77 || exit 1; }
+if [ "${GEM_SLURM_TEST_SPACE:-}" != "$$" ]; then
+  "$here/cluster.sh" check || skip
+  # All processes of the test live in a namespace of their own and end with it, even if the test itself is killed.
+  GEM_SLURM_TEST_SPACE=1 exec unshare --pid --fork --kill-child --mount-proc "${BASH_SOURCE[0]}" "$@"
+fi
+trap 'exit 130' INT TERM
 work=$(mktemp -d "$programs/slurm-test.XXXXXX")
 finish() {
   local code=$?
   "$here/cluster.sh" stop "$work/cluster"
-  if [ $code -ne 0 ]; then
+  if [ $code -ne 0 ] && [ $code -ne 77 ]; then
     echo "== failed; logs:"
     tail -n 30 "$work"/*.log "$work"/*/*.log 2> /dev/null || true
   fi
   rm -rf "$work"
 }
 trap finish EXIT
-"$here/cluster.sh" start "$work/cluster"
+if ! "$here/cluster.sh" start "$work/cluster"; then
+  tail -n 5 "$work"/cluster/*.log >&2 || true
+  echo "no Slurm here: the cluster could not be started; the ends of its logs are above" >&2
+  skip
+fi
 
 export GEM_SITE=$work/site.env
 cat > "$GEM_SITE" << END
@@ -27,6 +37,7 @@ GEM_NODES=2
 GEM_GPUS_PER_NODE=1
 GEM_GPU_OPTIONS=()
 GEM_CPUS_PER_TASK=1
+GEM_MAP_OPTIONS=(--ntasks=2)
 GEM_TIME_PROFILE=00:10:00
 GEM_TIME_MAP=00:10:00
 GEM_TIME_VERIFY=00:10:00
@@ -44,6 +55,16 @@ on_cluster() { "$here/cluster.sh" run "$work/cluster" "$@"; }
 fail() {
   echo "slurm_test: $*" >&2
   exit 1
+}
+# until_true WHAT COMMAND: tries it again until it succeeds.
+until_true() {
+  local what=$1
+  shift
+  for _ in $(seq 600); do
+    ! "$@" || return 0
+    sleep 0.1
+  done
+  fail "waited in vain for $what"
 }
 # job_of OUTPUT-OF-A-SUBMISSION: the number of its last job.
 job_of() { sed -n 's/^Submitted job \([0-9]*\):.*/\1/p' <<< "$1" | tail -n 1; }
@@ -145,7 +166,7 @@ requeue() {
     --export="ALL,GEM_ROOT=$root,GEM_SITE=$GEM_SITE" "${profile[@]}" --output "$1"; }
   wait_for "$(submit "$work/whole.h5")" COMPLETED
   job=$(submit "$work/profile.h5")
-  until [ -e "$work/profile.h5.partial" ]; do sleep 0.05; done
+  until_true "the first rows of the profile" test -e "$work/profile.h5.partial"
   on_cluster scancel --batch --signal=USR1 "$job"  # what --signal=B:USR1@120 does
   wait_for "$job" COMPLETED
   grep -q 'requeues itself' "$work/gem-profile-$job.log" || fail "the job was not asked to stop in time"
@@ -161,6 +182,11 @@ def show(name, item):
 h5py.File(sys.argv[1]).visititems(show)' "$1"
 }
 
+# running_node JOB: the last node of what runs of a job array.
+running_node() {
+  on_cluster squeue --noheader --states=R --format=%N --job "$1" | sed -n 's/.*\([0-9]\)\]*$/\1/p' | head -n 1 | grep .
+}
+
 lost_node() {
   cp "$root/jobs/data/routing/gpt-oss-20b.gpqa.h5" "$work/a.h5"
   write_manifest simulated 'devices = 8
@@ -168,9 +194,9 @@ iterations = 2000'
   local output array_job node=''
   output=$(on_cluster "$root/slurm/gem-submit" "$work/m.toml" --at-once 1)
   array_job=$(sed -n 's/^Submitted job \([0-9]*\):.*/\1/p' <<< "$output" | head -n 1)
-  until [ -e "$work/out/pairs/gpt-oss-20b/drawn/lock" ]; do sleep 0.1; done
-  node=$(on_cluster squeue --noheader --states=R --format=%N --job "$array_job" | sed -n 's/.*\([0-9]\)\]*$/\1/p' | head -n 1)
-  [ -n "$node" ] || fail "no pair is running"
+  until_true "the second pair" test -e "$work/out/pairs/gpt-oss-20b/drawn/lock"
+  until_true "a running pair" running_node "$array_job" > /dev/null
+  node=$(running_node "$array_job")
   "$here/cluster.sh" stop-node "$work/cluster" "$node"
   wait_for "$(job_of "$output")" COMPLETED
   grep -q '4 pairs: 4 done, 0 failed, 0 missing' "$work/out/summary.md" || fail "$(cat "$work/out/summary.md")"

@@ -138,6 +138,22 @@ TEST(GemBatch, NothingRunsOnAWrongManifestOrADryRun) {
   EXPECT_TRUE(folder.holds_only({"m.toml", "a.h5"}));
 }
 
+TEST(GemBatch, TheTableIsRedrawnOnATerminalAlone) {
+  const TestFolder folder;
+  fs::copy_file(routing, folder.file("a.h5"));
+  const std::string command = on_ranks(2) + write_manifest(folder, "verify = false\n");
+  const std::string up = "\033[";
+  const ProgramRun into_a_file = folder.run(command);
+  EXPECT_EQ(into_a_file.code, 0) << into_a_file.errors;
+  EXPECT_EQ(count(into_a_file.output, up), 0u) << into_a_file.output;
+  EXPECT_NE(into_a_file.output.find("gem-analysis report " + folder.file("out") + "\n"), std::string::npos)
+      << into_a_file.output;
+  const ProgramRun on_a_terminal = folder.run("script --quiet --return --command '" + command + "' /dev/null");
+  EXPECT_EQ(on_a_terminal.code, 0) << on_a_terminal.errors;
+  EXPECT_GT(count(on_a_terminal.output, up), 3u) << on_a_terminal.output;
+  EXPECT_NE(on_a_terminal.output.find("4 of 4 pairs"), std::string::npos) << on_a_terminal.output;
+}
+
 TEST(GemBatch, HostDevicesGoTheWholeWay) {
   const TestFolder folder;
   fs::copy_file(routing, folder.file("a.h5"));
