@@ -174,6 +174,10 @@ class Reader {
 
     check_name(pair);
     check_source(pair);
+    // What the whole set-up checks one after the other, for all mistakes at once.
+    check(pair.line, [&] { weight_element_bytes(devices.weight_dtype); });
+    if (devices.device_count > 0)
+      check(pair.line, [&] { parse_slowdowns(pair.profile.slowdown, devices.device_count); });
     check(pair.line, [&] {
       check_profile_request(pair.profile);
       if (rank_count_ > 0 || devices.kind == "simulated")

@@ -73,17 +73,20 @@ name = "gpt-os-20b"
 [[model]]
 name = "gpt-oss-20b"
 devices = 5
+slowdown = "absent.csv"
   [[model.task]]
   name = "a"
   synthetic = true
   methods = ["best"]
+  dtype = "int4"
   [[model.task]]
   name = "a"
   routing = "absent.h5"
 )");
   for (const char* part : {"night/m.toml:5: unknown key 'stepz'; did you mean steps", "m.toml:6: steps is a text",
-                           "m.toml:7: unknown model", "did you mean gpt-oss-20b", "m.toml:15: --method",
-                           "m.toml:15: ", "no file night/absent.h5", "there twice, see line 15"})
+                           "m.toml:7: unknown model", "did you mean gpt-oss-20b", "m.toml:16: --method",
+                           "m.toml:16: --dtype: 'int4'", "m.toml:16: --slowdown: 'night/absent.csv'",
+                           "m.toml:16: 32 experts do not divide", "no file night/absent.h5", "twice, see line 16"})
     EXPECT_NE(message.find(part), std::string::npos) << part << " in\n" << message;
 }
 

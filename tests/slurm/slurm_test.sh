@@ -161,25 +161,30 @@ array() {
 
 requeue() {
   local profile=("$root/slurm/profile.sbatch" --model Qwen3-30B-A3B --device simulated --devices 128 --max-tokens 4096
-    --points-per-doubling 4 --min-samples 100 --quiet) job
+    --points-per-doubling 16 --min-samples 1000 --max-samples 1000 --quiet) job launcher  # some seconds, to be disturbed in
   submit() { on_cluster sbatch --parsable --chdir="$work" --nodes=2 --ntasks-per-node=1 \
     --export="ALL,GEM_ROOT=$root,GEM_SITE=$GEM_SITE" "${profile[@]}" --output "$1"; }
   wait_for "$(submit "$work/whole.h5")" COMPLETED
-  job=$(submit "$work/profile.h5")
-  until_true "the first rows of the profile" test -e "$work/profile.h5.partial"
-  on_cluster scancel --batch --signal=USR1 "$job"  # what --signal=B:USR1@120 does
-  wait_for "$job" COMPLETED
-  grep -q 'requeues itself' "$work/gem-profile-$job.log" || fail "the job was not asked to stop in time"
-  grep -q 'resumed: ' "$work/gem-profile-$job.log" || fail "the job did not resume"
-  cmp <(h5_values "$work/whole.h5") <(h5_values "$work/profile.h5") || fail "the resumed profile differs"
+  for launcher in srun mpirun; do
+    export TEST_LAUNCHER=$launcher
+    job=$(submit "$work/$launcher.h5")
+    until_true "the first rows of the profile" test -e "$work/$launcher.h5.partial"
+    on_cluster scancel --batch --signal=USR1 "$job"  # what --signal=B:USR1@120 does
+    wait_for "$job" COMPLETED
+    grep -q 'requeues itself' "$work/gem-profile-$job.log" || fail "the job was not asked to stop in time"
+    grep -q 'resumed: ' "$work/gem-profile-$job.log" || fail "the job did not resume"
+    same_numbers "$work/whole.h5" "$work/$launcher.h5" || fail "the resumed profile differs"
+  done
 }
-# All numbers of a profile, not when and by which command it was made.
-h5_values() {
+# same_numbers FILE FILE: whether two profiles agree in all but when and by which command they were made.
+same_numbers() {
   /usr/bin/python3 -c '
-import sys, h5py
-def show(name, item):
-    if isinstance(item, h5py.Dataset) and not name.startswith("devices"): print(name, item[()].tolist())
-h5py.File(sys.argv[1]).visititems(show)' "$1"
+import sys, h5py, numpy
+one, two = (h5py.File(path) for path in sys.argv[1:])
+def compare(name, item):
+    if isinstance(item, h5py.Dataset) and not name.startswith("devices"): numpy.testing.assert_array_equal(item[()], two[name][()])
+one.visititems(compare)
+assert len(one["latency/median"][()]) == 128' "$1" "$2"
 }
 
 # running_node JOB: the last node of what runs of a job array.
