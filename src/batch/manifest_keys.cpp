@@ -186,6 +186,7 @@ std::vector<ManifestKey> make_keys() {
       text("objective", GEM_FIELD(pair.mapping.objective)),
       count("mixed_steps", GEM_FIELD(pair.mapping.mixed_steps)),
       text("features", GEM_FIELD(pair.mapping.features)),
+      count("expert_groups", GEM_FIELD(pair.mapping.expert_groups)),
       count("starts", GEM_FIELD(pair.mapping.starts)),
       count("iterations", GEM_FIELD(pair.mapping.iterations)),
       // Verification.

@@ -132,6 +132,7 @@ class PairRun {
       filled.add("features", request.features);
       filled.add("objective", request.objective);
       filled.add("mixed_steps", request.mixed_steps);
+      filled.add("expert_groups", request.expert_groups);
       filled.add("starts", request.starts);
       filled.add("iterations", request.iterations);
       filled.add("seed", pair_.profile.seed);
@@ -144,6 +145,7 @@ class PairRun {
     question.features = parse_features(request.features);
     question.objective = parse_objective(request.objective);
     question.mixed_steps = request.mixed_steps;
+    question.expert_groups = request.expert_groups;
     question.search = options_of_effort(request.effort);
     if (request.starts > 0) question.search.starts = request.starts;
     if (request.iterations > 0) question.search.iterations = request.iterations;
