@@ -5,6 +5,7 @@
 #include "base/text.hpp"
 #include "files/report_file.hpp"
 #include "platform/command_line.hpp"
+#include "verification/step_estimate.hpp"
 #include "verify_setup.hpp"
 
 namespace gem {
@@ -16,9 +17,9 @@ Verdict write_and_print(const VerificationReport& report, const VerifyOptions& o
   const MappingSummary& judged = summaries[question.judged];
   const Verdict verdict = judge(report, judged, output_tolerance(question.profile.weight_dtype));
   write_report(options.output, report, provenance_now(command, report.model, options.seed));
-  std::cout << "\n"
-            << summary_table(report, summaries)
-            << format("\nPrediction per device: median error %.1f %%\n", 100.0 * device_error(report))
+  std::cout << "\n" << summary_table(report, summaries);
+  if (has_step_estimate(report)) std::cout << "\n" << step_estimate_table(report, estimate_steps(report, options.seed));
+  std::cout << format("\nPrediction per device: median error %.1f %%\n", 100.0 * device_error(report))
             << verdict_sentence(report, judged, verdict) << "\n";
   if (!options.quiet) std::cout << "Report: " << options.output << "\n";
   return verdict;

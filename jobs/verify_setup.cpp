@@ -21,7 +21,7 @@ std::vector<std::int32_t> layer_ids(const std::string& list) {
 }  // namespace
 
 bool parse_verify_options(VerifyOptions& options, const Arguments& arguments) {
-  std::string first_step, layers;
+  std::string first_step, layers, rest;
   CommandLine line(
       "gem-verify",
       "replays a trace on the devices under each mapping, in turn and step by step, and says whether the mapping is "
@@ -46,6 +46,9 @@ bool parse_verify_options(VerifyOptions& options, const Arguments& arguments) {
            "most that an NCCL exchange waits for a peer before the job ends");
   line.add_flag("compute-only", &options.compute_only,
                 "time the experts' compute without the exchange, which is only checked");
+  line.add("rest-per-layer", &rest, "MILLISECONDS",
+           "time of a layer beside its routed experts (attention, shared experts, others): adds an estimate of the "
+           "whole model's step");
   line.add("seed", &options.seed, "N", "order of the mappings, weights, bootstrap");
   line.add_flag("dry-run", &options.dry_run, "say what would be replayed, and end");
   line.add_example("mpirun -n 4 gem-verify --profile profile.h5 --trace test.h5 --mapping eplb.h5 --mapping gem.h5");
@@ -53,6 +56,7 @@ bool parse_verify_options(VerifyOptions& options, const Arguments& arguments) {
   require_option(options.profile, "profile", "the file that gem-profile wrote for these devices");
   require_option(options.trace, "trace", "the steps to replay, from gem-trace");
   if (options.mappings.empty()) throw UsageError("--mapping is missing: at least one file of gem-map");
+  if (!rest.empty()) options.rest_per_layer_ms = parse_number(rest, "gem-verify: --rest-per-layer");
   check_replay_request(options);
   if (!first_step.empty())
     options.first_step = static_cast<std::size_t>(parse_integer(first_step, "gem-verify: --first-step"));

@@ -1,26 +1,34 @@
 #!/usr/bin/env bash
 # The whole proof on the GPUs of one host: profiles each model, maps each workload on one half of its requests, replays
-# the other half under every mapping, and packs the small results. Programs must be on the PATH (or in build/release/bin).
+# the other half under every mapping, and packs the small results; gem-analysis replays makes one table of them.
+# Programs must be on the PATH (or in build/release/bin). What is finished in the folder of results isn't done again.
 #
-#   slurm/one-host.sh --ranks 4                        one rank a GPU
-#   slurm/one-host.sh --shares 100,94,88,78            ranks share one GPU in turns, each with that share of it
-#   slurm/one-host.sh --ranks 4 --slowdown 1.0,1.08    devices made uneven on purpose (emulated)
-#   slurm/one-host.sh --ranks 2 --device host ...      a trial on CPU cores, experts shrunk
+#   slurm/one-host.sh --ranks 4                                one rank a GPU, the GPUs as they are
+#   slurm/one-host.sh --shares 100,94,88,78                    ranks share one GPU in turns, each with that share of it
+#   slurm/one-host.sh --share-gpu 4 --spreads 1.00,1.08,1.28   the same, shares for these spreads found by a short search
+#   slurm/one-host.sh --ranks 4 --spreads 1.08,1.28            GPUs made uneven by extra work (emulated)
+#   slurm/one-host.sh --ranks 2 --device host ...              a trial on CPU cores, experts shrunk
 #
-# Options: --output DIR (results/one-host), --workloads REGEX (all), --steps N (24), --rounds N (3), --layers N (3, spread
-# over the model), --full (exchange too, not only the experts' compute), --dry-run.
+# Options: --shares LIST and --slowdown LIST (as often as wanted: one setting each), --output DIR (results/one-host),
+# --workloads REGEX (all), --steps N (24), --rounds N (3), --layers N (3, spread over the model), --full (exchange too,
+# not only the experts' compute), --seconds N (begin nothing new after N seconds; exit code 75 says that more is to do:
+# the same command goes on), --dry-run.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=jobs/dependencies.sh
 . "$root/jobs/dependencies.sh"
 export PATH="$PATH:$root/build/release/bin"
 
-ranks=0 shares='' slowdown='' device=cuda output=results/one-host pattern=. steps=24 rounds=3 layers=3 full=0 dry_run=0
+ranks=0 sharing=0 spreads='' device=cuda output=results/one-host pattern=. steps=24 rounds=3 layers=3 full=0
+seconds=0 dry_run=0
+settings=() # FOLDER SHARES SLOWDOWN, '-' where there is none
 while [ $# -gt 0 ]; do
   case $1 in
     --ranks) ranks=$2; shift ;;
-    --shares) shares=$2; shift ;;
-    --slowdown) slowdown=$2; shift ;;
+    --share-gpu) sharing=$2; shift ;;
+    --spreads) spreads=$2; shift ;;
+    --shares) settings+=("shares-${2//,/-} $2 -"); shift ;;
+    --slowdown) settings+=("slowdown-${2//,/-} - $2"); shift ;;
     --device) device=$2; shift ;;
     --output) output=$2; shift ;;
     --workloads) pattern=$2; shift ;;
@@ -28,44 +36,86 @@ while [ $# -gt 0 ]; do
     --rounds) rounds=$2; shift ;;
     --layers) layers=$2; shift ;;
     --full) full=1 ;;
+    --seconds) seconds=$2; shift ;;
     --dry-run) dry_run=1 ;;
-    *) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    *) sed -n '2,17s/^# \{0,1\}//p' "$0"; exit 2 ;;
   esac
   shift
 done
-if [ -n "$shares" ]; then
-  commas=${shares//[^,]/}
-  ranks=$((${#commas} + 1))
-  launch=("$root/slurm/share_gpu.sh" "$shares")
-  share=(--share-gpu turns)
-else
-  [ "$ranks" -gt 0 ] || { echo "one-host.sh: say --ranks N or --shares LIST; --help shows both" >&2; exit 2; }
-  launch=("${MPIRUN[@]}" -n "$ranks")
-  share=()
+if [ "$ranks" -eq 0 ] && [ "$sharing" -eq 0 ] && [[ "${settings[*]}" != *shares-* ]]; then
+  echo "one-host.sh: say --ranks N, --share-gpu N or --shares LIST; --help shows all" >&2
+  exit 2
 fi
 shape=()
-[ "$device" = host ] && shape=(--dtype f32 --expert-shape 128x128)
-[ -n "$slowdown" ] && shape+=(--slowdown "$slowdown")
+[ "$device" = host ] && shape=(--dtype f32 --expert-shape 64x64)
+compute=(--compute-only)
+[ "$full" = 1 ] && compute=()
 
-# name model task phase tokens-a-step tile most-rows-a-device: tiles by the kernels' rule for the mean tokens an expert.
-workloads() {
-  local task tokens
-  for task in mmlu gpqa; do
-    echo "$task-256 gpt-oss-20b $task decode 256 32 800"
-    echo "$task-4096 gpt-oss-20b $task prefill 4096 128 10000"
-    echo "$task-16384 gpt-oss-20b $task prefill 16384 128 40000"
-  done
-  for task in intent summary; do
-    echo "$task-512 deepseek-v2-lite $task prefill 512 64 1800"
-    for tokens in 2048 8192; do
-      echo "$task-$tokens deepseek-v2-lite $task prefill $tokens 128 $((tokens * 7 / 2))"
-    done
-  done
-  echo "bursty-4096 mixtral-8x7b synthetic prefill 4096 128 6000"
+run_into() { # run_into FILE COMMAND...
+  local file=$1
+  shift
+  if [ "$dry_run" = 1 ]; then echo "$*"; else "$@" < /dev/null > "$file"; fi
 }
 
-run() {
-  if [ "$dry_run" = 1 ]; then echo "$*"; else "$@"; fi
+# Devices evenly spread from 1 to $1 times the fastest's time.
+slowdowns_for() {
+  awk -v spread="$1" -v n="$ranks" 'BEGIN { for (i = 0; i < n; i++)
+    printf "%s%.4g", i ? "," : "", 1 + (spread - 1) * (n > 1 ? i / (n - 1) : 0) }'
+}
+
+# Likewise by shares: where the line through what was measured meets the wanted time, beyond its ends too.
+shares_for() {
+  [ -e "$output/speed-of-shares.txt" ] || { echo "SHARES"; return; } # a dry run
+  awk -v spread="$1" -v n="$sharing" '
+    { share[NR] = $1; time[NR] = 1 / $2 }
+    END { for (i = 0; i < n; i++) {
+      want = 1 + (spread - 1) * (n > 1 ? i / (n - 1) : 0)
+      for (k = 2; k < NR && time[k] < want;) k++
+      at = share[k - 1] + (share[k] - share[k - 1]) * (want - time[k - 1]) / (time[k] - time[k - 1])
+      at = at > 100 ? 100 : at < 10 ? 10 : at
+      printf "%s%d", i ? "," : "", at + 0.5 } }' "$output/speed-of-shares.txt"
+}
+
+# Relative speed at heavy loads of a few shares of the GPU, from a small profile with one rank each.
+measure_shares() {
+  local probed=100,92,84,76,68 file=$output/speed-of-shares.txt
+  [ -e "$file" ] && return
+  run_into "$output/speed-of-shares.log" "$root/slurm/share_gpu.sh" "$probed" gem-profile --quiet --model gpt-oss-20b --device "$device" \
+    --share-gpu turns --experts-per-device 8 --tile-tokens 128 --max-tokens 8192 --points-per-doubling 1 \
+    --min-samples 5 --max-samples 10 --output "$output/speed-of-shares.h5"
+  [ "$dry_run" = 1 ] && return
+  # The table's column of speeds, counted from the right, because a device's name is several words.
+  awk '$NF == "slowest" { NF-- } $1 ~ /^[0-9]+$/ && NF > 8 { print $(NF - 4) }' "$output/speed-of-shares.log" |
+    paste -d ' ' <(tr , '\n' <<< "$probed") - > "$file.partial"
+  mv "$file.partial" "$file"
+}
+
+# name model task phase tokens-a-step steps tile: tiles by the kernels' rule for the mean tokens an expert.
+workloads() {
+  local task
+  for task in mmlu gpqa; do
+    echo "$task-256 gpt-oss-20b $task decode 256 128 32"
+    echo "$task-4096 gpt-oss-20b $task prefill 4096 128 128"
+    echo "$task-16384 gpt-oss-20b $task prefill 16384 64 256"
+  done
+  for task in intent summary; do
+    echo "$task-512 deepseek-v2-lite $task prefill 512 128 64"
+    echo "$task-2048 deepseek-v2-lite $task prefill 2048 128 128"
+    echo "$task-8192 deepseek-v2-lite $task prefill 8192 64 128"
+  done
+  echo "bursty-4096 mixtral-8x7b synthetic prefill 4096 128 128"
+}
+
+# Most rows of a device in any of the workloads above; one profile a model and tile serves them all.
+most_rows_of() {
+  case $1-$2 in
+    gpt-oss-20b-32) echo 800 ;;
+    gpt-oss-20b-128) echo 10000 ;;
+    gpt-oss-20b-256) echo 40000 ;;
+    deepseek-v2-lite-64) echo 1800 ;;
+    deepseek-v2-lite-128) echo 28672 ;;
+    *) echo 6000 ;;
+  esac
 }
 
 # The first, the last and evenly between, of the trace's decoder layers.
@@ -77,47 +127,102 @@ layers_of() {
   esac
 }
 
-make_trace() {  # make_trace PART FILE
+# Two halves of the requests; of synthetic load, which has none, the earlier and the later steps.
+make_traces() {
+  local part
   if [ "$task" = synthetic ]; then
-    local seed=1
-    [ "$1" = test ] && seed=2
-    run gem-trace synthesize --quiet --model "$model" --tokens "$tokens" --steps 128 --seed $seed --output "$2"
-  elif [ "$phase" = decode ]; then
-    run gem-trace batch --quiet --routing "$root/jobs/data/routing/$model.$task.h5" --batch-size "$tokens" --steps 128 \
-      --part "$1" --output "$2"
-  else
-    run gem-trace batch --quiet --routing "$root/jobs/data/routing/$model.$task.h5" --phase prefill \
-      --chunk-tokens "$tokens" --steps 64 --part "$1" --output "$2"
+    [ -e "$trace" ] || run_into /dev/null gem-trace synthesize --quiet --model "$model" --tokens "$tokens" \
+      --steps $((2 * trace_steps)) --temporal-share 0.25 --output "$trace"
+    halves=(--trace "$trace" --train-steps "$trace_steps")
+    return
   fi
+  local batching=(--batch-size "$tokens")
+  [ "$phase" = prefill ] && batching=(--phase prefill --chunk-tokens "$tokens")
+  for part in train test; do
+    [ -e "${trace%test.h5}$part.h5" ] || run_into /dev/null gem-trace batch --quiet "${batching[@]}" --steps "$trace_steps" \
+      --routing "$root/jobs/data/routing/$model.$task.h5" --part $part --output "${trace%test.h5}$part.h5"
+  done
+  halves=(--trace "${trace%test.h5}train.h5" --test-trace "$trace")
 }
 
-mkdir -p "$output"
+make_profile() {
+  local resume=()
+  [ -e "$profile" ] && return
+  [ -e "$profile.partial" ] && resume=(--resume)
+  run_into "${profile%.h5}.txt" "${launch[@]}" gem-profile --quiet --model "$model" --device "$device" "${shape[@]}" \
+    "${slow[@]}" "${share[@]}" --tile-tokens "$tile" --max-tokens "$(most_rows_of "$model" "$tile")" \
+    --max-samples 40 "${resume[@]}" --output "$profile"
+  [ "$dry_run" = 1 ] || tail -n 1 "${profile%.h5}.txt" # the devices' spread
+}
+
+make_mapping() { # make_mapping METHOD
+  local effort=fast start=()
+  [ -e "$folder/$1.h5" ] && return
+  [ "$1" = gem ] && effort=default start=("${MPIRUN[@]}" -n "$(nproc)")
+  run_into "$folder/$1.txt" "${start[@]}" gem-map --quiet --profile "$profile" "${halves[@]}" --method "$1" \
+    --effort "$effort" --output "$folder/$1.h5"
+}
+
+verify() {
+  local mappings=() method code=0
+  for method in "${methods[@]}"; do mappings+=(--mapping "$folder/$method.h5"); done
+  run_into "$folder/report.txt" "${launch[@]}" gem-verify --quiet --profile "$profile" --trace "$trace" \
+    "${mappings[@]}" "${share[@]}" "${compute[@]}" --layers "$(layers_of "$model")" --steps "$steps" \
+    --rounds "$rounds" --output "$folder/report.h5" || code=$?
+  [ "$dry_run" = 1 ] || cat "$folder/report.txt"
+  [ "$code" -le 1 ] # a negative verdict is a result
+}
+
+workload() {
+  [ "$dry_run" = 1 ] || mkdir -p "$folder"
+  make_profile
+  make_traces
+  for method in "${methods[@]}"; do make_mapping "$method"; done
+  verify
+}
+
+pack() {
+  [ "$dry_run" = 1 ] && return
+  tar -C "$output" -czf "$output.tar.gz" .
+  echo "$1 after $((SECONDS - begin)) s: $output.tar.gz"
+}
+
+methods=(round-robin eplb speed-aware paper gem)
 begin=$SECONDS
-while read -r name model task phase tokens tile rows; do
-  folder=$output/$name
-  mkdir -p "$folder"
-  profile=$output/$model.tile$tile.$rows.profile.h5
-  if [ ! -e "$profile" ]; then
-    run "${launch[@]}" gem-profile --quiet --model "$model" --device "$device" "${shape[@]}" "${share[@]}" \
-      --tile-tokens "$tile" --max-tokens "$rows" --max-samples 40 --output "$profile" < /dev/null
+failures=0
+[ "$dry_run" = 1 ] || mkdir -p "$output/traces"
+[ -z "$spreads" ] || [ "$sharing" -eq 0 ] || measure_shares
+for spread in ${spreads//,/ }; do
+  if [ "$sharing" -gt 0 ]; then
+    settings+=("spread-$spread $(shares_for "$spread") -")
+  else
+    settings+=("spread-$spread - $(slowdowns_for "$spread")")
   fi
-  make_trace train "$folder/train.h5" > /dev/null
-  make_trace test "$folder/test.h5" > /dev/null
-  mappings=()
-  for method in round-robin eplb speed-aware paper gem; do
-    effort=fast
-    [ $method = gem ] && effort=default
-    run "${MPIRUN[@]}" -n "$(nproc)" gem-map --quiet --profile "$profile" --trace "$folder/train.h5" \
-      --test-trace "$folder/test.h5" --method $method --effort $effort --output "$folder/$method.h5" \
-      > "$folder/$method.txt" < /dev/null
-    mappings+=(--mapping "$folder/$method.h5")
-  done
-  [ "$full" = 1 ] && compute=() || compute=(--compute-only)
-  echo "== $name (at $((SECONDS - begin)) s)"
-  # A negative verdict is a result, not a failure of the script.
-  run "${launch[@]}" gem-verify --quiet --profile "$profile" --trace "$folder/test.h5" "${mappings[@]}" "${share[@]}" \
-    "${compute[@]}" --layers "$(layers_of "$model")" --steps "$steps" --rounds "$rounds" \
-    --output "$folder/report.h5" < /dev/null 2> "$folder/errors.txt" | tee "$folder/report.txt" || [ -s "$folder/report.txt" ]
-done < <(workloads | grep -E "^($pattern)" || true)
-[ "$dry_run" = 1 ] || tar -C "$output" -czf "$output.tar.gz" .
-echo "Done in $((SECONDS - begin)) s: $output.tar.gz"
+done
+[ ${#settings[@]} -gt 0 ] || settings=("as-they-are - -")
+
+for setting in "${settings[@]}"; do
+  read -r place shares slowdown <<< "$setting"
+  launch=("${MPIRUN[@]}" -n "$ranks") share=() slow=()
+  [ "$shares" = - ] || { launch=("$root/slurm/share_gpu.sh" "$shares"); share=(--share-gpu turns); }
+  [ "$slowdown" = - ] || slow=(--slowdown "$slowdown")
+  echo "== $place: shares $shares, slowdown $slowdown"
+  while read -r name model task phase tokens trace_steps tile; do
+    folder=$output/$place/$name
+    profile=$output/$place/$model.tile$tile.profile.h5
+    trace=$output/traces/$name.test.h5
+    [ -e "$folder/report.h5" ] && continue
+    if [ "$seconds" -gt 0 ] && [ $((SECONDS - begin)) -ge "$seconds" ]; then
+      pack "More is to do"
+      exit 75
+    fi
+    echo "== $place/$name (at $((SECONDS - begin)) s)"
+    set +e # one workload that fails doesn't take the others with it
+    (set -e; workload)
+    code=$?
+    set -e
+    [ $code -eq 0 ] || { echo "one-host.sh: $place/$name failed with exit code $code" >&2; failures=$((failures + 1)); }
+  done < <(workloads | grep -E "^($pattern)" || true)
+done
+pack "Done"
+[ $failures -eq 0 ] || { echo "one-host.sh: $failures workloads failed; see above" >&2; exit 4; }

@@ -1,4 +1,4 @@
-"""The command line: python3 -m gem_analysis report FOLDER|FILES [-o report.html]."""
+"""The command line: python3 -m gem_analysis report FOLDER|FILES [-o report.html], or replays FOLDER."""
 
 import argparse
 import os
@@ -11,6 +11,7 @@ examples:
   python3 -m gem_analysis report results/ -o report.html
   python3 -m gem_analysis report profile.h5
   python3 -m gem_analysis report results/ --format pdf -o figures/ --layer 11
+  python3 -m gem_analysis replays results/one-host
 
 Exit codes: 0 good, 2 wrong usage, 3 bad data (of a folder with some bad files, the rest is drawn), 4 the system failed.
 """
@@ -28,7 +29,7 @@ def parse(arguments):
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="report")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="report|replays")
     report = commands.add_parser(
         "report",
         help="one HTML file, or each picture as a file",
@@ -53,6 +54,12 @@ def parse(arguments):
     report.add_argument("--layer", type=int, metavar="ID", help="layer of pictures of one layer (not for html)")
     report.add_argument("--step", type=int, metavar="N", help="step of pictures of one step (not for html)")
     report.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    replays = commands.add_parser(
+        "replays",
+        help="one table of many replays",
+        description="Prints one Markdown table of every report.h5 below a folder, as slurm/one-host.sh leaves them.",
+    )
+    replays.add_argument("folder", metavar="FOLDER", help="a folder of results")
     return parser.parse_args(arguments)
 
 
@@ -70,12 +77,16 @@ def write_whole(path, text):
 
 def run(options):
     try:
+        from .replays import replay_text
         from .results import collect
     except ImportError as error:
         raise SystemFailure(
             f"{sys.executable} has no {error.name}; install python3-numpy and python3-h5py (Debian, Ubuntu) "
             "or use another Python"
         ) from None
+    if options.command == "replays":
+        print(replay_text(options.folder))
+        return 0
     results = collect(options.results)
     for problem in results.problems:
         print(f"gem_analysis: {problem}", file=sys.stderr)

@@ -125,7 +125,9 @@ class Report:
     wrong_values: np.ndarray  # [mapping]
     output_error: np.ndarray  # [mapping], NaN if not checked
     moved_bytes: np.ndarray  # [mapping]
-    summary: dict = field(default_factory=dict)  # name -> [mapping]
+    move_s: np.ndarray  # [mapping], NaN if not measured
+    device_speeds: np.ndarray  # [device], fastest 1; empty if unknown
+    summary: dict = field(default_factory=dict)  # name -> [mapping]; NaN for what older files don't have
 
     @property
     def judged_index(self):
@@ -160,6 +162,8 @@ SUMMARY_FIELDS = (
     "imbalance",
     "median_error",
 )
+
+NEWER_SUMMARY_FIELDS = ("dispatch_s", "compute_s", "waiting_s", "combine_s", "waiting_share")
 
 
 def _read_header(file):
@@ -336,8 +340,19 @@ def _read_report(file):
         per_mapping("/checks/wrong_values", 0),
         per_mapping("/checks/output_error", np.nan),
         per_mapping("/moved_bytes", 0),
-        {name: file.numbers(f"/summary/{name}", mappings) for name in SUMMARY_FIELDS},
+        per_mapping("/move_s", np.nan),
+        _read_speeds(file, shape[3]),
+        {name: file.numbers(f"/summary/{name}", mappings) for name in SUMMARY_FIELDS}
+        | {name: per_mapping(f"/summary/{name}", np.nan) for name in NEWER_SUMMARY_FIELDS},
     )
+
+
+def _read_speeds(file, devices):
+    if not file.has("/devices/relative_speed"):
+        return np.empty(0)
+    speeds = file.numbers("/devices/relative_speed", (devices,))
+    file.check("/devices/relative_speed", speeds, (speeds > 0) & (speeds <= 1), "speeds above 0, at most 1")
+    return speeds.astype(float)
 
 
 READERS = {

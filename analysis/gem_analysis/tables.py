@@ -7,6 +7,7 @@ import numpy as np
 from .latency import noise, relative_speeds, throttled
 
 MOST_DEVICES = 32
+PARTS = ("dispatch", "compute", "waiting", "combine")  # of a device's layer
 
 
 @dataclass
@@ -52,9 +53,9 @@ def tables_of(results):
 
 
 def verification_tables(results):
-    """What gem-verify prints: times, then details."""
+    """What gem-verify prints: times, details, then parts."""
     report, summary = results.report, results.report.summary
-    times, details = [], []
+    times, details, parts = [], [], []
     for m, name in enumerate(report.names):
 
         def ms(field, m=m):
@@ -83,7 +84,15 @@ def verification_tables(results):
                 _or_dash(summary["layer_relative"][m], "{:.3f}"),
                 str(int(report.wrong_values[m])) if checked else "–",
                 _or_dash(report.output_error[m], "{:.1e}"),
+            ]
+        )
+        parts.append(
+            [
+                name,
+                *(_or_dash(1e3 * summary[f"{part}_s"][m], "{:.3f}") for part in PARTS),
+                _or_dash(100 * summary["waiting_share"][m], "{:.1f}"),
                 format_bytes(report.moved_bytes[m]),
+                _or_dash(report.move_s[m], "{:.3f}"),
             ]
         )
     note = (
@@ -118,9 +127,20 @@ def verification_tables(results):
                 ("whole layer", "ratio"),
                 ("#wrong", "values"),
                 ("error", "output"),
-                ("to move", ""),
             ],
             details,
+            judged,
+        ),
+        Table(
+            "The mean device's step",
+            [
+                ("mapping", ""),
+                *((part, "ms/step") for part in PARTS),
+                ("waiting", "%"),
+                ("to move", ""),
+                ("moved in", "s"),
+            ],
+            parts,
             judged,
         ),
     ]

@@ -106,22 +106,17 @@ PlacementCost HostDevice::place_experts(std::size_t layer_index, std::span<const
   for (ExpertId expert : experts)
     if (!layer.resident.contains(expert)) missing.push_back(expert);
 
-  // Experts of earlier placements stay while there is room: a replay that goes back and forth finds them again.
+  std::erase_if(layer.resident, [&](const auto& entry) { return !std::ranges::count(layer.slots, entry.first); });
+
   const std::size_t bytes = expert_bytes();
-  const auto fits = [&] { return (resident_count() + missing.size()) * bytes <= options_.memory_limit_bytes; };
-  if (!fits()) {
-    for (auto& [number, other] : layers_)
-      std::erase_if(other.resident, [&slots = other.slots](const auto& entry) {
-        return std::find(slots.begin(), slots.end(), entry.first) == slots.end();
-      });
-    if (!fits())
-      throw SystemError(
-          format("rank %d: %zu experts of %s each need %s, but %s of memory can be used; place fewer layers, "
-                 "use more ranks or shrink the experts (--expert-shape)",
-                 options_.rank, resident_count() + missing.size(), format_bytes(static_cast<double>(bytes)).c_str(),
-                 format_bytes(static_cast<double>((resident_count() + missing.size()) * bytes)).c_str(),
-                 format_bytes(static_cast<double>(options_.memory_limit_bytes)).c_str()));
-  }
+  const std::size_t needed = resident_count() + missing.size();
+  if (needed * bytes > options_.memory_limit_bytes)
+    throw SystemError(
+        format("rank %d: %zu experts of %s each need %s, but %s of memory can be used; place fewer layers, "
+               "use more ranks or shrink the experts (--expert-shape)",
+               options_.rank, needed, format_bytes(static_cast<double>(bytes)).c_str(),
+               format_bytes(static_cast<double>(needed * bytes)).c_str(),
+               format_bytes(static_cast<double>(options_.memory_limit_bytes)).c_str()));
   for (ExpertId expert : missing) layer.resident.emplace(expert, make_expert(layer_index, expert));
   make_ballast(resident_count());
   return {missing.size() * bytes, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()};

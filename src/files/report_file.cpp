@@ -2,8 +2,10 @@
 
 #include <cmath>
 #include <functional>
+#include <limits>
 
 #include "files/header.hpp"
+#include "verification/step_estimate.hpp"
 
 namespace gem {
 namespace {
@@ -55,6 +57,18 @@ void read_stacked(const Hdf5Input& file, const std::string& name, std::vector<Ma
   }
 }
 
+/// Derived from the other times, for readers that know only the file.
+void write_waiting(Hdf5Output& file, const std::vector<MappingReplay>& replays) {
+  std::vector<double> all;
+  for (const MappingReplay& replay : replays) {
+    const Cube<double> waiting = waiting_of(replay);
+    all.insert(all.end(), waiting.values().begin(), waiting.values().end());
+  }
+  const Cube<double>& shape = replays.front().compute_s;
+  file.write({"/waiting_s", "s", "mapping, step, layer, device"}, all,
+             {replays.size(), shape.planes(), shape.rows(), shape.columns()});
+}
+
 template <class T>
 void write_per_mapping(Hdf5Output& file, const std::string& name, const std::string& units,
                        const std::vector<MappingReplay>& replays, T MappingReplay::*member) {
@@ -82,6 +96,26 @@ void write_summary(Hdf5Output& file, const std::vector<MappingSummary>& summarie
   write("p99_s", "s", [](const MappingSummary& s) { return s.p99_s; });
   write("imbalance", "1", [](const MappingSummary& s) { return s.imbalance; });
   write("median_error", "1", [](const MappingSummary& s) { return s.median_error; });
+  write("dispatch_s", "s", [](const MappingSummary& s) { return s.dispatch_s; });
+  write("compute_s", "s", [](const MappingSummary& s) { return s.compute_s; });
+  write("waiting_s", "s", [](const MappingSummary& s) { return s.waiting_s; });
+  write("combine_s", "s", [](const MappingSummary& s) { return s.combine_s; });
+  write("waiting_share", "1", [](const MappingSummary& s) { return s.waiting_share; });
+}
+
+void write_step_estimate(Hdf5Output& file, const VerificationReport& report,
+                         const std::vector<StepEstimate>& estimates) {
+  file.write({"/step_estimate/rest_per_layer_s", "s", "1"}, std::vector<double>{report.rest_per_layer_s}, {1});
+  const auto write = [&](const char* name, const char* units, double StepEstimate::*member) {
+    file.write({std::string("/step_estimate/") + name, units, "mapping"}, column(estimates, member),
+               {estimates.size()});
+  };
+  write("moe_s", "s", &StepEstimate::moe_s);
+  write("rest_s", "s", &StepEstimate::rest_s);
+  write("step_s", "s", &StepEstimate::step_s);
+  write("relative", "1", &StepEstimate::relative);
+  write("relative_low", "1", &StepEstimate::relative_low);
+  write("relative_high", "1", &StepEstimate::relative_high);
 }
 
 }  // namespace
@@ -99,6 +133,7 @@ void write_report(const std::string& path, const VerificationReport& report, con
   file.attribute("tokens_per_step", report.tokens_per_step);
   file.attribute("first_step", report.first_step);
   file.attribute("rounds", report.rounds);
+  file.attribute("model_layers", report.model_layers);
 
   const std::size_t mappings = report.mappings.size();
   const Cube<double>& shape = report.mappings.front().compute_s;
@@ -107,6 +142,7 @@ void write_report(const std::string& path, const VerificationReport& report, con
   for (const CubeField& field : cube_fields)
     write_stacked(file, {field.name, "s", "mapping, step, layer, device"}, report.mappings, field.member,
                   {mappings, shape.planes(), shape.rows(), shape.columns()});
+  write_waiting(file, report.mappings);
   for (const MatrixField& field : matrix_fields)
     write_stacked(file, {field.name, "s", "mapping, step, layer"}, report.mappings, field.member,
                   {mappings, shape.planes(), shape.rows()});
@@ -114,7 +150,12 @@ void write_report(const std::string& path, const VerificationReport& report, con
   write_per_mapping(file, "/checks/checked_values", "value", report.mappings, &MappingReplay::checked_values);
   write_per_mapping(file, "/checks/output_error", "1", report.mappings, &MappingReplay::output_error);
   write_per_mapping(file, "/moved_bytes", "byte", report.mappings, &MappingReplay::moved_bytes);
-  write_summary(file, summarize(report, provenance.seed));
+  write_per_mapping(file, "/move_s", "s", report.mappings, &MappingReplay::move_s);
+  const std::vector<MappingSummary> summaries = summarize(report, provenance.seed);
+  write_summary(file, summaries);
+  if (has_step_estimate(report)) write_step_estimate(file, report, estimate_steps(report, provenance.seed));
+  if (!report.device_speeds.empty())
+    file.write({"/devices/relative_speed", "1", "device"}, report.device_speeds, {report.device_speeds.size()});
   file.commit();
 }
 
@@ -141,6 +182,14 @@ VerificationReport read_report(const std::string& path) {
   report.tokens_per_step = count("tokens_per_step");
   report.first_step = count("first_step");
   report.rounds = count("rounds");
+  report.model_layers = count("model_layers");
+  if (file.has_dataset("/step_estimate/rest_per_layer_s"))
+    report.rest_per_layer_s = read_checked<double>(file, "/step_estimate/rest_per_layer_s", {1}, is_time_or_nan,
+                                                   "0 or more seconds, or NaN where unknown")[0];
+  if (file.has_dataset("/devices/relative_speed"))
+    report.device_speeds = read_checked<double>(
+        file, "/devices/relative_speed", {extents[3]}, [](double speed) { return speed > 0.0 && speed <= 1.0; },
+        "above 0 and at most 1");
   report.layer_ids = read_layer_ids(file, extents[2]);
 
   const std::vector<std::string> names = file.read_texts("/mappings", extents[0]);
@@ -156,11 +205,15 @@ VerificationReport read_report(const std::string& path) {
   const auto checked = file.read<std::uint64_t>("/checks/checked_values", {extents[0]});
   const auto error = file.read<double>("/checks/output_error", {extents[0]});
   const auto moved = file.read<std::uint64_t>("/moved_bytes", {extents[0]});
+  std::vector<double> move_s(extents[0], std::numeric_limits<double>::quiet_NaN());
+  if (file.has_dataset("/move_s"))
+    move_s = read_checked<double>(file, "/move_s", {extents[0]}, is_time_or_nan, "0 or more seconds, or NaN");
   for (std::size_t m = 0; m < extents[0]; ++m) {
     report.mappings[m].wrong_values = wrong[m];
     report.mappings[m].checked_values = checked[m];
     report.mappings[m].output_error = error[m];
     report.mappings[m].moved_bytes = moved[m];
+    report.mappings[m].move_s = move_s[m];
   }
   return report;
 }

@@ -19,7 +19,7 @@ class ClockTarget : public ReplayTarget {
   std::size_t device_count() const override { return device_count_; }
   std::size_t local_device_count() const override { return devices_.size(); }
 
-  void place(const std::vector<std::vector<std::span<const std::int32_t>>>& homes) override {
+  double place(const std::vector<std::vector<std::span<const std::int32_t>>>& homes) override {
     // Every expert has a slot on every device; a placement decides which slots get tokens.
     for (std::size_t layer = 0; layer < homes.front().size(); ++layer) {
       std::vector<ExpertId> all;
@@ -27,6 +27,7 @@ class ClockTarget : public ReplayTarget {
         all.push_back({static_cast<std::int32_t>(expert)});
       for (const auto& device : devices_) device->place_experts(layer, all);
     }
+    return std::numeric_limits<double>::quiet_NaN();
   }
 
   void run(std::size_t layer, std::span<const std::uint32_t> counts, std::span<const std::int32_t> expert_to_device,

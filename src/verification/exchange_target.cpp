@@ -16,8 +16,9 @@ class ExchangeTarget : public ReplayTarget {
   std::size_t device_count() const override { return static_cast<std::size_t>(communicator_.size()); }
   std::size_t local_device_count() const override { return 1; }
 
-  void place(const std::vector<std::vector<std::span<const std::int32_t>>>& homes) override {
+  double place(const std::vector<std::vector<std::span<const std::int32_t>>>& homes) override {
     resident_.assign(homes.front().size(), {});
+    double own_s = 0.0;
     communicator_.on_all([&] {
       for (std::size_t layer = 0; layer < resident_.size(); ++layer) {
         const std::size_t experts = homes.front()[layer].size();
@@ -27,9 +28,10 @@ class ExchangeTarget : public ReplayTarget {
               resident_[layer].push_back(static_cast<std::int32_t>(expert));
               break;
             }
-        place_layer(layer, resident_[layer]);
+        own_s += place_layer(layer, resident_[layer]);
       }
     });
+    return communicator_.max(own_s);
   }
 
   void run(std::size_t layer, std::span<const std::uint32_t> counts, std::span<const std::int32_t> expert_to_device,
@@ -74,10 +76,10 @@ class ExchangeTarget : public ReplayTarget {
     return times;
   }
 
-  void place_layer(std::size_t layer, const std::vector<std::int32_t>& experts) {
+  double place_layer(std::size_t layer, const std::vector<std::int32_t>& experts) {
     std::vector<ExpertId> ids;
     for (std::int32_t expert : experts) ids.push_back({expert});
-    device_.place_experts(layer, ids);
+    return device_.place_experts(layer, ids).elapsed_s;
   }
 
   // [token, hidden] of all tokens, computed by rank 0's device alone; known to all ranks.

@@ -31,8 +31,9 @@ class ReplayTarget {
   /// Devices of the whole job, and of this rank.
   virtual std::size_t device_count() const = 0;
   virtual std::size_t local_device_count() const = 0;
-  /// Makes resident what any of the mappings needs. homes: [mapping][layer] experts' devices.
-  virtual void place(const std::vector<std::vector<std::span<const std::int32_t>>>& homes) = 0;
+  /// Makes resident what any of the mappings needs and no more; only what isn't there yet is made. Returns the seconds
+  /// that the slowest device took, NaN on a virtual clock. homes: [mapping][layer] experts' devices.
+  virtual double place(const std::vector<std::vector<std::span<const std::int32_t>>>& homes) = 0;
   /// Runs one layer of one step under one placement; writes the times of this rank's devices.
   virtual void run(std::size_t layer, std::span<const std::uint32_t> counts,
                    std::span<const std::int32_t> expert_to_device, std::span<LayerTimes> times) = 0;

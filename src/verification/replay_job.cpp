@@ -1,11 +1,13 @@
 #include "verification/replay_job.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "model/latency_surface.hpp"
 #include "platform/progress.hpp"
+#include "profile/summary.hpp"
 #include "verification/mpi_expert_layer.hpp"
 #include "verification/nccl_expert_layer.hpp"
 #include "verification/selection.hpp"
@@ -22,6 +24,15 @@ std::size_t moved_bytes(const Mapping& from, const Mapping& to, const LoadTrace&
     for (std::size_t expert = 0; expert < new_homes[layer].size(); ++expert)
       moved += new_homes[layer][expert] != old_homes[layer][expert] ? expert_bytes : 0;
   return moved;
+}
+
+// What was made uneven on purpose: by extra work, else by the share of a GPU that each rank had.
+std::string device_note(const DeviceOptions& devices, const LatencyProfile& profile) {
+  const std::string slowdowns = emulation_note(devices.slowdowns);
+  const bool shares = std::ranges::any_of(profile.devices, [](const DeviceDescription& device) {
+    return device.name.find("(emulated: ") != std::string::npos;
+  });
+  return slowdowns.empty() && shares ? "emulated by shares of a GPU" : slowdowns;
 }
 
 void check_device_count(const Communicator& ranks, const DeviceOptions& devices, const LatencyProfile& profile) {
@@ -56,12 +67,15 @@ void check_replay_request(const ReplayRequest& request) {
     throw UsageError("--share-gpu: '" + request.share_gpu + "' is unknown; it can be 'turns'");
   if (!request.transport.empty() && request.transport != "mpi" && request.transport != "nccl")
     throw UsageError("--transport: '" + request.transport + "' is neither mpi nor nccl");
+  if (request.rest_per_layer_ms && !(*request.rest_per_layer_ms >= 0.0 && std::isfinite(*request.rest_per_layer_ms)))
+    throw UsageError(format("--rest-per-layer: %g is not 0 or more milliseconds", *request.rest_per_layer_ms));
 }
 
 ReplayQuestion make_replay_question(const ReplayRequest& request, const LatencyProfile& profile, const LoadTrace& whole,
                                     const std::vector<Mapping>& mappings) {
   ReplayQuestion question;
   question.profile = profile;
+  question.model_layers = whole.layer_count();
   question.mappings.push_back(linear_mapping(whole, profile.device_count()));
   for (const Mapping& mapping : mappings)
     if (mapping.method != "linear") question.mappings.push_back(mapping);
@@ -123,9 +137,12 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
   report.judged = question.mappings[question.judged].method;
   report.weight_dtype = question.profile.weight_dtype;
   report.device_kind = devices.kind;
-  report.device_note = emulation_note(devices.slowdowns);
+  report.device_note = device_note(devices, question.profile);
   report.sample_note = question.sample_note;
   report.first_step = question.first_step;
+  report.model_layers = question.model_layers;
+  if (request.rest_per_layer_ms) report.rest_per_layer_s = *request.rest_per_layer_ms * 1e-3;
+  for (const DeviceSummary& device : summarize(question.profile)) report.device_speeds.push_back(device.relative_speed);
   const std::size_t expert_bytes = question.profile.expert.weight_count() * weight_element_bytes(devices.weight_dtype);
   for (std::size_t m = 0; m < question.mappings.size(); ++m)
     report.mappings[m].moved_bytes =

@@ -26,6 +26,7 @@ struct ReplayRequest {
   std::string transport{};                  ///< "mpi" or "nccl"; empty: nccl on GPUs, else mpi
   double patience_s = 60.0;                 ///< most that an NCCL exchange may wait for a peer
   bool compute_only = false;
+  std::optional<double> rest_per_layer_ms{};  ///< stated rest of a layer beside its routed experts; none: no estimate
   bool quiet = false;
   std::size_t seed = 1;
   ReplayOptions replay{};
@@ -40,7 +41,8 @@ struct ReplayQuestion {
   LoadTrace trace;                ///< the steps and layers to replay
   std::vector<Mapping> mappings;  ///< linear first
   std::size_t first_step = 0;
-  std::size_t judged = 0;  ///< index of the mapping that the verdict is about
+  std::size_t model_layers = 0;  ///< of the whole trace
+  std::size_t judged = 0;        ///< index of the mapping that the verdict is about
   std::string sample_note;
 };
 

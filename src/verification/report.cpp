@@ -9,7 +9,43 @@
 namespace gem {
 namespace {
 
-// [step] sum over layers of max over devices.
+double imbalance_of(const Cube<double>& device_s) {
+  double sum = 0.0;
+  std::size_t count = 0;
+  for (std::size_t step = 0; step < device_s.planes(); ++step)
+    for (std::size_t layer = 0; layer < device_s.rows(); ++layer) {
+      const auto devices = device_s.row(step, layer);
+      const double center = mean(devices);
+      if (center <= 0.0) continue;
+      sum += *std::max_element(devices.begin(), devices.end()) / center;
+      ++count;
+    }
+  return count == 0 ? 1.0 : sum / static_cast<double>(count);
+}
+
+// Of a step, all layers together: mean over devices and steps.
+double mean_of_step(const Cube<double>& device_s) {
+  return mean(device_s.values()) * static_cast<double>(device_s.rows());
+}
+
+std::string or_dash(double value) {
+  return std::isnan(value) ? "-" : format("%.3f", value);
+}
+
+double median_relative_error(const std::vector<double>& predicted, const std::vector<double>& measured) {
+  std::vector<double> errors;
+  for (std::size_t i = 0; i < measured.size(); ++i)
+    if (measured[i] > 0.0) errors.push_back(std::fabs(predicted[i] / measured[i] - 1.0));
+  return median(errors);
+}
+
+}  // namespace
+
+bool has_whole_layers(const VerificationReport& report) {
+  const std::vector<double>& layer_s = report.mappings.front().layer_s.values();
+  return std::none_of(layer_s.begin(), layer_s.end(), [](double seconds) { return std::isnan(seconds); });
+}
+
 std::vector<double> straggler_of_steps(const Cube<double>& device_s) {
   std::vector<double> steps(device_s.planes(), 0.0);
   for (std::size_t step = 0; step < device_s.planes(); ++step)
@@ -27,34 +63,24 @@ std::vector<double> sum_of_steps(const Matrix<double>& layer_s) {
   return steps;
 }
 
-double imbalance_of(const Cube<double>& device_s) {
-  double sum = 0.0;
-  std::size_t count = 0;
-  for (std::size_t step = 0; step < device_s.planes(); ++step)
-    for (std::size_t layer = 0; layer < device_s.rows(); ++layer) {
-      const auto devices = device_s.row(step, layer);
-      const double center = mean(devices);
-      if (center <= 0.0) continue;
-      sum += *std::max_element(devices.begin(), devices.end()) / center;
-      ++count;
+Cube<double> waiting_of(const MappingReplay& replay) {
+  Cube<double> waiting = replay.compute_s;
+  for (std::size_t step = 0; step < waiting.planes(); ++step)
+    for (std::size_t layer = 0; layer < waiting.rows(); ++layer) {
+      const auto devices = waiting.row(step, layer);
+      if (!std::isnan(replay.layer_s(step, layer)))
+        for (std::size_t d = 0; d < devices.size(); ++d) devices[d] += replay.dispatch_s(step, layer, d);
+      const double last = *std::max_element(devices.begin(), devices.end());
+      for (double& own : devices) own = last - own;
     }
-  return count == 0 ? 1.0 : sum / static_cast<double>(count);
+  return waiting;
 }
-
-double median_relative_error(const std::vector<double>& predicted, const std::vector<double>& measured) {
-  std::vector<double> errors;
-  for (std::size_t i = 0; i < measured.size(); ++i)
-    if (measured[i] > 0.0) errors.push_back(std::fabs(predicted[i] / measured[i] - 1.0));
-  return median(errors);
-}
-
-}  // namespace
 
 std::vector<MappingSummary> summarize(const VerificationReport& report, std::uint64_t seed) {
   const std::vector<double> base = straggler_of_steps(report.mappings.front().compute_s);
   const std::vector<double> base_raw = sum_of_steps(report.mappings.front().raw_straggler_s);
   const std::vector<double> base_layer = sum_of_steps(report.mappings.front().layer_s);
-  const bool has_layers = std::none_of(base_layer.begin(), base_layer.end(), [](double s) { return std::isnan(s); });
+  const bool has_layers = has_whole_layers(report);
   std::vector<MappingSummary> summaries;
   for (const MappingReplay& replay : report.mappings) {
     const std::vector<double> steps = straggler_of_steps(replay.compute_s);
@@ -76,6 +102,12 @@ std::vector<MappingSummary> summarize(const VerificationReport& report, std::uin
     summary.p90_s = quantile(steps, 0.9);
     summary.p99_s = quantile(steps, 0.99);
     summary.imbalance = imbalance_of(replay.compute_s);
+    summary.dispatch_s = mean_of_step(replay.dispatch_s);
+    summary.compute_s = mean_of_step(replay.compute_s);
+    summary.waiting_s = mean_of_step(waiting_of(replay));
+    summary.combine_s = mean_of_step(replay.combine_s);
+    summary.waiting_share =
+        summary.waiting_s / (summary.waiting_s + summary.compute_s + (has_layers ? summary.dispatch_s : 0.0));
     summary.median_error = median_relative_error(predicted, steps);
     summaries.push_back(summary);
   }
@@ -153,8 +185,15 @@ std::string summary_table(const VerificationReport& report, const std::vector<Ma
                  {"raw", "ratio"},
                  {"layer", "ratio"},
                  {"#wrong", "values"},
-                 {"error", "out"},
-                 {"to move", ""}});
+                 {"error", "out"}});
+  Table parts({{"mapping", ""},
+               {"dispatch", "ms/step"},
+               {"compute", "ms/step"},
+               {"waiting", "ms/step"},
+               {"combine", "ms/step"},
+               {"waiting", "%"},
+               {"to move", ""},
+               {"moved in", "s"}});
   for (std::size_t i = 0; i < summaries.size(); ++i) {
     const MappingSummary& s = summaries[i];
     const MappingReplay& replay = report.mappings[i];
@@ -164,12 +203,14 @@ std::string summary_table(const VerificationReport& report, const std::vector<Ma
                    format("%.3f", s.p99_s * 1e3)});
     details.add_row(
         {s.name, format("%.3f", s.p50_s * 1e3), format("%.3f", s.p90_s * 1e3), format("%.3f", s.imbalance),
-         format("%.3f", s.raw_relative), std::isnan(s.layer_relative) ? "-" : format("%.3f", s.layer_relative),
+         format("%.3f", s.raw_relative), or_dash(s.layer_relative),
          replay.checked_values == 0 ? "-" : format("%llu", static_cast<unsigned long long>(replay.wrong_values)),
-         std::isnan(replay.output_error) ? "-" : format("%.1e", replay.output_error),
-         format_bytes(static_cast<double>(replay.moved_bytes))});
+         std::isnan(replay.output_error) ? "-" : format("%.1e", replay.output_error)});
+    parts.add_row({s.name, or_dash(s.dispatch_s * 1e3), or_dash(s.compute_s * 1e3), or_dash(s.waiting_s * 1e3),
+                   or_dash(s.combine_s * 1e3), format("%.1f", 100.0 * s.waiting_share),
+                   format_bytes(static_cast<double>(replay.moved_bytes)), or_dash(replay.move_s)});
   }
-  return times.to_string() + "\n" + details.to_string();
+  return times.to_string() + "\n" + details.to_string() + "\nThe mean device's step:\n" + parts.to_string();
 }
 
 }  // namespace gem

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -24,7 +25,13 @@ struct MappingReplay {
   double output_error =
       0.0;  ///< ||out - reference|| / ||reference|| against one rank computing all; NaN if not checked
   std::uint64_t moved_bytes = 0;  ///< weights to move when coming from the first mapping
+  /// Seconds until the slowest device has them in place, each making its own; NaN if not measured (simulated devices).
+  double move_s = std::numeric_limits<double>::quiet_NaN();
 };
+
+/// [step, layer, device] seconds from the end of a device's own part to that of the slowest one's. The part is
+/// dispatch and compute where whole layers were timed, else compute alone.
+Cube<double> waiting_of(const MappingReplay& replay);
 
 /// What a replay measured, and on what.
 struct VerificationReport {
@@ -39,6 +46,10 @@ struct VerificationReport {
   std::size_t tokens_per_step = 0;
   std::size_t first_step = 0;
   std::size_t rounds = 0;
+  std::size_t model_layers = 0;  ///< layers of the whole trace, of which some were replayed; 0 if unknown
+  /// Stated seconds of a layer beside its routed experts (attention, shared experts, others); NaN if not stated.
+  double rest_per_layer_s = std::numeric_limits<double>::quiet_NaN();
+  std::vector<double> device_speeds;  ///< [device], fastest 1, at the heavy loads of the profile; empty if unknown
   std::vector<std::int32_t> layer_ids;
   std::vector<MappingReplay> mappings;  ///< the first is the one that all are compared with
 };
@@ -56,8 +67,20 @@ struct MappingSummary {
   Interval layer_interval{1.0, 1.0};
   double p50_s = 0.0, p90_s = 0.0, p99_s = 0.0;  ///< of the measured straggler time of a step
   double imbalance = 1.0;                        ///< mean over steps and layers of max / mean over devices
-  double median_error = 0.0;  ///< median over steps of |predicted / measured - 1| of the straggler time
+  /// Of a step, mean over devices and steps; exchange NaN where it wasn't timed.
+  double dispatch_s = 0.0, compute_s = 0.0, waiting_s = 0.0, combine_s = 0.0;
+  double waiting_share = 0.0;  ///< of the time until the slowest device's part ends
+  double median_error = 0.0;   ///< median over steps of |predicted / measured - 1| of the straggler time
 };
+
+/// Whether whole layers were timed, exchange included.
+bool has_whole_layers(const VerificationReport& report);
+
+/// [step] sum over layers of the maximum over devices of [step, layer, device] seconds.
+std::vector<double> straggler_of_steps(const Cube<double>& device_s);
+
+/// [step] sum over layers of [step, layer] seconds.
+std::vector<double> sum_of_steps(const Matrix<double>& layer_s);
 
 /// Summaries in the order of the report's mappings.
 std::vector<MappingSummary> summarize(const VerificationReport& report, std::uint64_t seed);

@@ -41,6 +41,9 @@ class Reads(support.TestCase):
         report = read_file(support.result("host", "report.h5"))
         self.assertEqual(report.names, ["linear", "gem"])
         self.assertFalse(np.isnan(report.dispatch_s).any())
+        self.assertTrue((report.move_s[1:] > 0).all())
+        self.assertEqual(len(report.device_speeds), 2)
+        self.assertTrue(0 < report.summary["waiting_share"][0] < 1)
 
     def test_routing_is_known_but_not_drawn(self):
         path = self.path("routing.h5")

@@ -12,6 +12,26 @@ import h5py
 FIRST_BYTES = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
 
 
+class Replays(support.TestCase):
+    def test_one_table_of_all_reports_below_a_folder(self):
+        for setting, workload, kind in (("even", "a", "simulated"), ("uneven", "b", "host")):
+            os.makedirs(self.path(setting, workload))
+            shutil.copy(support.result(kind, "report.h5"), self.path(setting, workload))
+        code, out, err = self.run_program("replays", self.folder)
+        self.assertEqual((code, err), (0, ""))
+        rows = support.table_rows(support.printed("simulated", "verify.txt"), ("linear", "eplb", "gem"))
+        for name, cells in rows.items():
+            line = next(line for line in out.splitlines() if f" {name} |" in line)
+            self.assertIn(f" {cells[2]}", line)
+        self.assertRegex(out, r"\neven \(simulated.*spread 1\.2.*gem mean 0\.")
+        self.assertRegex(out, r"\nuneven \(host emulated x1\.00, x1\.28")
+
+    def test_a_folder_without_a_report_is_named(self):
+        code, _, err = self.run_program("replays", self.folder)
+        self.assertEqual(code, 3)
+        self.assertIn(self.folder, err)
+
+
 class Page(support.TestCase):
     def page_of(self, *paths):
         code, out, err = self.run_program("report", *paths, "-o", self.path("page.html"))

@@ -144,9 +144,10 @@ TEST(HostDevice, MovesOnlyWhatIsMissing) {
   EXPECT_EQ(device.place_experts(0, experts({0, 1, 2})).moved_bytes, 3 * device.expert_bytes());
   EXPECT_EQ(device.place_experts(0, experts({2, 5, 0})).moved_bytes, device.expert_bytes());
   EXPECT_EQ(device.place_experts(1, experts({2})).moved_bytes, device.expert_bytes()) << "another layer";
+  EXPECT_EQ(device.place_experts(0, experts({0, 1})).moved_bytes, device.expert_bytes()) << "what left is gone";
 }
 
-TEST(HostDevice, ShortMemoryDropsOldExpertsAndThenSaysSo) {
+TEST(HostDevice, ShortMemoryIsRefused) {
   HostDeviceOptions options = options_of(GemmType::F32);
   options.memory_limit_bytes = 4 * HostDevice(options).expert_bytes();
   HostDevice device(options);

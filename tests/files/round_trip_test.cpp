@@ -10,6 +10,7 @@
 #include "files/sample_files.hpp"
 #include "files/trace_file.hpp"
 #include "temporary_directory.hpp"
+#include "verification/step_estimate.hpp"
 
 namespace gem::test {
 namespace {
@@ -92,6 +93,9 @@ TEST(RoundTrip, Report) {
   EXPECT_EQ(read.first_step, written.first_step);
   EXPECT_EQ(read.rounds, written.rounds);
   EXPECT_EQ(read.layer_ids, written.layer_ids);
+  EXPECT_EQ(read.model_layers, written.model_layers);
+  EXPECT_EQ(read.rest_per_layer_s, written.rest_per_layer_s);
+  EXPECT_EQ(read.device_speeds, written.device_speeds);
   ASSERT_EQ(read.mappings.size(), 2u);
   for (std::size_t i = 0; i < 2; ++i) {
     const MappingReplay& found = read.mappings[i];
@@ -107,12 +111,17 @@ TEST(RoundTrip, Report) {
     EXPECT_EQ(found.checked_values, expected.checked_values);
     EXPECT_EQ(found.output_error, expected.output_error);
     EXPECT_EQ(found.moved_bytes, expected.moved_bytes);
+    EXPECT_EQ(found.move_s, expected.move_s);
   }
   // Summaries are in the file for others; they must be those of the report.
   const auto summaries = summarize(written, sample_provenance().seed);
   const Hdf5Input file(directory / "report.h5");
   EXPECT_EQ(file.read<double>("/summary/relative", {2})[1], summaries[1].relative);
   EXPECT_EQ(file.read<double>("/summary/relative_high", {2})[1], summaries[1].interval.high);
+  EXPECT_EQ(file.read<double>("/summary/waiting_share", {2})[1], summaries[1].waiting_share);
+  EXPECT_EQ(file.read<double>("/waiting_s", {2, 3, 2, 4})[24 + 5], waiting_of(written.mappings[1]).values()[5]);
+  EXPECT_EQ(file.read<double>("/step_estimate/relative", {2})[1],
+            estimate_steps(written, sample_provenance().seed)[1].relative);
 }
 
 TEST(RoundTrip, EveryFileSaysWhereItIsFrom) {

@@ -106,6 +106,9 @@ inline VerificationReport sample_report() {
   report.first_step = 5;
   report.rounds = 3;
   report.layer_ids = {3, 4};
+  report.model_layers = 24;
+  report.rest_per_layer_s = 0.5e-3;
+  report.device_speeds = {1.0, 0.97, 0.9, 0.78};
   for (const char* name : {"linear", "gem"}) {
     MappingReplay replay;
     replay.name = name;
@@ -122,6 +125,7 @@ inline VerificationReport sample_report() {
     replay.checked_values = 1000;
     replay.output_error = random.uniform();
     replay.moved_bytes = random.next();
+    replay.move_s = random.uniform();
     report.mappings.push_back(replay);
   }
   return report;

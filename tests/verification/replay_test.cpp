@@ -2,14 +2,18 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "base/error.hpp"
 #include "verification/mpi_expert_layer.hpp"
 
 namespace gem {
 namespace {
+
+constexpr double seconds_an_expert = 1e-3;  // to make it resident
 
 // An expert that multiplies its rows by expert + 1; its time is exactly the surface's.
 class FakeDevice : public MoeDevice {
@@ -19,8 +23,9 @@ class FakeDevice : public MoeDevice {
   DeviceDescription description() const override { return {"host", "fake", "nowhere", "", 0, slowdown_}; }
   PlacementCost place_experts(std::size_t layer, std::span<const ExpertId> experts) override {
     if (slots_.size() <= layer) slots_.resize(layer + 1);
-    slots_[layer].assign(experts.begin(), experts.end());
-    return {};
+    const std::vector<ExpertId> before = std::exchange(slots_[layer], {experts.begin(), experts.end()});
+    const auto is_new = [&](ExpertId expert) { return std::ranges::count(before, expert) == 0; };
+    return {0, seconds_an_expert * static_cast<double>(std::ranges::count_if(experts, is_new))};
   }
   double compute(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot, std::span<const float> input,
                  std::span<float> output) override {
@@ -141,6 +146,45 @@ TEST(Replay, ComputeOnlyStillChecksTheExchange) {
   EXPECT_TRUE(std::isnan(report.mappings[1].dispatch_s(4, 1, 0)));
 }
 
+TEST(Replay, WaitingEndsWhereTheSlowestDeviceDoes) {
+  const Communicator world = Communicator::world();
+  FakeDevice device(1.0 + 0.25 * world.rank());
+  const VerificationReport whole = replayed(device), compute_only = replayed(device, false, true);
+  if (!world.is_root()) return;
+  for (const VerificationReport* report : {&whole, &compute_only})
+    for (const MappingReplay& replay : report->mappings) {
+      const Cube<double> waiting = waiting_of(replay);
+      for (std::size_t step = 0; step < waiting.planes(); ++step)
+        for (std::size_t layer = 0; layer < waiting.rows(); ++layer) {
+          std::vector<double> ends;
+          for (std::size_t d = 0; d < waiting.columns(); ++d)
+            ends.push_back(waiting(step, layer, d) + replay.compute_s(step, layer, d) +
+                           (report == &whole ? replay.dispatch_s(step, layer, d) : 0.0));
+          for (double end : ends) EXPECT_NEAR(end, ends[0], 1e-12);
+          EXPECT_EQ(std::ranges::min(waiting.row(step, layer)), 0.0) << "the slowest doesn't wait";
+        }
+    }
+  const MappingSummary summary = summarize(compute_only, 1)[0];
+  EXPECT_NEAR(summary.waiting_s + summary.compute_s, summary.straggler_s, 1e-12);
+  EXPECT_NEAR(summary.waiting_share, summary.waiting_s / summary.straggler_s, 1e-12);
+}
+
+TEST(Replay, OnlyWhatDiffersIsMovedAndTimed) {
+  const Communicator world = Communicator::world();
+  const auto devices = static_cast<std::size_t>(world.size());
+  FakeDevice device(1.0);
+  const VerificationReport report = replayed(device, false, true);
+  if (!world.is_root()) return;
+  const Mapping linear = mapping_of("linear", devices, true), other = mapping_of("other", devices, false);
+  std::vector<std::size_t> arrivals(devices, 0);
+  for (std::size_t layer = 0; layer < 2; ++layer)
+    for (std::size_t expert = 0; expert < expert_count; ++expert)
+      if (linear.expert_to_device(layer, expert) != other.expert_to_device(layer, expert))
+        ++arrivals[static_cast<std::size_t>(other.expert_to_device(layer, expert))];
+  EXPECT_EQ(report.mappings[0].move_s, 0.0);
+  EXPECT_NEAR(report.mappings[1].move_s, seconds_an_expert * static_cast<double>(std::ranges::max(arrivals)), 1e-12);
+}
+
 TEST(Replay, ADeviceThatComputesOtherwiseIsFound) {
   const Communicator world = Communicator::world();
   if (world.size() == 1) GTEST_SKIP() << "needs a second device";
@@ -186,6 +230,7 @@ TEST(Replay, VirtualClocksNeedNoExchangeAndAnyNumberOfRanks) {
                                            4, {}, [](std::size_t, std::size_t) {});
   if (!world.is_root()) return;
   const MappingReplay& replayed_linear = report.mappings[0];
+  EXPECT_TRUE(std::isnan(summarize(report, 1)[0].combine_s));
   for (std::size_t i = 0; i < replayed_linear.compute_s.values().size(); ++i)
     EXPECT_NEAR(replayed_linear.compute_s.values()[i], replayed_linear.predicted_s.values()[i], 1e-12);
 }

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "base/random.hpp"
+#include "verification/step_estimate.hpp"
 
 namespace gem {
 namespace {
@@ -14,10 +17,13 @@ VerificationReport report_with(double ratio, double noise) {
   report.device_kind = "host";
   report.device_note = "emulated";
   report.sample_note = "held-out requests";
+  report.model_layers = 12;
+  report.layer_ids = {0, 1, 2};
   for (const char* name : {"linear", "gem"}) {
     MappingReplay& replay = report.mappings.emplace_back();
     replay.name = name;
     replay.compute_s = replay.predicted_s = Cube<double>(40, 3, 2);
+    replay.dispatch_s = replay.combine_s = Cube<double>(40, 3, 2, 1e-4);
     replay.layer_s = replay.raw_straggler_s = Matrix<double>(40, 3);
     for (std::size_t step = 0; step < 40; ++step)
       for (std::size_t layer = 0; layer < 3; ++layer) {
@@ -43,6 +49,22 @@ TEST(Report, SummaryHoldsRatiosErrorsAndQuantiles) {
   EXPECT_NEAR(device_error(report), 0.05, 0.051);
 }
 
+TEST(Report, TheModelsStepIsItsLayersAndTheStatedRest) {
+  VerificationReport report = report_with(0.8, 0.0);
+  EXPECT_FALSE(has_step_estimate(report));
+  report.rest_per_layer_s = 1e-3;
+  ASSERT_TRUE(has_step_estimate(report));
+  // Twelve layers of 2 ms (1.6 ms under gem, layer_s) and 1 ms of rest; three of them were replayed.
+  const std::vector<StepEstimate> whole = estimate_steps(report, 1);
+  EXPECT_NEAR(whole[0].step_s, 12 * 3e-3, 1e-12);
+  EXPECT_NEAR(whole[1].step_s, 12 * 2.6e-3, 1e-12);
+  EXPECT_NEAR(whole[1].relative, 2.6 / 3.0, 1e-12);
+  EXPECT_NEAR(whole[1].moe_s + whole[1].rest_s, whole[1].step_s, 1e-12);
+  // Where only compute was timed, the slowest device's counts.
+  for (MappingReplay& replay : report.mappings) replay.layer_s = Matrix<double>(40, 3, NAN);
+  EXPECT_NEAR(estimate_steps(report, 1)[1].relative, 1.8 / 2.0, 1e-12);
+}
+
 TEST(Report, VerdictFollowsTheInterval) {
   const auto verdict = [](double ratio, double noise) {
     const VerificationReport report = report_with(ratio, noise);
@@ -63,8 +85,10 @@ TEST(Report, WrongDataOverrulesTimes) {
 }
 
 TEST(Report, TablesFitATerminalOf80Columns) {
-  const VerificationReport report = report_with(0.8, 0.01);
-  const std::string table = summary_table(report, summarize(report, 1));
+  VerificationReport report = report_with(0.8, 0.01);
+  report.rest_per_layer_s = 1e-3;
+  const std::string table =
+      summary_table(report, summarize(report, 1)) + step_estimate_table(report, estimate_steps(report, 1));
   std::size_t begin = 0;
   while (begin < table.size()) {
     const std::size_t end = table.find('\n', begin);

@@ -1,0 +1,122 @@
+"""One table of many replays: every report below a folder, as slurm/one-host.sh leaves them (SETTING/WORKLOAD/report.h5)."""
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import DataError
+from .files import read_file
+from .tables import Table
+
+BASELINES = ("eplb", "speed-aware")
+
+
+@dataclass
+class Replay:
+    setting: str  # folder above, e.g. spread-1.08
+    workload: str  # folder of the report
+    report: object
+
+    @property
+    def spread(self):
+        """Time of the slowest device over that of the fastest at heavy loads, NaN if unknown."""
+        speeds = self.report.device_speeds
+        return speeds.max() / speeds.min() if len(speeds) else np.nan
+
+    def figures(self, name):
+        """Ratio to the first mapping, its interval, and the first's prediction and p99, of the mapping of that name."""
+        m, summary = self.report.names.index(name), self.report.summary
+        return {
+            "relative": summary["relative"][m],
+            "low": summary["relative_low"][m],
+            "high": summary["relative_high"][m],
+            "predicted": summary["predicted_s"][m] / summary["predicted_s"][0],
+            "error": summary["median_error"][m],
+            "p99": summary["p99_s"][m] / summary["p99_s"][0],
+        }
+
+
+def collect_replays(folder):
+    """All reports below a folder, by setting, model, task and tokens a step. DataError if there is none."""
+    found = []
+    for place, _, names in sorted(os.walk(folder)):
+        if "report.h5" not in names:
+            continue
+        setting, workload = os.path.split(os.path.relpath(place, folder))
+        report = read_file(os.path.join(place, "report.h5"), kinds=("gem.report",))
+        if report is not None:
+            found.append(Replay(setting, workload, report))
+    if not found:
+        raise DataError(f"{folder}: no report.h5 below this folder; give the folder that slurm/one-host.sh wrote")
+    return sorted(
+        found, key=lambda r: (r.setting, r.report.header.model, r.report.task, r.report.tokens_per_step, r.workload)
+    )
+
+
+def replay_table(replays):
+    """A row a workload and mapping."""
+    rows = []
+    for replay in replays:
+        report = replay.report
+        for m, name in enumerate(report.names):
+            figures = replay.figures(name)
+            interval = f" ({figures['low']:.3f} - {figures['high']:.3f})" if m else ""
+            rows.append(
+                [
+                    f"{replay.spread:.2f}" if not np.isnan(replay.spread) else replay.setting or "-",
+                    f"{report.header.model} {report.task}",
+                    str(report.tokens_per_step),
+                    name,
+                    f"{figures['relative']:.3f}{interval}",
+                    f"{figures['predicted']:.3f}",
+                    f"{100 * figures['error']:.1f}",
+                    f"{figures['p99']:.3f}",
+                ]
+            )
+    columns = [
+        ("spread", ""),
+        ("workload", ""),
+        ("tokens a step", ""),
+        ("mapping", ""),
+        (f"vs {replays[0].report.names[0]}, 95 % interval", ""),
+        ("predicted", ""),
+        ("error", "%"),
+        ("p99", "ratio"),
+    ]
+    return Table("Replays", columns, rows)
+
+
+def setting_lines(replays):
+    """What the judged mapping comes to in each setting, a sentence each."""
+    lines = []
+    for setting in dict.fromkeys(replay.setting for replay in replays):
+        chosen = [replay for replay in replays if replay.setting == setting]
+        judged = [(replay, replay.report.names[replay.report.judged_index]) for replay in chosen]
+        figures = [replay.figures(name) for replay, name in judged]
+        ratios = np.array([figure["relative"] for figure in figures])
+        above = sum(figure["low"] > 1 for figure in figures)
+        beaten = [
+            f"below {baseline} in {sum(ratio < replay.figures(baseline)['relative'] for ratio, replay in rivals)} "
+            f"of {len(rivals)}"
+            for baseline in BASELINES
+            if (rivals := [(r, c) for r, c in zip(ratios, chosen) if baseline in c.report.names])
+        ]
+        spreads = np.array([replay.spread for replay in chosen])
+        spread = f", spread {np.nanmin(spreads):.2f} - {np.nanmax(spreads):.2f}" if not np.isnan(spreads).all() else ""
+        notes = sorted({f"{c.report.device_kind} {c.report.device_note}".strip() for c in chosen})
+        lines.append(
+            f"{setting or 'all'} ({'; '.join(notes)}{spread}): {judged[0][1]} mean {ratios.mean():.3f}, best "
+            f"{ratios.min():.3f}, significantly above {chosen[0].report.names[0]} in {above} of {len(chosen)}"
+            + "".join(f", {text}" for text in beaten)
+            + "."
+        )
+    return lines
+
+
+def replay_text(folder):
+    """The table in Markdown and the lines below it."""
+    replays = collect_replays(folder)
+    samples = sorted({replay.report.sample_note for replay in replays} - {""})
+    note = f"Straggler time relative to {replays[0].report.names[0]}; {', '.join(samples)}." if samples else ""
+    return "\n".join([replay_table(replays).text, "", note, "", *setting_lines(replays)])

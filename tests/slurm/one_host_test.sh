@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# slurm/one-host.sh on two host ranks: a whole run, stopped by its limit and taken up again, the table of its results,
+# and the shares that it would choose.
+#   one_host_test.sh FOLDER_OF_PROGRAMS
+set -euo pipefail
+root=$(cd "$(dirname "$0")/../.." && pwd)
+export PATH="$1:$PATH"
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+fail() {
+  echo "$1" >&2
+  exit 1
+}
+
+trial() {
+  "$root/slurm/one-host.sh" --ranks 2 --device host --spreads 1.00,1.28 --workloads mmlu-256 --steps 2 --rounds 1 \
+    --output "$folder/trial" "$@" > "$folder/log" 2> "$folder/errors" || return $?
+}
+trial --dry-run || fail "the dry run failed"
+[ ! -e "$folder/trial" ] || fail "a dry run wrote something"
+grep -q -- '--slowdown 1,1.28 ' "$folder/log" || fail "the dry run doesn't show the slowdowns"
+
+code=0
+trial --seconds 1 || code=$?
+[ $code -eq 75 ] || { cat "$folder/errors" >&2; fail "exit code $code where more is to do, not 75"; }
+[ -e "$folder/trial/spread-1.00/mmlu-256/report.h5" ] || fail "the first report is missing"
+[ ! -e "$folder/trial/spread-1.28/mmlu-256/report.h5" ] || fail "the limit of time had no effect"
+before=$(stat -c %Y.%i "$folder/trial/spread-1.00/mmlu-256/report.h5")
+trial || { cat "$folder/errors" >&2; fail "going on failed"; }
+[ "$before" = "$(stat -c %Y.%i "$folder/trial/spread-1.00/mmlu-256/report.h5")" ] || fail "a finished report was made again"
+for method in linear round-robin eplb speed-aware paper gem; do
+  grep -q "^$method " "$folder/trial/spread-1.28/mmlu-256/report.txt" || fail "no row of $method"
+done
+tar -tzf "$folder/trial.tar.gz" ./spread-1.28/mmlu-256/report.h5 > /dev/null || fail "the report was not packed"
+
+if gem-analysis replays "$folder/trial" > "$folder/table" 2> "$folder/errors"; then
+  [ "$(grep -c '| gpt-oss-20b mmlu |' "$folder/table")" -eq 12 ] || fail "the table has not 2 x 6 rows"
+  grep -q '^spread-1.28 (host emulated x1.00, x1.28.*below eplb' "$folder/table" || fail "no line on spread 1.28"
+else
+  grep -q 'install python3-' "$folder/errors" || { cat "$folder/errors" >&2; fail "gem-analysis replays failed"; }
+fi
+
+# Shares by the line through the measured speeds: 1.28 = 1 / 0.78125 lies between shares of 76 and 68 %.
+printf '%s\n' '100 1.000' '92 0.943' '84 0.88' '76 0.82' '68 0.75' > "$folder/trial/speed-of-shares.txt"
+"$root/slurm/one-host.sh" --share-gpu 2 --spreads 1.00,1.28,1.6 --dry-run --output "$folder/trial" > "$folder/log"
+grep -q 'shares 100,100,' "$folder/log" || fail "spread 1.00 needs whole shares"
+grep -q 'shares 100,72,' "$folder/log" || fail "spread 1.28 needs a share of 72 %"
+grep -Eq 'shares 100,(4[0-9]|5[0-9]),' "$folder/log" || fail "spread 1.6 lies beyond the measured shares"
