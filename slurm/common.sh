@@ -52,6 +52,10 @@ gem_run() {
     return 75
   fi
   echo "Asked to stop; all finished work is saved; the job requeues itself and goes on"
+  trap '' TERM  # by which Slurm asks this script to end once it is requeued
   scontrol requeue "$SLURM_JOB_ID"
+  # What was measured on these devices can go on only on these.
+  scontrol update JobId="$SLURM_JOB_ID" ReqNodeList="$SLURM_JOB_NODELIST" || true
+  trap - TERM
   sleep 60  # Slurm ends this script
 }

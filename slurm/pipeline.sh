@@ -5,8 +5,8 @@
 #
 # --batch-size N (decode) or --chunk-tokens N (prefill): tokens of a step; --steps N (128) to search on and as many of
 # other requests to score on. The devices are those of slurm/site.env. What stands behind -- goes to gem-profile, e.g.
-# --device host --dtype f32. Submitting again keeps a finished profile and makes the rest anew. --dry-run prints the
-# commands.
+# --device host --dtype f32. Verification gets the nodes that were profiled. Submitting again keeps a finished profile, and
+# its nodes, and makes the rest anew. --dry-run prints the commands.
 set -euo pipefail
 GEM_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export GEM_ROOT
@@ -44,14 +44,22 @@ for part in train test; do
   if $dry_run; then echo "${command[*]}"; else "${command[@]}"; fi
 done
 log=(--output="$output/%x-%j.log")
-submit --time="$GEM_TIME_PROFILE" "${GEM_DEVICES[@]}" "${log[@]}" "$GEM_ROOT/slurm/profile.sbatch" \
+export GEM_PIPELINE=$output
+[ ! -e "$output/profile.h5" ] || GEM_DEVICES+=(--nodelist="$(cat "$output/nodes")")
+# Held until it can tell the job that verifies on which nodes.
+submit --hold --time="$GEM_TIME_PROFILE" "${GEM_DEVICES[@]}" "${log[@]}" "$GEM_ROOT/slurm/profile.sbatch" \
   --model "$model" --output "$output/profile.h5" "$@"
+profile=$JOB
 submit --time="$GEM_TIME_MAP" "${GEM_MAP_OPTIONS[@]}" "${log[@]}" --dependency="afterok:$JOB" \
   "$GEM_ROOT/slurm/map.sbatch" --profile "$output/profile.h5" --trace "$output/train.h5" \
   --test-trace "$output/test.h5" --output "$output/gem.h5"
 submit --time="$GEM_TIME_VERIFY" "${GEM_DEVICES[@]}" "${log[@]}" --dependency="afterok:$JOB" \
   "$GEM_ROOT/slurm/verify.sbatch" --profile "$output/profile.h5" --trace "$output/test.h5" --mapping "$output/gem.h5" \
   --output "$output/report.h5"
-if ! $dry_run; then
+if $dry_run; then
+  echo "scontrol release $profile"
+else
+  echo "$JOB" > "$output/verify.job"
+  scontrol release "$profile"
   echo "The verdict will be at the end of $output/gem-verify-$JOB.log. Draw it then: $GEM_ROOT/analysis/gem-analysis report $output"
 fi

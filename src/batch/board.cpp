@@ -105,7 +105,7 @@ void Board::apply(std::size_t pair, PairState state) {
   if (live_) return draw();
   if (!is_final(state)) return;
   std::printf("%zu/%zu  %s  %s  %s%s\n", final_count(), entries_.size(), entry.name.c_str(), state_name(state).c_str(),
-              format_seconds(entry.elapsed_s).c_str(), time_left().c_str());
+              state == PairState::Kept ? "-" : format_seconds(entry.elapsed_s).c_str(), time_left().c_str());
   std::fflush(stdout);
 }
 

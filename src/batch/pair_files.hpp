@@ -22,6 +22,7 @@ class PairFiles {
   std::string verdicts() const { return folder_ + "/verdicts.csv"; }
   std::string text(const std::string& stage) const { return folder_ + "/" + stage + ".txt"; }
   std::string stamp(const std::string& stage) const { return folder_ + "/" + stage + ".stamp"; }
+  std::string profile() const { return folder_ + "/profile.txt"; }  ///< holds the name of the profile in use
   std::string error() const { return folder_ + "/error.txt"; }
   std::string lock() const { return folder_ + "/lock"; }
 

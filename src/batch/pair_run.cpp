@@ -5,6 +5,7 @@
 
 #include "base/text.hpp"
 #include "batch/pair_files.hpp"
+#include "batch/pair_keys.hpp"
 #include "batch/profile_stage.hpp"
 #include "batch/stamp.hpp"
 #include "files/mapping_file.hpp"
@@ -12,17 +13,12 @@
 #include "files/report_file.hpp"
 #include "files/routing_file.hpp"
 #include "files/trace_file.hpp"
+#include "platform/input_file.hpp"
 
 namespace gem {
 namespace {
 
-/// The steps that a pair is searched and scored on.
-struct PairTraces {
-  std::string train;
-  std::string test;             ///< empty: the later steps of `train`
-  std::size_t train_steps = 0;  ///< 0: all
-  const std::string& scored() const { return test.empty() ? train : test; }
-};
+namespace fs = std::filesystem;
 
 /// One pair on one group of ranks.
 class PairRun {
@@ -37,8 +33,12 @@ class PairRun {
         on_state_(on_state) {}
 
   bool run() {
-    const std::string profile = ensure_profile(group_, pair_, output_, command_);
-    const PairTraces traces = make_traces();
+    const ProfileTask task = plan_profile(group_, pair_);
+    const PairTraces traces = planned_traces();
+    if (is_whole(task, traces)) return false;
+    const std::string profile = ensure_profile(group_, pair_, task, output_, command_);
+    group_.on_root([&] { write_text(files_.profile(), task.name + ".h5\n"); });
+    make_traces(traces);
     map(profile, traces);
     if (pair_.verify) verify(profile, traces);
     return made_;
@@ -58,25 +58,44 @@ class PairRun {
   }
 
   /// What a stage was made from, read on rank 0; the other ranks don't need it.
-  StageKey key_on_root(const std::string& stage, const std::function<void(StageKey&)>& fill) const {
-    StageKey key(stage);
-    group_.on_root([&] { fill(key); });
+  StageKey key_on_root(const std::function<StageKey()>& read) const {
+    StageKey key("");
+    group_.on_root([&] { key = read(); });
     return key;
   }
 
-  PairTraces make_traces() {
+  PairTraces planned_traces() const {
     const TraceSource& source = pair_.source;
-    if (!source.trace.empty()) {
-      PairTraces given{source.trace, source.test_trace, 0};
-      if (given.test.empty())
-        group_.on_root([&] { given.train_steps = std::max<std::size_t>(1, read_trace(given.train).step_count() / 2); });
-      given.train_steps = group_.broadcast(std::uint64_t{given.train_steps});
-      return given;
-    }
-    const PairTraces traces = source.synthetic ? PairTraces{files_.trace(), "", source.batching.steps}
-                                               : PairTraces{files_.train(), files_.test(), 0};
-    const StageKey key = key_on_root("trace", [&](StageKey& filled) { fill_trace_key(filled); });
-    if (!is_stale("trace", key, PairState::Tracing)) return traces;
+    if (source.synthetic) return {files_.trace(), "", source.batching.steps};
+    if (source.trace.empty()) return {files_.train(), files_.test(), 0};
+    PairTraces given{source.trace, source.test_trace, 0};
+    if (given.test.empty())
+      group_.on_root([&] { given.train_steps = std::max<std::size_t>(1, read_trace(given.train).step_count() / 2); });
+    given.train_steps = group_.broadcast(std::uint64_t{given.train_steps});
+    return given;
+  }
+
+  /// Whether all stages are there as they should be, made with a profile of such devices. It may be of others than
+  /// these: a job that is submitted again can come to other nodes, and has nothing left to do there.
+  bool is_whole(const ProfileTask& task, const PairTraces& traces) const {
+    bool whole = false;
+    group_.on_root([&] {
+      if (!fs::is_regular_file(files_.profile())) return;
+      const std::string name = trim(read_whole_text(files_.profile(), 4096));
+      const std::string profile = profile_folder(output_) + "/" + name;
+      whole = name.starts_with(task.kind + "-") && fs::is_regular_file(profile) &&
+              (!pair_.source.trace.empty() || is_fresh(files_.stamp("trace"), trace_key(pair_))) &&
+              is_fresh(files_.stamp("map"), map_key(pair_, profile, traces)) &&
+              (!pair_.verify || is_fresh(files_.stamp("verify"), verify_key(pair_, files_, profile, traces)));
+    });
+    return group_.broadcast(static_cast<std::uint8_t>(whole ? 1 : 0)) == 1;
+  }
+
+  void make_traces(const PairTraces& traces) {
+    const TraceSource& source = pair_.source;
+    if (!source.trace.empty()) return;
+    const StageKey key = key_on_root([&] { return trace_key(pair_); });
+    if (!is_stale("trace", key, PairState::Tracing)) return;
     group_.on_root([&] {
       if (source.synthetic) {
         LoadTrace trace = synthesize_trace(source.synthesis);
@@ -94,49 +113,11 @@ class PairRun {
       }
       write_stamp(files_.stamp("trace"), key, {traces.train, traces.test});
     });
-    return traces;
-  }
-
-  void fill_trace_key(StageKey& key) const {
-    const BatchingOptions& batching = pair_.source.batching;
-    key.add("task", pair_.source.task);
-    key.add("phase", batching.phase);
-    key.add("steps", batching.steps);
-    key.add("seed", std::size_t{batching.seed});
-    if (!pair_.source.synthetic) {
-      key.add_file("routing", pair_.source.routing);
-      key.add("batch_size", batching.batch_size);
-      key.add("chunk_tokens", batching.chunk_tokens);
-      return key.add("split", batching.split);
-    }
-    const SynthesisOptions& synthesis = pair_.source.synthesis;
-    key.add("model", pair_.model.name);
-    key.add("experts", synthesis.expert_count);
-    key.add("top_k", synthesis.top_k);
-    for (std::int32_t layer : synthesis.layer_ids) key.add("layer", static_cast<std::size_t>(layer));
-    key.add("tokens", synthesis.tokens_per_step);
-    for (double value : {synthesis.skew, synthesis.temporal_share, synthesis.burstiness, synthesis.burst_share,
-                         synthesis.burst_steps, synthesis.correlation})
-      key.add("parameter", value);
   }
 
   void map(const std::string& profile, const PairTraces& traces) {
     const MappingRequest& request = pair_.mapping;
-    const StageKey key = key_on_root("map", [&](StageKey& filled) {
-      filled.add_file("profile", profile);
-      filled.add_file("train", traces.train);
-      if (!traces.test.empty()) filled.add_file("test", traces.test);
-      filled.add("train_steps", traces.train_steps);
-      filled.add("methods", join(request.methods));
-      filled.add("effort", request.effort);
-      filled.add("features", request.features);
-      filled.add("objective", request.objective);
-      filled.add("mixed_steps", request.mixed_steps);
-      filled.add("expert_groups", request.expert_groups);
-      filled.add("starts", request.starts);
-      filled.add("iterations", request.iterations);
-      filled.add("seed", pair_.profile.seed);
-    });
+    const StageKey key = key_on_root([&] { return map_key(pair_, profile, traces); });
     if (!is_stale("map", key, PairState::Mapping)) return;
 
     MappingQuestion question;
@@ -185,18 +166,7 @@ class PairRun {
 
   void verify(const std::string& profile, const PairTraces& traces) {
     const ReplayRequest& request = pair_.replay;
-    const StageKey key = key_on_root("verify", [&](StageKey& filled) {
-      filled.add_file("profile", profile);
-      filled.add_file("trace", traces.scored());
-      for (const std::string& method : pair_.mapping.methods) filled.add_file(method, files_.mapping(method));
-      filled.add("steps", request.steps);
-      filled.add("rounds", request.replay.rounds);
-      for (std::int32_t layer : request.layer_ids) filled.add("layer", static_cast<std::size_t>(layer));
-      filled.add("transport", request.transport);
-      filled.add("compute_only", std::size_t{request.compute_only ? 1u : 0u});
-      filled.add("turns", request.share_gpu);
-      filled.add("seed", request.seed);
-    });
+    const StageKey key = key_on_root([&] { return verify_key(pair_, files_, profile, traces); });
     if (!is_stale("verify", key, PairState::Verifying)) return;
 
     ReplayQuestion question;
@@ -241,8 +211,8 @@ bool run_pair(const Communicator& group, const BatchPair& pair, const std::strin
 
 void forget_pair(const BatchPair& pair, const std::string& output) {
   const PairFiles files(output, pair);
-  for (const std::string stage : {"trace", "map", "verify"}) std::filesystem::remove(files.stamp(stage));
-  for (const std::string& path : {files.error(), files.scores(), files.verdicts()}) std::filesystem::remove(path);
+  for (const std::string stage : {"trace", "map", "verify"}) fs::remove(files.stamp(stage));
+  for (const std::string& path : {files.error(), files.scores(), files.verdicts()}) fs::remove(path);
 }
 
 }  // namespace gem

@@ -12,8 +12,9 @@
 namespace gem {
 namespace {
 
-StageKey key_of(const ProfileSetup& setup, const ProfileRequest& request,
-                const std::vector<DeviceDescription>& descriptions) {
+// What a profile is measured of and how, but for which devices of that product.
+StageKey key_of_kind(const ProfileSetup& setup, const ProfileRequest& request,
+                     const std::vector<DeviceDescription>& descriptions) {
   const LatencyProfile& plan = setup.plan;
   StageKey key("profile");
   key.add("model", plan.model);
@@ -38,42 +39,45 @@ StageKey key_of(const ProfileSetup& setup, const ProfileRequest& request,
   key.add("max_time", measurement.stopping.max_time_s);
   key.add("noise", setup.devices.simulation.noise);
   key.add("seed", request.seed);
-  // A simulated device is the same on any host.
-  if (plan.device_kind != "simulated")
-    for (const DeviceDescription& device : descriptions)
-      for (const std::string& field : {device.name, device.hostname, device.uuid}) key.add("device", field);
+  for (const DeviceDescription& device : descriptions) key.add("product", device.name);
   return key;
 }
 
 }  // namespace
 
-std::string ensure_profile(const Communicator& group, const BatchPair& pair, const std::string& output,
-                           const std::string& command_line) {
-  ProfileSetup setup;
-  group.on_all([&] { setup = set_up_profile(pair.profile, static_cast<std::size_t>(group.size())); });
-  setup.sweep.stop_requested = stop_requested;
-  std::vector<std::unique_ptr<MoeDevice>> probes;
-  group.on_all([&] { probes = make_devices(setup.devices, group); });
-  const StageKey key = key_of(setup, pair.profile, gather_descriptions(group, probes));
-  probes.clear();
+ProfileTask plan_profile(const Communicator& group, const BatchPair& pair) {
+  ProfileTask task;
+  group.on_all([&] { task.setup = set_up_profile(pair.profile, static_cast<std::size_t>(group.size())); });
+  task.setup.sweep.stop_requested = stop_requested;
+  Devices probes;
+  group.on_all([&] { probes = make_devices(task.setup.devices, group); });
+  const std::vector<DeviceDescription> descriptions = gather_descriptions(group, probes);
+  task.key = key_of_kind(task.setup, pair.profile, descriptions);
+  task.kind = folder_name(task.setup.plan.model) + "-" + task.key.digest().substr(0, 8);
+  // A simulated device is the same on any host.
+  if (task.setup.plan.device_kind != "simulated")
+    for (const DeviceDescription& device : descriptions)
+      for (const std::string& field : {device.hostname, device.uuid}) task.key.add("device", field);
+  task.name = task.kind + "-" + task.key.digest().substr(0, 8);
+  group.broadcast(task.name);  // rank 0 alone knows all devices
+  return task;
+}
 
-  std::string path;
+std::string ensure_profile(const Communicator& group, const BatchPair& pair, const ProfileTask& task,
+                           const std::string& output, const std::string& command_line) {
+  const std::string base = profile_folder(output) + "/" + task.name, path = base + ".h5";
   std::optional<FileLock> lock;  // on rank 0; another job may be at the same profile: wait and take its result
   bool fresh = false;
   group.on_root([&] {
-    const std::string name = format("%s/%s-%s", profile_folder(output).c_str(), folder_name(setup.plan.model).c_str(),
-                                    key.digest().substr(0, 8).c_str());
-    path = name + ".h5";
-    lock.emplace(name + ".lock", FileLock::Kind::Exclusive, true, path);
-    fresh = is_fresh(name + ".stamp", key);
+    lock.emplace(base + ".lock", FileLock::Kind::Exclusive, true, path);
+    fresh = is_fresh(base + ".stamp", task.key);
   });
-  group.broadcast(path);
   if (group.broadcast(static_cast<std::uint8_t>(fresh ? 1 : 0)) == 1) return path;
 
-  const Devices devices = make_and_place(group, setup);
-  ProfileWriter writer(path, provenance_now(command_line, setup.plan.model, pair.profile.seed), true);
-  measure_profile(group, setup, devices, writer);
-  group.on_root([&] { write_stamp(path.substr(0, path.size() - 3) + ".stamp", key, {path}); });
+  const Devices devices = make_and_place(group, task.setup);
+  ProfileWriter writer(path, provenance_now(command_line, task.setup.plan.model, pair.profile.seed), true);
+  measure_profile(group, task.setup, devices, writer);
+  group.on_root([&] { write_stamp(base + ".stamp", task.key, {path}); });
   return path;
 }
 

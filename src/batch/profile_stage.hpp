@@ -3,15 +3,26 @@
 #include <string>
 
 #include "batch/manifest.hpp"
+#include "batch/stamp.hpp"
 #include "platform/mpi.hpp"
 
 namespace gem {
 
-/// The profile of a pair's devices in OUTPUT/profiles, measured now unless it is there: of the same model and shape, on
-/// the same devices, by the same plan. Named after the model and a digest of all that, so that profiles of several
-/// clusters can lie together. A sweep that was interrupted goes on. Returns the file's name on every rank. AgreedError
-/// with ExitCode::Interrupted if it was asked to stop. Collective.
-std::string ensure_profile(const Communicator& group, const BatchPair& pair, const std::string& output,
-                           const std::string& command_line);
+/// A profile that a pair needs.
+struct ProfileTask {
+  ProfileSetup setup;
+  StageKey key{"profile"};  ///< on rank 0
+  std::string kind;         ///< on rank 0: how names of profiles of such devices begin, measured in the same way
+  std::string name;         ///< of the profile of these very devices
+};
+
+/// Which profile the pair needs on the devices of this group. Collective.
+ProfileTask plan_profile(const Communicator& group, const BatchPair& pair);
+
+/// The profile in OUTPUT/profiles, measured now unless it is there. It is named after the model and a digest of devices
+/// and plan, so that profiles of several clusters can lie together. A sweep that was interrupted goes on. Returns the
+/// file's name. AgreedError with ExitCode::Interrupted if it was asked to stop. Collective.
+std::string ensure_profile(const Communicator& group, const BatchPair& pair, const ProfileTask& task,
+                           const std::string& output, const std::string& command_line);
 
 }  // namespace gem

@@ -103,8 +103,9 @@ pipeline() {
     job=$(job_of "$output")
     wait_for "$job" COMPLETED
     grep -q VERDICT "$work/$launcher/gem-verify-$job.log" || fail "no verdict with $launcher"
-    grep -q gemnode2 <(h5dump -d /devices/hostname "$work/$launcher/profile.h5" 2> /dev/null) \
-      || grep -aq gemnode2 "$work/$launcher/profile.h5" || fail "the profile is not of two nodes"
+    [ "$(on_cluster scontrol show job "$job" | sed -n 's/^ *NodeList=//p')" = "$(cat "$work/$launcher/nodes")" ] \
+      || fail "verified on other nodes than profiled"
+    grep -q 'gemnode\[' "$work/$launcher/nodes" || fail "the profile is not of two nodes"
   done
 }
 
@@ -148,6 +149,7 @@ max_samples = 5
 verify_layers = [11]'
 
 array() {
+  local output array_job
   # One pair of four has bad input.
   head -c 5000 "$root/jobs/data/routing/gpt-oss-20b.gpqa.h5" > "$work/a.h5"
   write_manifest host "$host_keys"
@@ -157,6 +159,13 @@ array() {
   cp "$root/jobs/data/routing/gpt-oss-20b.gpqa.h5" "$work/a.h5"
   wait_for "$(job_of "$(on_cluster "$root/slurm/gem-submit" "$work/m.toml" --at-once 2)")" COMPLETED
   grep -q '4 pairs: 4 done, 0 failed, 0 missing' "$work/out/summary.md" || fail "$(cat "$work/out/summary.md")"
+  # Once more, on other nodes: nothing is left to do.
+  on_cluster scontrol update NodeName=gemnode1 State=DRAIN Reason=test
+  output=$(on_cluster "$root/slurm/gem-submit" "$work/m.toml" --at-once 1)
+  wait_for "$(job_of "$output")" COMPLETED
+  array_job=$(sed -n 's/^Submitted job \([0-9]*\):.*/\1/p' <<< "$output" | head -n 1)
+  [ "$(cat "$work/out/logs/gem-batch-${array_job}_"*.log | grep -c '  kept  ')" -eq 4 ] \
+    || fail "what was finished was not kept: $(cat "$work/out/logs/gem-batch-${array_job}_"*.log)"
 }
 
 requeue() {
@@ -173,6 +182,7 @@ requeue() {
     wait_for "$job" COMPLETED
     grep -q 'requeues itself' "$work/gem-profile-$job.log" || fail "the job was not asked to stop in time"
     grep -q 'resumed: ' "$work/gem-profile-$job.log" || fail "the job did not resume"
+    ! grep -q 'begins anew' "$work/gem-profile-$job.log" || fail "the job came to other nodes"
     same_numbers "$work/whole.h5" "$work/$launcher.h5" || fail "the resumed profile differs"
   done
 }
