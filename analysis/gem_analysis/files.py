@@ -46,6 +46,8 @@ class Profile:
     hostnames: list  # [device]
     ranks: np.ndarray  # [device]
     slowdowns: np.ndarray  # [device], 1 for a device as it is
+    bend_tiles: int  # an expert's tiles beyond these count 1 + bend_surplus each
+    bend_surplus: int
 
     @property
     def device_count(self):
@@ -235,6 +237,8 @@ def _read_profile(file):
         file.texts("/devices/hostname", devices) if file.has("/devices/hostname") else [""] * devices,
         optional("/devices/rank", 0, (devices,)) if file.has("/devices/rank") else np.arange(devices),
         slowdowns,
+        file.count_attribute("bend_tiles", default=0),
+        file.count_attribute("bend_surplus", default=0),
     )
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 
 class Surface:
-    """Latency of one device over (tiles, active experts): linear along tiles at each measured number of active experts,
+    """Latency of one device over (tiles as work_of counts them, active experts): linear along tiles at each measured number of active experts,
     then linear between the two neighbouring numbers; outermost slopes continue, never below zero."""
 
     def __init__(self, tiles, active_experts, latency_s):
@@ -40,12 +40,24 @@ def _interpolate(x, y, at):
     return y[left] + (y[right] - y[left]) * (at - x[left]) / (x[right] - x[left])
 
 
+def work_of(profile, tiles):
+    """Tiles of single experts as they count for a load (src/model/work_rule.hpp)."""
+    return tiles + profile.bend_surplus * np.maximum(0, tiles - profile.bend_tiles)
+
+
+def work_of_even(profile, tiles, active_experts):
+    """The same for loads whose tiles are spread evenly over the active experts, as at the points of a profile."""
+    least, fuller = np.divmod(tiles, active_experts)
+    return (active_experts - fuller) * work_of(profile, least) + fuller * work_of(profile, least + 1)
+
+
 def surfaces_of(profile, equal_devices=False):
     """One surface a device; with `equal_devices` each has the mean latency."""
     latency_s = profile.median_s
     if equal_devices:
         latency_s = np.broadcast_to(latency_s.mean(axis=0), latency_s.shape)
-    return [Surface(profile.tiles, profile.active_experts, row) for row in latency_s]
+    work = work_of_even(profile, profile.tiles, profile.active_experts)
+    return [Surface(work, profile.active_experts, row) for row in latency_s]
 
 
 def linear_homes(layer_count, expert_count, device_count):
@@ -61,16 +73,16 @@ def homes_for(mapping, trace):
     return mapping.expert_to_device[[rows[layer_id] for layer_id in trace.layer_ids]]
 
 
-def predict(counts, homes, surfaces, tile_tokens):
+def predict(counts, homes, surfaces, profile):
     """[step, layer, device] predicted seconds for counts [step, layer, expert] and homes [layer, expert]."""
     steps, layers, _ = counts.shape
-    tiles = -(-counts // tile_tokens)
+    work = work_of(profile, -(-counts // profile.tile_tokens))
     predicted_s = np.empty((steps, layers, len(surfaces)))
     for layer in range(layers):
         for device, surface in enumerate(surfaces):
             held = homes[layer] == device
             predicted_s[:, layer, device] = surface.seconds(
-                tiles[:, layer, held].sum(axis=1), (counts[:, layer, held] > 0).sum(axis=1)
+                work[:, layer, held].sum(axis=1), (counts[:, layer, held] > 0).sum(axis=1)
             )
     return predicted_s
 

@@ -42,6 +42,18 @@ Matrix<T> read_or(const Hdf5Input& file, const std::string& name, const Extents&
   return values;
 }
 
+void read_work_rule(const Hdf5Input& file, LatencyProfile& profile) {
+  // With these bounds no load overflows: a profile has at most 2^31 tiles a point.
+  constexpr std::uint64_t most = 64;
+  const auto count = [&](const char* name) {
+    return file.has_attribute(name) ? static_cast<std::uint32_t>(checked_count(file, format("attribute '%s'", name),
+                                                                               file.count_attribute(name), 0, most))
+                                    : 0u;
+  };
+  profile.bend_tiles = count("bend_tiles");
+  profile.bend_surplus = count("bend_surplus");
+}
+
 }  // namespace
 
 LatencyProfile read_profile(const std::string& path) {
@@ -58,6 +70,7 @@ LatencyProfile read_profile(const std::string& path) {
   profile.temperature_c = read_or<double>(file, "/telemetry/temperature_c", extents, unknown);
   profile.throttle_reasons = read_or<std::uint64_t>(file, "/telemetry/throttle_reasons", extents, 0);
   profile.drift.assign(extents[0], unknown);
+  read_work_rule(file, profile);
   if (file.has_dataset("/latency/drift")) profile.drift = file.read<double>("/latency/drift", {extents[0]});
   return profile;
 }
@@ -66,6 +79,8 @@ void write_profile(const std::string& path, const LatencyProfile& profile, const
   Hdf5Output file(path);
   write_header(file, file_format, provenance);
   write_profile_plan(file, profile);
+  file.attribute("bend_tiles", std::uint64_t{profile.bend_tiles});
+  file.attribute("bend_surplus", std::uint64_t{profile.bend_surplus});
   const Extents extents = {profile.devices.size(), profile.points.size()};
   const Cube<float>& samples_s = profile.samples_s;
   file.write({"/latency/median", "s", "device, point"}, profile.median_s.values(), extents);

@@ -40,11 +40,11 @@ void ProfileWriter::append(const ProfileRow& row) {
   rows_.push_back(row);
 }
 
-void ProfileWriter::finish(std::span<const double> drift) {
+void ProfileWriter::finish(const SweepClosing& closing) {
   if (rows_.size() != plan_.points.size())
     throw SystemError(format("cannot write %s: %zu of %zu points were measured; go on with --resume", output_.c_str(),
                              rows_.size(), plan_.points.size()));
-  write_profile(output_, assemble_profile(plan_, rows_, drift), provenance_);
+  write_profile(output_, assemble_profile(plan_, rows_, closing), provenance_);
   file_.reset();
   std::remove(partial_.c_str());
 }

@@ -22,7 +22,7 @@ class ProfileWriter : public ProfileSink {
 
   std::vector<ProfileRow> begin(const LatencyProfile& plan) override;
   void append(const ProfileRow& row) override;
-  void finish(std::span<const double> drift) override;
+  void finish(const SweepClosing& closing) override;
 
  private:
   std::string output_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -7,6 +8,7 @@
 
 #include "base/array.hpp"
 #include "model/moe_model.hpp"
+#include "model/work_rule.hpp"
 
 namespace gem {
 
@@ -45,6 +47,8 @@ struct LatencyProfile {
   ExpertShape expert;
   std::size_t tile_tokens = 0;
   std::size_t experts_per_device = 0;  ///< most experts that the plan activates on one device
+  std::uint32_t bend_tiles = 0;        ///< of work_rule()
+  std::uint32_t bend_surplus = 0;      ///< of work_rule()
   std::vector<DeviceDescription> devices;
   std::vector<LoadPoint> points;
   Matrix<double> median_s;                 ///< [device, point]
@@ -58,6 +62,10 @@ struct LatencyProfile {
   std::vector<double> drift;  ///< [device], first point measured again at the end, relative to the first time, minus 1
 
   std::size_t device_count() const { return devices.size(); }
+  /// How experts add up to a load on these devices.
+  WorkRule work_rule() const {
+    return {static_cast<std::uint32_t>(std::max<std::size_t>(1, tile_tokens)), bend_tiles, bend_surplus};
+  }
 };
 
 }  // namespace gem

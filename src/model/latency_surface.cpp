@@ -90,9 +90,13 @@ double LatencyCurve::seconds(double tokens) const {
 }
 
 std::vector<LatencySurface> surfaces_of(const LatencyProfile& profile) {
+  const WorkRule rule = profile.work_rule();
+  std::vector<LoadPoint> points = profile.points;
+  for (LoadPoint& point : points)
+    if (point.active_experts > 0) point.tiles = rule.of_even(point.tiles, point.active_experts);
   std::vector<LatencySurface> surfaces;
   for (std::size_t d = 0; d < profile.device_count(); ++d)
-    surfaces.emplace_back(profile.points, profile.median_s.row(d), device_origin(profile, d));
+    surfaces.emplace_back(points, profile.median_s.row(d), device_origin(profile, d));
   return surfaces;
 }
 

@@ -15,7 +15,8 @@ enum class LoadFeatures {
   Tokens            ///< T(tokens), the one-dimensional curve of arXiv 2605.19945
 };
 
-/// Latency of one device over (tiles, active experts), bilinear between measured points: linear along tiles at each
+/// Latency of one device over (tiles, active experts), tiles weighed by the profile's WorkRule, bilinear between
+/// measured points: linear along tiles at each
 /// measured number of active experts, then linear between the two neighbouring numbers. Beyond the measured points
 /// the outermost segment's slope continues, never below zero. No load costs no time.
 class LatencySurface {

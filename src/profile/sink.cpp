@@ -6,7 +6,7 @@
 namespace gem {
 
 LatencyProfile assemble_profile(const LatencyProfile& plan, std::span<const ProfileRow> rows,
-                                std::span<const double> drift) {
+                                const SweepClosing& closing) {
   constexpr double unknown_s = std::numeric_limits<double>::quiet_NaN();
   LatencyProfile profile = plan;
   const std::size_t devices = plan.devices.size(), points = plan.points.size();
@@ -28,7 +28,9 @@ LatencyProfile assemble_profile(const LatencyProfile& plan, std::span<const Prof
       profile.throttle_reasons(d, row.point) = row.telemetry[d].throttle_reasons;
       std::ranges::copy(row.samples_s.row(d), profile.samples_s.row(d, row.point).begin());
     }
-  profile.drift.assign(drift.begin(), drift.end());
+  profile.drift = closing.drift;
+  profile.bend_tiles = closing.work_rule.bend_tiles;
+  profile.bend_surplus = closing.work_rule.surplus;
   return profile;
 }
 

@@ -20,6 +20,12 @@ struct ProfileRow {
   std::vector<Telemetry> telemetry;   ///< [device]
 };
 
+/// What a sweep finds out after its last point.
+struct SweepClosing {
+  std::vector<double> drift;  ///< [device], as in LatencyProfile
+  WorkRule work_rule{};       ///< how experts add up; its tile is the plan's
+};
+
 /// Where a sweep puts its rows as they are finished. Called on rank 0 only.
 class ProfileSink {
  public:
@@ -33,12 +39,12 @@ class ProfileSink {
   /// Adds a finished row; once it returns, the row outlives a kill of the job.
   virtual void append(const ProfileRow& row) = 0;
 
-  /// After the last row; `drift` as in LatencyProfile, [device]. The file gets its final name here.
-  virtual void finish(std::span<const double> drift) = 0;
+  /// After the last row. The file gets its final name here.
+  virtual void finish(const SweepClosing& closing) = 0;
 };
 
 /// The profile that a plan and its rows make, in whatever order these were measured. Points without a row are NaN.
 LatencyProfile assemble_profile(const LatencyProfile& plan, std::span<const ProfileRow> rows,
-                                std::span<const double> drift);
+                                const SweepClosing& closing);
 
 }  // namespace gem

@@ -6,6 +6,7 @@
 #include "base/statistics.hpp"
 #include "base/text.hpp"
 #include "platform/progress.hpp"
+#include "profile/bend.hpp"
 #include "profile/plan.hpp"
 
 namespace gem {
@@ -98,6 +99,25 @@ std::vector<double> measure_drift(const Communicator& ranks, DeviceList devices,
   return drift;
 }
 
+std::vector<MeasuredLoad> fixed_loads(std::span<const std::vector<std::uint32_t>> loads, std::size_t first_number) {
+  std::vector<MeasuredLoad> measured;
+  for (std::size_t i = 0; i < loads.size(); ++i)
+    measured.push_back(
+        {static_cast<std::uint32_t>(first_number + i), [&load = loads[i]](std::size_t) { return load; }});
+  return measured;
+}
+
+// [device, load] on rank 0.
+Matrix<double> gather_medians(const Communicator& ranks, DeviceList devices, const std::vector<Samples>& samples) {
+  Matrix<double> medians_s;
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    const std::vector<double> row = gather_medians(ranks, devices, samples[i]);
+    if (i == 0) medians_s = Matrix<double>(row.size(), samples.size());
+    for (std::size_t d = 0; d < row.size(); ++d) medians_s(d, i) = row[d];
+  }
+  return medians_s;
+}
+
 }  // namespace
 
 std::vector<DeviceDescription> gather_descriptions(const Communicator& ranks, DeviceList devices) {
@@ -163,30 +183,32 @@ LatencyProfile run_sweep(const Communicator& ranks, DeviceList devices, const La
     progress.update(++done);
     if (done < plan.points.size()) end_if_asked(ranks, options, done, plan.points.size());
   });
-  const std::vector<double> drift = measure_drift(ranks, devices, measurement, plan, rows);
-  ranks.on_root([&] { sink.finish(drift); });
-  return ranks.is_root() ? assemble_profile(plan, rows, drift) : plan;
+  SweepClosing closing{measure_drift(ranks, devices, measurement, plan, rows), plan.work_rule()};
+  const auto skewed = skewed_loads(plan, options.skewed_loads, plan.points.size());
+  const Matrix<double> skewed_s =
+      gather_medians(ranks, devices,
+                     measurement.measure(fixed_loads(skewed, plan.points.size() + company_points),
+                                         [](std::size_t, const Samples&) {}));
+  LatencyProfile profile = plan;
+  ranks.on_root([&] {
+    profile = assemble_profile(plan, rows, closing);
+    closing.work_rule = choose_work_rule(profile, skewed, skewed_s);
+    profile = assemble_profile(plan, rows, closing);
+    sink.finish(closing);
+  });
+  return profile;
 }
 
 Matrix<double> measure_loads(const Communicator& ranks, DeviceList devices,
                              std::span<const std::vector<std::uint32_t>> loads, std::size_t first_number,
                              const SweepOptions& options) {
-  std::vector<MeasuredLoad> measured;
-  for (std::size_t i = 0; i < loads.size(); ++i)
-    measured.push_back({static_cast<std::uint32_t>(first_number + i), [&loads, i](std::size_t) { return loads[i]; }});
+  const std::vector<MeasuredLoad> measured = fixed_loads(loads, first_number);
   Progress progress("validating", loads.size(), options.show_progress && ranks.is_root());
   Measurement measurement(ranks, devices, options.measurement);
   measurement.warm_devices(measured);
   std::size_t done = 0;
-  const std::vector<Samples> samples =
-      measurement.measure(measured, [&](std::size_t, const Samples&) { progress.update(++done); });
-  Matrix<double> medians_s;
-  for (std::size_t i = 0; i < loads.size(); ++i) {
-    const std::vector<double> row = gather_medians(ranks, devices, samples[i]);
-    if (i == 0) medians_s = Matrix<double>(row.size(), loads.size());
-    for (std::size_t d = 0; d < row.size(); ++d) medians_s(d, i) = row[d];
-  }
-  return medians_s;
+  return gather_medians(ranks, devices,
+                        measurement.measure(measured, [&](std::size_t, const Samples&) { progress.update(++done); }));
 }
 
 }  // namespace gem

@@ -18,6 +18,7 @@ namespace gem {
 struct SweepOptions {
   MeasurementOptions measurement;
   bool show_progress = false;
+  std::size_t skewed_loads = 0;  ///< measured after the plan, to choose the work rule by; 0: plain tiles
   std::function<void(std::size_t)> on_resume{};  ///< told on rank 0 how many points an earlier run has left, if any
   /// Asked after each row; once it says yes on any rank, the sweep ends with ExitCode::Interrupted, all rows saved.
   std::function<bool()> stop_requested{};
@@ -32,9 +33,9 @@ PlacementCost place_for_sweep(DeviceList devices, std::size_t first_device, std:
                               std::size_t layer_count);
 
 /// Measures the plan on all devices of the job (see Measurement). Rank 0 hands each finished row to the sink and, at
-/// the end, the drift of the first point. Points that the sink has from an earlier run are not measured again. `plan`
-/// is complete on every rank except for its devices, which rank 0 needs. Returns the whole profile on rank 0, the plan
-/// elsewhere. AgreedError if it was asked to stop. Collective.
+/// the end, the drift of the first point and how experts add up. Points that the sink has from an earlier run are not
+/// measured again. `plan` is complete on every rank except for its devices, which rank 0 needs. Returns the whole
+/// profile on rank 0, the plan elsewhere. AgreedError if it was asked to stop. Collective.
 LatencyProfile run_sweep(const Communicator& ranks, DeviceList devices, const LatencyProfile& plan,
                          const SweepOptions& options, ProfileSink& sink);
 

@@ -17,14 +17,16 @@ namespace {
 
 struct LoadSize {
   std::size_t tiles = 0;
+  std::int64_t work = 0;
   std::size_t active_experts = 0;
   std::size_t tokens = 0;
 };
 
-LoadSize size_of(const std::vector<std::uint32_t>& tokens_per_slot, std::size_t tile_tokens) {
+LoadSize size_of(const std::vector<std::uint32_t>& tokens_per_slot, const WorkRule& rule) {
   LoadSize size;
   for (std::uint32_t tokens : tokens_per_slot) {
-    size.tiles += tiles_of(tokens, static_cast<std::uint32_t>(tile_tokens));
+    size.tiles += tiles_of(tokens, rule.tile_tokens);
+    size.work += rule.of_tokens(tokens);
     size.active_experts += tokens > 0 ? 1 : 0;
     size.tokens += tokens;
   }
@@ -87,10 +89,10 @@ Validation validate(const LatencyProfile& profile, ValidationLoads loads, Matrix
   validation.surface_s = validation.curve_s =
       Matrix<double>(validation.measured_s.rows(), validation.measured_s.columns());
   for (std::size_t i = 0; i < validation.measured_s.columns(); ++i) {
-    const LoadSize size = size_of(validation.loads.tokens_per_slot[i], profile.tile_tokens);
+    const LoadSize size = size_of(validation.loads.tokens_per_slot[i], profile.work_rule());
     for (std::size_t d = 0; d < validation.measured_s.rows(); ++d) {
       validation.surface_s(d, i) =
-          surfaces[d].seconds(static_cast<double>(size.tiles), static_cast<double>(size.active_experts));
+          surfaces[d].seconds(static_cast<double>(size.work), static_cast<double>(size.active_experts));
       validation.curve_s(d, i) = curves[d].seconds(static_cast<double>(size.tokens));
     }
   }
@@ -132,7 +134,7 @@ std::string validation_table(const Validation& validation) {
 std::string validation_csv(const Validation& validation, std::size_t tile_tokens) {
   std::string text = "load,source,device,tiles,active_experts,tokens,tokens_per_expert,measured_s,surface_s,curve_s\n";
   for (std::size_t i = 0; i < validation.measured_s.columns(); ++i) {
-    const LoadSize size = size_of(validation.loads.tokens_per_slot[i], tile_tokens);
+    const LoadSize size = size_of(validation.loads.tokens_per_slot[i], {static_cast<std::uint32_t>(tile_tokens)});
     std::vector<std::string> tokens;
     for (std::uint32_t count : validation.loads.tokens_per_slot[i]) tokens.push_back(format("%u", count));
     for (std::size_t d = 0; d < validation.measured_s.rows(); ++d)

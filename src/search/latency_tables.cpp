@@ -15,16 +15,16 @@ constexpr std::size_t most_entries = std::size_t{1} << 28;
 }  // namespace
 
 DeviceLatencies::DeviceLatencies(const LatencyProfile& profile, LoadFeatures features)
-    : features_(features), tile_tokens_(static_cast<std::uint32_t>(std::max<std::size_t>(1, profile.tile_tokens))) {
+    : features_(features), work_rule_(profile.work_rule()) {
   if (features == LoadFeatures::Tokens)
     curves_ = curves_of(profile);
   else
     surfaces_ = surfaces_of(profile);
 }
 
-double DeviceLatencies::seconds(std::size_t device, double tiles, double active_experts, double tokens) const {
+double DeviceLatencies::seconds(std::size_t device, double work, double active_experts, double tokens) const {
   return features_ == LoadFeatures::Tokens ? curves_[device].seconds(tokens)
-                                           : surfaces_[device].seconds(tiles, active_experts);
+                                           : surfaces_[device].seconds(work, active_experts);
 }
 
 LatencyTables::LatencyTables(const DeviceLatencies& latencies, const LoadKeys& keys, std::int32_t largest_key)
@@ -37,9 +37,9 @@ LatencyTables::LatencyTables(const DeviceLatencies& latencies, const LoadKeys& k
   std::vector<double> seconds(device_count_ * key_count_, 0.0);
   for (std::size_t d = 0; d < device_count_; ++d)
     for (std::int32_t key = 1; key <= largest_key; ++key) {
-      const double tiles = keys.features == LoadFeatures::Tokens ? 0.0 : keys.tiles(key);
+      const double work = keys.features == LoadFeatures::Tokens ? 0.0 : keys.work(key);
       const double active = keys.features == LoadFeatures::Tokens ? 0.0 : keys.active_experts(key);
-      seconds[d * key_count_ + static_cast<std::size_t>(key)] = latencies.seconds(d, tiles, active, key);
+      seconds[d * key_count_ + static_cast<std::size_t>(key)] = latencies.seconds(d, work, active, key);
     }
   const double largest_s = *std::max_element(seconds.begin(), seconds.end());
   tick_s_ = 1e-9 * std::max(1.0, std::ceil(largest_s / 1e-9 / 2e9));

@@ -12,19 +12,20 @@
 namespace gem {
 
 /// A device's load packed into one integer, the *key*, additive over the experts that the device holds, so that moving
-/// an expert is one subtraction and one addition a step. On the surface key = tiles * (experts_per_device + 1) +
-/// active_experts (no carry: a device never has more active experts than it holds); on the curve key = tokens.
+/// an expert is one subtraction and one addition a step. On the surface key = work * (experts_per_device + 1) +
+/// active_experts, work being tiles as the profile's rule weighs them (no carry: a device never has more active experts
+/// than it holds); on the curve key = tokens.
 struct LoadKeys {
   LoadFeatures features = LoadFeatures::TilesAndExperts;
-  std::uint32_t tile_tokens = 1;
+  WorkRule work_rule{};
   std::int32_t experts_per_device = 1;
 
   /// Key of one expert with so many tokens in a step.
   std::int64_t of(std::uint32_t tokens) const {
     if (features == LoadFeatures::Tokens) return tokens;
-    return std::int64_t{tiles_of(tokens, tile_tokens)} * (experts_per_device + 1) + (tokens > 0 ? 1 : 0);
+    return work_rule.of_tokens(tokens) * (experts_per_device + 1) + (tokens > 0 ? 1 : 0);
   }
-  std::int32_t tiles(std::int32_t key) const { return key / (experts_per_device + 1); }
+  std::int32_t work(std::int32_t key) const { return key / (experts_per_device + 1); }
   std::int32_t active_experts(std::int32_t key) const { return key % (experts_per_device + 1); }
 };
 
@@ -36,13 +37,13 @@ class DeviceLatencies {
 
   std::size_t device_count() const { return features_ == LoadFeatures::Tokens ? curves_.size() : surfaces_.size(); }
   LoadFeatures features() const { return features_; }
-  std::uint32_t tile_tokens() const { return tile_tokens_; }
+  const WorkRule& work_rule() const { return work_rule_; }
   /// Seconds of a device for a load in the features that were chosen; the others are ignored.
-  double seconds(std::size_t device, double tiles, double active_experts, double tokens) const;
+  double seconds(std::size_t device, double work, double active_experts, double tokens) const;
 
  private:
   LoadFeatures features_;
-  std::uint32_t tile_tokens_;
+  WorkRule work_rule_;
   std::vector<LatencySurface> surfaces_;
   std::vector<LatencyCurve> curves_;
 };

@@ -24,7 +24,7 @@ std::vector<LayerProblem> layer_problems(const DeviceLatencies& latencies, const
   const std::size_t experts = trace.expert_count(), steps = trace.step_count(), stride = padded(steps);
   check_divisible(experts, latencies.device_count());
   if (steps == 0) throw UsageError(format("the trace of task '%s' has no steps to search on", trace.task.c_str()));
-  const LoadKeys keys{latencies.features(), latencies.tile_tokens(),
+  const LoadKeys keys{latencies.features(), latencies.work_rule(),
                       static_cast<std::int32_t>(experts / latencies.device_count())};
 
   std::vector<std::vector<std::int32_t>> keys_of_layer;

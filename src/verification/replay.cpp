@@ -108,28 +108,29 @@ std::vector<std::span<const std::int32_t>> homes_for(const Mapping& mapping, con
 }
 
 Cube<double> predict(const LoadTrace& trace, const std::vector<std::span<const std::int32_t>>& homes,
-                     const std::vector<LatencySurface>& surfaces, std::size_t tile_tokens) {
+                     const std::vector<LatencySurface>& surfaces, const WorkRule& work_rule) {
   Cube<double> predicted(trace.step_count(), trace.layer_count(), surfaces.size());
-  std::vector<std::uint32_t> tiles(surfaces.size()), active(surfaces.size());
+  std::vector<std::int64_t> work(surfaces.size()), active(surfaces.size());
   for (std::size_t step = 0; step < trace.step_count(); ++step)
     for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
-      std::ranges::fill(tiles, 0u);
-      std::ranges::fill(active, 0u);
+      std::ranges::fill(work, 0);
+      std::ranges::fill(active, 0);
       for (std::size_t expert = 0; expert < trace.expert_count(); ++expert) {
         const std::uint32_t tokens = trace.counts(step, layer, expert);
         const auto device = static_cast<std::size_t>(homes[layer][expert]);
-        tiles[device] += tiles_of(tokens, static_cast<std::uint32_t>(tile_tokens));
+        work[device] += work_rule.of_tokens(tokens);
         active[device] += tokens > 0;
       }
       for (std::size_t device = 0; device < surfaces.size(); ++device)
-        predicted(step, layer, device) = surfaces[device].seconds(tiles[device], active[device]);
+        predicted(step, layer, device) =
+            surfaces[device].seconds(static_cast<double>(work[device]), static_cast<double>(active[device]));
     }
   return predicted;
 }
 
 VerificationReport replay(const Communicator& communicator, ReplayTarget& target, const LoadTrace& trace,
                           const std::vector<Mapping>& mappings, const std::vector<LatencySurface>& surfaces,
-                          std::size_t tile_tokens, const ReplayOptions& options, const ReplayProgress& progress) {
+                          const WorkRule& work_rule, const ReplayOptions& options, const ReplayProgress& progress) {
   const std::size_t steps = trace.step_count();
   const std::size_t layers = trace.layer_count();
   VerificationReport report;
@@ -145,7 +146,7 @@ VerificationReport replay(const Communicator& communicator, ReplayTarget& target
     homes.push_back(homes_for(mapping, trace));
     MappingReplay& replay = report.mappings.emplace_back();
     replay.name = mapping.method;
-    replay.predicted_s = predict(trace, homes.back(), surfaces, tile_tokens);
+    replay.predicted_s = predict(trace, homes.back(), surfaces, work_rule);
   }
   report.mappings[0].move_s = 0.0;
   for (std::size_t m = 1; m < homes.size(); ++m) {

@@ -132,7 +132,7 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
   Progress progress("replaying", request.replay.rounds * question.trace.step_count(),
                     ranks.is_root() && !request.quiet);
   VerificationReport report = replay(ranks, *target, question.trace, question.mappings, surfaces_of(question.profile),
-                                     question.profile.tile_tokens, request.replay,
+                                     question.profile.work_rule(), request.replay,
                                      [&](std::size_t done, std::size_t) { progress.update(done); });
   report.judged = question.mappings[question.judged].method;
   report.weight_dtype = question.profile.weight_dtype;

@@ -133,16 +133,14 @@ class Predictions(support.TestCase):
             **{m.name: latency.homes_for(m, trace) for m in results.mappings},
         }
         for name, predicted_s in zip(report.names, report.predicted_s):
-            found = latency.predict(counts, homes[name], surfaces, results.profile.tile_tokens)
+            found = latency.predict(counts, homes[name], surfaces, results.profile)
             np.testing.assert_allclose(found, predicted_s, rtol=1e-12)
 
     def test_as_gem_map_predicts(self):
         results = self.results
         surfaces = latency.surfaces_of(results.profile)
         for mapping in results.mappings:
-            found = latency.predict(
-                results.train.counts, mapping.expert_to_device, surfaces, results.profile.tile_tokens
-            )
+            found = latency.predict(results.train.counts, mapping.expert_to_device, surfaces, results.profile)
             np.testing.assert_allclose(found.max(axis=2).mean(axis=0), mapping.predicted_s, rtol=1e-4)  # whole ns there
 
     def test_held_out_as_in_the_table_of_gem_map(self):
@@ -232,8 +230,11 @@ class Devices(support.TestCase):
         self.assertEqual(hollow[3], sum(len(frame.series[3].x) for frame in picture.frames.values()))
 
     def test_surface_passes_through_the_measured_points(self):
-        found = latency.surfaces_of(self.profile)[0].seconds(self.profile.tiles, self.profile.active_experts)
-        np.testing.assert_allclose(found, self.profile.median_s[0])
+        profile = self.profile
+        for profile.bend_tiles, profile.bend_surplus in ((0, 0), (2, 4)):
+            work = latency.work_of_even(profile, profile.tiles, profile.active_experts)
+            found = latency.surfaces_of(profile)[0].seconds(work, profile.active_experts)
+            np.testing.assert_allclose(found, profile.median_s[0])
         heat = latency_surface.draw(self.results).frames[(0,)]
         self.assertTrue(np.isfinite(heat.values[heat.measured > 0]).mean() > 0.9)
 

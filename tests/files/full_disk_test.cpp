@@ -78,7 +78,7 @@ TEST(FullDisk, RowsOfAProfileStayAndTheRunResumes) {
   ASSERT_EQ(rows.size(), finished);
   for (std::size_t i = 0; i < rows.size(); ++i) EXPECT_EQ(rows[i].samples_s(1, 999), static_cast<float>(i + 1));
   for (std::size_t point = finished; point < 100; ++point) writer.append(long_row(point));
-  writer.finish(std::vector<double>{0.0, 0.0});
+  writer.finish({{0.0, 0.0}, {}});
   EXPECT_EQ(read_profile(path).samples_s(1, 99, 999), 100.0f);
   EXPECT_EQ(directory.file_count(), 1u);
 }

@@ -21,11 +21,11 @@ class MemorySink : public ProfileSink {
     if (rows.size() == room) throw SystemError("profile.h5: no space left on device");
     rows.push_back(row);
   }
-  void finish(std::span<const double> values) override { drift.assign(values.begin(), values.end()); }
+  void finish(const SweepClosing& values) override { closing = values; }
 
   std::vector<ProfileRow> earlier;
   std::vector<ProfileRow> rows;
-  std::vector<double> drift;
+  SweepClosing closing;
   std::size_t room = SIZE_MAX;
 };
 
@@ -75,8 +75,8 @@ TEST(Sweep, EveryDeviceHasEveryPoint) {
       EXPECT_TRUE(std::isnan(profile.power_w(d, p)));
       EXPECT_GT(profile.samples_s(d, p, 9), 0.0f);
     }
-    EXPECT_NEAR(sink.drift[d], 0.0, 0.01);
-    EXPECT_NE(sink.drift[d], 0.0) << "measured again, not copied";
+    EXPECT_NEAR(sink.closing.drift[d], 0.0, 0.01);
+    EXPECT_NE(sink.closing.drift[d], 0.0) << "measured again, not copied";
   }
 }
 
@@ -91,7 +91,7 @@ TEST(Sweep, SameProfileOnAnyNumberOfRanks) {
   EXPECT_EQ(profile.median_s, reference.median_s);
   EXPECT_EQ(profile.p95_s, reference.p95_s);
   EXPECT_EQ(profile.settled, reference.settled);
-  EXPECT_EQ(together.drift, alone.drift);
+  EXPECT_EQ(together.closing.drift, alone.closing.drift);
   for (std::size_t r = 0; r < together.rows.size(); ++r) EXPECT_EQ(together.rows[r].samples_s, alone.rows[r].samples_s);
 }
 
@@ -105,7 +105,7 @@ TEST(Sweep, AResumedSweepMeasuresTheRestAlike) {
   if (!world.is_root()) return;
   EXPECT_EQ(resumed.rows.size() + resumed.earlier.size(), whole.rows.size());
   EXPECT_EQ(profile.median_s, expected.median_s);
-  EXPECT_EQ(resumed.drift, whole.drift);
+  EXPECT_EQ(resumed.closing.drift, whole.closing.drift);
 }
 
 // A device on a real clock that keeps a list of its loads; the clock of the GPU that it plays slows down all the time.

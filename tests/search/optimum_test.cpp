@@ -80,6 +80,22 @@ TEST(WaterFilling, IsTightWhereOneExpertDoesAllTheWork) {
   EXPECT_EQ(WaterFilling(problems[0].tables()).bound(problems[0]), best);
 }
 
+TEST(LatencyTables, KeysWeighTilesByTheProfilesRule) {
+  LatencyProfile profile = testing::made_up_profile(2, 4);
+  const LoadTrace trace = testing::made_up_trace(10, 1, 8, 1);
+  const auto plain = layer_problems(DeviceLatencies(profile, LoadFeatures::TilesAndExperts), trace);
+  profile.bend_tiles = 1;
+  profile.bend_surplus = 3;
+  const DeviceLatencies latencies(profile, LoadFeatures::TilesAndExperts);
+  const auto bent = layer_problems(latencies, trace);
+  const LoadKeys& keys = bent[0].tables().keys();
+  const auto tokens = 2 * static_cast<std::uint32_t>(profile.tile_tokens) + 1;  // three tiles
+  EXPECT_EQ(keys.work(static_cast<std::int32_t>(keys.of(tokens))), 3 + 3 * 2);
+  EXPECT_EQ(plain[0].tables().keys().work(static_cast<std::int32_t>(plain[0].tables().keys().of(tokens))), 3);
+  const auto key = static_cast<std::int32_t>(keys.of(tokens) + keys.of(1));
+  EXPECT_NEAR(bent[0].tables().of(1)[static_cast<std::size_t>(key)] * 1e-9, latencies.seconds(1, 10, 2, 0), 1e-9);
+}
+
 TEST(LatencyTables, LatenciesTooLongForNanosecondsGetLongerTicks) {
   LatencyProfile profile = testing::made_up_profile(2, 4);
   for (double& latency : profile.median_s.values()) latency *= 1e6;  // seconds

@@ -104,8 +104,8 @@ VerificationReport replayed(FakeDevice& device, bool in_turns = false, bool comp
       make_exchange_target(world, device, std::make_unique<MpiExpertLayer>(world, device, hidden_size, turns), turns,
                            {hidden_size, 2, compute_only});
   return replay(world, *target, small_trace(),
-                {mapping_of("linear", devices, true), mapping_of("other", devices, false)}, surfaces(devices), 4, {},
-                [](std::size_t, std::size_t) {});
+                {mapping_of("linear", devices, true), mapping_of("other", devices, false)}, surfaces(devices),
+                WorkRule{4}, {}, [](std::size_t, std::size_t) {});
 }
 
 TEST(Replay, DataArrivesOutputsAgreeAndTimesMatchThePrediction) {
@@ -227,7 +227,7 @@ TEST(Replay, VirtualClocksNeedNoExchangeAndAnyNumberOfRanks) {
         1.0 + 0.25 * static_cast<double>(static_cast<std::size_t>(world.rank()) * per_rank + i)));
   const auto target = make_clock_target(world, devices);
   const VerificationReport report = replay(world, *target, small_trace(), {mapping_of("linear", 8, true)}, surfaces(8),
-                                           4, {}, [](std::size_t, std::size_t) {});
+                                           WorkRule{4}, {}, [](std::size_t, std::size_t) {});
   if (!world.is_root()) return;
   const MappingReplay& replayed_linear = report.mappings[0];
   EXPECT_TRUE(std::isnan(summarize(report, 1)[0].combine_s));

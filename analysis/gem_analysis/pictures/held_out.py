@@ -9,9 +9,9 @@ from ..picture import Axis, Guide, Lines, Picture, Series, evenly, only, percent
 MOST_STEPS = 256
 
 
-def mean_step_s(counts, homes, surfaces, tile_tokens):
+def mean_step_s(counts, homes, surfaces, profile):
     """Mean over steps of the sum over layers of the slowest device's predicted time."""
-    return predict(counts, homes, surfaces, tile_tokens).max(axis=2).sum(axis=1).mean()
+    return predict(counts, homes, surfaces, profile).max(axis=2).sum(axis=1).mean()
 
 
 def ratios(results):
@@ -31,13 +31,13 @@ def ratios(results):
         surfaces = surfaces_of(profile, equal)
         if trace:
             linear = linear_homes(*counts.shape[1:], profile.device_count)
-            base = mean_step_s(counts, linear, surfaces, profile.tile_tokens)
+            base = mean_step_s(counts, linear, surfaces, profile)
         for mapping in results.mappings:
             if mapping.name not in rows:
                 continue
             homes = homes_for(mapping, trace) if trace and mapping.device_count == profile.device_count else None
             rows[mapping.name].append(
-                np.nan if homes is None else mean_step_s(counts, homes, surfaces, profile.tile_tokens) / base
+                np.nan if homes is None else mean_step_s(counts, homes, surfaces, profile) / base
             )
     return [(name, values) for name, values in rows.items() if not np.isnan(values).all()]
 

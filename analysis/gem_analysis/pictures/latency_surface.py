@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..errors import NotDrawn
-from ..latency import relative_speeds, surfaces_of
+from ..latency import relative_speeds, surfaces_of, work_of_even
 from ..picture import Axis, Choice, Heat, Picture, format_time, time_unit
 from .latency_lines import shown_devices
 
@@ -25,7 +25,7 @@ def draw(results):
     low, high = profile.median_s.min() / unit_s, profile.median_s.max() / unit_s
     frames = {}
     for index, d in enumerate(devices):
-        values = np.where(tiles >= active, surfaces[d].seconds(tiles, active) / unit_s, np.nan)
+        values = np.where(tiles >= active, surfaces[d].seconds(work_of_even(profile, tiles, active), active) / unit_s, np.nan)
         frames[(index,)] = Heat(
             values, "logarithmic", low, high, [str(r) for r in rows], [str(c) for c in columns], measured=measured
         )

@@ -1,0 +1,138 @@
+#include "profile/bend.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <numeric>
+
+#include "base/random.hpp"
+#include "base/statistics.hpp"
+#include "model/latency_surface.hpp"
+#include "profile/plan.hpp"
+
+namespace gem {
+namespace {
+
+constexpr std::size_t experts = 16, tile_tokens = 64;
+using Latency = std::function<double(std::span<const std::uint32_t>)>;
+
+// A kernel that goes through its experts one after another; each takes the longer of reading its weights, which is as
+// long as computing three tiles, and of its tiles.
+double one_after_another(std::span<const std::uint32_t> tokens) {
+  double seconds = 6e-6;
+  for (const std::uint32_t t : tokens)
+    if (t > 0) seconds += 2e-6 * std::max(3.0, static_cast<double>(tiles_of(t, tile_tokens)));
+  return seconds;
+}
+
+// One that hides the reading of all weights behind the computing of all tiles.
+double all_at_once(std::span<const std::uint32_t> tokens) {
+  double tiles = 0.0, active = 0.0;
+  for (const std::uint32_t t : tokens) {
+    tiles += tiles_of(t, tile_tokens);
+    active += t > 0;
+  }
+  return 6e-6 + 2e-6 * std::max(3.0 * active, tiles);
+}
+
+// The profile of one device with 0.5 % of noise.
+LatencyProfile profile_of(const Latency& latency) {
+  PlanOptions options;
+  options.experts_per_device = experts;
+  options.tile_tokens = tile_tokens;
+  options.max_tokens = 6000;
+  LatencyProfile profile;
+  profile.tile_tokens = tile_tokens;
+  profile.experts_per_device = experts;
+  profile.points = make_plan(options);
+  profile.devices.resize(1);
+  profile.median_s = Matrix<double>(1, profile.points.size());
+  RandomStream random({5});
+  for (std::size_t p = 0; p < profile.points.size(); ++p)
+    profile.median_s(0, p) =
+        latency(tokens_per_slot_of(profile.points[p], tile_tokens, experts, 0)) * std::exp(0.005 * random.normal());
+  return profile;
+}
+
+WorkRule rule_for(const Latency& latency, const LatencyProfile& profile) {
+  const auto loads = skewed_loads(profile, 40, 1);
+  Matrix<double> measured_s(1, loads.size());
+  RandomStream random({6});
+  for (std::size_t i = 0; i < loads.size(); ++i)
+    measured_s(0, i) = latency(loads[i]) * std::exp(0.005 * random.normal());
+  return choose_work_rule(profile, loads, measured_s);
+}
+
+// Largest error but for one load in ten, on skewed loads of partly filled tiles.
+double p90_error(const Latency& latency, const LatencyProfile& profile) {
+  const LatencySurface surface = surfaces_of(profile).front();
+  const WorkRule rule = profile.work_rule();
+  RandomStream random({7});
+  std::vector<double> errors;
+  for (int i = 0; i < 200; ++i) {
+    std::vector<std::uint32_t> tokens(experts);
+    double work = 0.0, active = 0.0;
+    for (std::uint32_t& t : tokens) {
+      t = static_cast<std::uint32_t>(100.0 * random.gamma(0.4));
+      work += static_cast<double>(rule.of_tokens(t));
+      active += t > 0;
+    }
+    if (active > 0.0) errors.push_back(std::abs(surface.seconds(work, active) / latency(tokens) - 1.0));
+  }
+  return quantile(errors, 0.9);
+}
+
+TEST(Bend, SkewedLoadsOfAKernelThatTakesExpertsInTurnArePredicted) {
+  LatencyProfile profile = profile_of(one_after_another);
+  const double plain = p90_error(one_after_another, profile);
+  const WorkRule rule = rule_for(one_after_another, profile);
+  EXPECT_GT(rule.surplus, 0u);
+  profile.bend_tiles = rule.bend_tiles;
+  profile.bend_surplus = rule.surplus;
+  EXPECT_LT(p90_error(one_after_another, profile), 0.5 * plain);
+  EXPECT_LT(p90_error(one_after_another, profile), 0.05);
+}
+
+TEST(Bend, PlainTilesStayWhereTheySuffice) {
+  EXPECT_EQ(rule_for(all_at_once, profile_of(all_at_once)), (WorkRule{tile_tokens, 0, 0}));
+}
+
+TEST(Bend, SkewedLoadsAreSkewedAndWithinThePlan) {
+  const LatencyProfile profile = profile_of(all_at_once);
+  const auto loads = skewed_loads(profile, 40, 1);
+  ASSERT_EQ(loads.size(), 40u);
+  std::size_t skewed = 0;
+  for (const std::vector<std::uint32_t>& tokens : loads) {
+    ASSERT_EQ(tokens.size(), experts);
+    const std::uint32_t sum = std::accumulate(tokens.begin(), tokens.end(), 0u);
+    EXPECT_GE(std::ranges::count_if(tokens, [](std::uint32_t t) { return t > 0; }), 2);
+    EXPECT_LE(sum, 6000u);
+    for (const std::uint32_t t : tokens) EXPECT_EQ(t % tile_tokens, 0u);
+    skewed += 3 * *std::ranges::max_element(tokens) > sum;
+  }
+  EXPECT_GE(skewed, 10u);
+  LatencyProfile one_expert = profile;
+  one_expert.experts_per_device = 1;
+  EXPECT_TRUE(skewed_loads(one_expert, 40, 1).empty());
+}
+
+TEST(WorkRule, EvenLoadsKeepTheirMeasuredLatency) {
+  LatencyProfile profile = profile_of(one_after_another);
+  profile.bend_tiles = 3;
+  profile.bend_surplus = 4;
+  const LatencySurface surface = surfaces_of(profile).front();
+  for (std::size_t p = 0; p < profile.points.size(); ++p) {
+    const LoadPoint& point = profile.points[p];
+    double work = 0.0;
+    for (const std::uint32_t t : tokens_per_slot_of(point, tile_tokens, experts, p))
+      work += static_cast<double>(profile.work_rule().of_tokens(t));
+    EXPECT_NEAR(surface.seconds(work, static_cast<double>(point.active_experts)), profile.median_s(0, p), 1e-12);
+  }
+  EXPECT_EQ(WorkRule{}.of_tiles(7), 7);
+  EXPECT_EQ((WorkRule{16, 3, 4}).of_tokens(80), 5 + 4 * 2);
+}
+
+}  // namespace
+}  // namespace gem
