@@ -49,9 +49,10 @@ std::string verify(const TestFolder& folder, const std::string& options) {
 
 TEST(Pipeline, HostDevicesGoTheWholeWay) {
   const TestFolder folder;
-  expect_good(folder, on_ranks(2, "gem-profile --model gpt-oss-20b --device host --dtype f32 --expert-shape 64x64 "
-                                  "--slowdown 1.0,1.28 --max-tokens 512 --min-samples 3 --max-samples 5 --output " +
-                                      folder.file("profile.h5")));
+  expect_good(folder, on_ranks(2,
+                               "gem-profile --model gpt-oss-20b --device host --dtype f32 --expert-shape 64x64 "
+                               "--slowdown 1.0,1.28 --max-tokens 512 --min-samples 3 --max-samples 5 --output " +
+                                   folder.file("profile.h5")));
   for (const std::string part : {"train", "test"})
     expect_good(folder, bin + "gem-trace batch --routing " + routing + " --batch-size 64 --steps 16 --part " + part +
                             " --output " + folder.file(part + ".h5"));
@@ -80,6 +81,39 @@ TEST(Pipeline, SimulatedDevicesAreFasterUnderGemThanLinear) {
   EXPECT_EQ(run.code, 0) << run.output << run.errors;
   EXPECT_NE(run.output.find("VERDICT: FASTER"), std::string::npos) << run.output;
   EXPECT_NE(run.output.find("simulated"), std::string::npos) << run.output;
+}
+
+TEST(Pipeline, NoiseOfTheProfileDoesNotMisleadTheSearchAtSmallLoads) {
+  const TestFolder folder;
+  // Few tokens an expert: methods differ by about a percent, and each sample is 2 % off.
+  expect_good(folder, bin + "gem-profile --quiet --model gpt-oss-20b --device simulated --devices 4 --slowdown " +
+                          "1.0,1.03,1.05,1.08 --tile-tokens 32 --max-tokens 800 --noise 0.02 --max-samples 40 " +
+                          "--output " + folder.file("profile.h5"));
+  for (const std::string part : {"train", "test"})
+    expect_good(folder, bin + "gem-trace batch --quiet --routing " + routing + " --batch-size 256 --steps 64 --part " +
+                            part + " --output " + folder.file(part + ".h5"));
+  for (const std::string method : {"speed-aware", "gem"})
+    expect_good(folder, bin + "gem-map --quiet --profile " + folder.file("profile.h5") + " --trace " +
+                            folder.file("train.h5") + " --method " + method + " --output " +
+                            folder.file(method + ".h5"));
+  expect_good(folder, bin + verify(folder, "--rounds 1 --mapping " + folder.file("speed-aware.h5")));
+  const std::vector<MappingSummary> summaries = summarize(read_report(folder.file("report.h5")), 1);
+  ASSERT_EQ(summaries[1].name, "gem");
+  EXPECT_LT(summaries[1].interval.high, 1.0) << "not above linear";
+  EXPECT_LT(summaries[1].relative, summaries[2].relative + 0.002) << "not above speed-aware";
+}
+
+TEST(Pipeline, TheModelsStepIsEstimatedWithAStatedRest) {
+  const TestFolder folder;
+  make_inputs(folder, 4);
+  const ProgramRun run = folder.run(bin + verify(folder, "--steps 4 --layers 0,23 --rest-per-layer 0.25"));
+  EXPECT_NE(run.output.find("24 MoE layers (compute only) and a stated rest of 0.25 ms"), std::string::npos)
+      << run.output;
+  EXPECT_NE(run.output.find("2 replayed, in proportion"), std::string::npos) << run.output;
+  const VerificationReport report = read_report(folder.file("report.h5"));
+  EXPECT_EQ(report.model_layers, 24u);
+  EXPECT_NEAR(report.rest_per_layer_s, 0.25e-3, 1e-12);
+  expect_refused(folder, bin + verify(folder, "--rest-per-layer -1"), 2, "--rest-per-layer: -1 is not");
 }
 
 TEST(Pipeline, VerifySaysWhatDoesNotFit) {
