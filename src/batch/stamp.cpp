@@ -1,5 +1,6 @@
 #include "batch/stamp.hpp"
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <span>

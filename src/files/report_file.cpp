@@ -1,5 +1,6 @@
 #include "files/report_file.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>

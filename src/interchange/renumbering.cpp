@@ -1,6 +1,7 @@
 #include "interchange/renumbering.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/error.hpp"
 #include "base/text.hpp"

@@ -1,5 +1,6 @@
 #include "platform/nccl.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 #include <vector>

@@ -1,5 +1,6 @@
 #include "search/exact_search.hpp"
 
+#include <algorithm>
 #include <bit>
 
 #include "search/placement.hpp"

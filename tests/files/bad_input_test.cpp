@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 
 #include "files/mapping_file.hpp"
 #include "files/partial_profile.hpp"

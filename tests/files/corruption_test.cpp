@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 
 #include "files/mapping_file.hpp"
 #include "files/partial_profile.hpp"

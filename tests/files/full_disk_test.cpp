@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <functional>
 
 #include "file_size_limit.hpp"
 #include "files/mapping_file.hpp"

@@ -1,4 +1,6 @@
 // NumPy's NPY and NPZ files, as counts and as routed experts.
+#include <cstdlib>
+
 #include "fuzz/fuzz_input.hpp"
 #include "interchange/npy.hpp"
 #include "interchange/statistics_readers.hpp"

@@ -1,4 +1,5 @@
 // Runs a fuzz target over its kept corpus, without a fuzzer: what was once found must stay repaired, with any compiler.
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>

@@ -1,4 +1,6 @@
 // JSON in every use: documents, names of members, permutation records, engine files, load statistics, tables of counts.
+#include <cstdlib>
+
 #include "fuzz/fuzz_input.hpp"
 #include "interchange/engine_format.hpp"
 #include "interchange/permutation_record.hpp"

@@ -1,4 +1,6 @@
 // Headers of safetensors files, the numbers of their tensors, and plans to renumber them.
+#include <cstdlib>
+
 #include "fuzz/fuzz_input.hpp"
 #include "interchange/safetensors.hpp"
 #include "interchange/shard_plan.hpp"

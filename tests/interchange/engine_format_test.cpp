@@ -1,3 +1,5 @@
+#include <filesystem>
+
 #include "interchange/engine_format.hpp"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "profile/summary.hpp"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "search/comparison.hpp"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "search/model_search.hpp"
 
 #include <gtest/gtest.h>

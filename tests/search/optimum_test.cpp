@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "search/exact_search.hpp"
 #include "search/layer_search.hpp"
 #include "search/random_problem.hpp"

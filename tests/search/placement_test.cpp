@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "search/placement.hpp"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "search/tail_search.hpp"
 
 #include <gtest/gtest.h>

@@ -1,7 +1,10 @@
 // SIGUSR1, which schedulers send before the time is up: save, stop cleanly, go on later.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <filesystem>
+#include <fstream>
+#include <sstream>
 #include <thread>
 
 #include "files/profile_file.hpp"

@@ -1,6 +1,8 @@
 // gem-map as a user runs it, on files made here.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <sstream>
 
 #include "base/text.hpp"
