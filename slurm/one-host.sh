@@ -67,7 +67,7 @@ slowdowns_for() {
 shares_for() {
   [ -e "$output/speed-of-shares.txt" ] || { echo "SHARES"; return; } # a dry run
   awk -v spread="$1" -v n="$sharing" '
-    { share[NR] = $1; time[NR] = 1 / $2 }
+    { share[NR] = $1; time[NR] = 1 / $2; if (time[NR] <= time[NR - 1]) time[NR] = time[NR - 1] + 1e-6 } # noise
     END { for (i = 0; i < n; i++) {
       want = 1 + (spread - 1) * (n > 1 ? i / (n - 1) : 0)
       for (k = 2; k < NR && time[k] < want;) k++
@@ -81,7 +81,7 @@ measure_shares() {
   local probed=100,92,84,76,68 file=$output/speed-of-shares.txt
   [ -e "$file" ] && return
   run_into "$output/speed-of-shares.log" "$root/slurm/share_gpu.sh" "$probed" gem-profile --quiet --model gpt-oss-20b --device "$device" \
-    --share-gpu turns --experts-per-device 8 --tile-tokens 128 --max-tokens 8192 --points-per-doubling 1 \
+    "${shape[@]}" --share-gpu turns --experts-per-device 8 --tile-tokens 128 --max-tokens 8192 --points-per-doubling 1 \
     --min-samples 5 --max-samples 10 --output "$output/speed-of-shares.h5"
   [ "$dry_run" = 1 ] && return
   # The table's column of speeds, counted from the right, because a device's name is several words.
@@ -164,13 +164,14 @@ make_mapping() { # make_mapping METHOD
 }
 
 verify() {
-  local mappings=() method code=0
+  local mappings=() method code=0 errors=$folder/errors.txt
+  [ "$dry_run" = 1 ] && errors=/dev/null
   for method in "${methods[@]}"; do mappings+=(--mapping "$folder/$method.h5"); done
   run_into "$folder/report.txt" "${launch[@]}" gem-verify --quiet --profile "$profile" --trace "$trace" \
     "${mappings[@]}" "${share[@]}" "${compute[@]}" --layers "$(layers_of "$model")" --steps "$steps" \
-    --rounds "$rounds" --output "$folder/report.h5" || code=$?
+    --rounds "$rounds" --output "$folder/report.h5" 2> "$errors" || code=$?
+  [ "$code" -le 1 ] || { cat "$errors" >&2; return $code; } # a negative verdict is a result
   [ "$dry_run" = 1 ] || cat "$folder/report.txt"
-  [ "$code" -le 1 ] # a negative verdict is a result
 }
 
 workload() {

@@ -40,6 +40,15 @@ else
   grep -q 'install python3-' "$folder/errors" || { cat "$folder/errors" >&2; fail "gem-analysis replays failed"; }
 fi
 
+# The search for shares, with a stand-in for MPS: all shares are as fast, but each gets its speed.
+printf '#!/bin/sh\nexit 0\n' > "$folder/nvidia-cuda-mps-control"
+chmod +x "$folder/nvidia-cuda-mps-control"
+PATH="$folder:$PATH" "$root/slurm/one-host.sh" --share-gpu 2 --device host --spreads 1.00 --workloads none \
+  --output "$folder/search" > "$folder/log" 2> "$folder/errors" || { cat "$folder/errors" >&2; fail "no shares found"; }
+[ "$(grep -Ec '^(100|92|84|76|68) [01]\.[0-9]{3}$' "$folder/search/speed-of-shares.txt")" -eq 5 ] ||
+  fail "a share has no speed"
+grep -q 'shares 100,100,' "$folder/log" || fail "spread 1.00 needs whole shares, whatever the noise"
+
 # Shares by the line through the measured speeds: 1.28 = 1 / 0.78125 lies between shares of 76 and 68 %.
 printf '%s\n' '100 1.000' '92 0.943' '84 0.88' '76 0.82' '68 0.75' > "$folder/trial/speed-of-shares.txt"
 "$root/slurm/one-host.sh" --share-gpu 2 --spreads 1.00,1.28,1.6 --dry-run --output "$folder/trial" > "$folder/log"
