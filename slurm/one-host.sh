@@ -5,7 +5,7 @@
 #
 #   slurm/one-host.sh --ranks 4                                one rank a GPU, the GPUs as they are
 #   slurm/one-host.sh --shares 100,94,88,78                    ranks share one GPU in turns, each with that share of it
-#   slurm/one-host.sh --share-gpu 4 --spreads 1.00,1.08,1.28   the same, shares for these spreads found by a short search
+#   slurm/one-host.sh --share-gpu 4 --spreads 1.00,1.08,1.28   the same, shares for these spreads found by a search
 #   slurm/one-host.sh --ranks 4 --spreads 1.08,1.28            GPUs made uneven by extra work (emulated)
 #   slurm/one-host.sh --ranks 2 --device host ...              a trial on CPU cores, experts shrunk
 #
@@ -42,7 +42,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-if [ "$ranks" -eq 0 ] && [ "$sharing" -eq 0 ] && [[ "${settings[*]}" != *shares-* ]]; then
+if [ "$ranks" -eq 0 ] && [ "$sharing" -eq 0 ] && { [ -n "$spreads" ] || [[ "${settings[*]}" != *shares-* ]]; }; then
   echo "one-host.sh: say --ranks N, --share-gpu N or --shares LIST; --help shows all" >&2
   exit 2
 fi
@@ -80,9 +80,9 @@ shares_for() {
 measure_shares() {
   local probed=100,92,84,76,68 file=$output/speed-of-shares.txt
   [ -e "$file" ] && return
-  run_into "$output/speed-of-shares.log" "$root/slurm/share_gpu.sh" "$probed" gem-profile --quiet --model gpt-oss-20b --device "$device" \
-    "${shape[@]}" --share-gpu turns --experts-per-device 8 --tile-tokens 128 --max-tokens 8192 --points-per-doubling 1 \
-    --min-samples 5 --max-samples 10 --output "$output/speed-of-shares.h5"
+  run_into "$output/speed-of-shares.log" "$root/slurm/share_gpu.sh" "$probed" gem-profile --quiet \
+    --model gpt-oss-20b --experts-per-device 8 --device "$device" "${shape[@]}" --share-gpu turns --tile-tokens 128 \
+    --max-tokens 8192 --points-per-doubling 1 --min-samples 5 --max-samples 10 --output "$output/speed-of-shares.h5"
   [ "$dry_run" = 1 ] && return
   # The table's column of speeds, counted from the right, because a device's name is several words.
   awk '$NF == "slowest" { NF-- } $1 ~ /^[0-9]+$/ && NF > 8 { print $(NF - 4) }' "$output/speed-of-shares.log" |
@@ -139,8 +139,8 @@ make_traces() {
   local batching=(--batch-size "$tokens")
   [ "$phase" = prefill ] && batching=(--phase prefill --chunk-tokens "$tokens")
   for part in train test; do
-    [ -e "${trace%test.h5}$part.h5" ] || run_into /dev/null gem-trace batch --quiet "${batching[@]}" --steps "$trace_steps" \
-      --routing "$root/jobs/data/routing/$model.$task.h5" --part $part --output "${trace%test.h5}$part.h5"
+    [ -e "${trace%test.h5}$part.h5" ] || run_into /dev/null gem-trace batch --quiet --part $part "${batching[@]}" \
+      --steps "$trace_steps" --routing "$root/jobs/data/routing/$model.$task.h5" --output "${trace%test.h5}$part.h5"
   done
   halves=(--trace "${trace%test.h5}train.h5" --test-trace "$trace")
 }
@@ -169,7 +169,7 @@ verify() {
   for method in "${methods[@]}"; do mappings+=(--mapping "$folder/$method.h5"); done
   run_into "$folder/report.txt" "${launch[@]}" gem-verify --quiet --profile "$profile" --trace "$trace" \
     "${mappings[@]}" "${share[@]}" "${compute[@]}" --layers "$(layers_of "$model")" --steps "$steps" \
-    --rounds "$rounds" --output "$folder/report.h5" 2> "$errors" || code=$?
+    --rounds "$rounds" --checked-steps 1 --output "$folder/report.h5" 2> "$errors" || code=$?
   [ "$code" -le 1 ] || { cat "$errors" >&2; return $code; } # a negative verdict is a result
   [ "$dry_run" = 1 ] || cat "$folder/report.txt"
 }
