@@ -1,13 +1,17 @@
 """Predicted times: the latency surface as gem-map and gem-verify use it (src/model/latency_surface.hpp)."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 
 class Surface:
-    """Latency of one device over (tiles as work_of counts them, active experts): linear along tiles at each measured number of active experts,
-    then linear between the two neighbouring numbers; outermost slopes continue, never below zero."""
+    """Latency of one device over (tiles as a WorkRule counts them, active experts): linear along tiles at each measured
+    number of active experts, then linear between the two neighbouring numbers; outermost slopes continue, never below
+    zero."""
 
-    def __init__(self, tiles, active_experts, latency_s):
+    def __init__(self, tiles, active_experts, latency_s, rule):
+        self._rule = rule
         self._levels = np.unique(active_experts)
         self._curves = []
         for level in self._levels:
@@ -15,11 +19,16 @@ class Surface:
             at, first = np.unique(tiles[chosen], return_index=True)
             self._curves.append((at.astype(float), latency_s[chosen][first]))
 
-    def seconds(self, tiles, active_experts):
+    def seconds(self, work, active_experts):
         """Seconds for arrays of loads of one shape."""
-        tiles = np.asarray(tiles, float)
+        work = np.asarray(work, float)
         active_experts = np.asarray(active_experts, float)
-        along = np.stack([_interpolate(*curve, tiles) for curve in self._curves])
+        along = np.stack(
+            [
+                _interpolate(*curve, self._rule.even_tiles(work, level))
+                for level, curve in zip(self._levels, self._curves)
+            ]
+        )
         if len(self._levels) == 1:
             result = along[0]
         else:
@@ -29,7 +38,7 @@ class Surface:
             at_left = np.take_along_axis(along, left[None], 0)[0]
             at_right = np.take_along_axis(along, right[None], 0)[0]
             result = at_left + weight * (at_right - at_left)
-        return np.where(tiles > 0, np.maximum(result, 0.0), 0.0)
+        return np.where(work > 0, np.maximum(result, 0.0), 0.0)
 
 
 def _interpolate(x, y, at):
@@ -40,15 +49,25 @@ def _interpolate(x, y, at):
     return y[left] + (y[right] - y[left]) * (at - x[left]) / (x[right] - x[left])
 
 
-def work_of(profile, tiles):
-    """Tiles of single experts as they count for a load (src/model/work_rule.hpp)."""
-    return tiles + profile.bend_surplus * np.maximum(0, tiles - profile.bend_tiles)
+@dataclass
+class WorkRule:
+    """How tiles count for a load (src/model/work_rule.hpp)."""
+
+    bend_tiles: int
+    surplus: int
+
+    def work(self, tiles, active_experts=1):
+        """Of experts with so many tiles each, or of loads whose tiles are spread evenly over active experts."""
+        return tiles + self.surplus * np.maximum(0, tiles - self.bend_tiles * active_experts)
+
+    def even_tiles(self, work, active_experts):
+        """Tiles of the load with as much work, spread evenly."""
+        hidden = self.bend_tiles * active_experts
+        return np.where(work <= hidden, work, (work + self.surplus * hidden) / (1 + self.surplus))
 
 
-def work_of_even(profile, tiles, active_experts):
-    """The same for loads whose tiles are spread evenly over the active experts, as at the points of a profile."""
-    least, fuller = np.divmod(tiles, active_experts)
-    return (active_experts - fuller) * work_of(profile, least) + fuller * work_of(profile, least + 1)
+def work_rule_of(profile):
+    return WorkRule(profile.bend_tiles, profile.bend_surplus)
 
 
 def surfaces_of(profile, equal_devices=False):
@@ -56,8 +75,8 @@ def surfaces_of(profile, equal_devices=False):
     latency_s = profile.median_s
     if equal_devices:
         latency_s = np.broadcast_to(latency_s.mean(axis=0), latency_s.shape)
-    work = work_of_even(profile, profile.tiles, profile.active_experts)
-    return [Surface(work, profile.active_experts, row) for row in latency_s]
+    rule = work_rule_of(profile)
+    return [Surface(profile.tiles, profile.active_experts, row, rule) for row in latency_s]
 
 
 def linear_homes(layer_count, expert_count, device_count):
@@ -76,7 +95,7 @@ def homes_for(mapping, trace):
 def predict(counts, homes, surfaces, profile):
     """[step, layer, device] predicted seconds for counts [step, layer, expert] and homes [layer, expert]."""
     steps, layers, _ = counts.shape
-    work = work_of(profile, -(-counts // profile.tile_tokens))
+    work = work_rule_of(profile).work(-(-counts // profile.tile_tokens))
     predicted_s = np.empty((steps, layers, len(surfaces)))
     for layer in range(layers):
         for device, surface in enumerate(surfaces):

@@ -37,7 +37,8 @@ std::string device_origin(const LatencyProfile& profile, std::size_t device) {
 }  // namespace
 
 LatencySurface::LatencySurface(std::span<const LoadPoint> points, std::span<const double> latency_s,
-                               const std::string& origin) {
+                               const std::string& origin, const WorkRule& rule)
+    : rule_(rule) {
   check_points(points, latency_s, origin);
   std::map<std::int64_t, std::map<std::int64_t, double>> by_experts;
   for (std::size_t i = 0; i < points.size(); ++i)
@@ -53,9 +54,11 @@ LatencySurface::LatencySurface(std::span<const LoadPoint> points, std::span<cons
   }
 }
 
-double LatencySurface::seconds(double tiles, double active_experts) const {
-  if (tiles <= 0.0) return 0.0;
-  const auto along = [&](const Curve& curve) { return interpolate(curve.tiles, curve.latency_s, tiles); };
+double LatencySurface::seconds(double work, double active_experts) const {
+  if (work <= 0.0) return 0.0;
+  const auto along = [&](const Curve& curve) {
+    return interpolate(curve.tiles, curve.latency_s, rule_.even_tiles(work, curve.active_experts));
+  };
   if (curves_.size() == 1) return std::max(0.0, along(curves_[0]));
   const auto upper = std::upper_bound(curves_.begin() + 1, curves_.end() - 1, active_experts,
                                       [](double at, const Curve& curve) { return at < curve.active_experts; });
@@ -90,13 +93,9 @@ double LatencyCurve::seconds(double tokens) const {
 }
 
 std::vector<LatencySurface> surfaces_of(const LatencyProfile& profile) {
-  const WorkRule rule = profile.work_rule();
-  std::vector<LoadPoint> points = profile.points;
-  for (LoadPoint& point : points)
-    if (point.active_experts > 0) point.tiles = rule.of_even(point.tiles, point.active_experts);
   std::vector<LatencySurface> surfaces;
   for (std::size_t d = 0; d < profile.device_count(); ++d)
-    surfaces.emplace_back(points, profile.median_s.row(d), device_origin(profile, d));
+    surfaces.emplace_back(profile.points, profile.median_s.row(d), device_origin(profile, d), profile.work_rule());
   return surfaces;
 }
 

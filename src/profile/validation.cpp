@@ -83,16 +83,19 @@ void add_trace_loads(ValidationLoads& loads, std::size_t count, std::size_t slot
 }
 
 Validation validate(const LatencyProfile& profile, ValidationLoads loads, Matrix<double> measured_s) {
-  const std::vector<LatencySurface> surfaces = surfaces_of(profile);
+  LatencyProfile plain = profile;
+  plain.bend_surplus = 0;
+  const std::vector<LatencySurface> surfaces = surfaces_of(profile), plain_surfaces = surfaces_of(plain);
   const std::vector<LatencyCurve> curves = curves_of(profile);
-  Validation validation{std::move(loads), std::move(measured_s), {}, {}};
-  validation.surface_s = validation.curve_s =
+  Validation validation{std::move(loads), std::move(measured_s), {}, {}, {}};
+  validation.surface_s = validation.plain_s = validation.curve_s =
       Matrix<double>(validation.measured_s.rows(), validation.measured_s.columns());
   for (std::size_t i = 0; i < validation.measured_s.columns(); ++i) {
     const LoadSize size = size_of(validation.loads.tokens_per_slot[i], profile.work_rule());
     for (std::size_t d = 0; d < validation.measured_s.rows(); ++d) {
-      validation.surface_s(d, i) =
-          surfaces[d].seconds(static_cast<double>(size.work), static_cast<double>(size.active_experts));
+      const auto active_experts = static_cast<double>(size.active_experts);
+      validation.surface_s(d, i) = surfaces[d].seconds(static_cast<double>(size.work), active_experts);
+      validation.plain_s(d, i) = plain_surfaces[d].seconds(static_cast<double>(size.tiles), active_experts);
       validation.curve_s(d, i) = curves[d].seconds(static_cast<double>(size.tokens));
     }
   }
@@ -102,6 +105,7 @@ Validation validate(const LatencyProfile& profile, ValidationLoads loads, Matrix
 std::string validation_table(const Validation& validation) {
   struct Errors {
     std::vector<double> surface;
+    std::vector<double> plain;
     std::vector<double> curve;
   };
   std::map<std::string, Errors> by_source;
@@ -111,6 +115,7 @@ std::string validation_table(const Validation& validation) {
       const double measured_s = validation.measured_s(d, i);
       for (const std::string& source : {validation.loads.source[i], std::string("all")}) {
         by_source[source].surface.push_back(error(validation.surface_s(d, i), measured_s));
+        by_source[source].plain.push_back(error(validation.plain_s(d, i), measured_s));
         by_source[source].curve.push_back(error(validation.curve_s(d, i), measured_s));
       }
     }
@@ -126,6 +131,7 @@ std::string validation_table(const Validation& validation) {
   };
   for (const auto& [source, errors] : by_source) {
     add(source, "tiles and active experts", errors.surface);
+    if (errors.plain != errors.surface) add(source, "the same, skew ignored", errors.plain);
     add(source, "tokens", errors.curve);
   }
   return table.to_string();

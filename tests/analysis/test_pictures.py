@@ -232,7 +232,7 @@ class Devices(support.TestCase):
     def test_surface_passes_through_the_measured_points(self):
         profile = self.profile
         for profile.bend_tiles, profile.bend_surplus in ((0, 0), (2, 4)):
-            work = latency.work_of_even(profile, profile.tiles, profile.active_experts)
+            work = latency.work_rule_of(profile).work(profile.tiles, profile.active_experts)
             found = latency.surfaces_of(profile)[0].seconds(work, profile.active_experts)
             np.testing.assert_allclose(found, profile.median_s[0])
         heat = latency_surface.draw(self.results).frames[(0,)]
