@@ -55,7 +55,8 @@ gem_run() {
   trap '' TERM  # by which Slurm asks this script to end once it is requeued
   scontrol requeue "$SLURM_JOB_ID"
   # What was measured on these devices can go on only on these.
-  scontrol update JobId="$SLURM_JOB_ID" ReqNodeList="$SLURM_JOB_NODELIST" || true
+  scontrol update JobId="$SLURM_JOB_ID" ReqNodeList="$SLURM_JOB_NODELIST" \
+    || echo "note: the job may come to other nodes, where it begins anew"
   trap - TERM
   sleep 60  # Slurm ends this script
 }

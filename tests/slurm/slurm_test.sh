@@ -176,8 +176,11 @@ requeue() {
   wait_for "$(submit "$work/whole.h5")" COMPLETED
   for launcher in srun mpirun; do
     export TEST_LAUNCHER=$launcher
+    # At first on nodes that Slurm would not choose by itself, to which the job must come back.
+    on_cluster scontrol update NodeName='gemnode[1-2]' State=DRAIN Reason=test
     job=$(submit "$work/$launcher.h5")
     until_true "the first rows of the profile" test -e "$work/$launcher.h5.partial"
+    on_cluster scontrol update NodeName='gemnode[1-2]' State=RESUME
     on_cluster scancel --batch --signal=USR1 "$job"  # what --signal=B:USR1@120 does
     wait_for "$job" COMPLETED
     grep -q 'requeues itself' "$work/gem-profile-$job.log" || fail "the job was not asked to stop in time"
