@@ -36,6 +36,8 @@ std::set<std::size_t> tiles_at(const PlanOptions& options, std::size_t active_ex
     if (next >= most) break;
     tiles.insert(next);
   }
+  if (2 * active_experts >= options.experts_per_device)
+    for (std::size_t dense = least; dense < std::min(most, options.dense_tiles + 1); ++dense) tiles.insert(dense);
   for (double wave : options.tiles_per_wave)
     for (int count = 1; count <= measured_waves; ++count) {
       const auto full = static_cast<std::size_t>(std::max(0.0, wave * count));

@@ -11,8 +11,9 @@ namespace gem {
 struct PlanOptions {
   std::size_t experts_per_device = 0;
   std::size_t tile_tokens = 0;
-  std::size_t max_tokens = 0;            ///< most rows that one device gets in a step and layer, skew included
-  std::size_t points_per_doubling = 3;   ///< of the tiles, at each number of active experts
+  std::size_t max_tokens = 0;           ///< most rows that one device gets in a step and layer, skew included
+  std::size_t points_per_doubling = 3;  ///< of the tiles, at each number of active experts
+  std::size_t dense_tiles = 0;  ///< every number of tiles up to it, where half of the experts or more are active
   std::vector<double> tiles_per_wave{};  ///< of each product, where the device works in waves; empty where unknown
   std::uint64_t seed = 1;                ///< shuffles the order, so that slow drift doesn't follow load
 };
@@ -20,7 +21,8 @@ struct PlanOptions {
 /// Where to measure, all at tile boundaries (tokens = tiles x tile_tokens), each point once, in measuring order. At
 /// each of a growing series of numbers of active experts (1, 2, 3, 4, 6, 8, 12, ..., experts_per_device) the tiles run
 /// from one an expert to the most that max_tokens can make, in geometric steps and at both sides of the first whole
-/// waves. UsageError for a zero.
+/// waves. Most loads have most experts active, and between two points on either side of a step of the staircase the
+/// surface errs by half the step, which a search finds and exploits: hence dense_tiles. UsageError for a zero.
 std::vector<LoadPoint> make_plan(const PlanOptions& options);
 
 /// Every number of tokens from 1 to max_tokens, spread evenly over all experts, in shuffled order: what one measures

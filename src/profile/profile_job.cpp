@@ -45,6 +45,8 @@ LatencyProfile plan_of(const ProfileRequest& request, const ProfileSetup& setup,
   points.tile_tokens = plan.tile_tokens;
   points.max_tokens = setup.max_tokens;
   points.points_per_doubling = request.points_per_doubling;
+  // A processor core takes tiles one by one, in no waves. On a GPU, steps beyond 64 tiles are small.
+  points.dense_tiles = setup.devices.kind == "host" ? 0 : 64;
   points.tiles_per_wave = tiles_per_wave_of(setup.devices);
   points.seed = request.seed;
   plan.points = request.naive ? make_naive_plan(points) : make_plan(points);

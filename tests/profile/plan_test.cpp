@@ -67,6 +67,19 @@ TEST(Plan, BothSidesOfAWaveAreMeasured) {
     EXPECT_NE(std::ranges::find(plan, LoadPoint{tiles, 2, tiles * 16}), plan.end()) << tiles;
 }
 
+TEST(Plan, SmallLoadsOfMostExpertsAreMeasuredTileByTile) {
+  PlanOptions options = options_of(8, 32, 4096);
+  options.dense_tiles = 20;
+  const std::vector<LoadPoint> plan = make_plan(options);
+  const auto has = [&](std::int64_t tiles, std::int64_t active) {
+    return std::ranges::find(plan, LoadPoint{tiles, active, tiles * 32}) != plan.end();
+  };
+  for (std::int64_t active : {4, 6, 8})
+    for (std::int64_t tiles = active; tiles <= 20; ++tiles) EXPECT_TRUE(has(tiles, active)) << tiles << " " << active;
+  EXPECT_FALSE(has(11, 3));
+  EXPECT_FALSE(has(21, 8));
+}
+
 TEST(Plan, ZerosAreRefused) {
   EXPECT_THROW(make_plan(options_of(0, 16, 10)), UsageError);
   EXPECT_THROW(make_plan(options_of(4, 0, 10)), UsageError);
