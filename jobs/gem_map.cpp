@@ -15,7 +15,7 @@ namespace {
 struct Options {
   std::string profile, trace, test_trace, output;
   std::string method = "gem", objective = "mean", features = "tiles", effort = "default";
-  std::size_t mixed_steps = 512, starts = 0, iterations = 0, seed = 1, expert_groups = 1;
+  std::size_t mixed_steps = 512, starts = 0, iterations = 0, seed = 1, expert_groups = 1, redundant_experts = 0;
   double time_limit_s = 0.0;
   Selection selection;
   bool certify = false, dry_run = false, quiet = false;
@@ -50,6 +50,10 @@ bool parse(const Arguments& arguments, Options& options) {
   line.add("devices", &options.selection.devices, "N", "use the first N devices of the profile (0: all)");
   line.add_flag("equal-devices", &options.selection.equal_devices,
                 "give every device the mean latency: what if they were equal?");
+  line.add(
+      "redundant-experts", &options.redundant_experts, "N",
+      "further copies of experts a layer, a multiple of the devices: the copies of an expert share its tokens; who "
+      "gets copies goes by mean load (0: none)");
   line.add("expert-groups", &options.expert_groups, "N",
            "keep the model's N groups of consecutive experts together (DeepSeek-V2 and V3: 8), so that gem-deploy "
            "permute can deploy the mapping in a checkpoint; 1: any mapping");
@@ -77,6 +81,7 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
   question.mixed_steps = options.mixed_steps;
   question.certify = options.certify;
   question.expert_groups = options.expert_groups;
+  question.redundant_experts = options.redundant_experts;
   question.search = options_of_effort(options.effort);
   if (options.starts > 0) question.search.starts = options.starts;
   if (options.iterations > 0) question.search.iterations = options.iterations;

@@ -43,6 +43,8 @@ bool parse_profile_options(ProfileOptions& options, const Arguments& arguments) 
   line.add("dtype", &options.devices.weight_dtype, "TYPE", "bf16, f32 (host, simulated) or fp8 (cuda, simulated)");
   line.add("expert-shape", &options.expert_shape, "HxI", "other sizes of an expert than the model's, to fit a CPU");
   line.add("experts-per-device", &options.experts_per_device, "N", "0: the model's experts over all devices");
+  line.add("redundant-experts", &options.redundant_experts, "N",
+           "further copies of experts a layer that mappings will have (gem-map --redundant-experts)");
   line.add(
       "max-tokens", &options.max_tokens, "N",
       format("most rows that one device gets in a step; 0: all that %zu tokens can send", default_tokens_per_step));

@@ -79,30 +79,54 @@ def surfaces_of(profile, equal_devices=False):
     return [Surface(profile.tiles, profile.active_experts, row, rule) for row in latency_s]
 
 
+class Homes:
+    """Where each expert's copies are: `copy` [layer, expert, device], the number of the copy there or -1."""
+
+    def __init__(self, expert_to_device, held=None):
+        """Of first homes [layer, expert] and, where experts have several, who holds them [layer, expert, device]."""
+        devices = expert_to_device.max() + 1 if held is None else held.shape[2]
+        home = expert_to_device[..., None] == np.arange(devices)
+        further = np.zeros_like(home) if held is None else held & ~home
+        self.copy = np.where(home, 0, np.where(further, np.cumsum(further, axis=2), -1))
+        self.copies = (self.copy >= 0).sum(axis=2)  # [layer, expert]
+
+    def experts_of(self, layer, device):
+        return np.flatnonzero(self.copy[layer, :, device] >= 0)
+
+    def tokens_on(self, layer, device, counts):
+        """[step, expert] tokens that the device computes, of counts [step, expert]: copies share evenly, the first get the
+        rest."""
+        copy, copies = self.copy[layer, :, device], self.copies[layer]
+        return np.where(copy >= 0, counts // copies + (copy < counts % copies), 0)
+
+
 def linear_homes(layer_count, expert_count, device_count):
-    """[layer, expert] homes under linear placement: the first experts on the first device, and so on."""
-    return np.broadcast_to(np.arange(expert_count) // (expert_count // device_count), (layer_count, expert_count))
+    """Linear placement: the first experts on the first device, and so on."""
+    homes = np.arange(expert_count) // (expert_count // device_count)
+    return Homes(np.broadcast_to(homes, (layer_count, expert_count)))
 
 
 def homes_for(mapping, trace):
-    """[layer, expert] homes for each layer of the trace; None where the mapping does not fit it."""
+    """Homes for each layer of the trace; None where the mapping does not fit it."""
     rows = {layer_id: row for row, layer_id in enumerate(mapping.layer_ids)}
-    if mapping.expert_to_device.shape[1] != trace.counts.shape[2] or any(i not in rows for i in trace.layer_ids):
+    experts = trace.counts.shape[2]
+    if mapping.expert_to_device.shape[1] != experts or any(i not in rows for i in trace.layer_ids):
         return None
-    return mapping.expert_to_device[[rows[layer_id] for layer_id in trace.layer_ids]]
+    layers = [rows[layer_id] for layer_id in trace.layer_ids]
+    held = np.any(mapping.slots[layers][:, None] == np.arange(experts)[None, :, None, None], axis=3)
+    return Homes(mapping.expert_to_device[layers], held)
 
 
 def predict(counts, homes, surfaces, profile):
-    """[step, layer, device] predicted seconds for counts [step, layer, expert] and homes [layer, expert]."""
+    """[step, layer, device] predicted seconds for counts [step, layer, expert]."""
     steps, layers, _ = counts.shape
-    work = work_rule_of(profile).work(-(-counts // profile.tile_tokens))
+    rule = work_rule_of(profile)
     predicted_s = np.empty((steps, layers, len(surfaces)))
     for layer in range(layers):
         for device, surface in enumerate(surfaces):
-            held = homes[layer] == device
-            predicted_s[:, layer, device] = surface.seconds(
-                work[:, layer, held].sum(axis=1), (counts[:, layer, held] > 0).sum(axis=1)
-            )
+            tokens = homes.tokens_on(layer, device, counts[:, layer])
+            work = rule.work(-(-tokens // profile.tile_tokens))
+            predicted_s[:, layer, device] = surface.seconds(work.sum(axis=1), (tokens > 0).sum(axis=1))
     return predicted_s
 
 

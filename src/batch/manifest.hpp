@@ -29,10 +29,11 @@ struct MappingRequest {
   std::string effort = "default";
   std::string features = "tiles";
   std::string objective = "mean";
-  std::size_t mixed_steps = 512;  ///< as for gem-map
-  std::size_t expert_groups = 1;  ///< likewise
-  std::size_t starts = 0;         ///< 0: by effort
-  std::size_t iterations = 0;     ///< 0: by effort
+  std::size_t mixed_steps = 512;      ///< as for gem-map
+  std::size_t expert_groups = 1;      ///< likewise
+  std::size_t redundant_experts = 0;  ///< likewise
+  std::size_t starts = 0;             ///< 0: by effort
+  std::size_t iterations = 0;         ///< 0: by effort
 };
 
 /// One model under one task, after defaults and overrides.

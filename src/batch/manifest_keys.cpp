@@ -187,6 +187,7 @@ std::vector<ManifestKey> make_keys() {
       count("mixed_steps", GEM_FIELD(pair.mapping.mixed_steps)),
       text("features", GEM_FIELD(pair.mapping.features)),
       count("expert_groups", GEM_FIELD(pair.mapping.expert_groups)),
+      count("redundant_experts", GEM_FIELD(pair.mapping.redundant_experts)),
       count("starts", GEM_FIELD(pair.mapping.starts)),
       count("iterations", GEM_FIELD(pair.mapping.iterations)),
       // Verification.

@@ -44,6 +44,7 @@ StageKey map_key(const BatchPair& pair, const std::string& profile, const PairTr
   key.add("objective", request.objective);
   key.add("mixed_steps", request.mixed_steps);
   key.add("expert_groups", request.expert_groups);
+  key.add("redundant_experts", request.redundant_experts);
   key.add("starts", request.starts);
   key.add("iterations", request.iterations);
   key.add("seed", pair.profile.seed);

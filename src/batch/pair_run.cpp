@@ -127,6 +127,7 @@ class PairRun {
     question.objective = parse_objective(request.objective);
     question.mixed_steps = request.mixed_steps;
     question.expert_groups = request.expert_groups;
+    question.redundant_experts = request.redundant_experts;
     question.search = options_of_effort(request.effort);
     if (request.starts > 0) question.search.starts = request.starts;
     if (request.iterations > 0) question.search.iterations = request.iterations;

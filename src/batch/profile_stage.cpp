@@ -47,7 +47,9 @@ StageKey key_of_kind(const ProfileSetup& setup, const ProfileRequest& request,
 
 ProfileTask plan_profile(const Communicator& group, const BatchPair& pair) {
   ProfileTask task;
-  group.on_all([&] { task.setup = set_up_profile(pair.profile, static_cast<std::size_t>(group.size())); });
+  ProfileRequest request = pair.profile;
+  request.redundant_experts = pair.mapping.redundant_experts;
+  group.on_all([&] { task.setup = set_up_profile(request, static_cast<std::size_t>(group.size())); });
   task.setup.sweep.stop_requested = stop_requested;
   Devices probes;
   group.on_all([&] { probes = make_devices(task.setup.devices, group); });

@@ -1,7 +1,9 @@
 #include "files/mapping_file.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "files/header.hpp"
 
@@ -10,27 +12,38 @@ namespace {
 
 const char* const file_format = "gem.mapping";
 
-/// Each expert must sit in a slot of its home and nowhere else.
-void check_slots(const Hdf5Input& file, const Mapping& mapping, const Cube<std::int32_t>& slots) {
+/// What /slots holds beside each expert's home: [layer, copy]. Every expert must sit in a slot of its home, and every
+/// layer must have as many copies.
+Matrix<RedundantCopy> redundant_copies(const Hdf5Input& file, const Mapping& mapping, const Cube<std::int32_t>& slots) {
+  Matrix<RedundantCopy> redundant;
   for (std::size_t layer = 0; layer < slots.planes(); ++layer) {
-    std::vector<std::uint8_t> seen(mapping.expert_count(), 0);
+    std::vector<std::uint8_t> at_home(mapping.expert_count(), 0);
+    std::vector<RedundantCopy> copies;
     for (std::size_t device = 0; device < slots.rows(); ++device) {
       for (const std::int32_t expert : slots.row(layer, device)) {
         if (expert == -1) continue;
         const auto index = static_cast<std::size_t>(expert);
-        const std::int32_t home = mapping.expert_to_device(layer, index);
-        if (home != static_cast<std::int32_t>(device) || seen[index] != 0)
-          file.reject(
-              format("/slots puts expert %d of layer %zu on device %zu%s, but /expert_to_device says device %d "
-                     "alone (replicas are not supported); make the file again",
-                     expert, layer, device, seen[index] != 0 ? " once more" : "", home));
-        seen[index] = 1;
+        const auto here = static_cast<std::int32_t>(device);
+        if (mapping.expert_to_device(layer, index) == here && at_home[index] == 0)
+          at_home[index] = 1;
+        else
+          copies.push_back({expert, here});
       }
     }
-    for (std::size_t expert = 0; expert < seen.size(); ++expert)
-      if (seen[expert] == 0)
-        file.reject(format("/slots has no slot for expert %zu of layer %zu; make the file again", expert, layer));
+    for (std::size_t expert = 0; expert < at_home.size(); ++expert)
+      if (at_home[expert] == 0)
+        file.reject(
+            format("/slots has no slot for expert %zu of layer %zu on device %d, where /expert_to_device puts "
+                   "it; make the file again",
+                   expert, layer, mapping.expert_to_device(layer, expert)));
+    if (layer == 0) redundant = Matrix<RedundantCopy>(slots.planes(), copies.size());
+    if (copies.size() != redundant.columns())
+      file.reject(format("/slots holds %zu redundant copies in layer %zu, but %zu in layer 0; make the file again",
+                         copies.size(), layer, redundant.columns()));
+    std::ranges::sort(copies, {}, [](const RedundantCopy& copy) { return std::pair(copy.expert, copy.device); });
+    std::ranges::copy(copies, redundant.row(layer).begin());
   }
+  return redundant;
 }
 
 std::vector<double> unknown_score(std::size_t layer_count) {
@@ -94,15 +107,18 @@ Mapping read_mapping(const std::string& path) {
   mapping.predicted_s = read_score(file, "/score/predicted_s", extents[0]);
   mapping.lower_bound_s = read_score(file, "/score/lower_bound_s", extents[0]);
   mapping.expert_to_device = Matrix<std::int32_t>(extents[0], extents[1]);
-  mapping.expert_to_device.values() = file.read<std::int32_t>("/expert_to_device", extents);
-  check_mapping(mapping, path + ": /expert_to_device");
+  const auto device_count = static_cast<std::int32_t>(mapping.device_count);
+  mapping.expert_to_device.values() = read_checked<std::int32_t>(
+      file, "/expert_to_device", extents, [=](std::int32_t device) { return device >= 0 && device < device_count; },
+      format("devices, 0 to %d", device_count - 1));
 
   const auto expert_count = static_cast<std::int32_t>(extents[1]);
   Cube<std::int32_t> slots(slot_extents[0], slot_extents[1], slot_extents[2]);
   slots.values() = read_checked<std::int32_t>(
       file, "/slots", slot_extents, [=](std::int32_t expert) { return expert >= -1 && expert < expert_count; },
-      format("experts, 0 to %d, or -1 for none", expert_count - 1));
-  check_slots(file, mapping, slots);
+      format("experts, 0 to %d as in /expert_to_device, or -1 for none", expert_count - 1));
+  mapping.redundant = redundant_copies(file, mapping, slots);
+  check_mapping(mapping, path + ": /slots");
   return mapping;
 }
 

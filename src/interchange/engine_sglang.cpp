@@ -31,9 +31,10 @@ std::string instructions(const PhysicalMap& map, const std::string& path) {
              "SGLang (0.5 or later), one expert-parallel rank a device, %zu ranks in the order of the mapping's "
              "devices:\n"
              "  python3 -m sglang.launch_server --model-path MODEL --tp-size %zu --ep-size %zu \\\n"
-             "    --init-expert-location %s\n"
-             "Leave --enable-eplb and --ep-num-redundant-experts out: the engine would move the experts again.\n",
-             map.device_count, map.device_count, map.device_count, path.c_str());
+             "    --init-expert-location %s%s\n"
+             "Leave --enable-eplb out: the engine would move the experts again.\n",
+             map.device_count, map.device_count, map.device_count, path.c_str(),
+             map.redundant_count() > 0 ? format(" --ep-num-redundant-experts %zu", map.redundant_count()).c_str() : "");
 }
 
 }  // namespace

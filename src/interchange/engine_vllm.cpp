@@ -12,7 +12,7 @@ std::string text_of(const PhysicalMap& map, const std::string&) {
   std::string text = format(
       "{\"record_type\": \"eplb_initial_mapping\", \"version\": 1, \"num_redundant_experts\": %zu, \"num_slots\": %zu, "
       "\"initial_global_assignments\": {",
-      map.slot_count() - map.expert_count, map.slot_count());
+      map.redundant_count(), map.slot_count());
   for (std::size_t layer = 0; layer < map.layer_count(); ++layer)
     text += format("%s\"%zu\": %s", layer > 0 ? ", " : "", layer, to_json(map.physical_to_logical.row(layer)).c_str());
   return text + "}}\n";
@@ -42,9 +42,10 @@ std::string instructions(const PhysicalMap& map, const std::string& path) {
       "PROVISIONAL: vLLM's initial mapping for EPLB is proposed, not released; with a vLLM that has it, %zu\n"
       "expert-parallel ranks in the order of the mapping's devices:\n"
       "  vllm serve MODEL --tensor-parallel-size %zu --enable-expert-parallel --enable-eplb \\\n"
-      "    --eplb-config '{\"initial_mapping_path\": \"%s\", \"disable_online_rebalancing\": true}'\n"
+      "    --eplb-config '{\"initial_mapping_path\": \"%s\", \"num_redundant_experts\": %zu,\n"
+      "      \"disable_online_rebalancing\": true}'\n"
       "With any vLLM: gem-deploy permute makes a checkpoint whose linear placement is this one.\n",
-      map.device_count, map.device_count, path.c_str());
+      map.device_count, map.device_count, path.c_str(), map.redundant_count());
 }
 
 }  // namespace

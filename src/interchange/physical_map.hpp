@@ -21,6 +21,7 @@ struct PhysicalMap {
 
   std::size_t layer_count() const { return physical_to_logical.rows(); }
   std::size_t slot_count() const { return physical_to_logical.columns(); }
+  std::size_t redundant_count() const { return slot_count() - expert_count; }
   std::size_t slots_per_device() const { return device_count == 0 ? 0 : slot_count() / device_count; }
   std::span<const std::int32_t> device_experts(std::size_t layer, std::size_t device) const {
     return physical_to_logical.row(layer).subspan(device * slots_per_device(), slots_per_device());

@@ -47,6 +47,11 @@ const Renumbering::Layer* Renumbering::find(std::int32_t id) const {
 
 Renumbering renumbering_of(const Mapping& mapping, std::size_t group_count) {
   const PhysicalMap map = physical_map_of(mapping);
+  if (mapping.redundant_count() > 0)
+    throw UsageError(format(
+        "the mapping has %zu redundant copies of experts a layer, and a checkpoint holds each expert once; make a "
+        "mapping without (gem-map without --redundant-experts), or use gem-deploy export",
+        mapping.redundant_count()));
   if (group_count == 0 || map.expert_count % group_count != 0)
     throw UsageError(format("%zu experts do not divide into %zu groups", map.expert_count, group_count));
   const std::size_t per_group = map.expert_count / group_count;

@@ -1,47 +1,60 @@
 #include "model/mapping.hpp"
 
+#include <algorithm>
+
 #include "base/error.hpp"
 #include "base/text.hpp"
 
 namespace gem {
 
-std::vector<std::vector<std::int32_t>> slots_of(std::span<const std::int32_t> expert_to_device,
-                                                std::size_t device_count) {
-  std::vector<std::vector<std::int32_t>> slots(device_count);
-  for (std::size_t expert = 0; expert < expert_to_device.size(); ++expert)
-    slots[static_cast<std::size_t>(expert_to_device[expert])].push_back(static_cast<std::int32_t>(expert));
+std::vector<std::vector<std::int32_t>> slots_of(const Mapping& mapping, std::size_t layer) {
+  std::vector<std::vector<std::int32_t>> slots(mapping.device_count);
+  for (std::size_t expert = 0; expert < mapping.expert_count(); ++expert)
+    slots[static_cast<std::size_t>(mapping.expert_to_device(layer, expert))].push_back(
+        static_cast<std::int32_t>(expert));
+  for (std::size_t copy = 0; copy < mapping.redundant_count(); ++copy) {
+    const RedundantCopy& further = mapping.redundant(layer, copy);
+    slots[static_cast<std::size_t>(further.device)].push_back(further.expert);
+  }
+  for (auto& experts : slots) std::ranges::sort(experts);
   return slots;
 }
 
 Cube<std::int32_t> slots_of(const Mapping& mapping) {
   Cube<std::int32_t> slots(mapping.layer_count(), mapping.device_count, mapping.slots_per_device(), -1);
   for (std::size_t layer = 0; layer < mapping.layer_count(); ++layer) {
-    const auto by_device = slots_of(mapping.expert_to_device.row(layer), mapping.device_count);
+    const auto by_device = slots_of(mapping, layer);
     for (std::size_t device = 0; device < mapping.device_count; ++device)
-      for (std::size_t slot = 0; slot < by_device[device].size(); ++slot)
-        slots(layer, device, slot) = by_device[device][slot];
+      std::ranges::copy(by_device[device], slots.row(layer, device).begin());
   }
   return slots;
 }
 
 void check_mapping(const Mapping& mapping, const std::string& origin) {
   const std::size_t per_device = mapping.slots_per_device();
-  if (mapping.device_count == 0 || mapping.expert_count() % mapping.device_count != 0)
-    throw DataError(format("%s: %zu experts do not divide over %zu devices", origin.c_str(), mapping.expert_count(),
-                           mapping.device_count));
+  if (mapping.device_count == 0 || (mapping.expert_count() + mapping.redundant_count()) % mapping.device_count != 0)
+    throw DataError(format("%s: %zu experts and %zu redundant copies do not divide over %zu devices", origin.c_str(),
+                           mapping.expert_count(), mapping.redundant_count(), mapping.device_count));
+  const auto check_device = [&](std::int32_t expert, std::size_t layer, std::int32_t device) {
+    if (device < 0 || static_cast<std::size_t>(device) >= mapping.device_count)
+      throw DataError(format("%s: expert %d of layer %zu is on device %d, but devices are 0 to %zu", origin.c_str(),
+                             expert, layer, device, mapping.device_count - 1));
+  };
   for (std::size_t layer = 0; layer < mapping.layer_count(); ++layer) {
-    std::vector<std::size_t> held(mapping.device_count, 0);
-    for (std::size_t expert = 0; expert < mapping.expert_count(); ++expert) {
-      const std::int32_t device = mapping.expert_to_device(layer, expert);
-      if (device < 0 || static_cast<std::size_t>(device) >= mapping.device_count)
-        throw DataError(format("%s: expert %zu of layer %zu is on device %d, but devices are 0 to %zu", origin.c_str(),
-                               expert, layer, device, mapping.device_count - 1));
-      ++held[static_cast<std::size_t>(device)];
-    }
-    for (std::size_t device = 0; device < mapping.device_count; ++device)
-      if (held[device] != per_device)
+    for (std::size_t expert = 0; expert < mapping.expert_count(); ++expert)
+      check_device(static_cast<std::int32_t>(expert), layer, mapping.expert_to_device(layer, expert));
+    for (std::size_t copy = 0; copy < mapping.redundant_count(); ++copy)
+      check_device(mapping.redundant(layer, copy).expert, layer, mapping.redundant(layer, copy).device);
+    const auto slots = slots_of(mapping, layer);
+    for (std::size_t device = 0; device < slots.size(); ++device) {
+      if (slots[device].size() != per_device)
         throw DataError(format("%s: device %zu holds %zu experts of layer %zu, but each device must hold %zu",
-                               origin.c_str(), device, held[device], layer, per_device));
+                               origin.c_str(), device, slots[device].size(), layer, per_device));
+      const auto twice = std::ranges::adjacent_find(slots[device]);
+      if (twice != slots[device].end())
+        throw DataError(
+            format("%s: device %zu holds expert %d of layer %zu twice", origin.c_str(), device, *twice, layer));
+    }
   }
 }
 

@@ -18,6 +18,13 @@ struct SearchPoint {
   double predicted_s;  ///< mean over the steps searched on
 };
 
+/// A further copy of an expert, beside its first home: the two share its tokens evenly.
+struct RedundantCopy {
+  std::int32_t expert = 0;
+  std::int32_t device = 0;
+  bool operator==(const RedundantCopy&) const = default;
+};
+
 /// Which device holds which experts, layer by layer.
 struct Mapping {
   std::string model;  ///< as the file names it that it was read from; a written file's provenance names the model
@@ -25,27 +32,31 @@ struct Mapping {
   std::size_t device_count = 0;
   std::vector<std::int32_t> layer_ids;    ///< [layer], the model's own decoder-layer numbers
   Matrix<std::int32_t> expert_to_device;  ///< [layer, expert], the first home
+  Matrix<RedundantCopy> redundant;        ///< [layer, copy], ascending by expert, then device; empty without copies
   std::vector<double> predicted_s;        ///< [layer], mean over the steps searched on; NaN where unknown
   std::vector<double> lower_bound_s;      ///< [layer], no mapping is faster; NaN where unknown
   std::size_t train_steps = 0;            ///< steps searched on
   std::string train_task;                 ///< what it was searched on: task and part of the trace
   std::string train_part = "all";
-  std::vector<SearchPoint> course;        ///< how the search went; empty for a method that doesn't search
+  std::vector<SearchPoint> course;  ///< how the search went; empty for a method that doesn't search
 
   std::size_t layer_count() const { return expert_to_device.rows(); }
   std::size_t expert_count() const { return expert_to_device.columns(); }
-  std::size_t slots_per_device() const { return device_count == 0 ? 0 : expert_count() / device_count; }
+  /// Redundant copies of a layer.
+  std::size_t redundant_count() const { return redundant.columns(); }
+  std::size_t slots_per_device() const {
+    return device_count == 0 ? 0 : (expert_count() + redundant_count()) / device_count;
+  }
 };
 
-/// Experts of each device in slot order, ascending by expert: [device][slot].
-std::vector<std::vector<std::int32_t>> slots_of(std::span<const std::int32_t> expert_to_device,
-                                                std::size_t device_count);
+/// Experts of each device of a layer in slot order, ascending: [device][slot].
+std::vector<std::vector<std::int32_t>> slots_of(const Mapping& mapping, std::size_t layer);
 
 /// [layer, device, slot] expert ids.
 Cube<std::int32_t> slots_of(const Mapping& mapping);
 
-/// Every expert has one home in 0 .. device_count - 1 and every device holds expert_count / device_count of them in
-/// each layer; DataError naming `origin`, the layer and what is wrong otherwise.
+/// Every expert has a home in 0 .. device_count - 1, every device holds slots_per_device() experts in each layer and
+/// none twice; DataError naming `origin`, the layer and what is wrong otherwise.
 void check_mapping(const Mapping& mapping, const std::string& origin);
 
 /// UsageError, with the remedy, unless experts divide evenly over the devices.

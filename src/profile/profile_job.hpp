@@ -22,6 +22,7 @@ struct ProfileRequest {
   std::string expert_shape;            ///< "HxI" or empty
   std::string slowdown;                ///< as for parse_slowdowns
   std::size_t experts_per_device = 0;  ///< 0: the model's experts over all devices
+  std::size_t redundant_experts = 0;   ///< further copies a layer that mappings will have: devices then hold more
   std::size_t max_tokens = 0;          ///< 0: what 512 tokens a step can bring
   std::size_t points_per_doubling = 3;
   std::string share_gpu;  ///< "turns" or empty

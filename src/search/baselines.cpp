@@ -47,6 +47,10 @@ bool is_baseline(Method method) {
   return method != Method::Paper && method != Method::Gem;
 }
 
+bool packs_loads(Method method) {
+  return method == Method::Eplb || method == Method::SpeedAware;
+}
+
 std::vector<double> mean_loads(const LoadTrace& trace, std::size_t layer) {
   std::vector<double> loads(trace.expert_count(), 0.0);
   for (std::size_t t = 0; t < trace.step_count(); ++t)

@@ -23,6 +23,8 @@ Method parse_method(std::string_view name);
 
 /// True for the methods of baseline_assignment.
 bool is_baseline(Method method);
+/// True for the baselines that pack loads, and copies of experts as well.
+bool packs_loads(Method method);
 
 /// Mean tokens a step of each expert of a layer, [expert].
 std::vector<double> mean_loads(const LoadTrace& trace, std::size_t layer);

@@ -15,8 +15,8 @@ std::vector<Certificate> certify(const Communicator& world, const std::vector<La
   const LayerProblem& first = problems[0];
   const WaterFilling water_filling(first.tables());
   std::optional<ExactSearch> exact;
-  // The exact search knows no blocks of devices.
-  if (first.block_devices() == first.device_count() &&
+  // The exact search knows neither blocks of devices nor copies.
+  if (first.block_devices() == first.device_count() && !first.has_copies() &&
       ExactSearch::fits(first.expert_count(), first.device_count(), first.step_count()))
     exact.emplace(first.expert_count(), first.device_count());
 

@@ -40,6 +40,12 @@ class LayerProblem {
   std::size_t block_devices() const { return block_devices_; }
   /// `devices` divides device_count().
   void set_block_devices(std::size_t devices) { block_devices_ = devices; }
+  /// Whether some of what is placed are copies of one expert, which must not meet on a device.
+  bool has_copies() const { return !expert_of_copy_.empty(); }
+  /// [copy] its expert; empty without copies.
+  const std::vector<std::int32_t>& expert_of_copy() const { return expert_of_copy_; }
+  /// An expert's copies follow each other, see experts_of_copies.
+  void set_copies(std::vector<std::int32_t> expert_of_copy) { expert_of_copy_ = std::move(expert_of_copy); }
   const LatencyTables& tables() const { return *tables_; }
   std::shared_ptr<const LatencyTables> shared_tables() const { return tables_; }
 
@@ -49,6 +55,7 @@ class LayerProblem {
   std::size_t step_count_;
   std::size_t padded_steps_;
   std::size_t block_devices_;
+  std::vector<std::int32_t> expert_of_copy_;
   std::vector<std::int32_t> keys_;
   std::vector<std::int32_t> floor_;
 };

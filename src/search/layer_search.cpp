@@ -5,6 +5,8 @@
 #include <numeric>
 #include <vector>
 
+#include "search/redundant_experts.hpp"
+
 namespace gem {
 namespace {
 
@@ -27,6 +29,7 @@ void disturb(Placement& placement, RandomStream& random, std::vector<std::int32_
     if (second >= first) ++second;
     const Swap swap{placement.experts_of(first)[random.below(problem.slots())],
                     placement.experts_of(second)[random.below(problem.slots())]};
+    if (!placement.may_apply(swap)) continue;
     placement.apply(swap);
     changed.push_back(first);
     changed.push_back(second);
@@ -47,6 +50,9 @@ Assignment random_assignment(const LayerProblem& problem, RandomStream& random) 
   }
   for (std::size_t e = 0; e < assignment.size(); e += block_experts)
     random.shuffle(std::span(assignment).subspan(e, block_experts));
+  if (problem.has_copies())
+    separate_copies(assignment, problem.expert_of_copy(), std::vector<double>(assignment.size()),
+                    problem.device_count());
   return assignment;
 }
 

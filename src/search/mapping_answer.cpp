@@ -12,6 +12,7 @@
 #include "search/mixed_steps.hpp"
 #include "search/model_tail.hpp"
 #include "search/paper_method.hpp"
+#include "search/redundant_experts.hpp"
 #include "search/water_filling.hpp"
 
 namespace gem {
@@ -19,10 +20,15 @@ namespace {
 
 using MappingMatrix = Matrix<std::int32_t>;  // [layer, expert]
 
-struct NamedMapping {
-  Method method;
-  MappingMatrix mapping;
-};
+// Layers to place the experts of, or, where they have any, their copies.
+std::vector<LayerProblem> problems_of(const DeviceLatencies& latencies, const LoadTrace& trace,
+                                      const CopyCounts& copies) {
+  if (copies.rows() == 0) return layer_problems(latencies, trace);
+  std::vector<LayerProblem> problems = layer_problems(latencies, split_over_copies(trace, copies));
+  for (std::size_t layer = 0; layer < problems.size(); ++layer)
+    problems[layer].set_copies(experts_of_copies(copies.row(layer)));
+  return problems;
+}
 
 std::vector<double> lower_bounds_s(const std::vector<LayerProblem>& problems) {
   const WaterFilling water_filling(problems[0].tables());
@@ -31,14 +37,42 @@ std::vector<double> lower_bounds_s(const std::vector<LayerProblem>& problems) {
   return bounds;
 }
 
+// What is placed: experts, or, of some of them, several copies.
+struct Placed {
+  CopyCounts copies;                        // empty: one of each
+  std::vector<LayerProblem> problems;       // on the steps searched on
+  std::vector<LayerProblem> test_problems;  // on those that are scored; on rank 0
+};
+
+CopyCounts copies_of(const MappingQuestion& question) {
+  if (question.redundant_experts == 0) return {};
+  return choose_copies(question.train, question.redundant_experts, question.profile.device_count());
+}
+
+// "8 redundant experts a layer (+25 % of the experts' weights), at most 3 copies of one; linear and paper have none".
+std::string describe_copies(const MappingQuestion& question, const CopyCounts& copies) {
+  const std::int32_t most = *std::max_element(copies.values().begin(), copies.values().end());
+  const double share = static_cast<double>(question.redundant_experts) / static_cast<double>(copies.columns());
+  return format(
+      "        %zu redundant experts a layer (+%.1f %% of the experts' weights), at most %d copies of one;\n"
+      "        linear, round-robin and paper have none\n",
+      question.redundant_experts, share * 100.0, most);
+}
+
+struct NamedMapping {
+  Method method;
+  MappingMatrix mapping;  // [layer, expert or copy]
+  const Placed* placed;
+};
+
 Assignment layer_of(const MappingMatrix& mapping, std::size_t layer) {
   return Assignment(mapping.row(layer).begin(), mapping.row(layer).end());
 }
 
 // The index of the mapping that is best for a layer.
-std::size_t best_for(const LayerProblem& problem, const std::vector<NamedMapping>& mappings, std::size_t layer) {
+std::size_t best_for(const LayerProblem& problem, const std::vector<MappingMatrix>& mappings, std::size_t layer) {
   std::vector<std::int64_t> costs;
-  for (const NamedMapping& named : mappings) costs.push_back(cost_of(problem, layer_of(named.mapping, layer)));
+  for (const MappingMatrix& mapping : mappings) costs.push_back(cost_of(problem, layer_of(mapping, layer)));
   return static_cast<std::size_t>(std::min_element(costs.begin(), costs.end()) - costs.begin());
 }
 
@@ -51,11 +85,31 @@ std::vector<LayerProblem> limited(std::vector<LayerProblem> problems, const Expe
   return problems;
 }
 
+// Packed copies, which no device holds twice.
+MappingMatrix pack_copies(Method method, const DeviceLatencies& latencies, const LoadTrace& trace,
+                          const CopyCounts& copies) {
+  const LoadTrace split = split_over_copies(trace, copies);
+  MappingMatrix mapping = baseline_mapping(method, latencies, split);
+  for (std::size_t layer = 0; layer < mapping.rows(); ++layer) {
+    const std::vector<std::int32_t> expert_of_copy = experts_of_copies(copies.row(layer));
+    Assignment assignment = layer_of(mapping, layer);
+    separate_copies(assignment, expert_of_copy, mean_loads(split, layer), latencies.device_count());
+    order_copies(assignment, expert_of_copy);
+    std::ranges::copy(assignment, mapping.row(layer).begin());
+  }
+  return mapping;
+}
+
 // What the search begins with and must not end worse than, [layer, unit]: all other methods, or, as these split groups,
 // linear and packed groups.
-std::vector<NamedMapping> first_mappings(const MappingQuestion& question, const DeviceLatencies& latencies,
-                                         const std::vector<NamedMapping>& others) {
-  if (question.expert_groups == 1) return others;
+std::vector<MappingMatrix> first_mappings(const MappingQuestion& question, const DeviceLatencies& latencies,
+                                          const std::vector<NamedMapping>& others, const Placed& placed) {
+  if (question.expert_groups == 1) {
+    std::vector<MappingMatrix> first;
+    for (const NamedMapping& named : others)
+      if (named.placed == &placed) first.push_back(named.mapping);
+    return first;
+  }
   const LoadTrace& trace = question.train;
   const ExpertGroups groups = groups_of(question);
   std::vector<MappingMatrix> units;
@@ -68,11 +122,11 @@ std::vector<NamedMapping> first_mappings(const MappingQuestion& question, const 
       std::ranges::copy(start, units[i].row(layer).begin());
     }
   }
-  return {{Method::Linear, std::move(units[0])}, {Method::SpeedAware, std::move(units[1])}};
+  return units;
 }
 
 struct Searched {
-  MappingMatrix mapping;              // [layer, expert]
+  MappingMatrix mapping;              // [layer, expert or copy]
   std::vector<double> lower_bound_s;  // [layer], where certificates hold for the trace's own steps; else empty
   std::vector<SearchPoint> course;
   std::string report;
@@ -93,26 +147,28 @@ std::string describe_search(const Communicator& world, const ModelAnswer& found,
   return text;
 }
 
-Searched search(const Communicator& world, const MappingQuestion& question,
-                const std::vector<LayerProblem>& train_problems, const std::vector<NamedMapping>& baselines) {
+Searched search(const Communicator& world, const MappingQuestion& question, const Placed& placed,
+                const std::vector<MappingMatrix>& baselines) {
   const LoadTrace trace = with_mixed_steps(question.train, question.mixed_steps, question.search.seed);
   const ExpertGroups groups = groups_of(question);
+  const std::vector<LayerProblem> train_problems = limited(placed.problems, groups);
   const std::vector<LayerProblem> problems =
-      limited(layer_problems(DeviceLatencies(question.profile, question.features), trace), groups);
+      limited(problems_of(DeviceLatencies(question.profile, question.features), trace, placed.copies), groups);
   // The best baseline first, so that even the first start leaves none of them better.
   const auto first_starts = [&](std::size_t layer) {
     std::vector<Assignment> starts;
-    for (const NamedMapping& named : baselines) starts.push_back(layer_of(named.mapping, layer));
+    for (const MappingMatrix& mapping : baselines) starts.push_back(layer_of(mapping, layer));
     std::swap(starts[0], starts[best_for(problems[layer], baselines, layer)]);
     return starts;
   };
   ModelAnswer found = search_model(world, problems, first_starts, question.search);
-  Searched searched{MappingMatrix(problems.size(), question.train.expert_count()), {}, {}, {}};
+  Searched searched{MappingMatrix(problems.size(), placed.problems[0].expert_count()), {}, {}, {}};
   for (const StartPoint& point : found.course)
     searched.course.push_back({point.layer, point.start, point.elapsed_s,
                                mean_seconds(problems[static_cast<std::size_t>(point.layer)], point.cost)});
   searched.report = describe_search(world, found, trace, question);
   if (question.expert_groups > 1) searched.report += "        " + groups.describe() + "\n";
+  if (question.redundant_experts > 0) searched.report += describe_copies(question, placed.copies);
   if (question.certify) {
     const std::vector<Certificate> certificates = certify(world, problems, found.layers, question.search.show_progress);
     searched.report += '\n';
@@ -126,9 +182,10 @@ Searched search(const Communicator& world, const MappingQuestion& question,
 
   for (std::size_t layer = 0; layer < problems.size(); ++layer) {
     Assignment assignment = found.layers[layer].assignment;
+    order_copies(assignment, problems[layer].expert_of_copy());
     // Mixtures can lead away from what is best on the trace's own steps; never below a baseline there.
     const std::size_t best = best_for(train_problems[layer], baselines, layer);
-    const Assignment baseline = layer_of(baselines[best].mapping, layer);
+    const Assignment baseline = layer_of(baselines[best], layer);
     if (question.objective == Objective::Mean && question.features == LoadFeatures::TilesAndExperts &&
         cost_of(train_problems[layer], baseline) < cost_of(train_problems[layer], assignment))
       assignment = baseline;
@@ -137,19 +194,16 @@ Searched search(const Communicator& world, const MappingQuestion& question,
   return searched;
 }
 
-// Scores all mappings and says so, into the answer.
-void compare(const MappingQuestion& question, const DeviceLatencies& latencies,
-             const std::vector<LayerProblem>& problems, const std::vector<NamedMapping>& mappings,
+// Scores all mappings and says so, into the answer; the bounds are those of what `placed` says.
+void compare(const MappingQuestion& question, const std::vector<NamedMapping>& mappings, const Placed& placed,
              MappingAnswer& answer) {
-  std::vector<LayerProblem> test_problems;
-  if (question.test) test_problems = layer_problems(latencies, *question.test);
   for (const NamedMapping& named : mappings)
-    answer.compared.push_back(
-        {method_name(named.method), score_of(problems, named.mapping), score_of(test_problems, named.mapping)});
+    answer.compared.push_back({method_name(named.method), score_of(named.placed->problems, named.mapping),
+                               score_of(named.placed->test_problems, named.mapping)});
   const auto sum = [](const std::vector<double>& values) { return std::accumulate(values.begin(), values.end(), 0.0); };
   answer.bounds.train_s = sum(answer.mapping.lower_bound_s);
   if (question.test) {
-    answer.bounds.test_s = sum(lower_bounds_s(test_problems));
+    answer.bounds.test_s = sum(lower_bounds_s(placed.test_problems));
     answer.report +=
         format("Scored on %zu steps of task '%s' (part %s):\n    %s\n", question.test->step_count(),
                question.test->task.c_str(), question.test->part.c_str(), describe(question.relation).c_str());
@@ -159,16 +213,19 @@ void compare(const MappingQuestion& question, const DeviceLatencies& latencies,
 }
 
 // What a file says of a mapping, bounds aside.
-Mapping describe_mapping(const MappingQuestion& question, const std::vector<LayerProblem>& problems,
-                         const NamedMapping& named) {
+Mapping describe_mapping(const MappingQuestion& question, const NamedMapping& named) {
+  const Placed& placed = *named.placed;
   Mapping mapping;
   mapping.method = method_name(named.method);
   mapping.device_count = question.profile.device_count();
   mapping.layer_ids = question.train.layer_ids;
-  mapping.expert_to_device = named.mapping;
-  for (std::size_t layer = 0; layer < problems.size(); ++layer)
+  if (placed.copies.rows() == 0)
+    mapping.expert_to_device = named.mapping;
+  else
+    set_copies(mapping, named.mapping, placed.copies);
+  for (std::size_t layer = 0; layer < placed.problems.size(); ++layer)
     mapping.predicted_s.push_back(
-        mean_seconds(problems[layer], cost_of(problems[layer], layer_of(named.mapping, layer))));
+        mean_seconds(placed.problems[layer], cost_of(placed.problems[layer], layer_of(named.mapping, layer))));
   mapping.train_steps = question.train.step_count();
   mapping.train_task = question.train.task;
   mapping.train_part = question.train.part;
@@ -183,8 +240,9 @@ std::string describe_plan(const Communicator& world, const MappingQuestion& ques
     return plan + "Method " + method_name(question.method) + ": nothing to search for, under a second\n";
   const SearchOptions& options = question.search;
   const LoadTrace trace = with_mixed_steps(question.train, question.mixed_steps, options.seed);
+  const DeviceLatencies latencies(question.profile, question.features);
   const std::vector<LayerProblem> one_layer{
-      groups_of(question).limited(layer_problems(DeviceLatencies(question.profile, question.features), trace)[0])};
+      groups_of(question).limited(problems_of(latencies, trace, copies_of(question))[0])};
   const auto seconds = [&](std::size_t iterations) {
     const SearchOptions trial{options.seed, 1, iterations, 0.0, false};
     return search_model(
@@ -206,34 +264,45 @@ std::string describe_plan(const Communicator& world, const MappingQuestion& ques
 
 MappingAnswer find_mapping(const Communicator& world, const MappingQuestion& question) {
   std::optional<DeviceLatencies> latencies;
-  std::vector<LayerProblem> problems;
-  std::vector<NamedMapping> mappings, first;
+  Placed experts, copies;
+  const Placed& placed = question.redundant_experts > 0 ? copies : experts;
+  std::vector<NamedMapping> mappings;
+  std::vector<MappingMatrix> first;
   // What the files hold may be beyond the search: all ranks see it alike, and end alike.
   world.on_all([&] {
     latencies.emplace(question.profile, LoadFeatures::TilesAndExperts);
-    problems = layer_problems(*latencies, question.train);
-    for (Method method : all_methods())
-      if (is_baseline(method)) mappings.push_back({method, baseline_mapping(method, *latencies, question.train)});
-    mappings.push_back({Method::Paper, paper_mapping(question.profile, question.train)});
-    first = first_mappings(question, *latencies, mappings);
+    experts.problems = layer_problems(*latencies, question.train);
+    if (question.redundant_experts > 0) {
+      copies.copies = copies_of(question);
+      copies.problems = problems_of(*latencies, question.train, copies.copies);
+    }
+    for (Method method : all_methods()) {
+      if (!is_baseline(method)) continue;
+      if (&placed == &copies && packs_loads(method))
+        mappings.push_back({method, pack_copies(method, *latencies, question.train, copies.copies), &copies});
+      else
+        mappings.push_back({method, baseline_mapping(method, *latencies, question.train), &experts});
+    }
+    mappings.push_back({Method::Paper, paper_mapping(question.profile, question.train), &experts});
+    first = first_mappings(question, *latencies, mappings, placed);
   });
 
   std::vector<double> lower_bound_s;
   std::vector<SearchPoint> course;
   std::string search_report;
   if (question.method == Method::Gem) {
-    Searched searched = search(world, question, limited(problems, groups_of(question)), first);
-    mappings.push_back({Method::Gem, std::move(searched.mapping)});
+    Searched searched = search(world, question, placed, first);
+    mappings.push_back({Method::Gem, std::move(searched.mapping), &placed});
     course = std::move(searched.course);
     lower_bound_s = std::move(searched.lower_bound_s);
     search_report = std::move(searched.report);
   }
-  if (lower_bound_s.empty()) lower_bound_s = lower_bounds_s(problems);
+  if (lower_bound_s.empty()) lower_bound_s = lower_bounds_s(placed.problems);
 
   MappingAnswer answer;
   for (const NamedMapping& named : mappings) {
-    Mapping mapping = describe_mapping(question, problems, named);
-    mapping.lower_bound_s = lower_bound_s;
+    Mapping mapping = describe_mapping(question, named);
+    mapping.lower_bound_s = named.placed == &placed ? lower_bound_s : lower_bounds_s(named.placed->problems);
     if (named.method != question.method) {
       answer.others.push_back(std::move(mapping));
       continue;
@@ -242,8 +311,17 @@ MappingAnswer find_mapping(const Communicator& world, const MappingQuestion& que
     answer.mapping = std::move(mapping);
   }
   if (!world.is_root()) return answer;
+  if (question.test)
+    for (Placed* each : {&experts, &copies})
+      if (!each->problems.empty()) each->test_problems = problems_of(*latencies, *question.test, each->copies);
   answer.report = "Searched on " + describe(question) + "\n" + search_report;
-  compare(question, *latencies, problems, mappings, answer);
+  const std::size_t slots = placed.problems[0].slots(), measured = question.profile.experts_per_device;
+  if (measured > 0 && slots > measured)
+    answer.report += format(
+        "Note: a device holds up to %zu experts, but the profile was measured with %zu at most: latencies beyond\n"
+        "are extrapolated; profile with gem-profile --redundant-experts %zu\n",
+        slots, measured, question.redundant_experts);
+  compare(question, mappings, placed, answer);
   return answer;
 }
 

@@ -10,6 +10,22 @@
 namespace gem {
 namespace {
 
+void check_redundant_experts(const MappingQuestion& question) {
+  const std::size_t redundant = question.redundant_experts, experts = question.train.expert_count();
+  const std::size_t devices = question.profile.device_count();
+  if (redundant == 0) return;
+  if ((experts + redundant) % devices != 0 || redundant > experts * (devices - 1))
+    throw UsageError(format(
+        "--redundant-experts: %zu experts and %zu copies do not divide over %zu devices, or are more than a copy "
+        "of each expert on each; give a multiple of %zu up to %zu",
+        experts, redundant, devices, devices, experts * (devices - 1)));
+  if (question.expert_groups > 1)
+    throw UsageError("--redundant-experts and --expert-groups exclude each other: a checkpoint has no copies");
+  if (question.method != Method::Gem && !packs_loads(question.method))
+    throw UsageError("--redundant-experts: --method " + method_name(question.method) +
+                     " places no copies; use eplb, speed-aware or gem, or leave the option out");
+}
+
 void check_same_model(const LoadTrace& train, const LoadTrace& test) {
   if (test.layer_ids == train.layer_ids && test.expert_count() == train.expert_count() &&
       to_lower(test.model) == to_lower(train.model))
@@ -36,6 +52,8 @@ void broadcast_trace(const Communicator& world, LoadTrace& trace) {
 void broadcast_profile(const Communicator& world, LatencyProfile& profile) {
   world.broadcast(profile.model);
   profile.tile_tokens = world.broadcast(std::uint64_t{profile.tile_tokens});
+  profile.bend_tiles = world.broadcast(profile.bend_tiles);
+  profile.bend_surplus = world.broadcast(profile.bend_surplus);
   profile.devices.resize(world.broadcast(std::uint64_t{profile.devices.size()}));
   for (DeviceDescription& device : profile.devices) world.broadcast(device.name);
   std::vector<std::int64_t> numbers;
@@ -87,6 +105,7 @@ void prepare(MappingQuestion& question, const Selection& selection) {
   if (selection.devices > 0) profile = first_devices(profile, selection.devices);
   if (selection.equal_devices) profile = equal_devices(profile);
   check_divisible(train.expert_count(), profile.device_count());
+  check_redundant_experts(question);
   ExpertGroups(question.expert_groups, train.expert_count(), profile.device_count());
   if (question.expert_groups > 1 && question.method != Method::Gem)
     throw UsageError("--expert-groups limits what --method gem searches for; leave it out with --method " +

@@ -24,9 +24,10 @@ struct MappingQuestion {
   LoadFeatures features = LoadFeatures::TilesAndExperts;
   Method method = Method::Gem;
   Objective objective = Objective::Mean;
-  std::size_t mixed_steps = 0;    ///< search on at least so many steps, see with_mixed_steps
-  bool certify = false;           ///< prove optima where that can be done
-  std::size_t expert_groups = 1;  ///< keep so many groups of experts together, see ExpertGroups
+  std::size_t mixed_steps = 0;        ///< search on at least so many steps, see with_mixed_steps
+  bool certify = false;               ///< prove optima where that can be done
+  std::size_t redundant_experts = 0;  ///< further copies of experts, a layer
+  std::size_t expert_groups = 1;      ///< keep so many groups of experts together, see ExpertGroups
   SearchOptions search;
 };
 

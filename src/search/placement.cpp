@@ -59,6 +59,22 @@ void Placement::slowest_of_others(std::int32_t first, std::int32_t second, std::
   gem::slowest_of_others(out.data(), slowest, first, second, out.size());
 }
 
+bool Placement::holds_another(std::int32_t device, std::int32_t copy) const {
+  const std::vector<std::int32_t>& expert_of_copy = problem_->expert_of_copy();
+  const auto own = static_cast<std::size_t>(copy);
+  const auto is_there = [&](std::size_t other) { return assignment_[other] == device; };
+  for (std::size_t other = own; other-- > 0 && expert_of_copy[other] == expert_of_copy[own];)
+    if (is_there(other)) return true;
+  for (std::size_t other = own + 1; other < assignment_.size() && expert_of_copy[other] == expert_of_copy[own]; ++other)
+    if (is_there(other)) return true;
+  return false;
+}
+
+bool Placement::may_apply(Swap swap) const {
+  return !problem_->has_copies() || (!holds_another(assignment_[static_cast<std::size_t>(swap.second)], swap.first) &&
+                                     !holds_another(assignment_[static_cast<std::size_t>(swap.first)], swap.second));
+}
+
 std::int64_t Placement::evaluate(Swap swap) const {
   const std::int32_t first = assignment_[static_cast<std::size_t>(swap.first)];
   const std::int32_t second = assignment_[static_cast<std::size_t>(swap.second)];

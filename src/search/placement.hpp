@@ -31,6 +31,9 @@ class Placement {
   }
   const LayerProblem& problem() const { return *problem_; }
 
+  /// False if the swap would bring two copies of an expert together.
+  bool may_apply(Swap swap) const;
+
   /// Change of cost, exact, that the swap would bring.
   std::int64_t evaluate(Swap swap) const;
   void apply(Swap swap);
@@ -56,6 +59,8 @@ class Placement {
   const std::int32_t* table(std::int32_t device) const {
     return problem_->tables().of(static_cast<std::size_t>(device)).data();
   }
+  // Whether `device` holds another copy of the expert that `copy` is one of.
+  bool holds_another(std::int32_t device, std::int32_t copy) const;
   void refresh_slowest();
 
   const LayerProblem* problem_;

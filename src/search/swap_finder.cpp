@@ -60,8 +60,12 @@ std::optional<FoundSwap> SwapFinder::best_swap(const Placement& placement, std::
   work_.evaluated_steps += slots * slots * packed_count_;
 
   candidates_.clear();
+  const auto swap_of = [&](std::size_t pair) {
+    return Swap{placement.experts_of(first)[pair / slots], placement.experts_of(second)[pair % slots]};
+  };
   for (std::size_t pair = 0; pair < excess_.size(); ++pair)
-    if (promise > excess_[pair]) candidates_.push_back({promise - excess_[pair], pair});
+    if (promise > excess_[pair] && placement.may_apply(swap_of(pair)))
+      candidates_.push_back({promise - excess_[pair], pair});
   std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) {
     return a.gain != b.gain ? a.gain > b.gain : a.pair < b.pair;
   });
@@ -70,17 +74,16 @@ std::optional<FoundSwap> SwapFinder::best_swap(const Placement& placement, std::
   Candidate best{0, 0};
   for (const Candidate& candidate : candidates_) {
     if (candidate.gain < best.gain) break;
-    const std::int32_t* const key_first = problem.keys(placement.experts_of(first)[candidate.pair / slots]);
-    const std::int32_t* const key_second = problem.keys(placement.experts_of(second)[candidate.pair % slots]);
+    const Swap swap = swap_of(candidate.pair);
     const std::int64_t gain =
-        candidate.gain - swapped_excess(rest, key_first, key_second, problem.padded_steps(),
-                                        candidate.gain - std::max<std::int64_t>(best.gain, 1), work_.evaluated_steps);
+        candidate.gain - swapped_excess(rest, problem.keys(swap.first), problem.keys(swap.second),
+                                        problem.padded_steps(), candidate.gain - std::max<std::int64_t>(best.gain, 1),
+                                        work_.evaluated_steps);
     if (gain > best.gain || (gain == best.gain && gain > 0 && candidate.pair < best.pair))
       best = {gain, candidate.pair};
   }
   if (best.gain == 0) return std::nullopt;
-  return FoundSwap{{placement.experts_of(first)[best.pair / slots], placement.experts_of(second)[best.pair % slots]},
-                   -best.gain};
+  return FoundSwap{swap_of(best.pair), -best.gain};
 }
 
 }  // namespace gem

@@ -19,31 +19,31 @@ class ClockTarget : public ReplayTarget {
   std::size_t device_count() const override { return device_count_; }
   std::size_t local_device_count() const override { return devices_.size(); }
 
-  double place(const std::vector<std::vector<std::span<const std::int32_t>>>& homes) override {
+  double place(const std::vector<std::vector<ExpertHomes>>& homes) override {
     // Every expert has a slot on every device; a placement decides which slots get tokens.
     for (std::size_t layer = 0; layer < homes.front().size(); ++layer) {
       std::vector<ExpertId> all;
-      for (std::size_t expert = 0; expert < homes.front()[layer].size(); ++expert)
+      for (std::size_t expert = 0; expert < homes.front()[layer].expert_count(); ++expert)
         all.push_back({static_cast<std::int32_t>(expert)});
       for (const auto& device : devices_) device->place_experts(layer, all);
     }
     return std::numeric_limits<double>::quiet_NaN();
   }
 
-  void run(std::size_t layer, std::span<const std::uint32_t> counts, std::span<const std::int32_t> expert_to_device,
+  void run(std::size_t layer, std::span<const std::uint32_t> counts, const ExpertHomes& homes,
            std::span<LayerTimes> times) override {
     constexpr double nan = std::numeric_limits<double>::quiet_NaN();
     std::vector<std::uint32_t> tokens(counts.size());
     ++run_count_;
     for (std::size_t d = 0; d < devices_.size(); ++d) {
       for (std::size_t expert = 0; expert < counts.size(); ++expert)
-        tokens[expert] = expert_to_device[expert] == first_device_ + static_cast<std::int32_t>(d) ? counts[expert] : 0;
+        tokens[expert] = homes.tokens_on(first_device_ + static_cast<std::int32_t>(d), expert, counts[expert]);
       devices_[d]->begin_measurement(run_count_);
       times[d] = {nan, devices_[d]->time_layer(layer, tokens), nan, nan};
     }
   }
 
-  void check(std::size_t, std::span<const std::uint32_t>, const std::vector<std::span<const std::int32_t>>&,
+  void check(std::size_t, std::span<const std::uint32_t>, const std::vector<ExpertHomes>&,
              std::vector<MappingReplay>& replays) override {
     for (MappingReplay& replay : replays) replay.output_error = std::numeric_limits<double>::quiet_NaN();
   }

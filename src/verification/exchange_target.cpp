@@ -17,27 +17,27 @@ class ExchangeTarget : public ReplayTarget {
   std::size_t device_count() const override { return static_cast<std::size_t>(communicator_.size()); }
   std::size_t local_device_count() const override { return 1; }
 
-  double place(const std::vector<std::vector<std::span<const std::int32_t>>>& homes) override {
+  double place(const std::vector<std::vector<ExpertHomes>>& homes) override {
     resident_.assign(homes.front().size(), {});
     double own_s = 0.0;
     communicator_.on_all([&] {
       for (std::size_t layer = 0; layer < resident_.size(); ++layer) {
-        const std::size_t experts = homes.front()[layer].size();
+        const std::size_t experts = homes.front()[layer].expert_count();
         for (std::size_t expert = 0; expert < experts; ++expert)
-          for (const auto& mapping : homes)
-            if (mapping[layer][expert] == communicator_.rank()) {
-              resident_[layer].push_back(static_cast<std::int32_t>(expert));
-              break;
-            }
+          if (std::ranges::any_of(homes, [&](const std::vector<ExpertHomes>& mapping) {
+                const auto devices = mapping[layer].of(expert);
+                return std::ranges::find(devices, communicator_.rank()) != devices.end();
+              }))
+            resident_[layer].push_back(static_cast<std::int32_t>(expert));
         own_s += place_layer(layer, resident_[layer]);
       }
     });
     return communicator_.max(own_s);
   }
 
-  void run(std::size_t layer, std::span<const std::uint32_t> counts, std::span<const std::int32_t> expert_to_device,
+  void run(std::size_t layer, std::span<const std::uint32_t> counts, const ExpertHomes& homes,
            std::span<LayerTimes> times) override {
-    const TokenRoutes rank_routes = routes(counts, expert_to_device);
+    const TokenRoutes rank_routes = routes(counts, homes);
     if (options_.compute_only) {
       times[0] = time_compute(layer, rank_routes);
     } else {
@@ -46,12 +46,11 @@ class ExchangeTarget : public ReplayTarget {
     }
   }
 
-  void check(std::size_t layer, std::span<const std::uint32_t> counts,
-             const std::vector<std::span<const std::int32_t>>& expert_to_device,
+  void check(std::size_t layer, std::span<const std::uint32_t> counts, const std::vector<ExpertHomes>& homes,
              std::vector<MappingReplay>& replays) override {
     const std::vector<float> reference = one_rank_outputs(layer, counts);
     for (std::size_t m = 0; m < replays.size(); ++m) {
-      const TokenRoutes rank_routes = routes(counts, expert_to_device[m]);
+      const TokenRoutes rank_routes = routes(counts, homes[m]);
       layer_->prepare(layer, rank_routes, resident_[layer]);
       std::uint64_t checked = 0;
       const std::uint64_t wrong = layer_->count_wrong(checked);
@@ -64,8 +63,8 @@ class ExchangeTarget : public ReplayTarget {
   }
 
  private:
-  TokenRoutes routes(std::span<const std::uint32_t> counts, std::span<const std::int32_t> expert_to_device) const {
-    return routes_of(counts, expert_to_device, options_.top_k, static_cast<std::size_t>(communicator_.size()),
+  TokenRoutes routes(std::span<const std::uint32_t> counts, const ExpertHomes& homes) const {
+    return routes_of(counts, homes, options_.top_k, static_cast<std::size_t>(communicator_.size()),
                      static_cast<std::size_t>(communicator_.rank()));
   }
 
@@ -92,7 +91,7 @@ class ExchangeTarget : public ReplayTarget {
       place_layer(layer, all);
       const std::vector<std::int32_t> one_home(counts.size(), 0);
       MpiExpertLayer alone(Communicator::self(), device_, options_.hidden_size, Turns(Communicator::self(), false));
-      alone.prepare(layer, routes_of(counts, one_home, options_.top_k, 1, 0), all);
+      alone.prepare(layer, routes_of(counts, ExpertHomes(one_home), options_.top_k, 1, 0), all);
       alone.run();
       outputs = alone.outputs();
       place_layer(layer, resident_[layer]);

@@ -90,24 +90,24 @@ void collect(const Communicator& communicator, const LocalTimes& local, std::siz
 
 }  // namespace
 
-std::vector<std::span<const std::int32_t>> homes_for(const Mapping& mapping, const LoadTrace& trace) {
+std::vector<ExpertHomes> homes_for(const Mapping& mapping, const LoadTrace& trace) {
   if (mapping.expert_count() != trace.expert_count())
     throw DataError(
         format("mapping '%s' places %zu experts a layer, but the trace of task '%s' has %zu; both must be of one model",
                mapping.method.c_str(), mapping.expert_count(), trace.task.c_str(), trace.expert_count()));
-  std::vector<std::span<const std::int32_t>> homes;
+  std::vector<ExpertHomes> homes;
   for (std::int32_t id : trace.layer_ids) {
     const auto found = std::find(mapping.layer_ids.begin(), mapping.layer_ids.end(), id);
     if (found == mapping.layer_ids.end())
       throw DataError(
           format("mapping '%s' has no layer %d, which the trace has; map the same layers or choose --layers",
                  mapping.method.c_str(), id));
-    homes.push_back(mapping.expert_to_device.row(static_cast<std::size_t>(found - mapping.layer_ids.begin())));
+    homes.push_back(homes_of(mapping, static_cast<std::size_t>(found - mapping.layer_ids.begin())));
   }
   return homes;
 }
 
-Cube<double> predict(const LoadTrace& trace, const std::vector<std::span<const std::int32_t>>& homes,
+Cube<double> predict(const LoadTrace& trace, const std::vector<ExpertHomes>& homes,
                      const std::vector<LatencySurface>& surfaces, const WorkRule& work_rule) {
   Cube<double> predicted(trace.step_count(), trace.layer_count(), surfaces.size());
   std::vector<std::int64_t> work(surfaces.size()), active(surfaces.size());
@@ -117,9 +117,13 @@ Cube<double> predict(const LoadTrace& trace, const std::vector<std::span<const s
       std::ranges::fill(active, 0);
       for (std::size_t expert = 0; expert < trace.expert_count(); ++expert) {
         const std::uint32_t tokens = trace.counts(step, layer, expert);
-        const auto device = static_cast<std::size_t>(homes[layer][expert]);
-        work[device] += work_rule.of_tokens(tokens);
-        active[device] += tokens > 0;
+        const auto copies = homes[layer].of(expert);
+        for (std::size_t copy = 0; copy < copies.size(); ++copy) {
+          const auto device = static_cast<std::size_t>(copies[copy]);
+          const std::uint32_t share = share_of(tokens, copies.size(), copy);
+          work[device] += work_rule.of_tokens(share);
+          active[device] += share > 0;
+        }
       }
       for (std::size_t device = 0; device < surfaces.size(); ++device)
         predicted(step, layer, device) =
@@ -141,7 +145,7 @@ VerificationReport replay(const Communicator& communicator, ReplayTarget& target
   report.rounds = options.rounds;
   report.layer_ids = trace.layer_ids;
 
-  std::vector<std::vector<std::span<const std::int32_t>>> homes;
+  std::vector<std::vector<ExpertHomes>> homes;
   for (const Mapping& mapping : mappings) {
     homes.push_back(homes_for(mapping, trace));
     MappingReplay& replay = report.mappings.emplace_back();
@@ -161,7 +165,7 @@ VerificationReport replay(const Communicator& communicator, ReplayTarget& target
     // The first and the last step and layer, and evenly between.
     const std::size_t step = checks == 1 ? 0 : i * (steps - 1) / (checks - 1);
     const std::size_t layer = checks == 1 ? 0 : i * (layers - 1) / (checks - 1);
-    std::vector<std::span<const std::int32_t>> placements;
+    std::vector<ExpertHomes> placements;
     for (const auto& of_layer : homes) placements.push_back(of_layer[layer]);
     target.check(layer, trace.counts.row(step, layer), placements, report.mappings);
   }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "device/moe_device.hpp"
+#include "model/expert_copies.hpp"
 #include "model/latency_surface.hpp"
 #include "model/load_trace.hpp"
 #include "model/mapping.hpp"
@@ -32,14 +33,13 @@ class ReplayTarget {
   virtual std::size_t device_count() const = 0;
   virtual std::size_t local_device_count() const = 0;
   /// Makes resident what any of the mappings needs and no more; only what isn't there yet is made. Returns the seconds
-  /// that the slowest device took, NaN on a virtual clock. homes: [mapping][layer] experts' devices.
-  virtual double place(const std::vector<std::vector<std::span<const std::int32_t>>>& homes) = 0;
+  /// that the slowest device took, NaN on a virtual clock. homes: [mapping][layer].
+  virtual double place(const std::vector<std::vector<ExpertHomes>>& homes) = 0;
   /// Runs one layer of one step under one placement; writes the times of this rank's devices.
-  virtual void run(std::size_t layer, std::span<const std::uint32_t> counts,
-                   std::span<const std::int32_t> expert_to_device, std::span<LayerTimes> times) = 0;
+  virtual void run(std::size_t layer, std::span<const std::uint32_t> counts, const ExpertHomes& homes,
+                   std::span<LayerTimes> times) = 0;
   /// Checks the data path of one layer of one step under each placement into the mappings' replays (on rank 0).
-  virtual void check(std::size_t layer, std::span<const std::uint32_t> counts,
-                     const std::vector<std::span<const std::int32_t>>& expert_to_device,
+  virtual void check(std::size_t layer, std::span<const std::uint32_t> counts, const std::vector<ExpertHomes>& homes,
                      std::vector<MappingReplay>& replays) = 0;
 };
 
@@ -68,11 +68,11 @@ VerificationReport replay(const Communicator& communicator, ReplayTarget& target
                           const std::vector<Mapping>& mappings, const std::vector<LatencySurface>& surfaces,
                           const WorkRule& work_rule, const ReplayOptions& options, const ReplayProgress& progress);
 
-/// [step, layer, device] predicted seconds of a placement; homes: [layer] experts' devices.
-Cube<double> predict(const LoadTrace& trace, const std::vector<std::span<const std::int32_t>>& homes,
+/// [step, layer, device] predicted seconds of a placement; homes: [layer].
+Cube<double> predict(const LoadTrace& trace, const std::vector<ExpertHomes>& homes,
                      const std::vector<LatencySurface>& surfaces, const WorkRule& work_rule);
 
 /// [layer] the mapping's homes for each layer of the trace; DataError naming the layer that the mapping lacks.
-std::vector<std::span<const std::int32_t>> homes_for(const Mapping& mapping, const LoadTrace& trace);
+std::vector<ExpertHomes> homes_for(const Mapping& mapping, const LoadTrace& trace);
 
 }  // namespace gem

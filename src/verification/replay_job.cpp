@@ -15,14 +15,17 @@
 namespace gem {
 namespace {
 
-// Weights that leave their place when an engine goes from `from` to `to`, over the layers of the trace.
+// Weights that come to a place when an engine goes from `from` to `to`, over the layers of the trace.
 std::size_t moved_bytes(const Mapping& from, const Mapping& to, const LoadTrace& trace, std::size_t expert_bytes) {
   const auto old_homes = homes_for(from, trace);
   const auto new_homes = homes_for(to, trace);
   std::size_t moved = 0;
   for (std::size_t layer = 0; layer < new_homes.size(); ++layer)
-    for (std::size_t expert = 0; expert < new_homes[layer].size(); ++expert)
-      moved += new_homes[layer][expert] != old_homes[layer][expert] ? expert_bytes : 0;
+    for (std::size_t expert = 0; expert < new_homes[layer].expert_count(); ++expert) {
+      const auto old_devices = old_homes[layer].of(expert);
+      for (const std::int32_t device : new_homes[layer].of(expert))
+        moved += std::ranges::find(old_devices, device) == old_devices.end() ? expert_bytes : 0;
+    }
   return moved;
 }
 

@@ -11,8 +11,8 @@ std::size_t token_count_of(std::span<const std::uint32_t> counts, std::size_t to
   return std::max<std::size_t>((pairs + top_k - 1) / top_k, most);
 }
 
-TokenRoutes routes_of(std::span<const std::uint32_t> counts, std::span<const std::int32_t> expert_to_device,
-                      std::size_t top_k, std::size_t rank_count, std::size_t rank) {
+TokenRoutes routes_of(std::span<const std::uint32_t> counts, const ExpertHomes& homes, std::size_t top_k,
+                      std::size_t rank_count, std::size_t rank) {
   TokenRoutes routes;
   routes.token_count = token_count_of(counts, top_k);
   for (std::size_t token = rank; token < routes.token_count; token += rank_count)
@@ -25,15 +25,19 @@ TokenRoutes routes_of(std::span<const std::uint32_t> counts, std::span<const std
   std::vector<std::vector<std::uint32_t>> received_from(rank_count);  // expert rows, by source
   std::size_t pair = 0;
   for (std::size_t expert = 0; expert < counts.size(); ++expert) {
-    const auto destination = static_cast<std::size_t>(expert_to_device[expert]);
-    for (std::uint32_t i = 0; i < counts[expert]; ++i, ++pair) {
-      const std::size_t token = pair % routes.token_count;
-      const std::size_t home = token % rank_count;
-      if (home == rank) sent_to[destination].push_back(static_cast<std::uint32_t>(token / rank_count));
-      if (destination == rank) {
-        received_from[home].push_back(static_cast<std::uint32_t>(routes.expert_row_tokens.size()));
-        routes.expert_row_tokens.push_back(static_cast<std::uint32_t>(token));
-        ++routes.tokens_per_expert[expert];
+    const auto copies = homes.of(expert);
+    for (std::size_t copy = 0; copy < copies.size(); ++copy) {
+      const auto destination = static_cast<std::size_t>(copies[copy]);
+      const std::uint32_t share = share_of(counts[expert], copies.size(), copy);
+      for (std::uint32_t i = 0; i < share; ++i, ++pair) {
+        const std::size_t token = pair % routes.token_count;
+        const std::size_t home = token % rank_count;
+        if (home == rank) sent_to[destination].push_back(static_cast<std::uint32_t>(token / rank_count));
+        if (destination == rank) {
+          received_from[home].push_back(static_cast<std::uint32_t>(routes.expert_row_tokens.size()));
+          routes.expert_row_tokens.push_back(static_cast<std::uint32_t>(token));
+          ++routes.tokens_per_expert[expert];
+        }
       }
     }
   }

@@ -5,6 +5,8 @@
 #include <span>
 #include <vector>
 
+#include "model/expert_copies.hpp"
+
 namespace gem {
 
 /// Which rows travel where in one MoE layer of one step, seen from one rank. A trace says how many tokens each expert
@@ -24,9 +26,10 @@ struct TokenRoutes {
   std::vector<std::uint32_t> tokens_per_expert;  ///< [expert] rows that this rank computes; 0 for experts elsewhere
 };
 
-/// Routes of one (step, layer). `counts` [expert] tokens, `expert_to_device` [expert] ranks, top_k experts a token.
-TokenRoutes routes_of(std::span<const std::uint32_t> counts, std::span<const std::int32_t> expert_to_device,
-                      std::size_t top_k, std::size_t rank_count, std::size_t rank);
+/// Routes of one (step, layer). `counts` [expert] tokens, top_k experts a token; devices are ranks. Of an expert with
+/// several copies each takes its share of consecutive pairs.
+TokenRoutes routes_of(std::span<const std::uint32_t> counts, const ExpertHomes& homes, std::size_t top_k,
+                      std::size_t rank_count, std::size_t rank);
 
 /// Tokens of a step: enough that each is used by at most top_k experts and by no expert twice.
 std::size_t token_count_of(std::span<const std::uint32_t> counts, std::size_t top_k);

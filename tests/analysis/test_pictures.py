@@ -140,8 +140,19 @@ class Predictions(support.TestCase):
         results = self.results
         surfaces = latency.surfaces_of(results.profile)
         for mapping in results.mappings:
-            found = latency.predict(results.train.counts, mapping.expert_to_device, surfaces, results.profile)
+            homes = latency.homes_for(mapping, results.train)
+            found = latency.predict(results.train.counts, homes, surfaces, results.profile)
             np.testing.assert_allclose(found.max(axis=2).mean(axis=0), mapping.predicted_s, rtol=1e-4)  # whole ns there
+
+    def test_copies_share_tokens(self):
+        held = np.zeros((1, 2, 3), bool)
+        held[0, 0] = True
+        held[0, 1, 1] = True
+        homes = latency.Homes(np.array([[1, 1]]), held)
+        counts = np.array([[8, 5], [1, 0]])
+        shares = [homes.tokens_on(0, device, counts).tolist() for device in range(3)]
+        self.assertEqual(shares, [[[3, 0], [0, 0]], [[3, 5], [1, 0]], [[2, 0], [0, 0]]])
+        self.assertEqual([homes.experts_of(0, device).tolist() for device in range(3)], [[0], [0, 1], [0]])
 
     def test_held_out_as_in_the_table_of_gem_map(self):
         rows = support.table_rows(support.printed("simulated", "gem.txt"), ("linear", "eplb", "gem"))

@@ -71,6 +71,17 @@ TEST(RoundTrip, Mapping) {
   EXPECT_EQ(read.train_part, written.train_part);
 }
 
+TEST(RoundTrip, MappingWithRedundantExperts) {
+  const TemporaryDirectory directory;
+  Mapping written = sample_mapping();
+  written.redundant = Matrix<RedundantCopy>(2, 2);
+  written.redundant.values() = {{0, 1}, {2, 0}, {0, 0}, {3, 1}};
+  write_mapping(directory / "mapping.h5", written, sample_provenance());
+  const Mapping read = read_mapping(directory / "mapping.h5");
+  EXPECT_EQ(read.expert_to_device, written.expert_to_device);
+  EXPECT_EQ(read.redundant, written.redundant);
+}
+
 TEST(RoundTrip, MappingWithoutScoresHasUnknownOnes) {
   const TemporaryDirectory directory;
   Mapping written = sample_mapping();

@@ -1,8 +1,8 @@
-#include <filesystem>
-
 #include "interchange/engine_format.hpp"
 
 #include <gtest/gtest.h>
+
+#include <filesystem>
 
 #include "base/error.hpp"
 #include "interchange/engine_export.hpp"
@@ -52,6 +52,21 @@ TEST(EngineFormat, WritesWhatTheEnginesDocument) {
       "{\"record_type\": \"eplb_initial_mapping\", \"version\": 1, \"num_redundant_experts\": 0, \"num_slots\": 4, "
       "\"initial_global_assignments\": {\"0\": [0, 2, 1, 3], \"1\": [1, 2, 0, 3]}}\n");
   EXPECT_EQ(eplb_format.text_of(map, "").size() % 64, 0u);
+}
+
+TEST(EngineFormat, RedundantExpertsHaveSlotsOfTheirOwn) {
+  Mapping mapping = random_mapping(1, 4, 2, 1);
+  mapping.expert_to_device.values() = {1, 0, 0, 1};
+  mapping.redundant = Matrix<RedundantCopy>(1, 2);
+  mapping.redundant.values() = {{0, 0}, {2, 1}};
+  const PhysicalMap map = physical_map_of(mapping);
+  EXPECT_EQ(map.physical_to_logical.values(), (std::vector<std::int32_t>{0, 1, 2, 0, 2, 3}));
+  for (const EngineFormat* engine : engine_formats()) {
+    EXPECT_NO_THROW(check_physical_map(map, engine->name));
+    EXPECT_EQ(engine->parse(engine->text_of(map, "file"), "file", shape_of(map)), map) << engine->name;
+  }
+  EXPECT_NE(sglang_format.instructions(map, "f.json").find("--ep-num-redundant-experts 2"), std::string::npos);
+  EXPECT_NE(vllm_format.text_of(map, "").find("\"num_redundant_experts\": 2, \"num_slots\": 6"), std::string::npos);
 }
 
 TEST(EngineFormat, RefusesWhatAnEngineCannotUse) {

@@ -35,6 +35,14 @@ TEST(Renumbering, MakesTheMappingLinear) {
   }
 }
 
+TEST(Renumbering, RefusesRedundantExperts) {
+  Mapping mapping = random_mapping(1, 4, 2, 1);
+  mapping.expert_to_device.values() = {1, 0, 0, 1};
+  mapping.redundant = Matrix<RedundantCopy>(1, 2);
+  mapping.redundant.values() = {{0, 0}, {2, 1}};
+  EXPECT_THROW(renumbering_of(mapping, 1), UsageError);
+}
+
 TEST(Renumbering, KeepsGroupsTogether) {
   // Fewer, as many and more devices than groups, and a number that divides neither way.
   for (const auto [experts, devices, groups] :

@@ -1,8 +1,8 @@
-#include <algorithm>
-
 #include "profile/summary.hpp"
 
 #include <gtest/gtest.h>
+
+#include <algorithm>
 
 namespace gem {
 namespace {

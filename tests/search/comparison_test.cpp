@@ -1,8 +1,8 @@
-#include <algorithm>
-
 #include "search/comparison.hpp"
 
 #include <gtest/gtest.h>
+
+#include <algorithm>
 
 #include "search/paper_method.hpp"
 #include "search/random_problem.hpp"

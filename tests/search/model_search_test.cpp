@@ -1,12 +1,15 @@
-#include <algorithm>
-
 #include "search/model_search.hpp"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "model/expert_copies.hpp"
 #include "platform/shared_counter.hpp"
 #include "search/baselines.hpp"
 #include "search/certificate.hpp"
+#include "search/mapping_answer.hpp"
 #include "search/mapping_question.hpp"
 #include "search/model_tail.hpp"
 #include "search/random_problem.hpp"
@@ -192,6 +195,62 @@ TEST(SharedCounter, DealsEveryNumberOnce) {
   }
   EXPECT_EQ(world.sum(mine), 1000);
   EXPECT_EQ(world.sum(sum), 999 * 1000 / 2);
+}
+
+TEST(ModelSearch, AllRanksWeighLoadsAlike) {
+  const Communicator world = Communicator::world();
+  MappingQuestion question;
+  if (world.is_root()) {
+    question.profile = testing::made_up_profile(2, 4);
+    question.profile.bend_tiles = 3;
+    question.profile.bend_surplus = 2;
+    question.train = testing::made_up_trace(4, 1, 8, 1);
+  }
+  share(world, question);
+  EXPECT_EQ(question.profile.work_rule(), (WorkRule{16, 3, 2}));
+}
+
+TEST(ModelSearch, RedundantExpertsHelpWhereOneIsHot) {
+  const Communicator world = Communicator::world();
+  MappingQuestion question;
+  question.profile = testing::made_up_profile(4, 8);
+  question.train = testing::made_up_trace(40, 2, 16, 3);
+  for (std::size_t step = 0; step < 40; ++step)
+    for (std::size_t layer = 0; layer < 2; ++layer) question.train.counts(step, layer, 5) += 900;
+  const MappingAnswer plain = find_mapping(world, question);
+  question.redundant_experts = 4;
+  prepare(question, {});
+  const MappingAnswer answer = find_mapping(world, question);
+  EXPECT_NO_THROW(check_mapping(answer.mapping, "found"));
+  EXPECT_EQ(answer.mapping.redundant_count(), 4u);
+  for (std::size_t layer = 0; layer < 2; ++layer) {
+    EXPECT_GE(homes_of(answer.mapping, layer).of(5).size(), 3u);
+    EXPECT_LT(answer.mapping.predicted_s[layer], 0.7 * plain.mapping.predicted_s[layer]);
+    EXPECT_LE(answer.mapping.lower_bound_s[layer], answer.mapping.predicted_s[layer]);
+  }
+  for (const Mapping& other : answer.others) {
+    EXPECT_NO_THROW(check_mapping(other, other.method));
+    const bool packs = other.method == "eplb" || other.method == "speed-aware";
+    EXPECT_EQ(other.redundant_count(), packs ? 4u : 0u) << other.method;
+  }
+  const std::vector<std::int32_t> homes = answer.mapping.expert_to_device.values();
+  for (std::size_t i = 0; i < homes.size(); ++i) EXPECT_EQ(world.max(homes[i]), world.min(homes[i]));
+}
+
+TEST(ModelSearch, RedundantExpertsThatCannotBeAreRefused) {
+  const auto refused = [](std::size_t redundant, Method method, std::size_t groups) {
+    MappingQuestion question;
+    question.profile = testing::made_up_profile(4, 8);
+    question.train = testing::made_up_trace(4, 1, 16, 3);
+    question.redundant_experts = redundant;
+    question.method = method;
+    question.expert_groups = groups;
+    EXPECT_THROW(prepare(question, {}), UsageError) << redundant;
+  };
+  refused(3, Method::Gem, 1);
+  refused(52, Method::Gem, 1);
+  refused(4, Method::Gem, 4);
+  refused(4, Method::Paper, 1);
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
-#include <algorithm>
-
 #include "search/placement.hpp"
 
 #include <gtest/gtest.h>
+
+#include <algorithm>
 
 #include "search/descent.hpp"
 #include "search/layer_search.hpp"

@@ -1,8 +1,8 @@
-#include <algorithm>
-
 #include "search/tail_search.hpp"
 
 #include <gtest/gtest.h>
+
+#include <algorithm>
 
 #include "search/layer_search.hpp"
 #include "search/random_problem.hpp"

@@ -87,6 +87,19 @@ Mapping mapping_of(const std::string& method, std::size_t devices, bool linear) 
   return mapping;
 }
 
+/// Each expert also on the device after its home: the home gets the larger half of its tokens.
+Mapping with_copies(Mapping mapping) {
+  mapping.method = "copied";
+  if (mapping.device_count == 1) return mapping;
+  mapping.redundant = Matrix<RedundantCopy>(2, expert_count);
+  for (std::size_t layer = 0; layer < 2; ++layer)
+    for (std::size_t expert = 0; expert < expert_count; ++expert)
+      mapping.redundant(layer, expert) = {
+          static_cast<std::int32_t>(expert),
+          (mapping.expert_to_device(layer, expert) + 1) % static_cast<std::int32_t>(mapping.device_count)};
+  return mapping;
+}
+
 std::vector<LatencySurface> surfaces(std::size_t devices) {
   std::vector<LatencySurface> result;
   for (std::size_t d = 0; d < devices; ++d) {
@@ -204,8 +217,8 @@ TEST(Replay, RowsThatArriveInTheWrongPlaceAreCounted) {
   const Mapping mapping = mapping_of("linear", ranks, true);
   FakeDevice device(1.0);
   MpiExpertLayer layer(world, device, hidden_size, Turns(world, false));
-  TokenRoutes routes = routes_of(trace.counts.row(0, 0), mapping.expert_to_device.row(0), 2, ranks,
-                                 static_cast<std::size_t>(world.rank()));
+  TokenRoutes routes =
+      routes_of(trace.counts.row(0, 0), homes_of(mapping, 0), 2, ranks, static_cast<std::size_t>(world.rank()));
   std::vector<std::int32_t> resident(expert_count);
   std::iota(resident.begin(), resident.end(), 0);
   std::uint64_t checked = 0;
@@ -240,6 +253,38 @@ TEST(Replay, AMappingOfOtherLayersIsRefused) {
   Mapping mapping = mapping_of("linear", 2, true);
   mapping.layer_ids = {3, 5};
   EXPECT_THROW(homes_for(mapping, small_trace()), DataError);
+}
+
+TEST(Replay, CopiesShareTokensAndGiveTheSameOutputs) {
+  const Communicator world = Communicator::world();
+  const auto ranks = static_cast<std::size_t>(world.size());
+  FakeDevice device(1.0);
+  const Turns turns(world, false);
+  const auto target =
+      make_exchange_target(world, device, std::make_unique<MpiExpertLayer>(world, device, hidden_size, turns), turns,
+                           {hidden_size, 2, false});
+  const std::vector<Mapping> mappings{mapping_of("linear", ranks, true), with_copies(mapping_of("x", ranks, false))};
+  const VerificationReport report = replay(world, *target, small_trace(), mappings, surfaces(ranks), WorkRule{4}, {},
+                                           [](std::size_t, std::size_t) {});
+  if (!world.is_root()) return;
+  EXPECT_EQ(report.mappings[1].wrong_values, 0u);
+  EXPECT_GT(report.mappings[1].checked_values, 0u);
+  EXPECT_LT(report.mappings[1].output_error, 1e-6);
+  const LoadTrace trace = small_trace();
+  for (std::size_t step = 0; step < trace.step_count(); ++step)
+    for (std::size_t layer = 0; layer < 2; ++layer)
+      for (std::size_t rank = 0; rank < ranks; ++rank) {
+        std::int64_t tiles = 0, active = 0;
+        for (std::size_t expert = 0; expert < expert_count; ++expert) {
+          const std::uint32_t tokens =
+              homes_of(mappings[1], layer)
+                  .tokens_on(static_cast<std::int32_t>(rank), expert, trace.counts(step, layer, expert));
+          tiles += tiles_of(tokens, 4);
+          active += tokens > 0;
+        }
+        EXPECT_DOUBLE_EQ(report.mappings[1].predicted_s(step, layer, rank),
+                         surfaces(ranks)[rank].seconds(static_cast<double>(tiles), static_cast<double>(active)));
+      }
 }
 
 }  // namespace

@@ -13,23 +13,28 @@ namespace {
 
 struct Instance {
   std::vector<std::uint32_t> counts;
-  std::vector<std::int32_t> homes;
+  ExpertHomes homes;
   std::size_t top_k;
   std::size_t ranks;
 };
 
 Instance random_instance(std::uint64_t seed) {
   RandomStream random({seed});
-  Instance instance;
-  instance.ranks = 1 + random.below(4);
-  instance.top_k = 1 + random.below(4);
-  const std::size_t experts = instance.ranks * (1 + random.below(4));
+  const std::size_t ranks = 1 + random.below(4), top_k = 1 + random.below(4);
+  const std::size_t experts = ranks * (1 + random.below(4));
+  std::vector<std::uint32_t> counts;
+  std::vector<std::int32_t> homes;
   for (std::size_t e = 0; e < experts; ++e) {
-    instance.counts.push_back(static_cast<std::uint32_t>(random.below(3) == 0 ? 0 : random.below(40)));
-    instance.homes.push_back(static_cast<std::int32_t>(e % instance.ranks));
+    counts.push_back(static_cast<std::uint32_t>(random.below(3) == 0 ? 0 : random.below(40)));
+    homes.push_back(static_cast<std::int32_t>(e % ranks));
   }
-  random.shuffle(std::span<std::int32_t>(instance.homes));
-  return instance;
+  random.shuffle(std::span<std::int32_t>(homes));
+  std::vector<RedundantCopy> redundant;
+  for (std::size_t e = 0; e < experts; ++e)
+    for (std::size_t rank = 0; rank < ranks; ++rank)
+      if (static_cast<std::int32_t>(rank) != homes[e] && random.below(4) == 0)
+        redundant.push_back({static_cast<std::int32_t>(e), static_cast<std::int32_t>(rank)});
+  return {counts, ExpertHomes(homes, redundant), top_k, ranks};
 }
 
 TEST(TokenRoutes, RowsAreConservedAndReceiversExpectWhatSendersSend) {
@@ -43,10 +48,9 @@ TEST(TokenRoutes, RowsAreConservedAndReceiversExpectWhatSendersSend) {
       homes += routes[rank].home_tokens.size();
       for (std::size_t other = 0; other < instance.ranks; ++other)
         EXPECT_EQ(routes[rank].send_counts[other], routes[other].receive_counts[rank]);
-      for (std::size_t expert = 0; expert < instance.counts.size(); ++expert) {
-        const bool here = instance.homes[expert] == static_cast<std::int32_t>(rank);
-        EXPECT_EQ(routes[rank].tokens_per_expert[expert], here ? instance.counts[expert] : 0u);
-      }
+      for (std::size_t expert = 0; expert < instance.counts.size(); ++expert)
+        EXPECT_EQ(routes[rank].tokens_per_expert[expert],
+                  instance.homes.tokens_on(static_cast<std::int32_t>(rank), expert, instance.counts[expert]));
     }
     EXPECT_EQ(homes, routes[0].token_count);
   }

@@ -23,7 +23,7 @@ def draw(results):
     speeds = relative_speeds(profile) if profile else np.ones(device_count)
     order = np.argsort(-speeds, kind="stable")
     devices = order[evenly(device_count, MOST_DEVICES)]
-    layer_count, expert_count = homes.shape
+    layer_count, expert_count = homes.copies.shape
     linear = linear_homes(layer_count, expert_count, device_count) if expert_count % device_count == 0 else None
     shown_experts = expert_count * len(devices) / device_count
     layers = evenly(layer_count, max(2, int(MOST_SPANS / (2 * shown_experts))))
@@ -41,8 +41,8 @@ def draw(results):
                     _row(
                         d,
                         speeds[d] if profile else None,
-                        np.flatnonzero(placed[layer] == d),
-                        loads[layer],
+                        placed.experts_of(layer, d),
+                        loads[layer] / placed.copies[layer],
                         kinds[layer],
                         busy[layer],
                         fair[d] * loads[layer].sum(),
@@ -55,7 +55,7 @@ def draw(results):
         ]
         frames[(index,)] = Spans(groups, "share by speed" if profile else "even share")
     over = [
-        (name, 100 * (max(_overload(placed[i], loads[i], fair) for i in range(layer_count)) - 1))
+        (name, 100 * (max(_overload(placed, i, loads[i], fair) for i in range(layer_count)) - 1))
         for name, placed in (("linear", linear), (mapping.name, homes))
         if placed is not None
     ]
@@ -90,9 +90,10 @@ def draw(results):
     )
 
 
-def _overload(homes, loads, fair):
+def _overload(homes, layer, loads, fair):
     """Largest load of a device over its fair share."""
-    return (np.bincount(homes, loads, len(fair)) / (fair * loads.sum())).max()
+    held = (homes.copy[layer] >= 0).T @ (loads / homes.copies[layer])  # [device]
+    return (held / (fair * loads.sum())).max()
 
 
 def _row(device, speed, experts, loads, kinds, busy, fair):

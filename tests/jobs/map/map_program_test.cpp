@@ -171,6 +171,20 @@ TEST(MapProgram, ScoresOnTheSameRequestsAreCalledInSample) {
   EXPECT_NE(folder.run(map(folder, "--effort fast --train-steps 16")).output.find("later steps"), std::string::npos);
 }
 
+TEST(MapProgram, GivesHotExpertsCopies) {
+  const TestFolder folder;
+  write_inputs(folder);
+  const ProgramRun run = folder.run(map(folder, "--redundant-experts 4 --test-trace " + folder.file("test.h5")));
+  ASSERT_EQ(run.code, 0) << run.errors;
+  EXPECT_NE(run.output.find("4 redundant experts a layer"), std::string::npos) << run.output;
+  const Mapping mapping = read_mapping(folder.file("map.h5"));
+  EXPECT_EQ(mapping.redundant_count(), 4u);
+  double predicted_s = 0.0;
+  for (const double layer_s : mapping.predicted_s) predicted_s += layer_s;
+  EXPECT_NEAR(predicted_s * 1e3, column(run.output, "gem", 1), 1e-4);
+  EXPECT_EQ(folder.run(map(folder, "--redundant-experts 3")).code, 2);
+}
+
 TEST(MapProgram, KeepsGroupsOfExpertsTogether) {
   const TestFolder folder;
   write_inputs(folder);

@@ -1,0 +1,92 @@
+#include "search/redundant_experts.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "search/baselines.hpp"
+
+namespace gem {
+namespace {
+
+/// [device, expert] copies held.
+Matrix<std::int32_t> held_copies(const Assignment& assignment, std::span<const std::int32_t> expert_of_copy,
+                                 std::size_t device_count) {
+  Matrix<std::int32_t> held(device_count, static_cast<std::size_t>(expert_of_copy.back()) + 1);
+  for (std::size_t copy = 0; copy < assignment.size(); ++copy)
+    ++held(static_cast<std::size_t>(assignment[copy]), static_cast<std::size_t>(expert_of_copy[copy]));
+  return held;
+}
+
+}  // namespace
+
+CopyCounts choose_copies(const LoadTrace& trace, std::size_t redundant_experts, std::size_t device_count) {
+  CopyCounts counts(trace.layer_count(), trace.expert_count(), 1);
+  for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
+    const std::vector<double> loads = mean_loads(trace, layer);
+    for (std::size_t i = 0; i < redundant_experts; ++i) {
+      const auto load_of_a_copy = [&](std::size_t expert) { return loads[expert] / counts(layer, expert); };
+      std::size_t heaviest = trace.expert_count();
+      for (std::size_t expert = 0; expert < trace.expert_count(); ++expert) {
+        if (counts(layer, expert) == static_cast<std::int32_t>(device_count)) continue;
+        if (heaviest == trace.expert_count() || load_of_a_copy(expert) > load_of_a_copy(heaviest)) heaviest = expert;
+      }
+      ++counts(layer, heaviest);
+    }
+  }
+  return counts;
+}
+
+void separate_copies(Assignment& assignment, std::span<const std::int32_t> expert_of_copy,
+                     std::span<const double> loads, std::size_t device_count) {
+  Matrix<std::int32_t> held = held_copies(assignment, expert_of_copy, device_count);
+  const auto count_on = [&](std::int32_t device, std::int32_t expert) -> std::int32_t& {
+    return held(static_cast<std::size_t>(device), static_cast<std::size_t>(expert));
+  };
+  for (std::size_t copy = 0; copy < assignment.size(); ++copy) {
+    const std::int32_t device = assignment[copy], expert = expert_of_copy[copy];
+    if (count_on(device, expert) < 2) continue;
+    std::size_t partner = assignment.size();
+    for (std::size_t other = 0; other < assignment.size(); ++other) {
+      if (count_on(assignment[other], expert) > 0 || count_on(device, expert_of_copy[other]) > 0) continue;
+      if (partner == assignment.size() ||
+          std::abs(loads[other] - loads[copy]) < std::abs(loads[partner] - loads[copy]))
+        partner = other;
+    }
+    if (partner == assignment.size()) {
+      // As good as never, where nearly all experts have copies. In turn, no expert's copies meet.
+      for (std::size_t c = 0; c < assignment.size(); ++c) assignment[c] = static_cast<std::int32_t>(c % device_count);
+      return;
+    }
+    for (const std::size_t moved : {copy, partner}) --count_on(assignment[moved], expert_of_copy[moved]);
+    std::swap(assignment[copy], assignment[partner]);
+    for (const std::size_t moved : {copy, partner}) ++count_on(assignment[moved], expert_of_copy[moved]);
+  }
+}
+
+void order_copies(Assignment& assignment, std::span<const std::int32_t> expert_of_copy) {
+  if (expert_of_copy.empty()) return;
+  for (std::size_t begin = 0, end; begin < assignment.size(); begin = end) {
+    for (end = begin + 1; end < assignment.size() && expert_of_copy[end] == expert_of_copy[begin];) ++end;
+    std::sort(assignment.begin() + static_cast<std::ptrdiff_t>(begin),
+              assignment.begin() + static_cast<std::ptrdiff_t>(end));
+  }
+}
+
+void set_copies(Mapping& mapping, const Matrix<std::int32_t>& copy_to_device, const CopyCounts& copy_counts) {
+  const std::size_t layers = copy_counts.rows(), experts = copy_counts.columns();
+  mapping.expert_to_device = Matrix<std::int32_t>(layers, experts);
+  mapping.redundant = Matrix<RedundantCopy>(layers, copy_to_device.columns() - experts);
+  for (std::size_t layer = 0; layer < layers; ++layer) {
+    const std::vector<std::int32_t> expert_of_copy = experts_of_copies(copy_counts.row(layer));
+    auto redundant = mapping.redundant.row(layer).begin();
+    for (std::size_t copy = 0; copy < expert_of_copy.size(); ++copy) {
+      const std::int32_t expert = expert_of_copy[copy], device = copy_to_device(layer, copy);
+      if (copy == 0 || expert_of_copy[copy - 1] != expert)
+        mapping.expert_to_device(layer, static_cast<std::size_t>(expert)) = device;
+      else
+        *redundant++ = {expert, device};
+    }
+  }
+}
+
+}  // namespace gem

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "model/expert_copies.hpp"
+#include "search/layer_problem.hpp"
+
+namespace gem {
+
+/// Which experts get copies: in each layer, `redundant_experts` times the one whose copies carry the most tokens on
+/// average gets one more, at most one a device (as DeepSeek's EPLB replicates).
+CopyCounts choose_copies(const LoadTrace& trace, std::size_t redundant_experts, std::size_t device_count);
+
+/// Moves copies until no device holds two of one expert, each to the place of a copy of another device whose load is
+/// the nearest. `loads` [copy]; `expert_of_copy` as of experts_of_copies, with at most one copy a device in all.
+void separate_copies(Assignment& assignment, std::span<const std::int32_t> expert_of_copy,
+                     std::span<const double> loads, std::size_t device_count);
+
+/// Renumbers each expert's copies by ascending device, as files and engines have them: it decides which copies get the
+/// rest of tokens that don't divide. Does nothing where `expert_of_copy` is empty.
+void order_copies(Assignment& assignment, std::span<const std::int32_t> expert_of_copy);
+
+/// The layers' assignments of copies, [layer, copy], as homes and redundant copies of `mapping`.
+void set_copies(Mapping& mapping, const Matrix<std::int32_t>& copy_to_device, const CopyCounts& copy_counts);
+
+}  // namespace gem
