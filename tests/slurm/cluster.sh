@@ -101,8 +101,15 @@ END
   printf 'CgroupPlugin=cgroup/%s\nIgnoreSystemd=yes\n' $version > "$dir/cgroup.conf"
 }
 
+# The cores that this process may use, a line each: taskset says "pid 7's current affinity list: 0,2-3".
+processor_cores() {
+  local range
+  for range in $(taskset --cpu-list --pid $$ | sed 's/.*: //' | tr ',' ' '); do seq "${range%-*}" "${range#*-}"; done
+}
+
 start_node() {
-  local name=gemnode$1
+  local name=gemnode$1 cores
+  mapfile -t cores < <(processor_cores)
   hold "$name"
   inside gemhead ip link add "to$1" type veth peer name eth0 netns "$(cat "$dir/$name.pid")"
   inside gemhead ip link set "to$1" master bridge up
@@ -111,7 +118,9 @@ start_node() {
   inside "$name" ip link set lo up
   own_folders "$name"
   mkdir -p "$dir/spool.$name"
-  SLURM_CONF=$dir/slurm.conf inside "$name" slurmd -N "$name" -f "$dir/slurm.conf"
+  # A core each as far as they go: ranks of different nodes would all take the first one, and wait for each other there.
+  SLURM_CONF=$dir/slurm.conf inside "$name" taskset --cpu-list "${cores[$1 % ${#cores[@]}]}" \
+    slurmd -N "$name" -f "$dir/slurm.conf"
 }
 
 # Ends what is in the network namespace of a node or the head, by number: daemons, steps, ranks. Nothing else can be in
