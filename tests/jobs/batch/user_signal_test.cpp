@@ -35,7 +35,7 @@ TEST(UserSignal, AProfileStopsWithItsRowsSavedAndEndsAsAnUndisturbedOne) {
   const std::string path = folder.file("profile.h5"), whole = folder.file("whole.h5"), log = folder.file("log");
   const std::string command = std::string(GEM_MPIRUN) + " -n 2 " + GEM_PROGRAM_DIR +
                               "/gem-profile --model Qwen3-30B-A3B --device simulated --devices 128 --max-tokens 4096 "
-                              "--points-per-doubling 16 --min-samples 400 --max-samples 400 --quiet --output ";
+                              "--points-per-doubling 8 --min-samples 400 --max-samples 400 --quiet --output ";
   ASSERT_EQ(folder.run(command + whole).code, 0);
   {
     BackgroundRun run(command + path, log);
