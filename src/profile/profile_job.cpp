@@ -27,7 +27,10 @@ std::size_t experts_of_device(const ProfileRequest& request, const MoeModel& mod
     throw UsageError(format("--experts-per-device: %zu, but %s has %zu experts a layer", request.experts_per_device,
                             model.name.c_str(), model.expert_count));
   if (request.experts_per_device > 0) return request.experts_per_device;
-  check_divisible(model.expert_count + request.redundant_experts, device_count);
+  check_divisible(model.expert_count, device_count);
+  if (request.redundant_experts % device_count != 0)
+    throw UsageError(format("--redundant-experts: %zu copies do not divide over %zu devices; give a multiple of %zu",
+                            request.redundant_experts, device_count, device_count));
   return (model.expert_count + request.redundant_experts) / device_count;
 }
 

@@ -108,6 +108,7 @@ TEST(GemProfile, ABadCallIsOneSentence) {
            BadCall{"--model gpt-oss-20b --device host --devices 4", "--devices"},
            BadCall{"--model gpt-oss-20b --device simulated --devices 5", "32"},
            BadCall{"--model gpt-oss-20b --device simulated --devices 64", "64"},
+           BadCall{"--model gpt-oss-20b --device simulated --devices 8 --redundant-experts 3", "a multiple of 8"},
            BadCall{"--model gpt-oss-20b --device tpu", "tpu"},
            BadCall{"--model gpt-oss-20b --device host --dtype fp4", "fp4"},
            BadCall{"--model gpt-oss-20b --device host --dtype fp8", "--dtype fp8"},
