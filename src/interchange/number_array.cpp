@@ -1,5 +1,6 @@
 #include "interchange/number_array.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -62,7 +63,7 @@ std::size_t checked_count(const std::vector<std::size_t>& extents, std::uint64_t
   double product = 1.0;
   std::size_t count = 1;
   for (const std::size_t extent : extents) {
-    product *= static_cast<double>(extent);
+    product *= static_cast<double>(std::max<std::size_t>(1, extent));  // no extent is large beside one of 0
     count *= extent;
   }
   if (product > static_cast<double>(most))

@@ -2,6 +2,7 @@
 # Builds the fuzz targets with clang and lets libFuzzer run each over the kept corpus, for a few seconds or as long as you
 # like. What it finds to be wrong stays under build/fuzz/found/; new inputs that reach new code are not kept.
 #   tests/fuzz/run.sh [SECONDS a target] [TARGET...]
+# GEM_FUZZ_SEED=N makes the fuzzer's random choices those of the last time; 0, the default, makes new ones.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=jobs/dependencies.sh
@@ -13,6 +14,7 @@ if [ ! -e "$runtime" ] && ! ls "$(dirname "$(clang++ -print-file-name=include)")
 fi
 
 seconds=${1:-5}
+seed=${GEM_FUZZ_SEED:-0}
 shift || true
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] || targets=(array csv hdf5 json safetensors torch)
@@ -28,7 +30,7 @@ fuzz() {  # fuzz TARGET
   # The HDF5 library does not free all it took when it refuses a damaged file.
   [ "$target" != hdf5 ] || leaks=0
   if ! ASAN_OPTIONS=detect_leaks=$leaks:handle_segv=2:handle_abort=2 build/fuzz/bin/fuzz_"$target" -detect_leaks=$leaks \
-      -max_total_time="$seconds" -timeout=25 -rss_limit_mb=2048 -malloc_limit_mb=1024 -max_len=65536 -print_final_stats=1 \
+      -seed="$seed" -max_total_time="$seconds" -timeout=25 -rss_limit_mb=2048 -malloc_limit_mb=1024 -max_len=65536 -print_final_stats=1 \
       -artifact_prefix="build/fuzz/found/$target-" "build/fuzz/grown/$target" "tests/fuzz/corpus/$target" > "$log" 2>&1; then
     tail -n 40 "$log"
     echo "fuzz_$target found something: build/fuzz/found/$target-*" >&2
@@ -39,6 +41,6 @@ fuzz() {  # fuzz TARGET
     "$(sed -n 's/stat::peak_rss_mb: *//p' "$log") MiB"
 }
 export -f fuzz
-export seconds
+export seconds seed
 printf '%s\n' "${targets[@]}" | xargs -P "$(nproc)" -I {} bash -c 'fuzz {}'
 echo "${#targets[@]} passed, 0 failed"
