@@ -18,7 +18,7 @@
 namespace gem {
 namespace {
 
-using MappingMatrix = Matrix<std::int32_t>;  // [layer, expert]
+using MappingMatrix = Matrix<std::int32_t>;  // [layer, expert or copy]
 
 // Layers to place the experts of, or, where they have any, their copies.
 std::vector<LayerProblem> problems_of(const DeviceLatencies& latencies, const LoadTrace& trace,
@@ -49,19 +49,19 @@ CopyCounts copies_of(const MappingQuestion& question) {
   return choose_copies(question.train, question.redundant_experts, question.profile.device_count());
 }
 
-// "8 redundant experts a layer (+25 % of the experts' weights), at most 3 copies of one; linear and paper have none".
+// "8 redundant experts a layer (+25 % of the experts' weights), at most 3 of one".
 std::string describe_copies(const MappingQuestion& question, const CopyCounts& copies) {
   const std::int32_t most = *std::max_element(copies.values().begin(), copies.values().end());
   const double share = static_cast<double>(question.redundant_experts) / static_cast<double>(copies.columns());
   return format(
-      "        %zu redundant experts a layer (+%.1f %% of the experts' weights), at most %d copies of one;\n"
-      "        linear, round-robin and paper have none\n",
+      "        %zu redundant experts a layer (+%.0f %% of the experts' weights), at most\n"
+      "        %d copies of one; linear, round-robin and paper have none\n",
       question.redundant_experts, share * 100.0, most);
 }
 
 struct NamedMapping {
   Method method;
-  MappingMatrix mapping;  // [layer, expert or copy]
+  MappingMatrix mapping;
   const Placed* placed;
 };
 
@@ -126,7 +126,7 @@ std::vector<MappingMatrix> first_mappings(const MappingQuestion& question, const
 }
 
 struct Searched {
-  MappingMatrix mapping;              // [layer, expert or copy]
+  MappingMatrix mapping;
   std::vector<double> lower_bound_s;  // [layer], where certificates hold for the trace's own steps; else empty
   std::vector<SearchPoint> course;
   std::string report;
@@ -318,8 +318,9 @@ MappingAnswer find_mapping(const Communicator& world, const MappingQuestion& que
   const std::size_t slots = placed.problems[0].slots(), measured = question.profile.experts_per_device;
   if (measured > 0 && slots > measured)
     answer.report += format(
-        "Note: a device holds up to %zu experts, but the profile was measured with %zu at most: latencies beyond\n"
-        "are extrapolated; profile with gem-profile --redundant-experts %zu\n",
+        "Note: a device holds up to %zu experts, but the profile was measured with %zu\n"
+        "at most: latencies beyond are extrapolated; profile again with\n"
+        "gem-profile --redundant-experts %zu\n",
         slots, measured, question.redundant_experts);
   compare(question, mappings, placed, answer);
   return answer;

@@ -177,6 +177,8 @@ TEST(MapProgram, GivesHotExpertsCopies) {
   const ProgramRun run = folder.run(map(folder, "--redundant-experts 4 --test-trace " + folder.file("test.h5")));
   ASSERT_EQ(run.code, 0) << run.errors;
   EXPECT_NE(run.output.find("4 redundant experts a layer"), std::string::npos) << run.output;
+  std::istringstream lines(run.output.substr(0, run.output.find("Written")));
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
   const Mapping mapping = read_mapping(folder.file("map.h5"));
   EXPECT_EQ(mapping.redundant_count(), 4u);
   double predicted_s = 0.0;
