@@ -112,7 +112,7 @@ bool CommandLine::parse(const std::vector<std::string>& arguments) {
     std::vector<std::string> near = near_words(word, names_);
     for (std::string& name : near) name = "--" + name;
     throw UsageError(program_ + ": unknown option --" + word + "; " +
-                     (near.empty() ? "" : "did you mean " + join(near, " or ") + "? ") + "See " + program_ + " --help");
+                     (near.empty() ? "see " : "did you mean " + join(near, " or ") + "? See ") + program_ + " --help");
   } catch (const po::error& error) {
     throw UsageError(program_ + ": " + error.what() + "; see " + program_ + " --help");
   }
