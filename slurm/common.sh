@@ -36,9 +36,9 @@ esac
 # again, with --resume, in a new time slot.
 gem_run() {
   "${GEM_START[@]}" "${GEM_CONTAINER[@]}" "$@" &
-  local process=$! code=0 signalled=false
+  local process=$! code=0 signalled=false asked=false
   # shellcheck disable=SC2064  # this process, now
-  trap "signalled=true; kill -USR1 $process 2> /dev/null" USR1
+  trap "signalled=true; asked=true; kill -USR1 $process 2> /dev/null" USR1
   while :; do
     code=0
     wait "$process" || code=$?
@@ -46,6 +46,8 @@ gem_run() {
     signalled=false  # the signal ended the waiting, not the process
   done
   trap - USR1
+  # Once a rank has ended with 75, srun kills those that are still about to, and returns the code of that signal.
+  if $asked && { [ "$code" -eq 137 ] || [ "$code" -eq 143 ]; }; then code=75; fi
   [ "$code" -eq 75 ] || return "$code"
   if [ "${SLURM_RESTART_COUNT:-0}" -ge "${GEM_MAX_RESTARTS:-10}" ]; then
     echo "Stopped after $SLURM_RESTART_COUNT restarts; raise GEM_MAX_RESTARTS or the time limit, and submit again" >&2

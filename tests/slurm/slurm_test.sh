@@ -44,7 +44,7 @@ GEM_TIME_VERIFY=00:10:00
 GEM_TIME_BATCH=00:10:00
 GEM_LAUNCHER=\${TEST_LAUNCHER:-srun}
 GEM_MAX_RESTARTS=3
-GEM_CONTAINER=()
+GEM_CONTAINER=(\${TEST_CONTAINER:-})
 gem_environment() { PATH="$programs:\$PATH"; }
 END
 # shellcheck disable=SC2054  # the comma is the option's
@@ -168,11 +168,26 @@ array() {
     || fail "what was finished was not kept: $(cat "$work/out/logs/gem-batch-${array_job}_"*.log)"
 }
 
+# Runs the program given, and keeps all ranks but the first a little after it has ended.
+write_late_ranks() {
+  cat > "$work/late-ranks" << 'END'
+#!/usr/bin/env bash
+trap : USR1
+"$@"
+code=$?
+[ "$PMIX_RANK" -eq 0 ] || sleep 2
+exit $code
+END
+  chmod +x "$work/late-ranks"
+}
+
 requeue() {
   local profile=("$root/slurm/profile.sbatch" --model Qwen3-30B-A3B --device simulated --devices 128 --max-tokens 4096
     --points-per-doubling 16 --min-samples 1000 --max-samples 1000 --quiet) job launcher  # some seconds, to be disturbed in
   submit() { on_cluster sbatch --parsable --chdir="$work" --nodes=2 --ntasks-per-node=1 \
     --export="ALL,GEM_ROOT=$root,GEM_SITE=$GEM_SITE" "${profile[@]}" --output "$1"; }
+  write_late_ranks
+  export TEST_CONTAINER=$work/late-ranks
   wait_for "$(submit "$work/whole.h5")" COMPLETED
   for launcher in srun mpirun; do
     export TEST_LAUNCHER=$launcher
