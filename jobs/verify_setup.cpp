@@ -68,6 +68,10 @@ bool parse_verify_options(VerifyOptions& options, const Arguments& arguments) {
 
 ReplayQuestion read_replay_question(const VerifyOptions& options) {
   const LatencyProfile profile = read_profile(options.profile);
+  if (profile.expert.weight_count() == 0)
+    throw DataError(options.profile +
+                    ": attributes 'hidden_size' and 'intermediate_size', the shape of an expert, are missing, without "
+                    "which nothing can be replayed; add them, or measure with gem-profile");
   std::vector<Mapping> mappings;
   for (const std::string& path : options.mappings) {
     mappings.push_back(read_mapping(path));

@@ -113,6 +113,7 @@ class Report:
     weight_dtype: str
     device_kind: str
     device_note: str
+    device_difference: str  # how a device differs from the profile's; empty if none does
     sample_note: str
     tokens_per_step: int
     first_step: int
@@ -217,8 +218,8 @@ def _read_profile(file):
         _read_header(file),
         file.text_attribute("device_kind", "unknown"),
         file.text_attribute("weight_dtype", ""),
-        file.count_attribute("hidden_size", 1),
-        file.count_attribute("intermediate_size", 1),
+        file.count_attribute("hidden_size", default=0),
+        file.count_attribute("intermediate_size", default=0),
         file.count_attribute("tile_tokens", 1),
         tiles,
         _read_loads(file, "/points/active_experts", (points,)),
@@ -330,6 +331,7 @@ def _read_report(file):
         file.text_attribute("weight_dtype", ""),
         file.text_attribute("device_kind", ""),
         file.text_attribute("device_note", ""),
+        file.text_attribute("device_difference", ""),
         file.text_attribute("sample_note", ""),
         file.count_attribute("tokens_per_step", default=0),
         file.count_attribute("first_step", default=0),
@@ -376,7 +378,7 @@ def read_file(path, kinds=READERS):
             file.reject("attribute 'format' is missing, so this is no file of GEM; give a file that GEM wrote")
         if found not in READERS:
             file.reject(f"attribute 'format' is {found!r}, so this is no file of GEM; give one of {', '.join(READERS)}")
-        version = file.text_attribute("format_version")
+        version = file.text_or_number_attribute("format_version")
         if version.split(".")[0] != "1":
             file.reject(
                 f"attribute 'format_version' is '{version}', but this program reads 1.x; make the file again or "

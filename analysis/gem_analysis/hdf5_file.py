@@ -66,6 +66,11 @@ class Hdf5File:
             self.reject(f"attribute '{name}' is {value!r}, but must be a text; make the file again")
         return value
 
+    def text_or_number_attribute(self, name):
+        """A text, or a number as text."""
+        value = self._attribute(name, _REQUIRED)
+        return f"{value:g}" if isinstance(value, (np.number, int, float)) else self.text_attribute(name)
+
     def count_attribute(self, name, least=0, default=_REQUIRED):
         """A whole number, `least` or more."""
         value = self._attribute(name, default)
@@ -80,7 +85,8 @@ class Hdf5File:
     def _attribute(self, name, default):
         try:
             if name in self._file.attrs:
-                return self._file.attrs[name]
+                value = self._file.attrs[name]
+                return value.flat[0] if isinstance(value, np.ndarray) and value.size == 1 else value
         except (OSError, RuntimeError, TypeError, ValueError, KeyError) as error:
             self.reject(f"attribute '{name}' cannot be read (HDF5: {_first_line(error)}); make the file again")
         if default is _REQUIRED:

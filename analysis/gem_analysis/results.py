@@ -67,6 +67,10 @@ class Results:
             notes.append(f"Unequal speeds are emulated ({shown}) by proportionally more real work.")
         elif kind != "simulated" and note:
             notes.append(f"Unequal speeds are {note}.")
+        if self.report and self.report.device_difference:
+            notes.append(
+                f"It ran on other devices than the profile's, or in another order: {self.report.device_difference}."
+            )
         return " ".join(notes)
 
     def device_tag(self):

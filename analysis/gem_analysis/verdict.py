@@ -78,6 +78,8 @@ def _badges(results):
         badges.append((f"{kind} devices", False))
     if "emulated" in note:
         badges.append(("emulated speeds", True))
+    if results.report and results.report.device_difference:
+        badges.append(("not the profile's devices", True))
     if results.report and results.report.sample_note:
         badges.append((results.report.sample_note, "held-out" not in results.report.sample_note))
     return badges

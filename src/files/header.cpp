@@ -12,7 +12,7 @@ Hdf5Input open_gem_file(const std::string& path, const std::string& file_format)
   if (found == file_format + ".partial") file.reject("is an unfinished " + file_format + "; finish it with --resume");
   if (found != file_format)
     file.reject("attribute 'format' is '" + found + "', but '" + file_format + "' is needed here; give such a file");
-  const std::string version = file.text_attribute("format_version");
+  const std::string version = file.text_or_number_attribute("format_version");  // writers of other languages give 1
   if (split(version, '.').front() != "1")
     file.reject("attribute 'format_version' is '" + version +
                 "', but this program reads 1.x; make the file again or use the GEM that wrote it");

@@ -80,8 +80,10 @@ LatencyProfile read_profile_plan(const Hdf5Input& file) {
   LatencyProfile plan;
   plan.model = file.text_attribute("model");
   if (file.has_attribute("device_kind")) plan.device_kind = file.text_attribute("device_kind");
-  if (file.has_attribute("weight_dtype")) plan.weight_dtype = file.text_attribute("weight_dtype");
-  plan.expert = {count("hidden_size"), count("intermediate_size")};
+  plan.weight_dtype = file.has_attribute("weight_dtype") ? file.text_attribute("weight_dtype") : "bf16";
+  // A search needs no shape; a replay says that it does.
+  if (file.has_attribute("hidden_size") || file.has_attribute("intermediate_size"))
+    plan.expert = {count("hidden_size"), count("intermediate_size")};
   plan.tile_tokens = count("tile_tokens");
   plan.points = read_points(file);
   plan.devices = read_devices(file, plan.device_kind);

@@ -42,9 +42,9 @@ struct Telemetry {
 /// Measured latency of one MoE layer's expert part over load, for every device.
 struct LatencyProfile {
   std::string model;
-  std::string device_kind;   ///< "cuda", "host" or "simulated"
+  std::string device_kind;   ///< "cuda", "host" or "simulated"; empty if unknown
   std::string weight_dtype;  ///< "bf16", "f32" or "fp8"
-  ExpertShape expert;
+  ExpertShape expert;        ///< zeros if unknown
   std::size_t tile_tokens = 0;
   std::size_t experts_per_device = 0;  ///< most experts that the plan activates on one device
   std::uint32_t bend_tiles = 0;        ///< of work_rule()

@@ -36,7 +36,7 @@ struct Mapping {
   std::vector<double> predicted_s;        ///< [layer], mean over the steps searched on; NaN where unknown
   std::vector<double> lower_bound_s;      ///< [layer], no mapping is faster; NaN where unknown
   std::size_t train_steps = 0;            ///< steps searched on
-  std::string train_task;                 ///< what it was searched on: task and part of the trace
+  std::string train_task;                 ///< what it was searched on: task (empty if unknown) and part of the trace
   std::string train_part = "all";
   std::vector<SearchPoint> course;  ///< how the search went; empty for a method that doesn't search
 

@@ -232,6 +232,18 @@ std::string Hdf5Input::text_attribute(const std::string& name) const {
   return attribute_text(file_.id(), name);
 }
 
+std::string Hdf5Input::text_or_number_attribute(const std::string& name) const {
+  const hdf5::CrashSentence crash_sentence(path_);
+  const Hdf5Handle attribute = open_attribute(file_.id(), name);
+  const Hdf5Handle type(H5Aget_type(attribute.id()), H5Tclose);
+  const H5T_class_t type_class = H5Tget_class(type.id());
+  if (type_class != H5T_INTEGER && type_class != H5T_FLOAT) return attribute_text(file_.id(), name);
+  double number = 0.0;
+  if (H5Aread(attribute.id(), H5T_NATIVE_DOUBLE, &number) < 0)
+    reject("attribute '" + name + "' cannot be read (HDF5: " + hdf5::last_error() + ")");
+  return format("%g", number);
+}
+
 Hdf5Handle Hdf5Input::open_attribute(std::int64_t object, const std::string& name) const {
   if (H5Aexists(object, name.c_str()) <= 0) reject("attribute '" + name + "' is missing; make the file again");
   Hdf5Handle attribute(H5Aopen(object, name.c_str(), H5P_DEFAULT), H5Aclose);

@@ -43,6 +43,8 @@ class Hdf5Input {
 
   bool has_attribute(const std::string& name) const;
   std::string text_attribute(const std::string& name) const;
+  /// A text, or a number as text: "1.0", or 1.0 as "1".
+  std::string text_or_number_attribute(const std::string& name) const;
   /// A whole number of any width, 0 or more.
   std::uint64_t count_attribute(const std::string& name) const;
 

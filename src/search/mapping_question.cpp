@@ -97,7 +97,8 @@ SearchOptions options_of_effort(const std::string& name) {
 void prepare(MappingQuestion& question, const Selection& selection) {
   LatencyProfile& profile = question.profile;
   LoadTrace& train = question.train;
-  if (!selection.allow_model_mismatch && to_lower(profile.model) != to_lower(train.model))
+  const bool both_named = !profile.model.empty() && !train.model.empty();
+  if (both_named && !selection.allow_model_mismatch && to_lower(profile.model) != to_lower(train.model))
     throw UsageError(format(
         "the profile is of model '%s', the trace of '%s'; measure the devices with gem-profile --model %s, or use "
         "--allow-model-mismatch if the experts have the same shape",

@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iostream>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "model/latency_surface.hpp"
 #include "platform/progress.hpp"
 #include "profile/summary.hpp"
+#include "profile/sweep.hpp"
+#include "verification/device_identity.hpp"
 #include "verification/mpi_expert_layer.hpp"
 #include "verification/nccl_expert_layer.hpp"
 #include "verification/selection.hpp"
@@ -102,7 +105,8 @@ ReplayQuestion make_replay_question(const ReplayRequest& request, const LatencyP
 
 DeviceOptions replay_devices(const ReplayRequest& request, const LatencyProfile& profile) {
   DeviceOptions devices;
-  devices.kind = request.device.empty() ? profile.device_kind : request.device;
+  const std::string profiled = profile.device_kind.empty() ? default_device_kind() : profile.device_kind;
+  devices.kind = request.device.empty() ? profiled : request.device;
   devices.device_count = devices.kind == "simulated" ? profile.device_count() : 0;
   devices.expert = profile.expert;
   devices.tile_tokens = profile.tile_tokens;
@@ -131,6 +135,9 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
                               const DeviceOptions& devices) {
   ranks.on_all([&] { check_device_count(ranks, devices, question.profile); });
   const auto local = make_devices(devices, ranks);
+  const std::vector<DeviceDescription> running = gather_descriptions(ranks, local);
+  const std::string difference = ranks.is_root() ? device_difference(question.profile, running) : "";
+  if (!difference.empty()) std::cerr << "warning: " << device_warning(difference) << "\n";
   const auto target = make_target(ranks, request, question, local);
   Progress progress("replaying", request.replay.rounds * question.trace.step_count(),
                     ranks.is_root() && !request.quiet);
@@ -141,6 +148,7 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
   report.weight_dtype = question.profile.weight_dtype;
   report.device_kind = devices.kind;
   report.device_note = device_note(devices, question.profile);
+  report.device_difference = difference;
   report.sample_note = question.sample_note;
   report.first_step = question.first_step;
   report.model_layers = question.model_layers;

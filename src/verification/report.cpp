@@ -147,8 +147,9 @@ std::string emulation_note(const std::vector<double>& slowdowns) {
 
 std::string verdict_sentence(const VerificationReport& report, const MappingSummary& judged, Verdict verdict) {
   const std::string base = report.mappings.front().name;
-  const std::string on =
-      report.device_kind + " devices" + (report.device_note.empty() ? "" : ", " + report.device_note);
+  const std::string on = report.device_kind + " devices" +
+                         (report.device_difference.empty() ? "" : ", not the profile's") +
+                         (report.device_note.empty() ? "" : ", " + report.device_note);
   const std::string figures = format("%.3f of %s's straggler time, 95 %% interval %.3f to %.3f", judged.relative,
                                      base.c_str(), judged.interval.low, judged.interval.high);
   switch (verdict) {

@@ -42,7 +42,9 @@ struct VerificationReport {
   std::string weight_dtype;  ///< "bf16" or "f32"; empty if unknown
   std::string device_kind;   ///< "cuda", "host" or "simulated"
   std::string device_note;   ///< e.g. "emulated x1.28"; empty for devices as they are
-  std::string sample_note;   ///< "held-out requests", "later steps of the same requests" or "in-sample"
+  /// How a device differs from the profile's, from device_difference(); empty if none does.
+  std::string device_difference;
+  std::string sample_note;  ///< "held-out requests", "later steps of the same requests" or "in-sample"
   std::size_t tokens_per_step = 0;
   std::size_t first_step = 0;
   std::size_t rounds = 0;

@@ -8,8 +8,12 @@
 namespace gem {
 namespace {
 
+bool names_its_task(const Mapping& mapping) {
+  return !mapping.train_task.empty();
+}
+
 bool may_share_requests(const Mapping& mapping, const LoadTrace& trace) {
-  const bool same_task = mapping.train_task == trace.task;
+  const bool same_task = names_its_task(mapping) && mapping.train_task == trace.task;
   const bool disjoint = mapping.train_part != trace.part && mapping.train_part != "all" && trace.part != "all";
   return mapping.train_steps > 0 && same_task && !disjoint;
 }
@@ -19,7 +23,8 @@ bool may_share_requests(const Mapping& mapping, const LoadTrace& trace) {
 std::size_t first_unseen_step(const std::vector<Mapping>& mappings, const LoadTrace& trace) {
   std::size_t first = 0;
   for (const Mapping& mapping : mappings)
-    if (may_share_requests(mapping, trace)) first = std::max(first, mapping.train_steps);
+    if (may_share_requests(mapping, trace) || (!names_its_task(mapping) && mapping.train_steps < trace.step_count()))
+      first = std::max(first, mapping.train_steps);
   if (first >= trace.step_count() && first > 0)
     throw UsageError(
         format("all %zu steps of the trace were searched on; give a trace of other requests (gem-trace batch "
@@ -30,6 +35,7 @@ std::size_t first_unseen_step(const std::vector<Mapping>& mappings, const LoadTr
 
 std::string sample_note(const Mapping& mapping, const LoadTrace& trace, std::size_t first_step) {
   if (mapping.train_steps == 0) return "not searched";
+  if (!names_its_task(mapping)) return "unknown whether searched on";
   if (mapping.train_task != trace.task) return "another task";
   if (!may_share_requests(mapping, trace)) return "held-out requests";
   return first_step >= mapping.train_steps ? "later steps of the same requests" : "in-sample";

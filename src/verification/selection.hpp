@@ -10,11 +10,12 @@
 namespace gem {
 
 /// First step of `trace` that none of the mappings was searched on, where they were searched on the first steps of the
-/// same task and an overlapping part; 0 otherwise. UsageError if no step is left.
+/// same task and an overlapping part; 0 otherwise. A mapping that does not name its task may have been: its number of
+/// steps is passed over if the trace has more. UsageError if no step is left.
 std::size_t first_unseen_step(const std::vector<Mapping>& mappings, const LoadTrace& trace);
 
 /// What a score of `mapping` on `trace` from `first_step` on is worth: "held-out requests", "later steps of the same
-/// requests", "another task" or "in-sample".
+/// requests", "another task", "unknown whether searched on" or "in-sample".
 std::string sample_note(const Mapping& mapping, const LoadTrace& trace, std::size_t first_step);
 
 /// The trace with only the layers of the given model layer ids, in that order; UsageError listing the layers there are

@@ -45,6 +45,16 @@ class Reads(support.TestCase):
         self.assertEqual(len(report.device_speeds), 2)
         self.assertTrue(0 < report.summary["waiting_share"][0] < 1)
 
+    def test_a_profile_and_a_version_of_others(self):
+        path = self.copy("simulated", "profile.h5")
+        with h5py.File(path, "r+") as file:
+            for name in ("device_kind", "weight_dtype", "hidden_size", "intermediate_size"):
+                del file.attrs[name]
+            file.attrs["format_version"] = 1
+            file.attrs["model"] = np.array(["m"], dtype=object)
+        profile = read_file(path)
+        self.assertEqual((profile.device_kind, profile.hidden_size, profile.header.model), ("unknown", 0, "m"))
+
     def test_routing_is_known_but_not_drawn(self):
         path = self.path("routing.h5")
         with h5py.File(path, "w") as file:

@@ -88,6 +88,14 @@ class Page(support.TestCase):
             file.attrs["sample_note"] = "in-sample"
         self.assertIn('<span class="badge warn">in-sample</span>', self.page_of(self.path("run")))
 
+    def test_other_devices_than_the_profiles_are_a_warning(self):
+        shutil.copytree(support.result("host"), self.path("run"))
+        with h5py.File(self.path("run", "report.h5"), "r+") as file:
+            file.attrs["device_difference"] = "device 1 was 'a' on node1, but is 'a' on node2"
+        page = self.page_of(self.path("run"))
+        self.assertIn('<span class="badge warn">not the profile&#39;s devices</span>', page)
+        self.assertRegex(page, "device 1 was .* on node1, but is .* on node2")
+
     def test_wrong_data_is_the_verdict(self):
         shutil.copytree(support.result("host"), self.path("run"))
         with h5py.File(self.path("run", "report.h5"), "r+") as file:

@@ -100,6 +100,7 @@ TEST(RoundTrip, Report) {
   EXPECT_EQ(read.judged, written.judged);
   EXPECT_EQ(read.weight_dtype, written.weight_dtype);
   EXPECT_EQ(read.device_note, written.device_note);
+  EXPECT_EQ(read.device_difference, written.device_difference);
   EXPECT_EQ(read.sample_note, written.sample_note);
   EXPECT_EQ(read.first_step, written.first_step);
   EXPECT_EQ(read.rounds, written.rounds);
@@ -177,6 +178,28 @@ TEST(ContractOnly, FilesOfOthersRead) {
   EXPECT_TRUE(std::isnan(profile.power_w(0, 0)));
   EXPECT_EQ(profile.samples_s.columns(), 0u);
   EXPECT_EQ(profile.drift.size(), 2u);
+  EXPECT_EQ(profile.device_kind, "");
+  EXPECT_EQ(profile.weight_dtype, "bf16");
+}
+
+TEST(ContractOnly, AProfileNeedNotNameTheShapeOfTheExpertButNotHalfOfIt) {
+  const TemporaryDirectory directory;
+  Fields fields = profile_fields();
+  fields.erase("hidden_size");
+  fields.erase("intermediate_size");
+  write_fields(directory / "profile.h5", fields);
+  EXPECT_EQ(read_profile(directory / "profile.h5").expert.weight_count(), 0u);
+}
+
+TEST(ContractOnly, TheVersionMayBeANumber) {
+  const TemporaryDirectory directory;
+  Fields fields = trace_fields();
+  fields["format_version"] = count("format_version", 1);
+  write_fields(directory / "trace.h5", fields);
+  EXPECT_NO_THROW(read_trace(directory / "trace.h5"));
+  fields["format_version"] = count("format_version", 2);
+  write_fields(directory / "trace.h5", fields);
+  expect_error<DataError>([&] { read_trace(directory / "trace.h5"); }, {"format_version", "'2'"});
 }
 
 TEST(ContractOnly, LaterMinorVersionsRead) {

@@ -101,6 +101,7 @@ inline VerificationReport sample_report() {
   report.judged = "gem";
   report.weight_dtype = "f32";
   report.device_note = "emulated x1.28";
+  report.device_difference = "device 1 was 'a' on node1, but is 'a' on node2";
   report.sample_note = "held-out requests";
   report.tokens_per_step = 100;
   report.first_step = 5;

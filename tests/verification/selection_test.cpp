@@ -43,6 +43,18 @@ TEST(Selection, StepsSearchedOnArePassedOver) {
   EXPECT_THROW(first_unseen_step({searched_on("all", 10)}, trace_of("all")), UsageError);
 }
 
+TEST(Selection, AMappingWithoutATaskMayHaveBeenSearchedOnTheseSteps) {
+  Mapping unnamed = searched_on("all", 6);
+  unnamed.train_task.clear();
+  EXPECT_EQ(first_unseen_step({unnamed}, trace_of("all")), 6u);
+  EXPECT_EQ(sample_note(unnamed, trace_of("all"), 6), "unknown whether searched on");
+  unnamed.train_steps = 10;
+  EXPECT_EQ(first_unseen_step({unnamed}, trace_of("all")), 0u) << "all steps, since none is known to be left";
+  LoadTrace nameless = trace_of("all");
+  nameless.task.clear();
+  EXPECT_EQ(sample_note(unnamed, nameless, 0), "unknown whether searched on");
+}
+
 TEST(Selection, LayersAreChosenByTheModelsNumbers) {
   const LoadTrace trace = trace_of("all");
   const LoadTrace chosen = layers_of(trace, {9, 4});

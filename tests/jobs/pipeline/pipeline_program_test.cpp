@@ -72,6 +72,30 @@ TEST(Pipeline, HostDevicesGoTheWholeWay) {
     EXPECT_GT(replay.checked_values, 0u);
     EXPECT_LT(replay.output_error, 1e-4);
   }
+  EXPECT_EQ(report.device_difference, "");
+  EXPECT_EQ(run.errors.find("warning"), std::string::npos) << run.errors;
+
+  // A mapping may be tried elsewhere, but it is said.
+  LatencyProfile profile = read_profile(folder.file("profile.h5"));
+  profile.devices[1].hostname = "elsewhere";
+  write_profile(folder.file("profile.h5"), profile, provenance_now("test", "gpt-oss-20b", 1));
+  const ProgramRun moved = folder.run(on_ranks(2, verify(folder, "--quiet --steps 1 --rounds 1 --layers 0")));
+  EXPECT_TRUE(moved.code == 0 || moved.code == 1) << moved.output << moved.errors;
+  EXPECT_NE(moved.errors.find("warning: these are not the devices of the profile"), std::string::npos) << moved.errors;
+  EXPECT_NE(moved.output.find("host devices, not the profile's"), std::string::npos) << moved.output;
+  EXPECT_EQ(read_report(folder.file("report.h5")).device_difference.rfind("device 1 was host device", 0), 0u);
+}
+
+TEST(Pipeline, AProfileOfTheContractAloneIsEnough) {
+  const TestFolder folder;
+  make_inputs(folder, 4);
+  LatencyProfile profile = read_profile(folder.file("profile.h5"));
+  profile.device_kind.clear();
+  write_profile(folder.file("profile.h5"), profile, provenance_now("test", "", 1));
+  expect_good(folder, bin + "gem-map --quiet --effort fast --profile " + folder.file("profile.h5") + " --trace " +
+                          folder.file("train.h5") + " --output " + folder.file("gem.h5"));
+  const ProgramRun run = folder.run(bin + verify(folder, "--steps 2 --device simulated"));
+  EXPECT_TRUE(run.code == 0 || run.code == 1) << run.output << run.errors;
 }
 
 TEST(Pipeline, SimulatedDevicesAreFasterUnderGemThanLinear) {

@@ -1,0 +1,48 @@
+#include "verification/device_identity.hpp"
+
+#include "base/text.hpp"
+
+namespace gem {
+namespace {
+
+/// True for texts that say different things; empty ones say nothing.
+bool contradict(const std::string& measured, const std::string& running) {
+  return !measured.empty() && measured != running;
+}
+
+bool is_other_device(const DeviceDescription& measured, const DeviceDescription& running) {
+  return contradict(measured.kind, running.kind) || contradict(measured.hostname, running.hostname) ||
+         contradict(measured.uuid, running.uuid) || contradict(measured.name, running.name) ||
+         measured.emulated_slowdown != running.emulated_slowdown;
+}
+
+std::string text_of(const DeviceDescription& device, bool with_slowdown) {
+  std::string text = device.kind.empty() ? "" : device.kind + " device ";
+  text += "'" + device.name + "'";
+  if (!device.uuid.empty()) text += " (" + device.uuid + ")";
+  if (!device.hostname.empty()) text += " on " + device.hostname;
+  if (with_slowdown) text += format(", slowed down by %.4g", device.emulated_slowdown);
+  return text;
+}
+
+}  // namespace
+
+std::string device_difference(const LatencyProfile& profile, const std::vector<DeviceDescription>& running) {
+  if (profile.device_kind == "simulated") return "";
+  for (std::size_t d = 0; d < running.size(); ++d) {
+    const DeviceDescription& measured = profile.devices[d];
+    if (!is_other_device(measured, running[d])) continue;
+    const bool with_slowdown = measured.emulated_slowdown != running[d].emulated_slowdown;
+    return format("device %zu was %s, but is %s", d, text_of(measured, with_slowdown).c_str(),
+                  text_of(running[d], with_slowdown).c_str());
+  }
+  return "";
+}
+
+std::string device_warning(const std::string& difference) {
+  return "these are not the devices of the profile, or not in its order (" + difference +
+         "): device d of a mapping is rank d, so start the job with the profile's devices in their order, or measure "
+         "these anew with gem-profile";
+}
+
+}  // namespace gem
