@@ -52,8 +52,8 @@ bool parse(const Arguments& arguments, Options& options) {
                 "give every device the mean latency: what if they were equal?");
   line.add(
       "redundant-experts", &options.redundant_experts, "N",
-      "further copies of experts a layer, a multiple of the devices: the copies of an expert share its tokens; who "
-      "gets copies goes by mean load (0: none)");
+      "further copies of experts a layer, a multiple of the devices: the copies of an expert share its tokens; gem "
+      "chooses by search who gets them, eplb and speed-aware by mean load (0: none)");
   line.add("expert-groups", &options.expert_groups, "N",
            "keep the model's N groups of consecutive experts together (DeepSeek-V2 and V3: 8), so that gem-deploy "
            "permute can deploy the mapping in a checkpoint; 1: any mapping");

@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "search/certificate.hpp"
+#include "search/copy_search.hpp"
 #include "search/expert_groups.hpp"
 #include "search/mixed_steps.hpp"
 #include "search/model_tail.hpp"
@@ -19,16 +20,6 @@ namespace gem {
 namespace {
 
 using MappingMatrix = Matrix<std::int32_t>;  // [layer, expert or copy]
-
-// Layers to place the experts of, or, where they have any, their copies.
-std::vector<LayerProblem> problems_of(const DeviceLatencies& latencies, const LoadTrace& trace,
-                                      const CopyCounts& copies) {
-  if (copies.rows() == 0) return layer_problems(latencies, trace);
-  std::vector<LayerProblem> problems = layer_problems(latencies, split_over_copies(trace, copies));
-  for (std::size_t layer = 0; layer < problems.size(); ++layer)
-    problems[layer].set_copies(experts_of_copies(copies.row(layer)));
-  return problems;
-}
 
 std::vector<double> lower_bounds_s(const std::vector<LayerProblem>& problems) {
   const WaterFilling water_filling(problems[0].tables());
@@ -44,19 +35,20 @@ struct Placed {
   std::vector<LayerProblem> test_problems;  // on those that are scored; on rank 0
 };
 
-CopyCounts copies_of(const MappingQuestion& question) {
-  if (question.redundant_experts == 0) return {};
-  return choose_copies(question.train, question.redundant_experts, question.profile.device_count());
-}
-
 // "8 redundant experts a layer (+25 % of the experts' weights), at most 3 of one".
 std::string describe_copies(const MappingQuestion& question, const CopyCounts& copies) {
   const std::int32_t most = *std::max_element(copies.values().begin(), copies.values().end());
   const double share = static_cast<double>(question.redundant_experts) / static_cast<double>(copies.columns());
   return format(
       "        %zu redundant experts a layer (+%.0f %% of the experts' weights), at most\n"
-      "        %d copies of one; linear, round-robin and paper have none\n",
+      "        %d copies of one, chosen by search; eplb and speed-aware copy the experts\n"
+      "        with the most tokens; linear, round-robin and paper have no copies\n",
       question.redundant_experts, share * 100.0, most);
+}
+
+CopyCounts copies_by_mean_load(const MappingQuestion& question) {
+  if (question.redundant_experts == 0) return {};
+  return choose_copies(question.train, question.redundant_experts, question.profile.device_count());
 }
 
 struct NamedMapping {
@@ -85,29 +77,13 @@ std::vector<LayerProblem> limited(std::vector<LayerProblem> problems, const Expe
   return problems;
 }
 
-// Packed copies, which no device holds twice.
-MappingMatrix pack_copies(Method method, const DeviceLatencies& latencies, const LoadTrace& trace,
-                          const CopyCounts& copies) {
-  const LoadTrace split = split_over_copies(trace, copies);
-  MappingMatrix mapping = baseline_mapping(method, latencies, split);
-  for (std::size_t layer = 0; layer < mapping.rows(); ++layer) {
-    const std::vector<std::int32_t> expert_of_copy = experts_of_copies(copies.row(layer));
-    Assignment assignment = layer_of(mapping, layer);
-    separate_copies(assignment, expert_of_copy, mean_loads(split, layer), latencies.device_count());
-    order_copies(assignment, expert_of_copy);
-    std::ranges::copy(assignment, mapping.row(layer).begin());
-  }
-  return mapping;
-}
-
 // What the search begins with and must not end worse than, [layer, unit]: all other methods, or, as these split groups,
 // linear and packed groups.
 std::vector<MappingMatrix> first_mappings(const MappingQuestion& question, const DeviceLatencies& latencies,
-                                          const std::vector<NamedMapping>& others, const Placed& placed) {
+                                          const std::vector<NamedMapping>& others) {
   if (question.expert_groups == 1) {
     std::vector<MappingMatrix> first;
-    for (const NamedMapping& named : others)
-      if (named.placed == &placed) first.push_back(named.mapping);
+    for (const NamedMapping& named : others) first.push_back(named.mapping);
     return first;
   }
   const LoadTrace& trace = question.train;
@@ -147,9 +123,9 @@ std::string describe_search(const Communicator& world, const ModelAnswer& found,
   return text;
 }
 
-Searched search(const Communicator& world, const MappingQuestion& question, const Placed& placed,
-                const std::vector<MappingMatrix>& baselines) {
-  const LoadTrace trace = with_mixed_steps(question.train, question.mixed_steps, question.search.seed);
+// `trace` has the steps to search on.
+Searched search(const Communicator& world, const MappingQuestion& question, const LoadTrace& trace,
+                const Placed& placed, const std::vector<MappingMatrix>& baselines) {
   const ExpertGroups groups = groups_of(question);
   const std::vector<LayerProblem> train_problems = limited(placed.problems, groups);
   const std::vector<LayerProblem> problems =
@@ -192,6 +168,37 @@ Searched search(const Communicator& world, const MappingQuestion& question, cons
     std::ranges::copy(groups.experts_of(assignment), searched.mapping.row(layer).begin());
   }
   return searched;
+}
+
+// The first local optimum of experts without copies.
+MappingMatrix search_without_copies(const Communicator& world, const MappingQuestion& question,
+                                    const LoadTrace& trace) {
+  const DeviceLatencies latencies(question.profile, question.features);
+  const MappingMatrix packed = baseline_mapping(Method::SpeedAware, latencies, question.train);
+  SearchOptions brief = question.search;
+  brief.starts = 1;
+  brief.iterations = 0;
+  const ModelAnswer found = search_model(
+      world, layer_problems(latencies, trace),
+      [&](std::size_t layer) { return std::vector<Assignment>{layer_of(packed, layer)}; }, brief);
+  MappingMatrix mapping = packed;
+  for (std::size_t layer = 0; layer < mapping.rows(); ++layer)
+    std::ranges::copy(found.layers[layer].assignment, mapping.row(layer).begin());
+  return mapping;
+}
+
+// Says so where copies do harm: `without` is a mapping without any, `answer` has the scores with them.
+std::string describe_harm(const MappingQuestion& question, const Placed& experts, const MappingMatrix& without,
+                          const MappingAnswer& answer) {
+  const bool tested = question.test.has_value();
+  const ComparedMethod& gem = answer.compared.back();
+  const double with_s = tested ? gem.test.mean_s : gem.train.mean_s;
+  const double without_s = score_of(tested ? experts.test_problems : experts.problems, without).mean_s;
+  if (without_s >= with_s) return {};
+  return format(
+      "\nNote: without redundant experts a quick search finds a mapping that takes %.1f %%\n"
+      "less time on the %s: here they do harm, leave --redundant-experts out.\n",
+      (1.0 - without_s / with_s) * 100.0, tested ? "steps scored" : "steps searched on");
 }
 
 // Scores all mappings and says so, into the answer; the bounds are those of what `placed` says.
@@ -242,7 +249,7 @@ std::string describe_plan(const Communicator& world, const MappingQuestion& ques
   const LoadTrace trace = with_mixed_steps(question.train, question.mixed_steps, options.seed);
   const DeviceLatencies latencies(question.profile, question.features);
   const std::vector<LayerProblem> one_layer{
-      groups_of(question).limited(problems_of(latencies, trace, copies_of(question))[0])};
+      groups_of(question).limited(problems_of(latencies, trace, copies_by_mean_load(question))[0])};
   const auto seconds = [&](std::size_t iterations) {
     const SearchOptions trial{options.seed, 1, iterations, 0.0, false};
     return search_model(
@@ -255,6 +262,8 @@ std::string describe_plan(const Communicator& world, const MappingQuestion& ques
   const double starts_a_rank =
       std::ceil(static_cast<double>(question.train.layer_count() * options.starts) / world.size());
   double total_s = starts_a_rank * (descent_s + iteration_s * static_cast<double>(options.iterations));
+  if (question.redundant_experts > 0)  // each way to choose copies, and none
+    total_s += std::ceil(static_cast<double>(question.train.layer_count()) / world.size()) * 7.0 * descent_s;
   if (options.time_limit_s > 0.0) total_s = std::min(total_s, options.time_limit_s);
   return plan +
          format("Method gem: on %zu steps, %zu starts a layer, %zu iterations each, seed %llu, %d rank%s: about %s\n",
@@ -264,34 +273,47 @@ std::string describe_plan(const Communicator& world, const MappingQuestion& ques
 
 MappingAnswer find_mapping(const Communicator& world, const MappingQuestion& question) {
   std::optional<DeviceLatencies> latencies;
-  Placed experts, copies;
-  const Placed& placed = question.redundant_experts > 0 ? copies : experts;
+  Placed experts, packed_copies, searched_copies;  // copies as EPLB chooses them, and as the search does
+  const bool has_copies = question.redundant_experts > 0, searches = question.method == Method::Gem;
+  const Placed& placed = !has_copies ? experts : searches ? searched_copies : packed_copies;
   std::vector<NamedMapping> mappings;
   std::vector<MappingMatrix> first;
   // What the files hold may be beyond the search: all ranks see it alike, and end alike.
   world.on_all([&] {
     latencies.emplace(question.profile, LoadFeatures::TilesAndExperts);
     experts.problems = layer_problems(*latencies, question.train);
-    if (question.redundant_experts > 0) {
-      copies.copies = copies_of(question);
-      copies.problems = problems_of(*latencies, question.train, copies.copies);
+    if (has_copies) {
+      packed_copies.copies = copies_by_mean_load(question);
+      packed_copies.problems = problems_of(*latencies, question.train, packed_copies.copies);
     }
     for (Method method : all_methods()) {
       if (!is_baseline(method)) continue;
-      if (&placed == &copies && packs_loads(method))
-        mappings.push_back({method, pack_copies(method, *latencies, question.train, copies.copies), &copies});
+      if (has_copies && packs_loads(method))
+        mappings.push_back(
+            {method, pack_copies(method, *latencies, question.train, packed_copies.copies), &packed_copies});
       else
         mappings.push_back({method, baseline_mapping(method, *latencies, question.train), &experts});
     }
     mappings.push_back({Method::Paper, paper_mapping(question.profile, question.train), &experts});
-    first = first_mappings(question, *latencies, mappings, placed);
+    if (!has_copies) first = first_mappings(question, *latencies, mappings);
   });
 
   std::vector<double> lower_bound_s;
   std::vector<SearchPoint> course;
   std::string search_report;
-  if (question.method == Method::Gem) {
-    Searched searched = search(world, question, placed, first);
+  MappingMatrix without_copies;
+  if (searches) {
+    const LoadTrace trace = with_mixed_steps(question.train, question.mixed_steps, question.search.seed);
+    if (has_copies) {
+      without_copies = search_without_copies(world, question, trace);
+      searched_copies.copies = search_copies(world, DeviceLatencies(question.profile, question.features),
+                                             question.train, trace, question.redundant_experts, question.search);
+      searched_copies.problems = problems_of(*latencies, question.train, searched_copies.copies);
+      for (Method method : all_methods())
+        if (packs_loads(method))
+          first.push_back(pack_copies(method, *latencies, question.train, searched_copies.copies));
+    }
+    Searched searched = search(world, question, trace, placed, first);
     mappings.push_back({Method::Gem, std::move(searched.mapping), &placed});
     course = std::move(searched.course);
     lower_bound_s = std::move(searched.lower_bound_s);
@@ -312,7 +334,7 @@ MappingAnswer find_mapping(const Communicator& world, const MappingQuestion& que
   }
   if (!world.is_root()) return answer;
   if (question.test)
-    for (Placed* each : {&experts, &copies})
+    for (Placed* each : {&experts, &packed_copies, &searched_copies})
       if (!each->problems.empty()) each->test_problems = problems_of(*latencies, *question.test, each->copies);
   answer.report = "Searched on " + describe(question) + "\n" + search_report;
   const std::size_t slots = placed.problems[0].slots(), measured = question.profile.experts_per_device;
@@ -323,6 +345,7 @@ MappingAnswer find_mapping(const Communicator& world, const MappingQuestion& que
         "gem-profile --redundant-experts %zu\n",
         slots, measured, question.redundant_experts);
   compare(question, mappings, placed, answer);
+  if (has_copies && searches) answer.report += describe_harm(question, experts, without_copies, answer);
   return answer;
 }
 

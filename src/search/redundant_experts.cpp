@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <numeric>
 
+#include "base/statistics.hpp"
 #include "search/baselines.hpp"
 
 namespace gem {
@@ -17,23 +20,74 @@ Matrix<std::int32_t> held_copies(const Assignment& assignment, std::span<const s
   return held;
 }
 
+// One more copy, `number` times, of the expert whose copies carry the most of `loads` [expert].
+void copy_heaviest(std::span<std::int32_t> counts, std::span<const double> loads, std::size_t number,
+                   std::size_t device_count) {
+  const auto load_of_a_copy = [&](std::size_t expert) { return loads[expert] / counts[expert]; };
+  for (std::size_t i = 0; i < number; ++i) {
+    std::size_t heaviest = counts.size();
+    for (std::size_t expert = 0; expert < counts.size(); ++expert) {
+      if (counts[expert] == static_cast<std::int32_t>(device_count)) continue;
+      if (heaviest == counts.size() || load_of_a_copy(expert) > load_of_a_copy(heaviest)) heaviest = expert;
+    }
+    ++counts[heaviest];
+  }
+}
+
+// Copies of the expert with the least load on all devices, then of the next, until `number` are spent: few tokens
+// make few copies active, however many there are.
+void copy_lightest(std::span<std::int32_t> counts, std::span<const double> loads, std::size_t number,
+                   std::size_t device_count) {
+  std::vector<std::size_t> order(counts.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return loads[a] < loads[b]; });
+  for (const std::size_t expert : order) {
+    const std::size_t added = std::min(number, device_count - static_cast<std::size_t>(counts[expert]));
+    counts[expert] += static_cast<std::int32_t>(added);
+    number -= added;
+  }
+}
+
+// 99th percentile over steps of each expert's tokens, [expert].
+std::vector<double> peak_loads(const LoadTrace& trace, std::size_t layer) {
+  std::vector<double> peaks, tokens(trace.step_count());
+  for (std::size_t expert = 0; expert < trace.expert_count(); ++expert) {
+    for (std::size_t step = 0; step < tokens.size(); ++step) tokens[step] = trace.counts(step, layer, expert);
+    peaks.push_back(quantile(tokens, 0.99));
+  }
+  return peaks;
+}
+
+// `copy` spends the copies of one layer.
+CopyCounts each_layer(const LoadTrace& trace,
+                      const std::function<void(std::size_t layer, std::span<std::int32_t> counts)>& copy) {
+  CopyCounts counts(trace.layer_count(), trace.expert_count(), 1);
+  for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) copy(layer, counts.row(layer));
+  return counts;
+}
+
 }  // namespace
 
 CopyCounts choose_copies(const LoadTrace& trace, std::size_t redundant_experts, std::size_t device_count) {
-  CopyCounts counts(trace.layer_count(), trace.expert_count(), 1);
-  for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
-    const std::vector<double> loads = mean_loads(trace, layer);
-    for (std::size_t i = 0; i < redundant_experts; ++i) {
-      const auto load_of_a_copy = [&](std::size_t expert) { return loads[expert] / counts(layer, expert); };
-      std::size_t heaviest = trace.expert_count();
-      for (std::size_t expert = 0; expert < trace.expert_count(); ++expert) {
-        if (counts(layer, expert) == static_cast<std::int32_t>(device_count)) continue;
-        if (heaviest == trace.expert_count() || load_of_a_copy(expert) > load_of_a_copy(heaviest)) heaviest = expert;
-      }
-      ++counts(layer, heaviest);
-    }
+  return each_layer(trace, [&](std::size_t layer, std::span<std::int32_t> counts) {
+    copy_heaviest(counts, mean_loads(trace, layer), redundant_experts, device_count);
+  });
+}
+
+std::vector<CopyCounts> ways_to_copy(const LoadTrace& trace, std::size_t redundant_experts, std::size_t device_count) {
+  std::vector<CopyCounts> ways;
+  for (std::size_t quarters = 0; quarters <= 4; ++quarters) {
+    const std::size_t useful = redundant_experts * quarters / 4;
+    ways.push_back(each_layer(trace, [&](std::size_t layer, std::span<std::int32_t> counts) {
+      const std::vector<double> loads = mean_loads(trace, layer);
+      copy_heaviest(counts, loads, useful, device_count);
+      copy_lightest(counts, loads, redundant_experts - useful, device_count);
+    }));
   }
-  return counts;
+  ways.push_back(each_layer(trace, [&](std::size_t layer, std::span<std::int32_t> counts) {
+    copy_heaviest(counts, peak_loads(trace, layer), redundant_experts, device_count);
+  }));
+  return ways;
 }
 
 void separate_copies(Assignment& assignment, std::span<const std::int32_t> expert_of_copy,
@@ -48,8 +102,7 @@ void separate_copies(Assignment& assignment, std::span<const std::int32_t> exper
     std::size_t partner = assignment.size();
     for (std::size_t other = 0; other < assignment.size(); ++other) {
       if (count_on(assignment[other], expert) > 0 || count_on(device, expert_of_copy[other]) > 0) continue;
-      if (partner == assignment.size() ||
-          std::abs(loads[other] - loads[copy]) < std::abs(loads[partner] - loads[copy]))
+      if (partner == assignment.size() || std::abs(loads[other] - loads[copy]) < std::abs(loads[partner] - loads[copy]))
         partner = other;
     }
     if (partner == assignment.size()) {

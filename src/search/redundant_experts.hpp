@@ -14,6 +14,11 @@ namespace gem {
 /// average gets one more, at most one a device (as DeepSeek's EPLB replicates).
 CopyCounts choose_copies(const LoadTrace& trace, std::size_t redundant_experts, std::size_t device_count);
 
+/// Ways to spend the copies, for a search to try: none, a quarter, half, three quarters or all of a layer's go to the
+/// experts with the most tokens on average and the rest to those with the fewest, where they do least harm, since every
+/// device must hold as many; or all go by the 99th percentile over steps of an expert's tokens.
+std::vector<CopyCounts> ways_to_copy(const LoadTrace& trace, std::size_t redundant_experts, std::size_t device_count);
+
 /// Moves copies until no device holds two of one expert, each to the place of a copy of another device whose load is
 /// the nearest. `loads` [copy]; `expert_of_copy` as of experts_of_copies, with at most one copy a device in all.
 void separate_copies(Assignment& assignment, std::span<const std::int32_t> expert_of_copy,

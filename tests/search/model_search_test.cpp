@@ -237,6 +237,24 @@ TEST(ModelSearch, RedundantExpertsHelpWhereOneIsHot) {
   for (std::size_t i = 0; i < homes.size(); ++i) EXPECT_EQ(world.max(homes[i]), world.min(homes[i]));
 }
 
+TEST(ModelSearch, RedundantExpertsThatDoHarmAreCalledSo) {
+  const Communicator world = Communicator::world();
+  MappingQuestion question;
+  question.profile = testing::made_up_profile(4, 8);
+  question.train = testing::made_up_trace(40, 2, 16, 3);
+  question.redundant_experts = 4;
+  const auto report_with = [&](std::uint32_t hot, std::uint32_t others) {
+    for (std::size_t step = 0; step < 40; ++step)
+      for (std::size_t layer = 0; layer < 2; ++layer)
+        for (std::size_t e = 0; e < 16; ++e) question.train.counts(step, layer, e) = e == 5 ? hot : others;
+    return find_mapping(world, question).report;
+  };
+  const std::string harmful = report_with(2, 2), helpful = report_with(900, 20);
+  if (!world.is_root()) return;
+  EXPECT_NE(harmful.find("here they do harm"), std::string::npos) << harmful;
+  EXPECT_EQ(helpful.find("here they do harm"), std::string::npos) << helpful;
+}
+
 TEST(ModelSearch, RedundantExpertsThatCannotBeAreRefused) {
   const auto refused = [](std::size_t redundant, Method method, std::size_t groups) {
     MappingQuestion question;

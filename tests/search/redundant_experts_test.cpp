@@ -45,6 +45,33 @@ TEST(RedundantExperts, TheHeaviestGetCopiesAtMostOneADevice) {
   EXPECT_EQ(choose_copies(trace, 4, 4).values(), (std::vector<std::int32_t>{4, 1, 1, 2}));
 }
 
+TEST(RedundantExperts, WaysToCopyGoFromTheLightestToTheHeaviest) {
+  LoadTrace trace;
+  trace.counts = Cube<std::uint32_t>(2, 1, 4);
+  trace.counts.values() = {100, 30, 20, 0, 100, 30, 20, 198};
+  const std::vector<CopyCounts> ways = ways_to_copy(trace, 4, 3);
+  ASSERT_EQ(ways.size(), 6u);
+  EXPECT_EQ(ways[0].values(), (std::vector<std::int32_t>{1, 3, 3, 1}));
+  EXPECT_EQ(ways[1].values(), (std::vector<std::int32_t>{2, 2, 3, 1}));
+  EXPECT_EQ(ways[4].values(), choose_copies(trace, 4, 3).values());
+  EXPECT_EQ(ways[5].values(), (std::vector<std::int32_t>{3, 1, 1, 3}));
+}
+
+TEST(RedundantExperts, WaysToCopySpendAllCopiesAtMostOneADevice) {
+  for (const Shape& shape : shapes)
+    for (const CopyCounts& copies :
+         ways_to_copy(testing::made_up_trace(40, 2, shape.experts, 1), shape.redundant, shape.devices))
+      for (std::size_t layer = 0; layer < 2; ++layer) {
+        std::size_t sum = 0;
+        for (const std::int32_t count : copies.row(layer)) {
+          sum += static_cast<std::size_t>(count);
+          EXPECT_GE(count, 1);
+          EXPECT_LE(count, static_cast<std::int32_t>(shape.devices));
+        }
+        EXPECT_EQ(sum, shape.experts + shape.redundant);
+      }
+}
+
 TEST(RedundantExperts, CopiesOfAnExpertAreSeparated) {
   for (const Shape& shape : shapes)
     for (std::uint64_t seed = 0; seed < 50; ++seed) {

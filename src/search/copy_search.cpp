@@ -1,0 +1,62 @@
+#include "search/copy_search.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "search/redundant_experts.hpp"
+
+namespace gem {
+namespace {
+
+Assignment layer_of(const Matrix<std::int32_t>& mapping, std::size_t layer) {
+  return Assignment(mapping.row(layer).begin(), mapping.row(layer).end());
+}
+
+}  // namespace
+
+std::vector<LayerProblem> problems_of(const DeviceLatencies& latencies, const LoadTrace& trace,
+                                      const CopyCounts& copies) {
+  if (copies.rows() == 0) return layer_problems(latencies, trace);
+  std::vector<LayerProblem> problems = layer_problems(latencies, split_over_copies(trace, copies));
+  for (std::size_t layer = 0; layer < problems.size(); ++layer)
+    problems[layer].set_copies(experts_of_copies(copies.row(layer)));
+  return problems;
+}
+
+Matrix<std::int32_t> pack_copies(Method method, const DeviceLatencies& latencies, const LoadTrace& trace,
+                                 const CopyCounts& copies) {
+  const LoadTrace split = split_over_copies(trace, copies);
+  Matrix<std::int32_t> mapping = baseline_mapping(method, latencies, split);
+  for (std::size_t layer = 0; layer < mapping.rows(); ++layer) {
+    const std::vector<std::int32_t> expert_of_copy = experts_of_copies(copies.row(layer));
+    Assignment assignment = layer_of(mapping, layer);
+    separate_copies(assignment, expert_of_copy, mean_loads(split, layer), latencies.device_count());
+    order_copies(assignment, expert_of_copy);
+    std::ranges::copy(assignment, mapping.row(layer).begin());
+  }
+  return mapping;
+}
+
+CopyCounts search_copies(const Communicator& world, const DeviceLatencies& latencies, const LoadTrace& trace,
+                         const LoadTrace& searched, std::size_t redundant_experts, const SearchOptions& options) {
+  SearchOptions brief = options;
+  brief.starts = 1;
+  brief.iterations = 0;
+  CopyCounts best(trace.layer_count(), trace.expert_count());
+  std::vector<double> best_s(trace.layer_count(), INFINITY);
+  for (const CopyCounts& copies : ways_to_copy(trace, redundant_experts, latencies.device_count())) {
+    const std::vector<LayerProblem> problems = problems_of(latencies, searched, copies);
+    const Matrix<std::int32_t> packed = pack_copies(Method::SpeedAware, latencies, trace, copies);
+    const ModelAnswer found = search_model(
+        world, problems, [&](std::size_t layer) { return std::vector<Assignment>{layer_of(packed, layer)}; }, brief);
+    for (std::size_t layer = 0; layer < problems.size(); ++layer) {
+      const double cost_s = mean_seconds(problems[layer], found.layers[layer].cost);
+      if (cost_s >= best_s[layer]) continue;
+      best_s[layer] = cost_s;
+      std::ranges::copy(copies.row(layer), best.row(layer).begin());
+    }
+  }
+  return best;
+}
+
+}  // namespace gem

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "model/expert_copies.hpp"
+#include "search/baselines.hpp"
+#include "search/model_search.hpp"
+
+namespace gem {
+
+/// Layers to place the experts of, or, where there are any, their copies.
+std::vector<LayerProblem> problems_of(const DeviceLatencies& latencies, const LoadTrace& trace,
+                                      const CopyCounts& copies);
+
+/// Copies packed by a baseline that packs loads, none twice on a device, [layer, copy].
+Matrix<std::int32_t> pack_copies(Method method, const DeviceLatencies& latencies, const LoadTrace& trace,
+                                 const CopyCounts& copies);
+
+/// Of all ways_to_copy, each layer's whose first local optimum on the steps of `searched` costs least; `trace` has the
+/// steps that loads are taken from. Collective; every rank gets the answer.
+CopyCounts search_copies(const Communicator& world, const DeviceLatencies& latencies, const LoadTrace& trace,
+                         const LoadTrace& searched, std::size_t redundant_experts, const SearchOptions& options);
+
+}  // namespace gem
