@@ -99,7 +99,7 @@ void check_indices(const Checkpoint& checkpoint) {
     const JsonDocument document = JsonDocument::read(checkpoint.path(index));
     const JsonNode weights = document.root().at("weight_map");
     for (std::size_t i = 0; i < weights.keys().size(); ++i) {
-      const std::string& shard = weights.member(i).text();
+      const std::string shard = weights.member(i).text();
       const auto found = tensors.find(shard);
       if (found == tensors.end() || !found->second.contains(weights.keys()[i]))
         weights.reject("tensor " + weights.keys()[i] + " should be in " + shard +

@@ -90,12 +90,13 @@ SafetensorsHeader read_safetensors_header(const InputFile& file) {
   SafetensorsHeader header;
   header.text = file.read_text(8, static_cast<std::size_t>(length));
   const JsonDocument document = JsonDocument::parse(header.text, file.path() + ": header");
-  const std::vector<std::string>& names = document.root().keys();
+  const JsonNode root = document.root();
+  const std::vector<std::string>& names = root.keys();
   const std::vector<JsonKeySpan> spans = json_key_spans(header.text);
   const std::uint64_t data_bytes = file.size() - header.data_begin();
   for (std::size_t i = 0; i < names.size(); ++i) {
     if (names[i] == "__metadata__") continue;
-    header.tensors.push_back(tensor_of(names[i], document.root().member(i), data_bytes));
+    header.tensors.push_back(tensor_of(names[i], root.member(i), data_bytes));
     header.tensors.back().name_span = spans[i];
   }
   check_no_gaps(file, header);

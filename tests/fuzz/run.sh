@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=jobs/dependencies.sh
 . jobs/dependencies.sh
-require_packages "${GEM_BUILD_PACKAGES[@]}" clang
+require_packages "${GEM_BUILD_PACKAGES[@]}" clang libomp-dev  # clang finds no other OpenMP, which oneDNN needs
 runtime=$(clang++ -print-file-name="libclang_rt.fuzzer-$(uname -m).a")
 if [ ! -e "$runtime" ] && ! ls "$(dirname "$(clang++ -print-file-name=include)")"/lib/*/libclang_rt.fuzzer*.a > /dev/null 2>&1; then
   require_packages "libclang-rt-$(clang++ -dumpversion | cut -d. -f1)-dev"
