@@ -1,6 +1,5 @@
 // gem-deploy export: the mapping as the file that a serving engine starts with.
 #include <algorithm>
-#include <filesystem>
 #include <iostream>
 #include <optional>
 
@@ -11,6 +10,7 @@
 #include "interchange/engine_export.hpp"
 #include "model/moe_model.hpp"
 #include "platform/command_line.hpp"
+#include "platform/whole_file.hpp"
 #include "workload/synthesis.hpp"
 
 namespace gem {
@@ -43,9 +43,7 @@ bool parse(const Arguments& arguments, ExportJob& job) {
   require_option(job.engine, "engine", "the engine to write for: " + engines);
   if (job.dry_run) return true;
   require_option(job.output, "output", "the file to write for the engine");
-  std::error_code ignored;
-  if (job.output == job.mapping || std::filesystem::equivalent(job.mapping, job.output, ignored))
-    throw UsageError("writing " + job.output + " would destroy the mapping; choose another name");
+  keep_input(job.mapping, job.output);
   return true;
 }
 

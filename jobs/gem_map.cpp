@@ -7,6 +7,7 @@
 #include "files/trace_file.hpp"
 #include "platform/command_line.hpp"
 #include "platform/program.hpp"
+#include "platform/whole_file.hpp"
 #include "search/mapping_answer.hpp"
 
 namespace gem {
@@ -89,6 +90,11 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
   question.search.time_limit_s = options.time_limit_s;
   question.search.show_progress = !options.quiet;
   world.on_root([&] {
+    if (!options.dry_run) {
+      for (const std::string& input : {options.profile, options.trace, options.test_trace})
+        keep_input(input, options.output);
+      expect_writable(options.output);
+    }
     question.profile = read_profile(options.profile);
     question.train = read_trace(options.trace);
     if (!options.test_trace.empty()) question.test = read_trace(options.test_trace);

@@ -26,7 +26,8 @@ LatencyProfile read_finished_profile(const ProfileOptions& options, const Profil
   LatencyProfile profile = read_profile(options.output);
   const LatencyProfile& plan = setup.plan;
   if (profile.expert != plan.expert || profile.tile_tokens != plan.tile_tokens || profile.model != plan.model ||
-      profile.device_count() != setup.device_count)
+      profile.device_count() != setup.device_count || profile.device_kind != plan.device_kind ||
+      profile.weight_dtype != plan.weight_dtype)
     throw DataError(options.output +
                     " is the finished profile of another job; choose another --output, or start "
                     "without --resume to replace it");
@@ -68,6 +69,10 @@ int run(const Communicator& world, const ProfileOptions& options, const Argument
   });
   if (options.dry_run) return 0;
 
+  world.on_root([&] {
+    keep_input(options.trace, options.output);
+    if (!options.validation_output.empty()) expect_writable(options.validation_output);
+  });
   if (world.is_root())
     set_termination_message("gem-profile: ended from outside; the finished points are in " + options.output +
                             ".partial: the same command with --resume goes on");

@@ -5,6 +5,7 @@
 #include "base/text.hpp"
 #include "files/report_file.hpp"
 #include "platform/command_line.hpp"
+#include "platform/whole_file.hpp"
 #include "verification/step_estimate.hpp"
 #include "verify_setup.hpp"
 
@@ -32,12 +33,18 @@ int run(const Communicator& world, const VerifyOptions& options, const Arguments
   if (world.is_root()) std::cout << describe_replay(options, question, devices.kind) << std::flush;
   if (options.dry_run) return 0;
 
+  std::vector<std::string> inputs{options.profile, options.trace};
+  inputs.insert(inputs.end(), options.mappings.begin(), options.mappings.end());
+  world.on_root([&] {
+    for (const std::string& input : inputs) keep_input(input, options.output);
+    expect_writable(options.output);
+  });
   const VerificationReport report = run_replay(world, options, question, devices);
   Verdict verdict = Verdict::Wrong;
   world.on_root([&] {
     verdict = write_and_print(report, options, question, command_line_text(arguments));
-    std::vector<std::string> files{options.output, options.profile, options.trace};
-    files.insert(files.end(), options.mappings.begin(), options.mappings.end());
+    std::vector<std::string> files{options.output};
+    files.insert(files.end(), inputs.begin(), inputs.end());
     if (!options.quiet) std::cout << drawing_hint(arguments, files);
   });
   const bool faster = world.broadcast(verdict == Verdict::Faster ? 1 : 0) == 1;

@@ -4,6 +4,7 @@
 #include "base/text.hpp"
 #include "files/routing_file.hpp"
 #include "platform/command_line.hpp"
+#include "platform/whole_file.hpp"
 #include "trace_commands.hpp"
 #include "workload/batching.hpp"
 

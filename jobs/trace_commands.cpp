@@ -1,10 +1,8 @@
 #include "trace_commands.hpp"
 
 #include <algorithm>
-#include <filesystem>
 #include <iostream>
 
-#include "base/error.hpp"
 #include "base/statistics.hpp"
 #include "base/text.hpp"
 #include "files/trace_file.hpp"
@@ -12,12 +10,6 @@
 #include "workload/description.hpp"
 
 namespace gem {
-
-void keep_input(const std::string& input, const std::string& output) {
-  std::error_code ignored;  // a file that does not exist is not the same as any other
-  if (input == output || std::filesystem::equivalent(input, output, ignored))
-    throw UsageError("writing " + output + " would destroy the file that is read; choose another name");
-}
 
 void print_shape(const LoadTrace& trace) {
   std::cout << format("%zu steps of %zu tokens, %zu layers, %zu experts, top-%zu; model %s, task %s, %s, part %s\n",

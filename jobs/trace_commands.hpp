@@ -16,9 +16,6 @@ int run_describe(const Arguments& arguments);
 int run_split(const Arguments& arguments);
 int run_import(const Arguments& arguments);
 
-/// UsageError if writing `output` would destroy the file `input`.
-void keep_input(const std::string& input, const std::string& output);
-
 /// Prints what a trace holds: steps, tokens, layers, experts, part.
 void print_shape(const LoadTrace& trace);
 

@@ -9,6 +9,7 @@
 #include "interchange/statistics_readers.hpp"
 #include "model/moe_model.hpp"
 #include "platform/command_line.hpp"
+#include "platform/whole_file.hpp"
 #include "trace_commands.hpp"
 #include "workload/synthesis.hpp"
 

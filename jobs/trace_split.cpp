@@ -5,6 +5,7 @@
 #include "base/text.hpp"
 #include "files/trace_file.hpp"
 #include "platform/command_line.hpp"
+#include "platform/whole_file.hpp"
 #include "trace_commands.hpp"
 
 namespace gem {

@@ -30,16 +30,35 @@ const char* remedy_of(int error_number) {
   }
 }
 
-}  // namespace
-
-void write_whole_file(const std::string& path, std::span<const std::byte> bytes) {
-  // Renaming over a device node or a pipe would destroy it.
+// Renaming over a device node or a pipe would destroy it.
+void expect_regular_file_or_none(const std::string& path) {
   std::error_code ignored;
   const std::filesystem::file_status present = std::filesystem::status(path, ignored);
   if (std::filesystem::is_directory(present)) throw_write_error(path, EISDIR);
   if (std::filesystem::exists(present) && !std::filesystem::is_regular_file(present))
     throw SystemError(format("cannot write %s: it is not a regular file; give the name of a file", path.c_str()));
-  TemporaryFile file(path, format(".%ld.tmp", static_cast<long>(getpid())));
+}
+
+std::string temporary_suffix() {
+  return format(".%ld.tmp", static_cast<long>(getpid()));
+}
+
+}  // namespace
+
+void expect_writable(const std::string& path) {
+  expect_regular_file_or_none(path);
+  const TemporaryFile probe(path, temporary_suffix());
+}
+
+void keep_input(const std::string& input, const std::string& output) {
+  std::error_code ignored;  // a file that does not exist is not the same as any other
+  if (input == output || std::filesystem::equivalent(input, output, ignored))
+    throw UsageError("writing " + output + " would destroy the file that is read; choose another name");
+}
+
+void write_whole_file(const std::string& path, std::span<const std::byte> bytes) {
+  expect_regular_file_or_none(path);
+  TemporaryFile file(path, temporary_suffix());
   file.write(bytes);
   file.synchronize_and_close();
   file.rename_to_final();

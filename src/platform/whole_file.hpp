@@ -10,6 +10,13 @@ namespace gem {
 /// renamed. SystemError naming the file and the remedy if it cannot be written; nothing is left behind then.
 void write_whole_file(const std::string& path, std::span<const std::byte> bytes);
 
+/// For a job that writes `path` only at its end: SystemError now, as write_whole_file would throw it then, for a
+/// directory that is missing or may not be written to, or a name that is no regular file's.
+void expect_writable(const std::string& path);
+
+/// UsageError if writing `output` would destroy the file `input`.
+void keep_input(const std::string& input, const std::string& output);
+
 /// Writes all of `bytes` to a descriptor; SystemError naming `path` if that fails.
 void write_all(int descriptor, std::span<const std::byte> bytes, const std::string& path);
 

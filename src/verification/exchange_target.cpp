@@ -112,7 +112,10 @@ class ExchangeTarget : public ReplayTarget {
         difference += (found - expected) * (found - expected);
         norm += expected * expected;
       }
-    const double error = std::sqrt(communicator_.sum(difference) / communicator_.sum(norm));
+    difference = communicator_.sum(difference);
+    norm = communicator_.sum(norm);
+    if (difference == 0.0) return 0.0;  // a layer without tokens has no norm
+    const double error = std::sqrt(difference / norm);
     return std::isfinite(error) ? error : std::numeric_limits<double>::infinity();
   }
 

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <iostream>
+#include <numeric>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "model/latency_surface.hpp"
+#include "platform/host_info.hpp"
 #include "platform/progress.hpp"
 #include "profile/summary.hpp"
 #include "profile/sweep.hpp"
@@ -14,6 +16,7 @@
 #include "verification/mpi_expert_layer.hpp"
 #include "verification/nccl_expert_layer.hpp"
 #include "verification/selection.hpp"
+#include "verification/token_routes.hpp"
 
 namespace gem {
 namespace {
@@ -50,6 +53,29 @@ void check_device_count(const Communicator& ranks, const DeviceOptions& devices,
              profile.device_count(), ranks.size(), profile.device_count()));
 }
 
+// Rows travel through host memory: at least what all ranks of a node hold of the largest step (sent, received, in the
+// experts' order and their outputs; each token at home and back) must fit, or the kernel ends some process of its
+// choice.
+void check_exchange_memory(const Communicator& ranks, const LoadTrace& trace, std::size_t hidden_size) {
+  double most_rows = 0.0;
+  for (std::size_t step = 0; step < trace.step_count(); ++step)
+    for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
+      const auto counts = trace.counts.row(step, layer);
+      const double pairs = std::accumulate(counts.begin(), counts.end(), 0.0);
+      most_rows = std::max(most_rows, 4.0 * pairs + 2.0 * static_cast<double>(token_count_of(counts, trace.top_k)));
+    }
+  const double on_node = static_cast<double>(ranks.node_place().size) / ranks.size();
+  const double needed = on_node * most_rows * static_cast<double>(hidden_size * sizeof(float));
+  const auto available = static_cast<double>(available_memory_bytes());
+  ranks.on_all([&] {
+    if (needed > available)
+      throw SystemError(format(
+          "the largest step needs %s of memory for its exchange, but %s is free on %s; replay smaller steps (fewer "
+          "tokens), or on more nodes",
+          format_bytes(needed).c_str(), format_bytes(available).c_str(), host_name().c_str()));
+  });
+}
+
 std::unique_ptr<ReplayTarget> make_target(const Communicator& ranks, const ReplayRequest& request,
                                           const ReplayQuestion& question,
                                           const std::vector<std::unique_ptr<MoeDevice>>& local) {
@@ -58,6 +84,7 @@ std::unique_ptr<ReplayTarget> make_target(const Communicator& ranks, const Repla
   const Turns turns(ranks, request.share_gpu == "turns");
   const bool nccl =
       request.transport.empty() ? local.front()->description().kind == "cuda" : request.transport == "nccl";
+  if (!nccl) check_exchange_memory(ranks, question.trace, hidden_size);
   auto layer =
       nccl ? make_nccl_expert_layer(ranks, *local.front(), hidden_size, question.trace.top_k, turns, request.patience_s)
            : std::make_unique<MpiExpertLayer>(ranks, *local.front(), hidden_size, turns);
@@ -99,6 +126,10 @@ ReplayQuestion make_replay_question(const ReplayRequest& request, const LatencyP
     throw UsageError(format("--first-step %zu: the trace has %zu steps", question.first_step, whole.step_count()));
   const std::size_t count = std::min(request.steps, whole.step_count() - question.first_step);
   question.trace = layers_of(steps_of(whole, question.first_step, count), request.layer_ids);
+  if (std::ranges::all_of(question.trace.counts.values(), [](std::uint32_t tokens) { return tokens == 0; }))
+    throw DataError(format("the trace has no token in steps %zu to %zu, so that nothing can be replayed; choose others",
+                           question.first_step, question.first_step + count - 1));
+  for (const Mapping& mapping : question.mappings) homes_for(mapping, question.trace);  // refuses what doesn't fit
   question.sample_note = sample_note(question.mappings[question.judged], whole, question.first_step);
   return question;
 }
@@ -137,8 +168,8 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
   const auto local = make_devices(devices, ranks);
   const std::vector<DeviceDescription> running = gather_descriptions(ranks, local);
   const std::string difference = ranks.is_root() ? device_difference(question.profile, running) : "";
-  if (!difference.empty()) std::cerr << "warning: " << device_warning(difference) << "\n";
   const auto target = make_target(ranks, request, question, local);
+  if (!difference.empty()) std::cerr << "warning: " << device_warning(difference) << "\n";
   Progress progress("replaying", request.replay.rounds * question.trace.step_count(),
                     ranks.is_root() && !request.quiet);
   VerificationReport report = replay(ranks, *target, question.trace, question.mappings, surfaces_of(question.profile),

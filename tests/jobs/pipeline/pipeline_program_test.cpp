@@ -6,6 +6,7 @@
 #include "files/mapping_file.hpp"
 #include "files/profile_file.hpp"
 #include "files/report_file.hpp"
+#include "files/trace_file.hpp"
 #include "jobs/program_run.hpp"
 
 namespace gem {
@@ -84,6 +85,11 @@ TEST(Pipeline, HostDevicesGoTheWholeWay) {
   EXPECT_NE(moved.errors.find("warning: these are not the devices of the profile"), std::string::npos) << moved.errors;
   EXPECT_NE(moved.output.find("host devices, not the profile's"), std::string::npos) << moved.output;
   EXPECT_EQ(read_report(folder.file("report.h5")).device_difference.rfind("device 1 was host device", 0), 0u);
+
+  LoadTrace huge = read_trace(folder.file("test.h5"));
+  for (std::uint32_t& tokens : huge.counts.values()) tokens = 1u << 28;
+  write_trace(folder.file("test.h5"), huge, provenance_now("test", "gpt-oss-20b", 1));
+  expect_refused(folder, on_ranks(2, verify(folder, "--steps 1 --layers 0")), 4, "the largest step needs");
 }
 
 TEST(Pipeline, AProfileOfTheContractAloneIsEnough) {
@@ -149,6 +155,21 @@ TEST(Pipeline, VerifySaysWhatDoesNotFit) {
   expect_refused(folder, bin + verify(folder, "--first-step 99"), 2, "has 16 steps");
   expect_refused(folder, bin + verify(folder, "--mapping " + folder.file("train.h5")), 3, "train.h5");
   expect_refused(folder, bin + verify(folder, "--trace-typo x"), 2, "did you mean --trace");
+  const std::string inputs = "gem-verify --profile " + folder.file("profile.h5") + " --trace " +
+                             folder.file("test.h5") + " --mapping " + folder.file("gem.h5") + " --output ";
+  expect_refused(folder, bin + inputs + folder.file("gem.h5"), 2, "would destroy the file that is read");
+  expect_refused(folder, bin + inputs + folder.file("nowhere/report.h5"), 4, "make the directory first");
+  const std::string search =
+      bin + "gem-map --profile " + folder.file("profile.h5") + " --trace " + folder.file("train.h5") + " --output ";
+  expect_refused(folder, search + folder.file("train.h5"), 2, "would destroy the file that is read");
+  expect_refused(folder, search + folder.file("nowhere/gem.h5"), 4, "make the directory first");
+  LoadTrace silent = read_trace(folder.file("test.h5"));
+  for (std::uint32_t& tokens : silent.counts.values()) tokens = 0;
+  write_trace(folder.file("silent.h5"), silent, provenance_now("test", "gpt-oss-20b", 1));
+  expect_refused(folder,
+                 bin + "gem-verify --profile " + folder.file("profile.h5") + " --trace " + folder.file("silent.h5") +
+                     " --mapping " + folder.file("gem.h5") + " --output " + folder.file("report.h5"),
+                 3, "has no token in steps 0 to 15");
   Mapping mapping = read_mapping(folder.file("gem.h5"));
   mapping.device_count = 8;
   for (std::int32_t& home : mapping.expert_to_device.values()) home = 0;
