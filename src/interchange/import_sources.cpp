@@ -87,11 +87,22 @@ ImportSources find_sources(const std::vector<std::string>& inputs, const std::st
   return sources;
 }
 
-ImportedCounts read_counts(const ImportSources& sources) {
+namespace {
+
+ImportedCounts read_counts_of_format(const ImportSources& sources) {
   if (sources.format == "sglang") return read_sglang_statistics(sources.paths);
   if (sources.format == "tensorrt-llm") return read_tensorrt_llm_statistics(sources.paths.front());
   if (sources.format == "vllm-load") return read_vllm_load(sources.paths.front());
   return read_plain_counts(sources.paths.front());
+}
+
+}  // namespace
+
+ImportedCounts read_counts(const ImportSources& sources) {
+  ImportedCounts imported = read_counts_of_format(sources);
+  imported.origin = sources.paths.front();
+  if (sources.paths.size() > 1) imported.origin += format(" and %zu more", sources.paths.size() - 1);
+  return imported;
 }
 
 }  // namespace gem

@@ -15,10 +15,14 @@ double sum_of(std::span<const double> values) {
   return std::accumulate(values.begin(), values.end(), 0.0);
 }
 
+std::string place_of(const ImportedCounts& imported) {
+  return imported.origin + " (" + imported.source + ")";
+}
+
 void check_counts(const ImportedCounts& imported) {
   for (const double count : imported.counts.values())
     if (!(count >= 0.0 && std::isfinite(count)))
-      throw DataError(format("%s: holds %g, which is no count of tokens", imported.source.c_str(), count));
+      throw DataError(format("%s: holds %g, which is no count of tokens", place_of(imported).c_str(), count));
 }
 
 /// Indices of the layers that have experts: all, unless dense ones are there as zeros.
@@ -79,10 +83,10 @@ void copy_counts(std::span<const double> row, const ImportedCounts& imported, st
   for (std::size_t expert = 0; expert < row.size(); ++expert) {
     if (row[expert] != std::floor(row[expert]))
       throw DataError(format(
-          "%s: holds %g, a fraction; %s", imported.source.c_str(), row[expert],
+          "%s: holds %g, a fraction; %s", place_of(imported).c_str(), row[expert],
           imported.has_steps ? "counts by step must be whole tokens" : "say how many tokens a step has with --tokens"));
     if (row[expert] > greatest_count)
-      throw DataError(format("%s: holds %g tokens, more than a step of a trace can have%s", imported.source.c_str(),
+      throw DataError(format("%s: holds %g tokens, more than a step of a trace can have%s", place_of(imported).c_str(),
                              row[expert], imported.has_steps ? "" : "; scale the aggregate to a step with --tokens"));
     counts[expert] = static_cast<std::uint32_t>(row[expert]);
   }
@@ -136,7 +140,7 @@ LoadTrace trace_of(const ImportedCounts& imported, const ImportOptions& options,
     throw UsageError(format("the data have %zu experts a layer, but --model or --experts says %zu",
                             imported.counts.columns(), options.expert_count));
   const std::vector<std::size_t> layers = moe_layers(imported), steps = used_steps(imported);
-  if (layers.empty() || steps.empty()) throw DataError(imported.source + ": no expert got a token in any step");
+  if (layers.empty() || steps.empty()) throw DataError(place_of(imported) + ": no expert got a token in any step");
 
   LoadTrace trace;
   trace.model = options.model;

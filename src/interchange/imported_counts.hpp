@@ -14,6 +14,7 @@ namespace gem {
 
 /// Tokens by step, layer and expert, as an engine recorded them.
 struct ImportedCounts {
+  std::string origin;                   ///< the input, for messages
   std::string source;                   ///< what was recognised, for the user
   bool has_steps = true;                ///< false: an aggregate over a whole run, here as one step
   bool every_decoder_layer = false;     ///< layers are all decoder layers from 0, dense ones as zeros

@@ -68,7 +68,8 @@ std::size_t checked_count(const std::vector<std::size_t>& extents, std::uint64_t
   }
   if (product > static_cast<double>(most))
     throw DataError(origin + ": claims extents " + extents_text(extents) +
-                    ", more than it can hold; it is damaged, copy or make it again");
+                    (count == 0 ? ", without a number in it; record again"
+                                : ", more than it can hold; it is damaged, copy or make it again"));
   return count;
 }
 

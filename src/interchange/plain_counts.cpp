@@ -1,6 +1,6 @@
 // Counts in plain form, for everybody else: arrays of NumPy and PyTorch, nested JSON arrays ([layers][experts] as
-// popularity tables have it, or [steps][layers][experts]), and CSV with columns layer, expert, count and, optionally,
-// step.
+// popularity tables have it, or [steps][layers][experts]), and CSV: with columns layer, expert, count and, optionally,
+// step; or, without a header, a line a layer with a number an expert.
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -99,19 +99,64 @@ std::vector<std::string> cells_of(const std::string& line) {
   return cells;
 }
 
-ImportedCounts read_csv(const std::string& path) {
-  const std::string text = read_whole_text(path, largest_text_bytes);
-  std::optional<CsvColumns> columns;
-  std::map<std::pair<std::int64_t, std::int32_t>, std::map<std::size_t, double>> rows;
-  std::size_t expert_count = 0, number = 0, counts = 0;
-  for (std::size_t begin = 0; begin < text.size();) {
+struct CsvLine {
+  std::size_t number;  // from 1
+  std::vector<std::string> cells;
+};
+
+/// The next line that is neither empty nor a comment, from `begin` on, which moves behind it; none at the end.
+std::optional<CsvLine> next_line(const std::string& text, std::size_t& begin, std::size_t& number) {
+  while (begin < text.size()) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());
     const std::string line = trim(std::string_view(text).substr(begin, end - begin));
     begin = end + 1;
     ++number;
-    if (line.empty() || line[0] == '#') continue;
-    const std::string where = format("%s, line %zu", path.c_str(), number);
-    const std::vector<std::string> cells = cells_of(line);
+    if (!line.empty() && line[0] != '#') return CsvLine{number, cells_of(line)};
+  }
+  return std::nullopt;
+}
+
+std::optional<double> as_number(const std::string& cell) {
+  try {
+    return parse_number(cell, "");
+  } catch (const UsageError&) {
+    return std::nullopt;
+  }
+}
+
+/// [layer, expert], a line a layer.
+NumberArray read_csv_matrix(const std::string& path, const std::string& text) {
+  NumberArray array{{0, 0}, {}};
+  std::size_t begin = 0, number = 0;
+  while (const auto line = next_line(text, begin, number)) {
+    const std::string where = format("%s, line %zu", path.c_str(), line->number);
+    if (array.extents[0] == 0) array.extents[1] = line->cells.size();
+    if (line->cells.size() != array.extents[1])
+      throw DataError(format("%s: has %zu numbers, but the lines before have %zu", where.c_str(), line->cells.size(),
+                             array.extents[1]));
+    for (const std::string& cell : line->cells)
+      array.values.push_back(number_in_file([&] { return parse_number(cell, where); }));
+    ++array.extents[0];
+  }
+  return array;
+}
+
+bool has_header(const std::string& text) {
+  std::size_t begin = 0, number = 0;
+  const auto line = next_line(text, begin, number);
+  return !line ||
+         !std::ranges::all_of(line->cells, [](const std::string& cell) { return as_number(cell).has_value(); });
+}
+
+ImportedCounts read_csv(const std::string& path) {
+  const std::string text = read_whole_text(path, largest_text_bytes);
+  if (!has_header(text)) return counts_of_array(read_csv_matrix(path, text), path);
+  std::optional<CsvColumns> columns;
+  std::map<std::pair<std::int64_t, std::int32_t>, std::map<std::size_t, double>> rows;
+  std::size_t expert_count = 0, begin = 0, number = 0, counts = 0;
+  while (const auto line = next_line(text, begin, number)) {
+    const std::string where = format("%s, line %zu", path.c_str(), line->number);
+    const std::vector<std::string>& cells = line->cells;
     if (!columns) {
       columns = columns_of(cells, where);
       continue;

@@ -18,16 +18,17 @@ namespace {
 constexpr std::size_t longest_line = std::size_t{64} << 20;
 constexpr std::int32_t greatest_count = 1 << 30;
 
-void add_record(CountCollector& collector, std::int64_t step, const JsonNode& record, std::size_t& expert_count) {
+void add_record(CountCollector& collector, std::int64_t step, const JsonNode& record, const std::string& origin,
+                std::size_t& expert_count) {
   const JsonNode load = record.at("expert_load"), map = record.at("p2l_map");
   if (map.size() != load.size()) map.reject(format("has %zu layers, but expert_load has %zu", map.size(), load.size()));
   for (std::size_t layer = 0; layer < load.size(); ++layer) {
     const std::vector<std::int32_t> tokens = load.item(layer).integers(0, greatest_count);
     const std::vector<std::int32_t> held = map.item(layer).integers(0, greatest_count);
     const std::vector<double> physical(tokens.begin(), tokens.end()), experts(held.begin(), held.end());
-    if (expert_count == 0) expert_count = logical_expert_count(experts, experts.size(), "p2l_map");
+    if (expert_count == 0) expert_count = logical_expert_count(experts, experts.size(), origin + ": p2l_map");
     std::vector<double> logical(expert_count, 0.0);
-    add_physical(physical, experts, logical, "p2l_map");
+    add_physical(physical, experts, logical, origin + ": p2l_map");
     collector.add(step, static_cast<std::int32_t>(layer), logical);
   }
 }
@@ -68,7 +69,7 @@ ImportedCounts read_vllm_load(const std::string& path) {
     if (line.size() > longest_line) throw DataError(origin + ": is longer than 64 MiB");
     const JsonDocument document = JsonDocument::parse(line, origin);
     if (document.root().has("record_type") && document.root().at("record_type").text() == "eplb_load_stats")
-      add_record(collector, steps++, document.root(), expert_count);
+      add_record(collector, steps++, document.root(), origin, expert_count);
   }
   collector.finish(imported);
   imported.layer_ids.clear();  // counted among the MoE layers

@@ -140,6 +140,9 @@ def check_plain(importer, rng):
                 file.write(f"{step + 5}, {expert}, {layer + 3}, {counts[step, layer, expert]}\n")
     importer.check(importer.path("counts.csv"), counts, [3, 4], *both)
 
+    np.savetxt(importer.path("matrix.csv"), counts[0], delimiter=",")
+    importer.check(importer.path("matrix.csv"), counts[:1], [0, 1], *both)
+
     popularity = rng.random((2, 10))
     json.dump({"popularity": popularity.tolist()}, open(importer.path("popularity.json"), "w"))
     importer.refuse(importer.path("popularity.json"), "--tokens", 3, "--top-k", "3")
@@ -161,6 +164,9 @@ def check_plain(importer, rng):
     refuse_text("bad.json", "[[0, 0]]", "no expert got a token", 3)
     refuse_text("bad.csv", "layer,expert\n1,2\n", "lacks a column", 3)
     refuse_text("bad.csv", "layer,expert,count\n1,2,x\n", "line 2", 3)
+    refuse_text("bad.csv", "1,2\n3\n", "line 2: has 1 numbers", 3)
+    refuse_text("bad.csv", "1,2\n3,x\n", "line 2", 3)
+    refuse_text("bad.csv", "1,-2\n", "bad.csv (counts [1, 2]): holds -2", 3)
     refuse_text("bad.csv", "step,layer,expert,count\n" + "".join(f"{i},{i},65535,1\n" for i in range(200)), "too few", 3)
     refuse_text("bad.npy", "\x93NUMPY", "bad.npy", 3)
     refuse_text("bad.txt", "", "--format", 2)
