@@ -41,6 +41,7 @@ bool parse(const Arguments& arguments, ExportJob& job) {
   job.quiet = line.quiet();
   require_option(job.mapping, "mapping", "the gem.mapping file to deploy");
   require_option(job.engine, "engine", "the engine to write for: " + engines);
+  if (job.layers > 65536) throw UsageError(format("--layers: %zu are more than a model has", job.layers));
   if (job.dry_run) return true;
   require_option(job.output, "output", "the file to write for the engine");
   keep_input(job.mapping, job.output);

@@ -1,6 +1,7 @@
 // gem-map: finds which device should hold which experts.
 #include <iostream>
 
+#include "base/error.hpp"
 #include "base/text.hpp"
 #include "files/mapping_file.hpp"
 #include "files/profile_file.hpp"
@@ -70,6 +71,7 @@ bool parse(const Arguments& arguments, Options& options) {
   options.quiet = line.quiet();
   require_option(options.profile, "profile", "latencies of the devices, as gem-profile writes them");
   require_option(options.trace, "trace", "routing statistics, as gem-trace writes them");
+  if (options.time_limit_s < 0.0) throw UsageError(format("--time-limit: %g s is below 0", options.time_limit_s));
   if (!options.dry_run) require_option(options.output, "output", "the mapping file to write");
   return true;
 }

@@ -7,6 +7,7 @@
 #include "platform/command_line.hpp"
 #include "trace_commands.hpp"
 #include "workload/synthesis.hpp"
+#include "workload/trace_size.hpp"
 
 namespace gem {
 namespace {
@@ -62,6 +63,7 @@ void take_shape(SynthesizeJob& job) {
   if (job.model.empty()) {
     if (synthesis.expert_count == 0 || job.layers == 0 || synthesis.top_k == 0)
       throw UsageError("the model's shape is missing; give --model NAME, or --experts, --layers and --top-k");
+    check_trace_size({synthesis.steps, job.layers, synthesis.expert_count, synthesis.tokens_per_step});
     job.model = "synthetic";
     for (std::size_t layer = 0; layer < job.layers; ++layer)
       synthesis.layer_ids.push_back(static_cast<std::int32_t>(layer));

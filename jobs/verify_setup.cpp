@@ -58,8 +58,11 @@ bool parse_verify_options(VerifyOptions& options, const Arguments& arguments) {
   if (options.mappings.empty()) throw UsageError("--mapping is missing: at least one file of gem-map");
   if (!rest.empty()) options.rest_per_layer_ms = parse_number(rest, "gem-verify: --rest-per-layer");
   check_replay_request(options);
-  if (!first_step.empty())
-    options.first_step = static_cast<std::size_t>(parse_integer(first_step, "gem-verify: --first-step"));
+  if (!first_step.empty()) {
+    const std::int64_t step = parse_integer(first_step, "gem-verify: --first-step");
+    if (step < 0) throw UsageError("--first-step: " + first_step + " is below 0");
+    options.first_step = static_cast<std::size_t>(step);
+  }
   options.layer_ids = layer_ids(layers);
   options.replay.seed = options.seed;
   options.quiet = line.quiet();

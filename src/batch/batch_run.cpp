@@ -11,6 +11,7 @@
 #include "platform/file_lock.hpp"
 #include "platform/program.hpp"
 #include "platform/shared_counter.hpp"
+#include "platform/whole_file.hpp"
 
 namespace gem {
 namespace {
@@ -56,14 +57,14 @@ class Batch {
   // On rank 0: directories, locks, and a clean start where nothing is to be kept. A run of selected pairs shares the
   // directory with others of its kind.
   void take_directory() {
-    fs::create_directories(profile_folder(manifest_.output));
+    make_directory(profile_folder(manifest_.output));
     const bool whole = options_.selected.empty();
     locks_.emplace_back(std::make_unique<FileLock>(manifest_.output + "/lock",
                                                    whole ? FileLock::Kind::Exclusive : FileLock::Kind::Shared, false,
                                                    manifest_.output));
     for (std::size_t i = 0; i < indices_.size(); ++i) {
       const PairFiles files(manifest_.output, pair_at(i));
-      fs::create_directories(files.folder());
+      make_directory(files.folder());
       if (!whole)
         locks_.emplace_back(std::make_unique<FileLock>(files.lock(), FileLock::Kind::Exclusive, false, files.folder()));
       if (!options_.resume) forget_pair(pair_at(i), manifest_.output);

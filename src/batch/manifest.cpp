@@ -141,6 +141,7 @@ class Reader {
     take_keys(draft, table, {"name"});
     draft.pair.line = table.line;
     const bool known_model = !draft.pair.model.name.empty();
+    check_files(draft.pair);
     if (!known_model || draft.name.empty()) return;
     // Each batch size is a pair of its own.
     const std::vector<std::size_t> one{0};
@@ -175,6 +176,7 @@ class Reader {
     check_name(pair);
     check_source(pair);
     // What the whole set-up checks one after the other, for all mistakes at once.
+    check(pair.line, [&] { check_device_kind(devices.kind); });
     check(pair.line, [&] { weight_element_bytes(devices.weight_dtype); });
     if (devices.device_count > 0)
       check(pair.line, [&] { parse_slowdowns(pair.profile.slowdown, devices.device_count); });
@@ -203,6 +205,12 @@ class Reader {
                                   pair.name.c_str(), other.line));
   }
 
+  void check_files(const BatchPair& pair) {
+    const TraceSource& source = pair.source;
+    for (const std::string& path : {source.routing, source.trace, source.test_trace})
+      if (!path.empty() && !std::filesystem::is_regular_file(path)) mistake(pair.line, "there is no file " + path);
+  }
+
   void check_source(const BatchPair& pair) {
     const TraceSource& source = pair.source;
     const int count = (source.routing.empty() ? 0 : 1) + (source.trace.empty() ? 0 : 1) + (source.synthetic ? 1 : 0);
@@ -212,8 +220,11 @@ class Reader {
                      source.task.c_str(), count));
     if (!source.test_trace.empty() && source.trace.empty())
       mistake(pair.line, "test_trace stands alone; give the trace to search on too");
-    for (const std::string& path : {source.routing, source.trace, source.test_trace})
-      if (!path.empty() && !std::filesystem::is_regular_file(path)) mistake(pair.line, "there is no file " + path);
+    if (!(source.batching.split > 0.0 && source.batching.split < 1.0))
+      mistake(pair.line, format("split is %g; it must be between 0 and 1", source.batching.split));
+    const std::string& phase = source.batching.phase;
+    if (!phase.empty() && phase != "decode" && phase != "prefill")
+      mistake(pair.line, "phase is '" + phase + "'; it must be decode or prefill");
     if (source.batching.steps == 0) mistake(pair.line, "steps must be above 0");
     if (source.synthetic)
       check(pair.line, [&] {  // a small trace of these parameters

@@ -16,6 +16,8 @@
 namespace gem {
 namespace {
 
+constexpr double greatest_slowdown = 1e6;
+
 double slowdown_of(const DeviceOptions& options, std::size_t device) {
   return options.slowdowns.empty() ? 1.0 : options.slowdowns[device % options.slowdowns.size()];
 }
@@ -98,9 +100,13 @@ std::size_t default_tile_tokens(const DeviceOptions& options, double tokens_per_
   return options.kind == "cuda" ? cuda_tile_tokens(tokens_per_expert, options.weight_dtype) : 16;
 }
 
+void check_device_kind(const std::string& kind) {
+  if (kind != "cuda" && kind != "host" && kind != "simulated")
+    throw UsageError("--device: '" + kind + "' is none of cuda, host, simulated");
+}
+
 void check_device_options(const DeviceOptions& options) {
-  if (options.kind != "cuda" && options.kind != "host" && options.kind != "simulated")
-    throw UsageError("--device: '" + options.kind + "' is none of cuda, host, simulated");
+  check_device_kind(options.kind);
   if (options.kind == "cuda" && !cuda_is_built()) make_cuda_device({});
   if (options.kind != "simulated" && options.device_count != 0)
     throw UsageError("--devices is for --device simulated; the others have one device a rank (mpirun -n)");
@@ -145,6 +151,9 @@ std::vector<double> parse_slowdowns(const std::string& text, std::size_t device_
     if (slowdowns.size() > device_count)
       throw UsageError(format("--slowdown: %zu values for %zu devices; give one a device, or fewer to repeat them",
                               slowdowns.size(), device_count));
+    for (const double slowdown : slowdowns)
+      if (!(slowdown > 0.0 && slowdown <= greatest_slowdown))
+        throw UsageError(format("--slowdown: %g is out of range (above 0, at most %g)", slowdown, greatest_slowdown));
     return slowdowns;
   }
   std::ifstream file(text);

@@ -35,6 +35,9 @@ std::string default_device_kind();
 /// Rows per tile that suit a mean of `tokens_per_expert`: for cuda what its kernels do best with, else 16.
 std::size_t default_tile_tokens(const DeviceOptions& options, double tokens_per_expert);
 
+/// UsageError for an unknown kind.
+void check_device_kind(const std::string& kind);
+
 /// UsageError for an unknown kind, a kind that isn't built in, or options that contradict each other.
 void check_device_options(const DeviceOptions& options);
 

@@ -7,15 +7,13 @@
 namespace gem {
 namespace {
 
-constexpr std::int64_t greatest_load = 1 << 30;  // tokens
-
 std::vector<LoadPoint> read_points(const Hdf5Input& file) {
   const std::size_t count = checked_count(file, "length of /points/tiles", file.extents("/points/tiles", 1)[0], 1,
                                           std::numeric_limits<std::uint32_t>::max());
   const auto read = [&](const std::string& name) {
     return read_checked<std::int64_t>(
         file, name, {count}, [](std::int64_t load) { return load >= 1 && load <= greatest_load; },
-        "loads of 1 or more");
+        format("loads, 1 to %lld", static_cast<long long>(greatest_load)));
   };
   const auto tiles = read("/points/tiles");
   const auto active_experts = read("/points/active_experts");

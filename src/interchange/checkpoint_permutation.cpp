@@ -169,9 +169,8 @@ CheckpointPermutation plan_permutation(const Checkpoint& source, const std::stri
 }
 
 void carry_out(const CheckpointPermutation& job, const std::function<void(std::uint64_t)>& written) {
+  make_directory(job.output);
   std::error_code error;
-  fs::create_directories(job.output, error);
-  if (error) throw SystemError("cannot make the directory " + job.output + ": " + error.message());
   const auto free = fs::space(job.output, error).available;
   std::uint64_t largest = 0;
   for (const auto& [name, plan] : job.files) largest = std::max(largest, plan.part_bytes());

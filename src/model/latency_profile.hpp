@@ -12,6 +12,9 @@
 
 namespace gem {
 
+/// Most tiles, experts or tokens of a load.
+constexpr std::int64_t greatest_load = std::int64_t{1} << 30;
+
 /// A load that a device is measured at. `tokens` are rows before padding; at a tile boundary tokens = tiles x
 /// tile_tokens.
 struct LoadPoint {

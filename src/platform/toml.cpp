@@ -67,7 +67,7 @@ std::string TomlValue::kind() const {
     case 0:
       return "true or false";
     case 1:
-      return "a whole number";
+      return std::get<std::int64_t>(value) < 0 ? "below 0" : "a whole number";
     case 2:
       return "a number";
     case 3:

@@ -24,7 +24,7 @@ struct TomlValue {
   std::variant<bool, std::int64_t, double, std::string, std::vector<TomlValue>, TomlTable> value;
   std::size_t line = 0;
 
-  /// "true or false", "a whole number", ...: what it is, for messages.
+  /// "true or false", "a whole number", "below 0", ...: what it is, for messages.
   std::string kind() const;
 };
 

@@ -45,6 +45,14 @@ std::string temporary_suffix() {
 
 }  // namespace
 
+void make_directory(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error)
+    throw SystemError("cannot make the directory " + path + ": " + error.message() +
+                      "; choose another place for the output");
+}
+
 void expect_writable(const std::string& path) {
   expect_regular_file_or_none(path);
   const TemporaryFile probe(path, temporary_suffix());

@@ -10,6 +10,9 @@ namespace gem {
 /// renamed. SystemError naming the file and the remedy if it cannot be written; nothing is left behind then.
 void write_whole_file(const std::string& path, std::span<const std::byte> bytes);
 
+/// Makes a directory and those above it that are missing; SystemError if it cannot be made.
+void make_directory(const std::string& path);
+
 /// For a job that writes `path` only at its end: SystemError now, as write_whole_file would throw it then, for a
 /// directory that is missing or may not be written to, or a name that is no regular file's.
 void expect_writable(const std::string& path);

@@ -52,6 +52,9 @@ LatencyProfile plan_of(const ProfileRequest& request, const ProfileSetup& setup,
   points.dense_tiles = setup.devices.kind == "host" ? 0 : 64;
   points.tiles_per_wave = tiles_per_wave_of(setup.devices);
   points.seed = request.seed;
+  if (setup.max_tokens > static_cast<std::size_t>(greatest_load) / 2)  // whole tiles are more
+    throw UsageError(format("--max-tokens: %zu tokens on a device are more than the %lld of a profile",
+                            setup.max_tokens, static_cast<long long>(greatest_load / 2)));
   plan.points = request.naive ? make_naive_plan(points) : make_plan(points);
   return plan;
 }
@@ -94,6 +97,11 @@ double expected_s(const ProfileRequest& request, const ProfileSetup& setup, cons
 void check_profile_request(const ProfileRequest& request) {
   if (!request.share_gpu.empty() && request.share_gpu != "turns")
     throw UsageError("--share-gpu: '" + request.share_gpu + "' is unknown; it can be 'turns'");
+  const SimulationModel& simulation = request.devices.simulation;
+  if (!(simulation.noise >= 0.0 && simulation.noise < 1.0))
+    throw UsageError(format("--noise: %g is not a relative noise, 0 or more and below 1", simulation.noise));
+  if (!(simulation.outlier_probability >= 0.0 && simulation.outlier_probability <= 1.0))
+    throw UsageError(format("--outliers: %g is not a share of the samples, 0 to 1", simulation.outlier_probability));
   check_stopping_rule(request.stopping);
 }
 

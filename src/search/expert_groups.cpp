@@ -32,6 +32,8 @@ ExpertGroups::ExpertGroups(std::size_t group_count, std::size_t expert_count, st
         format("--expert-groups: %zu groups cannot stay together on %zu devices; use a number of devices that divides "
                "the groups or is a multiple of them",
                group_count, device_count));
+  if (group_count == expert_count) group_count = 1;  // groups of one expert are no limit
+  group_count_ = group_count;
   group_experts_ = expert_count / group_count;
   const bool whole_groups = group_count % device_count == 0 && group_count > 1;
   unit_experts_ = whole_groups ? group_experts_ : 1;
@@ -79,6 +81,7 @@ Assignment ExpertGroups::packed(std::span<const double> loads, std::span<const d
 }
 
 std::string ExpertGroups::describe() const {
+  if (group_count_ == 1) return "groups of one expert are no limit";
   if (unit_experts_ > 1) return format("whole groups of %zu experts on a device", group_experts_);
   return format("each group of %zu experts on %zu devices of its own", group_experts_, block_devices_);
 }

@@ -11,7 +11,8 @@ namespace gem {
 /// Groups of consecutive experts that have to stay together, because each token is routed to a few of the groups
 /// (DeepSeek-V2, arXiv 2405.04434, section 2.2.2) and a checkpoint can be renumbered by whole groups only. With as many
 /// groups as devices or more, a device holds whole groups: they are what is placed. With fewer, each group has a block
-/// of consecutive devices to itself: experts are placed, and swapped within a block. One group is no limit.
+/// of consecutive devices to itself: experts are placed, and swapped within a block. One group, and groups of one
+/// expert, are no limit.
 class ExpertGroups {
  public:
   /// UsageError unless groups divide the experts evenly, and groups and devices divide one way or the other.
@@ -32,6 +33,7 @@ class ExpertGroups {
   std::string describe() const;
 
  private:
+  std::size_t group_count_;    // 1 if nothing is limited
   std::size_t group_experts_;  // experts of a group
   std::size_t unit_experts_;   // of a whole group, or 1
   std::size_t block_devices_;  // that share a group, or 1 with whole groups

@@ -3,9 +3,12 @@
 
 namespace gem {
 
-std::unique_ptr<ExpertParallelLayer> make_nccl_expert_layer(const Communicator&, MoeDevice&, std::size_t, std::size_t,
-                                                            Turns, double) {
-  throw UsageError("--transport nccl: this program was built without CUDA and NCCL; choose --transport mpi");
+std::unique_ptr<ExpertParallelLayer> make_nccl_expert_layer(const Communicator& ranks, MoeDevice&, std::size_t,
+                                                            std::size_t, Turns, double) {
+  ranks.on_all([] {
+    throw UsageError("--transport nccl: this program was built without CUDA and NCCL; choose --transport mpi");
+  });
+  return nullptr;
 }
 
 }  // namespace gem

@@ -100,6 +100,7 @@ void check_replay_request(const ReplayRequest& request) {
     throw UsageError("--share-gpu: '" + request.share_gpu + "' is unknown; it can be 'turns'");
   if (!request.transport.empty() && request.transport != "mpi" && request.transport != "nccl")
     throw UsageError("--transport: '" + request.transport + "' is neither mpi nor nccl");
+  if (!(request.patience_s > 0.0)) throw UsageError(format("--patience: %g s is not above 0", request.patience_s));
   if (request.rest_per_layer_ms && !(*request.rest_per_layer_ms >= 0.0 && std::isfinite(*request.rest_per_layer_ms)))
     throw UsageError(format("--rest-per-layer: %g is not 0 or more milliseconds", *request.rest_per_layer_ms));
 }

@@ -47,6 +47,8 @@ LoadTrace layers_of(const LoadTrace& trace, const std::vector<std::int32_t>& lay
   chosen.layer_ids = layer_ids;
   chosen.counts = Cube<std::uint32_t>(trace.step_count(), layer_ids.size(), trace.expert_count());
   for (std::size_t l = 0; l < layer_ids.size(); ++l) {
+    if (std::count(layer_ids.begin(), layer_ids.end(), layer_ids[l]) > 1)
+      throw UsageError(format("--layers: layer %d is there twice; give each layer once", layer_ids[l]));
     const auto found = std::find(trace.layer_ids.begin(), trace.layer_ids.end(), layer_ids[l]);
     if (found == trace.layer_ids.end())
       throw UsageError(format("--layers: the trace has no layer %d; it has %zu layers, %d to %d", layer_ids[l],

@@ -19,7 +19,7 @@ std::size_t first_unseen_step(const std::vector<Mapping>& mappings, const LoadTr
 std::string sample_note(const Mapping& mapping, const LoadTrace& trace, std::size_t first_step);
 
 /// The trace with only the layers of the given model layer ids, in that order; UsageError listing the layers there are
-/// for an unknown one. No ids: all layers.
+/// for an unknown one, or for one that is given twice. No ids: all layers.
 LoadTrace layers_of(const LoadTrace& trace, const std::vector<std::int32_t>& layer_ids);
 
 /// Expert e of E on device e / (E / D) in every layer of the trace: what engines do by default.

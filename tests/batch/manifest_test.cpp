@@ -90,6 +90,31 @@ slowdown = "absent.csv"
     EXPECT_NE(message.find(part), std::string::npos) << part << " in\n" << message;
 }
 
+TEST(Manifest, WhatOnlyASinglePairWouldFindIsFoundBeforeAnyRuns) {
+  const std::string message = refusal(R"(output = "results"
+[defaults]
+device = "tpu"
+split = -1
+phase = "chat"
+noise = nan
+rounds = -3
+[[model]]
+name = "gpt-oss-20b"
+  [[model.task]]
+  name = "a"
+  synthetic = true
+[[model]]
+name = "gpt-os-20b"
+  [[model.task]]
+  name = "a"
+  routing = "absent.h5"
+)");
+  for (const char* part :
+       {"m.toml:10: --device: 'tpu'", "m.toml:10: split is -1", "m.toml:10: phase is 'chat'", "m.toml:10: --noise: nan",
+        "m.toml:7: rounds is below 0", "m.toml:15: there is no file night/absent.h5"})
+    EXPECT_NE(message.find(part), std::string::npos) << part << " in\n" << message;
+}
+
 TEST(Manifest, SyntaxErrorsNameTheLine) {
   EXPECT_NE(refusal("output = \"x\"\n[[model]\n").find("night/m.toml:2"), std::string::npos);
   EXPECT_NE(refusal("output = \"x\"\n").find("no model"), std::string::npos);

@@ -21,7 +21,8 @@ using testing::made_up_problem;
 struct Shape {
   std::size_t experts, devices, groups;
 };
-constexpr Shape shapes[] = {{24, 4, 4}, {24, 2, 4}, {24, 4, 8}, {24, 8, 4}, {24, 4, 2}, {24, 4, 1}, {24, 1, 4}};
+constexpr Shape shapes[] = {{24, 4, 4}, {24, 2, 4}, {24, 4, 8}, {24, 8, 4},
+                            {24, 4, 2}, {24, 4, 1}, {24, 1, 4}, {24, 4, 24}};
 
 /// Whether each group has whole devices to itself, consecutive from a multiple of their number, or each device whole
 /// groups; and all devices equally many experts.
@@ -85,14 +86,16 @@ TEST(ExpertGroups, PacksTheHeaviestGroupOnTheFastestBlock) {
   EXPECT_EQ(packed[8] / 2, 3);
 }
 
-TEST(ExpertGroups, OneGroupIsNoLimit) {
-  const auto made = made_up_problem(16, 4, 30, 3);
-  RandomStream first{1}, second{1};
-  const LayerProblem limited = ExpertGroups(1, 16, 4).limited(made.problems[0]);
-  const Assignment start = random_assignment(made.problems[0], first);
-  EXPECT_EQ(random_assignment(limited, second), start);
-  EXPECT_EQ(run_start(limited, start, RandomStream{2}, {20, {}}).assignment,
-            run_start(made.problems[0], start, RandomStream{2}, {20, {}}).assignment);
+TEST(ExpertGroups, OneGroupAndGroupsOfOneExpertAreNoLimit) {
+  for (const std::size_t groups : {1, 16}) {
+    const auto made = made_up_problem(16, 4, 30, 3);
+    RandomStream first{1}, second{1};
+    const LayerProblem limited = ExpertGroups(groups, 16, 4).limited(made.problems[0]);
+    const Assignment start = random_assignment(made.problems[0], first);
+    EXPECT_EQ(random_assignment(limited, second), start);
+    EXPECT_EQ(run_start(limited, start, RandomStream{2}, {20, {}}).assignment,
+              run_start(made.problems[0], start, RandomStream{2}, {20, {}}).assignment);
+  }
 }
 
 TEST(ExpertGroups, RefuseNumbersThatCannotStayTogether) {

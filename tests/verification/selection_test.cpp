@@ -62,6 +62,7 @@ TEST(Selection, LayersAreChosenByTheModelsNumbers) {
   EXPECT_EQ(chosen.counts(5, 0, 2), trace.counts(5, 2, 2));
   EXPECT_EQ(chosen.counts(5, 1, 2), trace.counts(5, 0, 2));
   EXPECT_THROW(layers_of(trace, {5}), UsageError);
+  EXPECT_THROW(layers_of(trace, {4, 9, 4}), UsageError);
 }
 
 TEST(Selection, LinearKeepsNeighboursTogether) {

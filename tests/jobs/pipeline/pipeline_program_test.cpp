@@ -151,6 +151,9 @@ TEST(Pipeline, VerifySaysWhatDoesNotFit) {
   make_inputs(folder, 4);
   expect_refused(folder, bin + verify(folder, "--device host"), 2, "mpirun -n 4");
   expect_refused(folder, bin + verify(folder, "--layers 99"), 2, "no layer 99");
+  expect_refused(folder, bin + verify(folder, "--first-step -1"), 2, "-1 is below 0");
+  expect_refused(folder, bin + verify(folder, "--layers 3,3"), 2, "layer 3 is there twice");
+  expect_refused(folder, bin + verify(folder, "--patience -1"), 2, "-1 s is not above 0");
   expect_refused(folder, bin + verify(folder, "--judge eplb"), 2, "no mapping given is named 'eplb'");
   expect_refused(folder, bin + verify(folder, "--first-step 99"), 2, "has 16 steps");
   expect_refused(folder, bin + verify(folder, "--mapping " + folder.file("train.h5")), 3, "train.h5");
@@ -161,6 +164,12 @@ TEST(Pipeline, VerifySaysWhatDoesNotFit) {
   expect_refused(folder, bin + inputs + folder.file("nowhere/report.h5"), 4, "make the directory first");
   const std::string search =
       bin + "gem-map --profile " + folder.file("profile.h5") + " --trace " + folder.file("train.h5") + " --output ";
+  expect_refused(folder, search + folder.file("m.h5") + " --time-limit -1", 2, "--time-limit: -1 s is below 0");
+  const std::string profile =
+      bin + "gem-profile --model gpt-oss-20b --device simulated --devices 2 --output " + folder.file("p.h5") + " ";
+  expect_refused(folder, profile + "--noise -1", 2, "--noise: -1");
+  expect_refused(folder, profile + "--outliers 2", 2, "--outliers: 2");
+  expect_refused(folder, profile + "--max-tokens 999999999999", 2, "--max-tokens: 999999999999");
   expect_refused(folder, search + folder.file("train.h5"), 2, "would destroy the file that is read");
   expect_refused(folder, search + folder.file("nowhere/gem.h5"), 4, "make the directory first");
   LoadTrace silent = read_trace(folder.file("test.h5"));

@@ -134,6 +134,7 @@ TEST(TraceProgram, RefusesWrongUse) {
   expect_refused(folder, batch(decode, "--output " + decode), 2, "destroy");
   expect_refused(folder, program + " synthesize --model gpt-oss-2b" + output, 2, "gpt-oss-20b");
   expect_refused(folder, program + " synthesize" + output, 2, "shape is missing");
+  expect_refused(folder, program + " synthesize --experts 8 --layers 999999999999 --top-k 2" + output, 2, "would take");
   expect_refused(folder, program + " synthesize --model gpt-oss-20b --skew 9" + output, 2, "out of reach");
   EXPECT_TRUE(folder.holds_only({}));
 }
