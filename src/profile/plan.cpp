@@ -1,6 +1,7 @@
 #include "profile/plan.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <set>
 #include <span>
@@ -12,18 +13,25 @@
 namespace gem {
 namespace {
 
-// 1, 2, 3, 4, 6, 8, 12, 16, ... and the last.
+// 1, 2, 3, 4, 6, 8, 12, 16, ..., seven eighths of the last, and the last: most loads have nearly all experts active.
 std::vector<std::size_t> levels_up_to(std::size_t last) {
   std::vector<std::size_t> levels;
   for (std::size_t power = 1; power < last; power *= 2)
     for (std::size_t level : {power, power + power / 2})
       if (level < last && (levels.empty() || level > levels.back())) levels.push_back(level);
+  if (const std::size_t nearly = last - last / 8; !levels.empty() && nearly > levels.back() && nearly < last)
+    levels.push_back(nearly);
   levels.push_back(last);
   return levels;
 }
 
 // Whole waves whose two sides are measured: later steps are small against the latency.
 constexpr int measured_waves = 4;
+
+// 1 below every_tile_up_to, 2 up to twice as many tiles, 4 up to four times as many, ...
+std::size_t dense_step(std::size_t tiles, std::size_t every_tile_up_to) {
+  return tiles < every_tile_up_to ? 1 : 2 * std::bit_floor(tiles / every_tile_up_to);
+}
 
 std::set<std::size_t> tiles_at(const PlanOptions& options, std::size_t active_experts) {
   const std::size_t least = active_experts;
@@ -36,8 +44,11 @@ std::set<std::size_t> tiles_at(const PlanOptions& options, std::size_t active_ex
     if (next >= most) break;
     tiles.insert(next);
   }
-  if (2 * active_experts >= options.experts_per_device)
-    for (std::size_t dense = least; dense < std::min(most, options.dense_tiles + 1); ++dense) tiles.insert(dense);
+  if (options.dense_tiles > 0 && 2 * active_experts >= options.experts_per_device) {
+    const std::size_t end =
+        active_experts == options.experts_per_device ? most : std::min(most, options.dense_tiles + 1);
+    for (std::size_t dense = least; dense < end; dense += dense_step(dense, options.dense_tiles)) tiles.insert(dense);
+  }
   for (double wave : options.tiles_per_wave)
     for (int count = 1; count <= measured_waves; ++count) {
       const auto full = static_cast<std::size_t>(std::max(0.0, wave * count));

@@ -13,13 +13,15 @@ struct PlanOptions {
   std::size_t tile_tokens = 0;
   std::size_t max_tokens = 0;           ///< most rows that one device gets in a step and layer, skew included
   std::size_t points_per_doubling = 3;  ///< of the tiles, at each number of active experts
-  std::size_t dense_tiles = 0;  ///< every number of tiles up to it, where half of the experts or more are active
+  /// Every number of tiles up to it where half of the experts or more are active; beyond it, where all are, every
+  /// second, then from twice as many on every fourth, and so on. 0: geometric steps alone.
+  std::size_t dense_tiles = 0;
   std::vector<double> tiles_per_wave{};  ///< of each product, where the device works in waves; empty where unknown
   std::uint64_t seed = 1;                ///< shuffles the order, so that slow drift doesn't follow load
 };
 
 /// Where to measure, all at tile boundaries (tokens = tiles x tile_tokens), each point once, in measuring order. At
-/// each of a growing series of numbers of active experts (1, 2, 3, 4, 6, 8, 12, ..., experts_per_device) the tiles run
+/// each of a growing series of numbers of active experts (1, 2, 3, 4, 6, 8, 12, ..., 7/8 of all, all) the tiles run
 /// from one an expert to the most that max_tokens can make, in geometric steps and at both sides of the first whole
 /// waves. Most loads have most experts active, and between two points on either side of a step of the staircase the
 /// surface errs by half the step, which a search finds and exploits: hence dense_tiles. UsageError for a zero.

@@ -76,8 +76,10 @@ TEST(Plan, SmallLoadsOfMostExpertsAreMeasuredTileByTile) {
   };
   for (std::int64_t active : {4, 6, 8})
     for (std::int64_t tiles = active; tiles <= 20; ++tiles) EXPECT_TRUE(has(tiles, active)) << tiles << " " << active;
+  for (std::int64_t tiles : {22, 24, 38, 40, 44, 76, 80, 88}) EXPECT_TRUE(has(tiles, 8)) << tiles;
+  for (std::int64_t tiles : {21, 23, 42, 46, 84}) EXPECT_FALSE(has(tiles, 8)) << tiles;
   EXPECT_FALSE(has(11, 3));
-  EXPECT_FALSE(has(21, 8));
+  EXPECT_FALSE(has(22, 6));
 }
 
 TEST(Plan, ZerosAreRefused) {
