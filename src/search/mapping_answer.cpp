@@ -10,6 +10,7 @@
 #include "search/certificate.hpp"
 #include "search/copy_search.hpp"
 #include "search/expert_groups.hpp"
+#include "search/measured_range.hpp"
 #include "search/mixed_steps.hpp"
 #include "search/model_tail.hpp"
 #include "search/paper_method.hpp"
@@ -337,13 +338,7 @@ MappingAnswer find_mapping(const Communicator& world, const MappingQuestion& que
     for (Placed* each : {&experts, &packed_copies, &searched_copies})
       if (!each->problems.empty()) each->test_problems = problems_of(*latencies, *question.test, each->copies);
   answer.report = "Searched on " + describe(question) + "\n" + search_report;
-  const std::size_t slots = placed.problems[0].slots(), measured = question.profile.experts_per_device;
-  if (measured > 0 && slots > measured)
-    answer.report += format(
-        "Note: a device holds up to %zu experts, but the profile was measured with %zu\n"
-        "at most: latencies beyond are extrapolated; profile again with\n"
-        "gem-profile --redundant-experts %zu\n",
-        slots, measured, question.redundant_experts);
+  answer.report += describe_beyond_measured(question.profile, question.train, answer.mapping);
   compare(question, mappings, placed, answer);
   if (has_copies && searches) answer.report += describe_harm(question, experts, without_copies, answer);
   return answer;
