@@ -1,10 +1,10 @@
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <fstream>
 
 #include "base/error.hpp"
 #include "device/device_factory.hpp"
+#include "temporary_directory.hpp"
 
 namespace gem {
 namespace {
@@ -17,10 +17,10 @@ TEST(Slowdowns, AListIsTakenAsItIs) {
 }
 
 TEST(Slowdowns, AFileIsScaledToItsFastest) {
-  const std::filesystem::path path = std::filesystem::path(testing::TempDir()) / "gem_slowdown_test.csv";
+  const test::TemporaryDirectory folder;
+  const std::string path = folder / "slowdowns.csv";
   std::ofstream(path) << "# measured\ngpu,relative_runtime,runs\na,0.8,1\nb,1.0,1\nc,1.2,1\n";
-  const std::vector<double> slowdowns = parse_slowdowns(path.string(), 3);
-  std::filesystem::remove(path);
+  const std::vector<double> slowdowns = parse_slowdowns(path, 3);
   ASSERT_EQ(slowdowns.size(), 3u);
   EXPECT_DOUBLE_EQ(slowdowns[0], 1.0);
   EXPECT_DOUBLE_EQ(slowdowns[1], 1.25);

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <gtest/gtest.h>
 #include <sys/wait.h>
 
 #include <cstdio>
@@ -10,6 +9,8 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+
+#include "temporary_directory.hpp"
 
 namespace gem {
 
@@ -22,37 +23,19 @@ struct ProgramRun {
 /// A folder of this test's own, empty at first and removed at last.
 class TestFolder {
  public:
-  TestFolder() {
-    const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-    path_ = std::filesystem::path(testing::TempDir()) /
-            (std::string("gem_") + test->test_suite_name() + "_" + test->name());
-    std::filesystem::remove_all(path_);
-    std::filesystem::create_directories(path_);
-  }
-  ~TestFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TestFolder(const TestFolder&) = delete;
-  TestFolder& operator=(const TestFolder&) = delete;
-
-  std::string file(const std::string& name) const { return (path_ / name).string(); }
+  std::string file(const std::string& name) const { return folder_ / name; }
 
   /// Whether nothing but the named files is in the folder.
   bool holds_only(const std::initializer_list<std::string> names) const {
-    std::size_t count = 0;
-    for (const auto& entry : std::filesystem::directory_iterator(path_)) {
-      static_cast<void>(entry);
-      ++count;
-    }
     for (const std::string& name : names)
-      if (!std::filesystem::exists(path_ / name)) return false;
-    return count == names.size();
+      if (!std::filesystem::exists(file(name))) return false;
+    return folder_.file_count() == names.size();
   }
 
   /// Runs a shell command and keeps what it prints.
   ProgramRun run(const std::string& command) const {
-    const std::string errors_path = path_.string() + ".errors";
+    const test::TemporaryDirectory aside;
+    const std::string errors_path = aside / "errors";
     std::FILE* pipe = popen((command + " 2>'" + errors_path + "'").c_str(), "r");
     if (pipe == nullptr) throw std::runtime_error("cannot start: " + command);
     ProgramRun run;
@@ -63,12 +46,11 @@ class TestFolder {
     std::ostringstream errors;
     errors << std::ifstream(errors_path).rdbuf();
     run.errors = errors.str();
-    std::filesystem::remove(errors_path);
     return run;
   }
 
  private:
-  std::filesystem::path path_;
+  test::TemporaryDirectory folder_;
 };
 
 }  // namespace gem

@@ -2,10 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdio>
 #include <fstream>
 
 #include "base/error.hpp"
+#include "temporary_directory.hpp"
 
 namespace gem {
 namespace {
@@ -41,7 +41,8 @@ TEST(MoeModel, AnOptionNamesAKnownModelOrAFile) {
   EXPECT_EQ(model_of_option("gpt-oss-20b").expert_count, 32u);
   EXPECT_THROW(model_of_option("gpt-oss-21b-none"), UsageError);
   EXPECT_THROW(model_of_option("absent.csv"), UsageError);
-  const std::string path = testing::TempDir() + "gem_own_models.csv";
+  const test::TemporaryDirectory folder;
+  const std::string path = folder / "own_models.csv";
   const std::string header = "model,hidden_size,moe_intermediate_size,moe_layers,routed_experts,top_k\n";
   std::ofstream(path) << header << "tiny,64,32,2,8,2\n";
   EXPECT_EQ(model_of_option(path).name, "tiny");
@@ -50,7 +51,6 @@ TEST(MoeModel, AnOptionNamesAKnownModelOrAFile) {
   EXPECT_THROW(model_of_option(path), UsageError);  // which of the two?
   EXPECT_THROW(model_of_option(path + ":large"), UsageError);
   EXPECT_THROW(model_of_option(path + "x"), UsageError);
-  std::remove(path.c_str());
 }
 
 }  // namespace
