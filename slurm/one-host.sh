@@ -22,7 +22,19 @@ export PATH="$PATH:$root/build/release/bin"
 ranks=0 sharing=0 spreads='' device=cuda output=results/one-host pattern=. steps=24 rounds=3 layers=3 full=0
 seconds=0 dry_run=0
 settings=() # FOLDER SHARES SLOWDOWN, '-' where there is none
+refuse() {
+  echo "one-host.sh: $1; --help shows all options" >&2
+  exit 2
+}
 while [ $# -gt 0 ]; do
+  case $1 in
+    --full | --dry-run | --help) ;;
+    *) [ $# -gt 1 ] || refuse "$1 is unknown or lacks its value" ;;
+  esac
+  case $1 in
+    --ranks | --share-gpu | --steps | --rounds | --layers | --seconds)
+      [[ $2 =~ ^[0-9]{1,9}$ ]] || refuse "$1 $2 is not a whole number" ;;
+  esac
   case $1 in
     --ranks) ranks=$2; shift ;;
     --share-gpu) sharing=$2; shift ;;
@@ -38,13 +50,13 @@ while [ $# -gt 0 ]; do
     --full) full=1 ;;
     --seconds) seconds=$2; shift ;;
     --dry-run) dry_run=1 ;;
-    *) sed -n '2,17s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    --help) sed -n '2,17s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) refuse "unknown option $1" ;;
   esac
   shift
 done
 if [ "$ranks" -eq 0 ] && [ "$sharing" -eq 0 ] && { [ -n "$spreads" ] || [[ "${settings[*]}" != *shares-* ]]; }; then
-  echo "one-host.sh: say --ranks N, --share-gpu N or --shares LIST; --help shows all" >&2
-  exit 2
+  refuse "say --ranks N, --share-gpu N or --shares LIST"
 fi
 shape=()
 [ "$device" = host ] && shape=(--dtype f32 --expert-shape 64x64)

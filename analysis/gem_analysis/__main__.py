@@ -77,6 +77,8 @@ def write_whole(path, text):
 
 def run(options):
     try:
+        import h5py
+
         from .replays import replay_text
         from .results import collect
     except ImportError as error:
@@ -96,6 +98,8 @@ def run(options):
         output = options.output or os.path.join(results.origin, "report.html")
         if os.path.isdir(output):
             output = os.path.join(output, "report.html")
+        if os.path.isfile(output) and h5py.is_hdf5(output):
+            raise UsageError(f"writing {output} would destroy a file of results; choose another --output")
         text = render(results)
         write_whole(output, text)
         written = f"Report: {output} ({len(text.encode()) / 1e6:.1f} MB)"

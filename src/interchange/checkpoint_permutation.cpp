@@ -66,6 +66,8 @@ std::set<std::string> finished_files(const CheckpointPermutation& job, bool resu
   const bool interrupted = fs::exists(running);
   if (interrupted && !resume) throw UsageError(job.output + ": holds an unfinished permutation; go on with --resume");
   if (!interrupted) {
+    if (fs::exists(job.output) && !fs::is_directory(job.output))
+      throw UsageError(job.output + ": is no directory; give a new directory");
     if (!job.in_place && holds_files(job.output))
       throw UsageError(job.output + ": is there already and not empty; give a new directory");
     return {};

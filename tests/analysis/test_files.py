@@ -231,6 +231,13 @@ class Exits(support.TestCase):
         self.assertEqual(code, 4)
         self.assertIn("page.html", err)
 
+    def test_results_are_not_written_over(self):
+        path = self.copy("simulated", "profile.h5")
+        code, _, err = self.run_program("report", path, "-o", path)
+        self.assertEqual(code, 2)
+        self.assertIn("would destroy", err)
+        read_file(path)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -142,6 +142,9 @@ def check_refusals(gem_deploy, folder, source, mapping_file):
         assert old in text
         open(path, "wb").write(text.replace(old, new, 1))
 
+    done = run([gem_deploy, "permute", "--mapping", mapping_file, "--checkpoint", source, "--output", mapping_file], 2)
+    assert "is no directory" in done.stderr and done.stderr.count("\n") == 1, done.stderr
+
     first = "model-00001-of-00003.safetensors"
     other = os.path.join(folder, "other.h5")
     write_mapping(other, random_mapping(rng, 1, 6, 3), [1])

@@ -16,6 +16,12 @@ trial() {
   "$root/slurm/one-host.sh" --ranks 2 --device host --spreads 1.00,1.28 --workloads mmlu-256 --steps 2 --rounds 1 \
     --output "$folder/trial" "$@" > "$folder/log" 2> "$folder/errors" || return $?
 }
+for words in --frob --ranks '--ranks x' '--share-gpu x'; do
+  code=0
+  # shellcheck disable=SC2086 # several words
+  "$root/slurm/one-host.sh" $words > "$folder/log" 2>&1 || code=$?
+  [ $code -eq 2 ] && [ "$(wc -l < "$folder/log")" -eq 1 ] || fail "'$words' is not refused in one sentence"
+done
 trial --dry-run || fail "the dry run failed"
 [ ! -e "$folder/trial" ] || fail "a dry run wrote something"
 grep -q -- '--slowdown 1,1.28 ' "$folder/log" || fail "the dry run doesn't show the slowdowns"
