@@ -20,7 +20,7 @@ for words in --frob --ranks '--ranks x' '--share-gpu x'; do
   code=0
   # shellcheck disable=SC2086 # several words
   "$root/slurm/one-host.sh" $words > "$folder/log" 2>&1 || code=$?
-  [ $code -eq 2 ] && [ "$(wc -l < "$folder/log")" -eq 1 ] || fail "'$words' is not refused in one sentence"
+  [ "$code $(wc -l < "$folder/log")" = "2 1" ] || fail "'$words' is not refused in one sentence"
 done
 trial --dry-run || fail "the dry run failed"
 [ ! -e "$folder/trial" ] || fail "a dry run wrote something"
