@@ -16,12 +16,12 @@ PhysicalMap physical_map_of(const Mapping& mapping) {
   PhysicalMap map;
   map.device_count = mapping.device_count;
   map.expert_count = mapping.expert_count();
-  map.physical_to_logical = Matrix<std::int32_t>(mapping.layer_count(), mapping.expert_count() + mapping.redundant_count());
+  map.physical_to_logical =
+      Matrix<std::int32_t>(mapping.layer_count(), mapping.expert_count() + mapping.redundant_count());
   for (std::size_t row = 0; row < order.size(); ++row) {
     map.layer_ids.push_back(mapping.layer_ids[order[row]]);
     auto slot = map.physical_to_logical.row(row).begin();
-    for (const auto& experts : slots_of(mapping, order[row]))
-      slot = std::ranges::copy(experts, slot).out;
+    for (const auto& experts : slots_of(mapping, order[row])) slot = std::ranges::copy(experts, slot).out;
   }
   return map;
 }

@@ -15,13 +15,21 @@ CudaStream::CudaStream() {
   check_cuda(cudaStreamCreateWithFlags(&handle_, cudaStreamNonBlocking), "creating a stream");
 }
 
-CudaStream::~CudaStream() { cudaStreamDestroy(handle_); }
+CudaStream::~CudaStream() {
+  cudaStreamDestroy(handle_);
+}
 
-void CudaStream::synchronize() const { check_cuda(cudaStreamSynchronize(handle_), "waiting for the GPU"); }
+void CudaStream::synchronize() const {
+  check_cuda(cudaStreamSynchronize(handle_), "waiting for the GPU");
+}
 
-CudaEvent::CudaEvent() { check_cuda(cudaEventCreate(&handle_), "creating an event"); }
+CudaEvent::CudaEvent() {
+  check_cuda(cudaEventCreate(&handle_), "creating an event");
+}
 
-CudaEvent::~CudaEvent() { cudaEventDestroy(handle_); }
+CudaEvent::~CudaEvent() {
+  cudaEventDestroy(handle_);
+}
 
 void CudaEvent::record(const CudaStream& stream) {
   check_cuda(cudaEventRecord(handle_, stream.handle()), "recording an event");

@@ -19,7 +19,8 @@ void check_mpi(int status, const char* call) {
 
 MpiEnvironment::MpiEnvironment(int& argc, char**& argv) {
   // Debian and Ubuntu switch off all of Open MPI's one-sided communication that works over TCP between hosts
-  // (openmpi-mca-params.conf: osc = ^ucx,pt2pt), without which windows can't be made there. A setting of the user's stays.
+  // (openmpi-mca-params.conf: osc = ^ucx,pt2pt), without which windows can't be made there. A setting of the user's
+  // stays.
   setenv("OMPI_MCA_osc", "^ucx", 0);
   int provided = 0;
   check_mpi(MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");

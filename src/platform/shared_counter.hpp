@@ -6,8 +6,8 @@
 
 namespace gem {
 
-/// A number on rank 0 that every rank can fetch and advance at any time: deals units of work to whoever is free. Creating
-/// and destroying it is collective.
+/// A number on rank 0 that every rank can fetch and advance at any time: deals units of work to whoever is free.
+/// Creating and destroying it is collective.
 class SharedCounter {
  public:
   explicit SharedCounter(const Communicator& communicator);

@@ -85,9 +85,9 @@ ModelAnswer search_model(const Communicator& world, const std::vector<LayerProbl
     const std::vector<Assignment> given = first_starts(layer);
     const Assignment initial = start < given.size() ? given[start] : random_assignment(problems[layer], random);
     const StartRule rule{options.iterations, [&] {
-                              if (world.is_root()) counter.serve();
-                              return out_of_time();
-                            }};
+                           if (world.is_root()) counter.serve();
+                           return out_of_time();
+                         }};
     const StartResult result = run_start(problems[layer], initial, random, rule);
     for (const CostAt& point : result.history)
       course.push_back(

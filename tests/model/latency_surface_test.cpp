@@ -10,7 +10,9 @@
 namespace gem {
 namespace {
 
-double affine(double tiles, double active) { return 1e-5 + 2e-6 * tiles + 3e-6 * active; }
+double affine(double tiles, double active) {
+  return 1e-5 + 2e-6 * tiles + 3e-6 * active;
+}
 
 std::vector<LoadPoint> grid() {
   std::vector<LoadPoint> points;

@@ -53,7 +53,7 @@ TEST(Communicator, ABarrierLosesPatienceWithAMissingRank) {
   if (world.is_root()) {
     EXPECT_THROW(world.barrier(0.2), SystemError);
   }
-  world.sum(1);                              // the others arrive late
+  world.sum(1);                               // the others arrive late
   if (!world.is_root()) world.barrier(30.0);  // completes the barrier that rank 0 gave up
 }
 
