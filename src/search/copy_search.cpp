@@ -37,18 +37,23 @@ Matrix<std::int32_t> pack_copies(Method method, const DeviceLatencies& latencies
   return mapping;
 }
 
-CopyCounts search_copies(const Communicator& world, const DeviceLatencies& latencies, const LoadTrace& trace,
-                         const LoadTrace& searched, std::size_t redundant_experts, const SearchOptions& options) {
+ModelAnswer first_optima(const Communicator& world, const std::vector<LayerProblem>& problems,
+                         const Matrix<std::int32_t>& first, const SearchOptions& options) {
   SearchOptions brief = options;
   brief.starts = 1;
   brief.iterations = 0;
+  return search_model(
+      world, problems, [&](std::size_t layer) { return std::vector<Assignment>{layer_of(first, layer)}; }, brief);
+}
+
+CopyCounts search_copies(const Communicator& world, const DeviceLatencies& latencies, const LoadTrace& trace,
+                         const LoadTrace& searched, std::size_t redundant_experts, const SearchOptions& options) {
   CopyCounts best(trace.layer_count(), trace.expert_count());
   std::vector<double> best_s(trace.layer_count(), INFINITY);
   for (const CopyCounts& copies : ways_to_copy(trace, redundant_experts, latencies.device_count())) {
     const std::vector<LayerProblem> problems = problems_of(latencies, searched, copies);
     const Matrix<std::int32_t> packed = pack_copies(Method::SpeedAware, latencies, trace, copies);
-    const ModelAnswer found = search_model(
-        world, problems, [&](std::size_t layer) { return std::vector<Assignment>{layer_of(packed, layer)}; }, brief);
+    const ModelAnswer found = first_optima(world, problems, packed, options);
     for (std::size_t layer = 0; layer < problems.size(); ++layer) {
       const double cost_s = mean_seconds(problems[layer], found.layers[layer].cost);
       if (cost_s >= best_s[layer]) continue;

@@ -18,6 +18,11 @@ std::vector<LayerProblem> problems_of(const DeviceLatencies& latencies, const Lo
 Matrix<std::int32_t> pack_copies(Method method, const DeviceLatencies& latencies, const LoadTrace& trace,
                                  const CopyCounts& copies);
 
+/// The first local optimum of every layer from `first`, [layer, expert or copy]. Collective; every rank gets the
+/// answer.
+ModelAnswer first_optima(const Communicator& world, const std::vector<LayerProblem>& problems,
+                         const Matrix<std::int32_t>& first, const SearchOptions& options);
+
 /// Of all ways_to_copy, each layer's whose first local optimum on the steps of `searched` costs least; `trace` has the
 /// steps that loads are taken from. Collective; every rank gets the answer.
 CopyCounts search_copies(const Communicator& world, const DeviceLatencies& latencies, const LoadTrace& trace,

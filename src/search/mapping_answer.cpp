@@ -176,12 +176,7 @@ MappingMatrix search_without_copies(const Communicator& world, const MappingQues
                                     const LoadTrace& trace) {
   const DeviceLatencies latencies(question.profile, question.features);
   const MappingMatrix packed = baseline_mapping(Method::SpeedAware, latencies, question.train);
-  SearchOptions brief = question.search;
-  brief.starts = 1;
-  brief.iterations = 0;
-  const ModelAnswer found = search_model(
-      world, layer_problems(latencies, trace),
-      [&](std::size_t layer) { return std::vector<Assignment>{layer_of(packed, layer)}; }, brief);
+  const ModelAnswer found = first_optima(world, layer_problems(latencies, trace), packed, question.search);
   MappingMatrix mapping = packed;
   for (std::size_t layer = 0; layer < mapping.rows(); ++layer)
     std::ranges::copy(found.layers[layer].assignment, mapping.row(layer).begin());

@@ -19,7 +19,7 @@ struct LoadsBeyond {
 
 LoadsBeyond loads_beyond(const LatencyProfile& profile, const LoadTrace& trace, const Mapping& mapping,
                          std::int64_t measured_tiles) {
-  const auto tile_tokens = static_cast<std::int64_t>(std::max<std::size_t>(1, profile.tile_tokens));
+  const auto tile_tokens = static_cast<std::uint32_t>(std::max<std::size_t>(1, profile.tile_tokens));
   LoadsBeyond beyond;
   std::vector<std::int64_t> tiles(profile.device_count()), tokens(profile.device_count());
   for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
@@ -29,9 +29,9 @@ LoadsBeyond loads_beyond(const LatencyProfile& profile, const LoadTrace& trace, 
       std::ranges::fill(tokens, 0);
       for (std::size_t expert = 0; expert < trace.expert_count(); ++expert)
         for (const std::int32_t device : homes.of(expert)) {
-          const std::int64_t own = homes.tokens_on(device, expert, trace.counts(step, layer, expert));
+          const std::uint32_t own = homes.tokens_on(device, expert, trace.counts(step, layer, expert));
           tokens[static_cast<std::size_t>(device)] += own;
-          tiles[static_cast<std::size_t>(device)] += (own + tile_tokens - 1) / tile_tokens;
+          tiles[static_cast<std::size_t>(device)] += tiles_of(own, tile_tokens);
         }
       for (std::size_t device = 0; device < tiles.size(); ++device) {
         if (tiles[device] <= measured_tiles) continue;
