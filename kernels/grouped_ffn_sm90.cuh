@@ -3,8 +3,9 @@
 //   product 1:  activation[r, i] = silu(sum_k x[r, k] Wg[i, k]) * sum_k x[r, k] Wu[i, k]
 //   product 2:  output[r, h]     = sum_i activation[r, i] Wd[h, i]
 //
-// The weights are always the M side of wgmma and the tokens the N side: tile_tokens can then be 16 as well as 256, a
-// tile of few tokens wastes nothing, and rows that aren't this expert's end up in columns that nobody stores.
+// The weights are the M side of wgmma and the tokens the N side (but for 128 tokens in fp8,
+// grouped_ffn_token_rows.cuh): tile_tokens can then be 16 as well as 256, a tile of few tokens wastes nothing, and rows
+// that aren't this expert's end up in columns that nobody stores.
 //
 // Gate and up: the tensor map interleaves 8 gate rows with 8 up rows. A thread of wgmma's accumulator holds rows g and
 // g + 8, so it holds gate and up of the same (unit, token): SwiGLU needs no exchange.
@@ -31,6 +32,7 @@
 #include "grouped_ffn_products.cuh"
 #include "grouped_ffn_sm90.hpp"
 #include "grouped_ffn_store.cuh"
+#include "grouped_ffn_token_rows.cuh"
 #include "grouped_ffn_walk.cuh"
 #include "hopper.cuh"
 
@@ -164,15 +166,22 @@ __device__ __forceinline__ void multiply(const Shared<T>& shared, const FfnKerne
   for (int n = 0; shared.walk->has(n, &down); ++n) {
     const int steps = down ? a.steps_down : a.steps_gate_up;
     const Tile* slot = shared.tiles + n % T::kTileSlots;
-    if constexpr (T::kScaled)
+    if constexpr (T::kTokenRows)
+      multiply_token_rows(shared, slot, steps, down, group, &ring, sums);
+    else if constexpr (T::kScaled)
       multiply_scaled_tile(shared, slot, steps, down, group, &ring, sums);
     else
       multiply_tile(shared, steps, group, &ring, sums);
     const Tile tile = *slot;
     if (down) {
-      store_tile<T, false>(sums, staging, group, tile, a.output, a.hidden);
+      if constexpr (T::kTokenRows)
+        store_output_rows<T>(sums, staging, group, tile, a.output, a.hidden);
+      else
+        store_tile<T, false>(sums, staging, group, tile, a.output, a.hidden);
     } else {
-      if constexpr (T::kScaled)
+      if constexpr (T::kTokenRows)
+        store_activation_rows<T>(sums, staging, group, tile, a);
+      else if constexpr (T::kScaled)
         store_quantised<T>(sums, staging, space, group, tile, a);
       else
         store_tile<T, true>(sums, staging, group, tile, static_cast<__nv_bfloat16*>(a.activations), a.intermediate);

@@ -16,6 +16,11 @@ __device__ __forceinline__ std::uint32_t pack(float low, float high) {
   return *reinterpret_cast<const std::uint32_t*>(&pair);
 }
 
+/// Two values in e4m3, the first one in the low byte.
+__device__ __forceinline__ unsigned short e4m3_pair(float first, float second) {
+  return __nv_cvt_float2_to_fp8x2(make_float2(first, second), __NV_SATFINITE, __NV_E4M3);
+}
+
 /// silu(gate) * up with the hardware's exponential and reciprocal, denormals flushed: six instructions. Library
 /// division and exponential take three times as many, and there are 64 to 128 of these in each thread of a tile.
 __device__ __forceinline__ float gated(float gate, float up) {
@@ -142,8 +147,7 @@ __device__ __forceinline__ void store_quantised(float (&sums)[T::kSlabs][T::kTok
       const float2 factor = load_shared_f32x2(factors + static_cast<std::uint32_t>((j * 8 + lane % 4 * 2) * 4));
 #pragma unroll
       for (int slab = 0; slab < T::kSlabs; ++slab) {
-        const float2 scaled = make_float2(sums[slab][j * 4] * factor.x, sums[slab][j * 4 + 1] * factor.y);
-        const unsigned pair = __nv_cvt_float2_to_fp8x2(scaled, __NV_SATFINITE, __NV_E4M3);
+        const unsigned pair = e4m3_pair(sums[slab][j * 4] * factor.x, sums[slab][j * 4 + 1] * factor.y);
         const std::uint32_t address = target + static_cast<std::uint32_t>(q * 8 * kStride + slab * 32);
         store_shared_u8(address, pair & 0xffu);
         store_shared_u8(address + kStride, pair >> 8);

@@ -30,7 +30,10 @@ struct FfnTile {
   static constexpr int kStageBytes = (kWeightSliceBytes + kTokenSliceBytes) * kSlices;
   // Staging of results: kChunk tokens by the columns of one warpgroup, rows padded by 16 bytes against bank conflicts.
   static constexpr int kChunk = kTokens < 32 ? kTokens : (kTokens == 256 ? 64 : 32);
-  static constexpr int kStagingBytes = kChunk * (kSlabs * 128 + 16);
+  // With tokens as rows: 128 bytes of each of a warpgroup's 64 tokens.
+  static constexpr bool kTokenRows = kScaled && kTokens == 128;
+  static constexpr int kTokenRowStride = 128 + 16;
+  static constexpr int kStagingBytes = kTokenRows ? 64 * kTokenRowStride : kChunk * (kSlabs * 128 + 16);
   static_assert(kStageBytes % 1024 == 0 && kStagingBytes % 16 == 0, "swizzle groups, 16-byte accesses");
   static constexpr int kTileSlots = 16;
   static_assert(kTileSlots > kStages, "the copying warps are at most kStages tiles ahead");
@@ -42,8 +45,8 @@ struct FfnTile {
   static constexpr int kCopiedScales = kScaled ? kTokens + kScaleAlignment : 0;
   static constexpr int kTokenScaleBytes = (kCopiedScales * 4 + 127) / 128 * 128;
   static constexpr int kWeightScaleBytes = kScaled ? 8 : 0;
-  static constexpr int kMaximaBytes = kScaled ? 4 * kGroups * kTokens * 4 : 0;
-  static constexpr int kFactorBytes = kScaled ? kGroups * kTokens * 4 : 0;
+  static constexpr int kMaximaBytes = kScaled && !kTokenRows ? 4 * kGroups * kTokens * 4 : 0;
+  static constexpr int kFactorBytes = kScaled && !kTokenRows ? kGroups * kTokens * 4 : 0;
   static constexpr int kScaleBytes = (kTokenScaleBytes + kWeightScaleBytes) * kStages + kMaximaBytes + kFactorBytes;
   static_assert(!kScaled || (kSlices == 1 && kWeightRows == 2 * kScaleBlock && kGroups == 2 && kTokens <= 128));
   static constexpr int kSharedBytes =

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <numeric>
 
 #include "base/bf16.hpp"
 #include "base/error.hpp"
@@ -42,6 +43,10 @@ std::uint32_t weight_seed(std::uint64_t seed, std::size_t layer, std::int32_t ex
   for (const std::uint64_t part : {static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(expert), matrix})
     key = (key ^ (part + 0x9e3779b97f4a7c15ull)) * 0xd1342543de82ef95ull;
   return static_cast<std::uint32_t>(key >> 32);
+}
+
+std::size_t rows_of(std::span<const std::uint32_t> tokens_per_slot) {
+  return std::accumulate(tokens_per_slot.begin(), tokens_per_slot.end(), std::size_t{0});
 }
 
 // Mean rows of the experts that have any, in whole tiles: chooses among the kernels of a tile by what latency is a
@@ -190,8 +195,8 @@ void CudaMoeDevice::reserve_rows(std::size_t rows) {
              "making rows");
 }
 
-double CudaMoeDevice::time_experts(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot, const void* input,
-                                   void* output) {
+kernels::GroupedFfnPlan CudaMoeDevice::plan_experts(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot,
+                                                    const void* input, void* output) {
   const auto found = layers_.find(layer);
   if (found == layers_.end() || found->second.experts.size() != tokens_per_slot.size())
     throw SystemError(
@@ -199,7 +204,6 @@ double CudaMoeDevice::time_experts(std::size_t layer, std::span<const std::uint3
   std::vector<std::int32_t> offsets{0};
   for (const std::uint32_t tokens : tokens_per_slot)
     offsets.push_back(offsets.back() + static_cast<std::int32_t>(tokens));
-  if (offsets.back() == 0) return 0.0;
   offsets_.upload(offsets, stream_.handle());
 
   kernels::GroupedFfnArguments arguments;
@@ -225,7 +229,13 @@ double CudaMoeDevice::time_experts(std::size_t layer, std::span<const std::uint3
   }
   kernels::GroupedFfnPlan plan;
   check_cuda(kernels::make_grouped_ffn_plan(arguments, &plan, stream_.handle()), "planning the experts' kernel");
+  return plan;
+}
 
+double CudaMoeDevice::time_experts(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot, const void* input,
+                                   void* output) {
+  if (rows_of(tokens_per_slot) == 0) return 0.0;
+  const kernels::GroupedFfnPlan plan = plan_experts(layer, tokens_per_slot, input, output);
   const double own_s = timer_.seconds(
       stream_, [&] { check_cuda(kernels::launch_grouped_ffn(plan, stream_.handle()), "running the experts"); });
   if (options_.slowdown <= 1.0) return own_s;
@@ -236,17 +246,22 @@ double CudaMoeDevice::time_experts(std::size_t layer, std::span<const std::uint3
 }
 
 double CudaMoeDevice::time_layer(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot) {
-  std::size_t rows = 0;
-  for (const std::uint32_t tokens : tokens_per_slot) rows += tokens;
-  reserve_rows(rows);
+  reserve_rows(rows_of(tokens_per_slot));
   return time_experts(layer, tokens_per_slot, random_rows_.data(), output_.data());
+}
+
+void CudaMoeDevice::keep_busy(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot, std::size_t launches) {
+  const std::size_t rows = rows_of(tokens_per_slot);
+  if (rows == 0 || launches == 0) return;
+  reserve_rows(rows);
+  const kernels::GroupedFfnPlan plan = plan_experts(layer, tokens_per_slot, random_rows_.data(), output_.data());
+  for (std::size_t i = 0; i < launches; ++i)
+    check_cuda(kernels::launch_grouped_ffn(plan, stream_.handle()), "keeping the GPU busy");
 }
 
 double CudaMoeDevice::compute_rows(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot, const void* input,
                                    void* output) {
-  std::size_t rows = 0;
-  for (const std::uint32_t tokens : tokens_per_slot) rows += tokens;
-  reserve_rows(rows);
+  reserve_rows(rows_of(tokens_per_slot));
   return time_experts(layer, tokens_per_slot, input, output);
 }
 

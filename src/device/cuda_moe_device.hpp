@@ -32,6 +32,7 @@ class CudaMoeDevice : public MoeDevice {
   double compute(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot, std::span<const float> input,
                  std::span<float> output) override;
   double time_layer(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot) override;
+  void keep_busy(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot, std::size_t launches) override;
   void begin_measurement(std::uint64_t) override {}
   bool computes() const override { return true; }
   Telemetry telemetry() override;
@@ -56,6 +57,9 @@ class CudaMoeDevice : public MoeDevice {
   std::size_t expert_bytes() const;
   void require_memory(std::size_t bytes, const char* what) const;
   void reserve_rows(std::size_t rows);
+  // Uploads what the kernel needs besides the rows; tokens_per_slot must not be all 0.
+  kernels::GroupedFfnPlan plan_experts(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot,
+                                       const void* input, void* output);
   double time_experts(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot, const void* input,
                       void* output);
 

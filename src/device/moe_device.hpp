@@ -38,6 +38,11 @@ class MoeDevice {
   /// Like compute, on random rows of the device's own and without handing out results: what a profile times.
   virtual double time_layer(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot) = 0;
 
+  /// Starts the work of time_layer `launches` times and returns without waiting: a GPU that is timed next is then as
+  /// warm, and its clock as low, as at work. Devices whose speed knows no such state do nothing.
+  virtual void keep_busy(std::size_t /*layer*/, std::span<const std::uint32_t> /*tokens_per_slot*/,
+                         std::size_t /*launches*/) {}
+
   /// Tells that measurement `number` of the job begins (a point of a profile, a step of a replay). A device on a
   /// virtual clock starts the noise of that number, so that a resumed job repeats an undisturbed one; others have
   /// nothing to do.

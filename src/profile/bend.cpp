@@ -53,7 +53,8 @@ std::vector<std::vector<std::uint32_t>> skewed_loads(const LatencyProfile& plan,
     for (const double share : shares) sum += share;
     for (std::size_t e = 0; e < active; ++e) {
       const double extra = std::round(static_cast<double>(left) * shares[e] / sum);
-      tokens[(i + e) % slots] = (1 + static_cast<std::uint32_t>(extra)) * static_cast<std::uint32_t>(plan.tile_tokens);
+      const auto rows = (1 + static_cast<std::size_t>(extra)) * plan.tile_tokens - random.below(plan.tile_tokens);
+      tokens[(i + e) % slots] = static_cast<std::uint32_t>(rows);
     }
     loads.push_back(std::move(tokens));
   }

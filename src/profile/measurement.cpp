@@ -73,11 +73,14 @@ void Measurement::take_samples(const MeasuredLoad& load, std::size_t count, Samp
   turns_.run([&] {
     const Clock::time_point begin = Clock::now();
     for (std::size_t call = first_call; call < first_call + count; ++call) {
+      const std::size_t layer = call % options_.layer_count;
+      if (!options_.busy_tokens.empty())
+        for (const auto& device : devices_) device->keep_busy(layer, options_.busy_tokens, options_.busy_launches);
       // On real clocks the devices start together, as the layers of a serving step do.
       if (!virtual_clock_ && !turns_.one_at_a_time()) ranks_.barrier();
       const std::vector<std::uint32_t> tokens = load.tokens_per_slot(call);
       for (std::size_t d = 0; d < devices_.size(); ++d) {
-        samples[d].latency_s.push_back(devices_[d]->time_layer(call % options_.layer_count, tokens));
+        samples[d].latency_s.push_back(devices_[d]->time_layer(layer, tokens));
         if (virtual_clock_) samples[d].spent_s += samples[d].latency_s.back();
       }
     }

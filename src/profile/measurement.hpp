@@ -24,6 +24,10 @@ struct MeasurementOptions {
   std::size_t layer_count = 1;    ///< layers whose weights rotate, so that caches are as cold as in serving
   std::size_t block_loads = 32;   ///< loads that are gone round together; a kill of the job loses those under way
   bool take_turns = false;        ///< ranks of a host measure one after the other, because they share a device
+  /// [slot] load that keeps devices busy before each sample, and how often it is launched; empty: nothing. Without it
+  /// a GPU rests while the host prepares a short sample, and runs at a higher clock than under long ones.
+  std::vector<std::uint32_t> busy_tokens{};
+  std::size_t busy_launches = 1;
 };
 
 /// What is measured: the number of the measurement, and the tokens per slot of each call, which may rotate.

@@ -58,6 +58,17 @@ std::set<std::size_t> tiles_at(const PlanOptions& options, std::size_t active_ex
   return tiles;
 }
 
+// Part number i of `total` in `parts` as even as whole numbers allow, the larger ones first.
+std::size_t even_part(std::size_t total, std::size_t parts, std::size_t i) {
+  return total / parts + (i < total % parts ? 1 : 0);
+}
+
+std::size_t even_tiles(std::size_t tokens, std::size_t active, std::size_t tile_tokens) {
+  std::size_t tiles = 0;
+  for (std::size_t i = 0; i < active; ++i) tiles += (even_part(tokens, active, i) + tile_tokens - 1) / tile_tokens;
+  return tiles;
+}
+
 void check_plan_options(const PlanOptions& options) {
   if (options.experts_per_device == 0 || options.tile_tokens == 0 || options.max_tokens == 0 ||
       options.points_per_doubling == 0)
@@ -74,11 +85,12 @@ std::vector<LoadPoint> shuffled(std::vector<LoadPoint> points, std::uint64_t see
 
 std::vector<LoadPoint> make_plan(const PlanOptions& options) {
   check_plan_options(options);
+  const std::size_t left_out = options.last_tile_rows > 0 ? options.tile_tokens - options.last_tile_rows : 0;
   std::vector<LoadPoint> points;
   for (std::size_t level : levels_up_to(std::min(options.experts_per_device, options.max_tokens)))
     for (std::size_t tiles : tiles_at(options, level))
       points.push_back({static_cast<std::int64_t>(tiles), static_cast<std::int64_t>(level),
-                        static_cast<std::int64_t>(tiles * options.tile_tokens)});
+                        static_cast<std::int64_t>(tiles * options.tile_tokens - level * left_out)});
   return shuffled(std::move(points), options.seed);
 }
 
@@ -87,26 +99,24 @@ std::vector<LoadPoint> make_naive_plan(const PlanOptions& options) {
   std::vector<LoadPoint> points;
   for (std::size_t tokens = 1; tokens <= options.max_tokens; ++tokens) {
     const std::size_t active = std::min(tokens, options.experts_per_device);
-    std::size_t tiles = 0;
-    for (std::size_t i = 0; i < active; ++i)
-      tiles += (tokens / active + (i < tokens % active ? 1 : 0) + options.tile_tokens - 1) / options.tile_tokens;
-    points.push_back(
-        {static_cast<std::int64_t>(tiles), static_cast<std::int64_t>(active), static_cast<std::int64_t>(tokens)});
+    points.push_back({static_cast<std::int64_t>(even_tiles(tokens, active, options.tile_tokens)),
+                      static_cast<std::int64_t>(active), static_cast<std::int64_t>(tokens)});
   }
   return shuffled(std::move(points), options.seed);
 }
 
 std::vector<std::uint32_t> tokens_per_slot_of(const LoadPoint& point, std::size_t tile_tokens, std::size_t slot_count,
                                               std::size_t rotation) {
-  const auto active = static_cast<std::size_t>(point.active_experts);
-  const bool whole_tiles = point.tokens == point.tiles * static_cast<std::int64_t>(tile_tokens);
-  const auto units = static_cast<std::size_t>(whole_tiles ? point.tiles : point.tokens);
-  const std::size_t unit_tokens = whole_tiles ? tile_tokens : 1;
+  const auto active = static_cast<std::size_t>(point.active_experts),
+             token_count = static_cast<std::size_t>(point.tokens);
+  const auto tiles = static_cast<std::size_t>(point.tiles);
+  const bool evenly = even_tiles(token_count, active, tile_tokens) == tiles;
+  const std::size_t left_out = tiles * tile_tokens - token_count;
   std::vector<std::uint32_t> tokens(slot_count, 0);
-  for (std::size_t i = 0; i < active; ++i) {
-    const std::size_t own_units = units / active + (i < units % active ? 1 : 0);
-    tokens[(rotation + i) % slot_count] = static_cast<std::uint32_t>(own_units * unit_tokens);
-  }
+  for (std::size_t i = 0; i < active; ++i)
+    tokens[(rotation + i) % slot_count] =
+        static_cast<std::uint32_t>(evenly ? even_part(token_count, active, i)
+                                          : even_part(tiles, active, i) * tile_tokens - even_part(left_out, active, i));
   return tokens;
 }
 

@@ -16,11 +16,15 @@ struct PlanOptions {
   /// Every number of tiles up to it where half of the experts or more are active; beyond it, where all are, every
   /// second, then from twice as many on every fourth, and so on. 0: geometric steps alone.
   std::size_t dense_tiles = 0;
+  /// Rows in the last tile of each active expert; 0: all. Where rows cost time of their own, the mean of real loads,
+  /// half a tile, makes the surface true of them.
+  std::size_t last_tile_rows = 0;
   std::vector<double> tiles_per_wave{};  ///< of each product, where the device works in waves; empty where unknown
   std::uint64_t seed = 1;                ///< shuffles the order, so that slow drift doesn't follow load
 };
 
-/// Where to measure, all at tile boundaries (tokens = tiles x tile_tokens), each point once, in measuring order. At
+/// Where to measure, all at tile boundaries (tokens = tiles x tile_tokens, less what last_tile_rows leaves out of each
+/// active expert's last tile), each point once, in measuring order. At
 /// each of a growing series of numbers of active experts (1, 2, 3, 4, 6, 8, 12, ..., 7/8 of all, all) the tiles run
 /// from one an expert to the most that max_tokens can make, in geometric steps and at both sides of the first whole
 /// waves. Most loads have most experts active, and between two points on either side of a step of the staircase the
@@ -31,8 +35,9 @@ std::vector<LoadPoint> make_plan(const PlanOptions& options);
 /// who knows of no tiles. For comparison; its surface knows no skewed loads.
 std::vector<LoadPoint> make_naive_plan(const PlanOptions& options);
 
-/// The point as a load: at a tile boundary its tiles spread evenly over active_experts of slot_count slots, else its
-/// tokens. `rotation` turns which slots these are. [slot] tokens.
+/// The point as a load of active_experts of slot_count slots: its tokens spread evenly, if that makes as many tiles as
+/// the point has, else its tiles spread evenly and as many rows left out of each last one as the tokens say. `rotation`
+/// turns which slots these are. [slot] tokens.
 std::vector<std::uint32_t> tokens_per_slot_of(const LoadPoint& point, std::size_t tile_tokens, std::size_t slot_count,
                                               std::size_t rotation);
 

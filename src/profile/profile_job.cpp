@@ -1,6 +1,7 @@
 #include "profile/profile_job.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -50,6 +51,7 @@ LatencyProfile plan_of(const ProfileRequest& request, const ProfileSetup& setup,
   points.points_per_doubling = request.points_per_doubling;
   // A processor core takes tiles one by one, in no waves. On a GPU, steps beyond 64 tiles are small.
   points.dense_tiles = setup.devices.kind == "host" ? 0 : 64;
+  if (setup.devices.kind == "cuda") points.last_tile_rows = (plan.tile_tokens + 1) / 2;
   points.tiles_per_wave = tiles_per_wave_of(setup.devices);
   points.seed = request.seed;
   if (setup.max_tokens > static_cast<std::size_t>(greatest_load) / 2)  // whole tiles are more
@@ -57,6 +59,16 @@ LatencyProfile plan_of(const ProfileRequest& request, const ProfileSetup& setup,
                             setup.max_tokens, static_cast<long long>(greatest_load / 2)));
   plan.points = request.naive ? make_naive_plan(points) : make_plan(points);
   return plan;
+}
+
+// A quarter of the most tokens on all experts, for long enough that the host's work between samples hides behind it.
+void keep_busy(const ProfileSetup& setup, MeasurementOptions& measurement) {
+  constexpr double busy_s = 4e-4;
+  const std::size_t experts = setup.plan.experts_per_device, tile = setup.devices.tile_tokens;
+  const std::size_t tokens = (setup.max_tokens / 4 + experts - 1) / experts;
+  measurement.busy_tokens.assign(experts, static_cast<std::uint32_t>(tokens));
+  const double layer_s = DeviceEstimate(setup.devices).layer_s(experts * ((tokens + tile - 1) / tile), experts);
+  measurement.busy_launches = static_cast<std::size_t>(std::ceil(busy_s / layer_s));
 }
 
 SweepOptions sweep_of(const ProfileRequest& request, const ProfileSetup& setup, const MoeModel& model) {
@@ -68,7 +80,8 @@ SweepOptions sweep_of(const ProfileRequest& request, const ProfileSetup& setup, 
     // A GPU's power limit bites after a second or two of work, and then its clock follows the work of some seconds.
     sweep.measurement.device_warm_up_s = 3.0;
     sweep.measurement.block_loads = 512;
-    sweep.skewed_loads = 40;
+    sweep.skewed_loads = 64;
+    keep_busy(setup, sweep.measurement);
   }
   sweep.show_progress = !request.quiet;
   return sweep;
@@ -78,8 +91,14 @@ SweepOptions sweep_of(const ProfileRequest& request, const ProfileSetup& setup, 
 double expected_s(const ProfileRequest& request, const ProfileSetup& setup, const DeviceEstimate& estimate,
                   std::size_t rank_count) {
   const MeasurementOptions& measurement = setup.sweep.measurement;
-  // Beside each sample on a GPU: flushing its cache, filling and emptying the stream.
-  const double sample_overhead_s = setup.devices.kind == "cuda" ? 2e-4 : 0.0;
+  // Beside each sample on a GPU: flushing its cache, filling and emptying the stream, keeping it busy.
+  double sample_overhead_s = 0.0;
+  if (setup.devices.kind == "cuda") {
+    const auto busy = static_cast<std::size_t>(measurement.busy_tokens.front());
+    const std::size_t experts = setup.plan.experts_per_device, tile = setup.devices.tile_tokens;
+    sample_overhead_s = 2e-4 + static_cast<double>(measurement.busy_launches) *
+                                   estimate.layer_s(experts * ((busy + tile - 1) / tile), experts);
+  }
   double samples_s = 0.0;
   for (const LoadPoint& point : setup.plan.points) {
     const double layer_s =

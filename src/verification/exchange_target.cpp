@@ -72,7 +72,11 @@ class ExchangeTarget : public ReplayTarget {
     constexpr double nan = std::numeric_limits<double>::quiet_NaN();
     LayerTimes times{nan, nan, nan, nan};
     communicator_.barrier();
-    turns_.run([&] { times.compute_s = device_.time_layer(layer, tokens_per_slot(rank_routes, resident_[layer])); });
+    const std::vector<std::uint32_t> tokens = tokens_per_slot(rank_routes, resident_[layer]);
+    turns_.run([&] {
+      device_.keep_busy(layer, tokens, 1);  // as under the layers before; otherwise a GPU rests while others measure
+      times.compute_s = device_.time_layer(layer, tokens);
+    });
     return times;
   }
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Strong scaling of the search over MPI ranks: the same question on 1, 2, 4, ... ranks, with time, efficiency and whether
-# the mapping is the same to the byte; prints a table for search.md. Programs must be on the PATH (or in
-# build/release/bin).
+# the mapping is the same to the byte; prints a table for search.md. The last row is what the machine allows: as many
+# searches of one rank side by side, which share nothing but its caches and its clock. Programs must be on the PATH (or
+# in build/release/bin).
 #
 #   tests/benchmark/ranks.sh [MOST-RANKS, default: processor cores] [STARTS-A-LAYER, default: 16]
 set -euo pipefail
@@ -24,14 +25,30 @@ checksum() {
 print(hashlib.sha256(h5py.File(sys.argv[1])["expert_to_device"][()].tobytes()).hexdigest()[:12])' "$1"
 }
 
+search() { # search RANKS NAME
+  "${MPIRUN[@]}" -n "$1" gem-map --quiet --profile "$folder/profile.h5" --trace "$folder/trace.h5" \
+    --starts "$starts" --output "$folder/$2.h5" > "$folder/$2.txt"
+}
+
+seconds_of() { # seconds_of NAME
+  awk '/^Search: / { for (i = 1; i < NF; i++) if ($i == "in") print $(i + 2) == "ms" ? $(i + 1) / 1000 : $(i + 1) }' \
+    "$folder/$1.txt"
+}
+
+row() { # row LABEL RANKS SECONDS NAME
+  awk -v label="$1" -v ranks="$2" -v time="$3" -v one="$one_s" -v mapping="$(checksum "$folder/$4.h5")" \
+    'BEGIN { printf "| %s | %.2f | %.2f | %s |\n", label, time, one / time / ranks, mapping }'
+}
+
 echo "| ranks | search, s | efficiency | mapping |"
 echo "|---:|---:|---:|---|"
 for ((ranks = 1; ranks <= most; ranks *= 2)); do
-  "${MPIRUN[@]}" -n "$ranks" gem-map --quiet --profile "$folder/profile.h5" --trace "$folder/trace.h5" \
-    --starts "$starts" --output "$folder/$ranks.h5" > "$folder/$ranks.txt"
-  read -r amount unit < <(sed -n 's/^Search: .* in \([0-9.]*\) \([a-z]*\) on .*/\1 \2/p' "$folder/$ranks.txt")
-  time_s=$(awk -v amount="$amount" -v unit="$unit" 'BEGIN { print unit == "ms" ? amount / 1000 : amount }')
-  [ "$ranks" -gt 1 ] || one_s=$time_s
-  awk -v ranks="$ranks" -v time="$time_s" -v one="$one_s" -v mapping="$(checksum "$folder/$ranks.h5")" \
-    'BEGIN { printf "| %d | %.2f | %.2f | %s |\n", ranks, time, one / time / ranks, mapping }'
+  search "$ranks" "$ranks"
+  [ "$ranks" -gt 1 ] || one_s=$(seconds_of 1)
+  row "$ranks" "$ranks" "$(seconds_of "$ranks")" "$ranks"
 done
+for ((copy = 1; copy <= most; copy++)); do search 1 "copy$copy" & done
+wait
+for ((copy = 1; copy <= most; copy++)); do seconds_of "copy$copy"; done |
+  awk '{ sum += $1 } END { print sum / NR }' > "$folder/mean.txt"
+row "$most times 1" 1 "$(cat "$folder/mean.txt")" copy1

@@ -104,15 +104,17 @@ TEST(Bend, SkewedLoadsAreSkewedAndWithinThePlan) {
   const auto loads = skewed_loads(profile, 40, 1);
   ASSERT_EQ(loads.size(), 40u);
   std::size_t skewed = 0;
+  std::ptrdiff_t partly_filled = 0;
   for (const std::vector<std::uint32_t>& tokens : loads) {
     ASSERT_EQ(tokens.size(), experts);
     const std::uint32_t sum = std::accumulate(tokens.begin(), tokens.end(), 0u);
     EXPECT_GE(std::ranges::count_if(tokens, [](std::uint32_t t) { return t > 0; }), 2);
     EXPECT_LE(sum, 6000u);
-    for (const std::uint32_t t : tokens) EXPECT_EQ(t % tile_tokens, 0u);
+    partly_filled += std::ranges::count_if(tokens, [](std::uint32_t t) { return t % tile_tokens != 0; });
     skewed += 3 * *std::ranges::max_element(tokens) > sum;
   }
   EXPECT_GE(skewed, 10u);
+  EXPECT_GE(partly_filled, 80);
   LatencyProfile one_expert = profile;
   one_expert.experts_per_device = 1;
   EXPECT_TRUE(skewed_loads(one_expert, 40, 1).empty());

@@ -82,6 +82,23 @@ TEST(Plan, SmallLoadsOfMostExpertsAreMeasuredTileByTile) {
   EXPECT_FALSE(has(22, 6));
 }
 
+TEST(Plan, LastTilesCanBePartlyFilled) {
+  PlanOptions options = options_of(6, 16, 2000);
+  options.last_tile_rows = 8;
+  for (const LoadPoint& point : make_plan(options)) {
+    EXPECT_EQ(point.tokens, point.tiles * 16 - point.active_experts * 8);
+    std::int64_t tiles = 0, active = 0, tokens = 0;
+    for (const std::uint32_t t : tokens_per_slot_of(point, 16, 6, 4)) {
+      tiles += (t + 15) / 16;
+      active += t > 0;
+      tokens += t;
+    }
+    EXPECT_EQ(tiles, point.tiles);
+    EXPECT_EQ(active, point.active_experts);
+    EXPECT_EQ(tokens, point.tokens);
+  }
+}
+
 TEST(Plan, ZerosAreRefused) {
   EXPECT_THROW(make_plan(options_of(0, 16, 10)), UsageError);
   EXPECT_THROW(make_plan(options_of(4, 0, 10)), UsageError);
