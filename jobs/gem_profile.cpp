@@ -59,10 +59,13 @@ void validate_profile(const Communicator& world, const ProfileOptions& options, 
   });
 }
 
-int run(const Communicator& world, const ProfileOptions& options, const Arguments& arguments) {
+int run(const Communicator& world, ProfileOptions options, const Arguments& arguments) {
   const auto rank_count = static_cast<std::size_t>(world.size());
   ProfileSetup setup;
-  world.on_all([&] { setup = set_up_profile(options, rank_count); });
+  world.on_all([&] {
+    read_workloads(options);
+    setup = set_up_profile(options, rank_count);
+  });
   world.on_root([&] {
     if (!options.quiet || options.dry_run) std::cout << describe_plan(options, setup, rank_count) << std::flush;
     if (options.dry_run) std::cout << "\n" << point_table(setup.plan);

@@ -48,6 +48,8 @@ bool parse_profile_options(ProfileOptions& options, const Arguments& arguments) 
   line.add(
       "max-tokens", &options.max_tokens, "N",
       format("most rows that one device gets in a step; 0: all that %zu tokens can send", default_tokens_per_step));
+  line.add("for-trace", &options.for_trace, "FILE,...",
+           "measure just what these workloads of gem-trace can bring to a device; instead of --max-tokens");
   line.add("points-per-doubling", &options.points_per_doubling, "N", "how densely loads are measured");
   line.add("confidence-width", &options.stopping.confidence_width, "W",
            "relative half-width of the median's 95 % interval that ends a point");
@@ -79,15 +81,22 @@ bool parse_profile_options(ProfileOptions& options, const Arguments& arguments) 
   require_option(options.model, "model", "a name (see --list-models) or a CSV file");
   if (options.validation_loads == 0 && !(options.trace.empty() && options.validation_output.empty()))
     throw UsageError("--trace and --validation-output are for --validate N, which is missing");
+  if (!options.for_trace.empty() && (options.max_tokens > 0 || options.naive))
+    throw UsageError("--for-trace says what is measured, so --max-tokens and --naive don't go with it");
   options.quiet = line.quiet();
   check_profile_request(options);
   return true;
 }
 
+void read_workloads(ProfileOptions& options) {
+  if (options.for_trace.empty()) return;
+  for (const std::string& file : split(options.for_trace, ',')) options.workloads.push_back(read_trace(file));
+}
+
 ValidationLoads draw_validation_loads(const ProfileOptions& options, const ProfileSetup& setup) {
   ValidationLoads loads;
   const std::size_t slots = setup.plan.experts_per_device;
-  add_random_loads(loads, options.validation_loads, slots, setup.max_tokens, options.seed);
+  add_random_loads(loads, options.validation_loads, slots, random_load_range(setup.plan), options.seed);
   if (!options.trace.empty())
     add_trace_loads(loads, options.validation_loads, slots, setup.max_tokens, read_trace(options.trace), options.seed);
   return loads;

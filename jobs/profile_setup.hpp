@@ -13,6 +13,7 @@ namespace gem {
 struct ProfileOptions : ProfileRequest {
   std::string output = "profile.h5";
   std::size_t validation_loads = 0;  ///< of each source
+  std::string for_trace;             ///< files of the workloads, separated by commas
   std::string trace;                 ///< steps that loads are drawn from
   std::string validation_output;     ///< CSV, or empty
   bool resume = false;
@@ -22,6 +23,9 @@ struct ProfileOptions : ProfileRequest {
 
 /// False if --help, --version or --list-models was answered.
 bool parse_profile_options(ProfileOptions& options, const Arguments& arguments);
+
+/// Reads the files of --for-trace.
+void read_workloads(ProfileOptions& options);
 
 /// The loads of --validate, the same on every rank.
 ValidationLoads draw_validation_loads(const ProfileOptions& options, const ProfileSetup& setup);

@@ -11,8 +11,9 @@
 #
 # Options: --shares LIST and --slowdown LIST (as often as wanted: one setting each), --output DIR (results/one-host),
 # --workloads REGEX (all), --steps N (24), --rounds N (3), --layers N (3, spread over the model), --full (exchange too,
-# not only the experts' compute), --seconds N (begin nothing new after N seconds; exit code 75 says that more is to do:
-# the same command goes on), --dry-run.
+# not only the experts' compute), --stop-after profiles|mappings (mappings need no GPU: search for them elsewhere, in a
+# copy of the folder), --seconds N (begin nothing new after N seconds; exit code 75 says that more is to do: the same
+# command goes on), --dry-run.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=jobs/dependencies.sh
@@ -20,7 +21,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 export PATH="$PATH:$root/build/release/bin"
 
 ranks=0 sharing=0 spreads='' device=cuda output=results/one-host pattern=. steps=24 rounds=3 layers=3 full=0
-seconds=0 dry_run=0
+seconds=0 dry_run=0 last_stage=reports
 settings=() # FOLDER SHARES SLOWDOWN, '-' where there is none
 refuse() {
   echo "one-host.sh: $1; --help shows all options" >&2
@@ -49,8 +50,11 @@ while [ $# -gt 0 ]; do
     --layers) layers=$2; shift ;;
     --full) full=1 ;;
     --seconds) seconds=$2; shift ;;
+    --stop-after)
+      [[ $2 = profiles || $2 = mappings ]] || refuse "--stop-after can be profiles or mappings, not $2"
+      last_stage=$2; shift ;;
     --dry-run) dry_run=1 ;;
-    --help) sed -n '2,17s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --help) sed -n '2,18s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) refuse "unknown option $1" ;;
   esac
   shift
@@ -118,18 +122,6 @@ workloads() {
   echo "bursty-4096 mixtral-8x7b synthetic prefill 4096 128 128"
 }
 
-# Most rows of a device in any of the workloads above; one profile a model and tile serves them all.
-most_rows_of() {
-  case $1-$2 in
-    gpt-oss-20b-32) echo 800 ;;
-    gpt-oss-20b-128) echo 10000 ;;
-    gpt-oss-20b-256) echo 40000 ;;
-    deepseek-v2-lite-64) echo 1800 ;;
-    deepseek-v2-lite-128) echo 28672 ;;
-    *) echo 6000 ;;
-  esac
-}
-
 # The first, the last and evenly between, of the trace's decoder layers.
 layers_of() {
   case $1 in
@@ -140,30 +132,39 @@ layers_of() {
 }
 
 # Two halves of the requests; of synthetic load, which has none, the earlier and the later steps.
-make_traces() {
-  local part
+make_traces() { # make_traces NAME MODEL TASK PHASE TOKENS STEPS: sets halves, what gem-map is told, and files
+  local name=$1 model=$2 task=$3 phase=$4 tokens=$5 steps=$6 part
+  local trace=$output/traces/$name
   if [ "$task" = synthetic ]; then
-    [ -e "$trace" ] || run_into /dev/null gem-trace synthesize --quiet --model "$model" --tokens "$tokens" \
-      --steps $((2 * trace_steps)) --temporal-share 0.25 --output "$trace"
-    halves=(--trace "$trace" --train-steps "$trace_steps")
+    files=$trace.test.h5
+    halves=(--trace "$files" --train-steps "$steps")
+    [ -e "$files" ] || run_into /dev/null gem-trace synthesize --quiet --model "$model" --tokens "$tokens" \
+      --steps $((2 * steps)) --temporal-share 0.25 --output "$files"
     return
   fi
+  files=$trace.train.h5,$trace.test.h5
+  halves=(--trace "$trace.train.h5" --test-trace "$trace.test.h5")
   local batching=(--batch-size "$tokens")
   [ "$phase" = prefill ] && batching=(--phase prefill --chunk-tokens "$tokens")
   for part in train test; do
-    [ -e "${trace%test.h5}$part.h5" ] || run_into /dev/null gem-trace batch --quiet --part $part "${batching[@]}" \
-      --steps "$trace_steps" --routing "$root/jobs/data/routing/$model.$task.h5" --output "${trace%test.h5}$part.h5"
+    [ -e "$trace.$part.h5" ] || run_into /dev/null gem-trace batch --quiet --part $part "${batching[@]}" \
+      --steps "$steps" --routing "$root/jobs/data/routing/$model.$task.h5" --output "$trace.$part.h5"
   done
-  halves=(--trace "${trace%test.h5}train.h5" --test-trace "$trace")
 }
 
+# One profile serves all the workloads of a model and tile.
 make_profile() {
-  local resume=()
+  local resume=() served='' other_name other_model other_task other_phase other_tokens other_steps other_tile
   [ -e "$profile" ] && return
   [ -e "$profile.partial" ] && resume=(--resume)
+  while read -r other_name other_model other_task other_phase other_tokens other_steps other_tile; do
+    [ "$other_model.$other_tile" = "$model.$tile" ] || continue
+    make_traces "$other_name" "$other_model" "$other_task" "$other_phase" "$other_tokens" "$other_steps"
+    served+=${served:+,}$files
+  done < <(workloads)
   run_into "${profile%.h5}.txt" "${launch[@]}" gem-profile --quiet --model "$model" --device "$device" "${shape[@]}" \
-    "${slow[@]}" "${share[@]}" --tile-tokens "$tile" --max-tokens "$(most_rows_of "$model" "$tile")" \
-    --max-samples 40 "${resume[@]}" --output "$profile"
+    "${slow[@]}" "${share[@]}" --tile-tokens "$tile" --for-trace "$served" \
+    --confidence-width 0.015 --min-samples 7 --max-samples 30 "${resume[@]}" --output "$profile"
   [ "$dry_run" = 1 ] || tail -n 1 "${profile%.h5}.txt" # the devices' spread
 }
 
@@ -189,8 +190,10 @@ verify() {
 workload() {
   [ "$dry_run" = 1 ] || mkdir -p "$folder"
   make_profile
-  make_traces
+  [ "$last_stage" = profiles ] && return
+  make_traces "$name" "$model" "$task" "$phase" "$tokens" "$trace_steps"
   for method in "${methods[@]}"; do make_mapping "$method"; done
+  [ "$last_stage" = mappings ] && return
   verify
 }
 

@@ -45,13 +45,14 @@ Matrix<T> read_or(const Hdf5Input& file, const std::string& name, const Extents&
 void read_work_rule(const Hdf5Input& file, LatencyProfile& profile) {
   // With these bounds no load overflows: a profile has at most 2^31 tiles a point.
   constexpr std::uint64_t most = 64;
-  const auto count = [&](const char* name) {
+  const auto count = [&](const char* name, std::uint32_t least) {
     return file.has_attribute(name) ? static_cast<std::uint32_t>(checked_count(file, format("attribute '%s'", name),
-                                                                               file.count_attribute(name), 0, most))
-                                    : 0u;
+                                                                               file.count_attribute(name), least, most))
+                                    : least;
   };
-  profile.bend_tiles = count("bend_tiles");
-  profile.bend_surplus = count("bend_surplus");
+  profile.bend_tiles = count("bend_tiles", 0);
+  profile.bend_surplus = count("bend_surplus", 0);
+  profile.bend_base = count("bend_base", 1);
 }
 
 }  // namespace
@@ -81,6 +82,7 @@ void write_profile(const std::string& path, const LatencyProfile& profile, const
   write_profile_plan(file, profile);
   file.attribute("bend_tiles", std::uint64_t{profile.bend_tiles});
   file.attribute("bend_surplus", std::uint64_t{profile.bend_surplus});
+  file.attribute("bend_base", std::uint64_t{profile.bend_base});
   const Extents extents = {profile.devices.size(), profile.points.size()};
   const Cube<float>& samples_s = profile.samples_s;
   file.write({"/latency/median", "s", "device, point"}, profile.median_s.values(), extents);

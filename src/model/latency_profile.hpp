@@ -52,6 +52,7 @@ struct LatencyProfile {
   std::size_t experts_per_device = 0;  ///< most experts that the plan activates on one device
   std::uint32_t bend_tiles = 0;        ///< of work_rule()
   std::uint32_t bend_surplus = 0;      ///< of work_rule()
+  std::uint32_t bend_base = 1;         ///< of work_rule()
   std::vector<DeviceDescription> devices;
   std::vector<LoadPoint> points;
   Matrix<double> median_s;                 ///< [device, point]
@@ -67,7 +68,7 @@ struct LatencyProfile {
   std::size_t device_count() const { return devices.size(); }
   /// How experts add up to a load on these devices.
   WorkRule work_rule() const {
-    return {static_cast<std::uint32_t>(std::max<std::size_t>(1, tile_tokens)), bend_tiles, bend_surplus};
+    return {static_cast<std::uint32_t>(std::max<std::size_t>(1, tile_tokens)), bend_tiles, bend_surplus, bend_base};
   }
 };
 

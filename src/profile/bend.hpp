@@ -10,8 +10,8 @@
 
 namespace gem {
 
-/// Loads in whole tiles of which a few experts have most: what the points of a plan, spread evenly, don't show.
-/// [load][slot] tokens, as far as the plan reaches; none if a device has one expert.
+/// Skewed loads, [load][slot] tokens: what the points of a plan, spread evenly, don't show. None if a device has one
+/// expert.
 std::vector<std::vector<std::uint32_t>> skewed_loads(const LatencyProfile& plan, std::size_t count, std::uint64_t seed);
 
 /// The rule with which the profile's surfaces predict best what these loads took, [device, load] seconds; plain tiles

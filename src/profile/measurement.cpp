@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <numeric>
 
 namespace gem {
 namespace {
@@ -11,6 +12,10 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+std::size_t row_count(const std::vector<std::uint32_t>& tokens_per_slot) {
+  return std::accumulate(tokens_per_slot.begin(), tokens_per_slot.end(), std::size_t{0});
 }
 
 }  // namespace
@@ -67,6 +72,14 @@ void Measurement::begin_visit(const MeasuredLoad& load, std::size_t visit) {
   for (const auto& device : devices_) device->begin_measurement(number);
 }
 
+void Measurement::keep_busy(std::size_t layer, const std::vector<std::uint32_t>& next_tokens) {
+  const std::size_t rows = row_count(options_.busy_tokens), next_rows = row_count(next_tokens);
+  if (rows == 0) return;
+  const std::size_t missing = options_.busy_rows - std::min(options_.busy_rows, next_rows);
+  const std::size_t launches = std::max(options_.least_busy_launches, (missing + rows - 1) / rows);
+  for (const auto& device : devices_) device->keep_busy(layer, options_.busy_tokens, launches);
+}
+
 void Measurement::take_samples(const MeasuredLoad& load, std::size_t count, Samples& samples) {
   const std::size_t first_call = calls_;
   calls_ += count;
@@ -74,11 +87,10 @@ void Measurement::take_samples(const MeasuredLoad& load, std::size_t count, Samp
     const Clock::time_point begin = Clock::now();
     for (std::size_t call = first_call; call < first_call + count; ++call) {
       const std::size_t layer = call % options_.layer_count;
-      if (!options_.busy_tokens.empty())
-        for (const auto& device : devices_) device->keep_busy(layer, options_.busy_tokens, options_.busy_launches);
+      const std::vector<std::uint32_t> tokens = load.tokens_per_slot(call);
+      keep_busy(layer, tokens);
       // On real clocks the devices start together, as the layers of a serving step do.
       if (!virtual_clock_ && !turns_.one_at_a_time()) ranks_.barrier();
-      const std::vector<std::uint32_t> tokens = load.tokens_per_slot(call);
       for (std::size_t d = 0; d < devices_.size(); ++d) {
         samples[d].latency_s.push_back(devices_[d]->time_layer(layer, tokens));
         if (virtual_clock_) samples[d].spent_s += samples[d].latency_s.back();

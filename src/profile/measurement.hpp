@@ -24,10 +24,12 @@ struct MeasurementOptions {
   std::size_t layer_count = 1;    ///< layers whose weights rotate, so that caches are as cold as in serving
   std::size_t block_loads = 32;   ///< loads that are gone round together; a kill of the job loses those under way
   bool take_turns = false;        ///< ranks of a host measure one after the other, because they share a device
-  /// [slot] load that keeps devices busy before each sample, and how often it is launched; empty: nothing. Without it
-  /// a GPU rests while the host prepares a short sample, and runs at a higher clock than under long ones.
+  /// [slot] load that keeps devices busy before each sample, launched `least_busy_launches` times and on until it has,
+  /// with the sample, `busy_rows` rows; empty: nothing. Without it a GPU rests while the host prepares a short sample,
+  /// and its clock is higher than under long ones.
   std::vector<std::uint32_t> busy_tokens{};
-  std::size_t busy_launches = 1;
+  std::size_t least_busy_launches = 1;
+  std::size_t busy_rows = 0;
 };
 
 /// What is measured: the number of the measurement, and the tokens per slot of each call, which may rotate.
@@ -66,6 +68,7 @@ class Measurement {
 
  private:
   void measure_block(std::span<const MeasuredLoad> loads, std::span<Samples> all, const OnDone& on_done);
+  void keep_busy(std::size_t layer, const std::vector<std::uint32_t>& next_tokens);
   void begin_visit(const MeasuredLoad& load, std::size_t visit);
   void take_samples(const MeasuredLoad& load, std::size_t count, Samples& samples);
   // How many samples all devices take next, where each has sample_count of this load: the fewest that one which must go

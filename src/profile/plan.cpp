@@ -3,18 +3,23 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstdint>
+#include <iterator>
+#include <numeric>
 #include <set>
 #include <span>
 #include <utility>
 
 #include "base/error.hpp"
 #include "base/random.hpp"
+#include "base/text.hpp"
 
 namespace gem {
 namespace {
 
 // 1, 2, 3, 4, 6, 8, 12, 16, ..., seven eighths of the last, and the last: most loads have nearly all experts active.
-std::vector<std::size_t> levels_up_to(std::size_t last) {
+// From the last one that isn't above the least.
+std::vector<std::size_t> levels_between(std::size_t least, std::size_t last) {
   std::vector<std::size_t> levels;
   for (std::size_t power = 1; power < last; power *= 2)
     for (std::size_t level : {power, power + power / 2})
@@ -22,6 +27,8 @@ std::vector<std::size_t> levels_up_to(std::size_t last) {
   if (const std::size_t nearly = last - last / 8; !levels.empty() && nearly > levels.back() && nearly < last)
     levels.push_back(nearly);
   levels.push_back(last);
+  const auto first = std::ranges::upper_bound(levels, least);
+  if (first != levels.begin()) levels.erase(levels.begin(), std::prev(first));
   return levels;
 }
 
@@ -55,6 +62,9 @@ std::set<std::size_t> tiles_at(const PlanOptions& options, std::size_t active_ex
       for (std::size_t side : {full, full + 1})
         if (side > least && side < most) tiles.insert(side);
     }
+  // Of those below the least, the last one stays, so that nothing is extrapolated.
+  auto first = tiles.upper_bound(options.least_tiles);
+  if (first != tiles.begin()) tiles.erase(tiles.begin(), std::prev(first));
   return tiles;
 }
 
@@ -83,11 +93,51 @@ std::vector<LoadPoint> shuffled(std::vector<LoadPoint> points, std::uint64_t see
 
 }  // namespace
 
+LoadRange range_of_loads(const LoadTrace& trace, std::size_t slot_count, std::size_t tile_tokens) {
+  if (trace.expert_count() < slot_count)
+    throw UsageError(format("the trace of %s has %zu experts, fewer than the %zu of a device; it is another model's",
+                            trace.model.c_str(), trace.expert_count(), slot_count));
+  constexpr std::size_t placements = 8, rare = 100;
+  LoadRange range{slot_count, SIZE_MAX, 0};
+  std::vector<std::size_t> loads_with(slot_count + 1, 0);  // [active experts]
+  RandomStream random({0x10adu});
+  std::vector<std::size_t> experts(trace.expert_count());
+  std::iota(experts.begin(), experts.end(), std::size_t{0});
+  for (std::size_t step = 0; step < trace.step_count(); ++step)
+    for (std::size_t layer = 0; layer < trace.layer_count(); ++layer)
+      for (std::size_t placement = 0; placement < placements; ++placement) {
+        random.shuffle(std::span(experts));
+        std::size_t tiles = 0, active = 0, tokens = 0;
+        for (const std::size_t expert : std::span(experts).first(slot_count)) {
+          const std::uint32_t count = trace.counts(step, layer, expert);
+          tiles += tiles_of(count, static_cast<std::uint32_t>(tile_tokens));
+          active += count > 0;
+          tokens += count;
+        }
+        if (tokens == 0) continue;
+        ++loads_with[active];
+        range.least_tiles = std::min(range.least_tiles, tiles);
+        range.most_tokens = std::max(range.most_tokens, tokens);
+      }
+  if (range.most_tokens == 0)
+    throw UsageError(format("the trace of task '%s' has no tokens to measure for", trace.task.c_str()));
+  const std::size_t loads = std::accumulate(loads_with.begin(), loads_with.end(), std::size_t{0});
+  std::size_t below = 0;
+  for (range.least_active = 1; (below += loads_with[range.least_active]) * rare < loads;) ++range.least_active;
+  return range;
+}
+
+LoadRange united(const LoadRange& a, const LoadRange& b) {
+  return {std::min(a.least_active, b.least_active), std::min(a.least_tiles, b.least_tiles),
+          std::max(a.most_tokens, b.most_tokens)};
+}
+
 std::vector<LoadPoint> make_plan(const PlanOptions& options) {
   check_plan_options(options);
   const std::size_t left_out = options.last_tile_rows > 0 ? options.tile_tokens - options.last_tile_rows : 0;
   std::vector<LoadPoint> points;
-  for (std::size_t level : levels_up_to(std::min(options.experts_per_device, options.max_tokens)))
+  for (std::size_t level :
+       levels_between(options.least_active, std::min(options.experts_per_device, options.max_tokens)))
     for (std::size_t tiles : tiles_at(options, level))
       points.push_back({static_cast<std::int64_t>(tiles), static_cast<std::int64_t>(level),
                         static_cast<std::int64_t>(tiles * options.tile_tokens - level * left_out)});

@@ -5,13 +5,32 @@
 #include <vector>
 
 #include "model/latency_profile.hpp"
+#include "model/load_trace.hpp"
 
 namespace gem {
+
+/// What one device gets in a step and layer of a workload.
+struct LoadRange {
+  std::size_t least_active = 1;
+  std::size_t least_tiles = 1;
+  std::size_t most_tokens = 0;
+  bool operator==(const LoadRange&) const = default;
+};
+
+/// The least and the most that a device with `slot_count` experts gets under random placements, drawn anew for every
+/// step and layer: a placement that anybody would use stays within. Numbers of active experts that fewer than one load
+/// in a hundred has are passed over. UsageError if the trace has fewer experts or no tokens.
+LoadRange range_of_loads(const LoadTrace& trace, std::size_t slot_count, std::size_t tile_tokens);
+
+/// The range that holds both.
+LoadRange united(const LoadRange& a, const LoadRange& b);
 
 struct PlanOptions {
   std::size_t experts_per_device = 0;
   std::size_t tile_tokens = 0;
   std::size_t max_tokens = 0;           ///< most rows that one device gets in a step and layer, skew included
+  std::size_t least_active = 1;         ///< experts, and
+  std::size_t least_tiles = 1;          ///< tiles that a device has at least: what is below isn't measured
   std::size_t points_per_doubling = 3;  ///< of the tiles, at each number of active experts
   /// Every number of tiles up to it where half of the experts or more are active; beyond it, where all are, every
   /// second, then from twice as many on every fourth, and so on. 0: geometric steps alone.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -48,6 +49,8 @@ LatencyProfile plan_of(const ProfileRequest& request, const ProfileSetup& setup,
   points.experts_per_device = experts;
   points.tile_tokens = plan.tile_tokens;
   points.max_tokens = setup.max_tokens;
+  points.least_active = setup.range.least_active;
+  points.least_tiles = setup.range.least_tiles;
   points.points_per_doubling = request.points_per_doubling;
   // A processor core takes tiles one by one, in no waves. On a GPU, steps beyond 64 tiles are small.
   points.dense_tiles = setup.devices.kind == "host" ? 0 : 64;
@@ -61,14 +64,16 @@ LatencyProfile plan_of(const ProfileRequest& request, const ProfileSetup& setup,
   return plan;
 }
 
-// A quarter of the most tokens on all experts, for long enough that the host's work between samples hides behind it.
+// Launches of a quarter of the most tokens, on all experts, until half of the most are done, and for long enough that
+// the host's work between samples hides behind them.
 void keep_busy(const ProfileSetup& setup, MeasurementOptions& measurement) {
-  constexpr double busy_s = 4e-4;
+  constexpr double least_busy_s = 3e-4;
   const std::size_t experts = setup.plan.experts_per_device, tile = setup.devices.tile_tokens;
   const std::size_t tokens = (setup.max_tokens / 4 + experts - 1) / experts;
   measurement.busy_tokens.assign(experts, static_cast<std::uint32_t>(tokens));
+  measurement.busy_rows = setup.max_tokens / 2;
   const double layer_s = DeviceEstimate(setup.devices).layer_s(experts * ((tokens + tile - 1) / tile), experts);
-  measurement.busy_launches = static_cast<std::size_t>(std::ceil(busy_s / layer_s));
+  measurement.least_busy_launches = static_cast<std::size_t>(std::ceil(least_busy_s / layer_s));
 }
 
 SweepOptions sweep_of(const ProfileRequest& request, const ProfileSetup& setup, const MoeModel& model) {
@@ -96,7 +101,7 @@ double expected_s(const ProfileRequest& request, const ProfileSetup& setup, cons
   if (setup.devices.kind == "cuda") {
     const auto busy = static_cast<std::size_t>(measurement.busy_tokens.front());
     const std::size_t experts = setup.plan.experts_per_device, tile = setup.devices.tile_tokens;
-    sample_overhead_s = 2e-4 + static_cast<double>(measurement.busy_launches) *
+    sample_overhead_s = 2e-4 + static_cast<double>(measurement.least_busy_launches) *
                                    estimate.layer_s(experts * ((busy + tile - 1) / tile), experts);
   }
   double samples_s = 0.0;
@@ -109,6 +114,16 @@ double expected_s(const ProfileRequest& request, const ProfileSetup& setup, cons
   const double ranks_in_turn = measurement.take_turns ? static_cast<double>(rank_count) : 1.0;
   const auto placed = static_cast<double>(setup.plan.experts_per_device * measurement.layer_count);
   return measurement.device_warm_up_s + samples_s * ranks_in_turn + estimate.placement_s() * placed;
+}
+
+double mean_tokens_per_expert(const std::vector<LoadTrace>& workloads) {
+  double tokens = 0.0, cells = 0.0;
+  for (const LoadTrace& workload : workloads) {
+    const auto& counts = workload.counts.values();
+    tokens += std::accumulate(counts.begin(), counts.end(), 0.0);
+    cells += static_cast<double>(counts.size());
+  }
+  return tokens / cells;
 }
 
 }  // namespace
@@ -131,18 +146,22 @@ ProfileSetup set_up_profile(const ProfileRequest& request, std::size_t rank_coun
   const std::size_t experts = experts_of_device(request, model, setup.device_count);
   const std::size_t most_rows_of_token = most_rows_of(1, model.top_k, experts);
   setup.max_tokens = request.max_tokens > 0 ? request.max_tokens : default_tokens_per_step * most_rows_of_token;
+  double tokens_per_expert = static_cast<double>(setup.max_tokens) / static_cast<double>(most_rows_of_token) *
+                             static_cast<double>(model.top_k) / static_cast<double>(model.expert_count);
+  if (!request.workloads.empty()) tokens_per_expert = mean_tokens_per_expert(request.workloads);
 
   setup.devices = request.devices;
   setup.devices.expert = request.expert_shape.empty() ? model.expert : parse_shape(request.expert_shape);
   setup.devices.seed = request.seed;
   setup.devices.share_gpu = !request.share_gpu.empty();
   setup.devices.slowdowns = parse_slowdowns(request.slowdown, setup.device_count);
-  if (setup.devices.tile_tokens == 0) {
-    const double step_tokens = static_cast<double>(setup.max_tokens) / static_cast<double>(most_rows_of_token);
-    setup.devices.tile_tokens = default_tile_tokens(
-        setup.devices, step_tokens * static_cast<double>(model.top_k) / static_cast<double>(model.expert_count));
-  }
+  if (setup.devices.tile_tokens == 0) setup.devices.tile_tokens = default_tile_tokens(setup.devices, tokens_per_expert);
   check_device_options(setup.devices);
+  for (const LoadTrace& workload : request.workloads) {
+    const LoadRange range = range_of_loads(workload, experts, setup.devices.tile_tokens);
+    setup.range = &workload == request.workloads.data() ? range : united(setup.range, range);
+    setup.max_tokens = setup.range.most_tokens;
+  }
 
   setup.plan = plan_of(request, setup, model, experts);
   setup.sweep = sweep_of(request, setup, model);

@@ -24,6 +24,7 @@ struct ProfileRequest {
   std::size_t experts_per_device = 0;  ///< 0: the model's experts over all devices
   std::size_t redundant_experts = 0;   ///< further copies a layer that mappings will have: devices then hold more
   std::size_t max_tokens = 0;          ///< 0: what 512 tokens a step can bring
+  std::vector<LoadTrace> workloads{};  ///< if any, what they can bring is measured, and max_tokens is 0
   std::size_t points_per_doubling = 3;
   std::string share_gpu;  ///< "turns" or empty
   std::size_t seed = 1;
@@ -43,6 +44,7 @@ struct ProfileSetup {
   SweepOptions sweep;
   std::size_t device_count = 0;
   std::size_t max_tokens = 0;
+  LoadRange range;  ///< what the workloads can bring; from nothing on, without any
 };
 
 /// UsageError or DataError for a request that can't be met on so many ranks.

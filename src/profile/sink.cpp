@@ -31,6 +31,7 @@ LatencyProfile assemble_profile(const LatencyProfile& plan, std::span<const Prof
   profile.drift = closing.drift;
   profile.bend_tiles = closing.work_rule.bend_tiles;
   profile.bend_surplus = closing.work_rule.surplus;
+  profile.bend_base = closing.work_rule.base;
   return profile;
 }
 

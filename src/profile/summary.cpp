@@ -90,8 +90,8 @@ std::string device_table(const LatencyProfile& profile, std::size_t most_rows) {
   }
   std::string text = table.to_string() + left_out;
   if (profile.bend_surplus > 0)
-    text += format("skewed loads: an expert's tiles beyond the first %u count %u times\n", profile.bend_tiles,
-                   1 + profile.bend_surplus);
+    text += format("skewed loads: an expert's tiles beyond the first %u count %.3g times\n", profile.bend_tiles,
+                   1.0 + static_cast<double>(profile.bend_surplus) / profile.bend_base);
   if (summaries.size() > 1)
     text += format("spread: the slowest takes %.1f %% longer than the fastest (over the heavy loads)\n",
                    100.0 * (1.0 / summaries[slowest].relative_speed - 1.0));

@@ -33,28 +33,13 @@ LoadSize size_of(const std::vector<std::uint32_t>& tokens_per_slot, const WorkRu
   return size;
 }
 
-double log_uniform(RandomStream& random, double low, double high) {
-  return low * std::pow(high / low, random.uniform());
-}
-
 }  // namespace
 
-void add_random_loads(ValidationLoads& loads, std::size_t count, std::size_t slot_count, std::size_t max_tokens,
+void add_random_loads(ValidationLoads& loads, std::size_t count, std::size_t slot_count, const TokenRange& range,
                       std::uint64_t seed) {
   RandomStream random({seed, 0x7a11u});
   for (std::size_t i = 0; i < count; ++i) {
-    const double total = log_uniform(random, 1.0, std::max(2.0, static_cast<double>(max_tokens) / 2.0));
-    const double shape = log_uniform(random, 0.2, 5.0);
-    std::vector<double> shares(slot_count);
-    for (double& share : shares) share = random.gamma(shape);
-    const double sum = std::accumulate(shares.begin(), shares.end(), 0.0);
-    std::vector<std::uint32_t> tokens;
-    for (double share : shares) tokens.push_back(static_cast<std::uint32_t>(total * share / sum));
-    // The rounding's remainder goes to the busiest, so that no load is empty.
-    const auto given = std::accumulate(tokens.begin(), tokens.end(), 0u);
-    const auto busiest = std::max_element(shares.begin(), shares.end()) - shares.begin();
-    tokens[static_cast<std::size_t>(busiest)] += static_cast<std::uint32_t>(total) - given;
-    loads.tokens_per_slot.push_back(std::move(tokens));
+    loads.tokens_per_slot.push_back(random_load(random, slot_count, range));
     loads.source.emplace_back("random");
   }
 }
@@ -85,6 +70,7 @@ void add_trace_loads(ValidationLoads& loads, std::size_t count, std::size_t slot
 Validation validate(const LatencyProfile& profile, ValidationLoads loads, Matrix<double> measured_s) {
   LatencyProfile plain = profile;
   plain.bend_surplus = 0;
+  plain.bend_base = 1;
   const std::vector<LatencySurface> surfaces = surfaces_of(profile), plain_surfaces = surfaces_of(plain);
   const std::vector<LatencyCurve> curves = curves_of(profile);
   Validation validation{std::move(loads), std::move(measured_s), {}, {}, {}};

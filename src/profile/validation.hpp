@@ -8,6 +8,7 @@
 #include "base/array.hpp"
 #include "model/latency_profile.hpp"
 #include "model/load_trace.hpp"
+#include "profile/random_loads.hpp"
 
 namespace gem {
 
@@ -17,9 +18,8 @@ struct ValidationLoads {
   std::vector<std::string> source;                          ///< [load], "random" or the trace's task
 };
 
-/// Random skewed loads: total rows log-uniform from 1 to max_tokens / 2, shares of the experts gamma-distributed with
-/// shapes from 0.2 (few busy experts) to 5 (nearly even).
-void add_random_loads(ValidationLoads& loads, std::size_t count, std::size_t slot_count, std::size_t max_tokens,
+/// As random_load draws them.
+void add_random_loads(ValidationLoads& loads, std::size_t count, std::size_t slot_count, const TokenRange& range,
                       std::uint64_t seed);
 
 /// What real steps brought: random (step, layer) of the trace and random neighbouring experts, as many as slots. Loads

@@ -54,6 +54,7 @@ void broadcast_profile(const Communicator& world, LatencyProfile& profile) {
   profile.tile_tokens = world.broadcast(std::uint64_t{profile.tile_tokens});
   profile.bend_tiles = world.broadcast(profile.bend_tiles);
   profile.bend_surplus = world.broadcast(profile.bend_surplus);
+  profile.bend_base = world.broadcast(profile.bend_base);
   profile.devices.resize(world.broadcast(std::uint64_t{profile.devices.size()}));
   for (DeviceDescription& device : profile.devices) world.broadcast(device.name);
   std::vector<std::int64_t> numbers;

@@ -82,6 +82,37 @@ TEST(Plan, SmallLoadsOfMostExpertsAreMeasuredTileByTile) {
   EXPECT_FALSE(has(22, 6));
 }
 
+TEST(Plan, AWorkloadsRangeIsWhatRandomPlacementsBring) {
+  LoadTrace trace;
+  trace.counts = Cube<std::uint32_t>(200, 1, 6);
+  const std::uint32_t counts[] = {0, 16, 17, 40, 5, 100};
+  for (std::size_t i = 0; i < trace.counts.values().size(); ++i) trace.counts.values()[i] = counts[i % 6];
+  // The least three, 0, 5 and 16, and the busiest three, 17, 40 and 100, are among 1,600 draws of 20 triples.
+  EXPECT_EQ(range_of_loads(trace, 3, 16), (LoadRange{2, 2, 157}));
+  EXPECT_EQ(range_of_loads(trace, 6, 16), (LoadRange{5, 14, 178}));
+  EXPECT_EQ(united({3, 5, 178}, {1, 7, 157}), (LoadRange{1, 5, 178}));
+  EXPECT_THROW(range_of_loads(trace, 7, 16), UsageError);
+  std::ranges::fill(trace.counts.values(), 0u);
+  EXPECT_THROW(range_of_loads(trace, 3, 16), UsageError);
+}
+
+TEST(Plan, WhatIsBelowTheRangeIsLeftOutButForOneStep) {
+  PlanOptions options = options_of(8, 16, 2000);
+  const std::vector<LoadPoint> whole = make_plan(options);
+  options.least_active = 5;
+  options.least_tiles = 21;
+  const std::vector<LoadPoint> part = make_plan(options);
+  EXPECT_LT(part.size(), whole.size());
+  for (const LoadPoint& point : part) {
+    EXPECT_GE(point.active_experts, 4);
+    EXPECT_NE(std::ranges::find(whole, point), whole.end());
+  }
+  for (const std::int64_t active : {4, 6, 8}) {
+    const auto below = [&](const LoadPoint& p) { return p.active_experts == active && p.tiles <= 21; };
+    EXPECT_EQ(std::ranges::count_if(part, below), 1) << active;
+  }
+}
+
 TEST(Plan, LastTilesCanBePartlyFilled) {
   PlanOptions options = options_of(6, 16, 2000);
   options.last_tile_rows = 8;
