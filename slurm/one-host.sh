@@ -10,17 +10,17 @@
 #   slurm/one-host.sh --ranks 2 --device host ...              a trial on CPU cores, experts shrunk
 #
 # Options: --shares LIST and --slowdown LIST (as often as wanted: one setting each), --output DIR (results/one-host),
-# --workloads REGEX (all), --steps N (24), --rounds N (3), --layers N (3, spread over the model), --full (exchange too,
-# not only the experts' compute), --stop-after profiles|mappings (mappings need no GPU: search for them elsewhere, in a
-# copy of the folder), --seconds N (begin nothing new after N seconds; exit code 75 says that more is to do: the same
-# command goes on), --dry-run.
+# --workloads REGEX (all), --steps N (24), --rounds N (3), --layers N (3, spread over the model), --checked-steps N (1,
+# steps whose outputs are compared with one rank's), --full (exchange too, not only the experts' compute), --stop-after
+# profiles|mappings (mappings need no GPU: search for them elsewhere, in a copy of the folder), --seconds N (begin
+# nothing new after N seconds; exit code 75 says that more is to do: the same command goes on), --dry-run.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=jobs/dependencies.sh
 . "$root/jobs/dependencies.sh"
 export PATH="$PATH:$root/build/release/bin"
 
-ranks=0 sharing=0 spreads='' device=cuda output=results/one-host pattern=. steps=24 rounds=3 layers=3 full=0
+ranks=0 sharing=0 spreads='' device=cuda output=results/one-host pattern=. steps=24 rounds=3 layers=3 checked_steps=1 full=0
 seconds=0 dry_run=0 last_stage=reports
 settings=() # FOLDER SHARES SLOWDOWN, '-' where there is none
 refuse() {
@@ -33,7 +33,7 @@ while [ $# -gt 0 ]; do
     *) [ $# -gt 1 ] || refuse "$1 is unknown or lacks its value" ;;
   esac
   case $1 in
-    --ranks | --share-gpu | --steps | --rounds | --layers | --seconds)
+    --ranks | --share-gpu | --steps | --rounds | --layers | --checked-steps | --seconds)
       [[ $2 =~ ^[0-9]{1,9}$ ]] || refuse "$1 $2 is not a whole number" ;;
   esac
   case $1 in
@@ -48,6 +48,7 @@ while [ $# -gt 0 ]; do
     --steps) steps=$2; shift ;;
     --rounds) rounds=$2; shift ;;
     --layers) layers=$2; shift ;;
+    --checked-steps) checked_steps=$2; shift ;;
     --full) full=1 ;;
     --seconds) seconds=$2; shift ;;
     --stop-after)
@@ -182,7 +183,7 @@ verify() {
   for method in "${methods[@]}"; do mappings+=(--mapping "$folder/$method.h5"); done
   run_into "$folder/report.txt" "${launch[@]}" gem-verify --quiet --profile "$profile" --trace "$trace" \
     "${mappings[@]}" "${share[@]}" "${compute[@]}" --layers "$(layers_of "$model")" --steps "$steps" \
-    --rounds "$rounds" --checked-steps 1 --output "$folder/report.h5" 2> "$errors" || code=$?
+    --rounds "$rounds" --checked-steps "$checked_steps" --output "$folder/report.h5" 2> "$errors" || code=$?
   [ "$code" -le 1 ] || { cat "$errors" >&2; return $code; } # a negative verdict is a result
   [ "$dry_run" = 1 ] || cat "$folder/report.txt"
 }
