@@ -20,8 +20,7 @@ Verdict write_and_print(const VerificationReport& report, const VerifyOptions& o
   write_report(options.output, report, provenance_now(command, report.model, options.seed));
   std::cout << "\n" << summary_table(report, summaries);
   if (has_step_estimate(report)) std::cout << "\n" << step_estimate_table(report, estimate_steps(report, options.seed));
-  std::cout << format("\nPrediction per device: median error %.1f %%\n", 100.0 * device_error(report))
-            << verdict_sentence(report, judged, verdict) << "\n";
+  std::cout << "\n" << prediction_lines(report) << verdict_sentence(report, judged, verdict) << "\n";
   if (!options.quiet) std::cout << "Report: " << options.output << "\n";
   return verdict;
 }

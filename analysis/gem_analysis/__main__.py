@@ -60,6 +60,7 @@ def parse(arguments):
         description="Prints one Markdown table of every report.h5 below a folder, as slurm/one-host.sh leaves them.",
     )
     replays.add_argument("folder", metavar="FOLDER", help="a folder of results")
+    replays.add_argument("--short", action="store_true", help="a row a workload and a column a setting, ratios alone")
     return parser.parse_args(arguments)
 
 
@@ -87,7 +88,7 @@ def run(options):
             "or use another Python"
         ) from None
     if options.command == "replays":
-        print(replay_text(options.folder))
+        print(replay_text(options.folder, options.short))
         return 0
     results = collect(options.results)
     for problem in results.problems:

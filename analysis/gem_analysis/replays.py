@@ -87,6 +87,43 @@ def replay_table(replays):
     return Table("Replays", columns, rows)
 
 
+def short_table(replays):
+    """A row a workload; a column a setting, with the ratio of each mapping but the first, the judged one's in bold."""
+    settings = list(dict.fromkeys(replay.setting for replay in replays))
+    names = replays[0].report.names[1:]
+    workloads = {}
+    for replay in replays:
+        key = (f"{replay.report.header.model} {replay.report.task}", replay.report.tokens_per_step)
+        workloads.setdefault(key, {})[replay.setting] = replay
+
+    def cell(ratios, judged, half_width=None):
+        parts = [f"**{ratio:.3f}**" if name == judged else f"{ratio:.3f}" for name, ratio in zip(names, ratios)]
+        return ", ".join(parts) + (f" ± {half_width:.3f}" if half_width is not None else "")
+
+    def replay_cell(replay):
+        if replay is None:
+            return "-"
+        figures = [replay.figures(name) for name in names]
+        judged = replay.report.names[replay.report.judged_index]
+        own = replay.figures(judged)
+        return cell([f["relative"] for f in figures], judged, (own["high"] - own["low"]) / 2)
+
+    rows = [
+        [workload, f"{tokens:,}", *(replay_cell(by_setting.get(setting)) for setting in settings)]
+        for (workload, tokens), by_setting in sorted(workloads.items())
+    ]
+    means = []
+    for setting in settings:
+        of_setting = [replay for replay in replays if replay.setting == setting]
+        ratios = [np.mean([replay.figures(name)["relative"] for replay in of_setting]) for name in names]
+        means.append(cell(ratios, of_setting[0].report.names[of_setting[0].report.judged_index]))
+    rows.append(["mean", "", *means])
+    columns = [("workload", ""), ("tokens a step", ""), *((setting or "-", "") for setting in settings)]
+    judged = replays[0].report.names[replays[0].report.judged_index]
+    note = f"In each column: {', '.join(names)}; {judged} with half of its 95 % interval."
+    return Table("Replays", columns, rows, note=note)
+
+
 def setting_lines(replays):
     """What the judged mapping comes to in each setting, a sentence each."""
     lines = []
@@ -114,9 +151,12 @@ def setting_lines(replays):
     return lines
 
 
-def replay_text(folder):
-    """The table in Markdown and the lines below it."""
+def replay_text(folder, short=False):
+    """The table in Markdown and the lines below it; DataError where reports of a short one have other mappings."""
     replays = collect_replays(folder)
+    names = replays[0].report.names
+    if short and any(replay.report.names != names for replay in replays):
+        raise DataError(f"{folder}: its reports compare different mappings, which --short has no table for; leave it out")
     samples = sorted({replay.report.sample_note for replay in replays} - {""})
     note = f"Straggler time relative to {replays[0].report.names[0]}; {', '.join(samples)}." if samples else ""
-    return "\n".join([replay_table(replays).text, "", note, "", *setting_lines(replays)])
+    return "\n".join([(short_table if short else replay_table)(replays).text, "", note, "", *setting_lines(replays)])

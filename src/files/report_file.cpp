@@ -158,6 +158,9 @@ void write_report(const std::string& path, const VerificationReport& report, con
   if (has_step_estimate(report)) write_step_estimate(file, report, estimate_steps(report, provenance.seed));
   if (!report.device_speeds.empty())
     file.write({"/devices/relative_speed", "1", "device"}, report.device_speeds, {report.device_speeds.size()});
+  for (const auto& [name, clocks_hz] : {std::pair{"/devices/sm_clock_hz", &report.sm_clock_hz},
+                                        std::pair{"/devices/profile_sm_clock_hz", &report.profile_sm_clock_hz}})
+    if (!clocks_hz->empty()) file.write({name, "Hz", "device"}, *clocks_hz, {clocks_hz->size()});
   file.commit();
 }
 
@@ -193,6 +196,13 @@ VerificationReport read_report(const std::string& path) {
     report.device_speeds = read_checked<double>(
         file, "/devices/relative_speed", {extents[3]}, [](double speed) { return speed > 0.0 && speed <= 1.0; },
         "above 0 and at most 1");
+  const auto is_clock = [](double hz) { return std::isnan(hz) || hz >= 0.0; };
+  if (file.has_dataset("/devices/sm_clock_hz"))
+    report.sm_clock_hz =
+        read_checked<double>(file, "/devices/sm_clock_hz", {extents[3]}, is_clock, "0 or more, or NaN if unknown");
+  if (file.has_dataset("/devices/profile_sm_clock_hz"))
+    report.profile_sm_clock_hz = read_checked<double>(file, "/devices/profile_sm_clock_hz", {extents[3]}, is_clock,
+                                                      "0 or more, or NaN if unknown");
   report.layer_ids = read_layer_ids(file, extents[2]);
 
   const std::vector<std::string> names = file.read_texts("/mappings", extents[0]);

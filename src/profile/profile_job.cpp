@@ -85,7 +85,7 @@ SweepOptions sweep_of(const ProfileRequest& request, const ProfileSetup& setup, 
     // A GPU's power limit bites after a second or two of work, and then its clock follows the work of some seconds.
     sweep.measurement.device_warm_up_s = 3.0;
     sweep.measurement.block_loads = 512;
-    sweep.skewed_loads = 64;
+    sweep.skewed_loads = 96;
     keep_busy(setup, sweep.measurement);
   }
   sweep.show_progress = !request.quiet;

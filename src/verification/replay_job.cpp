@@ -35,6 +35,16 @@ std::size_t moved_bytes(const Mapping& from, const Mapping& to, const LoadTrace&
   return moved;
 }
 
+// [device] mean over the points, NaN where unknown.
+std::vector<double> mean_clocks(const LatencyProfile& profile) {
+  std::vector<double> clocks_hz;
+  for (std::size_t d = 0; d < profile.sm_clock_hz.rows(); ++d) {
+    const auto row = profile.sm_clock_hz.row(d);
+    clocks_hz.push_back(std::accumulate(row.begin(), row.end(), 0.0) / static_cast<double>(row.size()));
+  }
+  return clocks_hz;
+}
+
 // What was made uneven on purpose: by extra work, else by the share of a GPU that each rank had.
 std::string device_note(const DeviceOptions& devices, const LatencyProfile& profile) {
   const std::string slowdowns = emulation_note(devices.slowdowns);
@@ -173,9 +183,17 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
   if (!difference.empty()) std::cerr << "warning: " << device_warning(difference) << "\n";
   Progress progress("replaying", request.replay.rounds * question.trace.step_count(),
                     ranks.is_root() && !request.quiet);
+  std::vector<double> clock_sums(local.size(), 0.0);
   VerificationReport report = replay(ranks, *target, question.trace, question.mappings, surfaces_of(question.profile),
-                                     question.profile.work_rule(), request.replay,
-                                     [&](std::size_t done, std::size_t) { progress.update(done); });
+                                     question.profile.work_rule(), request.replay, [&](std::size_t done, std::size_t) {
+                                       progress.update(done);
+                                       for (std::size_t d = 0; d < local.size(); ++d)
+                                         clock_sums[d] += local[d]->telemetry().sm_clock_hz;
+                                     });
+  report.sm_clock_hz = ranks.gather(std::span<const double>(clock_sums));
+  const auto samples = static_cast<double>(request.replay.rounds * question.trace.step_count());
+  for (double& clock_hz : report.sm_clock_hz) clock_hz /= samples;
+  report.profile_sm_clock_hz = mean_clocks(question.profile);
   report.judged = question.mappings[question.judged].method;
   report.weight_dtype = question.profile.weight_dtype;
   report.device_kind = devices.kind;

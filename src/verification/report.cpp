@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "base/text.hpp"
 
@@ -114,15 +115,35 @@ std::vector<MappingSummary> summarize(const VerificationReport& report, std::uin
   return summaries;
 }
 
-double device_error(const VerificationReport& report) {
-  std::vector<double> predicted, measured;
+DeviceErrors device_errors(const VerificationReport& report) {
+  std::vector<double> predicted, measured, ratios;
   for (const MappingReplay& replay : report.mappings)
     for (std::size_t i = 0; i < replay.predicted_s.values().size(); ++i)
-      if (replay.predicted_s.values()[i] > 0.0) {
+      if (replay.predicted_s.values()[i] > 0.0 && replay.compute_s.values()[i] > 0.0) {
         predicted.push_back(replay.predicted_s.values()[i]);
         measured.push_back(replay.compute_s.values()[i]);
+        ratios.push_back(predicted.back() / measured.back());
       }
-  return median_relative_error(predicted, measured);
+  if (ratios.empty()) return {};
+  DeviceErrors errors{median_relative_error(predicted, measured), median(ratios) - 1.0, 0.0};
+  for (double& value : predicted) value /= 1.0 + errors.common;
+  errors.beside = median_relative_error(predicted, measured);
+  return errors;
+}
+
+std::string prediction_lines(const VerificationReport& report) {
+  const DeviceErrors errors = device_errors(report);
+  std::string lines =
+      format("Prediction per device: median error %.1f %%, %.1f %% beside what all loads have in common (%+.1f %%)\n",
+             100.0 * errors.median, 100.0 * errors.beside, 100.0 * errors.common);
+  const auto mean = [](const std::vector<double>& values) {
+    return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+  };
+  const double clock_hz = mean(report.sm_clock_hz), profile_hz = mean(report.profile_sm_clock_hz);  // NaN for none
+  if (std::isfinite(clock_hz) && std::isfinite(profile_hz))
+    lines +=
+        format("Clocks: %.2f GHz in the replay, %.2f GHz in the profile (means)\n", clock_hz * 1e-9, profile_hz * 1e-9);
+  return lines;
 }
 
 Verdict judge(const VerificationReport& report, const MappingSummary& judged, double output_tolerance) {

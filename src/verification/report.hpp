@@ -52,6 +52,8 @@ struct VerificationReport {
   /// Stated seconds of a layer beside its routed experts (attention, shared experts, others); NaN if not stated.
   double rest_per_layer_s = std::numeric_limits<double>::quiet_NaN();
   std::vector<double> device_speeds;  ///< [device], fastest 1, at the heavy loads of the profile; empty if unknown
+  std::vector<double> sm_clock_hz;    ///< [device], mean over the replay; NaN or empty if unknown
+  std::vector<double> profile_sm_clock_hz;  ///< [device], mean over the profile's points; likewise
   std::vector<std::int32_t> layer_ids;
   std::vector<MappingReplay> mappings;  ///< the first is the one that all are compared with
 };
@@ -87,8 +89,18 @@ std::vector<double> sum_of_steps(const Matrix<double>& layer_s);
 /// Summaries in the order of the report's mappings.
 std::vector<MappingSummary> summarize(const VerificationReport& report, std::uint64_t seed);
 
-/// Median of |predicted / measured - 1| over every loaded (mapping, step, layer, device).
-double device_error(const VerificationReport& report);
+/// How well the devices' own times were predicted, over every loaded (mapping, step, layer, device).
+struct DeviceErrors {
+  double median = 0.0;  ///< of |predicted / measured - 1|
+  /// Median of predicted / measured, minus 1: what all loads have in common (clocks under another mix of work, another
+  /// machine of the same kind) moves no mapping.
+  double common = 0.0;
+  double beside = 0.0;  ///< median error once predictions are divided by 1 + common
+};
+DeviceErrors device_errors(const VerificationReport& report);
+
+/// A line for each of: the errors of the devices' predictions; their clocks, where known, beside the profile's.
+std::string prediction_lines(const VerificationReport& report);
 
 enum class Verdict { Faster, Unproven, Slower, Wrong };
 

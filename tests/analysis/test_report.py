@@ -26,6 +26,25 @@ class Replays(support.TestCase):
         self.assertRegex(out, r"\neven \(simulated.*spread 1\.2.*gem mean 0\.")
         self.assertRegex(out, r"\nuneven \(host emulated x1\.00, x1\.28")
 
+    def test_the_short_table_has_a_column_a_setting(self):
+        for setting, workload in (("even", "a"), ("uneven", "a")):
+            os.makedirs(self.path(setting, workload))
+            shutil.copy(support.result("simulated", "report.h5"), self.path(setting, workload))
+        code, out, err = self.run_program("replays", self.folder, "--short")
+        self.assertEqual((code, err), (0, ""))
+        head, _, row, mean = out.splitlines()[:4]
+        self.assertRegex(head, r"even +\| +uneven \|$")
+        rows = support.table_rows(support.printed("simulated", "verify.txt"), ("eplb", "gem"))
+        cells = row.split("|")[3:5]
+        self.assertEqual(cells[0].strip(), cells[1].strip())
+        self.assertRegex(cells[0], rf"{rows['eplb'][2]}\b.*\*\*{rows['gem'][2]}\*\* ± 0\.")
+        self.assertIn(f"**{rows['gem'][2]}**", mean)
+        with h5py.File(self.path("uneven", "a", "report.h5"), "r+") as file:
+            file["mappings"][1] = "another"
+        code, _, err = self.run_program("replays", self.folder, "--short")
+        self.assertEqual(code, 3)
+        self.assertIn("--short", err)
+
     def test_a_folder_without_a_report_is_named(self):
         code, _, err = self.run_program("replays", self.folder)
         self.assertEqual(code, 3)

@@ -108,6 +108,8 @@ TEST(RoundTrip, Report) {
   EXPECT_EQ(read.model_layers, written.model_layers);
   EXPECT_EQ(read.rest_per_layer_s, written.rest_per_layer_s);
   EXPECT_EQ(read.device_speeds, written.device_speeds);
+  EXPECT_EQ(read.sm_clock_hz, written.sm_clock_hz);
+  EXPECT_EQ(read.profile_sm_clock_hz, written.profile_sm_clock_hz);
   ASSERT_EQ(read.mappings.size(), 2u);
   for (std::size_t i = 0; i < 2; ++i) {
     const MappingReplay& found = read.mappings[i];

@@ -110,6 +110,8 @@ inline VerificationReport sample_report() {
   report.model_layers = 24;
   report.rest_per_layer_s = 0.5e-3;
   report.device_speeds = {1.0, 0.97, 0.9, 0.78};
+  report.sm_clock_hz = {1.6e9, 1.61e9, 1.59e9, 1.6e9};
+  report.profile_sm_clock_hz = {1.5e9, 1.51e9, 1.49e9, 1.5e9};
   for (const char* name : {"linear", "gem"}) {
     MappingReplay replay;
     replay.name = name;

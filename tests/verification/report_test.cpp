@@ -46,7 +46,22 @@ TEST(Report, SummaryHoldsRatiosErrorsAndQuantiles) {
   EXPECT_NEAR(summaries[1].median_error, 0.1, 1e-9);
   EXPECT_NEAR(summaries[1].p99_s, 3 * 0.8e-3, 1e-9);
   EXPECT_NEAR(summaries[1].imbalance, 1.0 / 0.75, 1e-9);
-  EXPECT_NEAR(device_error(report), 0.05, 0.051);
+}
+
+TEST(Report, WhatAllPredictionsHaveInCommonIsToldApart) {
+  VerificationReport report = report_with(0.8, 0.0);
+  for (MappingReplay& replay : report.mappings)
+    for (std::size_t i = 0; i < replay.compute_s.values().size(); ++i)
+      replay.predicted_s.values()[i] = (i % 4 == 0 ? 1.32 : 1.2) * replay.compute_s.values()[i];
+  const DeviceErrors errors = device_errors(report);
+  EXPECT_NEAR(errors.median, 0.2, 1e-9);
+  EXPECT_NEAR(errors.common, 0.2, 1e-9);
+  EXPECT_NEAR(errors.beside, 0.0, 1e-9);
+  EXPECT_NE(prediction_lines(report).find("+20.0 %"), std::string::npos);
+  EXPECT_EQ(prediction_lines(report).find("GHz"), std::string::npos);
+  report.sm_clock_hz = {1.6e9, 1.7e9};
+  report.profile_sm_clock_hz = {1.5e9, 1.5e9};
+  EXPECT_NE(prediction_lines(report).find("1.65 GHz in the replay, 1.50 GHz in the profile"), std::string::npos);
 }
 
 TEST(Report, TheModelsStepIsItsLayersAndTheStatedRest) {
