@@ -51,8 +51,8 @@ WorkRule choose_work_rule(const LatencyProfile& profile, std::span<const std::ve
   const auto tile_tokens = static_cast<std::uint32_t>(profile.tile_tokens);
   WorkRule best{tile_tokens, 0, 0};
   if (loads.empty()) return best;
-  // [base, surplus], few: with more to choose from, chance chooses (seen on an H100).
-  constexpr std::pair<std::uint32_t, std::uint32_t> weights[] = {{4, 1}, {2, 1}, {1, 1}, {1, 2}};
+  constexpr std::pair<std::uint32_t, std::uint32_t> weights[] = {{4, 1}, {2, 1}, {1, 1}, {1, 2},
+                                                                 {1, 4}, {1, 8}, {1, 16}};
   // A tenth of plain tiles' error, or half a percent, is no reason.
   const double plain = error_with(best, profile, loads, measured_s);
   double least = std::min(0.9 * plain, plain - 0.005);
