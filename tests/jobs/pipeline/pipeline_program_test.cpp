@@ -48,6 +48,22 @@ std::string verify(const TestFolder& folder, const std::string& options) {
          folder.file("gem.h5") + " --output " + folder.file("report.h5") + " " + options;
 }
 
+TEST(Pipeline, TheBundledProfileOfAnH100IsMappedTo) {
+  const TestFolder folder;
+  const std::string profile = GEM_DATA_DIR "/profiles/h100-four-shares.gpt-oss-20b.tile128.h5";
+  for (const std::string part : {"train", "test"})
+    expect_good(folder, bin + "gem-trace batch --quiet --routing " + routing +
+                            " --phase prefill --chunk-tokens 4096 --steps 32 --part " + part + " --output " +
+                            folder.file(part + ".h5"));
+  const ProgramRun run = folder.run(bin + "gem-map --profile " + profile + " --trace " + folder.file("train.h5") +
+                                    " --test-trace " + folder.file("test.h5") + " --output " + folder.file("gem.h5"));
+  ASSERT_EQ(run.code, 0) << run.errors;
+  EXPECT_NE(run.output.find("held-out"), std::string::npos) << run.output;
+  const LatencyProfile measured = read_profile(profile);
+  EXPECT_EQ(measured.device_kind, "cuda");
+  EXPECT_EQ(read_mapping(folder.file("gem.h5")).device_count(), measured.device_count());
+}
+
 TEST(Pipeline, HostDevicesGoTheWholeWay) {
   const TestFolder folder;
   expect_good(folder, on_ranks(2,
