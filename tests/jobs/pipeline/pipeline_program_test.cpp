@@ -61,7 +61,7 @@ TEST(Pipeline, TheBundledProfileOfAnH100IsMappedTo) {
   EXPECT_NE(run.output.find("held-out"), std::string::npos) << run.output;
   const LatencyProfile measured = read_profile(profile);
   EXPECT_EQ(measured.device_kind, "cuda");
-  EXPECT_EQ(read_mapping(folder.file("gem.h5")).device_count(), measured.device_count());
+  EXPECT_EQ(read_mapping(folder.file("gem.h5")).device_count, measured.device_count());
 }
 
 TEST(Pipeline, HostDevicesGoTheWholeWay) {
