@@ -96,7 +96,7 @@ void read_workloads(ProfileOptions& options) {
 ValidationLoads draw_validation_loads(const ProfileOptions& options, const ProfileSetup& setup) {
   ValidationLoads loads;
   const std::size_t slots = setup.plan.experts_per_device;
-  add_random_loads(loads, options.validation_loads, slots, random_load_range(setup.plan), options.seed);
+  add_random_loads(loads, options.validation_loads, slots, random_loads_of(setup.plan), options.seed);
   if (!options.trace.empty())
     add_trace_loads(loads, options.validation_loads, slots, setup.max_tokens, read_trace(options.trace), options.seed);
   return loads;

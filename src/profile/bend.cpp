@@ -36,13 +36,23 @@ double error_with(const WorkRule& rule, LatencyProfile profile, std::span<const 
 
 }  // namespace
 
-std::vector<std::vector<std::uint32_t>> skewed_loads(const LatencyProfile& plan, std::size_t count,
-                                                     std::uint64_t seed) {
+std::vector<std::vector<std::uint32_t>> serving_loads(const LatencyProfile& plan, std::span<const LoadTrace> workloads,
+                                                      std::size_t count, std::uint64_t seed) {
+  const std::size_t slots = plan.experts_per_device;
   std::vector<std::vector<std::uint32_t>> loads;
-  if (plan.experts_per_device < 2) return loads;
-  const TokenRange range = random_load_range(plan);
+  if (slots < 2) return loads;
   RandomStream random({seed, 0xbe4du});
-  for (std::size_t i = 0; i < count; ++i) loads.push_back(random_load(random, plan.experts_per_device, range));
+  if (!workloads.empty()) {
+    while (loads.size() < count)
+      loads.push_back(load_of_workload(random, workloads[random.below(workloads.size())], slots));
+    return loads;
+  }
+  LoadDistribution distribution = random_loads_of(plan);
+  distribution.least_tokens = std::min(slots * plan.tile_tokens / 2 + 1, distribution.most_tokens);
+  distribution.most_tokens = std::min(4 * slots * plan.tile_tokens, distribution.most_tokens);
+  distribution.least_shape = 0.5;
+  distribution.most_shape = 3.0;
+  while (loads.size() < count) loads.push_back(random_load(random, slots, distribution));
   return loads;
 }
 

@@ -7,12 +7,15 @@
 
 #include "base/array.hpp"
 #include "model/latency_profile.hpp"
+#include "model/load_trace.hpp"
 
 namespace gem {
 
-/// Skewed loads, [load][slot] tokens: what the points of a plan, spread evenly, don't show. None if a device has one
-/// expert.
-std::vector<std::vector<std::uint32_t>> skewed_loads(const LatencyProfile& plan, std::size_t count, std::uint64_t seed);
+/// Loads as serving brings them, [load][slot] tokens, to choose the work rule by: they are skewed, the points of a plan
+/// are even. From random steps, layers and experts of the workloads; without any, random ones with half a tile to four
+/// tiles an expert, as far as the plan reaches. None if a device has one expert.
+std::vector<std::vector<std::uint32_t>> serving_loads(const LatencyProfile& plan, std::span<const LoadTrace> workloads,
+                                                      std::size_t count, std::uint64_t seed);
 
 /// The rule with which the profile's surfaces predict best what these loads took, [device, load] seconds; plain tiles
 /// unless another rule errs clearly less.

@@ -9,6 +9,7 @@
 #include "device/device_estimate.hpp"
 #include "model/mapping.hpp"
 #include "model/moe_model.hpp"
+#include "profile/bend.hpp"
 
 namespace gem {
 namespace {
@@ -85,7 +86,7 @@ SweepOptions sweep_of(const ProfileRequest& request, const ProfileSetup& setup, 
     // A GPU's power limit bites after a second or two of work, and then its clock follows the work of some seconds.
     sweep.measurement.device_warm_up_s = 3.0;
     sweep.measurement.block_loads = 512;
-    sweep.skewed_loads = 96;
+    sweep.rule_loads = serving_loads(setup.plan, request.workloads, 96, request.seed);
     keep_busy(setup, sweep.measurement);
   }
   sweep.show_progress = !request.quiet;

@@ -6,20 +6,27 @@
 
 #include "base/random.hpp"
 #include "model/latency_profile.hpp"
+#include "model/load_trace.hpp"
 
 namespace gem {
 
-/// Bounds of a device's rows in a step.
-struct TokenRange {
-  std::size_t least = 1;
-  std::size_t most = 1;
+/// How random skewed loads of a device are drawn: rows in all, and shapes of the gamma distribution that the shares of
+/// the experts come from (few busy experts to nearly even), log-uniform between their bounds.
+struct LoadDistribution {
+  std::size_t least_tokens = 1;
+  std::size_t most_tokens = 1;
+  double least_shape = 0.2;
+  double most_shape = 5.0;
 };
 
 /// What a plan's tile is meant for: from an eighth of a tile an expert to half of the most that is planned.
-TokenRange random_load_range(const LatencyProfile& plan);
+LoadDistribution random_loads_of(const LatencyProfile& plan);
 
-/// A skewed load, [slot] tokens: in all log-uniform in the range, shares of the experts gamma-distributed with a shape
-/// log-uniform from 0.2 (few busy experts) to 5 (nearly even).
-std::vector<std::uint32_t> random_load(RandomStream& random, std::size_t slot_count, const TokenRange& range);
+/// [slot] tokens.
+std::vector<std::uint32_t> random_load(RandomStream& random, std::size_t slot_count,
+                                       const LoadDistribution& distribution);
+
+/// [slot] tokens of random experts in a random step and layer of the workload, which has at least as many experts.
+std::vector<std::uint32_t> load_of_workload(RandomStream& random, const LoadTrace& workload, std::size_t slot_count);
 
 }  // namespace gem

@@ -184,15 +184,13 @@ LatencyProfile run_sweep(const Communicator& ranks, DeviceList devices, const La
     if (done < plan.points.size()) end_if_asked(ranks, options, done, plan.points.size());
   });
   SweepClosing closing{measure_drift(ranks, devices, measurement, plan, rows), plan.work_rule()};
-  const auto skewed = skewed_loads(plan, options.skewed_loads, plan.points.size());
-  const Matrix<double> skewed_s =
-      gather_medians(ranks, devices,
-                     measurement.measure(fixed_loads(skewed, plan.points.size() + company_points),
-                                         [](std::size_t, const Samples&) {}));
+  const std::vector<MeasuredLoad> rule_loads = fixed_loads(options.rule_loads, plan.points.size() + company_points);
+  const Matrix<double> rule_loads_s =
+      gather_medians(ranks, devices, measurement.measure(rule_loads, [](std::size_t, const Samples&) {}));
   LatencyProfile profile = plan;
   ranks.on_root([&] {
     profile = assemble_profile(plan, rows, closing);
-    closing.work_rule = choose_work_rule(profile, skewed, skewed_s);
+    closing.work_rule = choose_work_rule(profile, options.rule_loads, rule_loads_s);
     profile = assemble_profile(plan, rows, closing);
     sink.finish(closing);
   });

@@ -18,7 +18,8 @@ namespace gem {
 struct SweepOptions {
   MeasurementOptions measurement;
   bool show_progress = false;
-  std::size_t skewed_loads = 0;  ///< measured after the plan, to choose the work rule by; 0: plain tiles
+  /// [load][slot] tokens, measured after the plan to choose the work rule by; none: plain tiles.
+  std::vector<std::vector<std::uint32_t>> rule_loads{};
   std::function<void(std::size_t)> on_resume{};  ///< told on rank 0 how many points an earlier run has left, if any
   /// Asked after each row; once it says yes on any rank, the sweep ends with ExitCode::Interrupted, all rows saved.
   std::function<bool()> stop_requested{};

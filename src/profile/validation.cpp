@@ -35,11 +35,11 @@ LoadSize size_of(const std::vector<std::uint32_t>& tokens_per_slot, const WorkRu
 
 }  // namespace
 
-void add_random_loads(ValidationLoads& loads, std::size_t count, std::size_t slot_count, const TokenRange& range,
-                      std::uint64_t seed) {
+void add_random_loads(ValidationLoads& loads, std::size_t count, std::size_t slot_count,
+                      const LoadDistribution& distribution, std::uint64_t seed) {
   RandomStream random({seed, 0x7a11u});
   for (std::size_t i = 0; i < count; ++i) {
-    loads.tokens_per_slot.push_back(random_load(random, slot_count, range));
+    loads.tokens_per_slot.push_back(random_load(random, slot_count, distribution));
     loads.source.emplace_back("random");
   }
 }

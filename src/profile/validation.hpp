@@ -19,8 +19,8 @@ struct ValidationLoads {
 };
 
 /// As random_load draws them.
-void add_random_loads(ValidationLoads& loads, std::size_t count, std::size_t slot_count, const TokenRange& range,
-                      std::uint64_t seed);
+void add_random_loads(ValidationLoads& loads, std::size_t count, std::size_t slot_count,
+                      const LoadDistribution& distribution, std::uint64_t seed);
 
 /// What real steps brought: random (step, layer) of the trace and random neighbouring experts, as many as slots. Loads
 /// without a token or with more than max_tokens are passed over. UsageError if the trace has fewer experts than slots,

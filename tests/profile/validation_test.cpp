@@ -16,7 +16,7 @@ std::size_t sum(const std::vector<std::uint32_t>& tokens) {
 
 TEST(Validation, RandomLoadsAreSkewedAndWithinBounds) {
   ValidationLoads loads;
-  add_random_loads(loads, 300, 8, {1, 500}, 1);
+  add_random_loads(loads, 300, 8, {.least_tokens = 1, .most_tokens = 500}, 1);
   ASSERT_EQ(loads.tokens_per_slot.size(), 300u);
   std::size_t small = 0, skewed = 0;
   for (const auto& tokens : loads.tokens_per_slot) {
