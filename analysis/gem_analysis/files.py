@@ -46,8 +46,9 @@ class Profile:
     hostnames: list  # [device]
     ranks: np.ndarray  # [device]
     slowdowns: np.ndarray  # [device], 1 for a device as it is
-    bend_tiles: int  # an expert's tiles beyond these count 1 + bend_surplus each
+    bend_tiles: int  # an expert's tiles count bend_base each, those beyond the first bend_tiles bend_surplus more
     bend_surplus: int
+    bend_base: int
 
     @property
     def device_count(self):
@@ -240,6 +241,7 @@ def _read_profile(file):
         slowdowns,
         file.count_attribute("bend_tiles", default=0),
         file.count_attribute("bend_surplus", default=0),
+        file.count_attribute("bend_base", 1, default=1),
     )
 
 

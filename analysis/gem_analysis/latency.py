@@ -55,19 +55,22 @@ class WorkRule:
 
     bend_tiles: int
     surplus: int
+    base: int = 1
 
     def work(self, tiles, active_experts=1):
         """Of experts with so many tiles each, or of loads whose tiles are spread evenly over active experts."""
-        return tiles + self.surplus * np.maximum(0, tiles - self.bend_tiles * active_experts)
+        return self.base * tiles + self.surplus * np.maximum(0, tiles - self.bend_tiles * active_experts)
 
     def even_tiles(self, work, active_experts):
         """Tiles of the load with as much work, spread evenly."""
         hidden = self.bend_tiles * active_experts
-        return np.where(work <= hidden, work, (work + self.surplus * hidden) / (1 + self.surplus))
+        return np.where(
+            work <= self.base * hidden, work / self.base, (work + self.surplus * hidden) / (self.base + self.surplus)
+        )
 
 
 def work_rule_of(profile):
-    return WorkRule(profile.bend_tiles, profile.bend_surplus)
+    return WorkRule(profile.bend_tiles, profile.bend_surplus, profile.bend_base)
 
 
 def surfaces_of(profile, equal_devices=False):

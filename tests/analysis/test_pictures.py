@@ -242,7 +242,7 @@ class Devices(support.TestCase):
 
     def test_surface_passes_through_the_measured_points(self):
         profile = self.profile
-        for profile.bend_tiles, profile.bend_surplus in ((0, 0), (2, 4)):
+        for profile.bend_tiles, profile.bend_surplus, profile.bend_base in ((0, 0, 1), (2, 4, 1), (2, 1, 4)):
             work = latency.work_rule_of(profile).work(profile.tiles, profile.active_experts)
             found = latency.surfaces_of(profile)[0].seconds(work, profile.active_experts)
             np.testing.assert_allclose(found, profile.median_s[0])

@@ -139,16 +139,19 @@ TEST(WorkRule, EvenLoadsKeepTheirMeasuredLatency) {
   LatencyProfile profile = profile_of(one_after_another);
   profile.bend_tiles = 3;
   profile.bend_surplus = 4;
-  const LatencySurface surface = surfaces_of(profile).front();
-  for (std::size_t p = 0; p < profile.points.size(); ++p) {
-    const LoadPoint& point = profile.points[p];
-    double work = 0.0;
-    for (const std::uint32_t t : tokens_per_slot_of(point, tile_tokens, experts, p))
-      work += static_cast<double>(profile.work_rule().of_tokens(t));
-    EXPECT_NEAR(surface.seconds(work, static_cast<double>(point.active_experts)), profile.median_s(0, p), 1e-12);
+  for (profile.bend_base = 1; profile.bend_base <= 4; profile.bend_base += 3) {
+    const LatencySurface surface = surfaces_of(profile).front();
+    for (std::size_t p = 0; p < profile.points.size(); ++p) {
+      const LoadPoint& point = profile.points[p];
+      double work = 0.0;
+      for (const std::uint32_t t : tokens_per_slot_of(point, tile_tokens, experts, p))
+        work += static_cast<double>(profile.work_rule().of_tokens(t));
+      EXPECT_NEAR(surface.seconds(work, static_cast<double>(point.active_experts)), profile.median_s(0, p), 1e-12);
+    }
   }
   EXPECT_EQ(WorkRule{}.of_tiles(7), 7);
   EXPECT_EQ((WorkRule{16, 3, 4}).of_tokens(80), 5 + 4 * 2);
+  EXPECT_EQ((WorkRule{16, 3, 1, 4}).of_tokens(80), 4 * 5 + 2);
 }
 
 }  // namespace

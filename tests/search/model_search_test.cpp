@@ -204,10 +204,11 @@ TEST(ModelSearch, AllRanksWeighLoadsAlike) {
     question.profile = testing::made_up_profile(2, 4);
     question.profile.bend_tiles = 3;
     question.profile.bend_surplus = 2;
+    question.profile.bend_base = 4;
     question.train = testing::made_up_trace(4, 1, 8, 1);
   }
   share(world, question);
-  EXPECT_EQ(question.profile.work_rule(), (WorkRule{16, 3, 2}));
+  EXPECT_EQ(question.profile.work_rule(), (WorkRule{16, 3, 2, 4}));
 }
 
 TEST(ModelSearch, RedundantExpertsHelpWhereOneIsHot) {
