@@ -50,6 +50,7 @@ CopyCounts search_copies(const Communicator& world, const DeviceLatencies& laten
                          const LoadTrace& searched, std::size_t redundant_experts, const SearchOptions& options) {
   CopyCounts best(trace.layer_count(), trace.expert_count());
   std::vector<double> best_s(trace.layer_count(), INFINITY);
+  double spent_s = 0.0;  // the same on all ranks
   for (const CopyCounts& copies : ways_to_copy(trace, redundant_experts, latencies.device_count())) {
     const std::vector<LayerProblem> problems = problems_of(latencies, searched, copies);
     const Matrix<std::int32_t> packed = pack_copies(Method::SpeedAware, latencies, trace, copies);
@@ -60,6 +61,8 @@ CopyCounts search_copies(const Communicator& world, const DeviceLatencies& laten
       best_s[layer] = cost_s;
       std::ranges::copy(copies.row(layer), best.row(layer).begin());
     }
+    spent_s += found.elapsed_s;
+    if (options.time_limit_s > 0.0 && spent_s > options.time_limit_s) break;
   }
   return best;
 }

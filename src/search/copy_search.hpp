@@ -24,7 +24,8 @@ ModelAnswer first_optima(const Communicator& world, const std::vector<LayerProbl
                          const Matrix<std::int32_t>& first, const SearchOptions& options);
 
 /// Of all ways_to_copy, each layer's whose first local optimum on the steps of `searched` costs least; `trace` has the
-/// steps that loads are taken from. Collective; every rank gets the answer.
+/// steps that loads are taken from. After the time limit, if any, no further way is tried. Collective; every rank gets
+/// the answer.
 CopyCounts search_copies(const Communicator& world, const DeviceLatencies& latencies, const LoadTrace& trace,
                          const LoadTrace& searched, std::size_t redundant_experts, const SearchOptions& options);
 

@@ -1,6 +1,7 @@
 #include "search/mapping_answer.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <numeric>
 #include <optional>
@@ -58,6 +59,14 @@ struct NamedMapping {
   const Placed* placed;
 };
 
+// All that is compared; mappings point to what they place.
+struct Candidates {
+  std::optional<DeviceLatencies> latencies;
+  Placed experts, packed_copies, searched_copies;  // copies as EPLB chooses them, and as the search does
+  std::vector<NamedMapping> mappings;
+  std::vector<MappingMatrix> first;  // what the search of experts without copies begins with
+};
+
 Assignment layer_of(const MappingMatrix& mapping, std::size_t layer) {
   return Assignment(mapping.row(layer).begin(), mapping.row(layer).end());
 }
@@ -107,6 +116,7 @@ struct Searched {
   std::vector<double> lower_bound_s;  // [layer], where certificates hold for the trace's own steps; else empty
   std::vector<SearchPoint> course;
   std::string report;
+  MappingMatrix without_copies;  // where there are any: what a quick search finds without
 };
 
 std::string describe_search(const Communicator& world, const ModelAnswer& found, const LoadTrace& trace,
@@ -139,13 +149,12 @@ Searched search(const Communicator& world, const MappingQuestion& question, cons
     return starts;
   };
   ModelAnswer found = search_model(world, problems, first_starts, question.search);
-  Searched searched{MappingMatrix(problems.size(), placed.problems[0].expert_count()), {}, {}, {}};
+  Searched searched{MappingMatrix(problems.size(), placed.problems[0].expert_count()), {}, {}, {}, {}};
   for (const StartPoint& point : found.course)
     searched.course.push_back({point.layer, point.start, point.elapsed_s,
                                mean_seconds(problems[static_cast<std::size_t>(point.layer)], point.cost)});
   searched.report = describe_search(world, found, trace, question);
   if (question.expert_groups > 1) searched.report += "        " + groups.describe() + "\n";
-  if (question.redundant_experts > 0) searched.report += describe_copies(question, placed.copies);
   if (question.certify) {
     const std::vector<Certificate> certificates = certify(world, problems, found.layers, question.search.show_progress);
     searched.report += '\n';
@@ -181,6 +190,50 @@ MappingMatrix search_without_copies(const Communicator& world, const MappingQues
   for (std::size_t layer = 0; layer < mapping.rows(); ++layer)
     std::ranges::copy(found.layers[layer].assignment, mapping.row(layer).begin());
   return mapping;
+}
+
+// Layers whose experts are served better by the baselines' own copies, on the trace's own steps, get these, as the best
+// baseline places them. Not where certificates were given for the copies that were searched.
+void keep_better_copies(const MappingQuestion& question, Candidates& all, Searched& searched) {
+  if (question.objective != Objective::Mean || question.features != LoadFeatures::TilesAndExperts || question.certify)
+    return;
+  for (std::size_t layer = 0; layer < searched.mapping.rows(); ++layer) {
+    std::int64_t least = cost_of(all.searched_copies.problems[layer], layer_of(searched.mapping, layer));
+    for (const NamedMapping& named : all.mappings) {
+      if (named.placed != &all.packed_copies) continue;
+      const std::int64_t cost = cost_of(all.packed_copies.problems[layer], layer_of(named.mapping, layer));
+      if (cost >= least) continue;
+      least = cost;
+      std::ranges::copy(named.mapping.row(layer), searched.mapping.row(layer).begin());
+      std::ranges::copy(all.packed_copies.copies.row(layer), all.searched_copies.copies.row(layer).begin());
+    }
+  }
+  all.searched_copies.problems = problems_of(*all.latencies, question.train, all.searched_copies.copies);
+}
+
+// Chooses the copies, then searches; a time limit is for both, and half of it at most for choosing.
+Searched search_with_copies(const Communicator& world, MappingQuestion question, const LoadTrace& trace,
+                            Candidates& all) {
+  const auto begin = std::chrono::steady_clock::now();
+  MappingMatrix without_copies = search_without_copies(world, question, trace);
+  SearchOptions choosing = question.search;
+  choosing.time_limit_s /= 2.0;
+  all.searched_copies.copies = search_copies(world, DeviceLatencies(question.profile, question.features),
+                                             question.train, trace, question.redundant_experts, choosing);
+  all.searched_copies.problems = problems_of(*all.latencies, question.train, all.searched_copies.copies);
+  std::vector<MappingMatrix> first;
+  for (Method method : all_methods())
+    if (packs_loads(method))
+      first.push_back(pack_copies(method, *all.latencies, question.train, all.searched_copies.copies));
+  if (question.search.time_limit_s > 0.0) {
+    const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
+    question.search.time_limit_s = std::max(1e-3, question.search.time_limit_s - world.max(spent.count()));
+  }
+  Searched searched = search(world, question, trace, all.searched_copies, first);
+  keep_better_copies(question, all, searched);
+  searched.report += describe_copies(question, all.searched_copies.copies);
+  searched.without_copies = std::move(without_copies);
+  return searched;
 }
 
 // Says so where copies do harm: `without` is a mapping without any, `answer` has the scores with them.
@@ -235,6 +288,26 @@ Mapping describe_mapping(const MappingQuestion& question, const NamedMapping& na
   return mapping;
 }
 
+void add_baselines(const MappingQuestion& question, Candidates& all) {
+  const bool has_copies = question.redundant_experts > 0;
+  all.latencies.emplace(question.profile, LoadFeatures::TilesAndExperts);
+  all.experts.problems = layer_problems(*all.latencies, question.train);
+  if (has_copies) {
+    all.packed_copies.copies = copies_by_mean_load(question);
+    all.packed_copies.problems = problems_of(*all.latencies, question.train, all.packed_copies.copies);
+  }
+  for (Method method : all_methods()) {
+    if (!is_baseline(method)) continue;
+    if (has_copies && packs_loads(method))
+      all.mappings.push_back(
+          {method, pack_copies(method, *all.latencies, question.train, all.packed_copies.copies), &all.packed_copies});
+    else
+      all.mappings.push_back({method, baseline_mapping(method, *all.latencies, question.train), &all.experts});
+  }
+  all.mappings.push_back({Method::Paper, paper_mapping(question.profile, question.train), &all.experts});
+  if (!has_copies) all.first = first_mappings(question, *all.latencies, all.mappings);
+}
+
 }  // namespace
 
 std::string describe_plan(const Communicator& world, const MappingQuestion& question) {
@@ -268,74 +341,39 @@ std::string describe_plan(const Communicator& world, const MappingQuestion& ques
 }
 
 MappingAnswer find_mapping(const Communicator& world, const MappingQuestion& question) {
-  std::optional<DeviceLatencies> latencies;
-  Placed experts, packed_copies, searched_copies;  // copies as EPLB chooses them, and as the search does
   const bool has_copies = question.redundant_experts > 0, searches = question.method == Method::Gem;
-  const Placed& placed = !has_copies ? experts : searches ? searched_copies : packed_copies;
-  std::vector<NamedMapping> mappings;
-  std::vector<MappingMatrix> first;
+  Candidates all;
   // What the files hold may be beyond the search: all ranks see it alike, and end alike.
-  world.on_all([&] {
-    latencies.emplace(question.profile, LoadFeatures::TilesAndExperts);
-    experts.problems = layer_problems(*latencies, question.train);
-    if (has_copies) {
-      packed_copies.copies = copies_by_mean_load(question);
-      packed_copies.problems = problems_of(*latencies, question.train, packed_copies.copies);
-    }
-    for (Method method : all_methods()) {
-      if (!is_baseline(method)) continue;
-      if (has_copies && packs_loads(method))
-        mappings.push_back(
-            {method, pack_copies(method, *latencies, question.train, packed_copies.copies), &packed_copies});
-      else
-        mappings.push_back({method, baseline_mapping(method, *latencies, question.train), &experts});
-    }
-    mappings.push_back({Method::Paper, paper_mapping(question.profile, question.train), &experts});
-    if (!has_copies) first = first_mappings(question, *latencies, mappings);
-  });
-
-  std::vector<double> lower_bound_s;
-  std::vector<SearchPoint> course;
-  std::string search_report;
-  MappingMatrix without_copies;
+  world.on_all([&] { add_baselines(question, all); });
+  const Placed& placed = !has_copies ? all.experts : searches ? all.searched_copies : all.packed_copies;
+  Searched searched;
   if (searches) {
     const LoadTrace trace = with_mixed_steps(question.train, question.mixed_steps, question.search.seed);
-    if (has_copies) {
-      without_copies = search_without_copies(world, question, trace);
-      searched_copies.copies = search_copies(world, DeviceLatencies(question.profile, question.features),
-                                             question.train, trace, question.redundant_experts, question.search);
-      searched_copies.problems = problems_of(*latencies, question.train, searched_copies.copies);
-      for (Method method : all_methods())
-        if (packs_loads(method))
-          first.push_back(pack_copies(method, *latencies, question.train, searched_copies.copies));
-    }
-    Searched searched = search(world, question, trace, placed, first);
-    mappings.push_back({Method::Gem, std::move(searched.mapping), &placed});
-    course = std::move(searched.course);
-    lower_bound_s = std::move(searched.lower_bound_s);
-    search_report = std::move(searched.report);
+    searched = has_copies ? search_with_copies(world, question, trace, all)
+                          : search(world, question, trace, all.experts, all.first);
+    all.mappings.push_back({Method::Gem, std::move(searched.mapping), &placed});
   }
-  if (lower_bound_s.empty()) lower_bound_s = lower_bounds_s(placed.problems);
+  if (searched.lower_bound_s.empty()) searched.lower_bound_s = lower_bounds_s(placed.problems);
 
   MappingAnswer answer;
-  for (const NamedMapping& named : mappings) {
+  for (const NamedMapping& named : all.mappings) {
     Mapping mapping = describe_mapping(question, named);
-    mapping.lower_bound_s = named.placed == &placed ? lower_bound_s : lower_bounds_s(named.placed->problems);
+    mapping.lower_bound_s = named.placed == &placed ? searched.lower_bound_s : lower_bounds_s(named.placed->problems);
     if (named.method != question.method) {
       answer.others.push_back(std::move(mapping));
       continue;
     }
-    mapping.course = course;
+    mapping.course = searched.course;
     answer.mapping = std::move(mapping);
   }
   if (!world.is_root()) return answer;
   if (question.test)
-    for (Placed* each : {&experts, &packed_copies, &searched_copies})
-      if (!each->problems.empty()) each->test_problems = problems_of(*latencies, *question.test, each->copies);
-  answer.report = "Searched on " + describe(question) + "\n" + search_report;
+    for (Placed* each : {&all.experts, &all.packed_copies, &all.searched_copies})
+      if (!each->problems.empty()) each->test_problems = problems_of(*all.latencies, *question.test, each->copies);
+  answer.report = "Searched on " + describe(question) + "\n" + searched.report;
   answer.report += describe_beyond_measured(question.profile, question.train, answer.mapping);
-  compare(question, mappings, placed, answer);
-  if (has_copies && searches) answer.report += describe_harm(question, experts, without_copies, answer);
+  compare(question, all.mappings, placed, answer);
+  if (has_copies && searches) answer.report += describe_harm(question, all.experts, searched.without_copies, answer);
   return answer;
 }
 

@@ -187,6 +187,17 @@ TEST(MapProgram, GivesHotExpertsCopies) {
   EXPECT_EQ(folder.run(map(folder, "--redundant-experts 3")).code, 2);
 }
 
+TEST(MapProgram, CopiesAreNoWorseThanTheBaselinesHoweverShortTheSearch) {
+  const TestFolder folder;
+  write_inputs(folder);
+  for (const std::string effort : {"--time-limit 0.0001", "--mixed-steps 64 --effort fast"}) {
+    const ProgramRun run = folder.run(map(folder, "--redundant-experts 8 " + effort));
+    ASSERT_EQ(run.code, 0) << run.errors;
+    for (const std::string baseline : {"eplb", "speed-aware"})
+      EXPECT_LE(column(run.output, "gem", 1), column(run.output, baseline, 1)) << effort << "\n" << run.output;
+  }
+}
+
 TEST(MapProgram, KeepsGroupsOfExpertsTogether) {
   const TestFolder folder;
   write_inputs(folder);
