@@ -20,6 +20,13 @@ std::size_t row_count(const std::vector<std::uint32_t>& tokens_per_slot) {
 
 }  // namespace
 
+std::size_t busy_launches(const MeasurementOptions& options, std::size_t sample_rows) {
+  const std::size_t rows = row_count(options.busy_tokens);
+  if (rows == 0) return 0;
+  const std::size_t missing = options.busy_rows - std::min(options.busy_rows, sample_rows);
+  return std::max(options.least_busy_launches, (missing + rows - 1) / rows);
+}
+
 Measurement::Measurement(const Communicator& ranks, DeviceList devices, const MeasurementOptions& options)
     : ranks_(ranks), devices_(devices), options_(options), turns_(ranks, options.take_turns) {
   const bool mine = std::ranges::all_of(devices, [](const auto& device) { return !device->computes(); });
@@ -73,10 +80,8 @@ void Measurement::begin_visit(const MeasuredLoad& load, std::size_t visit) {
 }
 
 void Measurement::keep_busy(std::size_t layer, const std::vector<std::uint32_t>& next_tokens) {
-  const std::size_t rows = row_count(options_.busy_tokens), next_rows = row_count(next_tokens);
-  if (rows == 0) return;
-  const std::size_t missing = options_.busy_rows - std::min(options_.busy_rows, next_rows);
-  const std::size_t launches = std::max(options_.least_busy_launches, (missing + rows - 1) / rows);
+  const std::size_t launches = busy_launches(options_, row_count(next_tokens));
+  if (launches == 0) return;
   for (const auto& device : devices_) device->keep_busy(layer, options_.busy_tokens, launches);
 }
 

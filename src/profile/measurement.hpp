@@ -32,6 +32,9 @@ struct MeasurementOptions {
   std::size_t busy_rows = 0;
 };
 
+/// How often the busy load is launched before a sample of so many rows.
+std::size_t busy_launches(const MeasurementOptions& options, std::size_t sample_rows);
+
 /// What is measured: the number of the measurement, and the tokens per slot of each call, which may rotate.
 struct MeasuredLoad {
   std::uint32_t number;

@@ -132,6 +132,17 @@ LoadRange united(const LoadRange& a, const LoadRange& b) {
           std::max(a.most_tokens, b.most_tokens)};
 }
 
+std::size_t mean_last_tile_rows(std::span<const LoadTrace> workloads, std::size_t tile_tokens) {
+  double rows = 0.0, active_experts = 0.0;
+  for (const LoadTrace& workload : workloads)
+    for (const std::uint32_t count : workload.counts.values()) {
+      if (count == 0) continue;
+      rows += static_cast<double>((count - 1) % tile_tokens + 1);
+      active_experts += 1.0;
+    }
+  return active_experts > 0.0 ? static_cast<std::size_t>(std::llround(rows / active_experts)) : (tile_tokens + 1) / 2;
+}
+
 std::vector<LoadPoint> make_plan(const PlanOptions& options) {
   check_plan_options(options);
   const std::size_t left_out = options.last_tile_rows > 0 ? options.tile_tokens - options.last_tile_rows : 0;

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "model/latency_profile.hpp"
@@ -24,6 +25,9 @@ LoadRange range_of_loads(const LoadTrace& trace, std::size_t slot_count, std::si
 
 /// The range that holds both.
 LoadRange united(const LoadRange& a, const LoadRange& b);
+
+/// Rows in the last tile of an active expert, the workloads' mean; half a tile without any.
+std::size_t mean_last_tile_rows(std::span<const LoadTrace> workloads, std::size_t tile_tokens);
 
 struct PlanOptions {
   std::size_t experts_per_device = 0;

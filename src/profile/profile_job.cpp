@@ -55,7 +55,7 @@ LatencyProfile plan_of(const ProfileRequest& request, const ProfileSetup& setup,
   points.points_per_doubling = request.points_per_doubling;
   // A processor core takes tiles one by one, in no waves. On a GPU, steps beyond 64 tiles are small.
   points.dense_tiles = setup.devices.kind == "host" ? 0 : 64;
-  if (setup.devices.kind == "cuda") points.last_tile_rows = (plan.tile_tokens + 1) / 2;
+  if (setup.devices.kind == "cuda") points.last_tile_rows = mean_last_tile_rows(request.workloads, plan.tile_tokens);
   points.tiles_per_wave = tiles_per_wave_of(setup.devices);
   points.seed = request.seed;
   if (setup.max_tokens > static_cast<std::size_t>(greatest_load) / 2)  // whole tiles are more
@@ -93,28 +93,40 @@ SweepOptions sweep_of(const ProfileRequest& request, const ProfileSetup& setup, 
   return sweep;
 }
 
-// Seconds of the whole job, if the stopping rule is soon content.
+// Seconds of a load's samples, as many as it takes until the rule is content in the usual case.
+double samples_s(const ProfileRequest& request, const MeasurementOptions& measurement, double layer_s, double busy_s) {
+  std::size_t samples = next_round(request.stopping, 0, layer_s);
+  double overhead_s = 0.0;
+  if (!measurement.busy_tokens
+           .empty()) {  // a GPU: its clock wavers; flushing its cache, filling and emptying the stream
+    samples *= 2;
+    overhead_s = 2e-4 + busy_s;
+  }
+  return static_cast<double>(samples + measurement.warm_up) * (layer_s + overhead_s);
+}
+
+// Seconds of the whole job.
 double expected_s(const ProfileRequest& request, const ProfileSetup& setup, const DeviceEstimate& estimate,
                   std::size_t rank_count) {
   const MeasurementOptions& measurement = setup.sweep.measurement;
-  // Beside each sample on a GPU: flushing its cache, filling and emptying the stream, keeping it busy.
-  double sample_overhead_s = 0.0;
-  if (setup.devices.kind == "cuda") {
-    const auto busy = static_cast<std::size_t>(measurement.busy_tokens.front());
-    const std::size_t experts = setup.plan.experts_per_device, tile = setup.devices.tile_tokens;
-    sample_overhead_s = 2e-4 + static_cast<double>(measurement.least_busy_launches) *
-                                   estimate.layer_s(experts * ((busy + tile - 1) / tile), experts);
-  }
-  double samples_s = 0.0;
-  for (const LoadPoint& point : setup.plan.points) {
-    const double layer_s =
-        estimate.layer_s(static_cast<std::size_t>(point.tiles), static_cast<std::size_t>(point.active_experts));
-    const std::size_t samples = next_round(request.stopping, 0, layer_s) + measurement.warm_up;
-    samples_s += static_cast<double>(samples) * (layer_s + sample_overhead_s);
-  }
+  const std::size_t experts = setup.plan.experts_per_device, tile = setup.devices.tile_tokens;
+  double launch_s = 0.0;
+  if (!measurement.busy_tokens.empty())
+    launch_s = estimate.layer_s(experts * ((measurement.busy_tokens.front() + tile - 1) / tile), experts);
+  const auto busy_s = [&](std::size_t rows) {
+    return static_cast<double>(busy_launches(measurement, rows)) * launch_s;
+  };
+  double measuring_s = 0.0;
+  for (const LoadPoint& point : setup.plan.points)
+    measuring_s += samples_s(
+        request, measurement,
+        estimate.layer_s(static_cast<std::size_t>(point.tiles), static_cast<std::size_t>(point.active_experts)),
+        busy_s(static_cast<std::size_t>(point.tokens)));
+  measuring_s *=
+      1.0 + static_cast<double>(setup.sweep.rule_loads.size()) / static_cast<double>(setup.plan.points.size());
   const double ranks_in_turn = measurement.take_turns ? static_cast<double>(rank_count) : 1.0;
-  const auto placed = static_cast<double>(setup.plan.experts_per_device * measurement.layer_count);
-  return measurement.device_warm_up_s + samples_s * ranks_in_turn + estimate.placement_s() * placed;
+  const auto placed = static_cast<double>(experts * measurement.layer_count);
+  return measurement.device_warm_up_s + measuring_s * ranks_in_turn + estimate.placement_s() * placed;
 }
 
 double mean_tokens_per_expert(const std::vector<LoadTrace>& workloads) {
@@ -184,6 +196,12 @@ std::string describe_plan(const ProfileRequest& request, const ProfileSetup& set
   if (setup.devices.kind == "simulated")
     return text + "simulated: a stated model on a virtual clock, nothing is measured\n";
 
+  if (setup.devices.kind == "cuda")
+    text += format(
+        "%zu rows in the last tile of each active expert, as in the mean of %s loads;\n"
+        "the GPU is kept busy between samples\n",
+        mean_last_tile_rows(request.workloads, plan.tile_tokens),
+        request.workloads.empty() ? "real" : "the workloads'");
   const DeviceEstimate estimate(setup.devices);
   const std::size_t experts = plan.experts_per_device * setup.sweep.measurement.layer_count;
   return text + format("expected: %s, longer where latencies are noisy; %s of weights a rank (%zu experts)\n",

@@ -96,6 +96,15 @@ TEST(Plan, AWorkloadsRangeIsWhatRandomPlacementsBring) {
   EXPECT_THROW(range_of_loads(trace, 3, 16), UsageError);
 }
 
+TEST(Plan, LastTilesAreAsFullAsTheWorkloads) {
+  LoadTrace trace;
+  trace.counts = Cube<std::uint32_t>(1, 1, 4);
+  const std::uint32_t counts[] = {0, 16, 17, 35};  // 16, 1 and 3 rows in last tiles
+  std::copy(std::begin(counts), std::end(counts), trace.counts.values().begin());
+  EXPECT_EQ(mean_last_tile_rows(std::span(&trace, 1), 16), 7u);
+  EXPECT_EQ(mean_last_tile_rows({}, 16), 8u);
+}
+
 TEST(Plan, WhatIsBelowTheRangeIsLeftOutButForOneStep) {
   PlanOptions options = options_of(8, 16, 2000);
   const std::vector<LoadPoint> whole = make_plan(options);
