@@ -171,6 +171,11 @@ ProfileSetup set_up_profile(const ProfileRequest& request, std::size_t rank_coun
   if (setup.devices.tile_tokens == 0) setup.devices.tile_tokens = default_tile_tokens(setup.devices, tokens_per_expert);
   check_device_options(setup.devices);
   for (const LoadTrace& workload : request.workloads) {
+    if (workload.expert_count() != model.expert_count)
+      throw UsageError(
+          format("--for-trace: task '%s' of %s has %zu experts a layer, but %s has %zu; name a trace of it",
+                 workload.task.c_str(), workload.model.c_str(), workload.expert_count(), model.name.c_str(),
+                 model.expert_count));
     const LoadRange range = range_of_loads(workload, experts, setup.devices.tile_tokens);
     setup.range = &workload == request.workloads.data() ? range : united(setup.range, range);
     setup.max_tokens = setup.range.most_tokens;

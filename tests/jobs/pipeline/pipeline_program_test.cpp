@@ -1,6 +1,9 @@
 // The whole way as a user goes it, on two host ranks, and what is said when an input does not fit.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <string>
 
 #include "files/mapping_file.hpp"
@@ -62,6 +65,30 @@ TEST(Pipeline, TheBundledProfileOfAnH100IsMappedTo) {
   const LatencyProfile measured = read_profile(profile);
   EXPECT_EQ(measured.device_kind, "cuda");
   EXPECT_EQ(read_mapping(folder.file("gem.h5")).device_count, measured.device_count());
+}
+
+TEST(Pipeline, AProfileForATraceServesIt) {
+  const TestFolder folder;
+  expect_good(folder, bin + "gem-trace batch --quiet --routing " + routing +
+                          " --phase prefill --chunk-tokens 1024 --steps 24 --output " + folder.file("trace.h5"));
+  const std::string profile = bin + "gem-profile --quiet --device simulated --devices 4 --tile-tokens 64 --output " +
+                              folder.file("profile.h5") + " --for-trace " + folder.file("trace.h5");
+  expect_good(folder, profile + " --model gpt-oss-20b");
+  std::int64_t fewest = std::numeric_limits<std::int64_t>::max(), most = 0;
+  for (const LoadPoint& point : read_profile(folder.file("profile.h5")).points) {
+    fewest = std::min(fewest, point.tiles);
+    most = std::max(most, point.tiles);
+  }
+  EXPECT_GE(fewest, 4);  // 1,024 rows on a device in the mean are 16 tiles and more
+  EXPECT_GT(most, 24);
+  EXPECT_LT(most, 70);  // all tokens to its experts: 64 tiles and more
+  const ProgramRun run = folder.run(bin + "gem-map --profile " + folder.file("profile.h5") + " --trace " +
+                                    folder.file("trace.h5") + " --output " + folder.file("gem.h5"));
+  ASSERT_EQ(run.code, 0) << run.errors;
+  EXPECT_EQ(run.output.find("beyond the profile"), std::string::npos) << run.output;
+  expect_refused(folder, profile + " --model DeepSeek-V2-Lite", 2, "task 'gpqa' of gpt-oss-20b has 32 experts");
+  expect_refused(folder, profile + " --model gpt-oss-20b --max-tokens 100", 2, "--for-trace says what is measured");
+  expect_refused(folder, profile + ",nothing.h5 --model gpt-oss-20b", 3, "nothing.h5");
 }
 
 TEST(Pipeline, HostDevicesGoTheWholeWay) {
