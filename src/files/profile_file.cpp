@@ -42,17 +42,25 @@ Matrix<T> read_or(const Hdf5Input& file, const std::string& name, const Extents&
   return values;
 }
 
-void read_work_rule(const Hdf5Input& file, LatencyProfile& profile) {
-  // With these bounds no load overflows: a profile has at most 2^31 tiles a point.
-  constexpr std::uint64_t most = 64;
-  const auto count = [&](const char* name, std::uint32_t least) {
+LoadRule read_load_rule(const Hdf5Input& file) {
+  constexpr std::uint64_t most_tiles = 64, most_rows = 1 << 20;
+  const auto count = [&](const char* name, std::uint64_t most) {
     return file.has_attribute(name) ? static_cast<std::uint32_t>(checked_count(file, format("attribute '%s'", name),
-                                                                               file.count_attribute(name), least, most))
-                                    : least;
+                                                                               file.count_attribute(name), 0, most))
+                                    : 0u;
   };
-  profile.bend_tiles = count("bend_tiles", 0);
-  profile.bend_surplus = count("bend_surplus", 0);
-  profile.bend_base = count("bend_base", 1);
+  const auto seconds = [&](const char* name) {
+    if (!file.has_dataset(name)) return 0.0;
+    check_seconds(file, name);
+    return read_checked<double>(
+        file, name, {1}, [](double s) { return s >= 0.0 && s <= 1.0; }, "0 to 1 seconds")[0];
+  };
+  LoadRule rule;
+  rule.bend_tiles = count("bend_tiles", most_tiles);
+  rule.last_tile_rows = count("last_tile_rows", most_rows);
+  rule.surplus_tile_s = seconds("/rule/surplus_tile");
+  rule.row_s = seconds("/rule/row");
+  return rule;
 }
 
 }  // namespace
@@ -71,7 +79,7 @@ LatencyProfile read_profile(const std::string& path) {
   profile.temperature_c = read_or<double>(file, "/telemetry/temperature_c", extents, unknown);
   profile.throttle_reasons = read_or<std::uint64_t>(file, "/telemetry/throttle_reasons", extents, 0);
   profile.drift.assign(extents[0], unknown);
-  read_work_rule(file, profile);
+  profile.rule = read_load_rule(file);
   if (file.has_dataset("/latency/drift")) profile.drift = file.read<double>("/latency/drift", {extents[0]});
   return profile;
 }
@@ -80,9 +88,10 @@ void write_profile(const std::string& path, const LatencyProfile& profile, const
   Hdf5Output file(path);
   write_header(file, file_format, provenance);
   write_profile_plan(file, profile);
-  file.attribute("bend_tiles", std::uint64_t{profile.bend_tiles});
-  file.attribute("bend_surplus", std::uint64_t{profile.bend_surplus});
-  file.attribute("bend_base", std::uint64_t{profile.bend_base});
+  file.attribute("bend_tiles", std::uint64_t{profile.rule.bend_tiles});
+  file.attribute("last_tile_rows", std::uint64_t{profile.rule.last_tile_rows});
+  file.write({"/rule/surplus_tile", "s", "one"}, std::vector<double>{profile.rule.surplus_tile_s}, {1});
+  file.write({"/rule/row", "s", "one"}, std::vector<double>{profile.rule.row_s}, {1});
   const Extents extents = {profile.devices.size(), profile.points.size()};
   const Cube<float>& samples_s = profile.samples_s;
   file.write({"/latency/median", "s", "device, point"}, profile.median_s.values(), extents);

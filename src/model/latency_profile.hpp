@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "base/array.hpp"
+#include "model/load_rule.hpp"
 #include "model/moe_model.hpp"
-#include "model/work_rule.hpp"
 
 namespace gem {
 
@@ -50,9 +50,7 @@ struct LatencyProfile {
   ExpertShape expert;        ///< zeros if unknown
   std::size_t tile_tokens = 0;
   std::size_t experts_per_device = 0;  ///< most experts that the plan activates on one device
-  std::uint32_t bend_tiles = 0;        ///< of work_rule()
-  std::uint32_t bend_surplus = 0;      ///< of work_rule()
-  std::uint32_t bend_base = 1;         ///< of work_rule()
+  LoadRule rule;                       ///< its tile is not read, see load_rule()
   std::vector<DeviceDescription> devices;
   std::vector<LoadPoint> points;
   Matrix<double> median_s;                 ///< [device, point]
@@ -67,8 +65,10 @@ struct LatencyProfile {
 
   std::size_t device_count() const { return devices.size(); }
   /// How experts add up to a load on these devices.
-  WorkRule work_rule() const {
-    return {static_cast<std::uint32_t>(std::max<std::size_t>(1, tile_tokens)), bend_tiles, bend_surplus, bend_base};
+  LoadRule load_rule() const {
+    LoadRule own = rule;
+    own.tile_tokens = static_cast<std::uint32_t>(std::max<std::size_t>(1, tile_tokens));
+    return own;
   }
 };
 

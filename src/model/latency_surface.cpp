@@ -37,7 +37,7 @@ std::string device_origin(const LatencyProfile& profile, std::size_t device) {
 }  // namespace
 
 LatencySurface::LatencySurface(std::span<const LoadPoint> points, std::span<const double> latency_s,
-                               const std::string& origin, const WorkRule& rule)
+                               const std::string& origin, const LoadRule& rule)
     : rule_(rule) {
   check_points(points, latency_s, origin);
   std::map<std::int64_t, std::map<std::int64_t, double>> by_experts;
@@ -54,11 +54,15 @@ LatencySurface::LatencySurface(std::span<const LoadPoint> points, std::span<cons
   }
 }
 
-double LatencySurface::seconds(double work, double active_experts) const {
-  if (work <= 0.0) return 0.0;
-  const auto along = [&](const Curve& curve) {
-    return interpolate(curve.tiles, curve.latency_s, rule_.even_tiles(work, curve.active_experts));
-  };
+double LatencySurface::seconds(const DeviceLoad& load) const {
+  if (load.tiles == 0) return 0.0;
+  const auto tiles = static_cast<double>(load.tiles), active_experts = static_cast<double>(load.active_experts);
+  return std::max(0.0, seconds(tiles, active_experts) - rule_.even_surplus_s(tiles, active_experts) + load.extra_s);
+}
+
+double LatencySurface::seconds(double tiles, double active_experts) const {
+  if (tiles <= 0.0) return 0.0;
+  const auto along = [&](const Curve& curve) { return interpolate(curve.tiles, curve.latency_s, tiles); };
   if (curves_.size() == 1) return std::max(0.0, along(curves_[0]));
   const auto upper = std::upper_bound(curves_.begin() + 1, curves_.end() - 1, active_experts,
                                       [](double at, const Curve& curve) { return at < curve.active_experts; });
@@ -95,7 +99,7 @@ double LatencyCurve::seconds(double tokens) const {
 std::vector<LatencySurface> surfaces_of(const LatencyProfile& profile) {
   std::vector<LatencySurface> surfaces;
   for (std::size_t d = 0; d < profile.device_count(); ++d)
-    surfaces.emplace_back(profile.points, profile.median_s.row(d), device_origin(profile, d), profile.work_rule());
+    surfaces.emplace_back(profile.points, profile.median_s.row(d), device_origin(profile, d), profile.load_rule());
   return surfaces;
 }
 

@@ -15,19 +15,20 @@ enum class LoadFeatures {
   Tokens            ///< T(tokens), the one-dimensional curve of arXiv 2605.19945
 };
 
-/// Latency of one device over (work, active experts), work being tiles as a WorkRule counts them, bilinear between
-/// measured points, whose tiles are spread evenly: linear along tiles at each
-/// measured number of active experts, then linear between the two neighbouring numbers. Beyond the measured points
-/// the outermost segment's slope continues, never below zero. No load costs no time.
+/// Latency of one device over (tiles, active experts), bilinear between measured points: linear along tiles at each
+/// measured number of active experts, then linear between the two neighbouring numbers. Beyond the measured points the
+/// outermost segment's slope continues, never below zero. No load costs no time.
 class LatencySurface {
  public:
   /// From one device's row of a profile; `origin` names it in messages. DataError for no points, or a latency that is
   /// not a positive number.
   LatencySurface(std::span<const LoadPoint> points, std::span<const double> latency_s, const std::string& origin,
-                 const WorkRule& rule = {});
+                 const LoadRule& rule = {});
 
-  /// Seconds; work >= active_experts >= 0.
-  double seconds(double work, double active_experts) const;
+  /// Seconds of tiles that are spread evenly, as in the measured points; tiles >= active_experts >= 0.
+  double seconds(double tiles, double active_experts) const;
+  /// Seconds of any load.
+  double seconds(const DeviceLoad& load) const;
 
  private:
   struct Curve {
@@ -35,7 +36,7 @@ class LatencySurface {
     std::vector<double> tiles;  // ascending
     std::vector<double> latency_s;
   };
-  WorkRule rule_;
+  LoadRule rule_;
   std::vector<Curve> curves_;  // ascending in active_experts
 };
 

@@ -11,15 +11,15 @@
 
 namespace gem {
 
-/// Loads as serving brings them, [load][slot] tokens, to choose the work rule by: they are skewed, the points of a plan
+/// Loads as serving brings them, [load][slot] tokens, to choose the load rule by: they are skewed, the points of a plan
 /// are even. From random steps, layers and experts of the workloads; without any, random ones with half a tile to four
 /// tiles an expert, as far as the plan reaches. None if a device has one expert.
 std::vector<std::vector<std::uint32_t>> serving_loads(const LatencyProfile& plan, std::span<const LoadTrace> workloads,
                                                       std::size_t count, std::uint64_t seed);
 
-/// The rule with which the profile's surfaces predict best what these loads took, [device, load] seconds; plain tiles
-/// unless another rule errs clearly less.
-WorkRule choose_work_rule(const LatencyProfile& profile, std::span<const std::vector<std::uint32_t>> loads,
+/// The rule with which the profile's surfaces predict best what these loads took, [device, load] seconds: for each of
+/// a few bends, what a tile beyond it and a row cost, by least absolute deviations. Plain unless that errs less.
+LoadRule choose_load_rule(const LatencyProfile& profile, std::span<const std::vector<std::uint32_t>> loads,
                           const Matrix<double>& measured_s);
 
 }  // namespace gem

@@ -29,9 +29,7 @@ LatencyProfile assemble_profile(const LatencyProfile& plan, std::span<const Prof
       std::ranges::copy(row.samples_s.row(d), profile.samples_s.row(d, row.point).begin());
     }
   profile.drift = closing.drift;
-  profile.bend_tiles = closing.work_rule.bend_tiles;
-  profile.bend_surplus = closing.work_rule.surplus;
-  profile.bend_base = closing.work_rule.base;
+  profile.rule = closing.rule;
   return profile;
 }
 

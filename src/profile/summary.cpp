@@ -89,9 +89,9 @@ std::string device_table(const LatencyProfile& profile, std::size_t most_rows) {
                    format("%+.2f", 100.0 * summary.drift), d == slowest && summaries.size() > 1 ? "slowest" : ""});
   }
   std::string text = table.to_string() + left_out;
-  if (profile.bend_surplus > 0)
-    text += format("skewed loads: an expert's tiles beyond the first %u count %.3g times\n", profile.bend_tiles,
-                   1.0 + static_cast<double>(profile.bend_surplus) / profile.bend_base);
+  if (const LoadRule& rule = profile.rule; !rule.is_plain())
+    text += format("skew: an expert's tiles beyond the first %u cost %s more each, rows of last tiles %s\n",
+                   rule.bend_tiles, format_seconds(rule.surplus_tile_s).c_str(), format_seconds(rule.row_s).c_str());
   if (summaries.size() > 1)
     text += format("spread: the slowest takes %.1f %% longer than the fastest (over the heavy loads)\n",
                    100.0 * (1.0 / summaries[slowest].relative_speed - 1.0));

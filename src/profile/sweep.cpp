@@ -183,14 +183,14 @@ LatencyProfile run_sweep(const Communicator& ranks, DeviceList devices, const La
     progress.update(++done);
     if (done < plan.points.size()) end_if_asked(ranks, options, done, plan.points.size());
   });
-  SweepClosing closing{measure_drift(ranks, devices, measurement, plan, rows), plan.work_rule()};
+  SweepClosing closing{measure_drift(ranks, devices, measurement, plan, rows), plan.load_rule()};
   const std::vector<MeasuredLoad> rule_loads = fixed_loads(options.rule_loads, plan.points.size() + company_points);
   const Matrix<double> rule_loads_s =
       gather_medians(ranks, devices, measurement.measure(rule_loads, [](std::size_t, const Samples&) {}));
   LatencyProfile profile = plan;
   ranks.on_root([&] {
     profile = assemble_profile(plan, rows, closing);
-    closing.work_rule = choose_work_rule(profile, options.rule_loads, rule_loads_s);
+    closing.rule = choose_load_rule(profile, options.rule_loads, rule_loads_s);
     profile = assemble_profile(plan, rows, closing);
     sink.finish(closing);
   });

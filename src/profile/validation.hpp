@@ -32,7 +32,7 @@ void add_trace_loads(ValidationLoads& loads, std::size_t count, std::size_t slot
 struct Validation {
   ValidationLoads loads;
   Matrix<double> measured_s;
-  Matrix<double> surface_s;  ///< by tiles, as the profile's rule weighs them, and active experts
+  Matrix<double> surface_s;  ///< by tiles, active experts and what the profile's rule adds
   Matrix<double> plain_s;    ///< by plain tiles and active experts
   Matrix<double> curve_s;    ///< by tokens alone
 };

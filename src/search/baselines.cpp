@@ -60,17 +60,17 @@ std::vector<double> mean_loads(const LoadTrace& trace, std::size_t layer) {
 }
 
 std::vector<double> relative_speeds(const DeviceLatencies& latencies, const LoadTrace& trace, std::size_t layer) {
-  double work = 0.0, active = 0.0, tokens = 0.0;
+  double tiles = 0.0, active = 0.0, tokens = 0.0;
   for (std::size_t t = 0; t < trace.step_count(); ++t)
     for (std::uint32_t count : trace.counts.row(t, layer)) {
-      work += static_cast<double>(latencies.work_rule().of_tokens(count));
+      tiles += tiles_of(count, latencies.rule().tile_tokens);
       active += count > 0 ? 1.0 : 0.0;
       tokens += count;
     }
   const double shares = static_cast<double>(trace.step_count() * latencies.device_count());
   std::vector<double> speeds;
   for (std::size_t d = 0; d < latencies.device_count(); ++d) {
-    const double latency = latencies.seconds(d, work / shares, active / shares, tokens / shares);
+    const double latency = latencies.seconds(d, tiles / shares, active / shares, tokens / shares);
     speeds.push_back(latency > 0.0 ? 1.0 / latency : 1.0);
   }
   const double mean_speed = mean(speeds);

@@ -91,13 +91,18 @@ class ExactRun {
 
   void tabulate_times() {
     times_.resize(shape_.device_count_ * shape_.parts_.size() * steps_);
-    std::vector<std::int32_t> load(steps_);
+    std::vector<std::int32_t> load(steps_), extra(problem_.has_extras() ? steps_ : 0);
     for (std::size_t part = 0; part < shape_.parts_.size(); ++part) {
       std::fill(load.begin(), load.end(), 0);
-      for (std::int32_t expert : members_of(shape_.parts_[part]))
-        add_keys(load.data(), problem_.keys(expert), 1, steps_);
+      std::fill(extra.begin(), extra.end(), 0);
+      for (std::int32_t expert : members_of(shape_.parts_[part])) {
+        const LoadRow row = problem_.row(expert);
+        add_keys(load.data(), row.key, 1, steps_);
+        if (row.extra != nullptr) add_keys(extra.data(), row.extra, 1, steps_);
+      }
+      const LoadRow whole{load.data(), extra.empty() ? nullptr : extra.data()};
       for (std::size_t d = 0; d < shape_.device_count_; ++d)
-        look_up(times_.data() + (d * shape_.parts_.size() + part) * steps_, load.data(), problem_.tables().of(d).data(),
+        look_up(times_.data() + (d * shape_.parts_.size() + part) * steps_, whole, problem_.tables().of(d).data(),
                 steps_);
     }
   }

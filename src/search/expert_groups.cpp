@@ -47,12 +47,16 @@ LayerProblem ExpertGroups::limited(const LayerProblem& problem) const {
     return limited;
   }
   const std::size_t units = problem.expert_count() / unit_experts_, stride = problem.padded_steps();
-  std::vector<std::int32_t> keys(units * stride, 0);
+  std::vector<std::int32_t> keys(units * stride, 0), extras(problem.has_extras() ? units * stride : 0);
   for (std::size_t expert = 0; expert < problem.expert_count(); ++expert) {
-    const std::int32_t* const expert_keys = problem.keys(static_cast<std::int32_t>(expert));
-    for (std::size_t t = 0; t < stride; ++t) keys[expert / unit_experts_ * stride + t] += expert_keys[t];
+    const LoadRow row = problem.row(static_cast<std::int32_t>(expert));
+    const std::size_t unit = expert / unit_experts_ * stride;
+    add_keys(keys.data() + unit, row.key, 1, stride);
+    if (row.extra != nullptr) add_keys(extras.data() + unit, row.extra, 1, stride);
   }
-  return LayerProblem(problem.shared_tables(), units, problem.step_count(), std::move(keys));
+  LayerProblem limited(problem.shared_tables(), units, problem.step_count(), std::move(keys), std::move(extras));
+  limited.set_most_saved(problem.most_saved());
+  return limited;
 }
 
 Assignment ExpertGroups::units_of(std::span<const std::int32_t> experts) const {

@@ -15,16 +15,17 @@ constexpr std::size_t most_entries = std::size_t{1} << 28;
 }  // namespace
 
 DeviceLatencies::DeviceLatencies(const LatencyProfile& profile, LoadFeatures features)
-    : features_(features), work_rule_(profile.work_rule()) {
+    : features_(features), rule_(profile.load_rule()) {
+  if (features == LoadFeatures::Tokens) rule_.surplus_tile_s = rule_.row_s = 0.0;
   if (features == LoadFeatures::Tokens)
     curves_ = curves_of(profile);
   else
     surfaces_ = surfaces_of(profile);
 }
 
-double DeviceLatencies::seconds(std::size_t device, double work, double active_experts, double tokens) const {
+double DeviceLatencies::seconds(std::size_t device, double tiles, double active_experts, double tokens) const {
   return features_ == LoadFeatures::Tokens ? curves_[device].seconds(tokens)
-                                           : surfaces_[device].seconds(work, active_experts);
+                                           : surfaces_[device].seconds(tiles, active_experts);
 }
 
 LatencyTables::LatencyTables(const DeviceLatencies& latencies, const LoadKeys& keys, std::int32_t largest_key)
@@ -37,15 +38,20 @@ LatencyTables::LatencyTables(const DeviceLatencies& latencies, const LoadKeys& k
   std::vector<double> seconds(device_count_ * key_count_, 0.0);
   for (std::size_t d = 0; d < device_count_; ++d)
     for (std::int32_t key = 1; key <= largest_key; ++key) {
-      const double work = keys.features == LoadFeatures::Tokens ? 0.0 : keys.work(key);
+      const double tiles = keys.features == LoadFeatures::Tokens ? 0.0 : keys.tiles(key);
       const double active = keys.features == LoadFeatures::Tokens ? 0.0 : keys.active_experts(key);
-      seconds[d * key_count_ + static_cast<std::size_t>(key)] = latencies.seconds(d, work, active, key);
+      seconds[d * key_count_ + static_cast<std::size_t>(key)] = latencies.seconds(d, tiles, active, key);
     }
   const double largest_s = *std::max_element(seconds.begin(), seconds.end());
   tick_s_ = 1e-9 * std::max(1.0, std::ceil(largest_s / 1e-9 / 2e9));
   ticks_.resize(seconds.size());
-  for (std::size_t i = 0; i < seconds.size(); ++i)
-    ticks_[i] = static_cast<std::int32_t>(std::llround(seconds[i] / tick_s_));
+  std::ranges::transform(seconds, ticks_.begin(), [&](double s) { return ticks_of(s); });
+  if (latencies.rule().surplus_tile_s == 0.0) return;
+  even_ticks_ = ticks_;
+  for (std::int32_t key = 1; key <= largest_key; ++key) {
+    const std::int32_t surplus = ticks_of(latencies.rule().even_surplus_s(keys.tiles(key), keys.active_experts(key)));
+    for (std::size_t d = 0; d < device_count_; ++d) ticks_[d * key_count_ + static_cast<std::size_t>(key)] -= surplus;
+  }
 }
 
 LatencyProfile first_devices(const LatencyProfile& profile, std::size_t count) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -12,20 +13,19 @@
 namespace gem {
 
 /// A device's load packed into one integer, the *key*, additive over the experts that the device holds, so that moving
-/// an expert is one subtraction and one addition a step. On the surface key = work * (experts_per_device + 1) +
-/// active_experts, work being tiles as the profile's rule weighs them (no carry: a device never has more active experts
-/// than it holds); on the curve key = tokens.
+/// an expert is one subtraction and one addition a step. On the surface key = tiles * (experts_per_device + 1) +
+/// active_experts (no carry: a device never has more active experts than it holds); on the curve key = tokens.
 struct LoadKeys {
   LoadFeatures features = LoadFeatures::TilesAndExperts;
-  WorkRule work_rule{};
+  std::uint32_t tile_tokens = 1;
   std::int32_t experts_per_device = 1;
 
   /// Key of one expert with so many tokens in a step.
   std::int64_t of(std::uint32_t tokens) const {
     if (features == LoadFeatures::Tokens) return tokens;
-    return work_rule.of_tokens(tokens) * (experts_per_device + 1) + (tokens > 0 ? 1 : 0);
+    return std::int64_t{tiles_of(tokens, tile_tokens)} * (experts_per_device + 1) + (tokens > 0 ? 1 : 0);
   }
-  std::int32_t work(std::int32_t key) const { return key / (experts_per_device + 1); }
+  std::int32_t tiles(std::int32_t key) const { return key / (experts_per_device + 1); }
   std::int32_t active_experts(std::int32_t key) const { return key % (experts_per_device + 1); }
 };
 
@@ -37,19 +37,22 @@ class DeviceLatencies {
 
   std::size_t device_count() const { return features_ == LoadFeatures::Tokens ? curves_.size() : surfaces_.size(); }
   LoadFeatures features() const { return features_; }
-  const WorkRule& work_rule() const { return work_rule_; }
-  /// Seconds of a device for a load in the features that were chosen; the others are ignored.
-  double seconds(std::size_t device, double work, double active_experts, double tokens) const;
+  /// What experts add beside; plain on the curve.
+  const LoadRule& rule() const { return rule_; }
+  /// Seconds of a device for an even load in the features that were chosen; the others are ignored.
+  double seconds(std::size_t device, double tiles, double active_experts, double tokens) const;
 
  private:
   LoadFeatures features_;
-  WorkRule work_rule_;
+  LoadRule rule_;
   std::vector<LatencySurface> surfaces_;
   std::vector<LatencyCurve> curves_;
 };
 
 /// Latency of each device for every key, in ticks: whole nanoseconds, or a multiple of them where a latency would not
-/// fit in 32 bits. Integers make a delta equal to the full cost whatever the order of summation.
+/// fit in 32 bits. Integers make a delta equal to the full cost whatever the order of summation. Where experts add
+/// something beside (LoadRule), a load's time is its entry and what its experts add: even loads have part of that in
+/// them, so it is taken out of the entries.
 class LatencyTables {
  public:
   /// Covers the keys 0 .. largest_key. UsageError if the table would be too large to be meant.
@@ -59,17 +62,24 @@ class LatencyTables {
   std::size_t key_count() const { return key_count_; }
   const LoadKeys& keys() const { return keys_; }
   double tick_s() const { return tick_s_; }
-  /// [key], ticks.
+  /// [key], ticks, without what experts add.
   std::span<const std::int32_t> of(std::size_t device) const {
     return {ticks_.data() + device * key_count_, key_count_};
   }
+  /// [key], ticks of an even load, which no other load with this key falls below but for the rows of its last tiles.
+  std::span<const std::int32_t> even(std::size_t device) const {
+    const std::vector<std::int32_t>& ticks = even_ticks_.empty() ? ticks_ : even_ticks_;
+    return {ticks.data() + device * key_count_, key_count_};
+  }
+  std::int32_t ticks_of(double seconds) const { return static_cast<std::int32_t>(std::llround(seconds / tick_s_)); }
 
  private:
   LoadKeys keys_;
   std::size_t device_count_;
   std::size_t key_count_;
   double tick_s_ = 1e-9;
-  std::vector<std::int32_t> ticks_;  // [device, key]
+  std::vector<std::int32_t> ticks_;       // [device, key]
+  std::vector<std::int32_t> even_ticks_;  // likewise; empty where they are the same
 };
 
 /// The first `count` devices of a profile; UsageError if it has fewer.

@@ -9,22 +9,54 @@
 #include "model/mapping.hpp"
 
 namespace gem {
+namespace {
+
+// [expert, padded step] ticks; empty under a plain rule.
+std::vector<std::int32_t> extras_of(const LoadRule& rule, const LatencyTables& tables, const LoadTrace& trace,
+                                    std::size_t layer) {
+  if (rule.is_plain()) return {};
+  const std::size_t stride = padded(trace.step_count());
+  std::vector<std::int32_t> extras(trace.expert_count() * stride, 0);
+  for (std::size_t t = 0; t < trace.step_count(); ++t)
+    for (std::size_t e = 0; e < trace.expert_count(); ++e)
+      extras[e * stride + t] = tables.ticks_of(rule.extra_s(trace.counts(t, layer, e)));
+  return extras;
+}
+
+// [padded step] ticks that the rows of last tiles can take off a device's time: of the experts that save most, as many
+// as a device holds; and what rounding can.
+std::vector<std::int32_t> most_saved_of(const LoadRule& rule, const LatencyTables& tables, const LoadTrace& trace,
+                                        std::size_t layer) {
+  const std::size_t slots = trace.expert_count() / tables.device_count();
+  std::vector<std::int32_t> most(padded(trace.step_count()), 0);
+  std::vector<double> saved(trace.expert_count());
+  for (std::size_t t = 0; t < trace.step_count(); ++t) {
+    for (std::size_t e = 0; e < saved.size(); ++e) saved[e] = std::max(0.0, -rule.rows_s(trace.counts(t, layer, e)));
+    std::ranges::nth_element(saved, saved.begin() + static_cast<std::ptrdiff_t>(slots) - 1, std::greater<>());
+    const double sum = std::accumulate(saved.begin(), saved.begin() + static_cast<std::ptrdiff_t>(slots), 0.0);
+    most[t] = tables.ticks_of(sum) + static_cast<std::int32_t>(slots) + 2;
+  }
+  return most;
+}
+
+}  // namespace
 
 LayerProblem::LayerProblem(std::shared_ptr<const LatencyTables> tables, std::size_t expert_count,
-                           std::size_t step_count, std::vector<std::int32_t> keys)
+                           std::size_t step_count, std::vector<std::int32_t> keys, std::vector<std::int32_t> extras)
     : tables_(std::move(tables)),
       expert_count_(expert_count),
       step_count_(step_count),
       padded_steps_(padded(step_count)),
       block_devices_(tables_->device_count()),
       keys_(std::move(keys)),
+      extras_(std::move(extras)),
       floor_(padded_steps_, 0) {}
 
 std::vector<LayerProblem> layer_problems(const DeviceLatencies& latencies, const LoadTrace& trace) {
   const std::size_t experts = trace.expert_count(), steps = trace.step_count(), stride = padded(steps);
   check_divisible(experts, latencies.device_count());
   if (steps == 0) throw UsageError(format("the trace of task '%s' has no steps to search on", trace.task.c_str()));
-  const LoadKeys keys{latencies.features(), latencies.work_rule(),
+  const LoadKeys keys{latencies.features(), latencies.rule().tile_tokens,
                       static_cast<std::int32_t>(experts / latencies.device_count())};
 
   std::vector<std::vector<std::int32_t>> keys_of_layer;
@@ -48,8 +80,12 @@ std::vector<LayerProblem> layer_problems(const DeviceLatencies& latencies, const
                static_cast<long long>(largest_key)));
   const auto tables = std::make_shared<const LatencyTables>(latencies, keys, static_cast<std::int32_t>(largest_key));
   std::vector<LayerProblem> problems;
-  for (std::vector<std::int32_t>& layer_keys : keys_of_layer)
-    problems.emplace_back(tables, experts, steps, std::move(layer_keys));
+  for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
+    problems.emplace_back(tables, experts, steps, std::move(keys_of_layer[layer]),
+                          extras_of(latencies.rule(), *tables, trace, layer));
+    if (problems.back().has_extras())
+      problems.back().set_most_saved(most_saved_of(latencies.rule(), *tables, trace, layer));
+  }
   return problems;
 }
 

@@ -7,6 +7,7 @@
 
 #include "model/load_trace.hpp"
 #include "search/latency_tables.hpp"
+#include "search/step_kernels.hpp"
 
 namespace gem {
 
@@ -18,9 +19,9 @@ using Assignment = std::vector<std::int32_t>;
 /// which cost nothing under any assignment.
 class LayerProblem {
  public:
-  /// `keys` is [expert, padded step].
+  /// `keys` is [expert, padded step]; so is `extras`, ticks that experts add beside, empty where none adds any.
   LayerProblem(std::shared_ptr<const LatencyTables> tables, std::size_t expert_count, std::size_t step_count,
-               std::vector<std::int32_t> keys);
+               std::vector<std::int32_t> keys, std::vector<std::int32_t> extras = {});
 
   std::size_t expert_count() const { return expert_count_; }
   std::size_t device_count() const { return tables_->device_count(); }
@@ -31,6 +32,16 @@ class LayerProblem {
   const std::int32_t* keys(std::int32_t expert) const {
     return keys_.data() + static_cast<std::size_t>(expert) * padded_steps_;
   }
+  bool has_extras() const { return !extras_.empty(); }
+  /// Both of one expert, [padded step].
+  LoadRow row(std::int32_t expert) const {
+    const std::size_t at = static_cast<std::size_t>(expert) * padded_steps_;
+    return {keys_.data() + at, has_extras() ? extras_.data() + at : nullptr};
+  }
+  /// [padded step], ticks that a device's experts can at most take off an even load; empty without extras.
+  const std::vector<std::int32_t>& most_saved() const { return most_saved_; }
+  /// Ticks, 0 or more: see most_saved().
+  void set_most_saved(std::vector<std::int32_t> ticks) { most_saved_ = std::move(ticks); }
   /// [padded step], ticks.
   const std::vector<std::int32_t>& floor() const { return floor_; }
   /// `floor` is [padded step], 0 or more.
@@ -57,6 +68,8 @@ class LayerProblem {
   std::size_t block_devices_;
   std::vector<std::int32_t> expert_of_copy_;
   std::vector<std::int32_t> keys_;
+  std::vector<std::int32_t> extras_;
+  std::vector<std::int32_t> most_saved_;
   std::vector<std::int32_t> floor_;
 };
 

@@ -9,12 +9,13 @@ Placement::Placement(const LayerProblem& problem, Assignment assignment)
   const std::size_t devices = problem.device_count(), steps = problem.padded_steps();
   experts_of_.resize(devices);
   loads_.assign(devices * steps, 0);
+  if (problem.has_extras()) extras_.assign(devices * steps, 0);
   times_.assign(devices * steps, 0);
   for (std::size_t e = 0; e < assignment_.size(); ++e) {
     const auto expert = static_cast<std::int32_t>(e);
     const std::int32_t device = assignment_[e];
     experts_of_[static_cast<std::size_t>(device)].push_back(expert);
-    add_keys(loads_.data() + offset(device), problem.keys(expert), 1, steps);
+    add(device, expert, 1);
   }
   for (std::int32_t d = 0; d < static_cast<std::int32_t>(devices); ++d)
     look_up(times_.data() + offset(d), load(d), table(d), steps);
@@ -22,6 +23,13 @@ Placement::Placement(const LayerProblem& problem, Assignment assignment)
   for (auto& ids : slowest_device_) ids.resize(steps);
   steps_of_straggler_.resize(devices);
   refresh_slowest();
+}
+
+void Placement::add(std::int32_t device, std::int32_t expert, std::int32_t sign) {
+  const std::size_t steps = problem_->padded_steps();
+  const LoadRow row = problem_->row(expert);
+  add_keys(loads_.data() + offset(device), row.key, sign, steps);
+  if (row.extra != nullptr) add_keys(extras_.data() + offset(device), row.extra, sign, steps);
 }
 
 void Placement::refresh_slowest() {
@@ -83,7 +91,7 @@ std::int64_t Placement::evaluate(Swap swap) const {
   const SwapSteps steps{load(first), load(second), others.data(), table(first), table(second)};
   std::uint64_t summed = 0;
   const std::int64_t excess =
-      swapped_excess(steps, problem_->keys(swap.first), problem_->keys(swap.second), others.size(), INT64_MAX, summed);
+      swapped_excess(steps, problem_->row(swap.first), problem_->row(swap.second), others.size(), INT64_MAX, summed);
   return excess - promise(first, second);
 }
 
@@ -97,8 +105,8 @@ void Placement::apply(Swap swap) {
     std::vector<std::int32_t>& experts = experts_of_[static_cast<std::size_t>(device)];
     *std::find(experts.begin(), experts.end(), out) = in;
     assignment_[static_cast<std::size_t>(in)] = device;
-    add_keys(loads_.data() + offset(device), problem_->keys(out), -1, steps);
-    add_keys(loads_.data() + offset(device), problem_->keys(in), 1, steps);
+    add(device, out, -1);
+    add(device, in, 1);
     look_up(times_.data() + offset(device), load(device), table(device), steps);
   }
   refresh_slowest();

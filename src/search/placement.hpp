@@ -39,7 +39,9 @@ class Placement {
   void apply(Swap swap);
 
   /// [padded step], of one device.
-  const std::int32_t* load(std::int32_t device) const { return loads_.data() + offset(device); }
+  LoadRow load(std::int32_t device) const {
+    return {loads_.data() + offset(device), extras_.empty() ? nullptr : extras_.data() + offset(device)};
+  }
   const std::int32_t* time(std::int32_t device) const { return times_.data() + offset(device); }
   /// [padded step], ticks of the slowest device and which it is (-1 where nothing is to do).
   const std::vector<std::int32_t>& step_cost() const { return slowest_time_[0]; }
@@ -61,13 +63,15 @@ class Placement {
   }
   // Whether `device` holds another copy of the expert that `copy` is one of.
   bool holds_another(std::int32_t device, std::int32_t copy) const;
+  void add(std::int32_t device, std::int32_t expert, std::int32_t sign);
   void refresh_slowest();
 
   const LayerProblem* problem_;
   Assignment assignment_;
   std::vector<std::vector<std::int32_t>> experts_of_;
-  std::vector<std::int32_t> loads_;  // [device, padded step], keys
-  std::vector<std::int32_t> times_;  // [device, padded step], ticks
+  std::vector<std::int32_t> loads_;   // [device, padded step], keys
+  std::vector<std::int32_t> extras_;  // [device, padded step], ticks that the experts add; empty where none does
+  std::vector<std::int32_t> times_;   // [device, padded step], ticks
   std::vector<std::int32_t> slowest_time_[3];
   std::vector<std::int32_t> slowest_device_[2];
   std::vector<std::vector<std::int32_t>> steps_of_straggler_;

@@ -6,46 +6,63 @@
 
 namespace gem {
 
-// Inlined into every version of its callers.
-[[gnu::always_inline]] static inline std::uint64_t excess_of(const SwapSteps& steps, const std::int32_t* key_first,
-                                                             const std::int32_t* key_second, std::size_t begin,
+// Inlined into every version of its callers. Without extras their loads and additions are not compiled at all.
+template <bool kExtra>
+[[gnu::always_inline]] static inline std::uint64_t excess_of(const SwapSteps& steps, const LoadRow& row_first,
+                                                             const LoadRow& row_second, std::size_t begin,
                                                              std::size_t end) {
-  const std::int32_t* const load_first = steps.load_first;
-  const std::int32_t* const load_second = steps.load_second;
+  const std::int32_t* const load_first = steps.first.key;
+  const std::int32_t* const load_second = steps.second.key;
+  const std::int32_t* const extra_first = steps.first.extra;
+  const std::int32_t* const extra_second = steps.second.extra;
+  const std::int32_t* const key_first = row_first.key;
+  const std::int32_t* const key_second = row_second.key;
+  const std::int32_t* const own_first = row_first.extra;
+  const std::int32_t* const own_second = row_second.extra;
   const std::int32_t* const floor = steps.floor;
   const std::int32_t* const table_first = steps.table_first;
   const std::int32_t* const table_second = steps.table_second;
   std::uint64_t sum = 0;
   for (std::size_t t = begin; t < end; ++t) {
     const std::int32_t moved = key_second[t] - key_first[t];
-    const std::int32_t first = table_first[load_first[t] + moved];
-    const std::int32_t second = table_second[load_second[t] - moved];
+    std::int32_t first = table_first[load_first[t] + moved];
+    std::int32_t second = table_second[load_second[t] - moved];
+    if constexpr (kExtra) {
+      const std::int32_t moved_extra = own_second[t] - own_first[t];
+      first += extra_first[t] + moved_extra;
+      second += extra_second[t] - moved_extra;
+    }
     // 0 or more, so that unsigned sums need no sign extension.
     sum += static_cast<std::uint32_t>(std::max(std::max(first, second), floor[t]) - floor[t]);
   }
   return sum;
 }
 
-GEM_CLONES std::int64_t swapped_excess(const SwapSteps& steps, const std::int32_t* key_first,
-                                       const std::int32_t* key_second, std::size_t count, std::int64_t allowed,
-                                       std::uint64_t& summed) {
+GEM_CLONES std::int64_t swapped_excess(const SwapSteps& steps, const LoadRow& first, const LoadRow& second,
+                                       std::size_t count, std::int64_t allowed, std::uint64_t& summed) {
   constexpr std::size_t chunk = 64;  // steps between two looks at whether to stop: a few vectors
   std::int64_t sum = 0;
   for (std::size_t begin = 0; begin < count && sum <= allowed; begin += chunk) {
     const std::size_t end = std::min(begin + chunk, count);
-    sum += static_cast<std::int64_t>(excess_of(steps, key_first, key_second, begin, end));
+    sum += static_cast<std::int64_t>(steps.first.extra != nullptr ? excess_of<true>(steps, first, second, begin, end)
+                                                                  : excess_of<false>(steps, first, second, begin, end));
     summed += end - begin;
   }
   return sum;
 }
 
-GEM_CLONES void all_swapped_excesses(const SwapSteps& steps, const std::int32_t* keys_first,
-                                     const std::int32_t* keys_second, std::size_t slots, std::size_t count,
-                                     std::int64_t* excess) {
-  for (std::size_t i = 0; i < slots; ++i)
-    for (std::size_t j = 0; j < slots; ++j)
+GEM_CLONES void all_swapped_excesses(const SwapSteps& steps, const LoadRow& first, const LoadRow& second,
+                                     std::size_t slots, std::size_t count, std::int64_t* excess) {
+  const bool extra = steps.first.extra != nullptr;
+  for (std::size_t i = 0; i < slots; ++i) {
+    const LoadRow own_first{first.key + i * count, extra ? first.extra + i * count : nullptr};
+    for (std::size_t j = 0; j < slots; ++j) {
+      const LoadRow own_second{second.key + j * count, extra ? second.extra + j * count : nullptr};
       excess[i * slots + j] =
-          static_cast<std::int64_t>(excess_of(steps, keys_first + i * count, keys_second + j * count, 0, count));
+          static_cast<std::int64_t>(extra ? excess_of<true>(steps, own_first, own_second, 0, count)
+                                          : excess_of<false>(steps, own_first, own_second, 0, count));
+    }
+  }
 }
 
 GEM_CLONES void add_keys(std::int32_t* __restrict load, const std::int32_t* __restrict key, std::int32_t sign,
@@ -53,9 +70,13 @@ GEM_CLONES void add_keys(std::int32_t* __restrict load, const std::int32_t* __re
   for (std::size_t t = 0; t < count; ++t) load[t] += sign * key[t];
 }
 
-GEM_CLONES void look_up(std::int32_t* __restrict time, const std::int32_t* __restrict load,
-                        const std::int32_t* __restrict table, std::size_t count) {
-  for (std::size_t t = 0; t < count; ++t) time[t] = table[load[t]];
+GEM_CLONES void look_up(std::int32_t* __restrict time, const LoadRow& load, const std::int32_t* __restrict table,
+                        std::size_t count) {
+  const std::int32_t* const key = load.key;
+  const std::int32_t* const extra = load.extra;
+  for (std::size_t t = 0; t < count; ++t) time[t] = table[key[t]];
+  if (extra == nullptr) return;
+  for (std::size_t t = 0; t < count; ++t) time[t] += extra[t];
 }
 
 GEM_CLONES std::int64_t sum_of(const std::int32_t* values, std::size_t count) {

@@ -8,31 +8,38 @@ namespace gem {
 // The loops over steps where the search spends its time. Plain pointers, because the compiler makes several versions of
 // each (AVX-512, AVX2, baseline) and picks one when the program starts; integers, so that all give equal bits.
 
+/// Loads or experts, step by step: their keys, and the ticks that experts add beside (LoadRule), null where none adds
+/// any.
+struct LoadRow {
+  const std::int32_t* key;
+  const std::int32_t* extra;
+};
+
 /// What a swap of one expert of each of two devices is judged from, step by step.
 struct SwapSteps {
-  const std::int32_t* load_first;  ///< load key of the first device
-  const std::int32_t* load_second;
+  LoadRow first;  ///< load of the first device
+  LoadRow second;
   const std::int32_t* floor;        ///< ticks that the step takes at least, whatever the two devices hold
   const std::int32_t* table_first;  ///< ticks by key
   const std::int32_t* table_second;
 };
 
-/// Sum over steps of max(floor, time of first, time of second) - floor after an expert with `key_first` went from the
-/// first device to the second and one with `key_second` the other way. Once the sum is above `allowed` it may stop
-/// short; `summed` counts the steps that were summed.
-std::int64_t swapped_excess(const SwapSteps& steps, const std::int32_t* key_first, const std::int32_t* key_second,
-                            std::size_t count, std::int64_t allowed, std::uint64_t& summed);
+/// Sum over steps of max(floor, time of first, time of second) - floor after an expert `first` went from the first
+/// device to the second and `second` the other way. Once the sum is above `allowed` it may stop short; `summed` counts
+/// the steps that were summed.
+std::int64_t swapped_excess(const SwapSteps& steps, const LoadRow& first, const LoadRow& second, std::size_t count,
+                            std::int64_t allowed, std::uint64_t& summed);
 
-/// The same, in full, for every expert of the first device with every one of the second: `keys_first` and `keys_second`
-/// are [slots, count], `excess` is [slots, slots].
-void all_swapped_excesses(const SwapSteps& steps, const std::int32_t* keys_first, const std::int32_t* keys_second,
-                          std::size_t slots, std::size_t count, std::int64_t* excess);
+/// The same, in full, for every expert of the first device with every one of the second: `first` and `second` are
+/// [slots, count], `excess` is [slots, slots].
+void all_swapped_excesses(const SwapSteps& steps, const LoadRow& first, const LoadRow& second, std::size_t slots,
+                          std::size_t count, std::int64_t* excess);
 
 /// load += sign * key.
 void add_keys(std::int32_t* load, const std::int32_t* key, std::int32_t sign, std::size_t count);
 
-/// time = table[load].
-void look_up(std::int32_t* time, const std::int32_t* load, const std::int32_t* table, std::size_t count);
+/// time = table[load] and what is added.
+void look_up(std::int32_t* time, const LoadRow& load, const std::int32_t* table, std::size_t count);
 
 /// Sum of values.
 std::int64_t sum_of(const std::int32_t* values, std::size_t count);

@@ -21,25 +21,29 @@ void SwapFinder::pack_straggler_steps(const Placement& placement, std::int32_t f
     steps_.insert(steps_.end(), steps.begin(), steps.end());
   }
   packed_count_ = packed(steps_.size());
-  for (std::vector<std::int32_t>* row : {&load_first_, &load_second_, &floor_}) row->assign(packed_count_, 0);
+  pack({placement.load(first)}, load_first_);
+  pack({placement.load(second)}, load_second_);
+  floor_.assign(packed_count_, 0);
   for (std::size_t i = 0; i < steps_.size(); ++i) {
     const auto t = static_cast<std::size_t>(steps_[i]);
-    load_first_[i] = placement.load(first)[t];
-    load_second_[i] = placement.load(second)[t];
     floor_[i] = others_[t];
     floor_of_rest_[t] = INT32_MAX;
   }
 }
 
-void SwapFinder::pack_keys(const Placement& placement, std::int32_t device, std::vector<std::int32_t>& rows) const {
-  const std::vector<std::int32_t>& experts = placement.experts_of(device);
-  rows.resize(experts.size() * packed_count_);
-  for (std::size_t slot = 0; slot < experts.size(); ++slot) {
-    const std::int32_t* const keys = placement.problem().keys(experts[slot]);
-    std::int32_t* const row = rows.data() + slot * packed_count_;
-    for (std::size_t i = 0; i < steps_.size(); ++i) row[i] = keys[steps_[i]];
-    std::fill(row + steps_.size(), row + packed_count_, 0);
-  }
+void SwapFinder::pack(const std::vector<LoadRow>& rows, Packed& packed) const {
+  const auto pack_values = [&](auto member, std::vector<std::int32_t>& values) {
+    values.resize(rows.size() * packed_count_);
+    for (std::size_t slot = 0; slot < rows.size(); ++slot) {
+      const std::int32_t* const from = rows[slot].*member;
+      std::int32_t* const to = values.data() + slot * packed_count_;
+      for (std::size_t i = 0; i < steps_.size(); ++i) to[i] = from[steps_[i]];
+      std::fill(to + steps_.size(), to + packed_count_, 0);
+    }
+  };
+  pack_values(&LoadRow::key, packed.keys);
+  packed.extras.clear();
+  if (rows[0].extra != nullptr) pack_values(&LoadRow::extra, packed.extras);
 }
 
 std::optional<FoundSwap> SwapFinder::best_swap(const Placement& placement, std::int32_t first, std::int32_t second) {
@@ -50,13 +54,18 @@ std::optional<FoundSwap> SwapFinder::best_swap(const Placement& placement, std::
   if (promise <= 0) return std::nullopt;
 
   pack_straggler_steps(placement, first, second);
-  pack_keys(placement, first, keys_first_);
-  pack_keys(placement, second, keys_second_);
+  const auto rows_of = [&](std::int32_t device) {
+    std::vector<LoadRow> rows;
+    for (const std::int32_t expert : placement.experts_of(device)) rows.push_back(problem.row(expert));
+    return rows;
+  };
+  pack(rows_of(first), experts_first_);
+  pack(rows_of(second), experts_second_);
   excess_.resize(slots * slots);
   const std::int32_t* const table_first = problem.tables().of(static_cast<std::size_t>(first)).data();
   const std::int32_t* const table_second = problem.tables().of(static_cast<std::size_t>(second)).data();
-  all_swapped_excesses({load_first_.data(), load_second_.data(), floor_.data(), table_first, table_second},
-                       keys_first_.data(), keys_second_.data(), slots, packed_count_, excess_.data());
+  all_swapped_excesses({load_first_.row(), load_second_.row(), floor_.data(), table_first, table_second},
+                       experts_first_.row(), experts_second_.row(), slots, packed_count_, excess_.data());
   work_.evaluated_steps += slots * slots * packed_count_;
 
   candidates_.clear();
@@ -76,9 +85,8 @@ std::optional<FoundSwap> SwapFinder::best_swap(const Placement& placement, std::
     if (candidate.gain < best.gain) break;
     const Swap swap = swap_of(candidate.pair);
     const std::int64_t gain =
-        candidate.gain - swapped_excess(rest, problem.keys(swap.first), problem.keys(swap.second),
-                                        problem.padded_steps(), candidate.gain - std::max<std::int64_t>(best.gain, 1),
-                                        work_.evaluated_steps);
+        candidate.gain - swapped_excess(rest, problem.row(swap.first), problem.row(swap.second), problem.padded_steps(),
+                                        candidate.gain - std::max<std::int64_t>(best.gain, 1), work_.evaluated_steps);
     if (gain > best.gain || (gain == best.gain && gain > 0 && candidate.pair < best.pair))
       best = {gain, candidate.pair};
   }

@@ -34,14 +34,19 @@ class SwapFinder {
 
  private:
   void pack_straggler_steps(const Placement& placement, std::int32_t first, std::int32_t second);
-  void pack_keys(const Placement& placement, std::int32_t device, std::vector<std::int32_t>& rows) const;
+  // Loads of a device, [packed step], or of its experts, [slot, packed step]; extras are empty where there are none.
+  struct Packed {
+    std::vector<std::int32_t> keys, extras;
+    LoadRow row() const { return {keys.data(), extras.empty() ? nullptr : extras.data()}; }
+  };
+  void pack(const std::vector<LoadRow>& rows, Packed& packed) const;
 
   // Steps whose straggler is one of the two devices, packed.
   std::vector<std::int32_t> steps_;
-  std::size_t packed_count_ = 0;                                // padded
-  std::vector<std::int32_t> load_first_, load_second_, floor_;  // [packed step]
-  std::vector<std::int32_t> keys_first_, keys_second_;          // [slot, packed step]
-  std::vector<std::int64_t> excess_;                            // [slot of first, slot of second]
+  std::size_t packed_count_ = 0;  // padded
+  Packed load_first_, load_second_, experts_first_, experts_second_;
+  std::vector<std::int32_t> floor_;   // [packed step]
+  std::vector<std::int64_t> excess_;  // [slot of first, slot of second]
   // All steps; those above have the largest floor, so that they add nothing.
   std::vector<std::int32_t> others_;
   std::vector<std::int32_t> floor_of_rest_;

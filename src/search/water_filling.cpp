@@ -18,7 +18,7 @@ constexpr Weights weights_tried[] = {{1, 0}, {4, 1}, {2, 1}, {1, 1}, {1, 2}, {1,
 std::vector<std::int32_t> least_time_from(const LatencyTables& tables, std::size_t first_device) {
   std::vector<std::int32_t> least(tables.key_count(), INT32_MAX);
   for (std::size_t d = first_device; d < tables.device_count(); ++d)
-    for (std::size_t key = 0; key < least.size(); ++key) least[key] = std::min(least[key], tables.of(d)[key]);
+    for (std::size_t key = 0; key < least.size(); ++key) least[key] = std::min(least[key], tables.even(d)[key]);
   const bool surface = tables.keys().features == LoadFeatures::TilesAndExperts;
   const std::size_t radix = static_cast<std::size_t>(tables.keys().experts_per_device) + 1;
   const std::size_t tile = surface ? radix : 1;
@@ -53,7 +53,7 @@ void WaterFilling::fill(Capacity& capacity, std::size_t first_device) const {
   std::vector<Entry> entries;
   for (std::size_t d = first_device; d < tables_->device_count(); ++d) {
     entries.clear();
-    const auto table = tables_->of(d);
+    const auto table = tables_->even(d);
     for (std::size_t key = 1; key < table.size(); ++key) {
       const std::int64_t tiles = static_cast<std::int32_t>(key) / tile_key_;
       const std::int64_t active = static_cast<std::int32_t>(key) % tile_key_;
@@ -97,6 +97,9 @@ void WaterFilling::step_bounds(const LayerProblem& problem, std::span<const std:
       const auto load = static_cast<std::size_t>(capacity.tile_weight * tiles[t] + capacity.expert_weight * active[t]);
       if (load < capacity.least_time.size()) bounds[t] = std::max(bounds[t], capacity.least_time[load]);
     }
+  // Skew only adds to even loads; rows of last tiles may take off.
+  const std::vector<std::int32_t>& saved = problem.most_saved();
+  for (std::size_t t = 0; t < saved.size(); ++t) bounds[t] = std::max(0, bounds[t] - saved[t]);
 }
 
 std::int64_t WaterFilling::bound(const LayerProblem& problem) const {

@@ -108,33 +108,27 @@ std::vector<ExpertHomes> homes_for(const Mapping& mapping, const LoadTrace& trac
 }
 
 Cube<double> predict(const LoadTrace& trace, const std::vector<ExpertHomes>& homes,
-                     const std::vector<LatencySurface>& surfaces, const WorkRule& work_rule) {
+                     const std::vector<LatencySurface>& surfaces, const LoadRule& rule) {
   Cube<double> predicted(trace.step_count(), trace.layer_count(), surfaces.size());
-  std::vector<std::int64_t> work(surfaces.size()), active(surfaces.size());
+  std::vector<DeviceLoad> loads(surfaces.size());
   for (std::size_t step = 0; step < trace.step_count(); ++step)
     for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
-      std::ranges::fill(work, 0);
-      std::ranges::fill(active, 0);
+      std::ranges::fill(loads, DeviceLoad{});
       for (std::size_t expert = 0; expert < trace.expert_count(); ++expert) {
         const std::uint32_t tokens = trace.counts(step, layer, expert);
         const auto copies = homes[layer].of(expert);
-        for (std::size_t copy = 0; copy < copies.size(); ++copy) {
-          const auto device = static_cast<std::size_t>(copies[copy]);
-          const std::uint32_t share = share_of(tokens, copies.size(), copy);
-          work[device] += work_rule.of_tokens(share);
-          active[device] += share > 0;
-        }
+        for (std::size_t copy = 0; copy < copies.size(); ++copy)
+          loads[static_cast<std::size_t>(copies[copy])].add(rule, share_of(tokens, copies.size(), copy));
       }
       for (std::size_t device = 0; device < surfaces.size(); ++device)
-        predicted(step, layer, device) =
-            surfaces[device].seconds(static_cast<double>(work[device]), static_cast<double>(active[device]));
+        predicted(step, layer, device) = surfaces[device].seconds(loads[device]);
     }
   return predicted;
 }
 
 VerificationReport replay(const Communicator& communicator, ReplayTarget& target, const LoadTrace& trace,
                           const std::vector<Mapping>& mappings, const std::vector<LatencySurface>& surfaces,
-                          const WorkRule& work_rule, const ReplayOptions& options, const ReplayProgress& progress) {
+                          const LoadRule& rule, const ReplayOptions& options, const ReplayProgress& progress) {
   const std::size_t steps = trace.step_count();
   const std::size_t layers = trace.layer_count();
   VerificationReport report;
@@ -150,7 +144,7 @@ VerificationReport replay(const Communicator& communicator, ReplayTarget& target
     homes.push_back(homes_for(mapping, trace));
     MappingReplay& replay = report.mappings.emplace_back();
     replay.name = mapping.method;
-    replay.predicted_s = predict(trace, homes.back(), surfaces, work_rule);
+    replay.predicted_s = predict(trace, homes.back(), surfaces, rule);
   }
   report.mappings[0].move_s = 0.0;
   for (std::size_t m = 1; m < homes.size(); ++m) {

@@ -66,11 +66,11 @@ using ReplayProgress = std::function<void(std::size_t done, std::size_t total)>;
 /// The report is complete on rank 0; its notes are left to the caller. `surfaces` has one entry a device.
 VerificationReport replay(const Communicator& communicator, ReplayTarget& target, const LoadTrace& trace,
                           const std::vector<Mapping>& mappings, const std::vector<LatencySurface>& surfaces,
-                          const WorkRule& work_rule, const ReplayOptions& options, const ReplayProgress& progress);
+                          const LoadRule& rule, const ReplayOptions& options, const ReplayProgress& progress);
 
 /// [step, layer, device] predicted seconds of a placement; homes: [layer].
 Cube<double> predict(const LoadTrace& trace, const std::vector<ExpertHomes>& homes,
-                     const std::vector<LatencySurface>& surfaces, const WorkRule& work_rule);
+                     const std::vector<LatencySurface>& surfaces, const LoadRule& rule);
 
 /// [layer] the mapping's homes for each layer of the trace; DataError naming the layer that the mapping lacks.
 std::vector<ExpertHomes> homes_for(const Mapping& mapping, const LoadTrace& trace);

@@ -185,7 +185,7 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
                     ranks.is_root() && !request.quiet);
   std::vector<double> clock_sums(local.size(), 0.0);
   VerificationReport report = replay(ranks, *target, question.trace, question.mappings, surfaces_of(question.profile),
-                                     question.profile.work_rule(), request.replay, [&](std::size_t done, std::size_t) {
+                                     question.profile.load_rule(), request.replay, [&](std::size_t done, std::size_t) {
                                        progress.update(done);
                                        for (std::size_t d = 0; d < local.size(); ++d)
                                          clock_sums[d] += local[d]->telemetry().sm_clock_hz;

@@ -71,7 +71,7 @@ void look_ups(benchmark::State& state) {
   std::vector<std::int32_t> table(1000, 7), load(count), time(count);
   for (std::int32_t& key : load) key = static_cast<std::int32_t>(random.below(table.size()));
   for (auto _ : state) {
-    look_up(time.data(), load.data(), table.data(), count);
+    look_up(time.data(), {load.data(), nullptr}, table.data(), count);
     benchmark::DoNotOptimize(time.data());
   }
   state.counters["look-ups/s"] =
@@ -93,7 +93,7 @@ void swap_sums(benchmark::State& state) {
     for (std::int32_t first : placement.experts_of(0))
       for (std::int32_t second : placement.experts_of(1))
         benchmark::DoNotOptimize(
-            swapped_excess(steps, problem.keys(first), problem.keys(second), others.size(), INT64_MAX, summed));
+            swapped_excess(steps, problem.row(first), problem.row(second), others.size(), INT64_MAX, summed));
   report(state, {summed, summed});
 }
 BENCHMARK(swap_sums)->DenseRange(0, 3);

@@ -214,13 +214,16 @@ TEST(BadInput, Profile) {
                 {"model", "tile_tokens", "hidden_size", "intermediate_size", tiles, "/points/active_experts",
                  "/points/tokens", median, p95, "/devices/name"});
   Fields with_samples = profile_fields();
-  with_samples["bend_surplus"] = count("bend_surplus", 2);
+  with_samples["bend_tiles"] = count("bend_tiles", 2);
+  with_samples["/rule/row"] = dataset<double>("/rule/row", {1e-9}, {1}, "s");
   with_samples["/latency/samples"] = dataset<float>("/latency/samples", {1, 1, 1, 1, 1, NAN}, {2, 3, 1}, "s");
   expect_all_refused(
       with_samples, [](const std::string& path) { read_profile(path); },
       {{"/latency/samples", dataset<float>("/latency/samples", {1, 1, 1, 1, -1, 1}, {2, 3, 1}, "s"), "holds -1"},
        {"/latency/samples", dataset<float>("/latency/samples", {1, 1, 1, 1}, {2, 2, 1}, "s"), "[2, 2, 1]"},
-       {"bend_surplus", count("bend_surplus", 1000), "is 1000"}});
+       {"/rule/row", dataset<double>("/rule/row", {-1e-9}, {1}, "s"), "holds -1e-09"},
+       {"/rule/row", dataset<double>("/rule/row", {1e-9}, {1}, "ms"), "'ms'"},
+       {"bend_tiles", count("bend_tiles", 1000), "is 1000"}});
 }
 
 TEST(BadInput, Report) {

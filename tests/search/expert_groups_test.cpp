@@ -42,7 +42,8 @@ void expect_together(const Assignment& assignment, const Shape& shape) {
 TEST(ExpertGroups, StayTogetherInEveryAnswer) {
   for (const Shape& shape : shapes) {
     const ExpertGroups groups(shape.groups, shape.experts, shape.devices);
-    const auto made = made_up_problem(shape.experts, shape.devices, 40, 5);
+    const auto made = made_up_problem(shape.experts, shape.devices, 40, 5, 1, LoadFeatures::TilesAndExperts,
+                                      testing::load_rules()[1]);
     const LayerProblem problem = groups.limited(made.problems[0]);
     for (std::uint64_t seed = 0; seed < 4; ++seed) {
       RandomStream random{seed};

@@ -202,13 +202,11 @@ TEST(ModelSearch, AllRanksWeighLoadsAlike) {
   MappingQuestion question;
   if (world.is_root()) {
     question.profile = testing::made_up_profile(2, 4);
-    question.profile.bend_tiles = 3;
-    question.profile.bend_surplus = 2;
-    question.profile.bend_base = 4;
+    question.profile.rule = testing::load_rules()[1];
     question.train = testing::made_up_trace(4, 1, 8, 1);
   }
   share(world, question);
-  EXPECT_EQ(question.profile.work_rule(), (WorkRule{16, 3, 2, 4}));
+  EXPECT_EQ(question.profile.rule, testing::load_rules()[1]);
 }
 
 TEST(ModelSearch, RedundantExpertsHelpWhereOneIsHot) {

@@ -1,9 +1,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "search/exact_search.hpp"
 #include "search/layer_search.hpp"
+#include "search/placement.hpp"
 #include "search/random_problem.hpp"
 #include "search/water_filling.hpp"
 
@@ -11,13 +13,16 @@ namespace gem {
 namespace {
 
 using testing::for_each_assignment;
+using testing::load_rules;
 using testing::made_up_problem;
 
 // 8! / (2!)^4 = 2,520 assignments.
 TEST(Optimum, SearchReachesTheBestOfAllAssignmentsAndTheBoundStaysBelow) {
   for (std::uint64_t seed = 1; seed <= 10; ++seed)
-    for (LoadFeatures features : {LoadFeatures::TilesAndExperts, LoadFeatures::Tokens}) {
-      const auto made = made_up_problem(8, 4, 30, seed, 1, features);
+    for (const auto& [features, rule] : {std::pair{LoadFeatures::TilesAndExperts, load_rules()[0]},
+                                         std::pair{LoadFeatures::TilesAndExperts, load_rules()[1]},
+                                         std::pair{LoadFeatures::Tokens, load_rules()[1]}}) {
+      const auto made = made_up_problem(8, 4, 30, seed, 1, features, rule);
       const LayerProblem& problem = made.problems[0];
       std::int64_t optimum = INT64_MAX;
       int count = 0;
@@ -41,8 +46,9 @@ TEST(ExactSearch, ProvesTheBestOfAllAssignments) {
   };
   for (const Shape& shape : {Shape{8, 4, 30}, Shape{6, 2, 16}, Shape{9, 3, 5}, Shape{6, 6, 12}, Shape{10, 2, 100}}) {
     const ExactSearch exact(shape.experts, shape.devices);
-    for (std::uint64_t seed = 1; seed <= 5; ++seed) {
-      const auto made = made_up_problem(shape.experts, shape.devices, shape.steps, seed);
+    for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+      const auto made = made_up_problem(shape.experts, shape.devices, shape.steps, seed, 1,
+                                        LoadFeatures::TilesAndExperts, load_rules()[seed % 2]);
       const LayerProblem& problem = made.problems[0];
       std::int64_t optimum = INT64_MAX;
       for_each_assignment(problem, [&](const Assignment& assignment) {
@@ -82,20 +88,19 @@ TEST(WaterFilling, IsTightWhereOneExpertDoesAllTheWork) {
   EXPECT_EQ(WaterFilling(problems[0].tables()).bound(problems[0]), best);
 }
 
-TEST(LatencyTables, KeysWeighTilesByTheProfilesRule) {
-  LatencyProfile profile = testing::made_up_profile(2, 4);
-  const LoadTrace trace = testing::made_up_trace(10, 1, 8, 1);
-  const auto plain = layer_problems(DeviceLatencies(profile, LoadFeatures::TilesAndExperts), trace);
-  profile.bend_tiles = 1;
-  profile.bend_surplus = 3;
-  const DeviceLatencies latencies(profile, LoadFeatures::TilesAndExperts);
-  const auto bent = layer_problems(latencies, trace);
-  const LoadKeys& keys = bent[0].tables().keys();
-  const auto tokens = 2 * static_cast<std::uint32_t>(profile.tile_tokens) + 1;  // three tiles
-  EXPECT_EQ(keys.work(static_cast<std::int32_t>(keys.of(tokens))), 3 + 3 * 2);
-  EXPECT_EQ(plain[0].tables().keys().work(static_cast<std::int32_t>(plain[0].tables().keys().of(tokens))), 3);
-  const auto key = static_cast<std::int32_t>(keys.of(tokens) + keys.of(1));
-  EXPECT_NEAR(bent[0].tables().of(1)[static_cast<std::size_t>(key)] * 1e-9, latencies.seconds(1, 10, 2, 0), 1e-9);
+TEST(LatencyTables, TimesOfLoadsAreThoseOfTheSurface) {
+  const auto made = made_up_problem(8, 4, 40, 1, 1, LoadFeatures::TilesAndExperts, load_rules()[1]);
+  const LayerProblem& problem = made.problems[0];
+  const Placement placement(problem, {0, 1, 2, 3, 3, 2, 1, 0});
+  const std::vector<LatencySurface> surfaces = surfaces_of(made.profile);
+  for (std::size_t d = 0; d < 4; ++d)
+    for (std::size_t t = 0; t < 40; ++t) {
+      DeviceLoad load;
+      for (const std::int32_t expert : placement.experts_of(static_cast<std::int32_t>(d)))
+        load.add(made.profile.load_rule(), made.trace.counts(t, 0, static_cast<std::size_t>(expert)));
+      // Rounded to nanoseconds three times.
+      EXPECT_NEAR(placement.time(static_cast<std::int32_t>(d))[t] * 1e-9, surfaces[d].seconds(load), 2.1e-9);
+    }
 }
 
 TEST(LatencyTables, LatenciesTooLongForNanosecondsGetLongerTicks) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "search/descent.hpp"
 #include "search/layer_search.hpp"
@@ -13,17 +14,20 @@ namespace gem {
 namespace {
 
 using testing::cost_by_hand;
+using testing::load_rules;
 using testing::made_up_problem;
 
 struct Shape {
   std::size_t experts, devices, steps;
 };
-constexpr Shape shapes[] = {{4, 2, 1}, {8, 4, 17}, {6, 6, 40}, {16, 4, 16}, {32, 8, 300}, {12, 2, 600}};
+constexpr Shape shapes[] = {{4, 2, 1}, {8, 4, 17}, {6, 6, 40}, {16, 4, 16}, {32, 8, 300}, {12, 2, 600}, {36, 4, 100}};
 
 TEST(Placement, CostIsThatOfTheObviousSum) {
   for (const Shape& shape : shapes)
-    for (LoadFeatures features : {LoadFeatures::TilesAndExperts, LoadFeatures::Tokens}) {
-      const auto made = made_up_problem(shape.experts, shape.devices, shape.steps, 7, 1, features);
+    for (const auto& [features, rule] : {std::pair{LoadFeatures::TilesAndExperts, load_rules()[0]},
+                                         std::pair{LoadFeatures::TilesAndExperts, load_rules()[1]},
+                                         std::pair{LoadFeatures::Tokens, load_rules()[1]}}) {
+      const auto made = made_up_problem(shape.experts, shape.devices, shape.steps, 7, 1, features, rule);
       const LayerProblem& problem = made.problems[0];
       RandomStream random{1};
       const Assignment assignment = random_assignment(problem, random);
@@ -33,7 +37,8 @@ TEST(Placement, CostIsThatOfTheObviousSum) {
 
 TEST(Placement, DeltaEqualsFullCostAfterAnySwap) {
   for (const Shape& shape : shapes) {
-    const auto made = made_up_problem(shape.experts, shape.devices, shape.steps, 11);
+    const auto made = made_up_problem(shape.experts, shape.devices, shape.steps, 11, 1, LoadFeatures::TilesAndExperts,
+                                      load_rules()[shape.experts / 4 % 2]);
     const LayerProblem& problem = made.problems[0];
     RandomStream random{shape.experts, shape.steps};
     Placement placement(problem, random_assignment(problem, random));
@@ -103,7 +108,8 @@ TEST(Placement, AFloorHidesWhatIsBelowIt) {
 
 TEST(SwapFinder, FindsTheBestSwapOfEveryPairOfDevices) {
   for (const Shape& shape : shapes) {
-    const auto made = made_up_problem(shape.experts, shape.devices, shape.steps, 13);
+    const auto made = made_up_problem(shape.experts, shape.devices, shape.steps, 13, 1, LoadFeatures::TilesAndExperts,
+                                      load_rules()[shape.experts / 4 % 2]);
     const LayerProblem& problem = made.problems[0];
     RandomStream random{shape.steps};
     const Placement placement(problem, random_assignment(problem, random));
@@ -126,7 +132,8 @@ TEST(SwapFinder, FindsTheBestSwapOfEveryPairOfDevices) {
 
 TEST(Descent, EndsWhereNoSwapHelps) {
   for (const Shape& shape : shapes) {
-    const auto made = made_up_problem(shape.experts, shape.devices, shape.steps, 17);
+    const auto made = made_up_problem(shape.experts, shape.devices, shape.steps, 17, 1, LoadFeatures::TilesAndExperts,
+                                      load_rules()[shape.experts / 4 % 2]);
     RandomStream random{shape.steps};
     Placement placement(made.problems[0], random_assignment(made.problems[0], random));
     const std::int64_t before = placement.cost();

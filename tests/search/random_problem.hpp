@@ -64,9 +64,16 @@ struct MadeUp {
   std::vector<LayerProblem> problems;
 };
 
+/// No rule, and one by which skew and the filling of last tiles matter.
+inline std::vector<LoadRule> load_rules() {
+  return {{}, {.bend_tiles = 1, .last_tile_rows = 8, .surplus_tile_s = 4e-7, .row_s = 3e-8}};
+}
+
 inline MadeUp made_up_problem(std::size_t experts, std::size_t devices, std::size_t steps, std::uint64_t seed,
-                              std::size_t layers = 1, LoadFeatures features = LoadFeatures::TilesAndExperts) {
+                              std::size_t layers = 1, LoadFeatures features = LoadFeatures::TilesAndExperts,
+                              const LoadRule& rule = {}) {
   MadeUp made{made_up_profile(devices, experts / devices), made_up_trace(steps, layers, experts, seed), {}};
+  made.profile.rule = rule;
   made.problems = layer_problems(DeviceLatencies(made.profile, features), made.trace);
   return made;
 }
@@ -77,10 +84,14 @@ inline std::int64_t cost_by_hand(const LayerProblem& problem, const Assignment& 
   for (std::size_t t = 0; t < problem.step_count(); ++t) {
     std::int32_t slowest = 0;
     for (std::size_t d = 0; d < problem.device_count(); ++d) {
-      std::int32_t load = 0;
-      for (std::size_t e = 0; e < assignment.size(); ++e)
-        if (assignment[e] == static_cast<std::int32_t>(d)) load += problem.keys(static_cast<std::int32_t>(e))[t];
-      slowest = std::max(slowest, problem.tables().of(d)[static_cast<std::size_t>(load)]);
+      std::int32_t load = 0, extra = 0;
+      for (std::size_t e = 0; e < assignment.size(); ++e) {
+        if (assignment[e] != static_cast<std::int32_t>(d)) continue;
+        const LoadRow row = problem.row(static_cast<std::int32_t>(e));
+        load += row.key[t];
+        extra += row.extra != nullptr ? row.extra[t] : 0;
+      }
+      slowest = std::max(slowest, problem.tables().of(d)[static_cast<std::size_t>(load)] + extra);
     }
     cost += slowest;
   }

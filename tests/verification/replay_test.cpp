@@ -119,7 +119,7 @@ VerificationReport replayed(FakeDevice& device, bool in_turns = false, bool comp
                            {hidden_size, 2, compute_only});
   return replay(world, *target, small_trace(),
                 {mapping_of("linear", devices, true), mapping_of("other", devices, false)}, surfaces(devices),
-                WorkRule{4}, {}, [](std::size_t, std::size_t) {});
+                LoadRule{4}, {}, [](std::size_t, std::size_t) {});
 }
 
 TEST(Replay, DataArrivesOutputsAgreeAndTimesMatchThePrediction) {
@@ -241,7 +241,7 @@ TEST(Replay, VirtualClocksNeedNoExchangeAndAnyNumberOfRanks) {
         1.0 + 0.25 * static_cast<double>(static_cast<std::size_t>(world.rank()) * per_rank + i)));
   const auto target = make_clock_target(world, devices);
   const VerificationReport report = replay(world, *target, small_trace(), {mapping_of("linear", 8, true)}, surfaces(8),
-                                           WorkRule{4}, {}, [](std::size_t, std::size_t) {});
+                                           LoadRule{4}, {}, [](std::size_t, std::size_t) {});
   if (!world.is_root()) return;
   const MappingReplay& replayed_linear = report.mappings[0];
   EXPECT_TRUE(std::isnan(summarize(report, 1)[0].combine_s));
@@ -264,7 +264,7 @@ TEST(Replay, CopiesShareTokensAndGiveTheSameOutputs) {
       make_exchange_target(world, device, std::make_unique<MpiExpertLayer>(world, device, hidden_size, turns), turns,
                            {hidden_size, 2, false});
   const std::vector<Mapping> mappings{mapping_of("linear", ranks, true), with_copies(mapping_of("x", ranks, false))};
-  const VerificationReport report = replay(world, *target, small_trace(), mappings, surfaces(ranks), WorkRule{4}, {},
+  const VerificationReport report = replay(world, *target, small_trace(), mappings, surfaces(ranks), LoadRule{4}, {},
                                            [](std::size_t, std::size_t) {});
   if (!world.is_root()) return;
   EXPECT_EQ(report.mappings[1].wrong_values, 0u);
