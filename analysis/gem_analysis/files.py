@@ -46,9 +46,10 @@ class Profile:
     hostnames: list  # [device]
     ranks: np.ndarray  # [device]
     slowdowns: np.ndarray  # [device], 1 for a device as it is
-    bend_tiles: int  # an expert's tiles count bend_base each, those beyond the first bend_tiles bend_surplus more
-    bend_surplus: int
-    bend_base: int
+    bend_tiles: int  # each tile of an expert beyond these costs surplus_tile_s
+    last_tile_rows: int  # each row of a last tile beyond these costs row_s
+    surplus_tile_s: float
+    row_s: float
 
     @property
     def device_count(self):
@@ -240,8 +241,9 @@ def _read_profile(file):
         optional("/devices/rank", 0, (devices,)) if file.has("/devices/rank") else np.arange(devices),
         slowdowns,
         file.count_attribute("bend_tiles", default=0),
-        file.count_attribute("bend_surplus", default=0),
-        file.count_attribute("bend_base", 1, default=1),
+        file.count_attribute("last_tile_rows", default=0),
+        float(optional("/rule/surplus_tile", 0.0, (1,))[0]),
+        float(optional("/rule/row", 0.0, (1,))[0]),
     )
 
 

@@ -6,12 +6,10 @@ import numpy as np
 
 
 class Surface:
-    """Latency of one device over (tiles as a WorkRule counts them, active experts): linear along tiles at each measured
-    number of active experts, then linear between the two neighbouring numbers; outermost slopes continue, never below
-    zero."""
+    """Latency of one device over (tiles, active experts), spread evenly: linear along tiles at each measured number of
+    active experts, then linear between the two neighbouring numbers; outermost slopes continue, never below zero."""
 
-    def __init__(self, tiles, active_experts, latency_s, rule):
-        self._rule = rule
+    def __init__(self, tiles, active_experts, latency_s):
         self._levels = np.unique(active_experts)
         self._curves = []
         for level in self._levels:
@@ -19,16 +17,11 @@ class Surface:
             at, first = np.unique(tiles[chosen], return_index=True)
             self._curves.append((at.astype(float), latency_s[chosen][first]))
 
-    def seconds(self, work, active_experts):
+    def seconds(self, tiles, active_experts):
         """Seconds for arrays of loads of one shape."""
-        work = np.asarray(work, float)
+        tiles = np.asarray(tiles, float)
         active_experts = np.asarray(active_experts, float)
-        along = np.stack(
-            [
-                _interpolate(*curve, self._rule.even_tiles(work, level))
-                for level, curve in zip(self._levels, self._curves)
-            ]
-        )
+        along = np.stack([_interpolate(*curve, tiles) for curve in self._curves])
         if len(self._levels) == 1:
             result = along[0]
         else:
@@ -38,7 +31,7 @@ class Surface:
             at_left = np.take_along_axis(along, left[None], 0)[0]
             at_right = np.take_along_axis(along, right[None], 0)[0]
             result = at_left + weight * (at_right - at_left)
-        return np.where(work > 0, np.maximum(result, 0.0), 0.0)
+        return np.where(tiles > 0, np.maximum(result, 0.0), 0.0)
 
 
 def _interpolate(x, y, at):
@@ -50,27 +43,34 @@ def _interpolate(x, y, at):
 
 
 @dataclass
-class WorkRule:
-    """How tiles count for a load (src/model/work_rule.hpp)."""
+class LoadRule:
+    """What experts add beside, seconds (src/model/load_rule.hpp)."""
 
+    tile_tokens: int
     bend_tiles: int
-    surplus: int
-    base: int = 1
+    last_tile_rows: int
+    surplus_tile_s: float
+    row_s: float
 
-    def work(self, tiles, active_experts=1):
-        """Of experts with so many tiles each, or of loads whose tiles are spread evenly over active experts."""
-        return self.base * tiles + self.surplus * np.maximum(0, tiles - self.bend_tiles * active_experts)
+    def extra_s(self, tokens):
+        """Of experts with so many tokens each."""
+        surplus = np.maximum(0, -(-tokens // self.tile_tokens) - self.bend_tiles)
+        rows = (tokens - 1) % self.tile_tokens + 1 - self.last_tile_rows
+        return np.where(tokens > 0, self.surplus_tile_s * surplus + self.row_s * rows, 0.0)
 
-    def even_tiles(self, work, active_experts):
-        """Tiles of the load with as much work, spread evenly."""
-        hidden = self.bend_tiles * active_experts
-        return np.where(
-            work <= self.base * hidden, work / self.base, (work + self.surplus * hidden) / (self.base + self.surplus)
-        )
+    def even_surplus_s(self, tiles, active_experts):
+        """What of it evenly spread tiles have, and the surface with them."""
+        return self.surplus_tile_s * np.maximum(0, tiles - self.bend_tiles * active_experts)
 
 
-def work_rule_of(profile):
-    return WorkRule(profile.bend_tiles, profile.bend_surplus, profile.bend_base)
+def load_rule_of(profile):
+    return LoadRule(
+        max(1, profile.tile_tokens),
+        profile.bend_tiles,
+        profile.last_tile_rows,
+        profile.surplus_tile_s,
+        profile.row_s,
+    )
 
 
 def surfaces_of(profile, equal_devices=False):
@@ -78,8 +78,7 @@ def surfaces_of(profile, equal_devices=False):
     latency_s = profile.median_s
     if equal_devices:
         latency_s = np.broadcast_to(latency_s.mean(axis=0), latency_s.shape)
-    rule = work_rule_of(profile)
-    return [Surface(profile.tiles, profile.active_experts, row, rule) for row in latency_s]
+    return [Surface(profile.tiles, profile.active_experts, row) for row in latency_s]
 
 
 class Homes:
@@ -123,13 +122,14 @@ def homes_for(mapping, trace):
 def predict(counts, homes, surfaces, profile):
     """[step, layer, device] predicted seconds for counts [step, layer, expert]."""
     steps, layers, _ = counts.shape
-    rule = work_rule_of(profile)
+    rule = load_rule_of(profile)
     predicted_s = np.empty((steps, layers, len(surfaces)))
     for layer in range(layers):
         for device, surface in enumerate(surfaces):
             tokens = homes.tokens_on(layer, device, counts[:, layer])
-            work = rule.work(-(-tokens // profile.tile_tokens))
-            predicted_s[:, layer, device] = surface.seconds(work.sum(axis=1), (tokens > 0).sum(axis=1))
+            tiles, active = (-(-tokens // rule.tile_tokens)).sum(axis=1), (tokens > 0).sum(axis=1)
+            extra_s = rule.extra_s(tokens).sum(axis=1) - rule.even_surplus_s(tiles, active)
+            predicted_s[:, layer, device] = np.maximum(0.0, surface.seconds(tiles, active) + extra_s)
     return predicted_s
 
 

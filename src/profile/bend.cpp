@@ -88,7 +88,6 @@ std::vector<std::vector<std::uint32_t>> serving_loads(const LatencyProfile& plan
                                                       std::size_t count, std::uint64_t seed) {
   const std::size_t slots = plan.experts_per_device;
   std::vector<std::vector<std::uint32_t>> loads;
-  if (slots < 2) return loads;
   RandomStream random({seed, 0xbe4du});
   if (!workloads.empty()) {
     while (loads.size() < count)

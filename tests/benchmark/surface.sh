@@ -55,9 +55,9 @@ rows() { # rows LOG SECONDS
     awk -v from="$from" -v label="$label" -v time="$2" '
       $1 != from && $2 != from { next }
       /tiles and active experts/ { surface = $(NF - 2) ", " $(NF - 1) }
-      /the same, skew ignored/ { plain = $(NF - 2) ", " $(NF - 1) }
+      /the same as if even/ { plain = $(NF - 2) ", " $(NF - 1) }
       $(NF - 4) == "tokens" { tokens = $(NF - 2) ", " $(NF - 1) }
-      END { print label, surface, "|", (plain ? plain : "no skew to weigh"), "|", tokens, "|", time, "|" }' "$1"
+      END { print label, surface, "|", (plain ? plain : "same"), "|", tokens, "|", time, "|" }' "$1"
   done
 }
 
@@ -86,6 +86,6 @@ while read -r model experts tile most_rows task batching; do
   cat "$output/$name.rows" >&2
 done < <(cases | grep -E "^($pattern)" || true)
 
-echo "| experts | tile | loads | surface: median, p90 % | skew ignored | tokens alone | time s |"
+echo "| experts | tile | loads | surface: median, p90 % | as if even | tokens alone | time s |"
 echo "|---|---|---|---|---|---|---|"
 cat "$output"/*.rows

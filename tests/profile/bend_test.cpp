@@ -126,7 +126,7 @@ TEST(Bend, LoadsOfServingAreSkewedAndWithinThePlan) {
   EXPECT_GE(partly_filled, 80);
   LatencyProfile one_expert = profile;
   one_expert.experts_per_device = 1;
-  EXPECT_TRUE(serving_loads(one_expert, {}, 40, 1).empty());
+  for (const auto& tokens : serving_loads(one_expert, {}, 40, 1)) EXPECT_GE(tokens.at(0), tile_tokens / 2);
 }
 
 TEST(Bend, LoadsOfAWorkloadAreItsOwn) {

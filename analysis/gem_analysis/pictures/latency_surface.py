@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..errors import NotDrawn
-from ..latency import relative_speeds, surfaces_of, work_rule_of
+from ..latency import relative_speeds, surfaces_of
 from ..picture import Axis, Choice, Heat, Picture, format_time, time_unit
 from .latency_lines import shown_devices
 
@@ -20,13 +20,12 @@ def draw(results):
     nearest = np.abs(np.log(profile.tiles[:, None] / columns)).argmin(axis=1)
     measured[np.searchsorted(-rows, -profile.active_experts), nearest] = 1
     tiles, active = np.meshgrid(columns, rows)
-    work = work_rule_of(profile).work(tiles, active)
     unit_s, unit = time_unit(profile.median_s)
     devices, speeds, surfaces = shown_devices(profile), relative_speeds(profile), surfaces_of(profile)
     low, high = profile.median_s.min() / unit_s, profile.median_s.max() / unit_s
     frames = {}
     for index, d in enumerate(devices):
-        values = np.where(tiles >= active, surfaces[d].seconds(work, active) / unit_s, np.nan)
+        values = np.where(tiles >= active, surfaces[d].seconds(tiles, active) / unit_s, np.nan)
         frames[(index,)] = Heat(
             values, "logarithmic", low, high, [str(r) for r in rows], [str(c) for c in columns], measured=measured
         )
