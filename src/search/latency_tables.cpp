@@ -46,10 +46,16 @@ LatencyTables::LatencyTables(const DeviceLatencies& latencies, const LoadKeys& k
   tick_s_ = 1e-9 * std::max(1.0, std::ceil(largest_s / 1e-9 / 2e9));
   ticks_.resize(seconds.size());
   std::ranges::transform(seconds, ticks_.begin(), [&](double s) { return ticks_of(s); });
-  if (latencies.rule().surplus_tile_s == 0.0) return;
+  const LoadRule& rule = latencies.rule();
+  if (rule.surplus_tile_s == 0.0) return;
+  if (rule.surplus_tile_s * keys.tiles(largest_key) > largest_s)
+    throw DataError(
+        format("the profile says that a skewed tile costs %s more, so that %d of them would take longer than "
+               "any load that was measured; profile again",
+               format_seconds(rule.surplus_tile_s).c_str(), keys.tiles(largest_key)));
   even_ticks_ = ticks_;
   for (std::int32_t key = 1; key <= largest_key; ++key) {
-    const std::int32_t surplus = ticks_of(latencies.rule().even_surplus_s(keys.tiles(key), keys.active_experts(key)));
+    const std::int32_t surplus = ticks_of(rule.even_surplus_s(keys.tiles(key), keys.active_experts(key)));
     for (std::size_t d = 0; d < device_count_; ++d) ticks_[d * key_count_ + static_cast<std::size_t>(key)] -= surplus;
   }
 }

@@ -11,15 +11,26 @@
 namespace gem {
 namespace {
 
-// [expert, padded step] ticks; empty under a plain rule.
+// Beyond it, sums of 32 bits could overflow.
+constexpr double most_extra_ticks = 5e8;
+
+// [expert, padded step] ticks; empty under a plain rule. DataError if they are beyond belief.
 std::vector<std::int32_t> extras_of(const LoadRule& rule, const LatencyTables& tables, const LoadTrace& trace,
                                     std::size_t layer) {
   if (rule.is_plain()) return {};
   const std::size_t stride = padded(trace.step_count());
   std::vector<std::int32_t> extras(trace.expert_count() * stride, 0);
-  for (std::size_t t = 0; t < trace.step_count(); ++t)
+  for (std::size_t t = 0; t < trace.step_count(); ++t) {
+    double sum_s = 0.0;
+    for (std::size_t e = 0; e < trace.expert_count(); ++e) sum_s += std::abs(rule.extra_s(trace.counts(t, layer, e)));
+    if (sum_s > most_extra_ticks * tables.tick_s())
+      throw DataError(
+          format("the profile says that tiles and rows of one step cost %s beside what was measured, which cannot be; "
+                 "profile again",
+                 format_seconds(sum_s).c_str()));
     for (std::size_t e = 0; e < trace.expert_count(); ++e)
       extras[e * stride + t] = tables.ticks_of(rule.extra_s(trace.counts(t, layer, e)));
+  }
   return extras;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/error.hpp"
 #include "search/exact_search.hpp"
 #include "search/layer_search.hpp"
 #include "search/placement.hpp"
@@ -101,6 +102,16 @@ TEST(LatencyTables, TimesOfLoadsAreThoseOfTheSurface) {
       // Rounded to nanoseconds three times.
       EXPECT_NEAR(placement.time(static_cast<std::int32_t>(d))[t] * 1e-9, surfaces[d].seconds(load), 2.1e-9);
     }
+}
+
+TEST(LatencyTables, RulesBeyondBeliefAreRefused) {
+  const LoadTrace trace = testing::made_up_trace(10, 1, 8, 1);
+  for (const LoadRule& rule : {LoadRule{.bend_tiles = 1, .surplus_tile_s = 0.5}, LoadRule{.row_s = 0.5}}) {
+    LatencyProfile profile = testing::made_up_profile(2, 4);
+    profile.rule = rule;
+    EXPECT_THROW(layer_problems(DeviceLatencies(profile, LoadFeatures::TilesAndExperts), trace), DataError);
+    EXPECT_EQ(layer_problems(DeviceLatencies(profile, LoadFeatures::Tokens), trace).size(), 1u);
+  }
 }
 
 TEST(LatencyTables, LatenciesTooLongForNanosecondsGetLongerTicks) {
