@@ -9,7 +9,7 @@
 #include "device/device_estimate.hpp"
 #include "model/mapping.hpp"
 #include "model/moe_model.hpp"
-#include "profile/bend.hpp"
+#include "profile/load_rule_fit.hpp"
 
 namespace gem {
 namespace {
@@ -55,9 +55,9 @@ LatencyProfile plan_of(const ProfileRequest& request, const ProfileSetup& setup,
   points.points_per_doubling = request.points_per_doubling;
   // A processor core takes tiles one by one, in no waves. On a GPU, steps beyond 64 tiles are small.
   points.dense_tiles = setup.devices.kind == "host" ? 0 : 64;
-  plan.rule.last_tile_rows = static_cast<std::uint32_t>(plan.tile_tokens);
   if (setup.devices.kind == "cuda") points.last_tile_rows = mean_last_tile_rows(request.workloads, plan.tile_tokens);
-  if (points.last_tile_rows > 0) plan.rule.last_tile_rows = static_cast<std::uint32_t>(points.last_tile_rows);
+  plan.rule.last_tile_rows =
+      static_cast<std::uint32_t>(points.last_tile_rows > 0 ? points.last_tile_rows : plan.tile_tokens);
   points.tiles_per_wave = tiles_per_wave_of(setup.devices);
   points.seed = request.seed;
   if (setup.max_tokens > static_cast<std::size_t>(greatest_load) / 2)  // whole tiles are more

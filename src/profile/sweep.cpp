@@ -6,7 +6,7 @@
 #include "base/statistics.hpp"
 #include "base/text.hpp"
 #include "platform/progress.hpp"
-#include "profile/bend.hpp"
+#include "profile/load_rule_fit.hpp"
 #include "profile/plan.hpp"
 
 namespace gem {

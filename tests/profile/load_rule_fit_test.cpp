@@ -1,4 +1,4 @@
-#include "profile/bend.hpp"
+#include "profile/load_rule_fit.hpp"
 
 #include <gtest/gtest.h>
 
@@ -85,7 +85,7 @@ double p90_error(const Latency& latency, const LatencyProfile& profile) {
   return quantile(errors, 0.9);
 }
 
-TEST(Bend, SkewedLoadsOfAKernelThatTakesExpertsInTurnArePredicted) {
+TEST(LoadRuleFit, SkewedLoadsOfAKernelThatTakesExpertsInTurnArePredicted) {
   LatencyProfile profile = profile_of(one_after_another);
   const double plain = p90_error(one_after_another, profile);
   profile.rule = rule_for(one_after_another, profile);
@@ -95,7 +95,7 @@ TEST(Bend, SkewedLoadsOfAKernelThatTakesExpertsInTurnArePredicted) {
   EXPECT_LT(p90_error(one_after_another, profile), 0.03);
 }
 
-TEST(Bend, RowsThatCostTimeAreFound) {
+TEST(LoadRuleFit, RowsThatCostTimeAreFound) {
   const auto streaming = [](std::span<const std::uint32_t> tokens) {
     return all_at_once(tokens) + 2e-9 * std::accumulate(tokens.begin(), tokens.end(), 0.0);
   };
@@ -104,11 +104,11 @@ TEST(Bend, RowsThatCostTimeAreFound) {
   EXPECT_NEAR(rule.row_s, 2e-9, 8e-10);
 }
 
-TEST(Bend, APlainRuleStaysWhereItSuffices) {
+TEST(LoadRuleFit, APlainRuleStaysWhereItSuffices) {
   EXPECT_TRUE(rule_for(all_at_once, profile_of(all_at_once)).is_plain());
 }
 
-TEST(Bend, LoadsOfServingAreSkewedAndWithinThePlan) {
+TEST(LoadRuleFit, LoadsOfServingAreSkewedAndWithinThePlan) {
   const LatencyProfile profile = profile_of(all_at_once);
   const auto loads = serving_loads(profile, {}, 40, 1);
   ASSERT_EQ(loads.size(), 40u);
@@ -129,7 +129,7 @@ TEST(Bend, LoadsOfServingAreSkewedAndWithinThePlan) {
   for (const auto& tokens : serving_loads(one_expert, {}, 40, 1)) EXPECT_GE(tokens.at(0), tile_tokens / 2);
 }
 
-TEST(Bend, LoadsOfAWorkloadAreItsOwn) {
+TEST(LoadRuleFit, LoadsOfAWorkloadAreItsOwn) {
   LoadTrace trace;
   trace.counts = Cube<std::uint32_t>(3, 2, 20);
   for (std::size_t i = 0; i < trace.counts.values().size(); ++i)
@@ -140,6 +140,11 @@ TEST(Bend, LoadsOfAWorkloadAreItsOwn) {
     for (const std::uint32_t t : tokens) EXPECT_EQ(t / 20, row);
     EXPECT_EQ(std::set(tokens.begin(), tokens.end()).size(), experts);
   }
+  // One expert of 20 has tokens: loads without it have none, take no time and say nothing.
+  std::ranges::fill(trace.counts.values(), 0u);
+  for (std::size_t row = 0; row < 6; ++row) trace.counts.values()[row * 20] = 5;
+  for (const auto& tokens : serving_loads(profile_of(all_at_once), std::span(&trace, 1), 30, 1))
+    EXPECT_EQ(std::accumulate(tokens.begin(), tokens.end(), 0u), 5u);
 }
 
 TEST(LoadRule, EvenLoadsKeepTheirMeasuredLatency) {

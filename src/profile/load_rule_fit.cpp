@@ -1,4 +1,4 @@
-#include "profile/bend.hpp"
+#include "profile/load_rule_fit.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -90,8 +90,10 @@ std::vector<std::vector<std::uint32_t>> serving_loads(const LatencyProfile& plan
   std::vector<std::vector<std::uint32_t>> loads;
   RandomStream random({seed, 0xbe4du});
   if (!workloads.empty()) {
-    while (loads.size() < count)
-      loads.push_back(load_of_workload(random, workloads[random.below(workloads.size())], slots));
+    while (loads.size() < count) {
+      std::vector<std::uint32_t> load = load_of_workload(random, workloads[random.below(workloads.size())], slots);
+      if (std::ranges::any_of(load, [](std::uint32_t tokens) { return tokens > 0; })) loads.push_back(std::move(load));
+    }
     return loads;
   }
   LoadDistribution distribution = random_loads_of(plan);
