@@ -38,31 +38,45 @@ template <bool kExtra>
   return sum;
 }
 
-GEM_CLONES std::int64_t swapped_excess(const SwapSteps& steps, const LoadRow& first, const LoadRow& second,
-                                       std::size_t count, std::int64_t allowed, std::uint64_t& summed) {
+template <bool kExtra>
+[[gnu::always_inline]] static inline std::int64_t excess_until(const SwapSteps& steps, const LoadRow& first,
+                                                               const LoadRow& second, std::size_t count,
+                                                               std::int64_t allowed, std::uint64_t& summed) {
   constexpr std::size_t chunk = 64;  // steps between two looks at whether to stop: a few vectors
   std::int64_t sum = 0;
   for (std::size_t begin = 0; begin < count && sum <= allowed; begin += chunk) {
     const std::size_t end = std::min(begin + chunk, count);
-    sum += static_cast<std::int64_t>(steps.first.extra != nullptr ? excess_of<true>(steps, first, second, begin, end)
-                                                                  : excess_of<false>(steps, first, second, begin, end));
+    sum += static_cast<std::int64_t>(excess_of<kExtra>(steps, first, second, begin, end));
     summed += end - begin;
   }
   return sum;
 }
 
+GEM_CLONES std::int64_t swapped_excess(const SwapSteps& steps, const LoadRow& first, const LoadRow& second,
+                                       std::size_t count, std::int64_t allowed, std::uint64_t& summed) {
+  if (steps.first.extra == nullptr) return excess_until<false>(steps, first, second, count, allowed, summed);
+  return excess_until<true>(steps, first, second, count, allowed, summed);
+}
+
+template <bool kExtra>
+[[gnu::always_inline]] static inline void excesses_of(const SwapSteps& steps, const LoadRow& first,
+                                                      const LoadRow& second, std::size_t slots, std::size_t count,
+                                                      std::int64_t* excess) {
+  const auto row = [&](const LoadRow& rows, std::size_t slot) {
+    return LoadRow{rows.key + slot * count, kExtra ? rows.extra + slot * count : nullptr};
+  };
+  for (std::size_t i = 0; i < slots; ++i)
+    for (std::size_t j = 0; j < slots; ++j)
+      excess[i * slots + j] =
+          static_cast<std::int64_t>(excess_of<kExtra>(steps, row(first, i), row(second, j), 0, count));
+}
+
 GEM_CLONES void all_swapped_excesses(const SwapSteps& steps, const LoadRow& first, const LoadRow& second,
                                      std::size_t slots, std::size_t count, std::int64_t* excess) {
-  const bool extra = steps.first.extra != nullptr;
-  for (std::size_t i = 0; i < slots; ++i) {
-    const LoadRow own_first{first.key + i * count, extra ? first.extra + i * count : nullptr};
-    for (std::size_t j = 0; j < slots; ++j) {
-      const LoadRow own_second{second.key + j * count, extra ? second.extra + j * count : nullptr};
-      excess[i * slots + j] =
-          static_cast<std::int64_t>(extra ? excess_of<true>(steps, own_first, own_second, 0, count)
-                                          : excess_of<false>(steps, own_first, own_second, 0, count));
-    }
-  }
+  if (steps.first.extra == nullptr)
+    excesses_of<false>(steps, first, second, slots, count, excess);
+  else
+    excesses_of<true>(steps, first, second, slots, count, excess);
 }
 
 GEM_CLONES void add_keys(std::int32_t* __restrict load, const std::int32_t* __restrict key, std::int32_t sign,

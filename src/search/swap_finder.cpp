@@ -21,8 +21,9 @@ void SwapFinder::pack_straggler_steps(const Placement& placement, std::int32_t f
     steps_.insert(steps_.end(), steps.begin(), steps.end());
   }
   packed_count_ = packed(steps_.size());
-  pack({placement.load(first)}, load_first_);
-  pack({placement.load(second)}, load_second_);
+  const LoadRow load_first = placement.load(first), load_second = placement.load(second);
+  pack({&load_first, 1}, load_first_);
+  pack({&load_second, 1}, load_second_);
   floor_.assign(packed_count_, 0);
   for (std::size_t i = 0; i < steps_.size(); ++i) {
     const auto t = static_cast<std::size_t>(steps_[i]);
@@ -31,8 +32,8 @@ void SwapFinder::pack_straggler_steps(const Placement& placement, std::int32_t f
   }
 }
 
-void SwapFinder::pack(const std::vector<LoadRow>& rows, Packed& packed) const {
-  const auto pack_values = [&](auto member, std::vector<std::int32_t>& values) {
+void SwapFinder::pack(std::span<const LoadRow> rows, Packed& packed) const {
+  const auto pack_values = [&](const std::int32_t* LoadRow::*member, std::vector<std::int32_t>& values) {
     values.resize(rows.size() * packed_count_);
     for (std::size_t slot = 0; slot < rows.size(); ++slot) {
       const std::int32_t* const from = rows[slot].*member;
@@ -46,6 +47,12 @@ void SwapFinder::pack(const std::vector<LoadRow>& rows, Packed& packed) const {
   if (rows[0].extra != nullptr) pack_values(&LoadRow::extra, packed.extras);
 }
 
+void SwapFinder::pack_experts(const Placement& placement, std::int32_t device, Packed& packed) {
+  rows_.clear();
+  for (const std::int32_t expert : placement.experts_of(device)) rows_.push_back(placement.problem().row(expert));
+  pack(rows_, packed);
+}
+
 std::optional<FoundSwap> SwapFinder::best_swap(const Placement& placement, std::int32_t first, std::int32_t second) {
   const LayerProblem& problem = placement.problem();
   const std::size_t slots = problem.slots();
@@ -54,13 +61,8 @@ std::optional<FoundSwap> SwapFinder::best_swap(const Placement& placement, std::
   if (promise <= 0) return std::nullopt;
 
   pack_straggler_steps(placement, first, second);
-  const auto rows_of = [&](std::int32_t device) {
-    std::vector<LoadRow> rows;
-    for (const std::int32_t expert : placement.experts_of(device)) rows.push_back(problem.row(expert));
-    return rows;
-  };
-  pack(rows_of(first), experts_first_);
-  pack(rows_of(second), experts_second_);
+  pack_experts(placement, first, experts_first_);
+  pack_experts(placement, second, experts_second_);
   excess_.resize(slots * slots);
   const std::int32_t* const table_first = problem.tables().of(static_cast<std::size_t>(first)).data();
   const std::int32_t* const table_second = problem.tables().of(static_cast<std::size_t>(second)).data();

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "search/placement.hpp"
@@ -39,12 +40,14 @@ class SwapFinder {
     std::vector<std::int32_t> keys, extras;
     LoadRow row() const { return {keys.data(), extras.empty() ? nullptr : extras.data()}; }
   };
-  void pack(const std::vector<LoadRow>& rows, Packed& packed) const;
+  void pack(std::span<const LoadRow> rows, Packed& packed) const;
+  void pack_experts(const Placement& placement, std::int32_t device, Packed& packed);
 
   // Steps whose straggler is one of the two devices, packed.
   std::vector<std::int32_t> steps_;
   std::size_t packed_count_ = 0;  // padded
   Packed load_first_, load_second_, experts_first_, experts_second_;
+  std::vector<LoadRow> rows_;         // [slot]
   std::vector<std::int32_t> floor_;   // [packed step]
   std::vector<std::int64_t> excess_;  // [slot of first, slot of second]
   // All steps; those above have the largest floor, so that they add nothing.
