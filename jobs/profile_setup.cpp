@@ -1,5 +1,6 @@
 #include "profile_setup.hpp"
 
+#include <algorithm>
 #include <iostream>
 
 #include "base/error.hpp"
@@ -30,6 +31,7 @@ std::string model_table() {
 bool parse_profile_options(ProfileOptions& options, const Arguments& arguments) {
   options.devices.kind = default_device_kind();
   options.devices.tile_tokens = 0;
+  std::string for_trace;
   CommandLine line("gem-profile",
                    "measures how long every device takes for a load of expert tokens, all devices at the same moment. "
                    "One rank a device.");
@@ -48,7 +50,7 @@ bool parse_profile_options(ProfileOptions& options, const Arguments& arguments) 
   line.add(
       "max-tokens", &options.max_tokens, "N",
       format("most rows that one device gets in a step; 0: all that %zu tokens can send", default_tokens_per_step));
-  line.add("for-trace", &options.for_trace, "FILE,...",
+  line.add("for-trace", &for_trace, "FILE,...",
            "measure just what these workloads of gem-trace can bring to a device; instead of --max-tokens");
   line.add("points-per-doubling", &options.points_per_doubling, "N", "how densely loads are measured");
   line.add("confidence-width", &options.stopping.confidence_width, "W",
@@ -81,6 +83,9 @@ bool parse_profile_options(ProfileOptions& options, const Arguments& arguments) 
   require_option(options.model, "model", "a name (see --list-models) or a CSV file");
   if (options.validation_loads == 0 && !(options.trace.empty() && options.validation_output.empty()))
     throw UsageError("--trace and --validation-output are for --validate N, which is missing");
+  if (!for_trace.empty()) options.for_trace = split(for_trace, ',');
+  if (std::ranges::any_of(options.for_trace, &std::string::empty))
+    throw UsageError("--for-trace: '" + for_trace + "' has an empty name; separate files by single commas");
   if (!options.for_trace.empty() && (options.max_tokens > 0 || options.naive))
     throw UsageError("--for-trace says what is measured, so --max-tokens and --naive don't go with it");
   options.quiet = line.quiet();
@@ -89,8 +94,7 @@ bool parse_profile_options(ProfileOptions& options, const Arguments& arguments) 
 }
 
 void read_workloads(ProfileOptions& options) {
-  if (options.for_trace.empty()) return;
-  for (const std::string& file : split(options.for_trace, ',')) options.workloads.push_back(read_trace(file));
+  for (const std::string& file : options.for_trace) options.workloads.push_back(read_trace(file));
 }
 
 ValidationLoads draw_validation_loads(const ProfileOptions& options, const ProfileSetup& setup) {

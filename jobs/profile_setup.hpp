@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
 #include "platform/program.hpp"
 #include "profile/profile_job.hpp"
@@ -12,10 +13,10 @@ namespace gem {
 /// What gem-profile was asked for.
 struct ProfileOptions : ProfileRequest {
   std::string output = "profile.h5";
-  std::size_t validation_loads = 0;  ///< of each source
-  std::string for_trace;             ///< files of the workloads, separated by commas
-  std::string trace;                 ///< steps that loads are drawn from
-  std::string validation_output;     ///< CSV, or empty
+  std::size_t validation_loads = 0;    ///< of each source
+  std::vector<std::string> for_trace;  ///< files of the workloads
+  std::string trace;                   ///< steps that loads are drawn from
+  std::string validation_output;       ///< CSV, or empty
   bool resume = false;
   bool dry_run = false;
   bool list_models = false;
@@ -24,7 +25,7 @@ struct ProfileOptions : ProfileRequest {
 /// False if --help, --version or --list-models was answered.
 bool parse_profile_options(ProfileOptions& options, const Arguments& arguments);
 
-/// Reads the files of --for-trace.
+/// Reads the files of --for-trace. DataError for one that isn't a trace.
 void read_workloads(ProfileOptions& options);
 
 /// The loads of --validate, the same on every rank.

@@ -1,6 +1,6 @@
 // Variants for fp8 operands: 256 weight rows, one stage a block of scales, as many stages as fit. Two warpgroups of 128
-// rows take turns at the tensor cores. Tokens per tile end at 128: the sums, and beside them the product of a slab, are
-// in registers.
+// rows, with 128 tokens a tile two of 64 tokens, take turns at the tensor cores. Tokens per tile end at 128: the sums,
+// and beside them the product of a slab, are in registers.
 #include "grouped_ffn_sm90.cuh"
 
 namespace gem::kernels {

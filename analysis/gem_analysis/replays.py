@@ -96,17 +96,17 @@ def short_table(replays):
         key = (f"{replay.report.header.model} {replay.report.task}", replay.report.tokens_per_step)
         workloads.setdefault(key, {})[replay.setting] = replay
 
-    def cell(ratios, judged, half_width=None):
-        parts = [f"**{ratio:.3f}**" if name == judged else f"{ratio:.3f}" for name, ratio in zip(names, ratios)]
-        return ", ".join(parts) + (f" ± {half_width:.3f}" if half_width is not None else "")
+    judged = replays[0].report.names[replays[0].report.judged_index]
+
+    def cell(ratios):
+        return ", ".join(f"**{ratio:.3f}**" if name == judged else f"{ratio:.3f}" for name, ratio in zip(names, ratios))
 
     def replay_cell(replay):
         if replay is None:
             return "-"
-        figures = [replay.figures(name) for name in names]
-        judged = replay.report.names[replay.report.judged_index]
         own = replay.figures(judged)
-        return cell([f["relative"] for f in figures], judged, (own["high"] - own["low"]) / 2)
+        ratios = [replay.figures(name)["relative"] for name in names]
+        return f"{cell(ratios)} ± {(own['high'] - own['low']) / 2:.3f}"
 
     rows = [
         [workload, f"{tokens:,}", *(replay_cell(by_setting.get(setting)) for setting in settings)]
@@ -115,11 +115,9 @@ def short_table(replays):
     means = []
     for setting in settings:
         of_setting = [replay for replay in replays if replay.setting == setting]
-        ratios = [np.mean([replay.figures(name)["relative"] for replay in of_setting]) for name in names]
-        means.append(cell(ratios, of_setting[0].report.names[of_setting[0].report.judged_index]))
+        means.append(cell([np.mean([replay.figures(name)["relative"] for replay in of_setting]) for name in names]))
     rows.append(["mean", "", *means])
     columns = [("workload", ""), ("tokens a step", ""), *((setting or "-", "") for setting in settings)]
-    judged = replays[0].report.names[replays[0].report.judged_index]
     note = f"In each column: {', '.join(names)}; {judged} with half of its 95 % interval."
     return Table("Replays", columns, rows, note=note)
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <numeric>
 
 #include "base/bf16.hpp"
 #include "base/error.hpp"
@@ -43,10 +42,6 @@ std::uint32_t weight_seed(std::uint64_t seed, std::size_t layer, std::int32_t ex
   for (const std::uint64_t part : {static_cast<std::uint64_t>(layer), static_cast<std::uint64_t>(expert), matrix})
     key = (key ^ (part + 0x9e3779b97f4a7c15ull)) * 0xd1342543de82ef95ull;
   return static_cast<std::uint32_t>(key >> 32);
-}
-
-std::size_t rows_of(std::span<const std::uint32_t> tokens_per_slot) {
-  return std::accumulate(tokens_per_slot.begin(), tokens_per_slot.end(), std::size_t{0});
 }
 
 // Mean rows of the experts that have any, in whole tiles: chooses among the kernels of a tile by what latency is a
@@ -234,7 +229,7 @@ kernels::GroupedFfnPlan CudaMoeDevice::plan_experts(std::size_t layer, std::span
 
 double CudaMoeDevice::time_experts(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot, const void* input,
                                    void* output) {
-  if (rows_of(tokens_per_slot) == 0) return 0.0;
+  if (row_count(tokens_per_slot) == 0) return 0.0;
   const kernels::GroupedFfnPlan plan = plan_experts(layer, tokens_per_slot, input, output);
   const double own_s = timer_.seconds(
       stream_, [&] { check_cuda(kernels::launch_grouped_ffn(plan, stream_.handle()), "running the experts"); });
@@ -246,12 +241,12 @@ double CudaMoeDevice::time_experts(std::size_t layer, std::span<const std::uint3
 }
 
 double CudaMoeDevice::time_layer(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot) {
-  reserve_rows(rows_of(tokens_per_slot));
+  reserve_rows(row_count(tokens_per_slot));
   return time_experts(layer, tokens_per_slot, random_rows_.data(), output_.data());
 }
 
 void CudaMoeDevice::keep_busy(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot, std::size_t launches) {
-  const std::size_t rows = rows_of(tokens_per_slot);
+  const std::size_t rows = row_count(tokens_per_slot);
   if (rows == 0 || launches == 0) return;
   reserve_rows(rows);
   const kernels::GroupedFfnPlan plan = plan_experts(layer, tokens_per_slot, random_rows_.data(), output_.data());
@@ -261,7 +256,7 @@ void CudaMoeDevice::keep_busy(std::size_t layer, std::span<const std::uint32_t> 
 
 double CudaMoeDevice::compute_rows(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot, const void* input,
                                    void* output) {
-  reserve_rows(rows_of(tokens_per_slot));
+  reserve_rows(row_count(tokens_per_slot));
   return time_experts(layer, tokens_per_slot, input, output);
 }
 

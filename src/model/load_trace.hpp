@@ -2,6 +2,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,6 +29,11 @@ struct LoadTrace {
 
 /// Steps first .. first + count of a trace; UsageError if it has fewer.
 LoadTrace steps_of(const LoadTrace& trace, std::size_t first, std::size_t count);
+
+/// Rows of experts with so many tokens each.
+inline std::size_t row_count(std::span<const std::uint32_t> tokens) {
+  return std::accumulate(tokens.begin(), tokens.end(), std::size_t{0});
+}
 
 /// Rows of work that the kernel really does for `tokens`: whole tiles.
 constexpr std::uint32_t tiles_of(std::uint32_t tokens, std::uint32_t tile_tokens) {

@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
-#include <numeric>
+
+#include "model/load_trace.hpp"
 
 namespace gem {
 namespace {
@@ -12,10 +13,6 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
-}
-
-std::size_t row_count(const std::vector<std::uint32_t>& tokens_per_slot) {
-  return std::accumulate(tokens_per_slot.begin(), tokens_per_slot.end(), std::size_t{0});
 }
 
 }  // namespace

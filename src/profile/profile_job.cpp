@@ -135,7 +135,7 @@ double mean_tokens_per_expert(const std::vector<LoadTrace>& workloads) {
   double tokens = 0.0, cells = 0.0;
   for (const LoadTrace& workload : workloads) {
     const auto& counts = workload.counts.values();
-    tokens += std::accumulate(counts.begin(), counts.end(), 0.0);
+    tokens += static_cast<double>(row_count(counts));
     cells += static_cast<double>(counts.size());
   }
   return tokens / cells;
@@ -205,10 +205,9 @@ std::string describe_plan(const ProfileRequest& request, const ProfileSetup& set
 
   if (setup.devices.kind == "cuda")
     text += format(
-        "%zu rows in the last tile of each active expert, as in the mean of %s loads;\n"
+        "%u rows in each active expert's last tile, the mean of %s loads;\n"
         "the GPU is kept busy between samples\n",
-        mean_last_tile_rows(request.workloads, plan.tile_tokens),
-        request.workloads.empty() ? "real" : "the workloads'");
+        plan.rule.last_tile_rows, request.workloads.empty() ? "real" : "the workloads'");
   const DeviceEstimate estimate(setup.devices);
   const std::size_t experts = plan.experts_per_device * setup.sweep.measurement.layer_count;
   return text + format("expected: %s, longer where latencies are noisy; %s of weights a rank (%zu experts)\n",

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <numeric>
 #include <utility>
 
 #include "base/error.hpp"
@@ -44,7 +43,7 @@ void add_trace_loads(ValidationLoads& loads, std::size_t count, std::size_t slot
     const std::size_t first = random.below(trace.expert_count() / slot_count) * slot_count;
     const std::vector<std::uint32_t> tokens(row.begin() + static_cast<std::ptrdiff_t>(first),
                                             row.begin() + static_cast<std::ptrdiff_t>(first + slot_count));
-    const std::size_t total = std::accumulate(tokens.begin(), tokens.end(), std::size_t{0});
+    const std::size_t total = row_count(tokens);
     if (total == 0 || total > max_tokens) continue;
     loads.tokens_per_slot.push_back(tokens);
     loads.source.push_back(trace.task);

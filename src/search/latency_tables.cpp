@@ -16,11 +16,12 @@ constexpr std::size_t most_entries = std::size_t{1} << 28;
 
 DeviceLatencies::DeviceLatencies(const LatencyProfile& profile, LoadFeatures features)
     : features_(features), rule_(profile.load_rule()) {
-  if (features == LoadFeatures::Tokens) rule_.surplus_tile_s = rule_.row_s = 0.0;
-  if (features == LoadFeatures::Tokens)
+  if (features == LoadFeatures::Tokens) {
+    rule_.surplus_tile_s = rule_.row_s = 0.0;
     curves_ = curves_of(profile);
-  else
+  } else {
     surfaces_ = surfaces_of(profile);
+  }
 }
 
 double DeviceLatencies::seconds(std::size_t device, double tiles, double active_experts, double tokens) const {

@@ -28,12 +28,8 @@ class LayerProblem {
   std::size_t slots() const { return expert_count_ / device_count(); }
   std::size_t step_count() const { return step_count_; }
   std::size_t padded_steps() const { return padded_steps_; }
-  /// Load keys of one expert, [padded step].
-  const std::int32_t* keys(std::int32_t expert) const {
-    return keys_.data() + static_cast<std::size_t>(expert) * padded_steps_;
-  }
   bool has_extras() const { return !extras_.empty(); }
-  /// Both of one expert, [padded step].
+  /// One expert, [padded step].
   LoadRow row(std::int32_t expert) const {
     const std::size_t at = static_cast<std::size_t>(expert) * padded_steps_;
     return {keys_.data() + at, has_extras() ? extras_.data() + at : nullptr};

@@ -85,7 +85,7 @@ void WaterFilling::step_bounds(const LayerProblem& problem, std::span<const std:
   bounds.assign(steps, 0);
   std::vector<std::int32_t> tiles(steps, 0), active(steps, 0);
   for (std::int32_t expert : experts) {
-    const std::int32_t* const keys = problem.keys(expert);
+    const std::int32_t* const keys = problem.row(expert).key;
     for (std::size_t t = 0; t < steps; ++t) {
       tiles[t] += keys[t] / radix;
       active[t] += keys[t] % radix;

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "base/error.hpp"
+#include "base/statistics.hpp"
 #include "base/text.hpp"
 #include "model/latency_surface.hpp"
 #include "platform/host_info.hpp"
@@ -38,10 +39,7 @@ std::size_t moved_bytes(const Mapping& from, const Mapping& to, const LoadTrace&
 // [device] mean over the points, NaN where unknown.
 std::vector<double> mean_clocks(const LatencyProfile& profile) {
   std::vector<double> clocks_hz;
-  for (std::size_t d = 0; d < profile.sm_clock_hz.rows(); ++d) {
-    const auto row = profile.sm_clock_hz.row(d);
-    clocks_hz.push_back(std::accumulate(row.begin(), row.end(), 0.0) / static_cast<double>(row.size()));
-  }
+  for (std::size_t d = 0; d < profile.sm_clock_hz.rows(); ++d) clocks_hz.push_back(mean(profile.sm_clock_hz.row(d)));
   return clocks_hz;
 }
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 #include "base/text.hpp"
 
@@ -133,13 +132,10 @@ DeviceErrors device_errors(const VerificationReport& report) {
 
 std::string prediction_lines(const VerificationReport& report) {
   const DeviceErrors errors = device_errors(report);
-  std::string lines =
-      format("Prediction per device: median error %.1f %%, %.1f %% beside what all loads have in common (%+.1f %%)\n",
-             100.0 * errors.median, 100.0 * errors.beside, 100.0 * errors.common);
-  const auto mean = [](const std::vector<double>& values) {
-    return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-  };
-  const double clock_hz = mean(report.sm_clock_hz), profile_hz = mean(report.profile_sm_clock_hz);  // NaN for none
+  std::string lines = format(
+      "Prediction per device: median error %.1f %%; all loads have %+.1f %% in common,\nbeside that it is %.1f %%\n",
+      100.0 * errors.median, 100.0 * errors.common, 100.0 * errors.beside);
+  const double clock_hz = mean(report.sm_clock_hz), profile_hz = mean(report.profile_sm_clock_hz);
   if (std::isfinite(clock_hz) && std::isfinite(profile_hz))
     lines +=
         format("Clocks: %.2f GHz in the replay, %.2f GHz in the profile (means)\n", clock_hz * 1e-9, profile_hz * 1e-9);

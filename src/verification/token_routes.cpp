@@ -1,12 +1,11 @@
 #include "verification/token_routes.hpp"
 
 #include <algorithm>
-#include <numeric>
 
 namespace gem {
 
 std::size_t token_count_of(std::span<const std::uint32_t> counts, std::size_t top_k) {
-  const std::size_t pairs = std::accumulate(counts.begin(), counts.end(), std::size_t{0});
+  const std::size_t pairs = row_count(counts);
   const std::uint32_t most = counts.empty() ? 0 : *std::max_element(counts.begin(), counts.end());
   return std::max<std::size_t>((pairs + top_k - 1) / top_k, most);
 }

@@ -11,6 +11,7 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 export PATH="$PATH:$root/build/release/bin"
 device=cuda output=results/surface pattern=. loads=150 seconds=0
 while [ $# -gt 0 ]; do
+  [ $# -gt 1 ] || set -- --help
   case $1 in
     --device) device=$2 ;;
     --output) output=$2 ;;

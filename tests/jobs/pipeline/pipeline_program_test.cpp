@@ -88,6 +88,11 @@ TEST(Pipeline, AProfileForATraceServesIt) {
   EXPECT_EQ(run.output.find("beyond the profile"), std::string::npos) << run.output;
   expect_refused(folder, profile + " --model DeepSeek-V2-Lite", 2, "task 'gpqa' of gpt-oss-20b has 32 experts");
   expect_refused(folder, profile + " --model gpt-oss-20b --max-tokens 100", 2, "--for-trace says what is measured");
+  expect_refused(folder, profile + ", --model gpt-oss-20b", 2, "has an empty name");
+  expect_refused(folder,
+                 bin + "gem-profile --model gpt-oss-20b --device simulated --devices 4 --for-trace " +
+                     folder.file("trace.h5") + " --output " + folder.file("trace.h5"),
+                 2, "would destroy");
   expect_refused(folder, profile + ",nothing.h5 --model gpt-oss-20b", 3, "nothing.h5");
 }
 
