@@ -18,11 +18,11 @@ struct Command {
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> all = {
-      {"batch", "token-level routing -> step trace, by continuous batching or chunked prefill", gem::run_batch},
+      {"batch", "token-level routing -> step trace (batching or chunked prefill)", gem::run_batch},
       {"import", "what a serving engine recorded -> step trace, or routing", gem::run_import},
       {"synthesize", "a step trace drawn from a stated model: skewed, bursty, correlated", gem::run_synthesize},
-      {"describe", "what a step trace is like: skew, correlation, kinds of experts, heat map", gem::run_describe},
-      {"split", "the first steps of a trace into one file, the later ones into another", gem::run_split},
+      {"describe", "skew, correlation, kinds of experts and heat map of a trace", gem::run_describe},
+      {"split", "the first steps of a trace into one file, the later into another", gem::run_split},
   };
   return all;
 }
@@ -33,7 +33,8 @@ void print_help() {
   for (const Command& command : commands())
     std::cout << gem::format("  %-11s %s\n", command.name.c_str(), command.summary.c_str());
   std::cout << "\nOptions of a command: gem-trace COMMAND --help\n\nExamples:\n"
-            << "  gem-trace batch --routing jobs/data/routing/gpt-oss-20b.mmlu.h5 --output trace.h5\n"
+            << "  gem-trace batch --routing jobs/data/routing/gpt-oss-20b.mmlu.h5 \\\n"
+            << "      --output trace.h5\n"
             << "  gem-trace describe --trace trace.h5\n";
 }
 

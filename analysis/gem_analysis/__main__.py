@@ -13,7 +13,8 @@ examples:
   python3 -m gem_analysis report results/ --format pdf -o figures/ --layer 11
   python3 -m gem_analysis replays results/one-host
 
-Exit codes: 0 good, 2 wrong usage, 3 bad data (of a folder with some bad files, the rest is drawn), 4 the system failed.
+Exit codes: 0 good, 2 wrong usage, 3 bad data (of a folder with some
+bad files, the rest is drawn), 4 the system failed.
 """
 
 

@@ -4,6 +4,7 @@
 #include <boost/program_options.hpp>
 #include <filesystem>
 #include <iostream>
+#include <string_view>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -89,10 +90,27 @@ void CommandLine::add_example(const std::string& command) {
   examples_.push_back(command);
 }
 
+namespace {
+
+/// Broken before an option, as a shell reads it, where a line would pass 80 columns.
+void print_example(std::string_view command) {
+  std::string indent = "  ";
+  while (indent.size() + command.size() > 80) {
+    const std::size_t end = command.rfind(" --", 78 - indent.size());
+    if (end == std::string_view::npos) break;
+    std::cout << indent << command.substr(0, end) << " \\\n";
+    command.remove_prefix(end + 1);
+    indent = "      ";
+  }
+  std::cout << indent << command << "\n";
+}
+
+}  // namespace
+
 void CommandLine::print_help() const {
   std::cout << wrap(program_ + ": " + summary_) << "\n\n" << descriptions_->options;
   if (!examples_.empty()) std::cout << "\nExamples:\n";
-  for (const std::string& example : examples_) std::cout << "  " << example << "\n";
+  for (const std::string& example : examples_) print_example(example);
 }
 
 bool CommandLine::parse(const std::vector<std::string>& arguments) {

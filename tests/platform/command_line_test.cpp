@@ -34,6 +34,17 @@ TEST(CommandLine, ReadsValuesAndKeepsDefaults) {
   EXPECT_TRUE(options.dry_run);
 }
 
+TEST(CommandLine, HelpBreaksLongExamplesBeforeAnOption) {
+  CommandLine line("gem-test", "tests the options");
+  line.add_example("gem-test --trace short.h5");
+  line.add_example("gem-test --trace a_long_name_of_a_trace.h5 --steps 128 --output another_long_name.h5 --dry-run");
+  testing::internal::CaptureStdout();
+  EXPECT_FALSE(line.parse({"gem-test", "--help"}));
+  const std::string help = testing::internal::GetCapturedStdout();
+  EXPECT_NE(help.find("\n  gem-test --trace short.h5\n"), std::string::npos) << help;
+  EXPECT_NE(help.find("--steps 128 \\\n      --output another_long_name.h5 --dry-run\n"), std::string::npos) << help;
+}
+
 TEST(CommandLine, WrongWordsAreUsageErrors) {
   EXPECT_THROW(parsed({"--steps", "-1"}), UsageError);
   EXPECT_THROW(parsed({"--steps", "many"}), UsageError);
