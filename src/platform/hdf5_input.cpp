@@ -72,22 +72,27 @@ Hdf5Input::Hdf5Input(const std::string& path) : path_(path) {
   const std::vector<std::byte> content = read_whole_file(path);
   if (content.empty()) reject("is empty, not an HDF5 file; make it again");
   set_byte_limit(content.size());
-  if (!hdf5::global_heaps_are_whole(content)) reject_damaged("a heap of texts is not whole");
   file_ = open_file(path);
   if (!file_.valid()) reject_damaged("HDF5: " + hdf5::last_error());
+  // What follows the file's end isn't HDF5's: records of an unfinished file, the last one torn by a kill perhaps.
+  check_heaps(std::span(content).first(std::min<std::uint64_t>(end(), content.size())));
 }
 
 Hdf5Input::Hdf5Input(const std::string& name, std::span<const std::byte> image) : path_(name) {
   const hdf5::CrashSentence crash_sentence(path_);
   hdf5::initialize();
   set_byte_limit(image.size());
-  if (!hdf5::global_heaps_are_whole(image)) reject_damaged("a heap of texts is not whole");
+  check_heaps(image);
   file_ = open_image(name, image);
   if (!file_.valid()) reject_damaged("HDF5: " + hdf5::last_error());
 }
 
 void Hdf5Input::set_byte_limit(std::uint64_t file_bytes) {
   byte_limit_ = greatest_compression * file_bytes + byte_slack;
+}
+
+void Hdf5Input::check_heaps(std::span<const std::byte> content) const {
+  if (!hdf5::global_heaps_are_whole(content)) reject_damaged("a heap of texts is not whole");
 }
 
 void Hdf5Input::reject_damaged(const std::string& found) const {

@@ -53,6 +53,7 @@ class Hdf5Input {
 
  private:
   void set_byte_limit(std::uint64_t file_bytes);
+  void check_heaps(std::span<const std::byte> content) const;
   [[noreturn]] void reject_damaged(const std::string& found) const;
   Hdf5Handle open_dataset(const std::string& name) const;
   Extents safe_extents(const Hdf5Handle& dataset, const std::string& name) const;

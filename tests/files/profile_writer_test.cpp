@@ -182,6 +182,31 @@ TEST(ProfileWriter, AKillAtAnyMomentLosesOneRowAtMost) {
   }
 }
 
+TEST(ProfileWriter, ARowTornAnywhereIsLeftOut) {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "profile.h5";
+  const std::string partial = path + ".partial";
+  const LatencyProfile plan = sample_plan(2, 9);
+  const auto add_rows = [&](std::size_t begin, std::size_t end) {
+    run_and_kill([&] {
+      ProfileWriter writer(path, sample_provenance(), true);
+      writer.begin(plan);
+      for (std::size_t point = begin; point < end; ++point) writer.append(sample_row(plan, point));
+    });
+    return std::filesystem::file_size(partial);
+  };
+  const std::uintmax_t two_rows = add_rows(0, 2);
+  const std::uintmax_t three_rows = add_rows(2, 3);
+  ASSERT_LT(two_rows, three_rows);
+  std::filesystem::rename(partial, directory / "whole");
+  for (std::uintmax_t bytes = two_rows; bytes < three_rows; bytes += 61) {
+    std::filesystem::copy_file(directory / "whole", partial, std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::resize_file(partial, bytes);
+    ProfileWriter writer(path, sample_provenance(), true);
+    EXPECT_EQ(writer.begin(plan).size(), 2u) << "torn after " << bytes - two_rows << " bytes";
+  }
+}
+
 TEST(ProfileWriter, WithoutResumeNothingIsTakenOver) {
   const TemporaryDirectory directory;
   const std::string path = directory / "profile.h5";
