@@ -46,10 +46,10 @@ class Profile:
     hostnames: list  # [device]
     ranks: np.ndarray  # [device]
     slowdowns: np.ndarray  # [device], 1 for a device as it is
-    bend_tiles: int  # each tile of an expert beyond these costs surplus_tile_s
     last_tile_rows: int  # each row of a last tile beyond these costs row_s
-    surplus_tile_s: float
     row_s: float
+    bend_tiles: np.ndarray  # [bend] each tile of an expert beyond these costs surplus_tile_s
+    surplus_tile_s: np.ndarray  # [bend]
 
     @property
     def device_count(self):
@@ -216,6 +216,10 @@ def _read_profile(file):
         samples_s = file.times("/latency/samples", (*shape, None), unknown_allowed=True)
     slowdowns = optional("/devices/emulated_slowdown", 1.0, (devices,))
     file.check("/devices/emulated_slowdown", slowdowns, np.isfinite(slowdowns) & (slowdowns > 0.0), "positive factors")
+    bend_tiles = surplus_tile_s = np.empty(0)
+    if file.has("/rule/bend_tiles"):
+        bend_tiles = _read_loads(file, "/rule/bend_tiles", (None,))
+        surplus_tile_s = file.times("/rule/surplus_tile", bend_tiles.shape)
     return Profile(
         _read_header(file),
         file.text_attribute("device_kind", "unknown"),
@@ -240,10 +244,10 @@ def _read_profile(file):
         file.texts("/devices/hostname", devices) if file.has("/devices/hostname") else [""] * devices,
         optional("/devices/rank", 0, (devices,)) if file.has("/devices/rank") else np.arange(devices),
         slowdowns,
-        file.count_attribute("bend_tiles", default=0),
         file.count_attribute("last_tile_rows", default=0),
-        float(optional("/rule/surplus_tile", 0.0, (1,))[0]),
         float(optional("/rule/row", 0.0, (1,))[0]),
+        bend_tiles,
+        surplus_tile_s,
     )
 
 

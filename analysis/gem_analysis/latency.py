@@ -47,29 +47,29 @@ class LoadRule:
     """What experts add beside, seconds (src/model/load_rule.hpp)."""
 
     tile_tokens: int
-    bend_tiles: int
     last_tile_rows: int
-    surplus_tile_s: float
     row_s: float
+    bend_tiles: np.ndarray  # [bend]
+    surplus_tile_s: np.ndarray  # [bend]
 
     def extra_s(self, tokens):
         """Of experts with so many tokens each."""
-        surplus = np.maximum(0, -(-tokens // self.tile_tokens) - self.bend_tiles)
         rows = (tokens - 1) % self.tile_tokens + 1 - self.last_tile_rows
-        return np.where(tokens > 0, self.surplus_tile_s * surplus + self.row_s * rows, 0.0)
+        return np.where(tokens > 0, self.even_surplus_s(-(-tokens // self.tile_tokens), 1) + self.row_s * rows, 0.0)
 
     def even_surplus_s(self, tiles, active_experts):
-        """What of it evenly spread tiles have, and the surface with them."""
-        return self.surplus_tile_s * np.maximum(0, tiles - self.bend_tiles * active_experts)
+        """What tiles beyond the bends cost where they are spread evenly; surfaces have it in them."""
+        costs = zip(self.bend_tiles, self.surplus_tile_s)
+        return sum((cost_s * np.maximum(0, tiles - bend * active_experts) for bend, cost_s in costs), start=0.0)
 
 
 def load_rule_of(profile):
     return LoadRule(
         max(1, profile.tile_tokens),
-        profile.bend_tiles,
         profile.last_tile_rows,
-        profile.surplus_tile_s,
         profile.row_s,
+        profile.bend_tiles,
+        profile.surplus_tile_s,
     )
 
 

@@ -43,24 +43,33 @@ Matrix<T> read_or(const Hdf5Input& file, const std::string& name, const Extents&
 }
 
 LoadRule read_load_rule(const Hdf5Input& file) {
-  constexpr std::uint64_t most_tiles = 64, most_rows = 1 << 20;
-  const auto count = [&](const char* name, std::uint64_t most) {
-    return file.has_attribute(name) ? static_cast<std::uint32_t>(checked_count(file, format("attribute '%s'", name),
-                                                                               file.count_attribute(name), 0, most))
-                                    : 0u;
-  };
-  const auto seconds = [&](const char* name) {
-    if (!file.has_dataset(name)) return 0.0;
+  constexpr std::uint64_t most_rows = 1 << 20;
+  const auto seconds = [&](const char* name, std::size_t count) {
     check_seconds(file, name);
     return read_checked<double>(
-        file, name, {1}, [](double s) { return s >= 0.0 && s <= 1.0; }, "0 to 1 seconds")[0];
+        file, name, {count}, [](double s) { return s >= 0.0 && s <= 1.0; }, "0 to 1 seconds");
   };
   LoadRule rule;
-  rule.bend_tiles = count("bend_tiles", most_tiles);
-  rule.last_tile_rows = count("last_tile_rows", most_rows);
-  rule.surplus_tile_s = seconds("/rule/surplus_tile");
-  rule.row_s = seconds("/rule/row");
+  if (file.has_attribute("last_tile_rows"))
+    rule.last_tile_rows = static_cast<std::uint32_t>(
+        checked_count(file, "attribute 'last_tile_rows'", file.count_attribute("last_tile_rows"), 0, most_rows));
+  if (file.has_dataset("/rule/row")) rule.row_s = seconds("/rule/row", 1)[0];
+  if (!file.has_dataset("/rule/bend_tiles")) return rule;
+  const std::size_t bends = file.extents("/rule/bend_tiles", 1)[0];
+  const std::vector<std::uint32_t> tiles = read_checked<std::uint32_t>(
+      file, "/rule/bend_tiles", {bends}, [](std::uint32_t t) { return t >= 1 && t <= 64; }, "1 to 64 tiles");
+  const std::vector<double> tile_s = seconds("/rule/surplus_tile", bends);
+  for (std::size_t b = 0; b < bends; ++b) rule.bends.push_back({tiles[b], tile_s[b]});
   return rule;
+}
+
+void write_load_rule(Hdf5Output& file, const LoadRule& rule) {
+  file.attribute("last_tile_rows", std::uint64_t{rule.last_tile_rows});
+  file.write({"/rule/row", "s", "one"}, std::vector<double>{rule.row_s}, {1});
+  if (rule.bends.empty()) return;
+  const Extents extents = {rule.bends.size()};
+  file.write({"/rule/bend_tiles", "tile", "bend"}, column(rule.bends, &LoadRule::Bend::tiles), extents);
+  file.write({"/rule/surplus_tile", "s", "bend"}, column(rule.bends, &LoadRule::Bend::tile_s), extents);
 }
 
 }  // namespace
@@ -88,10 +97,7 @@ void write_profile(const std::string& path, const LatencyProfile& profile, const
   Hdf5Output file(path);
   write_header(file, file_format, provenance);
   write_profile_plan(file, profile);
-  file.attribute("bend_tiles", std::uint64_t{profile.rule.bend_tiles});
-  file.attribute("last_tile_rows", std::uint64_t{profile.rule.last_tile_rows});
-  file.write({"/rule/surplus_tile", "s", "one"}, std::vector<double>{profile.rule.surplus_tile_s}, {1});
-  file.write({"/rule/row", "s", "one"}, std::vector<double>{profile.rule.row_s}, {1});
+  write_load_rule(file, profile.rule);
   const Extents extents = {profile.devices.size(), profile.points.size()};
   const Cube<float>& samples_s = profile.samples_s;
   file.write({"/latency/median", "s", "device, point"}, profile.median_s.values(), extents);

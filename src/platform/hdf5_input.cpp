@@ -20,22 +20,32 @@ constexpr std::uint64_t greatest_compression = 1100;
 constexpr std::uint64_t byte_slack = 16u << 20;
 constexpr std::size_t longest_text = 1u << 20;
 
-Hdf5Handle open_file(const std::string& path) {
+/// Opens with file access properties made by `set`; what HDF5 finds wrong goes to `failure`, since closing the
+/// properties clears it.
+template <class Set>
+Hdf5Handle open_with(const std::string& name, const Set& set, std::string* failure) {
+  const Hdf5Handle properties(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+  set(properties.id());
+  Hdf5Handle file(H5Fopen(name.c_str(), H5F_ACC_RDONLY, properties.id()), H5Fclose);
+  if (!file.valid()) *failure = hdf5::last_error();
+  return file;
+}
+
+Hdf5Handle open_file(const std::string& path, std::string* failure) {
   if (H5Fis_hdf5(path.c_str()) <= 0)
     throw DataError(
         format("%s: is not an HDF5 file (or its beginning is damaged); give a file that GEM wrote", path.c_str()));
-  const Hdf5Handle properties(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   // Locks fail on many parallel file systems and protect nothing here: files are renamed into place when whole.
-  H5Pset_file_locking(properties.id(), false, true);
-  return {H5Fopen(path.c_str(), H5F_ACC_RDONLY, properties.id()), H5Fclose};
+  return open_with(path, [](hid_t properties) { H5Pset_file_locking(properties, false, true); }, failure);
 }
 
-Hdf5Handle open_image(const std::string& name, std::span<const std::byte> image) {
-  const Hdf5Handle properties(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
-  H5Pset_fapl_core(properties.id(), std::size_t{1} << 16, false);
-  // HDF5 copies the image; its interface forgot the const.
-  H5Pset_file_image(properties.id(), const_cast<std::byte*>(image.data()), image.size());
-  return {H5Fopen(name.c_str(), H5F_ACC_RDONLY, properties.id()), H5Fclose};
+Hdf5Handle open_image(const std::string& name, std::span<const std::byte> image, std::string* failure) {
+  const auto set = [&](hid_t properties) {
+    H5Pset_fapl_core(properties, std::size_t{1} << 16, false);
+    // HDF5 copies the image; its interface forgot the const.
+    H5Pset_file_image(properties, const_cast<std::byte*>(image.data()), image.size());
+  };
+  return open_with(name, set, failure);
 }
 
 /// HDF5 clips numbers that do not fit, in silence; this ends the read instead.
@@ -72,8 +82,9 @@ Hdf5Input::Hdf5Input(const std::string& path) : path_(path) {
   const std::vector<std::byte> content = read_whole_file(path);
   if (content.empty()) reject("is empty, not an HDF5 file; make it again");
   set_byte_limit(content.size());
-  file_ = open_file(path);
-  if (!file_.valid()) reject_damaged("HDF5: " + hdf5::last_error());
+  std::string failure;
+  file_ = open_file(path, &failure);
+  if (!file_.valid()) reject_damaged("HDF5: " + failure);
   // What follows the file's end isn't HDF5's: records of an unfinished file, the last one torn by a kill perhaps.
   check_heaps(std::span(content).first(std::min<std::uint64_t>(end(), content.size())));
 }
@@ -83,8 +94,9 @@ Hdf5Input::Hdf5Input(const std::string& name, std::span<const std::byte> image) 
   hdf5::initialize();
   set_byte_limit(image.size());
   check_heaps(image);
-  file_ = open_image(name, image);
-  if (!file_.valid()) reject_damaged("HDF5: " + hdf5::last_error());
+  std::string failure;
+  file_ = open_image(name, image, &failure);
+  if (!file_.valid()) reject_damaged("HDF5: " + failure);
 }
 
 void Hdf5Input::set_byte_limit(std::uint64_t file_bytes) {

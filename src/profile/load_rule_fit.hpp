@@ -12,13 +12,13 @@
 namespace gem {
 
 /// Loads as serving brings them, [load][slot] tokens, to choose the load rule by: they are skewed, the points of a plan
-/// are even. From random steps, layers and experts of the workloads; without any, random ones with half a tile to four
+/// are even. From random steps, layers and experts of the workloads, some around a busy expert; without any, random ones with half a tile to four
 /// tiles an expert, as far as the plan reaches.
 std::vector<std::vector<std::uint32_t>> serving_loads(const LatencyProfile& plan, std::span<const LoadTrace> workloads,
                                                       std::size_t count, std::uint64_t seed);
 
-/// The rule with which the profile's surfaces predict best what these loads took, [device, load] seconds: for each of
-/// a few bends, what a tile beyond it and a row cost, by least absolute deviations. Plain unless that errs less.
+/// The rule with which the profile's surfaces predict best what these loads took, [device, load] seconds: what tiles
+/// beyond each of a few bends and rows cost, by least absolute deviations. Plain unless that errs less.
 LoadRule choose_load_rule(const LatencyProfile& profile, std::span<const std::vector<std::uint32_t>> loads,
                           const Matrix<double>& measured_s);
 

@@ -89,9 +89,12 @@ std::string device_table(const LatencyProfile& profile, std::size_t most_rows) {
                    format("%+.2f", 100.0 * summary.drift), d == slowest && summaries.size() > 1 ? "slowest" : ""});
   }
   std::string text = table.to_string() + left_out;
-  if (const LoadRule& rule = profile.rule; !rule.is_plain())
-    text += format("skew: tiles of an expert beyond %u cost %s more each, rows of its last tile %s\n", rule.bend_tiles,
-                   format_seconds(rule.surplus_tile_s).c_str(), format_seconds(rule.row_s).c_str());
+  if (const LoadRule& rule = profile.rule; !rule.is_plain()) {
+    text += "skew: ";
+    for (const LoadRule::Bend& bend : rule.bends)
+      text += format("tiles of an expert beyond %u cost %s more each, ", bend.tiles, format_seconds(bend.tile_s).c_str());
+    text += format("rows of its last tile %s\n", format_seconds(rule.row_s).c_str());
+  }
   if (summaries.size() > 1)
     text += format("spread: the slowest takes %.1f %% longer than the fastest (over the heavy loads)\n",
                    100.0 * (1.0 / summaries[slowest].relative_speed - 1.0));

@@ -17,7 +17,7 @@ constexpr std::size_t most_entries = std::size_t{1} << 28;
 DeviceLatencies::DeviceLatencies(const LatencyProfile& profile, LoadFeatures features)
     : features_(features), rule_(profile.load_rule()) {
   if (features == LoadFeatures::Tokens) {
-    rule_.surplus_tile_s = rule_.row_s = 0.0;
+    rule_ = {.tile_tokens = rule_.tile_tokens};
     curves_ = curves_of(profile);
   } else {
     surfaces_ = surfaces_of(profile);
@@ -48,12 +48,13 @@ LatencyTables::LatencyTables(const DeviceLatencies& latencies, const LoadKeys& k
   ticks_.resize(seconds.size());
   std::ranges::transform(seconds, ticks_.begin(), [&](double s) { return ticks_of(s); });
   const LoadRule& rule = latencies.rule();
-  if (rule.surplus_tile_s == 0.0) return;
-  if (rule.surplus_tile_s * keys.tiles(largest_key) > largest_s)
+  if (rule.bends.empty()) return;
+  const double skewed_s = rule.even_surplus_s(keys.tiles(largest_key), 0.0);
+  if (skewed_s > largest_s)
     throw DataError(
-        format("the profile says that a skewed tile costs %s more, so that %d of them would take longer than "
+        format("the profile says that %d tiles of one expert cost %s more than if they were spread evenly, longer than "
                "any load that was measured; profile again",
-               format_seconds(rule.surplus_tile_s).c_str(), keys.tiles(largest_key)));
+               keys.tiles(largest_key), format_seconds(skewed_s).c_str()));
   even_ticks_ = ticks_;
   for (std::int32_t key = 1; key <= largest_key; ++key) {
     const std::int32_t surplus = ticks_of(rule.even_surplus_s(keys.tiles(key), keys.active_experts(key)));

@@ -52,10 +52,11 @@ void broadcast_trace(const Communicator& world, LoadTrace& trace) {
 void broadcast_profile(const Communicator& world, LatencyProfile& profile) {
   world.broadcast(profile.model);
   profile.tile_tokens = world.broadcast(std::uint64_t{profile.tile_tokens});
-  profile.rule.bend_tiles = world.broadcast(profile.rule.bend_tiles);
   profile.rule.last_tile_rows = world.broadcast(profile.rule.last_tile_rows);
-  profile.rule.surplus_tile_s = world.broadcast(profile.rule.surplus_tile_s);
   profile.rule.row_s = world.broadcast(profile.rule.row_s);
+  profile.rule.bends.resize(world.broadcast(std::uint64_t{profile.rule.bends.size()}));
+  for (LoadRule::Bend& bend : profile.rule.bends)
+    bend = {world.broadcast(bend.tiles), world.broadcast(bend.tile_s)};
   profile.devices.resize(world.broadcast(std::uint64_t{profile.devices.size()}));
   for (DeviceDescription& device : profile.devices) world.broadcast(device.name);
   std::vector<std::int64_t> numbers;

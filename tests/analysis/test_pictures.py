@@ -241,9 +241,12 @@ class Devices(support.TestCase):
         self.assertEqual(hollow[3], sum(len(frame.series[3].x) for frame in picture.frames.values()))
 
     def test_what_experts_add_beside(self):
-        rule = latency.LoadRule(16, 3, 8, 2.0, 0.5)
+        rule = latency.LoadRule(16, 8, 0.5, [3], [2.0])
         np.testing.assert_array_equal(rule.extra_s(np.array([0, 16, 70])), [0.0, 4.0, 3.0])
         np.testing.assert_array_equal(rule.even_surplus_s(np.array([10, 5]), np.array([2, 2])), [8.0, 0.0])
+        twice = latency.LoadRule(16, 16, 0.0, [3, 5], [2.0, 10.0])
+        np.testing.assert_array_equal(twice.extra_s(np.array([80, 112])), [4.0, 28.0])
+        np.testing.assert_array_equal(latency.LoadRule(16, 16, 0.0, [], []).extra_s(np.array([80, 0])), [0.0, 0.0])
 
     def test_surface_passes_through_the_measured_points(self):
         profile = self.profile

@@ -86,7 +86,7 @@ TEST(BadInput, TruncatedFile) {
   const std::string path = directory / "trace.h5";
   write_trace(path, sample_trace(), sample_provenance());
   std::filesystem::resize_file(path, std::filesystem::file_size(path) / 2);
-  expect_error<DataError>([&] { read_trace(path); }, {path, "truncated"});
+  expect_error<DataError>([&] { read_trace(path); }, {path, "truncated", "eof = "});
 }
 
 TEST(BadInput, ForeignFormatOrVersion) {
@@ -214,7 +214,8 @@ TEST(BadInput, Profile) {
                 {"model", "tile_tokens", "hidden_size", "intermediate_size", tiles, "/points/active_experts",
                  "/points/tokens", median, p95, "/devices/name"});
   Fields with_samples = profile_fields();
-  with_samples["bend_tiles"] = count("bend_tiles", 2);
+  with_samples["/rule/bend_tiles"] = dataset<std::uint32_t>("/rule/bend_tiles", {2, 4}, {2});
+  with_samples["/rule/surplus_tile"] = dataset<double>("/rule/surplus_tile", {1e-6, 2e-6}, {2}, "s");
   with_samples["/rule/row"] = dataset<double>("/rule/row", {1e-9}, {1}, "s");
   with_samples["/latency/samples"] = dataset<float>("/latency/samples", {1, 1, 1, 1, 1, NAN}, {2, 3, 1}, "s");
   expect_all_refused(
@@ -223,7 +224,10 @@ TEST(BadInput, Profile) {
        {"/latency/samples", dataset<float>("/latency/samples", {1, 1, 1, 1}, {2, 2, 1}, "s"), "[2, 2, 1]"},
        {"/rule/row", dataset<double>("/rule/row", {-1e-9}, {1}, "s"), "holds -1e-09"},
        {"/rule/row", dataset<double>("/rule/row", {1e-9}, {1}, "ms"), "'ms'"},
-       {"bend_tiles", count("bend_tiles", 1000), "is 1000"}});
+       {"/rule/bend_tiles", dataset<std::uint32_t>("/rule/bend_tiles", {2, 1000}, {2}), "holds 1000"},
+       {"/rule/surplus_tile", dataset<double>("/rule/surplus_tile", {1e-6}, {1}, "s"), "must have [2]"},
+       {"/rule/surplus_tile", dataset<double>("/rule/surplus_tile", {1e-6, NAN}, {2}, "s"), "nan"}});
+  expect_needed(with_samples, [](const std::string& path) { read_profile(path); }, {"/rule/surplus_tile"});
 }
 
 TEST(BadInput, Report) {

@@ -89,10 +89,24 @@ TEST(LoadRuleFit, SkewedLoadsOfAKernelThatTakesExpertsInTurnArePredicted) {
   LatencyProfile profile = profile_of(one_after_another);
   const double plain = p90_error(one_after_another, profile);
   profile.rule = rule_for(one_after_another, profile);
-  EXPECT_EQ(profile.rule.bend_tiles, 3u);
-  EXPECT_NEAR(profile.rule.surplus_tile_s, 2e-6, 2e-7);
+  EXPECT_NEAR(profile.load_rule().extra_s(3 * tile_tokens), 0.0, 4e-7);
+  EXPECT_NEAR(profile.load_rule().extra_s(8 * tile_tokens), 5 * 2e-6, 1e-6);
   EXPECT_LT(p90_error(one_after_another, profile), 0.3 * plain);
   EXPECT_LT(p90_error(one_after_another, profile), 0.03);
+}
+
+TEST(LoadRuleFit, TilesThatBendTwiceAreFound) {
+  // Beyond six tiles of an expert multiprocessors wait for each other.
+  const auto bent_twice = [](std::span<const std::uint32_t> tokens) {
+    double seconds = one_after_another(tokens);
+    for (const std::uint32_t t : tokens)
+      seconds += 6e-6 * std::max(0.0, static_cast<double>(tiles_of(t, tile_tokens)) - 6.0);
+    return seconds;
+  };
+  LatencyProfile profile = profile_of(bent_twice);
+  profile.rule = rule_for(bent_twice, profile);
+  EXPECT_NEAR(profile.load_rule().extra_s(6 * tile_tokens), 3 * 2e-6, 1e-6);
+  EXPECT_NEAR(profile.load_rule().extra_s(12 * tile_tokens), 9 * 2e-6 + 6 * 6e-6, 5e-6);
 }
 
 TEST(LoadRuleFit, RowsThatCostTimeAreFound) {
@@ -140,6 +154,13 @@ TEST(LoadRuleFit, LoadsOfAWorkloadAreItsOwn) {
     for (const std::uint32_t t : tokens) EXPECT_EQ(t / 20, row);
     EXPECT_EQ(std::set(tokens.begin(), tokens.end()).size(), experts);
   }
+  // A busy expert of one layer in 24, on two devices in three, is in more than a few of the loads.
+  LoadTrace busy;
+  busy.counts = Cube<std::uint32_t>(2, 24, 24);
+  std::ranges::fill(busy.counts.values(), 10u);
+  busy.counts(0, 7, 3) = busy.counts(1, 7, 3) = 130;
+  const auto loads = serving_loads(profile_of(all_at_once), std::span(&busy, 1), 96, 1);
+  EXPECT_GE(std::ranges::count_if(loads, [](const auto& load) { return std::ranges::max(load) == 130u; }), 12);
   // One expert of 20 has tokens: loads without it have none, take no time and say nothing.
   std::ranges::fill(trace.counts.values(), 0u);
   for (std::size_t row = 0; row < 6; ++row) trace.counts.values()[row * 20] = 5;
@@ -149,7 +170,7 @@ TEST(LoadRuleFit, LoadsOfAWorkloadAreItsOwn) {
 
 TEST(LoadRule, EvenLoadsKeepTheirMeasuredLatency) {
   LatencyProfile profile = profile_of(one_after_another);
-  profile.rule = {.bend_tiles = 3, .last_tile_rows = tile_tokens, .surplus_tile_s = 2e-6, .row_s = 3e-9};
+  profile.rule = {.last_tile_rows = tile_tokens, .row_s = 3e-9, .bends = {{3, 2e-6}, {4, 1e-6}}};
   const LatencySurface surface = surfaces_of(profile).front();
   for (std::size_t p = 0; p < profile.points.size(); ++p) {
     const LoadPoint& point = profile.points[p];
@@ -160,13 +181,17 @@ TEST(LoadRule, EvenLoadsKeepTheirMeasuredLatency) {
   }
 }
 
-TEST(LoadRule, CountsTilesBeyondTheBendAndRowsOfLastTiles) {
-  const LoadRule rule{16, 3, 8, 2.0, 0.5};
+TEST(LoadRule, CountsTilesBeyondTheBendsAndRowsOfLastTiles) {
+  const LoadRule rule{16, 8, 0.5, {{3, 2.0}}};
   EXPECT_EQ(rule.extra_s(0), 0.0);
   EXPECT_EQ(rule.extra_s(16), 0.5 * 8);
   EXPECT_EQ(rule.extra_s(5 * 16 - 10), 2.0 * 2 - 0.5 * 2);
   EXPECT_EQ(rule.even_surplus_s(10, 2), 2.0 * 4);
   EXPECT_EQ(rule.even_surplus_s(5, 2), 0.0);
+  const LoadRule bent_twice{16, 16, 0.0, {{3, 2.0}, {5, 10.0}}};
+  EXPECT_EQ(bent_twice.extra_s(5 * 16), 2.0 * 2);
+  EXPECT_EQ(bent_twice.extra_s(7 * 16), 2.0 * 4 + 10.0 * 2);
+  EXPECT_EQ(bent_twice.even_surplus_s(12, 2), 2.0 * 6 + 10.0 * 2);
 }
 
 }  // namespace
