@@ -7,7 +7,7 @@ import numpy as np
 
 class Surface:
     """Latency of one device over (tiles, active experts), spread evenly: linear along tiles at each measured number of
-    active experts, then linear between the two neighbouring numbers; outermost slopes continue, never below zero."""
+    active experts, then linear between the two neighbouring numbers; outside of the points as there."""
 
     def __init__(self, tiles, active_experts, latency_s):
         self._levels = np.unique(active_experts)
@@ -39,7 +39,10 @@ def _interpolate(x, y, at):
         return np.full(at.shape, y[0])
     right = np.clip(np.searchsorted(x, at, side="right"), 1, len(x) - 1)
     left = right - 1
-    return y[left] + (y[right] - y[left]) * (at - x[left]) / (x[right] - x[left])
+    inside = y[left] + (y[right] - y[left]) * (at - x[left]) / (x[right] - x[left])
+    far = max(0, np.searchsorted(x[:-1], 0.75 * x[-1], side="right") - 1)
+    slope = max(0.0, (y[-1] - y[far]) / (x[-1] - x[far]))
+    return np.where(at > x[-1], y[-1] + slope * (at - x[-1]), inside)
 
 
 @dataclass

@@ -21,13 +21,17 @@ void check_points(std::span<const LoadPoint> points, std::span<const double> lat
                  static_cast<long long>(points[i].active_experts), latency_s[i]));
 }
 
-// Piecewise linear through (x, y), x ascending; the outermost segments continue; a single point is a constant.
+// Piecewise linear through (x, y), x ascending; a single point is a constant. Below the first point its segment
+// continues. Beyond the last, whose own segment may be short and sloped by noise, the line from the last point that is
+// at most three quarters as far does, and never falls.
 double interpolate(const std::vector<double>& x, const std::vector<double>& y, double at) {
   if (x.size() == 1) return y[0];
-  const auto upper = std::upper_bound(x.begin() + 1, x.end() - 1, at);
-  const auto right = static_cast<std::size_t>(upper - x.begin());
-  const std::size_t left = right - 1;
-  return y[left] + (y[right] - y[left]) * (at - x[left]) / (x[right] - x[left]);
+  const bool beyond = at > x.back();
+  const auto upper = std::upper_bound(x.begin() + 1, x.end() - 1, beyond ? 0.75 * x.back() : at);
+  const auto left = static_cast<std::size_t>(upper - x.begin()) - 1;
+  const std::size_t right = beyond ? x.size() - 1 : left + 1;
+  const double slope = (y[right] - y[left]) / (x[right] - x[left]);
+  return beyond ? y[right] + std::max(0.0, slope) * (at - x[right]) : y[left] + slope * (at - x[left]);
 }
 
 std::string device_origin(const LatencyProfile& profile, std::size_t device) {

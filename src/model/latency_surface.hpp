@@ -16,8 +16,9 @@ enum class LoadFeatures {
 };
 
 /// Latency of one device over (tiles, active experts), bilinear between measured points: linear along tiles at each
-/// measured number of active experts, then linear between the two neighbouring numbers. Beyond the measured points the
-/// outermost segment's slope continues, never below zero. No load costs no time.
+/// measured number of active experts, then linear between the two neighbouring numbers. Beyond the most tiles measured
+/// the slope over their last quarter continues, never falling; elsewhere the outermost segment's, never below zero. No
+/// load costs no time.
 class LatencySurface {
  public:
   /// From one device's row of a profile; `origin` names it in messages. DataError for no points, or a latency that is

@@ -90,10 +90,10 @@ std::string device_table(const LatencyProfile& profile, std::size_t most_rows) {
   }
   std::string text = table.to_string() + left_out;
   if (const LoadRule& rule = profile.rule; !rule.is_plain()) {
-    text += "skew: ";
+    text += "skew: an expert's tiles cost more beyond";
     for (const LoadRule::Bend& bend : rule.bends)
-      text += format("tiles of an expert beyond %u cost %s more each, ", bend.tiles, format_seconds(bend.tile_s).c_str());
-    text += format("rows of its last tile %s\n", format_seconds(rule.row_s).c_str());
+      text += format(" %u (%s),", bend.tiles, format_seconds(bend.tile_s).c_str());
+    text += format(" a row of its last tile %s\n", format_seconds(rule.row_s).c_str());
   }
   if (summaries.size() > 1)
     text += format("spread: the slowest takes %.1f %% longer than the fastest (over the heavy loads)\n",

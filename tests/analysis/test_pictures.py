@@ -255,6 +255,13 @@ class Devices(support.TestCase):
         heat = latency_surface.draw(self.results).frames[(0,)]
         self.assertTrue(np.isfinite(heat.values[heat.measured > 0]).mean() > 0.9)
 
+    def test_noise_of_the_last_points_does_not_turn_what_is_beyond_them(self):
+        surface = latency.Surface(np.array([10, 60, 100, 101]), np.ones(4), np.array([10.0, 60.0, 101.0, 99.0]))
+        found = surface.seconds([5.0, 100.5, 201.0], np.ones(3))
+        np.testing.assert_allclose(found, [5.0, 100.0, 99.0 + 100.0 * 39.0 / 41.0])
+        falling = latency.Surface(np.array([10, 11]), np.ones(2), np.array([10.0, 9.0]))
+        np.testing.assert_allclose(falling.seconds([1000.0], np.ones(1)), [9.0])
+
     def test_telemetry_only_where_there_is_any(self):
         with self.assertRaises(NotDrawn):
             telemetry.draw(self.results)

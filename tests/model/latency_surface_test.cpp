@@ -44,6 +44,17 @@ TEST(LatencySurface, BilinearBetweenFourPoints) {
   EXPECT_NEAR(LatencySurface(points, latency, "test").seconds(15, 3), (1.5 + 4.5) / 2, 1e-12);
 }
 
+TEST(LatencySurface, NoiseOfTheLastPointsDoesNotTurnWhatIsBeyondThem) {
+  const std::vector<LoadPoint> points{{10, 1, 0}, {60, 1, 0}, {100, 1, 0}, {101, 1, 0}};
+  const std::vector<double> latency{10.0, 60.0, 101.0, 99.0};
+  const LatencySurface surface(points, latency, "test");
+  EXPECT_NEAR(surface.seconds(100.5, 1), 100.0, 1e-9);
+  EXPECT_NEAR(surface.seconds(201, 1), 99.0 + 100.0 * (99.0 - 60.0) / 41.0, 1e-9);
+  const std::vector<double> falling{10.0, 9.0, 8.0, 7.0};
+  EXPECT_EQ(LatencySurface(points, falling, "test").seconds(1000, 1), 7.0);
+  EXPECT_NEAR(LatencySurface(points, falling, "test").seconds(5, 1), 10.1, 1e-9);
+}
+
 TEST(LatencySurface, RefusesWhatIsNotALatency) {
   const std::vector<LoadPoint> points{{1, 1, 16}, {2, 1, 32}};
   EXPECT_THROW(LatencySurface(points, std::vector<double>{1.0, std::nan("")}, "test"), DataError);
