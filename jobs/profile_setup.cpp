@@ -61,6 +61,8 @@ bool parse_profile_options(ProfileOptions& options, const Arguments& arguments) 
   line.add("noise", &options.devices.simulation.noise, "S", "relative noise of simulated devices");
   line.add("outliers", &options.devices.simulation.outlier_probability, "P", "share of disturbed simulated samples");
   line.add("share-gpu", &options.share_gpu, "turns", "ranks that share a GPU measure one after the other");
+  line.add_flag("exchange", &options.exchange,
+                "latency and bandwidth between each two devices too, by NCCL between GPUs, else by MPI");
   line.add("validate", &options.validation_loads, "N",
            "measure N random loads outside the plan (and N of --trace) and compare with what the profile predicts");
   line.add("trace", &options.trace, "FILE", "steps of gem-trace, to draw loads for --validate from");

@@ -1,4 +1,4 @@
-"""The command line: python3 -m gem_analysis report FOLDER|FILES [-o report.html], or replays FOLDER."""
+"""The command line: python3 -m gem_analysis report FOLDER|FILES [-o report.html], replays FOLDER, or spread A.h5 B.h5."""
 
 import argparse
 import os
@@ -12,6 +12,7 @@ examples:
   python3 -m gem_analysis report profile.h5
   python3 -m gem_analysis report results/ --format pdf -o figures/ --layer 11
   python3 -m gem_analysis replays results/one-host
+  python3 -m gem_analysis spread profile.h5 profile-again.h5
 
 Exit codes: 0 good, 2 wrong usage, 3 bad data (of a folder with some
 bad files, the rest is drawn), 4 the system failed.
@@ -30,7 +31,7 @@ def parse(arguments):
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="report|replays")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="report|replays|spread")
     report = commands.add_parser(
         "report",
         help="one HTML file, or each picture as a file",
@@ -62,6 +63,14 @@ def parse(arguments):
     )
     replays.add_argument("folder", metavar="FOLDER", help="a folder of results")
     replays.add_argument("--short", action="store_true", help="a row a workload and a column a setting, ratios alone")
+    spread = commands.add_parser(
+        "spread",
+        help="how unequal devices are, and how repeatably",
+        description="Compares two profiles of the same devices and loads: their speeds in both, the spread, and whether "
+        "the same ones are slow again.",
+    )
+    spread.add_argument("first", metavar="FIRST", help="a profile")
+    spread.add_argument("second", metavar="SECOND", help="another of the same sweep")
     return parser.parse_args(arguments)
 
 
@@ -83,6 +92,7 @@ def run(options):
 
         from .replays import replay_text
         from .results import collect
+        from .spread import spread_text
     except ImportError as error:
         raise SystemFailure(
             f"{sys.executable} has no {error.name}; install python3-numpy and python3-h5py (Debian, Ubuntu) "
@@ -90,6 +100,9 @@ def run(options):
         ) from None
     if options.command == "replays":
         print(replay_text(options.folder, options.short))
+        return 0
+    if options.command == "spread":
+        print(spread_text(options.first, options.second))
         return 0
     results = collect(options.results)
     for problem in results.problems:

@@ -72,6 +72,31 @@ void write_load_rule(Hdf5Output& file, const LoadRule& rule) {
   file.write({"/rule/surplus_tile", "s", "bend"}, column(rule.bends, &LoadRule::Bend::tile_s), extents);
 }
 
+PairExchange read_exchange(const Hdf5Input& file, std::size_t devices) {
+  PairExchange exchange;
+  if (!file.has_dataset("/exchange/latency")) return exchange;
+  exchange.transport = file.text_attribute("exchange_transport");
+  const auto read = [&](const char* name, const char* what) {
+    Matrix<double> values(devices, devices);
+    values.values() = read_checked<double>(
+        file, name, {devices, devices}, [](double value) { return std::isnan(value) || is_positive(value); },
+        format("positive %s, or NaN for none", what));
+    return values;
+  };
+  check_seconds(file, "/exchange/latency");
+  exchange.latency_s = read("/exchange/latency", "seconds");
+  exchange.bytes_per_s = read("/exchange/bandwidth", "bytes per second");
+  return exchange;
+}
+
+void write_exchange(Hdf5Output& file, const PairExchange& exchange) {
+  if (exchange.empty()) return;
+  const Extents extents = {exchange.latency_s.rows(), exchange.latency_s.columns()};
+  file.attribute("exchange_transport", exchange.transport);
+  file.write({"/exchange/latency", "s", "device, device"}, exchange.latency_s.values(), extents);
+  file.write({"/exchange/bandwidth", "byte/s", "device, device"}, exchange.bytes_per_s.values(), extents);
+}
+
 }  // namespace
 
 LatencyProfile read_profile(const std::string& path) {
@@ -89,6 +114,7 @@ LatencyProfile read_profile(const std::string& path) {
   profile.throttle_reasons = read_or<std::uint64_t>(file, "/telemetry/throttle_reasons", extents, 0);
   profile.drift.assign(extents[0], unknown);
   profile.rule = read_load_rule(file);
+  profile.exchange = read_exchange(file, extents[0]);
   if (file.has_dataset("/latency/drift")) profile.drift = file.read<double>("/latency/drift", {extents[0]});
   return profile;
 }
@@ -98,6 +124,7 @@ void write_profile(const std::string& path, const LatencyProfile& profile, const
   write_header(file, file_format, provenance);
   write_profile_plan(file, profile);
   write_load_rule(file, profile.rule);
+  write_exchange(file, profile.exchange);
   const Extents extents = {profile.devices.size(), profile.points.size()};
   const Cube<float>& samples_s = profile.samples_s;
   file.write({"/latency/median", "s", "device, point"}, profile.median_s.values(), extents);

@@ -42,6 +42,15 @@ struct Telemetry {
   std::uint64_t throttle_reasons;  ///< NVML bits
 };
 
+/// How fast two devices send each other bytes, both directions at once. [device, device], symmetric, NaN for a device
+/// with itself; empty if it wasn't measured.
+struct PairExchange {
+  std::string transport;       ///< "nccl" or "mpi"
+  Matrix<double> latency_s;    ///< of a few bytes
+  Matrix<double> bytes_per_s;  ///< each way, of messages so large that latency doesn't count
+  bool empty() const { return latency_s.rows() == 0; }
+};
+
 /// Measured latency of one MoE layer's expert part over load, for every device.
 struct LatencyProfile {
   std::string model;
@@ -62,6 +71,8 @@ struct LatencyProfile {
   Matrix<double> temperature_c;            ///< [device, point]
   Matrix<std::uint64_t> throttle_reasons;  ///< [device, point], NVML bits
   std::vector<double> drift;  ///< [device], first point measured again at the end, relative to the first time, minus 1
+
+  PairExchange exchange;
 
   std::size_t device_count() const { return devices.size(); }
   /// How experts add up to a load on these devices.

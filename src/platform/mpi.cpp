@@ -156,6 +156,12 @@ void Communicator::exchange_rows(std::span<const float> sent, std::span<const st
   check_mpi(status, "MPI_Alltoallv");
 }
 
+void Communicator::swap(int peer, std::span<const std::byte> sent, std::span<std::byte> received) const {
+  check_mpi(MPI_Sendrecv(sent.data(), static_cast<int>(sent.size()), MPI_BYTE, peer, 0, received.data(),
+                         static_cast<int>(received.size()), MPI_BYTE, peer, 0, handle_, MPI_STATUS_IGNORE),
+            "MPI_Sendrecv");
+}
+
 Communicator::NodePlace Communicator::node_place() const {
   MPI_Comm node = MPI_COMM_NULL;
   check_mpi(MPI_Comm_split_type(handle_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &node), "MPI_Comm_split_type");

@@ -152,6 +152,9 @@ class Communicator {
   void exchange_rows(std::span<const float> sent, std::span<const std::int32_t> send_counts, std::span<float> received,
                      std::span<const std::int32_t> receive_counts, std::size_t row_size) const;
 
+  /// Sends bytes to `peer` and receives as many from it, which calls it too.
+  void swap(int peer, std::span<const std::byte> sent, std::span<std::byte> received) const;
+
   /// This rank's number among the ranks of its own host, and how many they are.
   struct NodePlace {
     int rank;

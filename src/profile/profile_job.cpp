@@ -10,6 +10,7 @@
 #include "model/mapping.hpp"
 #include "model/moe_model.hpp"
 #include "profile/load_rule_fit.hpp"
+#include "profile/pair_exchange.hpp"
 
 namespace gem {
 namespace {
@@ -151,6 +152,8 @@ void check_profile_request(const ProfileRequest& request) {
     throw UsageError(format("--noise: %g is not a relative noise, 0 or more and below 1", simulation.noise));
   if (!(simulation.outlier_probability >= 0.0 && simulation.outlier_probability <= 1.0))
     throw UsageError(format("--outliers: %g is not a share of the samples, 0 to 1", simulation.outlier_probability));
+  if (request.exchange && request.devices.kind == "simulated")
+    throw UsageError("--exchange: simulated devices exchange nothing; measure it on cuda or host devices");
   check_stopping_rule(request.stopping);
 }
 
@@ -158,6 +161,9 @@ ProfileSetup set_up_profile(const ProfileRequest& request, std::size_t rank_coun
   const MoeModel model = model_of_option(request.model);
   ProfileSetup setup;
   setup.device_count = device_count_of(request.devices, rank_count);
+  setup.exchange = request.exchange;
+  if (setup.exchange && rank_count < 2)
+    throw UsageError("--exchange: one rank has nobody to exchange with; start two or more (mpirun -n 2 ...)");
   const std::size_t experts = experts_of_device(request, model, setup.device_count);
   const std::size_t most_rows_of_token = most_rows_of(1, model.top_k, experts);
   setup.max_tokens = request.max_tokens > 0 ? request.max_tokens : default_tokens_per_step * most_rows_of_token;
@@ -208,6 +214,7 @@ std::string describe_plan(const ProfileRequest& request, const ProfileSetup& set
         "%u rows in each active expert's last tile, the mean of %s loads;\n"
         "the GPU is kept busy between samples\n",
         plan.rule.last_tile_rows, request.workloads.empty() ? "real" : "the workloads'");
+  if (setup.exchange) text += format("exchange: each of %zu pairs of devices\n", rank_count * (rank_count - 1) / 2);
   const DeviceEstimate estimate(setup.devices);
   const std::size_t experts = plan.experts_per_device * setup.sweep.measurement.layer_count;
   return text + format("expected: %s, longer where latencies are noisy; %s of weights a rank (%zu experts)\n",
@@ -230,6 +237,11 @@ LatencyProfile measure_profile(const Communicator& ranks, const ProfileSetup& se
                                ProfileSink& sink) {
   LatencyProfile plan = setup.plan;
   plan.devices = gather_descriptions(ranks, devices);
+  if (setup.exchange) {
+    constexpr double patience_s = 60.0;
+    const auto transport = setup.devices.kind == "cuda" ? make_nccl_pairs(ranks, patience_s) : make_mpi_pairs(ranks);
+    plan.exchange = measure_pairs(ranks, *transport);
+  }
   return run_sweep(ranks, devices, plan, setup.sweep, sink);
 }
 

@@ -27,6 +27,7 @@ struct ProfileRequest {
   std::vector<LoadTrace> workloads{};  ///< if any, what they can bring is measured, and max_tokens is 0
   std::size_t points_per_doubling = 3;
   std::string share_gpu;  ///< "turns" or empty
+  bool exchange = false;  ///< between each two devices, too
   std::size_t seed = 1;
   bool naive = false;  ///< every number of tokens, spread evenly, instead of tiles
   bool quiet = false;
@@ -45,6 +46,7 @@ struct ProfileSetup {
   std::size_t device_count = 0;
   std::size_t max_tokens = 0;
   LoadRange range;  ///< what the workloads can bring; from nothing on, without any
+  bool exchange = false;
 };
 
 /// UsageError or DataError for a request that can't be met on so many ranks.
@@ -58,7 +60,8 @@ using Devices = std::vector<std::unique_ptr<MoeDevice>>;
 /// This rank's devices with the experts of the sweep resident. Collective.
 Devices make_and_place(const Communicator& ranks, const ProfileSetup& setup);
 
-/// Runs the setup's sweep on these devices. Returns the whole profile on rank 0. Collective.
+/// Measures the exchange, if asked to, and runs the setup's sweep on these devices. Returns the whole profile on rank 0.
+/// Collective.
 LatencyProfile measure_profile(const Communicator& ranks, const ProfileSetup& setup, const Devices& devices,
                                ProfileSink& sink);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
 
 #include "base/statistics.hpp"
@@ -33,6 +34,31 @@ double noise_of(const LatencyProfile& profile, std::size_t device) {
     if (!distances.empty()) deviations.push_back(median(distances));
   }
   return deviations.empty() ? 0.0 : median(deviations);
+}
+
+// The best pair of devices, and the worst where there are several.
+std::string exchange_line(const PairExchange& exchange) {
+  struct Pair {
+    double value;
+    std::size_t a, b;
+  };
+  const auto first_by = [](const Matrix<double>& values, auto before) {
+    Pair found{values(0, 1), 0, 1};
+    for (std::size_t a = 0; a < values.rows(); ++a)
+      for (std::size_t b = a + 1; b < values.columns(); ++b)
+        if (before(values(a, b), found.value)) found = {values(a, b), a, b};
+    return found;
+  };
+  const Pair soonest = first_by(exchange.latency_s, std::less<>());
+  const Pair fastest = first_by(exchange.bytes_per_s, std::greater<>());
+  std::string text = format("exchange of two devices by %s, both ways at once: %s, %.3g GB/s each way\n",
+                            exchange.transport.c_str(), format_seconds(soonest.value).c_str(), 1e-9 * fastest.value);
+  if (exchange.latency_s.rows() == 2) return text;
+  const Pair latest = first_by(exchange.latency_s, std::greater<>());
+  const Pair slowest = first_by(exchange.bytes_per_s, std::less<>());
+  return text + format("at worst: %s (devices %zu and %zu), %.3g GB/s (devices %zu and %zu)\n",
+                       format_seconds(latest.value).c_str(), latest.a, latest.b, 1e-9 * slowest.value, slowest.a,
+                       slowest.b);
 }
 
 }  // namespace
@@ -98,6 +124,7 @@ std::string device_table(const LatencyProfile& profile, std::size_t most_rows) {
   if (summaries.size() > 1)
     text += format("spread: the slowest takes %.1f %% longer than the fastest (over the heavy loads)\n",
                    100.0 * (1.0 / summaries[slowest].relative_speed - 1.0));
+  if (!profile.exchange.empty()) text += exchange_line(profile.exchange);
   return text;
 }
 

@@ -21,7 +21,7 @@ struct DeviceSummary {
 /// and not its memory's.
 std::vector<DeviceSummary> summarize(const LatencyProfile& profile);
 
-/// The table of devices that gem-profile ends with, and a line on the spread. Above `most_rows` devices only the
+/// The table of devices that gem-profile ends with, and lines on the spread and, if measured, on the exchange. Above `most_rows` devices only the
 /// fastest and the slowest are listed.
 std::string device_table(const LatencyProfile& profile, std::size_t most_rows = 32);
 

@@ -1,5 +1,6 @@
 """The page and the pictures as files: complete, self-contained, honest about what is missing."""
 
+import math
 import os
 import re
 import shutil
@@ -8,6 +9,8 @@ import unittest
 import support
 
 import h5py
+
+from gem_analysis.spread import rank_correlation
 
 FIRST_BYTES = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
 
@@ -49,6 +52,38 @@ class Replays(support.TestCase):
         code, _, err = self.run_program("replays", self.folder)
         self.assertEqual(code, 3)
         self.assertIn(self.folder, err)
+
+
+class Spread(support.TestCase):
+    def test_a_profile_agrees_with_itself_and_a_reversed_one_does_not(self):
+        profile = support.result("simulated", "profile.h5")
+        code, out, err = self.run_program("spread", profile, profile)
+        self.assertEqual((code, err), (0, ""))
+        speeds = [line.split("|")[3:5] for line in out.splitlines() if "simulated" in line]
+        self.assertEqual(len(speeds), 4)
+        self.assertTrue(all(first == second for first, second in speeds), speeds)
+        self.assertIn("moved by 0.0 % in the median", out)
+        self.assertIn("1.00 at heavy loads", out)
+        shutil.copy(profile, self.path("reversed.h5"))
+        with h5py.File(self.path("reversed.h5"), "r+") as file:
+            file["latency/median"][...] = 1e-3 / file["latency/median"][...]
+        code, out, err = self.run_program("spread", profile, self.path("reversed.h5"))
+        self.assertEqual((code, err), (0, ""))
+        self.assertIn("-1.00 at heavy loads, -1.00 in", out)
+
+    def test_only_two_profiles_of_the_same_sweep_are_compared(self):
+        profile = support.result("simulated", "profile.h5")
+        for other in (support.result("host", "profile.h5"), support.result("simulated", "train.h5")):
+            code, _, err = self.run_program("spread", profile, other)
+            self.assertEqual(code, 3)
+            self.assertIn(os.path.basename(other), err)
+
+    def test_rank_correlation(self):
+        self.assertAlmostEqual(rank_correlation([1.0, 2.0, 4.0, 3.0], [0.1, 0.2, 0.4, 0.3]), 1.0)
+        self.assertAlmostEqual(rank_correlation([1, 2, 3], [9, 5, 1]), -1.0)
+        self.assertAlmostEqual(rank_correlation([1, 2, 2, 3], [1, 2, 2, 3]), 1.0)
+        self.assertAlmostEqual(rank_correlation([1, 2, 3, 4], [2, 1, 4, 3]), 0.6)
+        self.assertTrue(math.isnan(rank_correlation([1, 1], [1, 2])))
 
 
 class Page(support.TestCase):

@@ -216,6 +216,9 @@ TEST(BadInput, Profile) {
   Fields with_samples = profile_fields();
   with_samples["/rule/bend_tiles"] = dataset<std::uint32_t>("/rule/bend_tiles", {2, 4}, {2});
   with_samples["/rule/surplus_tile"] = dataset<double>("/rule/surplus_tile", {1e-6, 2e-6}, {2}, "s");
+  with_samples["exchange_transport"] = text("exchange_transport", "mpi");
+  for (const char* name : {"/exchange/latency", "/exchange/bandwidth"})
+    with_samples[name] = dataset<double>(name, {NAN, 1, 1, NAN}, {2, 2}, name[10] == 'l' ? "s" : "byte/s");
   with_samples["/rule/row"] = dataset<double>("/rule/row", {1e-9}, {1}, "s");
   with_samples["/latency/samples"] = dataset<float>("/latency/samples", {1, 1, 1, 1, 1, NAN}, {2, 3, 1}, "s");
   expect_all_refused(
@@ -226,8 +229,12 @@ TEST(BadInput, Profile) {
        {"/rule/row", dataset<double>("/rule/row", {1e-9}, {1}, "ms"), "'ms'"},
        {"/rule/bend_tiles", dataset<std::uint32_t>("/rule/bend_tiles", {2, 1000}, {2}), "holds 1000"},
        {"/rule/surplus_tile", dataset<double>("/rule/surplus_tile", {1e-6}, {1}, "s"), "must have [2]"},
-       {"/rule/surplus_tile", dataset<double>("/rule/surplus_tile", {1e-6, NAN}, {2}, "s"), "nan"}});
-  expect_needed(with_samples, [](const std::string& path) { read_profile(path); }, {"/rule/surplus_tile"});
+       {"/rule/surplus_tile", dataset<double>("/rule/surplus_tile", {1e-6, NAN}, {2}, "s"), "nan"},
+       {"/exchange/latency", dataset<double>("/exchange/latency", {NAN, 1, 1, NAN}, {2, 2}, "us"), "'us'"},
+       {"/exchange/latency", dataset<double>("/exchange/latency", {NAN, 1}, {1, 2}, "s"), "must have [2, 2]"},
+       {"/exchange/bandwidth", dataset<double>("/exchange/bandwidth", {NAN, 1, 0, NAN}, {2, 2}), "holds 0"}});
+  expect_needed(with_samples, [](const std::string& path) { read_profile(path); },
+                {"/rule/surplus_tile", "/exchange/bandwidth", "exchange_transport"});
 }
 
 TEST(BadInput, Report) {

@@ -107,13 +107,18 @@ void expect_whole_profile(const std::string& path, const LatencyProfile& plan) {
 
 TEST(ProfileWriter, RowsBecomeAWholeProfile) {
   const TemporaryDirectory directory;
-  const LatencyProfile plan = sample_plan(2, 9);
+  LatencyProfile plan = sample_plan(2, 9);
+  plan.exchange = {"mpi", Matrix<double>(2, 2, 1e-6), Matrix<double>(2, 2, 1e9)};
   ProfileWriter writer(directory / "profile.h5", sample_provenance(), false);
   EXPECT_TRUE(writer.begin(plan).empty());
   for (const std::size_t point : shuffled_points(9)) writer.append(sample_row(plan, point));
   EXPECT_FALSE(std::filesystem::exists(directory / "profile.h5"));
   writer.finish({{0.01, -0.02}, {16, 8, 5e-9, {{3, 2e-6}, {6, 9e-6}}}});
   expect_whole_profile(directory / "profile.h5", plan);
+  const PairExchange exchange = read_profile(directory / "profile.h5").exchange;
+  EXPECT_EQ(exchange.transport, "mpi");
+  EXPECT_EQ(exchange.latency_s, plan.exchange.latency_s);
+  EXPECT_EQ(exchange.bytes_per_s, plan.exchange.bytes_per_s);
   EXPECT_EQ(directory.file_count(), 1u);
 }
 

@@ -31,6 +31,16 @@ TEST(Communicator, GatherKeepsTheOrderOfRanks) {
   EXPECT_EQ(names.back(), std::string(static_cast<std::size_t>(world.size() - 1), 'x'));
 }
 
+TEST(Communicator, TwoRanksSwapBytes) {
+  const Communicator world = Communicator::world();
+  const int peer = world.rank() ^ 1;
+  if (peer >= world.size()) return;
+  const std::vector<std::byte> sent(5, static_cast<std::byte>(world.rank() + 1));
+  std::vector<std::byte> received(5);
+  world.swap(peer, sent, received);
+  EXPECT_EQ(received, std::vector<std::byte>(5, static_cast<std::byte>(peer + 1)));
+}
+
 TEST(Communicator, AnErrorOnOneRankIsThrownByAll) {
   const Communicator world = Communicator::world();
   const int guilty = world.size() - 1;

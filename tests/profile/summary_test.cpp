@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace gem {
 namespace {
@@ -49,6 +50,18 @@ TEST(Summary, TheTableMarksTheSlowest) {
   EXPECT_EQ(table.find("slowest"), table.rfind("slowest", table.find("spread") - 1));
   EXPECT_GT(table.find("slowest"), table.find("there"));
   EXPECT_NE(table.find("takes 25.0 % longer"), std::string::npos) << table;
+}
+
+TEST(Summary, NamesTheSlowestPairs) {
+  LatencyProfile profile = two_devices();
+  EXPECT_EQ(device_table(profile).find("exchange"), std::string::npos);
+  profile.exchange = {"nccl", Matrix<double>(3, 3, 1e-5), Matrix<double>(3, 3, 2e11)};
+  profile.exchange.latency_s(0, 2) = profile.exchange.latency_s(2, 0) = 4e-5;
+  profile.exchange.bytes_per_s(1, 2) = profile.exchange.bytes_per_s(2, 1) = 5e10;
+  for (std::size_t d = 0; d < 3; ++d) profile.exchange.latency_s(d, d) = profile.exchange.bytes_per_s(d, d) = NAN;
+  const std::string table = device_table(profile);
+  EXPECT_NE(table.find("by nccl, both ways at once: 10 us, 200 GB/s each way"), std::string::npos) << table;
+  EXPECT_NE(table.find("at worst: 40 us (devices 0 and 2), 50 GB/s (devices 1 and 2)"), std::string::npos) << table;
 }
 
 TEST(Summary, AThousandDevicesAreShortened) {

@@ -22,7 +22,7 @@ const std::string small_host =
 TEST(GemProfile, MeasuresHostDevices) {
   const TestFolder folder;
   const std::string path = folder.file("profile.h5");
-  const ProgramRun run = folder.run(on_ranks(2) + small_host + path + " --slowdown 1.0,3.0");
+  const ProgramRun run = folder.run(on_ranks(2) + small_host + path + " --slowdown 1.0,3.0 --exchange");
   ASSERT_EQ(run.code, 0) << run.errors;
   EXPECT_NE(run.output.find("emulated x3"), std::string::npos) << run.output;
   EXPECT_NE(run.output.find("slowest"), std::string::npos) << run.output;
@@ -37,6 +37,10 @@ TEST(GemProfile, MeasuresHostDevices) {
   EXPECT_EQ(profile.devices[1].kind, "host");
   EXPECT_EQ(profile.drift.size(), 2u);
   EXPECT_GE(profile.samples_s.columns(), 3u);
+  EXPECT_NE(run.output.find("exchange of two devices by mpi"), std::string::npos) << run.output;
+  EXPECT_EQ(profile.exchange.transport, "mpi");
+  EXPECT_GT(profile.exchange.latency_s(0, 1), 0.0);
+  EXPECT_GT(profile.exchange.bytes_per_s(1, 0), 1e6);
 }
 
 TEST(GemProfile, SimulatesManyDevicesFast) {
@@ -118,6 +122,8 @@ TEST(GemProfile, ABadCallIsOneSentence) {
            BadCall{"--model gpt-oss-20b --device host --min-samples 1", "--min-samples"},
            BadCall{"--model gpt-oss-20b --device host --share-gpu all", "--share-gpu"},
            BadCall{"--model gpt-oss-20b --device host --trace t.h5", "--validate"},
+           BadCall{"--model gpt-oss-20b --device host --dtype f32 --exchange", "one rank"},
+           BadCall{"--model gpt-oss-20b --device simulated --devices 8 --exchange", "simulated"},
        }) {
     const ProgramRun run = folder.run(program + " " + call.arguments + " --output " + folder.file("profile.h5"));
     EXPECT_EQ(run.code, 2) << call.arguments << "\n" << run.errors;

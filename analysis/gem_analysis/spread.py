@@ -1,0 +1,94 @@
+"""How unequal the devices of a profile are by themselves, and whether a second profile of them says the same."""
+
+import numpy as np
+
+from .errors import DataError
+from .files import read_file
+from .latency import relative_speeds
+from .tables import Table
+
+
+def rank_correlation(first, second):
+    """Spearman's: 1 for the same order, -1 for the reverse; equal values share their mean rank. NaN where all are equal,
+    or for fewer than two."""
+
+    def ranks(values):
+        return np.array([np.sum(values < value) + (np.sum(values == value) - 1) / 2 for value in values])
+
+    first, second = ranks(np.asarray(first)), ranks(np.asarray(second))
+    if len(first) < 2 or first.std() == 0 or second.std() == 0:
+        return np.nan
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def point_spreads(profile):
+    """[point] time of the slowest device over that of the fastest, less 1."""
+    return profile.median_s.max(axis=0) / profile.median_s.min(axis=0) - 1.0
+
+
+def point_correlations(first, second):
+    """[point] rank correlation of the devices' latencies in two profiles."""
+    return np.array([rank_correlation(a, b) for a, b in zip(first.median_s.T, second.median_s.T)])
+
+
+def read_pair(first_path, second_path):
+    """Two profiles of the same devices and points. DataError if they aren't."""
+    first, second = (read_file(path, kinds=("gem.profile",)) for path in (first_path, second_path))
+    for path, profile in ((first_path, first), (second_path, second)):
+        if profile is None:
+            raise DataError(f"{path}: is not a profile; give two that gem-profile wrote")
+    same = first.header.model == second.header.model and first.median_s.shape == second.median_s.shape
+    same = same and np.array_equal(first.tiles, second.tiles)
+    if not (same and np.array_equal(first.active_experts, second.active_experts)):
+        raise DataError(f"{second_path}: has another model, other devices or points than {first_path}; repeat the sweep")
+    return first, second
+
+
+def device_table(first, second):
+    """A row a device: its speed at heavy loads in both, clock, power and temperature at these in the first."""
+    heavy = 2 * first.tiles >= first.tiles.max()
+
+    def at_heavy(name, scale, digits):
+        with np.errstate(all="ignore"):
+            values = [np.nan if np.isnan(row).all() else np.nanmedian(row) for row in first.telemetry[name][:, heavy]]
+        return ["-" if np.isnan(value) else f"{value * scale:.{digits}f}" for value in values]
+
+    cells = [
+        [str(device) for device in range(first.device_count)],
+        first.names,
+        [f"{speed:.3f}" for speed in relative_speeds(first)],
+        [f"{speed:.3f}" for speed in relative_speeds(second)],
+        at_heavy("sm_clock_hz", 1e-9, 2),
+        at_heavy("power_w", 1.0, 0),
+        at_heavy("temperature_c", 1.0, 0),
+    ]
+    columns = [("device", ""), ("name", ""), ("speed", ""), ("again", ""), ("clock", "GHz"), ("power", "W"), ("heat", "°C")]
+    return Table("Spread", columns, [list(row) for row in zip(*cells)])
+
+
+def spread_lines(first, second):
+    """The spread of both, how well they agree, and what of it is noise."""
+    speeds = [relative_speeds(profile) for profile in (first, second)]
+    spreads = [100 * (1 / speed.min() - 1) for speed in speeds]
+    points = 100 * point_spreads(first)
+    moved = 100 * np.abs(second.median_s / first.median_s - 1)
+    lines = [
+        f"Spread at heavy loads: the slowest takes {spreads[0]:.1f} % longer than the fastest, again {spreads[1]:.1f} %.",
+        f"Point by point: {np.median(points):.1f} % in the median ({points.min():.1f} to {points.max():.1f}).",
+        f"From the first profile to the second a device's latency moved by {np.median(moved):.1f} % in the median, "
+        f"{np.quantile(moved, 0.9):.1f} % at p90.",
+    ]
+    overall = rank_correlation(*speeds)
+    each = point_correlations(first, second)
+    if not np.isnan(overall) and not np.isnan(each).all():
+        lines.append(
+            f"Rank correlation of the devices between the two: {overall:.2f} at heavy loads, {np.nanmedian(each):.2f} in "
+            "the median of the points."
+        )
+    return lines
+
+
+def spread_text(first_path, second_path):
+    """What `gem-analysis spread` prints."""
+    first, second = read_pair(first_path, second_path)
+    return "\n".join([f"{first.header.model}:", "", device_table(first, second).text, "", *spread_lines(first, second)])

@@ -1,0 +1,44 @@
+#include <cstdint>
+#include <vector>
+
+#include "platform/cuda.hpp"
+#include "platform/nccl.hpp"
+#include "profile/pair_exchange.hpp"
+
+namespace gem {
+namespace {
+
+class NcclPairs : public PairTransport {
+ public:
+  NcclPairs(const Communicator& ranks, double patience_s)
+      : nccl_(ranks, patience_s), rows_(static_cast<std::size_t>(ranks.size())) {}
+
+  const char* name() const override { return "nccl"; }
+
+  double swap(int peer, std::size_t bytes) override {
+    sent_.reserve(bytes);
+    received_.reserve(bytes);
+    std::vector<std::int32_t> rows(rows_, 0);
+    rows[static_cast<std::size_t>(peer)] = 1;
+    begin_.record(stream_);
+    nccl_.exchange_rows(sent_.data(), rows, received_.data(), rows, bytes, stream_);
+    end_.record(stream_);
+    nccl_.wait(stream_);
+    return end_.seconds_since(begin_);
+  }
+
+ private:
+  NcclCommunicator nccl_;
+  std::size_t rows_;
+  CudaStream stream_;
+  CudaEvent begin_, end_;
+  DeviceBuffer<std::uint8_t> sent_, received_;
+};
+
+}  // namespace
+
+std::unique_ptr<PairTransport> make_nccl_pairs(const Communicator& ranks, double patience_s) {
+  return std::make_unique<NcclPairs>(ranks, patience_s);
+}
+
+}  // namespace gem

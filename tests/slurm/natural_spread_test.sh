@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# slurm/natural-spread.sh on two host ranks: two models twice, the comparison, and nothing measured again.
+#   natural_spread_test.sh FOLDER_OF_PROGRAMS
+set -euo pipefail
+root=$(cd "$(dirname "$0")/../.." && pwd)
+export PATH="$1:$PATH"
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+fail() {
+  echo "$1" >&2
+  exit 1
+}
+
+trial() {
+  "$root/slurm/natural-spread.sh" --ranks 2 --device host --models gpt-oss-20b,mixtral-8x7b --max-tokens 256 \
+    --output "$folder/trial" "$@" > "$folder/log" 2> "$folder/errors"
+}
+for words in --frob '--ranks 0' '--ranks x' '--max-tokens 10'; do
+  code=0
+  # shellcheck disable=SC2086 # several words
+  "$root/slurm/natural-spread.sh" $words > "$folder/log" 2>&1 || code=$?
+  [ "$code $(wc -l < "$folder/log")" = "2 1" ] || fail "'$words' is not refused in one sentence"
+done
+trial --dry-run || fail "the dry run failed"
+[ ! -e "$folder/trial" ] || fail "a dry run wrote something"
+[ "$(grep -c 'gem-profile .* --exchange' "$folder/log")" -eq 4 ] || fail "the dry run doesn't show four profiles"
+
+code=0
+trial || code=$?
+if grep -q 'install python3-' "$folder/errors"; then
+  compared=0 # a Python without what gem-analysis needs
+else
+  [ $code -eq 0 ] || { cat "$folder/errors" >&2; fail "exit code $code"; }
+  compared=1
+fi
+for model in gpt-oss-20b mixtral-8x7b; do
+  for time in first again; do
+    grep -q 'exchange of two devices by mpi' "$folder/trial/$model.$time.txt" || fail "$model $time has no exchange"
+  done
+done
+[ $compared -eq 0 ] || [ "$(grep -c '^Rank correlation' "$folder/trial/spread.md")" -eq 2 ] || fail "no two comparisons"
+before=$(stat -c %Y.%i "$folder"/trial/*.h5)
+trial || [ $compared -eq 0 ] || fail "the second run failed"
+[ "$before" = "$(stat -c %Y.%i "$folder"/trial/*.h5)" ] || fail "a finished profile was measured again"
+[ $compared -eq 0 ] || tar -tzf "$folder/trial.tar.gz" ./spread.md > /dev/null || fail "the results were not packed"
