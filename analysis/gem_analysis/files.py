@@ -50,6 +50,9 @@ class Profile:
     row_s: float
     bend_tiles: np.ndarray  # [bend] each tile of an expert beyond these costs surplus_tile_s
     surplus_tile_s: np.ndarray  # [bend]
+    exchange_transport: str  # empty: the exchange wasn't measured
+    exchange_s: np.ndarray  # [device, device] latency, NaN for a device with itself; empty
+    exchange_bytes_per_s: np.ndarray  # [device, device] each way, likewise
 
     @property
     def device_count(self):
@@ -248,7 +251,19 @@ def _read_profile(file):
         float(optional("/rule/row", 0.0, (1,))[0]),
         bend_tiles,
         surplus_tile_s,
+        *_read_exchange(file, devices),
     )
+
+
+def _read_exchange(file, devices):
+    """Transport, latency and bandwidth."""
+    if not file.has("/exchange/latency"):
+        return "", np.empty((0, 0)), np.empty((0, 0))
+    latency_s = file.times("/exchange/latency", (devices, devices), unknown_allowed=True)
+    bytes_per_s = file.numbers("/exchange/bandwidth", (devices, devices)).astype(float)
+    known = bytes_per_s[~np.isnan(bytes_per_s)]
+    file.check("/exchange/bandwidth", known, known > 0, "positive bytes per second")
+    return file.text_attribute("exchange_transport"), latency_s, bytes_per_s
 
 
 def _read_trace(file):

@@ -64,7 +64,8 @@ def replay_table(replays):
             interval = f" ({figures['low']:.3f} - {figures['high']:.3f})" if m else ""
             rows.append(
                 [
-                    f"{replay.spread:.2f}" if not np.isnan(replay.spread) else replay.setting or "-",
+                    replay.setting or "-",
+                    f"{replay.spread:.2f}" if not np.isnan(replay.spread) else "-",
                     f"{report.header.model} {report.task}",
                     str(report.tokens_per_step),
                     name,
@@ -75,6 +76,7 @@ def replay_table(replays):
                 ]
             )
     columns = [
+        ("setting", ""),
         ("spread", ""),
         ("workload", ""),
         ("tokens a step", ""),

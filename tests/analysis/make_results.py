@@ -148,6 +148,7 @@ def main():
         64,
         "--max-samples",
         10,
+        "--exchange",
         "--output",
         "profile.h5",
         ranks=2,

@@ -27,6 +27,7 @@ from gem_analysis.pictures import (
     layer_timeline,
     load_drift,
     mapping_ratio,
+    pair_exchange,
     placement,
     predicted_measured,
     search_gap,
@@ -247,6 +248,21 @@ class Devices(support.TestCase):
         twice = latency.LoadRule(16, 16, 0.0, [3, 5], [2.0, 10.0])
         np.testing.assert_array_equal(twice.extra_s(np.array([80, 112])), [4.0, 28.0])
         np.testing.assert_array_equal(latency.LoadRule(16, 16, 0.0, [], []).extra_s(np.array([80, 0])), [0.0, 0.0])
+
+    def test_exchange_of_pairs_only_where_it_was_measured(self):
+        with self.assertRaises(NotDrawn):
+            pair_exchange.draw(self.results)
+        profile = self.profile
+        profile.exchange_transport = "nccl"
+        profile.exchange_s = np.full((4, 4), 1e-5) + np.diag(np.full(4, np.nan))
+        profile.exchange_bytes_per_s = np.full((4, 4), 2e11) + np.diag(np.full(4, np.nan))
+        profile.exchange_s[0, 3] = profile.exchange_s[3, 0] = 4e-5
+        profile.exchange_bytes_per_s[1, 2] = profile.exchange_bytes_per_s[2, 1] = 5e10
+        picture = pair_exchange.draw(self.results)
+        self.assertIn("50 GB/s between devices 1 and 2", picture.sentence)
+        self.assertIn("40 µs between devices 0 and 3", picture.sentence)
+        self.assertEqual(picture.frames[(0,)].cell_texts[1], ["200", "", "50", "200"])
+        self.assertEqual(picture.frames[(1,)].values[0, 3], 40.0)
 
     def test_surface_passes_through_the_measured_points(self):
         profile = self.profile

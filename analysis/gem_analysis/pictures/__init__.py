@@ -14,6 +14,7 @@ from . import (
     layer_timeline,
     load_drift,
     mapping_ratio,
+    pair_exchange,
     placement,
     predicted_measured,
     search_gap,
@@ -29,7 +30,7 @@ SECTIONS = {
     "Batch": (batch_matrix,),
     "Verification": (mapping_ratio, step_times, layer_timeline, waiting, layer_gain, predicted_measured),
     "Mapping": (held_out, search_gap, placement, search_progress),
-    "Devices": (device_speed, latency_over_tiles, latency_over_experts, latency_surface, telemetry),
+    "Devices": (device_speed, latency_over_tiles, latency_over_experts, latency_surface, telemetry, pair_exchange),
     "Routing": (expert_loads, layer_skew, expert_correlation, load_drift, task_similarity),
 }
 
