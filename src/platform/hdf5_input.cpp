@@ -36,7 +36,8 @@ Hdf5Handle open_file(const std::string& path, std::string* failure) {
     throw DataError(
         format("%s: is not an HDF5 file (or its beginning is damaged); give a file that GEM wrote", path.c_str()));
   // Locks fail on many parallel file systems and protect nothing here: files are renamed into place when whole.
-  return open_with(path, [](hid_t properties) { H5Pset_file_locking(properties, false, true); }, failure);
+  const auto set = [](hid_t properties) { H5Pset_file_locking(properties, false, true); };
+  return open_with(path, set, failure);
 }
 
 Hdf5Handle open_image(const std::string& name, std::span<const std::byte> image, std::string* failure) {

@@ -58,16 +58,15 @@ std::vector<Sample> samples_of(const LatencyProfile& profile, std::span<const st
     for (const std::uint32_t tokens : loads[i]) load.add(plain, tokens);
     const Costs amounts = amounts_of(loads[i], profile);
     for (std::size_t d = 0; d < surfaces.size(); ++d)
-      samples.push_back(
-          {measured_s(d, i),
-           surfaces[d].seconds(static_cast<double>(load.tiles), static_cast<double>(load.active_experts)), amounts});
+      samples.push_back({measured_s(d, i),
+                         surfaces[d].seconds(static_cast<double>(load.tiles), static_cast<double>(load.active_experts)),
+                         amounts});
   }
   return samples;
 }
 
 double error_of(const Sample& sample, const Costs& costs) {
-  const double predicted_s =
-      std::inner_product(costs.begin(), costs.end(), sample.amounts.begin(), sample.even_s);
+  const double predicted_s = std::inner_product(costs.begin(), costs.end(), sample.amounts.begin(), sample.even_s);
   return std::abs(predicted_s / sample.measured_s - 1.0);
 }
 
@@ -87,8 +86,7 @@ Costs fit_costs(const std::vector<Sample>& samples) {
     for (const Sample& sample : samples) {
       const double weight = 1.0 / std::max(error_of(sample, costs), 0.005) / (sample.measured_s * sample.measured_s);
       for (std::size_t a = 0; a < costs.size(); ++a) {
-        for (std::size_t b = 0; b < costs.size(); ++b)
-          products[a][b] += weight * sample.amounts[a] * sample.amounts[b];
+        for (std::size_t b = 0; b < costs.size(); ++b) products[a][b] += weight * sample.amounts[a] * sample.amounts[b];
         targets[a] += weight * sample.amounts[a] * (sample.measured_s - sample.even_s);
       }
     }
@@ -110,7 +108,7 @@ std::vector<std::vector<std::uint32_t>> serving_loads(const LatencyProfile& plan
   std::vector<std::vector<std::uint32_t>> loads;
   RandomStream random({seed, 0xbe4du});
   if (!workloads.empty()) {
-    // Every fourth is the busiest of 32 draws: one layer in many has a very busy expert, and others wait for its device.
+    // Every fourth is the busiest of 32 draws: few layers have a very busy expert, but all wait for its device.
     while (loads.size() < count) {
       std::vector<std::uint32_t> busiest(slots);
       for (int draws = loads.size() % 4 == 3 ? 32 : 1; draws > 0; --draws) {

@@ -12,8 +12,8 @@
 namespace gem {
 
 /// Loads as serving brings them, [load][slot] tokens, to choose the load rule by: they are skewed, the points of a plan
-/// are even. From random steps, layers and experts of the workloads, some around a busy expert; without any, random ones with half a tile to four
-/// tiles an expert, as far as the plan reaches.
+/// are even. From random steps, layers and experts of the workloads, some around a busy expert; without any, random
+/// ones with half a tile to four tiles an expert, as far as the plan reaches.
 std::vector<std::vector<std::uint32_t>> serving_loads(const LatencyProfile& plan, std::span<const LoadTrace> workloads,
                                                       std::size_t count, std::uint64_t seed);
 

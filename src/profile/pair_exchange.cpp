@@ -58,10 +58,10 @@ PairExchange measure_pairs(const Communicator& ranks, PairTransport& transport) 
       latency_s[static_cast<std::size_t>(peer)] = median_swap_s(transport, peer, few_bytes, 10, 31);
       large_s[static_cast<std::size_t>(peer)] = median_swap_s(transport, peer, many_bytes, 2, 7);
     }
-  PairExchange pairs{transport.name(), Matrix<double>(size, size), Matrix<double>(size, size)};
   const std::vector<double> all_latency_s = ranks.gather(std::span<const double>(latency_s));
   const std::vector<double> all_large_s = ranks.gather(std::span<const double>(large_s));
   if (!ranks.is_root()) return {};
+  PairExchange pairs{transport.name(), Matrix<double>(size, size), Matrix<double>(size, size)};
   for (std::size_t a = 0; a < size; ++a)
     for (std::size_t b = 0; b < size; ++b) {
       const std::size_t there = a * size + b, back = b * size + a;

@@ -60,8 +60,8 @@ using Devices = std::vector<std::unique_ptr<MoeDevice>>;
 /// This rank's devices with the experts of the sweep resident. Collective.
 Devices make_and_place(const Communicator& ranks, const ProfileSetup& setup);
 
-/// Measures the exchange, if asked to, and runs the setup's sweep on these devices. Returns the whole profile on rank 0.
-/// Collective.
+/// Measures the exchange, if asked to, and runs the setup's sweep on these devices. Returns the whole profile on rank
+/// 0. Collective.
 LatencyProfile measure_profile(const Communicator& ranks, const ProfileSetup& setup, const Devices& devices,
                                ProfileSink& sink);
 

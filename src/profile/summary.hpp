@@ -21,8 +21,8 @@ struct DeviceSummary {
 /// and not its memory's.
 std::vector<DeviceSummary> summarize(const LatencyProfile& profile);
 
-/// The table of devices that gem-profile ends with, and lines on the spread and, if measured, on the exchange. Above `most_rows` devices only the
-/// fastest and the slowest are listed.
+/// The table of devices that gem-profile ends with, and lines on the spread and, if measured, on the exchange. Above
+/// `most_rows` devices only the fastest and the slowest are listed.
 std::string device_table(const LatencyProfile& profile, std::size_t most_rows = 32);
 
 }  // namespace gem

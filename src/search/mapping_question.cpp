@@ -55,8 +55,7 @@ void broadcast_profile(const Communicator& world, LatencyProfile& profile) {
   profile.rule.last_tile_rows = world.broadcast(profile.rule.last_tile_rows);
   profile.rule.row_s = world.broadcast(profile.rule.row_s);
   profile.rule.bends.resize(world.broadcast(std::uint64_t{profile.rule.bends.size()}));
-  for (LoadRule::Bend& bend : profile.rule.bends)
-    bend = {world.broadcast(bend.tiles), world.broadcast(bend.tile_s)};
+  for (LoadRule::Bend& bend : profile.rule.bends) bend = {world.broadcast(bend.tiles), world.broadcast(bend.tile_s)};
   profile.devices.resize(world.broadcast(std::uint64_t{profile.devices.size()}));
   for (DeviceDescription& device : profile.devices) world.broadcast(device.name);
   std::vector<std::int64_t> numbers;

@@ -66,9 +66,7 @@ struct MadeUp {
 
 /// No rule, one by which skew and the filling of last tiles matter, and one with two bends.
 inline std::vector<LoadRule> load_rules() {
-  return {{},
-          {.last_tile_rows = 8, .row_s = 3e-8, .bends = {{1, 4e-7}}},
-          {.bends = {{1, 4e-7}, {2, 1e-6}}}};
+  return {{}, {.last_tile_rows = 8, .row_s = 3e-8, .bends = {{1, 4e-7}}}, {.bends = {{1, 4e-7}, {2, 1e-6}}}};
 }
 
 inline MadeUp made_up_problem(std::size_t experts, std::size_t devices, std::size_t steps, std::uint64_t seed,
