@@ -35,6 +35,18 @@ require_packages() {
   rm -f "$log"
 }
 
+# programs_or_build ROOT [echo]: the programs on the PATH, else those of ROOT/build/release, which is built if it isn't
+# there; with `echo` it only says so.
+programs_or_build() {
+  export PATH="$PATH:$1/build/release/bin"
+  local program absent=0
+  for program in gem-profile gem-trace gem-map gem-verify; do command -v $program > /dev/null || absent=1; done
+  [ $absent -eq 1 ] || return 0
+  [ "${2:-}" = echo ] || require_packages "${GEM_BUILD_PACKAGES[@]}"
+  ${2:-} cmake -S "$1" -B "$1/build/release" -G Ninja -DCMAKE_BUILD_TYPE=Release -DGEM_TESTS=OFF
+  ${2:-} cmake --build "$1/build/release" --target gem-profile gem-trace gem-map gem-verify
+}
+
 # Ranks on one machine: as root in a container too, no binding by the launcher (GEM pins its ranks itself), shared memory
 # without the kernel's cross-memory copies, which containers often forbid.
 # shellcheck disable=SC2034  # used by the scripts that source this file

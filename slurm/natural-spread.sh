@@ -2,7 +2,8 @@
 # How unequal the GPUs of one host are by themselves, and whether they are so again: profiles the shapes of four models on
 # all GPUs at once, and all four once more, so that other work lies between; with the exchange between each two GPUs.
 # Then prints for each model the devices' speeds in both, clock and power beside, the spread and the rank correlation.
-# Programs must be on the PATH (or in build/release/bin). What is finished in the folder of results isn't measured again.
+# Programs are those on the PATH or in build/release/bin; if there are none, it builds them first. What is finished in the
+# folder of results isn't measured again.
 #
 #   slurm/natural-spread.sh --ranks 8                     one rank a GPU
 #   slurm/natural-spread.sh --shares 100,100,100,100      a trial: ranks share one GPU in turns
@@ -13,7 +14,6 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=jobs/dependencies.sh
 . "$root/jobs/dependencies.sh"
-export PATH="$PATH:$root/build/release/bin"
 
 ranks=0 shares='' device=cuda output=results/natural-spread max_tokens=8192 dry_run=0
 models=gpt-oss-20b,deepseek-v2-lite,mixtral-8x7b,qwen3-30b-a3b
@@ -24,7 +24,7 @@ refuse() {
 while [ $# -gt 0 ]; do
   case $1 in
     --dry-run) dry_run=1; shift; continue ;;
-    --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
   esac
   [ $# -gt 1 ] || refuse "$1 is unknown or lacks its value"
   case $1 in
@@ -57,6 +57,7 @@ profile() { # profile MODEL FILE
   sed -n '/^spread:/,$p' "${2%.h5}.txt" # the spread and the exchange
 }
 
+if [ "$dry_run" = 1 ]; then programs_or_build "$root" echo; else programs_or_build "$root" >&2; fi
 [ "$dry_run" = 1 ] || mkdir -p "$output"
 for time in first again; do
   for model in ${models//,/ }; do profile "$model" "$output/$model.$time.h5"; done

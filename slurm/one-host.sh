@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The whole proof on the GPUs of one host: profiles each model, maps each workload on one half of its requests, replays
 # the other half under every mapping, and packs the small results; gem-analysis replays makes one table of them.
-# Programs must be on the PATH (or in build/release/bin). What is finished in the folder of results isn't done again.
+# Programs are those on the PATH or in build/release/bin; if there are none, it builds them first. What is finished in the
+# folder of results isn't done again.
 #
 #   slurm/one-host.sh --ranks 4                                one rank a GPU, the GPUs as they are
 #   slurm/one-host.sh --shares 100,94,88,78                    ranks share one GPU in turns, each with that share of it
@@ -18,7 +19,6 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=jobs/dependencies.sh
 . "$root/jobs/dependencies.sh"
-export PATH="$PATH:$root/build/release/bin"
 
 ranks=0 sharing=0 spreads='' device=cuda output=results/one-host pattern=. steps=24 rounds=3 layers=3 checked_steps=1 full=0
 seconds=0 dry_run=0 last_stage=reports
@@ -55,7 +55,7 @@ while [ $# -gt 0 ]; do
       [[ $2 = profiles || $2 = mappings ]] || refuse "--stop-after can be profiles or mappings, not $2"
       last_stage=$2; shift ;;
     --dry-run) dry_run=1 ;;
-    --help) sed -n '2,18s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --help) sed -n '2,19s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) refuse "unknown option $1" ;;
   esac
   shift
@@ -204,6 +204,7 @@ pack() {
   echo "$1 after $((SECONDS - begin)) s: $output.tar.gz"
 }
 
+if [ "$dry_run" = 1 ]; then programs_or_build "$root" echo; else programs_or_build "$root" >&2; fi
 methods=(round-robin eplb speed-aware paper gem)
 begin=$SECONDS
 failures=0

@@ -25,6 +25,13 @@ trial --dry-run || fail "the dry run failed"
 [ ! -e "$folder/trial" ] || fail "a dry run wrote something"
 [ "$(grep -c 'gem-profile .* --exchange' "$folder/log")" -eq 4 ] || fail "the dry run doesn't show four profiles"
 
+# Where there are no programs, they would be built.
+mkdir -p "$folder/elsewhere/slurm" "$folder/elsewhere/jobs"
+cp "$root/slurm/natural-spread.sh" "$folder/elsewhere/slurm/"
+cp "$root/jobs/dependencies.sh" "$folder/elsewhere/jobs/"
+PATH=/usr/bin:/bin "$folder/elsewhere/slurm/natural-spread.sh" --ranks 2 --dry-run > "$folder/log"
+grep -q "^cmake --build $folder/elsewhere/build/release" "$folder/log" || fail "the dry run doesn't show the build"
+
 code=0
 trial || code=$?
 if grep -q 'install python3-' "$folder/errors"; then
