@@ -42,6 +42,7 @@ while [ $# -gt 0 ]; do
   shift 2
 done
 [ "$ranks" -gt 0 ] || [ -n "$shares" ] || refuse "say --ranks N or --shares LIST"
+[ "$ranks" -eq 0 ] || [ -z "$shares" ] || refuse "--shares says how many ranks there are, so --ranks doesn't go with it"
 launch=("${MPIRUN[@]}" -n "$ranks") options=(--tile-tokens 128)
 [ -z "$shares" ] || { launch=("$root/slurm/share_gpu.sh" "$shares"); options+=(--share-gpu turns); }
 [ "$device" != host ] || options=(--dtype f32 --expert-shape 64x64)

@@ -219,10 +219,11 @@ def _read_profile(file):
         samples_s = file.times("/latency/samples", (*shape, None), unknown_allowed=True)
     slowdowns = optional("/devices/emulated_slowdown", 1.0, (devices,))
     file.check("/devices/emulated_slowdown", slowdowns, np.isfinite(slowdowns) & (slowdowns > 0.0), "positive factors")
-    bend_tiles = surplus_tile_s = np.empty(0)
+    early_bend = file.count_attribute("bend_tiles", default=0)  # early profiles have at most one
+    bend_tiles = np.full(1 if early_bend else 0, early_bend)
     if file.has("/rule/bend_tiles"):
         bend_tiles = _read_loads(file, "/rule/bend_tiles", (None,))
-        surplus_tile_s = file.times("/rule/surplus_tile", bend_tiles.shape)
+    surplus_tile_s = file.times("/rule/surplus_tile", bend_tiles.shape) if len(bend_tiles) else np.empty(0)
     return Profile(
         _read_header(file),
         file.text_attribute("device_kind", "unknown"),
@@ -257,7 +258,7 @@ def _read_profile(file):
 
 def _read_exchange(file, devices):
     """Transport, latency and bandwidth."""
-    if not file.has("/exchange/latency"):
+    if devices < 2 or not file.has("/exchange/latency"):
         return "", np.empty((0, 0)), np.empty((0, 0))
     latency_s = file.times("/exchange/latency", (devices, devices), unknown_allowed=True)
     bytes_per_s = file.numbers("/exchange/bandwidth", (devices, devices)).astype(float)

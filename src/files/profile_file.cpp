@@ -42,6 +42,20 @@ Matrix<T> read_or(const Hdf5Input& file, const std::string& name, const Extents&
   return values;
 }
 
+// Early profiles have at most one bend, as an attribute, 0 for none.
+std::vector<std::uint32_t> read_bend_tiles(const Hdf5Input& file) {
+  constexpr std::uint32_t most_tiles = 64;
+  const std::string name = "/rule/bend_tiles";
+  if (file.has_dataset(name))
+    return read_checked<std::uint32_t>(
+        file, name, file.extents(name, 1), [](std::uint32_t t) { return t >= 1 && t <= most_tiles; }, "1 to 64 tiles");
+  if (!file.has_attribute("bend_tiles")) return {};
+  const std::size_t tiles =
+      checked_count(file, "attribute 'bend_tiles'", file.count_attribute("bend_tiles"), 0, most_tiles);
+  if (tiles == 0) return {};
+  return {static_cast<std::uint32_t>(tiles)};
+}
+
 LoadRule read_load_rule(const Hdf5Input& file) {
   constexpr std::uint64_t most_rows = 1 << 20;
   const auto seconds = [&](const char* name, std::size_t count) {
@@ -54,12 +68,11 @@ LoadRule read_load_rule(const Hdf5Input& file) {
     rule.last_tile_rows = static_cast<std::uint32_t>(
         checked_count(file, "attribute 'last_tile_rows'", file.count_attribute("last_tile_rows"), 0, most_rows));
   if (file.has_dataset("/rule/row")) rule.row_s = seconds("/rule/row", 1)[0];
-  if (!file.has_dataset("/rule/bend_tiles")) return rule;
-  const std::size_t bends = file.extents("/rule/bend_tiles", 1)[0];
-  const std::vector<std::uint32_t> tiles = read_checked<std::uint32_t>(
-      file, "/rule/bend_tiles", {bends}, [](std::uint32_t t) { return t >= 1 && t <= 64; }, "1 to 64 tiles");
-  const std::vector<double> tile_s = seconds("/rule/surplus_tile", bends);
-  for (std::size_t b = 0; b < bends; ++b) rule.bends.push_back({tiles[b], tile_s[b]});
+  const std::vector<std::uint32_t> tiles = read_bend_tiles(file);
+  if (tiles.empty()) return rule;
+  const std::vector<double> tile_s = seconds("/rule/surplus_tile", tiles.size());
+  for (std::size_t b = 0; b < tiles.size(); ++b)
+    if (tile_s[b] > 0.0) rule.bends.push_back({tiles[b], tile_s[b]});
   return rule;
 }
 
@@ -74,7 +87,7 @@ void write_load_rule(Hdf5Output& file, const LoadRule& rule) {
 
 PairExchange read_exchange(const Hdf5Input& file, std::size_t devices) {
   PairExchange exchange;
-  if (!file.has_dataset("/exchange/latency")) return exchange;
+  if (devices < 2 || !file.has_dataset("/exchange/latency")) return exchange;
   exchange.transport = file.text_attribute("exchange_transport");
   const auto read = [&](const char* name, const char* what) {
     Matrix<double> values(devices, devices);

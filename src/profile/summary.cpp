@@ -116,10 +116,11 @@ std::string device_table(const LatencyProfile& profile, std::size_t most_rows) {
   }
   std::string text = table.to_string() + left_out;
   if (const LoadRule& rule = profile.rule; !rule.is_plain()) {
-    text += "skew: an expert's tiles cost more beyond";
+    text += format("skew: a row of a last tile costs %s", format_seconds(rule.row_s).c_str());
+    std::vector<std::string> bends;
     for (const LoadRule::Bend& bend : rule.bends)
-      text += format(" %u (%s),", bend.tiles, format_seconds(bend.tile_s).c_str());
-    text += format(" a row of its last tile %s\n", format_seconds(rule.row_s).c_str());
+      bends.push_back(format("%u (+%s)", bend.tiles, format_seconds(bend.tile_s).c_str()));
+    text += (bends.empty() ? "" : "; an expert's tiles more beyond " + join(bends)) + "\n";
   }
   if (summaries.size() > 1)
     text += format("spread: the slowest takes %.1f %% longer than the fastest (over the heavy loads)\n",

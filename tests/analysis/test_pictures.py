@@ -263,6 +263,9 @@ class Devices(support.TestCase):
         self.assertIn("40 µs between devices 0 and 3", picture.sentence)
         self.assertEqual(picture.frames[(0,)].cell_texts[1], ["200", "", "50", "200"])
         self.assertEqual(picture.frames[(1,)].values[0, 3], 40.0)
+        profile.exchange_s[:] = np.nan
+        with self.assertRaises(NotDrawn):
+            pair_exchange.draw(self.results)
 
     def test_surface_passes_through_the_measured_points(self):
         profile = self.profile

@@ -10,6 +10,7 @@ import support
 
 import h5py
 
+from gem_analysis.files import read_file
 from gem_analysis.spread import rank_correlation
 
 FIRST_BYTES = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
@@ -77,6 +78,14 @@ class Spread(support.TestCase):
             code, _, err = self.run_program("spread", profile, other)
             self.assertEqual(code, 3)
             self.assertIn(os.path.basename(other), err)
+
+    def test_an_early_profile_has_one_bend(self):
+        shutil.copy(support.result("simulated", "profile.h5"), self.path("early.h5"))
+        with h5py.File(self.path("early.h5"), "r+") as file:
+            file.attrs["bend_tiles"] = 3
+            file["rule/surplus_tile"] = [2e-6]
+        profile = read_file(self.path("early.h5"))
+        self.assertEqual((profile.bend_tiles.tolist(), profile.surplus_tile_s.tolist()), ([3], [2e-6]))
 
     def test_rank_correlation(self):
         self.assertAlmostEqual(rank_correlation([1.0, 2.0, 4.0, 3.0], [0.1, 0.2, 0.4, 0.3]), 1.0)

@@ -182,6 +182,29 @@ TEST(ContractOnly, FilesOfOthersRead) {
   EXPECT_EQ(profile.drift.size(), 2u);
   EXPECT_EQ(profile.device_kind, "");
   EXPECT_EQ(profile.weight_dtype, "bf16");
+  EXPECT_TRUE(profile.rule.is_plain());
+}
+
+TEST(RoundTrip, EarlyProfilesHaveOneBendAndOneDeviceHasNoExchange) {
+  const TemporaryDirectory directory;
+  Fields fields = profile_fields();
+  fields["bend_tiles"] = count("bend_tiles", 3);
+  fields["/rule/surplus_tile"] = dataset<double>("/rule/surplus_tile", {2e-6}, {1}, "s");
+  write_fields(directory / "profile.h5", fields);
+  EXPECT_EQ(read_profile(directory / "profile.h5").rule.bends, (std::vector<LoadRule::Bend>{{3, 2e-6}}));
+  fields["bend_tiles"] = count("bend_tiles", 0);
+  fields["/rule/surplus_tile"] = dataset<double>("/rule/surplus_tile", {0.0}, {1}, "s");
+  write_fields(directory / "profile.h5", fields);
+  EXPECT_TRUE(read_profile(directory / "profile.h5").rule.is_plain());
+
+  for (const char* name : {"/latency/median", "/latency/p95"})
+    fields[name] = dataset<double>(name, {1, 2, 3}, {1, 3}, "s");
+  fields["/devices/name"] = texts("/devices/name", {"a"});
+  fields["exchange_transport"] = text("exchange_transport", "mpi");
+  for (const char* name : {"/exchange/latency", "/exchange/bandwidth"})
+    fields[name] = dataset<double>(name, {NAN}, {1, 1});
+  write_fields(directory / "one.h5", fields);
+  EXPECT_TRUE(read_profile(directory / "one.h5").exchange.empty());
 }
 
 TEST(ContractOnly, AProfileNeedNotNameTheShapeOfTheExpertButNotHalfOfIt) {

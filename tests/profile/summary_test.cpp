@@ -52,6 +52,16 @@ TEST(Summary, TheTableMarksTheSlowest) {
   EXPECT_NE(table.find("takes 25.0 % longer"), std::string::npos) << table;
 }
 
+TEST(Summary, SaysWhatExpertsAddBeside) {
+  LatencyProfile profile = two_devices();
+  EXPECT_EQ(device_table(profile).find("skew"), std::string::npos);
+  profile.rule.row_s = 9e-9;
+  EXPECT_NE(device_table(profile).find("\nskew: a row of a last tile costs 9 ns\n"), std::string::npos);
+  profile.rule.bends = {{2, 8e-7}, {4, 2e-7}};
+  EXPECT_NE(device_table(profile).find("costs 9 ns; an expert's tiles more beyond 2 (+800 ns), 4 (+200 ns)\n"),
+            std::string::npos);
+}
+
 TEST(Summary, NamesTheSlowestPairs) {
   LatencyProfile profile = two_devices();
   EXPECT_EQ(device_table(profile).find("exchange"), std::string::npos);

@@ -2,25 +2,15 @@
 # slurm/natural-spread.sh on two host ranks: two models twice, the comparison, and nothing measured again.
 #   natural_spread_test.sh FOLDER_OF_PROGRAMS
 set -euo pipefail
-root=$(cd "$(dirname "$0")/../.." && pwd)
-export PATH="$1:$PATH"
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-fail() {
-  echo "$1" >&2
-  exit 1
-}
+# shellcheck source=tests/slurm/script_trial.sh
+. "$(dirname "$0")/script_trial.sh"
 
 trial() {
   "$root/slurm/natural-spread.sh" --ranks 2 --device host --models gpt-oss-20b,mixtral-8x7b --max-tokens 256 \
     --output "$folder/trial" "$@" > "$folder/log" 2> "$folder/errors"
 }
-for words in --frob '--ranks 0' '--ranks x' '--max-tokens 10'; do
-  code=0
-  # shellcheck disable=SC2086 # several words
-  "$root/slurm/natural-spread.sh" $words > "$folder/log" 2>&1 || code=$?
-  [ "$code $(wc -l < "$folder/log")" = "2 1" ] || fail "'$words' is not refused in one sentence"
-done
+expect_refused "$root/slurm/natural-spread.sh" --frob --ranks '--ranks 0' '--ranks x' '--max-tokens 10' \
+  '--ranks 2 --shares 100,100'
 trial --dry-run || fail "the dry run failed"
 [ ! -e "$folder/trial" ] || fail "a dry run wrote something"
 [ "$(grep -c 'gem-profile .* --exchange' "$folder/log")" -eq 4 ] || fail "the dry run doesn't show four profiles"

@@ -3,25 +3,14 @@
 # and the shares that it would choose.
 #   one_host_test.sh FOLDER_OF_PROGRAMS
 set -euo pipefail
-root=$(cd "$(dirname "$0")/../.." && pwd)
-export PATH="$1:$PATH"
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-fail() {
-  echo "$1" >&2
-  exit 1
-}
+# shellcheck source=tests/slurm/script_trial.sh
+. "$(dirname "$0")/script_trial.sh"
 
 trial() {
   "$root/slurm/one-host.sh" --ranks 2 --device host --spreads 1.00,1.28 --workloads mmlu-256 --steps 2 --rounds 1 \
     --output "$folder/trial" "$@" > "$folder/log" 2> "$folder/errors" || return $?
 }
-for words in --frob --ranks '--ranks x' '--share-gpu x'; do
-  code=0
-  # shellcheck disable=SC2086 # several words
-  "$root/slurm/one-host.sh" $words > "$folder/log" 2>&1 || code=$?
-  [ "$code $(wc -l < "$folder/log")" = "2 1" ] || fail "'$words' is not refused in one sentence"
-done
+expect_refused "$root/slurm/one-host.sh" --frob --ranks '--ranks x' '--share-gpu x'
 trial --dry-run || fail "the dry run failed"
 [ ! -e "$folder/trial" ] || fail "a dry run wrote something"
 grep -q -- '--slowdown 1,1.28 ' "$folder/log" || fail "the dry run doesn't show the slowdowns"

@@ -11,7 +11,7 @@ MOST_TEXTS = 16  # devices with figures written into the cells
 
 def draw(results):
     profile = results.profile
-    if profile is None or profile.exchange_s.size == 0:
+    if profile is None or np.isnan(profile.exchange_s).all() or np.isnan(profile.exchange_bytes_per_s).all():
         raise NotDrawn("needs a profile of gem-profile --exchange")
     shown = evenly(profile.device_count, MOST_DEVICES)
     grid = np.ix_(shown, shown)
