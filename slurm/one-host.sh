@@ -125,11 +125,15 @@ workloads() {
 
 # The first, the last and evenly between, of the trace's decoder layers.
 layers_of() {
+  local first=0 last
   case $1 in
-    gpt-oss-20b) seq -s, 0 $((23 / (layers - 1))) 23 ;;
-    deepseek-v2-lite) seq -s, 1 $((25 / (layers - 1))) 26 ;;
-    *) seq -s, 0 $((31 / (layers - 1))) 31 ;;
+    gpt-oss-20b) last=23 ;;
+    deepseek-v2-lite) first=1 last=26 ;;
+    *) last=31 ;;
   esac
+  awk -v first=$first -v last=$last -v n="$layers" 'BEGIN {
+    if (n > last - first + 1) n = last - first + 1
+    for (i = 0; i < n; i++) printf "%s%d", i ? "," : "", first + (n > 1 ? int(i * (last - first) / (n - 1)) : 0) }'
 }
 
 # Two halves of the requests; of synthetic load, which has none, the earlier and the later steps.
