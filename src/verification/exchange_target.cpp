@@ -57,8 +57,7 @@ class ExchangeTarget : public ReplayTarget {
       replays[m].wrong_values += communicator_.sum(wrong);
       replays[m].checked_values += communicator_.sum(checked);
       layer_->run();
-      const double error = relative_error(rank_routes, reference);
-      replays[m].output_error = std::max(replays[m].output_error, error);
+      replays[m].output_error = std::fmax(replays[m].output_error, relative_error(rank_routes, reference));
     }
   }
 

@@ -84,20 +84,25 @@ void check_exchange_memory(const Communicator& ranks, const LoadTrace& trace, st
   });
 }
 
+// What exchanges the rows, null where none are: connecting the ranks takes seconds.
+std::unique_ptr<ExpertParallelLayer> make_layer(const Communicator& ranks, const ReplayRequest& request,
+                                                const ReplayQuestion& question, MoeDevice& device, const Turns& turns) {
+  if (request.compute_only && request.replay.checked_steps == 0) return nullptr;
+  const std::size_t hidden_size = question.profile.expert.hidden_size;
+  const bool nccl = request.transport.empty() ? device.description().kind == "cuda" : request.transport == "nccl";
+  if (nccl)
+    return make_nccl_expert_layer(ranks, device, hidden_size, question.trace.top_k, turns, request.patience_s);
+  check_exchange_memory(ranks, question.trace, hidden_size);
+  return std::make_unique<MpiExpertLayer>(ranks, device, hidden_size, turns);
+}
+
 std::unique_ptr<ReplayTarget> make_target(const Communicator& ranks, const ReplayRequest& request,
                                           const ReplayQuestion& question,
                                           const std::vector<std::unique_ptr<MoeDevice>>& local) {
   if (!local.empty() && !local.front()->computes()) return make_clock_target(ranks, local);
-  const std::size_t hidden_size = question.profile.expert.hidden_size;
   const Turns turns(ranks, request.share_gpu == "turns");
-  const bool nccl =
-      request.transport.empty() ? local.front()->description().kind == "cuda" : request.transport == "nccl";
-  if (!nccl) check_exchange_memory(ranks, question.trace, hidden_size);
-  auto layer =
-      nccl ? make_nccl_expert_layer(ranks, *local.front(), hidden_size, question.trace.top_k, turns, request.patience_s)
-           : std::make_unique<MpiExpertLayer>(ranks, *local.front(), hidden_size, turns);
-  return make_exchange_target(ranks, *local.front(), std::move(layer), turns,
-                              {hidden_size, question.trace.top_k, request.compute_only});
+  return make_exchange_target(ranks, *local.front(), make_layer(ranks, request, question, *local.front(), turns), turns,
+                              {question.profile.expert.hidden_size, question.trace.top_k, request.compute_only});
 }
 
 }  // namespace

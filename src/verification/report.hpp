@@ -22,8 +22,8 @@ struct MappingReplay {
   Matrix<double> raw_straggler_s;    ///< [step, layer], maximum over devices taken in each round, mean over rounds
   std::uint64_t wrong_values = 0;    ///< elements that were not what they had to be after dispatch and combine
   std::uint64_t checked_values = 0;  ///< elements looked at
-  double output_error =
-      0.0;  ///< ||out - reference|| / ||reference|| against one rank computing all; NaN if not checked
+  /// Largest ||out - reference|| / ||reference|| against one rank computing all; NaN if not checked.
+  double output_error = std::numeric_limits<double>::quiet_NaN();
   std::uint64_t moved_bytes = 0;  ///< weights to move when coming from the first mapping
   /// Seconds until the slowest device has them in place, each making its own; NaN if not measured (simulated devices).
   double move_s = std::numeric_limits<double>::quiet_NaN();

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -124,6 +125,16 @@ TEST(Pipeline, HostDevicesGoTheWholeWay) {
   }
   EXPECT_EQ(report.device_difference, "");
   EXPECT_EQ(run.errors.find("warning"), std::string::npos) << run.errors;
+
+  // What isn't checked isn't called right.
+  const ProgramRun compute =
+      folder.run(on_ranks(2, verify(folder, "--steps 2 --rounds 1 --layers 0 --compute-only --checked-steps 0")));
+  EXPECT_TRUE(compute.code == 0 || compute.code == 1) << compute.output << compute.errors;
+  for (const MappingReplay& replay : read_report(folder.file("report.h5")).mappings) {
+    EXPECT_EQ(replay.checked_values, 0u);
+    EXPECT_TRUE(std::isnan(replay.output_error));
+    EXPECT_GT(replay.compute_s(0, 0, 0), 0.0);
+  }
 
   // A mapping may be tried elsewhere, but it is said.
   LatencyProfile profile = read_profile(folder.file("profile.h5"));
