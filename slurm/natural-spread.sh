@@ -9,13 +9,14 @@
 #   slurm/natural-spread.sh --shares 100,100,100,100      a trial: ranks share one GPU in turns
 #   slurm/natural-spread.sh --ranks 2 --device host       a trial on CPU cores, experts shrunk
 #
-# Options: --output DIR (results/natural-spread), --models LIST, --max-tokens N (8192, rows of a device), --dry-run.
+# Options: --output DIR (results/natural-spread), --models LIST, --max-tokens N (8192, rows of a device), --no-exchange,
+# --seconds N (begin no profile after N seconds; exit code 75 says that more is to do: the same command goes on), --dry-run.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=jobs/dependencies.sh
 . "$root/jobs/dependencies.sh"
 
-ranks=0 shares='' device=cuda output=results/natural-spread max_tokens=8192 dry_run=0
+ranks=0 shares='' device=cuda output=results/natural-spread max_tokens=8192 dry_run=0 seconds=0 exchange=(--exchange)
 models=gpt-oss-20b,deepseek-v2-lite,mixtral-8x7b,qwen3-30b-a3b
 refuse() {
   echo "natural-spread.sh: $1; --help shows all options" >&2
@@ -24,11 +25,12 @@ refuse() {
 while [ $# -gt 0 ]; do
   case $1 in
     --dry-run) dry_run=1; shift; continue ;;
-    --help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --no-exchange) exchange=(); shift; continue ;;
+    --help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
   esac
   [ $# -gt 1 ] || refuse "$1 is unknown or lacks its value"
   case $1 in
-    --ranks | --max-tokens) [[ $2 =~ ^[1-9][0-9]{0,8}$ ]] || refuse "$1 $2 is not a whole number of 1 or more" ;;
+    --ranks | --max-tokens | --seconds) [[ $2 =~ ^[1-9][0-9]{0,8}$ ]] || refuse "$1 $2 is not a whole number of 1 or more" ;;
   esac
   case $1 in
     --ranks) ranks=$2 ;;
@@ -37,6 +39,7 @@ while [ $# -gt 0 ]; do
     --output) output=$2 ;;
     --models) models=$2 ;;
     --max-tokens) max_tokens=$2 ;;
+    --seconds) seconds=$2 ;;
     *) refuse "unknown option $1" ;;
   esac
   shift 2
@@ -48,23 +51,33 @@ launch=("${MPIRUN[@]}" -n "$ranks") options=(--tile-tokens 128)
 [ "$device" != host ] || options=(--dtype f32 --expert-shape 64x64)
 
 profile() { # profile MODEL FILE
-  local command=("${launch[@]}" gem-profile --quiet --model "$1" --device "$device" "${options[@]}" --exchange
+  local command=("${launch[@]}" gem-profile --quiet --model "$1" --device "$device" "${options[@]}" "${exchange[@]}"
     --max-tokens "$max_tokens" --output "$2")
   if [ "$dry_run" = 1 ]; then echo "${command[*]}"; return; fi
   [ ! -e "$2" ] || return 0
   [ ! -e "$2.partial" ] || command+=(--resume)
-  "${command[@]}" < /dev/null > "${2%.h5}.txt"
+  if [ "$seconds" -gt 0 ] && [ "$SECONDS" -ge "$seconds" ]; then code=75; return; fi
+  "${command[@]}" < /dev/null > "${2%.h5}.txt" || {
+    echo "natural-spread.sh: $2 failed with exit code $?" >&2 # the others are measured all the same
+    code=4
+    return
+  }
   echo "== $2 (at $SECONDS s)"
   sed -n '/^spread:/,$p' "${2%.h5}.txt" # the spread and the exchange
 }
 
 if [ "$dry_run" = 1 ]; then programs_or_build "$root" echo; else programs_or_build "$root" >&2; fi
 [ "$dry_run" = 1 ] || mkdir -p "$output"
+code=0
 for time in first again; do
   for model in ${models//,/ }; do profile "$model" "$output/$model.$time.h5"; done
 done
+[ "$dry_run" = 1 ] || : > "$output/spread.md"
 for model in ${models//,/ }; do
-  compare=(gem-analysis spread "$output/$model.first.h5" "$output/$model.again.h5")
-  if [ "$dry_run" = 1 ]; then echo "${compare[*]}"; else echo; "${compare[@]}"; fi
-done | if [ "$dry_run" = 1 ]; then cat; else tee "$output/spread.md"; fi
+  pair=("$output/$model.first.h5" "$output/$model.again.h5")
+  if [ "$dry_run" = 1 ]; then echo "gem-analysis spread ${pair[*]}"; continue; fi
+  { [ -e "${pair[0]}" ] && [ -e "${pair[1]}" ]; } || continue
+  { echo; gem-analysis spread "${pair[@]}"; } | tee -a "$output/spread.md" || code=4
+done
 [ "$dry_run" = 1 ] || tar -C "$output" -czf "$output.tar.gz" .
+exit $code

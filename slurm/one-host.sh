@@ -7,7 +7,7 @@
 #   slurm/one-host.sh --ranks 4                                one rank a GPU, the GPUs as they are
 #   slurm/one-host.sh --shares 100,94,88,78                    ranks share one GPU in turns, each with that share of it
 #   slurm/one-host.sh --share-gpu 4 --spreads 1.00,1.08,1.28   the same, shares for these spreads found by a search
-#   slurm/one-host.sh --ranks 4 --spreads 1.08,1.28            GPUs made uneven by extra work (emulated)
+#   slurm/one-host.sh --ranks 4 --spreads 1.08,1.28            GPUs made uneven by extra time (emulated: they spin)
 #   slurm/one-host.sh --ranks 2 --device host ...              a trial on CPU cores, experts shrunk
 #
 # Options: --shares LIST and --slowdown LIST (as often as wanted: one setting each), --output DIR (results/one-host),
@@ -33,8 +33,10 @@ while [ $# -gt 0 ]; do
     *) [ $# -gt 1 ] || refuse "$1 is unknown or lacks its value" ;;
   esac
   case $1 in
-    --ranks | --share-gpu | --steps | --rounds | --layers | --checked-steps | --seconds)
+    --ranks | --share-gpu | --checked-steps | --seconds)
       [[ $2 =~ ^[0-9]{1,9}$ ]] || refuse "$1 $2 is not a whole number" ;;
+    --steps | --rounds | --layers)
+      [[ $2 =~ ^[1-9][0-9]{0,8}$ ]] || refuse "$1 $2 is not a whole number of 1 or more" ;;
   esac
   case $1 in
     --ranks) ranks=$2; shift ;;

@@ -44,6 +44,7 @@ class Profile:
     throttle_reasons: np.ndarray  # [device, point], NVML bits
     names: list  # [device]
     hostnames: list  # [device]
+    uuids: list  # [device], empty where unknown
     ranks: np.ndarray  # [device]
     slowdowns: np.ndarray  # [device], 1 for a device as it is
     last_tile_rows: int  # each row of a last tile beyond these costs row_s
@@ -246,6 +247,7 @@ def _read_profile(file):
         optional("/telemetry/throttle_reasons", 0).astype(np.uint64),
         file.texts("/devices/name", devices),
         file.texts("/devices/hostname", devices) if file.has("/devices/hostname") else [""] * devices,
+        file.texts("/devices/uuid", devices) if file.has("/devices/uuid") else [""] * devices,
         optional("/devices/rank", 0, (devices,)) if file.has("/devices/rank") else np.arange(devices),
         slowdowns,
         file.count_attribute("last_tile_rows", default=0),

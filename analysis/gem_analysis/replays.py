@@ -34,6 +34,9 @@ class Replay:
             "predicted": summary["predicted_s"][m] / summary["predicted_s"][0],
             "error": summary["median_error"][m],
             "p99": summary["p99_s"][m] / summary["p99_s"][0],
+            "layer": summary["layer_relative"][m],
+            "layer_low": summary["layer_relative_low"][m],
+            "layer_high": summary["layer_relative_high"][m],
         }
 
 
@@ -54,6 +57,12 @@ def collect_replays(folder):
     )
 
 
+def _with_interval(ratio, low, high, compared):
+    if np.isnan(ratio):
+        return "-"
+    return f"{ratio:.3f} ({low:.3f} - {high:.3f})" if compared else f"{ratio:.3f}"
+
+
 def replay_table(replays):
     """A row a workload and mapping."""
     rows = []
@@ -61,7 +70,6 @@ def replay_table(replays):
         report = replay.report
         for m, name in enumerate(report.names):
             figures = replay.figures(name)
-            interval = f" ({figures['low']:.3f} - {figures['high']:.3f})" if m else ""
             rows.append(
                 [
                     replay.setting or "-",
@@ -69,10 +77,11 @@ def replay_table(replays):
                     f"{report.header.model} {report.task}",
                     str(report.tokens_per_step),
                     name,
-                    f"{figures['relative']:.3f}{interval}",
+                    _with_interval(figures["relative"], figures["low"], figures["high"], m > 0),
                     f"{figures['predicted']:.3f}",
                     f"{100 * figures['error']:.1f}",
                     f"{figures['p99']:.3f}",
+                    _with_interval(figures["layer"], figures["layer_low"], figures["layer_high"], m > 0),
                 ]
             )
     columns = [
@@ -85,6 +94,7 @@ def replay_table(replays):
         ("predicted", ""),
         ("error", "%"),
         ("p99", "ratio"),
+        ("whole layer, 95 % interval", ""),
     ]
     return Table("Replays", columns, rows)
 

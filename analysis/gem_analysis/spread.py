@@ -41,6 +41,10 @@ def read_pair(first_path, second_path):
     same = same and np.array_equal(first.tiles, second.tiles)
     if not (same and np.array_equal(first.active_experts, second.active_experts)):
         raise DataError(f"{second_path}: has another model, other devices or points than {first_path}; repeat the sweep")
+    if first.uuids != second.uuids:
+        raise DataError(
+            f"{second_path}: was measured on other devices, or in another order, than {first_path}; measure both on the same"
+        )
     return first, second
 
 
@@ -78,6 +82,8 @@ def spread_lines(first, second):
         f"From the first profile to the second a device's latency moved by {np.median(moved):.1f} % in the median, "
         f"{np.quantile(moved, 0.9):.1f} % at p90.",
     ]
+    if first.device_count == 2:
+        return [*lines, pair_line(first, second)]
     overall = rank_correlation(*speeds)
     each = point_correlations(first, second)
     if not np.isnan(overall) and not np.isnan(each).all():
@@ -86,6 +92,20 @@ def spread_lines(first, second):
             "the median of the points."
         )
     return lines
+
+
+def pair_line(first, second):
+    """Of two devices, whose rank correlation is 1 or -1 by chance: which one is slower how often, and by how much."""
+    ratios = [profile.median_s[1] / profile.median_s[0] for profile in (first, second)]
+    heavy = 2 * first.tiles >= first.tiles.max()
+    at_heavy = [100 * (np.exp(np.log(ratio[heavy]).mean()) - 1) for ratio in ratios]
+    slower = [100 * np.mean(ratio > 1) for ratio in ratios]
+    moved = 100 * np.median(np.abs(ratios[1] / ratios[0] - 1))
+    return (
+        f"Device 1 takes {at_heavy[0]:+.2f} % against device 0 at heavy loads, again {at_heavy[1]:+.2f} %; it is the slower "
+        f"one at {slower[0]:.0f} % of the points, again {slower[1]:.0f} %. From the first profile to the second the ratio "
+        f"of the two moved by {moved:.2f} % in the median: a spread below that is noise."
+    )
 
 
 def spread_text(first_path, second_path):

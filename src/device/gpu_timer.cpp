@@ -19,33 +19,48 @@ std::size_t l2_bytes() {
 
 }  // namespace
 
-GpuTimer::GpuTimer() : flush_(2 * l2_bytes() / sizeof(std::uint32_t)), sink_(1) {
-  check_cuda(cudaMemset(flush_.data(), 1, flush_.size() * sizeof(std::uint32_t)), "filling memory");
+StreamHold::StreamHold() {
   check_cuda(cudaHostAlloc(reinterpret_cast<void**>(&flags_), 2 * sizeof(std::int32_t), cudaHostAllocMapped),
              "allocating flags");
   check_cuda(cudaHostGetDevicePointer(reinterpret_cast<void**>(&device_flags_), flags_, 0), "mapping flags");
 }
 
-GpuTimer::~GpuTimer() {
+StreamHold::~StreamHold() {
   cudaFreeHost(flags_);
 }
 
-double GpuTimer::seconds(const CudaStream& stream, const std::function<void()>& enqueue) {
+void StreamHold::begin(const CudaStream& stream) {
   volatile std::int32_t* flags = flags_;
+  flags[0] = 0;
+  flags[1] = 0;
+  check_cuda(kernels::launch_hold(device_flags_, hold_timeout_ns, device_flags_ + 1, stream.handle()),
+             "holding the stream");
+}
+
+void StreamHold::end() {
+  *static_cast<volatile std::int32_t*>(flags_) = 1;
+}
+
+bool StreamHold::gave_up() const {
+  return static_cast<volatile std::int32_t*>(flags_)[1] != 0;
+}
+
+GpuTimer::GpuTimer() : flush_(2 * l2_bytes() / sizeof(std::uint32_t)), sink_(1) {
+  check_cuda(cudaMemset(flush_.data(), 1, flush_.size() * sizeof(std::uint32_t)), "filling memory");
+}
+
+double GpuTimer::seconds(const CudaStream& stream, const std::function<void()>& enqueue) {
   for (int attempt = 0; attempt < attempts; ++attempt) {
-    flags[0] = 0;
-    flags[1] = 0;
-    check_cuda(kernels::launch_hold(device_flags_, hold_timeout_ns, device_flags_ + 1, stream.handle()),
-               "holding the stream");
+    hold_.begin(stream);
     check_cuda(
         kernels::launch_l2_flush(flush_.data(), flush_.size() * sizeof(std::uint32_t), sink_.data(), stream.handle()),
         "flushing L2");
     begin_.record(stream);
     enqueue();
     end_.record(stream);
-    flags[0] = 1;
+    hold_.end();
     stream.synchronize();
-    if (flags[1] == 0) return end_.seconds_since(begin_);
+    if (!hold_.gave_up()) return end_.seconds_since(begin_);
   }
   throw SystemError(
       "the host takes longer to enqueue a layer than the GPU can be held for: the processor is overloaded; free it");

@@ -7,14 +7,31 @@
 
 namespace gem {
 
+/// Holds a stream by a waiting kernel, so that what is enqueued meanwhile begins without the host. It lets go by itself
+/// after a while, so that nothing can hang the GPU.
+class StreamHold {
+ public:
+  StreamHold();
+  ~StreamHold();
+  StreamHold(const StreamHold&) = delete;
+  StreamHold& operator=(const StreamHold&) = delete;
+
+  /// Enqueues the waiting kernel; the one before it must have ended.
+  void begin(const CudaStream& stream);
+  void end();
+  /// Whether it let go by itself; to be asked when the stream is done.
+  bool gave_up() const;
+
+ private:
+  std::int32_t* flags_ = nullptr;         // [2], host memory that the GPU sees: go on, gave up
+  std::int32_t* device_flags_ = nullptr;  // the same, as the GPU addresses it
+};
+
 /// Times work on the current GPU by events. The stream is held by a waiting kernel while all is enqueued, so that no
 /// launch can be late between the two events, and L2 is flushed, because weights are cold in serving.
 class GpuTimer {
  public:
   GpuTimer();
-  ~GpuTimer();
-  GpuTimer(const GpuTimer&) = delete;
-  GpuTimer& operator=(const GpuTimer&) = delete;
 
   /// Seconds of what `enqueue` puts on the stream; it must not wait for the GPU. It is called again where the host took
   /// so long that the hold gave up (a first launch loads code). SystemError if it does so each time.
@@ -22,10 +39,9 @@ class GpuTimer {
 
  private:
   CudaEvent begin_, end_;
+  StreamHold hold_;
   DeviceBuffer<std::uint32_t> flush_;  // twice L2
   DeviceBuffer<std::uint32_t> sink_;
-  std::int32_t* flags_ = nullptr;         // [2], host memory that the GPU sees: go on, gave up
-  std::int32_t* device_flags_ = nullptr;  // the same, as the GPU addresses it
 };
 
 }  // namespace gem

@@ -31,7 +31,7 @@ struct DeviceDescription {
   std::string hostname;
   std::string uuid;  ///< empty where there is none
   std::int32_t rank = 0;
-  double emulated_slowdown = 1.0;  ///< relative extra work done on purpose; 1 for a device as it is
+  double emulated_slowdown = 1.0;  ///< relative extra time taken on purpose; 1 for a device as it is
 };
 
 /// State of a device around a measurement; NaN (0 for the reasons) where it cannot be read.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <future>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -35,23 +37,35 @@ NcclCommunicator::NcclCommunicator(const Communicator& ranks, double patience_s)
 template <class Done>
 void NcclCommunicator::poll(const char* what, Done done) {
   const auto begin = std::chrono::steady_clock::now();
-  for (;;) {
-    ncclResult_t state = ncclSuccess;
-    check_nccl(ncclCommGetAsyncError(handle_, &state), "asking for errors");
-    check_nccl(state, what);
-    if (state == ncclSuccess && done()) return;
-    const double waited = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    if (waited > patience_s_) {
-      ncclCommAbort(std::exchange(handle_, nullptr));
-      throw SystemError(format("rank %d waited %s while %s: a peer has died or hangs; look at its log", rank_,
-                               format_duration(waited).c_str(), what));
+  try {
+    for (;;) {
+      ncclResult_t state = ncclSuccess;
+      check_nccl(ncclCommGetAsyncError(handle_, &state), "asking for errors");
+      check_nccl(state, what);
+      if (state == ncclSuccess && done()) return;
+      const double waited = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+      if (waited > patience_s_)
+        throw SystemError(format("rank %d waited %s while %s: a peer has died or hangs; look at its log", rank_,
+                                 format_duration(waited).c_str(), what));
     }
+  } catch (...) {
+    abort();  // before buffers are freed: cudaFree waits for a kernel that waits for its peer
+    throw;
   }
 }
 
 NcclCommunicator::~NcclCommunicator() {
-  // Abort instead of destroy: it needs no peer, so it cannot hang when one has died; all work has been waited for.
-  if (handle_ != nullptr) ncclCommAbort(handle_);
+  abort();
+}
+
+void NcclCommunicator::abort() {
+  if (handle_ == nullptr) return;
+  // It stops the kernels at once, but returns only when all ranks of the host have called it (its service thread waits
+  // for their connections), and a rank that failed alone must get on to MPI_Abort.
+  std::packaged_task<void()> task([handle = std::exchange(handle_, nullptr)] { ncclCommAbort(handle); });
+  const std::future<void> done = task.get_future();
+  std::thread(std::move(task)).detach();
+  done.wait_for(std::chrono::seconds(5));
 }
 
 void NcclCommunicator::exchange_rows(const void* sent, std::span<const std::int32_t> send_counts, void* received,

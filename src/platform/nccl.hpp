@@ -36,6 +36,7 @@ class NcclCommunicator {
  private:
   template <class Done>
   void poll(const char* what, Done done);
+  void abort();
 
   ncclComm_t handle_ = nullptr;
   int rank_ = 0;

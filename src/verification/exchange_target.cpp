@@ -42,8 +42,12 @@ class ExchangeTarget : public ReplayTarget {
       times[0] = time_compute(layer, rank_routes);
     } else {
       layer_->prepare(layer, rank_routes, resident_[layer]);
+      device_.keep_busy(layer, tokens_per_slot(rank_routes, resident_[layer]), busy_launches_);
       times[0] = layer_->run();
     }
+    // The next load is about as long.
+    if (times[0].compute_s > 0.0)
+      busy_launches_ = static_cast<std::size_t>(std::ceil(least_busy_s / times[0].compute_s));
   }
 
   void check(std::size_t layer, std::span<const std::uint32_t> counts, const std::vector<ExpertHomes>& homes,
@@ -76,8 +80,6 @@ class ExchangeTarget : public ReplayTarget {
       device_.keep_busy(layer, tokens, busy_launches_);
       times.compute_s = device_.time_layer(layer, tokens);
     });
-    // The next load is about as long.
-    if (times.compute_s > 0.0) busy_launches_ = static_cast<std::size_t>(std::ceil(least_busy_s / times.compute_s));
     return times;
   }
 

@@ -49,8 +49,8 @@ struct ExchangeOptions {
   bool compute_only = false;  ///< the exchange is checked, but only the experts' compute is run and timed
 };
 
-/// Real arithmetic and exchange, one device a rank; `layer` runs on `device` and may be null where only compute is timed
-/// and nothing checked. `turns` orders what is run compute-only.
+/// Real arithmetic and exchange, one device a rank; `layer` runs on `device`, and may be null where only compute is
+/// timed and nothing checked. `turns` orders what is run compute-only.
 std::unique_ptr<ReplayTarget> make_exchange_target(Communicator communicator, MoeDevice& device,
                                                    std::unique_ptr<ExpertParallelLayer> layer, Turns turns,
                                                    const ExchangeOptions& options);

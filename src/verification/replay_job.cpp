@@ -43,7 +43,7 @@ std::vector<double> mean_clocks(const LatencyProfile& profile) {
   return clocks_hz;
 }
 
-// What was made uneven on purpose: by extra work, else by the share of a GPU that each rank had.
+// What was made uneven on purpose: by extra time, else by the share of a GPU that each rank had.
 std::string device_note(const DeviceOptions& devices, const LatencyProfile& profile) {
   const std::string slowdowns = emulation_note(devices.slowdowns);
   const bool shares = std::ranges::any_of(profile.devices, [](const DeviceDescription& device) {

@@ -79,6 +79,29 @@ class Spread(support.TestCase):
             self.assertEqual(code, 3)
             self.assertIn(os.path.basename(other), err)
 
+    def test_two_devices_have_no_ranks_but_a_ratio(self):
+        shutil.copy(support.result("host", "profile.h5"), self.path("first.h5"))
+        with h5py.File(self.path("first.h5"), "r+") as file:
+            file["latency/median"][1] = 1.1 * file["latency/median"][0]
+        shutil.copy(self.path("first.h5"), self.path("again.h5"))
+        with h5py.File(self.path("again.h5"), "r+") as file:
+            file["latency/median"][1] = 0.99 * file["latency/median"][0]
+        code, out, err = self.run_program("spread", self.path("first.h5"), self.path("again.h5"))
+        self.assertEqual((code, err), (0, ""))
+        self.assertIn("Device 1 takes +10.00 % against device 0 at heavy loads, again -1.00 %", out)
+        self.assertIn("at 100 % of the points, again 0 %", out)
+        self.assertIn("moved by 10.00 % in the median", out)
+        self.assertNotIn("Rank correlation", out)
+
+    def test_other_devices_of_the_same_kind_are_refused(self):
+        shutil.copy(support.result("host", "profile.h5"), self.path("other.h5"))
+        with h5py.File(self.path("other.h5"), "r+") as file:
+            del file["devices/uuid"]
+            file["devices/uuid"] = ["GPU-1", "GPU-2"]
+        code, _, err = self.run_program("spread", support.result("host", "profile.h5"), self.path("other.h5"))
+        self.assertEqual(code, 3)
+        self.assertRegex(err, "other.h5: was measured on other devices")
+
     def test_an_early_profile_has_one_bend(self):
         shutil.copy(support.result("simulated", "profile.h5"), self.path("early.h5"))
         with h5py.File(self.path("early.h5"), "r+") as file:

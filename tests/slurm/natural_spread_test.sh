@@ -23,6 +23,11 @@ PATH=/usr/bin:/bin "$folder/elsewhere/slurm/natural-spread.sh" --ranks 2 --dry-r
 grep -q "^cmake --build $folder/elsewhere/build/release" "$folder/log" || fail "the dry run doesn't show the build"
 
 code=0
+trial --seconds 1 || code=$?
+[ $code -eq 75 ] || { cat "$folder/errors" >&2; fail "exit code $code where more is to do, not 75"; }
+{ [ -e "$folder/trial/gpt-oss-20b.first.h5" ] && [ ! -e "$folder/trial/gpt-oss-20b.again.h5" ]; } ||
+  fail "the limit of time had no effect"
+code=0
 trial || code=$?
 if grep -q 'install python3-' "$folder/errors"; then
   compared=0 # a Python without what gem-analysis needs
@@ -35,8 +40,15 @@ for model in gpt-oss-20b mixtral-8x7b; do
     grep -q 'exchange of two devices by mpi' "$folder/trial/$model.$time.txt" || fail "$model $time has no exchange"
   done
 done
-[ $compared -eq 0 ] || [ "$(grep -c '^Rank correlation' "$folder/trial/spread.md")" -eq 2 ] || fail "no two comparisons"
+[ $compared -eq 0 ] || [ "$(grep -c '^Device 1 takes' "$folder/trial/spread.md")" -eq 2 ] || fail "no two comparisons"
 before=$(stat -c %Y.%i "$folder"/trial/*.h5)
 trial || [ $compared -eq 0 ] || fail "the second run failed"
 [ "$before" = "$(stat -c %Y.%i "$folder"/trial/*.h5)" ] || fail "a finished profile was measured again"
 [ $compared -eq 0 ] || tar -tzf "$folder/trial.tar.gz" ./spread.md > /dev/null || fail "the results were not packed"
+
+# One that fails takes no other with it.
+code=0
+trial --models nonsense,gpt-oss-20b --no-exchange || code=$?
+[ $code -eq 4 ] || fail "exit code $code where a profile failed, not 4"
+grep -q 'nonsense.first.h5 failed with exit code 2' "$folder/errors" || fail "no word of what failed"
+[ $compared -eq 0 ] || [ "$(grep -c '^Device 1 takes' "$folder/trial/spread.md")" -eq 1 ] || fail "the other is not compared"

@@ -10,10 +10,12 @@ trial() {
   "$root/slurm/one-host.sh" --ranks 2 --device host --spreads 1.00,1.28 --workloads mmlu-256 --steps 2 --rounds 1 \
     --output "$folder/trial" "$@" > "$folder/log" 2> "$folder/errors" || return $?
 }
-expect_refused "$root/slurm/one-host.sh" --frob --ranks '--ranks x' '--share-gpu x'
+expect_refused "$root/slurm/one-host.sh" --frob --ranks '--ranks x' '--share-gpu x' '--layers 0'
 trial --dry-run || fail "the dry run failed"
 [ ! -e "$folder/trial" ] || fail "a dry run wrote something"
 grep -q -- '--slowdown 1,1.28 ' "$folder/log" || fail "the dry run doesn't show the slowdowns"
+trial --dry-run --layers 5
+grep -q -- '--layers 0,5,11,17,23 ' "$folder/log" || fail "five layers are not spread evenly"
 
 code=0
 trial --seconds 1 || code=$?
