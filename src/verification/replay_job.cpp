@@ -90,8 +90,7 @@ std::unique_ptr<ExpertParallelLayer> make_layer(const Communicator& ranks, const
   if (request.compute_only && request.replay.checked_steps == 0) return nullptr;
   const std::size_t hidden_size = question.profile.expert.hidden_size;
   const bool nccl = request.transport.empty() ? device.description().kind == "cuda" : request.transport == "nccl";
-  if (nccl)
-    return make_nccl_expert_layer(ranks, device, hidden_size, question.trace.top_k, turns, request.patience_s);
+  if (nccl) return make_nccl_expert_layer(ranks, device, hidden_size, question.trace.top_k, turns, request.patience_s);
   check_exchange_memory(ranks, question.trace, hidden_size);
   return std::make_unique<MpiExpertLayer>(ranks, device, hidden_size, turns);
 }
