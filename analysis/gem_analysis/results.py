@@ -64,7 +64,7 @@ class Results:
         if kind != "simulated" and np.any(slowdowns != 1.0):
             factors = [f"×{slowdown:.2f}" for slowdown in slowdowns]
             shown = ", ".join(factors) if len(factors) <= 8 else f"up to {max(factors)}"
-            notes.append(f"Unequal speeds are emulated ({shown}) by proportionally more real work.")
+            notes.append(f"Unequal speeds are emulated ({shown}) by proportionally more time.")
         elif kind != "simulated" and note:
             notes.append(f"Unequal speeds are {note}.")
         if self.report and self.report.device_difference:

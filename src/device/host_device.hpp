@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -17,15 +16,15 @@ struct HostDeviceOptions {
   ExpertShape expert{};
   std::size_t tile_tokens = 16;
   GemmType type = GemmType::F32;
-  double slowdown = 1.0;  ///< at least 1; extra real work of (slowdown - 1) times the layer's operations
+  double slowdown = 1.0;  ///< at least 1; after a layer the core spins for (slowdown - 1) times its time
   std::uint64_t seed = 1;
   std::int32_t rank = 0;
   std::size_t memory_limit_bytes = SIZE_MAX;  ///< what experts and buffers may take
 };
 
 /// A processor core as a device: the expert FFN really computed, in whole tiles of tile_tokens rows, padded rows
-/// included, so that its latency is a staircase as a GPU's. A slowdown is emulated by more real work of the same kind.
-/// Timed by the thread's processor time: what other processes take of the core is left out.
+/// included, so that its latency is a staircase as a GPU's. A slowdown is emulated by proportionally more time, as the
+/// cuda device does. Timed by the thread's processor time: what other processes take of the core is left out.
 class HostDevice : public MoeDevice {
  public:
   /// UsageError for a slowdown below 1 or a type that can't be multiplied here.
@@ -40,7 +39,7 @@ class HostDevice : public MoeDevice {
   bool computes() const override { return true; }
   Telemetry telemetry() override;
 
-  /// Operations of all matrix products so far, the emulated slowdown's included.
+  /// Operations of all matrix products so far.
   double flops_done() const { return flops_done_; }
   /// Memory of one resident expert.
   std::size_t expert_bytes() const;
@@ -57,7 +56,6 @@ class HostDevice : public MoeDevice {
   };
 
   Expert make_expert(std::size_t layer, ExpertId expert);
-  void make_ballast(std::size_t resident_experts);
   const Layer& layer_at(std::size_t layer, std::size_t slot_count) const;
   double run(const Layer& layer, std::span<const std::uint32_t> tokens_per_slot, std::span<const std::byte> rows);
   void run_tile(const Expert& expert, const std::byte* input, float* output);
@@ -67,9 +65,6 @@ class HostDevice : public MoeDevice {
   HostDeviceOptions options_;
   Gemm gate_product_;  // the up product has the same shape
   Gemm down_product_;
-  std::optional<Gemm> ballast_product_;  // the extra work of one tile
-  std::vector<Gemm::Weights> ballast_;
-  std::size_t next_ballast_ = 0;
   std::map<std::size_t, Layer> layers_;
   std::vector<std::byte> input_rows_;   // of compute, padded to tiles
   std::vector<std::byte> random_rows_;  // of time_layer
@@ -77,7 +72,6 @@ class HostDevice : public MoeDevice {
   std::vector<float> gate_;             // [tile_tokens, intermediate_size]
   std::vector<float> up_;               // [tile_tokens, intermediate_size]
   std::vector<std::byte> activations_;  // [tile_tokens, intermediate_size]
-  std::vector<float> ballast_output_;
   double flops_done_ = 0.0;
 };
 
