@@ -22,15 +22,28 @@ bool is_finished(const Communicator& world, const ProfileOptions& options) {
   return world.broadcast(static_cast<std::uint8_t>(finished ? 1 : 0)) == 1;
 }
 
+// In what a finished profile isn't what the setup asks for; empty if it is.
+std::string difference_of(const LatencyProfile& profile, const ProfileSetup& setup) {
+  const LatencyProfile& plan = setup.plan;
+  if (profile.model != plan.model) return "model";
+  if (profile.expert != plan.expert) return "expert shape";
+  if (profile.weight_dtype != plan.weight_dtype) return "dtype";
+  if (profile.tile_tokens != plan.tile_tokens) return "tiles";
+  if (profile.device_kind != plan.device_kind) return "kind of devices";
+  if (profile.device_count() != setup.device_count) return "number of devices";
+  for (std::size_t device = 0; device < setup.device_count; ++device)
+    if (profile.devices[device].emulated_slowdown != slowdown_of(setup.devices, device)) return "slowdowns";
+  if (profile.points != plan.points) return "points";
+  if (setup.exchange && profile.exchange.empty()) return "exchange (it has none)";
+  return "";
+}
+
 LatencyProfile read_finished_profile(const ProfileOptions& options, const ProfileSetup& setup) {
   LatencyProfile profile = read_profile(options.output);
-  const LatencyProfile& plan = setup.plan;
-  if (profile.expert != plan.expert || profile.tile_tokens != plan.tile_tokens || profile.model != plan.model ||
-      profile.device_count() != setup.device_count || profile.device_kind != plan.device_kind ||
-      profile.weight_dtype != plan.weight_dtype)
-    throw DataError(options.output +
-                    " is the finished profile of another job; choose another --output, or start "
-                    "without --resume to replace it");
+  const std::string difference = difference_of(profile, setup);
+  if (!difference.empty())
+    throw DataError(options.output + " is a finished profile with other " + difference +
+                    " than asked for; choose another --output, or start without --resume to replace it");
   return profile;
 }
 

@@ -18,10 +18,6 @@ namespace {
 
 constexpr double greatest_slowdown = 1e6;
 
-double slowdown_of(const DeviceOptions& options, std::size_t device) {
-  return options.slowdowns.empty() ? 1.0 : options.slowdowns[device % options.slowdowns.size()];
-}
-
 std::unique_ptr<MoeDevice> make_host_device(const DeviceOptions& options, const Communicator& ranks) {
   const Communicator::NodePlace node = ranks.node_place();
   const std::size_t cpu_count = allowed_cpus().size();
@@ -141,6 +137,10 @@ std::vector<std::unique_ptr<MoeDevice>> make_devices(const DeviceOptions& option
     devices.push_back(make_cuda_device_of(options, ranks));
   }
   return devices;
+}
+
+double slowdown_of(const DeviceOptions& options, std::size_t device) {
+  return options.slowdowns.empty() ? 1.0 : options.slowdowns[device % options.slowdowns.size()];
 }
 
 std::vector<double> parse_slowdowns(const std::string& text, std::size_t device_count) {

@@ -54,6 +54,9 @@ DeviceRange devices_of_rank(std::size_t device_count, std::size_t rank_count, st
 /// This rank's devices. Collective. A host device pins its rank to a core.
 std::vector<std::unique_ptr<MoeDevice>> make_devices(const DeviceOptions& options, const Communicator& ranks);
 
+/// Of one device; fewer values than devices repeat.
+double slowdown_of(const DeviceOptions& options, std::size_t device);
+
 /// "1.0,1.28", one value a device, or the name of a CSV file of measured relative runtimes, from which device_count
 /// devices are picked that stand for the whole cluster, the fastest as 1. Empty for an empty text. UsageError for
 /// more values than devices.

@@ -94,8 +94,13 @@ TEST(GemProfile, ValidatesASurface) {
   const ProgramRun again = folder.run(command + " --validate 50 --resume");
   EXPECT_EQ(again.code, 0) << again.errors;
   EXPECT_NE(again.output.find("which is finished"), std::string::npos) << again.output;
-  const ProgramRun other = folder.run(command + " --tile-tokens 32 --resume");
-  EXPECT_EQ(other.code, 3) << other.errors;
+  for (const auto& [options, word] :
+       {std::pair("--tile-tokens 32", "tiles"), {"--slowdown 1,1.5", "slowdowns"}, {"--max-tokens 6000", "points"}}) {
+    const ProgramRun other = folder.run(command + " --resume " + options);
+    EXPECT_EQ(other.code, 3) << other.errors;
+    EXPECT_NE(other.errors.find(std::string("a finished profile with other ") + word), std::string::npos)
+        << other.errors;
+  }
 }
 
 struct BadCall {
