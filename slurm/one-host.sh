@@ -190,8 +190,10 @@ verify() {
   run_into "$folder/report.txt" "${launch[@]}" gem-verify --quiet --profile "$profile" --trace "$trace" \
     "${mappings[@]}" "${share[@]}" "${compute[@]}" --layers "$(layers_of "$model")" --steps "$steps" \
     --rounds "$rounds" --checked-steps "$checked_steps" --output "$folder/report.h5" 2> "$errors" || code=$?
-  [ "$code" -le 1 ] || { cat "$errors" >&2; return $code; } # a negative verdict is a result
-  [ "$dry_run" = 1 ] || cat "$folder/report.txt"
+  [ "$dry_run" = 1 ] && return
+  # A negative verdict is a result; a launch that failed ends with the same code, but has none.
+  if [ "$code" -gt 1 ] || [ ! -e "$folder/report.h5" ]; then cat "$errors" >&2; return 4; fi
+  cat "$folder/report.txt"
 }
 
 workload() {

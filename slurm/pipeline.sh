@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The whole way for one model and task as a chain of jobs: profile -> map -> verify, each after the one before ended well.
+# Profiled are the loads that the traces bring, unless --max-tokens or --naive is given to gem-profile.
 #
 #   slurm/pipeline.sh --model NAME --routing FILE --output DIR [OPTIONS] [--dry-run] [-- OPTIONS OF GEM-PROFILE]
 #
@@ -20,7 +21,7 @@ while [ $# -gt 0 ]; do
       shift
       ;;
     --dry-run) dry_run=true ;;
-    --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
     --) shift; break ;;
     *) echo "pipeline.sh: unknown option $1; see pipeline.sh --help" >&2; exit 2 ;;
   esac
@@ -46,10 +47,15 @@ done
 log=(--output="$output/%x-%j.log")
 export GEM_PIPELINE=$output
 [ ! -e "$output/profile.h5" ] || GEM_DEVICES+=(--nodelist="$(cat "$output/nodes")")
+case " $* " in
+  *' --max-tokens '* | *' --naive '*) loads=() ;;
+  *) loads=(--for-trace "$output/train.h5,$output/test.h5") ;;
+esac
 # Held until it can tell the job that verifies on which nodes.
 submit --hold --time="$GEM_TIME_PROFILE" "${GEM_DEVICES[@]}" "${log[@]}" "$GEM_ROOT/slurm/profile.sbatch" \
-  --model "$model" --output "$output/profile.h5" "$@"
+  --model "$model" "${loads[@]}" --output "$output/profile.h5" "$@"
 profile=$JOB
+$dry_run || trap 'scancel "$profile"' EXIT # held, it would wait for ever
 submit --time="$GEM_TIME_MAP" "${GEM_MAP_OPTIONS[@]}" "${log[@]}" --dependency="afterok:$JOB" \
   "$GEM_ROOT/slurm/map.sbatch" --profile "$output/profile.h5" --trace "$output/train.h5" \
   --test-trace "$output/test.h5" --output "$output/gem.h5"
@@ -61,5 +67,6 @@ if $dry_run; then
 else
   echo "$JOB" > "$output/verify.job"
   scontrol release "$profile"
+  trap - EXIT
   echo "The verdict will be at the end of $output/gem-verify-$JOB.log. Draw it then: $GEM_ROOT/analysis/gem-analysis report $output"
 fi

@@ -28,6 +28,16 @@ trial || { cat "$folder/errors" >&2; fail "going on failed"; }
 for method in linear round-robin eplb speed-aware paper gem; do
   grep -q "^$method " "$folder/trial/spread-1.28/mmlu-256/report.txt" || fail "no row of $method"
 done
+
+# A launch that fails ends with 1 too, as a negative verdict, but leaves no report.
+mkdir "$folder/broken"
+printf '#!/bin/sh\nexit 1\n' > "$folder/broken/gem-verify"
+chmod +x "$folder/broken/gem-verify"
+mv "$folder/trial/spread-1.00/mmlu-256/report.h5" "$folder/kept.h5"
+code=0
+PATH="$folder/broken:$PATH" trial || code=$?
+[ $code -eq 4 ] || fail "exit code $code where no replay could be started, not 4"
+mv "$folder/kept.h5" "$folder/trial/spread-1.00/mmlu-256/report.h5"
 tar -tzf "$folder/trial.tar.gz" ./spread-1.28/mmlu-256/report.h5 > /dev/null || fail "the report was not packed"
 
 if gem-analysis replays "$folder/trial" > "$folder/table" 2> "$folder/errors"; then

@@ -48,7 +48,7 @@ GEM_CONTAINER=(\${TEST_CONTAINER:-})
 gem_environment() { PATH="$programs:\$PATH"; }
 END
 # shellcheck disable=SC2054  # the comma is the option's
-small_host=(--device host --dtype f32 --expert-shape 64x64 --slowdown 1.0,1.28 --max-tokens 256 --points-per-doubling 1
+small_host=(--device host --dtype f32 --expert-shape 64x64 --slowdown 1.0,1.28 --points-per-doubling 1
   --min-samples 3 --max-samples 5)
 
 on_cluster() { "$here/cluster.sh" run "$work/cluster" "$@"; }
