@@ -88,6 +88,7 @@ int run(const Communicator& world, ProfileOptions options, const Arguments& argu
   world.on_root([&] {
     for (const std::string& input : options.for_trace) keep_input(input, options.output);
     keep_input(options.trace, options.output);
+    expect_writable(options.output);
     if (!options.validation_output.empty()) expect_writable(options.validation_output);
   });
   if (world.is_root())

@@ -49,6 +49,8 @@ bool parse_verify_options(VerifyOptions& options, const Arguments& arguments) {
   line.add("rest-per-layer", &rest, "MILLISECONDS",
            "time of a layer beside its routed experts (attention, shared experts, others): adds an estimate of the "
            "whole model's step");
+  line.add_flag("allow-model-mismatch", &options.allow_model_mismatch,
+                "replay a trace of one model with a profile or mapping of another");
   line.add("seed", &options.seed, "N", "order of the mappings, weights, bootstrap");
   line.add_flag("dry-run", &options.dry_run, "say what would be replayed, and end");
   line.add_example("mpirun -n 4 gem-verify --profile profile.h5 --trace test.h5 --mapping eplb.h5 --mapping gem.h5");

@@ -129,6 +129,7 @@ void write_mapping(const std::string& path, const Mapping& mapping, const Proven
   file.attribute("train_steps", mapping.train_steps);
   file.attribute("train_task", mapping.train_task);
   file.attribute("train_part", mapping.train_part);
+  file.attribute("score", "mean of a step over the steps searched on");
   const Cube<std::int32_t> slots = slots_of(mapping);
   file.write({"/layer_ids", "1", "layer"}, mapping.layer_ids, {mapping.layer_ids.size()});
   file.write({"/expert_to_device", "1", "layer, expert"}, mapping.expert_to_device.values(),

@@ -33,6 +33,12 @@ std::string base_name(const std::string& path) {
   return path.substr(path.find_last_of('/') + 1);
 }
 
+// What was printed is lost without a word otherwise.
+void flush_standard_output() {
+  std::cout.flush();
+  if (!std::cout) throw SystemError("standard output could not be written (is the disk full?)");
+}
+
 int report(const Arguments& arguments, const std::string& message, ExitCode code) {
   std::cout.flush();
   const std::string name = base_name(arguments.empty() ? "gem" : arguments[0]);
@@ -60,8 +66,7 @@ int run_serial_program(int argc, char** argv, const std::function<int(const Argu
   survive_file_size_limit();
   try {
     const int code = body(arguments);
-    std::cout.flush();
-    if (!std::cout) throw SystemError("standard output could not be written (is the disk full?)");
+    flush_standard_output();
     return code;
   } catch (const Error& error) {
     return report(arguments, error.what(), error.code());
@@ -94,7 +99,7 @@ int run_mpi_program(int argc, char** argv, const std::function<bool(const Argume
   std::string message;
   try {
     const int result = body(world, arguments);
-    std::cout.flush();
+    flush_standard_output();
     return result;
   } catch (const AgreedError& error) {
     std::signal(SIGTERM, SIG_DFL);  // what a launcher sends once the first rank has ended with an error

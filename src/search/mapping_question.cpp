@@ -26,10 +26,22 @@ void check_redundant_experts(const MappingQuestion& question) {
                      " places no copies; use eplb, speed-aware or gem, or leave the option out");
 }
 
+void check_tokens(const LoadTrace& trace, const char* name) {
+  const auto& counts = trace.counts.values();
+  if (std::ranges::all_of(counts, [](std::uint32_t tokens) { return tokens == 0; }))
+    throw DataError(
+        format("%s of task '%s' has no token in any step, so that nothing can be placed by it; give another", name,
+               trace.task.c_str()));
+}
+
 void check_same_model(const LoadTrace& train, const LoadTrace& test) {
-  if (test.layer_ids == train.layer_ids && test.expert_count() == train.expert_count() &&
-      to_lower(test.model) == to_lower(train.model))
-    return;
+  const bool same_model = test.layer_count() == train.layer_count() && test.expert_count() == train.expert_count() &&
+                          to_lower(test.model) == to_lower(train.model);
+  if (same_model && test.layer_ids == train.layer_ids) return;
+  if (same_model)
+    throw UsageError(
+        "the test trace has other layers, or in another order, than the trace that is searched on (/layer_ids); make "
+        "both with the same layers");
   throw UsageError(format(
       "the test trace ('%s', %zu layers, %zu experts) is not of the model that is searched on ('%s', %zu layers, "
       "%zu experts); make both from routing of one model",
@@ -118,13 +130,16 @@ void prepare(MappingQuestion& question, const Selection& selection) {
     check_same_model(train, *question.test);
     question.relation = relation_of(train, *question.test);
   }
-  if (selection.train_steps == 0) return;
-  const std::size_t rest = train.step_count() - std::min(train.step_count(), selection.train_steps);
-  if (!question.test && rest > 0) {
-    question.test = steps_of(train, selection.train_steps, rest);
-    question.relation = HeldOut::LaterSteps;
+  if (selection.train_steps > 0) {
+    const std::size_t rest = train.step_count() - std::min(train.step_count(), selection.train_steps);
+    if (!question.test && rest > 0) {
+      question.test = steps_of(train, selection.train_steps, rest);
+      question.relation = HeldOut::LaterSteps;
+    }
+    train = steps_of(train, 0, selection.train_steps);
   }
-  train = steps_of(train, 0, selection.train_steps);
+  check_tokens(train, "the trace");
+  if (question.test) check_tokens(*question.test, "the test trace");
 }
 
 void share(const Communicator& world, MappingQuestion& question) {

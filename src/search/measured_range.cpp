@@ -53,8 +53,8 @@ std::string describe_beyond_measured(const LatencyProfile& profile, const LoadTr
     notes += format(
         "Note: a device holds up to %zu experts, but the profile was measured with %zu\n"
         "at most: latencies beyond are extrapolated; profile again with\n"
-        "gem-profile --redundant-experts %zu\n",
-        slots, profile.experts_per_device, mapping.redundant_count());
+        "gem-profile --experts-per-device %zu\n",
+        slots, profile.experts_per_device, slots);
 
   std::int64_t measured_tiles = 0;
   for (const LoadPoint& point : profile.points) measured_tiles = std::max(measured_tiles, point.tiles);

@@ -52,6 +52,19 @@ std::string device_note(const DeviceOptions& devices, const LatencyProfile& prof
   return slowdowns.empty() && shares ? "emulated by shares of a GPU" : slowdowns;
 }
 
+// Profile, trace and mappings tell one model, where they name it.
+void check_models(const LatencyProfile& profile, const LoadTrace& trace, const std::vector<Mapping>& mappings) {
+  const auto check = [&](const std::string& what, const std::string& model) {
+    if (model.empty() || trace.model.empty() || to_lower(model) == to_lower(trace.model)) return;
+    throw UsageError(
+        format("%s is of model '%s', the trace of '%s'; make both of one, or use --allow-model-mismatch if "
+               "the experts have the same shape",
+               what.c_str(), model.c_str(), trace.model.c_str()));
+  };
+  check("the profile", profile.model);
+  for (const Mapping& mapping : mappings) check("mapping '" + mapping.method + "'", mapping.model);
+}
+
 void check_device_count(const Communicator& ranks, const DeviceOptions& devices, const LatencyProfile& profile) {
   check_device_options(devices);
   if (device_count_of(devices, static_cast<std::size_t>(ranks.size())) == profile.device_count()) return;
@@ -98,7 +111,8 @@ std::unique_ptr<ExpertParallelLayer> make_layer(const Communicator& ranks, const
 std::unique_ptr<ReplayTarget> make_target(const Communicator& ranks, const ReplayRequest& request,
                                           const ReplayQuestion& question,
                                           const std::vector<std::unique_ptr<MoeDevice>>& local) {
-  if (!local.empty() && !local.front()->computes()) return make_clock_target(ranks, local);
+  // Only of simulated devices a rank may have none.
+  if (local.empty() || !local.front()->computes()) return make_clock_target(ranks, local);
   const Turns turns(ranks, request.share_gpu == "turns");
   return make_exchange_target(ranks, *local.front(), make_layer(ranks, request, question, *local.front(), turns), turns,
                               {question.profile.expert.hidden_size, question.trace.top_k, request.compute_only});
@@ -119,6 +133,7 @@ void check_replay_request(const ReplayRequest& request) {
 
 ReplayQuestion make_replay_question(const ReplayRequest& request, const LatencyProfile& profile, const LoadTrace& whole,
                                     const std::vector<Mapping>& mappings) {
+  if (!request.allow_model_mismatch) check_models(profile, whole, mappings);
   ReplayQuestion question;
   question.profile = profile;
   question.model_layers = whole.layer_count();

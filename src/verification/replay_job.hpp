@@ -26,6 +26,7 @@ struct ReplayRequest {
   std::string transport{};                  ///< "mpi" or "nccl"; empty: nccl on GPUs, else mpi
   double patience_s = 60.0;                 ///< most that an NCCL exchange may wait for a peer
   bool compute_only = false;
+  bool allow_model_mismatch = false;          ///< of profile, trace and mappings
   std::optional<double> rest_per_layer_ms{};  ///< stated rest of a layer beside its routed experts; none: no estimate
   bool quiet = false;
   std::size_t seed = 1;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <filesystem>
 #include <limits>
 #include <string>
 
@@ -239,6 +240,16 @@ TEST(Pipeline, VerifySaysWhatDoesNotFit) {
                  bin + "gem-verify --profile " + folder.file("profile.h5") + " --trace " + folder.file("silent.h5") +
                      " --mapping " + folder.file("gem.h5") + " --output " + folder.file("report.h5"),
                  3, "has no token in steps 0 to 15");
+  expect_refused(folder,
+                 bin + "gem-map --profile " + folder.file("profile.h5") + " --trace " + folder.file("silent.h5") +
+                     " --output " + folder.file("m.h5"),
+                 3, "has no token in any step");
+  std::filesystem::create_directory(folder.file("folder"));
+  const ProgramRun into_folder = folder.run(
+      bin + "gem-profile --model gpt-oss-20b --device simulated --devices 2 --output " + folder.file("folder"));
+  EXPECT_EQ(into_folder.code, 4) << into_folder.errors;
+  EXPECT_NE(into_folder.errors.find("give the name of a file"), std::string::npos) << into_folder.errors;
+  EXPECT_FALSE(std::filesystem::exists(folder.file("folder.partial"))) << "found out after the measurement";
   Mapping mapping = read_mapping(folder.file("gem.h5"));
   mapping.device_count = 8;
   for (std::int32_t& home : mapping.expert_to_device.values()) home = 0;
@@ -247,6 +258,36 @@ TEST(Pipeline, VerifySaysWhatDoesNotFit) {
       mapping.expert_to_device(layer, expert) = static_cast<std::int32_t>(expert / 4);
   write_mapping(folder.file("other.h5"), mapping, provenance_now("test", "gpt-oss-20b", 1));
   expect_refused(folder, bin + verify(folder, "--mapping " + folder.file("other.h5")), 3, "on 8 devices");
+}
+
+TEST(Pipeline, VerifyKnowsWhatIsOfAnotherModel) {
+  const TestFolder folder;
+  make_inputs(folder, 4);
+  write_mapping(folder.file("gem.h5"), read_mapping(folder.file("gem.h5")), provenance_now("test", "another-model", 1));
+  const std::string command = bin + verify(folder, "--steps 4");
+  expect_refused(folder, command, 2, "mapping 'gem' is of model 'another-model', the trace of 'gpt-oss-20b'");
+  const ProgramRun run = folder.run(command + " --allow-model-mismatch");
+  EXPECT_TRUE(run.code == 0 || run.code == 1) << run.output << run.errors;
+}
+
+TEST(Pipeline, MoreRanksThanSimulatedDevicesReplayTheSame) {
+  const TestFolder folder;
+  make_inputs(folder, 2);
+  const auto compute_on = [&](int ranks) {
+    const ProgramRun run = folder.run(on_ranks(ranks, verify(folder, "--steps 4")));
+    EXPECT_TRUE(run.code == 0 || run.code == 1) << run.output << run.errors;
+    return read_report(folder.file("report.h5")).mappings.at(1).compute_s.values();
+  };
+  EXPECT_EQ(compute_on(1), compute_on(4));
+}
+
+TEST(Pipeline, OutputThatIsLostIsAnError) {
+  const TestFolder folder;
+  make_inputs(folder, 2);
+  expect_refused(folder,
+                 bin + "gem-map --effort fast --profile " + folder.file("profile.h5") + " --trace " +
+                     folder.file("train.h5") + " --output " + folder.file("m.h5") + " > /dev/full",
+                 4, "standard output could not be written");
 }
 
 TEST(Pipeline, ADryRunSaysWhatWouldBeReplayedAndWritesNothing) {
