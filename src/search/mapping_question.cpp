@@ -5,6 +5,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "model/mapping.hpp"
+#include "search/broadcast.hpp"
 #include "search/expert_groups.hpp"
 
 namespace gem {
@@ -35,38 +36,6 @@ void check_same_model(const LoadTrace& train, const LoadTrace& test) {
       "%zu experts); make both from routing of one model",
       test.model.c_str(), test.layer_count(), test.expert_count(), train.model.c_str(), train.layer_count(),
       train.expert_count()));
-}
-
-void broadcast_trace(const Communicator& world, LoadTrace& trace) {
-  for (std::string* text : {&trace.model, &trace.task, &trace.phase, &trace.part}) world.broadcast(*text);
-  trace.top_k = world.broadcast(std::uint64_t{trace.top_k});
-  trace.tokens_per_step = world.broadcast(std::uint64_t{trace.tokens_per_step});
-  world.broadcast(trace.layer_ids);
-  std::vector<std::uint64_t> sizes{trace.counts.planes(), trace.counts.rows(), trace.counts.columns()};
-  world.broadcast(sizes);
-  if (!world.is_root()) trace.counts = Cube<std::uint32_t>(sizes[0], sizes[1], sizes[2]);
-  world.broadcast(trace.counts.values());
-}
-
-// What a search needs of it: devices, points, medians.
-void broadcast_profile(const Communicator& world, LatencyProfile& profile) {
-  world.broadcast(profile.model);
-  profile.tile_tokens = world.broadcast(std::uint64_t{profile.tile_tokens});
-  profile.rule.last_tile_rows = world.broadcast(profile.rule.last_tile_rows);
-  profile.rule.row_s = world.broadcast(profile.rule.row_s);
-  profile.rule.bends.resize(world.broadcast(std::uint64_t{profile.rule.bends.size()}));
-  for (LoadRule::Bend& bend : profile.rule.bends) bend = {world.broadcast(bend.tiles), world.broadcast(bend.tile_s)};
-  profile.devices.resize(world.broadcast(std::uint64_t{profile.devices.size()}));
-  for (DeviceDescription& device : profile.devices) world.broadcast(device.name);
-  std::vector<std::int64_t> numbers;
-  for (const LoadPoint& point : profile.points)
-    numbers.insert(numbers.end(), {point.tiles, point.active_experts, point.tokens});
-  world.broadcast(numbers);
-  profile.points.resize(numbers.size() / 3);
-  for (std::size_t p = 0; p < profile.points.size(); ++p)
-    profile.points[p] = {numbers[3 * p], numbers[3 * p + 1], numbers[3 * p + 2]};
-  if (!world.is_root()) profile.median_s = Matrix<double>(profile.devices.size(), profile.points.size());
-  world.broadcast(profile.median_s.values());
 }
 
 }  // namespace
@@ -128,11 +97,11 @@ void prepare(MappingQuestion& question, const Selection& selection) {
 }
 
 void share(const Communicator& world, MappingQuestion& question) {
-  broadcast_profile(world, question.profile);
-  broadcast_trace(world, question.train);
+  broadcast(world, question.profile);
+  broadcast(world, question.train);
   if (world.broadcast(std::int32_t{question.test ? 1 : 0}) == 0) return;
   if (!question.test) question.test.emplace();
-  broadcast_trace(world, *question.test);
+  broadcast(world, *question.test);
   question.relation = static_cast<HeldOut>(world.broadcast(static_cast<std::int32_t>(question.relation)));
 }
 
