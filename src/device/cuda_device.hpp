@@ -17,7 +17,6 @@ struct CudaDeviceOptions {
   std::uint64_t seed = 1;
   std::int32_t rank = 0;
   int node_rank = 0;  ///< picks the GPU among those visible
-  int node_size = 1;
 };
 
 /// Whether this program was built with CUDA.
