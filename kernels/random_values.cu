@@ -1,10 +1,9 @@
-// word(i, seed) = mix(lo(i) ^ mix(hi(i) + seed * 0x9e3779b9)),  mix = the 32-bit finaliser of MurmurHash3 (public
-// domain, Austin Appleby): a bijection, so neighbouring words never agree by structure. random(i, seed) = (word(i,
-// seed) / 2^31 - 1) * amplitude
+// value(i, seed) = (word(i, seed) / 2^31 - 1) * amplitude,  word(i, seed) = mix(lo(i) ^ mix(hi(i) + seed *
+// 0x9e3779b9)), mix = the 32-bit finaliser of MurmurHash3 (public domain, Austin Appleby): a bijection, so neighbouring
+// words never agree by structure.
 #include <cuda_bf16.h>
 
-#include "pattern.hpp"
-#include "warp.cuh"
+#include "random_values.hpp"
 
 namespace gem::kernels {
 namespace {
@@ -12,7 +11,7 @@ namespace {
 constexpr unsigned kThreads = 256;
 constexpr unsigned kBlocks = 1056;  // 8 blocks on each of 132 multiprocessors; any number is right
 
-__host__ __device__ inline std::uint32_t mix(std::uint32_t h) {
+__device__ inline std::uint32_t mix(std::uint32_t h) {
   h ^= h >> 16;
   h *= 0x85ebca6bu;
   h ^= h >> 13;
@@ -21,26 +20,10 @@ __host__ __device__ inline std::uint32_t mix(std::uint32_t h) {
   return h;
 }
 
-__host__ __device__ inline std::uint32_t word_at(std::uint64_t index, std::uint32_t seed) {
+__device__ inline std::uint32_t word_at(std::uint64_t index, std::uint32_t seed) {
   const auto low = static_cast<std::uint32_t>(index);
   const auto high = static_cast<std::uint32_t>(index >> 32);
   return mix(low ^ mix(high + seed * 0x9e3779b9u));
-}
-
-__global__ void fill_kernel(std::uint32_t* words, std::size_t count, std::uint32_t seed) {
-  const std::size_t step = static_cast<std::size_t>(gridDim.x) * blockDim.x;
-  for (std::size_t i = static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += step)
-    words[i] = word_at(i, seed);
-}
-
-__global__ void check_kernel(const std::uint32_t* words, std::size_t count, std::uint32_t seed,
-                             unsigned long long* mismatches) {
-  const std::size_t step = static_cast<std::size_t>(gridDim.x) * blockDim.x;
-  int wrong = 0;
-  for (std::size_t i = static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += step)
-    wrong += words[i] != word_at(i, seed);
-  wrong = warp_sum(wrong);
-  if (threadIdx.x % 32 == 0 && wrong != 0) atomicAdd(mismatches, static_cast<unsigned long long>(wrong));
 }
 
 __global__ void random_kernel(__nv_bfloat16* values, std::size_t count, float amplitude, std::uint32_t seed) {
@@ -52,23 +35,6 @@ __global__ void random_kernel(__nv_bfloat16* values, std::size_t count, float am
 }
 
 }  // namespace
-
-std::uint32_t pattern_word(std::uint64_t index, std::uint32_t seed) {
-  return word_at(index, seed);
-}
-
-cudaError_t launch_pattern_fill(std::uint32_t* words, std::size_t count, std::uint32_t seed, cudaStream_t stream) {
-  if (count == 0) return cudaSuccess;
-  fill_kernel<<<kBlocks, kThreads, 0, stream>>>(words, count, seed);
-  return cudaGetLastError();
-}
-
-cudaError_t launch_pattern_check(const std::uint32_t* words, std::size_t count, std::uint32_t seed,
-                                 unsigned long long* mismatches, cudaStream_t stream) {
-  if (count == 0) return cudaSuccess;
-  check_kernel<<<kBlocks, kThreads, 0, stream>>>(words, count, seed, mismatches);
-  return cudaGetLastError();
-}
 
 cudaError_t launch_random_bf16(void* values, std::size_t count, float amplitude, std::uint32_t seed,
                                cudaStream_t stream) {

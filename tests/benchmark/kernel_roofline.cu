@@ -22,7 +22,7 @@
 #include <vector>
 
 #include "kernels/grouped_ffn.hpp"
-#include "kernels/pattern.hpp"
+#include "kernels/random_values.hpp"
 #include "kernels/quantise.hpp"
 #include "kernels/spin.hpp"
 
