@@ -6,7 +6,6 @@
 #include "base/text.hpp"
 #include "model/mapping.hpp"
 #include "search/broadcast.hpp"
-#include "search/expert_groups.hpp"
 
 namespace gem {
 namespace {
@@ -78,7 +77,7 @@ void prepare(MappingQuestion& question, const Selection& selection) {
   if (selection.equal_devices) profile = equal_devices(profile);
   check_divisible(train.expert_count(), profile.device_count());
   check_redundant_experts(question);
-  ExpertGroups(question.expert_groups, train.expert_count(), profile.device_count());
+  expert_groups_of(question);
   if (question.expert_groups > 1 && question.method != Method::Gem)
     throw UsageError("--expert-groups limits what --method gem searches for; leave it out with --method " +
                      method_name(question.method));
@@ -96,6 +95,10 @@ void prepare(MappingQuestion& question, const Selection& selection) {
   train = steps_of(train, 0, selection.train_steps);
 }
 
+ExpertGroups expert_groups_of(const MappingQuestion& question) {
+  return ExpertGroups(question.expert_groups, question.train.expert_count(), question.profile.device_count());
+}
+
 void share(const Communicator& world, MappingQuestion& question) {
   broadcast(world, question.profile);
   broadcast(world, question.train);
@@ -105,7 +108,7 @@ void share(const Communicator& world, MappingQuestion& question) {
   question.relation = static_cast<HeldOut>(world.broadcast(static_cast<std::int32_t>(question.relation)));
 }
 
-std::string describe(const MappingQuestion& question) {
+std::string describe_question(const MappingQuestion& question) {
   const LoadTrace& trace = question.train;
   return format("%zu layers x %zu experts on %zu devices,\n    %zu steps of task '%s' (part %s)", trace.layer_count(),
                 trace.expert_count(), question.profile.device_count(), trace.step_count(), trace.task.c_str(),
