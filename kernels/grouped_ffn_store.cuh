@@ -11,6 +11,7 @@
 
 namespace gem::kernels::sm90 {
 
+/// Two values in bf16, the first one in the low half.
 __device__ __forceinline__ std::uint32_t pack(float low, float high) {
   const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
   return *reinterpret_cast<const std::uint32_t*>(&pair);

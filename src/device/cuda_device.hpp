@@ -9,6 +9,7 @@
 
 namespace gem {
 
+/// What a GPU as a device is made from.
 struct CudaDeviceOptions {
   ExpertShape expert;
   std::size_t tile_tokens = 16;

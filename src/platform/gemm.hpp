@@ -13,8 +13,10 @@ enum class GemmType { F32, Bf16 };
 
 /// "f32" or "bf16"; UsageError naming `what` (an option, say) for another word.
 GemmType parse_gemm_type(const std::string& word, const std::string& what);
+/// The word for it, as parse_gemm_type reads it.
 std::string to_string(GemmType type);
 
+/// Bytes of one element.
 std::size_t element_bytes(GemmType type);
 
 /// Writes `values` as elements of `type` (bf16: round to nearest, ties to even) at `elements`.

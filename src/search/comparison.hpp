@@ -39,6 +39,7 @@ struct ComparedMethod {
   Score test;
 };
 
+/// What no mapping can be below.
 struct Bounds {
   double train_s = 0.0;  ///< mean a step that no mapping is below
   double test_s = 0.0;
