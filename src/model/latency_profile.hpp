@@ -61,7 +61,7 @@ struct LatencyProfile {
   ExpertShape expert;        ///< zeros if unknown
   std::size_t tile_tokens = 0;
   std::size_t experts_per_device = 0;  ///< most experts that the plan activates on one device
-  LoadRule rule;                       ///< its tile is not read, see load_rule()
+  LoadCosts rule;                      ///< what skew adds, see load_rule()
   std::vector<DeviceDescription> devices;
   std::vector<LoadPoint> points;
   Matrix<double> median_s;                 ///< [device, point]
@@ -79,11 +79,7 @@ struct LatencyProfile {
 
   std::size_t device_count() const { return devices.size(); }
   /// How experts add up to a load on these devices.
-  LoadRule load_rule() const {
-    LoadRule own = rule;
-    own.tile_tokens = static_cast<std::uint32_t>(std::max<std::size_t>(1, tile_tokens));
-    return own;
-  }
+  LoadRule load_rule() const { return {static_cast<std::uint32_t>(std::max<std::size_t>(1, tile_tokens)), rule}; }
 };
 
 }  // namespace gem

@@ -42,9 +42,9 @@ struct Sender {
     auto& [hidden_size, intermediate_size] = shape;
     each(hidden_size, intermediate_size);
   }
-  void send(LoadRule& rule) const {
-    auto& [tile_tokens, last_tile_rows, row_s, bends] = rule;
-    each(tile_tokens, last_tile_rows, row_s, bends);
+  void send(LoadCosts& costs) const {
+    auto& [last_tile_rows, row_s, bends] = costs;
+    each(last_tile_rows, row_s, bends);
   }
   void send(DeviceDescription& device) const {
     auto& [kind, name, hostname, uuid, rank, emulated_slowdown] = device;

@@ -17,7 +17,7 @@ constexpr double most_extra_ticks = 5e8;
 // [expert, padded step] ticks; empty under a plain rule. DataError if they are beyond belief.
 std::vector<std::int32_t> extras_of(const LoadRule& rule, const LatencyTables& tables, const LoadTrace& trace,
                                     std::size_t layer) {
-  if (rule.is_plain()) return {};
+  if (rule.costs.is_plain()) return {};
   const std::size_t stride = padded(trace.step_count());
   std::vector<std::int32_t> extras(trace.expert_count() * stride, 0);
   for (std::size_t t = 0; t < trace.step_count(); ++t) {
@@ -38,7 +38,7 @@ std::vector<std::int32_t> extras_of(const LoadRule& rule, const LatencyTables& t
 // as a device holds; and what rounding can. Empty under a plain rule.
 std::vector<std::int32_t> most_saved_of(const LoadRule& rule, const LatencyTables& tables, const LoadTrace& trace,
                                         std::size_t layer) {
-  if (rule.is_plain()) return {};
+  if (rule.costs.is_plain()) return {};
   const std::size_t slots = trace.expert_count() / tables.device_count();
   std::vector<std::int32_t> most(padded(trace.step_count()), 0);
   std::vector<double> saved(trace.expert_count());
