@@ -32,6 +32,20 @@ __device__ __forceinline__ float gated(float gate, float up) {
   return gate * reciprocal * up;
 }
 
+/// Copies a chunk of a warpgroup's rows of kVectors x 16 bytes, kStride apart, from its staging to memory, where rows
+/// of the tile are `columns` elements apart and `first` is this thread's part of the first.
+template <class T, int kVectors, int kStride, class Element>
+__device__ __forceinline__ void copy_chunk(std::uint32_t staging, int chunk, int rows, Element* first, int columns) {
+  const int thread = static_cast<int>(threadIdx.x) % 128;
+#pragma unroll
+  for (int r = thread / kVectors; r < T::kChunk; r += 128 / kVectors) {
+    const int row = chunk * T::kChunk + r;
+    if (row < rows)
+      *reinterpret_cast<uint4*>(first + static_cast<std::int64_t>(row) * columns) =
+          load_shared_16(staging + static_cast<std::uint32_t>(r * kStride + thread % kVectors * 16));
+  }
+}
+
 /// Rounds one warpgroup's accumulators to bf16 and stores them as rows of tokens: through shared memory, transposed on
 /// the way, so that stores to memory are 16 bytes wide and contiguous.
 template <class T, bool kGated>
@@ -67,15 +81,7 @@ __device__ __forceinline__ void store_tile(const float (&sums)[T::kSlabs][T::kTo
       }
     }
     named_barrier(1 + group, 128);
-    if (column < columns) {
-#pragma unroll
-      for (int r = thread / kVectors; r < T::kChunk; r += 128 / kVectors) {
-        const int row = chunk * T::kChunk + r;
-        if (row < rows)
-          *reinterpret_cast<uint4*>(first + static_cast<std::int64_t>(row) * columns) =
-              load_shared_16(staging + static_cast<std::uint32_t>(r * kStride + thread % kVectors * 16));
-      }
-    }
+    if (column < columns) copy_chunk<T, kVectors, kStride>(staging, chunk, rows, first, columns);
   }
   named_barrier(1 + group, 128);
 }
@@ -155,13 +161,7 @@ __device__ __forceinline__ void store_quantised(float (&sums)[T::kSlabs][T::kTok
       }
     }
     named_barrier(1 + group, 128);
-#pragma unroll
-    for (int r = thread / kVectors; r < T::kChunk; r += 128 / kVectors) {
-      const int row = chunk * T::kChunk + r;
-      if (row < rows)
-        *reinterpret_cast<uint4*>(first + static_cast<std::int64_t>(row) * a.intermediate) =
-            load_shared_16(staging + static_cast<std::uint32_t>(r * kStride + thread % kVectors * 16));
-    }
+    copy_chunk<T, kVectors, kStride>(staging, chunk, rows, first, a.intermediate);
   }
   named_barrier(1 + group, 128);
 }
