@@ -10,6 +10,7 @@
 #include "platform/program.hpp"
 #include "platform/whole_file.hpp"
 #include "search/mapping_answer.hpp"
+#include "search/search_plan.hpp"
 
 namespace gem {
 namespace {
@@ -105,7 +106,7 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
   share(world, question);
 
   if (options.dry_run) {
-    const std::string plan = describe_plan(world, question);
+    const std::string plan = describe_search_plan(world, question);
     if (world.is_root()) std::cout << plan;
     return static_cast<int>(ExitCode::Good);
   }

@@ -43,6 +43,7 @@ constexpr std::int64_t token_scale_stride(std::int64_t max_rows) {
   return (max_rows + 3) / 4 * 4;
 }
 
+/// Experts of a layer that the kernels can serve.
 inline constexpr int kMostFfnExperts = 1024;
 
 /// Which implementation; `automatic` takes sm90 on compute capability 9.0, else plain.

@@ -17,6 +17,7 @@ struct FfnWorkspace {
   std::size_t counter_bytes = 0;
 };
 
+/// Where each part lies.
 FfnWorkspace ffn_workspace(const GroupedFfnArguments& arguments);
 
 cudaError_t launch_grouped_ffn_plain(const GroupedFfnPlan& plan, cudaStream_t stream, FfnPart part);

@@ -4,7 +4,6 @@
 
 #include "grouped_ffn_walk.cuh"
 #include "wgmma.cuh"
-#include "wgmma_e4m3.cuh"
 
 namespace gem::kernels::sm90 {
 

@@ -54,6 +54,7 @@ struct FfnVariant {
   const void* kernel;
 };
 
+/// Some variants, in static memory.
 struct FfnVariants {
   const FfnVariant* items;
   int count;
@@ -64,6 +65,7 @@ FfnVariants ffn_variants_few_tokens();
 FfnVariants ffn_variants_many_tokens();
 FfnVariants ffn_variants_fp8();
 
+/// Grid, block, shared memory and cluster of a launch; it points to `attributes`.
 cudaLaunchConfig_t ffn_launch_configuration(const GroupedFfnPlan& plan, const FfnVariant& variant, cudaStream_t stream,
                                             cudaLaunchAttribute (&attributes)[2]);
 

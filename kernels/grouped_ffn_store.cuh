@@ -11,6 +11,7 @@
 
 namespace gem::kernels::sm90 {
 
+/// Two values in bf16, the first one in the low half.
 __device__ __forceinline__ std::uint32_t pack(float low, float high) {
   const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
   return *reinterpret_cast<const std::uint32_t*>(&pair);
@@ -29,6 +30,20 @@ __device__ __forceinline__ float gated(float gate, float up) {
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(exponential) : "f"(gate * -1.4426950408889634f));
   asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(reciprocal) : "f"(exponential + 1.0f));
   return gate * reciprocal * up;
+}
+
+/// Copies a chunk of a warpgroup's rows of kVectors x 16 bytes, kStride apart, from its staging to memory, where rows
+/// of the tile are `columns` elements apart and `first` is this thread's part of the first.
+template <class T, int kVectors, int kStride, class Element>
+__device__ __forceinline__ void copy_chunk(std::uint32_t staging, int chunk, int rows, Element* first, int columns) {
+  const int thread = static_cast<int>(threadIdx.x) % 128;
+#pragma unroll
+  for (int r = thread / kVectors; r < T::kChunk; r += 128 / kVectors) {
+    const int row = chunk * T::kChunk + r;
+    if (row < rows)
+      *reinterpret_cast<uint4*>(first + static_cast<std::int64_t>(row) * columns) =
+          load_shared_16(staging + static_cast<std::uint32_t>(r * kStride + thread % kVectors * 16));
+  }
 }
 
 /// Rounds one warpgroup's accumulators to bf16 and stores them as rows of tokens: through shared memory, transposed on
@@ -66,15 +81,7 @@ __device__ __forceinline__ void store_tile(const float (&sums)[T::kSlabs][T::kTo
       }
     }
     named_barrier(1 + group, 128);
-    if (column < columns) {
-#pragma unroll
-      for (int r = thread / kVectors; r < T::kChunk; r += 128 / kVectors) {
-        const int row = chunk * T::kChunk + r;
-        if (row < rows)
-          *reinterpret_cast<uint4*>(first + static_cast<std::int64_t>(row) * columns) =
-              load_shared_16(staging + static_cast<std::uint32_t>(r * kStride + thread % kVectors * 16));
-      }
-    }
+    if (column < columns) copy_chunk<T, kVectors, kStride>(staging, chunk, rows, first, columns);
   }
   named_barrier(1 + group, 128);
 }
@@ -154,13 +161,7 @@ __device__ __forceinline__ void store_quantised(float (&sums)[T::kSlabs][T::kTok
       }
     }
     named_barrier(1 + group, 128);
-#pragma unroll
-    for (int r = thread / kVectors; r < T::kChunk; r += 128 / kVectors) {
-      const int row = chunk * T::kChunk + r;
-      if (row < rows)
-        *reinterpret_cast<uint4*>(first + static_cast<std::int64_t>(row) * a.intermediate) =
-            load_shared_16(staging + static_cast<std::uint32_t>(r * kStride + thread % kVectors * 16));
-    }
+    copy_chunk<T, kVectors, kStride>(staging, chunk, rows, first, a.intermediate);
   }
   named_barrier(1 + group, 128);
 }

@@ -1,77 +1,14 @@
 // Permutation of tokens to expert order.
 //
-//   counts[e]  = #{ (t, j) : id[t, j] = e }          offsets[e] = sum_{f < e} counts[f]
-//   row(t, j)  = offsets[id[t, j]] + #{ (t', j') before (t, j) : id[t', j'] = id[t, j] }
 //   permuted[row(t, j)] = input[t]                   output[t] = sum_j weight[t, j] * permuted[row(t, j)]
-//
-// One block an expert counts and ranks: no atomics, so the order is the same on every run. The ids are a few hundred
-// KiB at most and stay in L2, so reading them once per expert costs little.
 #include <cuda_bf16.h>
 
 #include "permute.hpp"
-#include "warp.cuh"
 
 namespace gem::kernels {
 namespace {
 
-constexpr int kRouteThreads = 256;
-constexpr int kWarps = kRouteThreads / 32;
 constexpr int kVector = 8;  // bf16 in 16 bytes
-
-__global__ void count_kernel(const std::int32_t* __restrict__ ids, std::int64_t pairs,
-                             std::int32_t* __restrict__ counts) {
-  __shared__ int total;
-  if (threadIdx.x == 0) total = 0;
-  __syncthreads();
-  const int expert = static_cast<int>(blockIdx.x);
-  int mine = 0;
-  for (std::int64_t i = threadIdx.x; i < pairs; i += kRouteThreads) mine += ids[i] == expert;
-  mine = warp_sum(mine);
-  if (threadIdx.x % 32 == 0) atomicAdd(&total, mine);
-  __syncthreads();
-  if (threadIdx.x == 0) counts[expert] = total;
-}
-
-__global__ void rank_kernel(const std::int32_t* __restrict__ ids, std::int64_t pairs, int experts,
-                            const std::int32_t* __restrict__ counts, std::int32_t* __restrict__ offsets,
-                            std::int32_t* __restrict__ row_map) {
-  __shared__ int first_row;
-  __shared__ int warp_hits[kWarps];
-  const int expert = static_cast<int>(blockIdx.x);
-  const int warp = static_cast<int>(threadIdx.x) / 32;
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  if (threadIdx.x == 0) first_row = 0;
-  __syncthreads();
-  int before = 0;
-  for (int e = static_cast<int>(threadIdx.x); e < expert; e += kRouteThreads) before += counts[e];
-  before = warp_sum(before);
-  if (lane == 0) atomicAdd(&first_row, before);
-  __syncthreads();
-  int next = first_row;
-  if (threadIdx.x == 0) {
-    offsets[expert] = next;
-    if (expert == experts - 1) offsets[experts] = next + counts[expert];
-  }
-  for (std::int64_t start = 0; start < pairs; start += kRouteThreads) {
-    const std::int64_t i = start + threadIdx.x;
-    const int id = i < pairs ? ids[i] : -1;
-    const bool hit = id == expert;
-    const unsigned ballot = __ballot_sync(0xffffffffu, hit);
-    if (lane == 0) warp_hits[warp] = __popc(ballot);
-    __syncthreads();
-    int ahead = 0;
-    int all = 0;
-    for (int w = 0; w < kWarps; ++w) {
-      ahead += w < warp ? warp_hits[w] : 0;
-      all += warp_hits[w];
-    }
-    if (hit) row_map[i] = next + ahead + __popc(ballot & ((1u << lane) - 1u));
-    // Block 0 also marks the choices that no expert here serves.
-    if (expert == 0 && i < pairs && (id < 0 || id >= experts)) row_map[i] = -1;
-    next += all;
-    __syncthreads();
-  }
-}
 
 // One block a (token, choice): a row is copied in 16-byte vectors.
 __global__ void permute_kernel(const uint4* __restrict__ input, const std::int32_t* __restrict__ row_map, int top_k,
@@ -116,16 +53,6 @@ unsigned copy_threads(int vectors) {
 }
 
 }  // namespace
-
-cudaError_t launch_route(const std::int32_t* topk_ids, std::int64_t tokens, int top_k, int experts,
-                         std::int32_t* counts, std::int32_t* offsets, std::int32_t* row_map, cudaStream_t stream) {
-  if (tokens < 0 || top_k <= 0 || experts <= 0 || tokens * top_k > INT32_MAX) return cudaErrorInvalidValue;
-  const std::int64_t pairs = tokens * top_k;
-  const auto blocks = static_cast<unsigned>(experts);
-  count_kernel<<<blocks, kRouteThreads, 0, stream>>>(topk_ids, pairs, counts);
-  rank_kernel<<<blocks, kRouteThreads, 0, stream>>>(topk_ids, pairs, experts, counts, offsets, row_map);
-  return cudaGetLastError();
-}
 
 cudaError_t launch_permute(const void* input, const std::int32_t* row_map, std::int64_t tokens, int top_k, int hidden,
                            void* permuted, cudaStream_t stream) {

@@ -8,14 +8,9 @@
 
 namespace gem::kernels {
 
-/// Expert offsets and the row of every (token, choice): stable, so rows of one expert keep the order of tokens.
-/// topk_ids [tokens, top_k] i32, ids outside [0, experts) mean "not on this device"; counts [experts] i32 (scratch,
-/// kept as a result); offsets [experts + 1] i32; row_map [tokens, top_k] i32, -1 where the expert isn't here.
-cudaError_t launch_route(const std::int32_t* topk_ids, std::int64_t tokens, int top_k, int experts,
-                         std::int32_t* counts, std::int32_t* offsets, std::int32_t* row_map, cudaStream_t stream);
-
-/// permuted[row_map[t, j]] = input[t]. input [tokens, hidden] bf16, permuted [rows, hidden] bf16; hidden % 8 == 0,
-/// both 16-byte aligned. Rows that no (token, choice) maps to are left alone.
+/// permuted[row_map[t, j]] = input[t]. row_map [tokens, top_k] i32, -1 where the expert isn't here; input [tokens,
+/// hidden] bf16, permuted [rows, hidden] bf16; hidden % 8 == 0, both 16-byte aligned. Rows that no (token, choice) maps
+/// to are left alone.
 cudaError_t launch_permute(const void* input, const std::int32_t* row_map, std::int64_t tokens, int top_k, int hidden,
                            void* permuted, cudaStream_t stream);
 

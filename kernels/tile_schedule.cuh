@@ -8,9 +8,18 @@
 #include <cstdint>
 
 #include "grouped_ffn.hpp"
-#include "warp.cuh"
 
 namespace gem::kernels {
+
+/// Inclusive prefix sum of `value` over the lanes.
+__device__ __forceinline__ int warp_inclusive_sum(int value, int lane) {
+#pragma unroll
+  for (int step = 1; step < 32; step *= 2) {
+    const int lower = __shfl_up_sync(0xffffffffu, value, static_cast<unsigned>(step));
+    if (lane >= step) value += lower;
+  }
+  return value;
+}
 
 /// Token tiles before each expert, and after the last: [experts + 1] in shared memory.
 struct TileSchedule {

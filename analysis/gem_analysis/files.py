@@ -149,11 +149,6 @@ class Report:
         """[mapping, step] sum over layers of the slowest device's time."""
         return self.measured_s.max(axis=3).sum(axis=2)
 
-    @property
-    def predicted_straggler_s(self):
-        """[mapping, step] the same, predicted."""
-        return self.predicted_s.max(axis=3).sum(axis=2)
-
 
 SUMMARY_FIELDS = (
     "straggler_s",

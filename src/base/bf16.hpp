@@ -14,6 +14,7 @@ inline std::uint16_t to_bf16(float value) {
   return static_cast<std::uint16_t>((bits + ties_to_even) >> 16);
 }
 
+/// Exact.
 inline float from_bf16(std::uint16_t value) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(value) << 16);
 }

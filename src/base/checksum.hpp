@@ -18,6 +18,7 @@ class Checksum {
   std::uint64_t hash_ = 0xcbf29ce484222325;
 };
 
+/// Of all bytes at once.
 inline std::uint64_t checksum_of(std::span<const std::byte> bytes) {
   Checksum checksum;
   checksum.add(bytes);

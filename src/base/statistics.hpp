@@ -15,11 +15,13 @@ double standard_deviation(std::span<const double> values);
 /// Quantile by linear interpolation between order statistics (type 7); fraction in [0, 1]; NaN if there are none.
 double quantile(std::span<const double> values, double fraction);
 
+/// The middle value, or the mean of the two middle ones; NaN if there are none.
 double median(std::span<const double> values);
 
 /// Pearson correlation of two series of equal length; 0 where either is constant.
 double correlation(std::span<const double> first, std::span<const double> second);
 
+/// From `low` to `high`.
 struct Interval {
   double low;
   double high;

@@ -27,12 +27,16 @@ std::string join(std::span<const std::string> parts, std::string_view separator 
 /// The text with line breaks between words so that no line is longer than `width`, unless a word is.
 std::string wrap(std::string_view text, std::size_t width = 80);
 
+/// The parts between separators: one more than there are separators, and some may be empty.
 std::vector<std::string> split(std::string_view text, char separator);
+/// Without white space at either end.
 std::string trim(std::string_view text);
+/// ASCII letters in lower case.
 std::string to_lower(std::string_view text);
 
 /// Whole text as a number; UsageError naming `what` (an option, say) if it is anything else.
 double parse_number(std::string_view text, const std::string& what);
+/// The same for whole numbers.
 std::int64_t parse_integer(std::string_view text, const std::string& what);
 /// "1.0,1.28" as numbers.
 std::vector<double> parse_number_list(std::string_view text, const std::string& what);

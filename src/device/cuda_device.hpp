@@ -9,6 +9,7 @@
 
 namespace gem {
 
+/// What a GPU as a device is made from.
 struct CudaDeviceOptions {
   ExpertShape expert;
   std::size_t tile_tokens = 16;
@@ -17,7 +18,6 @@ struct CudaDeviceOptions {
   std::uint64_t seed = 1;
   std::int32_t rank = 0;
   int node_rank = 0;  ///< picks the GPU among those visible
-  int node_size = 1;
 };
 
 /// Whether this program was built with CUDA.

@@ -51,7 +51,6 @@ void refuse_shared_gpus(const DeviceDescription& mine, const Communicator& ranks
 }
 
 std::unique_ptr<MoeDevice> make_cuda_device_of(const DeviceOptions& options, const Communicator& ranks) {
-  const Communicator::NodePlace node = ranks.node_place();
   CudaDeviceOptions cuda;
   cuda.expert = options.expert;
   cuda.tile_tokens = options.tile_tokens;
@@ -59,8 +58,7 @@ std::unique_ptr<MoeDevice> make_cuda_device_of(const DeviceOptions& options, con
   cuda.slowdown = slowdown_of(options, static_cast<std::size_t>(ranks.rank()));
   cuda.seed = options.seed;
   cuda.rank = ranks.rank();
-  cuda.node_rank = node.rank;
-  cuda.node_size = node.size;
+  cuda.node_rank = ranks.node_rank();
   std::unique_ptr<MoeDevice> device;
   ranks.on_all([&] { device = make_cuda_device(cuda); });
   if (!options.share_gpu) refuse_shared_gpus(device->description(), ranks);

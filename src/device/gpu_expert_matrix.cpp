@@ -2,8 +2,8 @@
 
 #include <cmath>
 
-#include "kernels/pattern.hpp"
 #include "kernels/quantise.hpp"
+#include "kernels/random_values.hpp"
 
 namespace gem {
 

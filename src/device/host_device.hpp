@@ -12,6 +12,7 @@
 
 namespace gem {
 
+/// What a processor core as a device is made from.
 struct HostDeviceOptions {
   ExpertShape expert{};
   std::size_t tile_tokens = 16;

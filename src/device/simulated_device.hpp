@@ -25,6 +25,7 @@ struct SimulationModel {
   double outlier_factor = 1.5;         ///< how much longer it then takes
 };
 
+/// What a simulated device is made from.
 struct SimulatedDeviceOptions {
   ExpertShape expert{};
   std::size_t tile_tokens = 16;

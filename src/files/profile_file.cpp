@@ -56,14 +56,14 @@ std::vector<std::uint32_t> read_bend_tiles(const Hdf5Input& file) {
   return {static_cast<std::uint32_t>(tiles)};
 }
 
-LoadRule read_load_rule(const Hdf5Input& file) {
+LoadCosts read_load_rule(const Hdf5Input& file) {
   constexpr std::uint64_t most_rows = 1 << 20;
   const auto seconds = [&](const char* name, std::size_t count) {
     check_seconds(file, name);
     return read_checked<double>(
         file, name, {count}, [](double s) { return s >= 0.0 && s <= 1.0; }, "0 to 1 seconds");
   };
-  LoadRule rule;
+  LoadCosts rule;
   if (file.has_attribute("last_tile_rows"))
     rule.last_tile_rows = static_cast<std::uint32_t>(
         checked_count(file, "attribute 'last_tile_rows'", file.count_attribute("last_tile_rows"), 0, most_rows));
@@ -76,13 +76,13 @@ LoadRule read_load_rule(const Hdf5Input& file) {
   return rule;
 }
 
-void write_load_rule(Hdf5Output& file, const LoadRule& rule) {
+void write_load_rule(Hdf5Output& file, const LoadCosts& rule) {
   file.attribute("last_tile_rows", std::uint64_t{rule.last_tile_rows});
   file.write({"/rule/row", "s", "one"}, std::vector<double>{rule.row_s}, {1});
   if (rule.bends.empty()) return;
   const Extents extents = {rule.bends.size()};
-  file.write({"/rule/bend_tiles", "tile", "bend"}, column(rule.bends, &LoadRule::Bend::tiles), extents);
-  file.write({"/rule/surplus_tile", "s", "bend"}, column(rule.bends, &LoadRule::Bend::tile_s), extents);
+  file.write({"/rule/bend_tiles", "tile", "bend"}, column(rule.bends, &LoadCosts::Bend::tiles), extents);
+  file.write({"/rule/surplus_tile", "s", "bend"}, column(rule.bends, &LoadCosts::Bend::tile_s), extents);
 }
 
 PairExchange read_exchange(const Hdf5Input& file, std::size_t devices) {

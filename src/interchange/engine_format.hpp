@@ -34,6 +34,7 @@ extern const EngineFormat vllm_ascend_format;
 extern const EngineFormat vllm_format;
 extern const EngineFormat eplb_format;
 
+/// All of them, in the order that messages list them in.
 const std::vector<const EngineFormat*>& engine_formats();
 
 /// UsageError listing the engines for any other name.

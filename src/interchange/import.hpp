@@ -16,6 +16,7 @@ struct ImportFormat {
   std::string name;
   std::string summary;
 };
+/// All of them.
 const std::vector<ImportFormat>& import_formats();
 
 /// Files to read, directories replaced by what belongs to the format in them; and the format, found by what is there

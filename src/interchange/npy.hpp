@@ -15,6 +15,7 @@ namespace gem {
 /// width and byte order, rows first. DataError naming `origin` otherwise.
 NumberArray parse_npy(std::span<const std::byte> bytes, const std::string& origin);
 
+/// The same from a file.
 NumberArray read_npy(const std::string& path);
 
 /// The bytes of an NPY file, version 1.0, of 64-bit whole numbers in rows-first order.

@@ -23,6 +23,7 @@ struct PermutationRecord {
   bool operator==(const PermutationRecord&) const = default;
 };
 
+/// The text of the file, JSON.
 std::string text_of(const PermutationRecord& record);
 
 /// DataError if the file is something else, or not one permutation a layer.

@@ -32,6 +32,7 @@ struct DeviceDescription {
   std::string uuid;  ///< empty where there is none
   std::int32_t rank = 0;
   double emulated_slowdown = 1.0;  ///< relative extra time taken on purpose; 1 for a device as it is
+  bool operator==(const DeviceDescription&) const = default;
 };
 
 /// State of a device around a measurement; NaN (0 for the reasons) where it cannot be read.
@@ -49,6 +50,7 @@ struct PairExchange {
   Matrix<double> latency_s;    ///< of a few bytes
   Matrix<double> bytes_per_s;  ///< each way, of messages so large that latency doesn't count
   bool empty() const { return latency_s.rows() == 0; }
+  bool operator==(const PairExchange&) const = default;
 };
 
 /// Measured latency of one MoE layer's expert part over load, for every device.
@@ -59,7 +61,7 @@ struct LatencyProfile {
   ExpertShape expert;        ///< zeros if unknown
   std::size_t tile_tokens = 0;
   std::size_t experts_per_device = 0;  ///< most experts that the plan activates on one device
-  LoadRule rule;                       ///< its tile is not read, see load_rule()
+  LoadCosts rule;                      ///< what skew adds, see load_rule()
   std::vector<DeviceDescription> devices;
   std::vector<LoadPoint> points;
   Matrix<double> median_s;                 ///< [device, point]
@@ -73,14 +75,11 @@ struct LatencyProfile {
   std::vector<double> drift;  ///< [device], first point measured again at the end, relative to the first time, minus 1
 
   PairExchange exchange;
+  bool operator==(const LatencyProfile&) const = default;
 
   std::size_t device_count() const { return devices.size(); }
   /// How experts add up to a load on these devices.
-  LoadRule load_rule() const {
-    LoadRule own = rule;
-    own.tile_tokens = static_cast<std::uint32_t>(std::max<std::size_t>(1, tile_tokens));
-    return own;
-  }
+  LoadRule load_rule() const { return {static_cast<std::uint32_t>(std::max<std::size_t>(1, tile_tokens)), rule}; }
 };
 
 }  // namespace gem

@@ -41,8 +41,8 @@ std::string device_origin(const LatencyProfile& profile, std::size_t device) {
 }  // namespace
 
 LatencySurface::LatencySurface(std::span<const LoadPoint> points, std::span<const double> latency_s,
-                               const std::string& origin, const LoadRule& rule)
-    : rule_(rule) {
+                               const std::string& origin, const LoadCosts& costs)
+    : costs_(costs) {
   check_points(points, latency_s, origin);
   std::map<std::int64_t, std::map<std::int64_t, double>> by_experts;
   for (std::size_t i = 0; i < points.size(); ++i)
@@ -61,7 +61,7 @@ LatencySurface::LatencySurface(std::span<const LoadPoint> points, std::span<cons
 double LatencySurface::seconds(const DeviceLoad& load) const {
   if (load.tiles == 0) return 0.0;
   const auto tiles = static_cast<double>(load.tiles), active_experts = static_cast<double>(load.active_experts);
-  return std::max(0.0, seconds(tiles, active_experts) - rule_.even_surplus_s(tiles, active_experts) + load.extra_s);
+  return std::max(0.0, seconds(tiles, active_experts) - costs_.even_surplus_s(tiles, active_experts) + load.extra_s);
 }
 
 double LatencySurface::seconds(double tiles, double active_experts) const {
@@ -103,7 +103,7 @@ double LatencyCurve::seconds(double tokens) const {
 std::vector<LatencySurface> surfaces_of(const LatencyProfile& profile) {
   std::vector<LatencySurface> surfaces;
   for (std::size_t d = 0; d < profile.device_count(); ++d)
-    surfaces.emplace_back(profile.points, profile.median_s.row(d), device_origin(profile, d), profile.load_rule());
+    surfaces.emplace_back(profile.points, profile.median_s.row(d), device_origin(profile, d), profile.rule);
   return surfaces;
 }
 

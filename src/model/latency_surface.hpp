@@ -24,7 +24,7 @@ class LatencySurface {
   /// From one device's row of a profile; `origin` names it in messages. DataError for no points, or a latency that is
   /// not a positive number.
   LatencySurface(std::span<const LoadPoint> points, std::span<const double> latency_s, const std::string& origin,
-                 const LoadRule& rule = {});
+                 const LoadCosts& costs = {});
 
   /// Seconds of tiles that are spread evenly, as in the measured points; tiles >= active_experts >= 0.
   double seconds(double tiles, double active_experts) const;
@@ -37,7 +37,7 @@ class LatencySurface {
     std::vector<double> tiles;  // ascending
     std::vector<double> latency_s;
   };
-  LoadRule rule_;
+  LoadCosts costs_;
   std::vector<Curve> curves_;  // ascending in active_experts
 };
 

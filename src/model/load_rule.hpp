@@ -15,36 +15,43 @@ namespace gem {
 ///   more.
 /// - Tiles are computed whole, but rows that aren't there aren't read or written: each row of a last tile beyond
 ///   `last_tile_rows` costs `row_s`, each one less saves it.
-struct LoadRule {
+struct LoadCosts {
   /// Each tile of an expert beyond `tiles` costs `tile_s`, 0 or more.
   struct Bend {
     std::uint32_t tiles;
     double tile_s;
     bool operator==(const Bend&) const = default;
   };
-  std::uint32_t tile_tokens = 1;
   std::uint32_t last_tile_rows = 0;
   double row_s = 0.0;  ///< 0 or more
   std::vector<Bend> bends{};
-  bool operator==(const LoadRule&) const = default;
+  bool operator==(const LoadCosts&) const = default;
 
   /// Whether tiles and active experts are all there is.
   bool is_plain() const { return bends.empty() && row_s == 0.0; }
 
-  /// Seconds of one expert.
-  double extra_s(std::uint32_t tokens) const {
-    return even_surplus_s(static_cast<double>(tiles_of(tokens, tile_tokens)), 1.0) + rows_s(tokens);
-  }
-  /// The part of the rows of its last tile.
-  double rows_s(std::uint32_t tokens) const {
-    if (tokens == 0) return 0.0;
-    return row_s * (static_cast<double>((tokens - 1) % tile_tokens + 1) - last_tile_rows);
-  }
   /// What tiles beyond the bends cost where they are spread evenly, 0 or more; surfaces have it in them.
   double even_surplus_s(double tiles, double active_experts) const {
     double seconds = 0.0;
     for (const Bend& bend : bends) seconds += bend.tile_s * std::max(0.0, tiles - bend.tiles * active_experts);
     return seconds;
+  }
+};
+
+/// How experts add up to a device's load, in tiles of `tile_tokens`.
+struct LoadRule {
+  std::uint32_t tile_tokens = 1;
+  LoadCosts costs{};
+  bool operator==(const LoadRule&) const = default;
+
+  /// Seconds that an expert adds beside its tiles and its being active.
+  double extra_s(std::uint32_t tokens) const {
+    return costs.even_surplus_s(static_cast<double>(tiles_of(tokens, tile_tokens)), 1.0) + rows_s(tokens);
+  }
+  /// The part of the rows of its last tile.
+  double rows_s(std::uint32_t tokens) const {
+    if (tokens == 0) return 0.0;
+    return costs.row_s * (static_cast<double>((tokens - 1) % tile_tokens + 1) - costs.last_tile_rows);
   }
 };
 

@@ -21,6 +21,7 @@ struct LoadTrace {
   std::size_t tokens_per_step = 0;
   std::vector<std::int32_t> layer_ids;  ///< [layer], the model's own decoder-layer numbers
   Cube<std::uint32_t> counts;           ///< [step, layer, expert], tokens; each (step, layer) sums to tokens x top_k
+  bool operator==(const LoadTrace&) const = default;
 
   std::size_t step_count() const { return counts.planes(); }
   std::size_t layer_count() const { return counts.rows(); }

@@ -4,7 +4,6 @@
 #include <boost/program_options.hpp>
 #include <filesystem>
 #include <iostream>
-#include <string_view>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -90,9 +89,6 @@ void CommandLine::add_example(const std::string& command) {
   examples_.push_back(command);
 }
 
-namespace {
-
-/// Broken before an option, as a shell reads it, where a line would pass 80 columns.
 void print_example(std::string_view command) {
   std::string indent = "  ";
   while (indent.size() + command.size() > 80) {
@@ -104,8 +100,6 @@ void print_example(std::string_view command) {
   }
   std::cout << indent << command << "\n";
 }
-
-}  // namespace
 
 void CommandLine::print_help() const {
   std::cout << wrap(program_ + ": " + summary_) << "\n\n" << descriptions_->options;

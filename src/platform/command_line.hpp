@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace gem {
@@ -50,7 +51,11 @@ class CommandLine {
   bool quiet_ = false;
 };
 
-/// UsageError "program needs --name: why" if the value is empty.
+/// Prints a command for the examples of --help: broken before an option, as a shell reads it, where a line would pass
+/// 80 columns.
+void print_example(std::string_view command);
+
+/// UsageError "--name is missing: why" if the value is empty.
 void require_option(const std::string& value, const std::string& name, const std::string& why);
 
 /// Version of GEM, for files and --version.

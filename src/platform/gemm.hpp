@@ -4,6 +4,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 
 namespace gem {
 
@@ -12,8 +13,10 @@ enum class GemmType { F32, Bf16 };
 
 /// "f32" or "bf16"; UsageError naming `what` (an option, say) for another word.
 GemmType parse_gemm_type(const std::string& word, const std::string& what);
+/// The word for it, as parse_gemm_type reads it.
 std::string to_string(GemmType type);
 
+/// Bytes of one element.
 std::size_t element_bytes(GemmType type);
 
 /// Writes `values` as elements of `type` (bf16: round to nearest, ties to even) at `elements`.
@@ -31,22 +34,18 @@ class Gemm {
  public:
   /// UsageError if library or processor can't multiply this type.
   Gemm(std::size_t m, std::size_t n, std::size_t k, GemmType type);
-  ~Gemm();
-  Gemm(Gemm&&) noexcept;
-  Gemm& operator=(Gemm&&) noexcept;
+  Gemm(Gemm&&) noexcept = default;
+  Gemm& operator=(Gemm&&) noexcept = default;
 
   /// B in the layout that the library likes best.
   class Weights {
    public:
     struct Storage;
-    explicit Weights(std::unique_ptr<Storage> storage);
-    ~Weights();
-    Weights(Weights&&) noexcept;
-    Weights& operator=(Weights&&) noexcept;
+    explicit Weights(std::shared_ptr<const Storage> storage) : storage_(std::move(storage)) {}
     const Storage& storage() const { return *storage_; }
 
    private:
-    std::unique_ptr<Storage> storage_;
+    std::shared_ptr<const Storage> storage_;
   };
 
   /// `b` is [n, k] row-major; its values are rounded to the type.
@@ -57,11 +56,14 @@ class Gemm {
   void multiply(const std::byte* a, const Weights& b, float* c);
 
   /// Floating-point operations of one product (two a multiply-add).
-  double flops() const;
+  double flops() const { return 2.0 * static_cast<double>(m_) * static_cast<double>(n_) * static_cast<double>(k_); }
 
  private:
   struct Implementation;
-  std::unique_ptr<Implementation> implementation_;
+  std::size_t m_;
+  std::size_t n_;
+  std::size_t k_;
+  std::shared_ptr<Implementation> implementation_;  // one owner: it can be destroyed where its type isn't known
 };
 
 }  // namespace gem

@@ -37,8 +37,6 @@ struct Gemm::Implementation {
   dnnl::stream stream;
   memory a;
   memory c;
-  memory::dims b_sizes;  // [k, n]
-  double flops;
 };
 
 std::string gemm_library() {
@@ -50,7 +48,7 @@ void use_one_gemm_thread() {
   omp_set_num_threads(1);
 }
 
-Gemm::Gemm(std::size_t m, std::size_t n, std::size_t k, GemmType type) {
+Gemm::Gemm(std::size_t m, std::size_t n, std::size_t k, GemmType type) : m_(m), n_(n), k_(k) {
   const auto rows = static_cast<memory::dim>(m), columns = static_cast<memory::dim>(n),
              depth = static_cast<memory::dim>(k);
   const memory::desc a({rows, depth}, data_type_of(type), memory::format_tag::ab);
@@ -58,10 +56,9 @@ Gemm::Gemm(std::size_t m, std::size_t n, std::size_t k, GemmType type) {
   const memory::desc c({rows, columns}, memory::data_type::f32, memory::format_tag::ab);
   try {
     const dnnl::matmul::primitive_desc description = make_matmul(engine(), a, b, c);
-    implementation_ = std::make_unique<Implementation>(
-        Implementation{description, dnnl::matmul(description), dnnl::stream(engine()), memory(a, engine(), nullptr),
-                       memory(c, engine(), nullptr), memory::dims{depth, columns},
-                       2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k)});
+    implementation_ =
+        std::make_shared<Implementation>(Implementation{description, dnnl::matmul(description), dnnl::stream(engine()),
+                                                        memory(a, engine(), nullptr), memory(c, engine(), nullptr)});
   } catch (const dnnl::error& error) {
     if (error.status == dnnl_unimplemented)
       throw UsageError(gemm_library() + " has no " + to_string(type) +
@@ -70,25 +67,17 @@ Gemm::Gemm(std::size_t m, std::size_t n, std::size_t k, GemmType type) {
   }
 }
 
-Gemm::~Gemm() = default;
-Gemm::Gemm(Gemm&&) noexcept = default;
-Gemm& Gemm::operator=(Gemm&&) noexcept = default;
-
-Gemm::Weights::Weights(std::unique_ptr<Storage> storage) : storage_(std::move(storage)) {}
-Gemm::Weights::~Weights() = default;
-Gemm::Weights::Weights(Weights&&) noexcept = default;
-Gemm::Weights& Gemm::Weights::operator=(Weights&&) noexcept = default;
-
 Gemm::Weights Gemm::pack(std::span<const float> b) const {
   try {
     const memory::desc packed_description = implementation_->description.weights_desc();
     // B[n, k] row-major is the library's [k, n] with the first index fastest.
-    const memory::desc plain(implementation_->b_sizes, memory::data_type::f32, memory::format_tag::ba);
+    const memory::desc plain({static_cast<memory::dim>(k_), static_cast<memory::dim>(n_)}, memory::data_type::f32,
+                             memory::format_tag::ba);
     memory source(plain, engine(), const_cast<float*>(b.data()));
     memory packed(packed_description, engine());
     dnnl::reorder(source, packed).execute(implementation_->stream, source, packed);
     implementation_->stream.wait();
-    return Weights(std::make_unique<Weights::Storage>(Weights::Storage{packed}));
+    return Weights(std::make_shared<Weights::Storage>(Weights::Storage{packed}));
   } catch (const dnnl::error& error) {
     refuse("packing weights", error);
   }
@@ -109,10 +98,6 @@ void Gemm::multiply(const std::byte* a, const Weights& b, float* c) {
   } catch (const dnnl::error& error) {
     refuse("a matrix product", error);
   }
-}
-
-double Gemm::flops() const {
-  return implementation_->flops;
 }
 
 }  // namespace gem

@@ -5,6 +5,7 @@
 
 namespace gem {
 
+/// Name of this machine.
 std::string host_name();
 
 /// Product name of the processor; "CPU" where the system doesn't say.

@@ -24,6 +24,7 @@ struct JsonValue {
   ~JsonValue();
 };
 
+/// Keys with their values, in the order of the file.
 struct JsonObject {
   std::vector<std::string> keys;
   std::vector<JsonValue> values;

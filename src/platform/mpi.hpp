@@ -28,6 +28,7 @@ class MpiEnvironment {
   MpiEnvironment& operator=(const MpiEnvironment&) = delete;
 };
 
+/// MPI's word for a type of C++.
 template <class T>
 MPI_Datatype mpi_type();
 template <>

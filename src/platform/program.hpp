@@ -8,6 +8,7 @@
 
 namespace gem {
 
+/// The words of a command line, the program's name first.
 using Arguments = std::vector<std::string>;
 
 /// Runs a program without MPI: prints the sentence of any error and returns its exit code.

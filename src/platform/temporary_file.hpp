@@ -19,8 +19,6 @@ class TemporaryFile {
   TemporaryFile(const TemporaryFile&) = delete;
   TemporaryFile& operator=(const TemporaryFile&) = delete;
 
-  const std::string& temporary_path() const { return temporary_path_; }
-
   void write(std::span<const std::byte> bytes);
   /// Appends a part of another file.
   void append_from(const InputFile& source, std::uint64_t offset, std::uint64_t byte_count);

@@ -28,6 +28,7 @@ struct TomlValue {
   std::string kind() const;
 };
 
+/// A name of a table with its value.
 struct TomlMember {
   std::string name;
   TomlValue value;

@@ -26,8 +26,8 @@ struct Sample {
 };
 
 // The rule of these costs; those of nothing are left out.
-LoadRule rule_of(const Costs& costs, const LatencyProfile& profile) {
-  LoadRule rule{.tile_tokens = profile.load_rule().tile_tokens, .last_tile_rows = profile.rule.last_tile_rows};
+LoadCosts rule_of(const Costs& costs, const LatencyProfile& profile) {
+  LoadCosts rule{.last_tile_rows = profile.rule.last_tile_rows};
   for (std::size_t b = 0; b < bends.size(); ++b)
     if (costs[b] > 0.0) rule.bends.push_back({bends[b], costs[b]});
   rule.row_s = costs.back();
@@ -39,11 +39,11 @@ Costs amounts_of(std::span<const std::uint32_t> load, const LatencyProfile& prof
   for (std::size_t c = 0; c < amounts.size(); ++c) {
     Costs unit{};
     unit[c] = 1.0;
-    const LoadRule rule = rule_of(unit, profile);
+    const LoadRule rule{profile.load_rule().tile_tokens, rule_of(unit, profile)};
     DeviceLoad sum;
     for (const std::uint32_t tokens : load) sum.add(rule, tokens);
-    amounts[c] =
-        sum.extra_s - rule.even_surplus_s(static_cast<double>(sum.tiles), static_cast<double>(sum.active_experts));
+    amounts[c] = sum.extra_s -
+                 rule.costs.even_surplus_s(static_cast<double>(sum.tiles), static_cast<double>(sum.active_experts));
   }
   return amounts;
 }
@@ -51,7 +51,7 @@ Costs amounts_of(std::span<const std::uint32_t> load, const LatencyProfile& prof
 std::vector<Sample> samples_of(const LatencyProfile& profile, std::span<const std::vector<std::uint32_t>> loads,
                                const Matrix<double>& measured_s) {
   const std::vector<LatencySurface> surfaces = surfaces_of(profile);
-  const LoadRule plain = rule_of({}, profile);
+  const LoadRule plain{profile.load_rule().tile_tokens, rule_of({}, profile)};
   std::vector<Sample> samples;
   for (std::size_t i = 0; i < loads.size(); ++i) {
     DeviceLoad load;
@@ -128,8 +128,8 @@ std::vector<std::vector<std::uint32_t>> serving_loads(const LatencyProfile& plan
   return loads;
 }
 
-LoadRule choose_load_rule(const LatencyProfile& profile, std::span<const std::vector<std::uint32_t>> loads,
-                          const Matrix<double>& measured_s) {
+LoadCosts choose_load_rule(const LatencyProfile& profile, std::span<const std::vector<std::uint32_t>> loads,
+                           const Matrix<double>& measured_s) {
   if (loads.empty()) return rule_of({}, profile);
   const std::vector<Sample> samples = samples_of(profile, loads, measured_s);
   const Costs costs = fit_costs(samples);

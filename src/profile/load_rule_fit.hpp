@@ -19,7 +19,7 @@ std::vector<std::vector<std::uint32_t>> serving_loads(const LatencyProfile& plan
 
 /// The rule with which the profile's surfaces predict best what these loads took, [device, load] seconds: what tiles
 /// beyond each of a few bends and rows cost, by least absolute deviations. Plain unless that errs less.
-LoadRule choose_load_rule(const LatencyProfile& profile, std::span<const std::vector<std::uint32_t>> loads,
-                          const Matrix<double>& measured_s);
+LoadCosts choose_load_rule(const LatencyProfile& profile, std::span<const std::vector<std::uint32_t>> loads,
+                           const Matrix<double>& measured_s);
 
 }  // namespace gem

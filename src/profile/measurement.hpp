@@ -14,6 +14,7 @@
 
 namespace gem {
 
+/// Devices of one rank, owned by somebody else.
 using DeviceList = std::span<const std::unique_ptr<MoeDevice>>;
 
 struct MeasurementOptions {

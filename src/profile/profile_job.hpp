@@ -55,6 +55,7 @@ ProfileSetup set_up_profile(const ProfileRequest& request, std::size_t rank_coun
 /// What will run, how long it will take about, and how much memory.
 std::string describe_plan(const ProfileRequest& request, const ProfileSetup& setup, std::size_t rank_count);
 
+/// Devices of one rank.
 using Devices = std::vector<std::unique_ptr<MoeDevice>>;
 
 /// This rank's devices with the experts of the sweep resident. Collective.

@@ -23,7 +23,7 @@ struct ProfileRow {
 /// What a sweep finds out after its last point.
 struct SweepClosing {
   std::vector<double> drift;  ///< [device], as in LatencyProfile
-  LoadRule rule{};            ///< how experts add up; its tile is the plan's
+  LoadCosts rule{};           ///< what skew adds
 };
 
 /// Where a sweep puts its rows as they are finished. Called on rank 0 only.

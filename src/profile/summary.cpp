@@ -115,10 +115,10 @@ std::string device_table(const LatencyProfile& profile, std::size_t most_rows) {
                    format("%+.2f", 100.0 * summary.drift), d == slowest && summaries.size() > 1 ? "slowest" : ""});
   }
   std::string text = table.to_string() + left_out;
-  if (const LoadRule& rule = profile.rule; !rule.is_plain()) {
+  if (const LoadCosts& rule = profile.rule; !rule.is_plain()) {
     text += format("skew: a row of a last tile costs %s", format_seconds(rule.row_s).c_str());
     std::vector<std::string> bends;
-    for (const LoadRule::Bend& bend : rule.bends)
+    for (const LoadCosts::Bend& bend : rule.bends)
       bends.push_back(format("%u (+%s)", bend.tiles, format_seconds(bend.tile_s).c_str()));
     text += (bends.empty() ? "" : "; an expert's tiles more beyond " + join(bends)) + "\n";
   }

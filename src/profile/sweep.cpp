@@ -183,7 +183,7 @@ LatencyProfile run_sweep(const Communicator& ranks, DeviceList devices, const La
     progress.update(++done);
     if (done < plan.points.size()) end_if_asked(ranks, options, done, plan.points.size());
   });
-  SweepClosing closing{measure_drift(ranks, devices, measurement, plan, rows), plan.load_rule()};
+  SweepClosing closing{measure_drift(ranks, devices, measurement, plan, rows), plan.rule};
   const std::vector<MeasuredLoad> rule_loads = fixed_loads(options.rule_loads, plan.points.size() + company_points);
   const Matrix<double> rule_loads_s =
       gather_medians(ranks, devices, measurement.measure(rule_loads, [](std::size_t, const Samples&) {}));

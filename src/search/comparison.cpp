@@ -14,8 +14,7 @@ Score score_of(const std::vector<LayerProblem>& problems, const Matrix<std::int3
   std::vector<double> step_s(problems[0].step_count(), 0.0);
   double slowest_s = 0.0, mean_device_s = 0.0;
   for (std::size_t layer = 0; layer < problems.size(); ++layer) {
-    const auto row = expert_to_device.row(layer);
-    const Placement placement(problems[layer], Assignment(row.begin(), row.end()));
+    const Placement placement(problems[layer], assignment_of(expert_to_device, layer));
     const double tick_s = problems[layer].tables().tick_s();
     const auto devices = static_cast<std::int32_t>(problems[layer].device_count());
     for (std::size_t t = 0; t < step_s.size(); ++t) {
@@ -37,7 +36,7 @@ HeldOut relation_of(const LoadTrace& searched, const LoadTrace& scored) {
   return apart ? HeldOut::DisjointRequests : HeldOut::InSample;
 }
 
-std::string describe(HeldOut relation) {
+std::string describe_relation(HeldOut relation) {
   switch (relation) {
     case HeldOut::DisjointRequests:
       return "held-out, requests never searched on";

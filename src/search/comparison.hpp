@@ -27,8 +27,10 @@ enum class HeldOut {
   OtherTask,
   InSample  ///< requests that were searched on: no test of anything
 };
+/// Of two traces, from their tasks and parts.
 HeldOut relation_of(const LoadTrace& searched, const LoadTrace& scored);
-std::string describe(HeldOut relation);
+/// "held-out, requests never searched on", say.
+std::string describe_relation(HeldOut relation);
 
 /// One line of the table that compares methods.
 struct ComparedMethod {
@@ -37,6 +39,7 @@ struct ComparedMethod {
   Score test;
 };
 
+/// What no mapping can be below.
 struct Bounds {
   double train_s = 0.0;  ///< mean a step that no mapping is below
   double test_s = 0.0;

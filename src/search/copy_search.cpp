@@ -6,14 +6,6 @@
 #include "search/redundant_experts.hpp"
 
 namespace gem {
-namespace {
-
-Assignment layer_of(const Matrix<std::int32_t>& mapping, std::size_t layer) {
-  return Assignment(mapping.row(layer).begin(), mapping.row(layer).end());
-}
-
-}  // namespace
-
 std::vector<LayerProblem> problems_of(const DeviceLatencies& latencies, const LoadTrace& trace,
                                       const CopyCounts& copies) {
   if (copies.rows() == 0) return layer_problems(latencies, trace);
@@ -29,7 +21,7 @@ Matrix<std::int32_t> pack_copies(Method method, const DeviceLatencies& latencies
   Matrix<std::int32_t> mapping = baseline_mapping(method, latencies, split);
   for (std::size_t layer = 0; layer < mapping.rows(); ++layer) {
     const std::vector<std::int32_t> expert_of_copy = experts_of_copies(copies.row(layer));
-    Assignment assignment = layer_of(mapping, layer);
+    Assignment assignment = assignment_of(mapping, layer);
     separate_copies(assignment, expert_of_copy, mean_loads(split, layer), latencies.device_count());
     order_copies(assignment, expert_of_copy);
     std::ranges::copy(assignment, mapping.row(layer).begin());
@@ -43,7 +35,7 @@ ModelAnswer first_optima(const Communicator& world, const std::vector<LayerProbl
   brief.starts = 1;
   brief.iterations = 0;
   return search_model(
-      world, problems, [&](std::size_t layer) { return std::vector<Assignment>{layer_of(first, layer)}; }, brief);
+      world, problems, [&](std::size_t layer) { return std::vector<Assignment>{assignment_of(first, layer)}; }, brief);
 }
 
 CopyCounts search_copies(const Communicator& world, const DeviceLatencies& latencies, const LoadTrace& trace,

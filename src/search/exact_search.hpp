@@ -8,6 +8,7 @@
 
 namespace gem {
 
+/// What the search of one layer came to.
 struct ExactResult {
   bool proven = false;      ///< the assignment is optimal
   Assignment assignment;    ///< the best known

@@ -54,9 +54,8 @@ LayerProblem ExpertGroups::limited(const LayerProblem& problem) const {
     add_keys(keys.data() + unit, row.key, 1, stride);
     if (row.extra != nullptr) add_keys(extras.data() + unit, row.extra, 1, stride);
   }
-  LayerProblem limited(problem.shared_tables(), units, problem.step_count(), std::move(keys), std::move(extras));
-  limited.set_most_saved(problem.most_saved());
-  return limited;
+  return LayerProblem(problem.shared_tables(), units, problem.step_count(), std::move(keys), std::move(extras),
+                      problem.most_saved());
 }
 
 Assignment ExpertGroups::units_of(std::span<const std::int32_t> experts) const {

@@ -47,9 +47,9 @@ LatencyTables::LatencyTables(const DeviceLatencies& latencies, const LoadKeys& k
   tick_s_ = 1e-9 * std::max(1.0, std::ceil(largest_s / 1e-9 / 2e9));
   ticks_.resize(seconds.size());
   std::ranges::transform(seconds, ticks_.begin(), [&](double s) { return ticks_of(s); });
-  const LoadRule& rule = latencies.rule();
-  if (rule.bends.empty()) return;
-  const double skewed_s = rule.even_surplus_s(keys.tiles(largest_key), 0.0);
+  const LoadCosts& costs = latencies.rule().costs;
+  if (costs.bends.empty()) return;
+  const double skewed_s = costs.even_surplus_s(keys.tiles(largest_key), 0.0);
   if (skewed_s > largest_s)
     throw DataError(
         format("the profile says that %d tiles of one expert cost %s more than if they were spread evenly, longer than "
@@ -57,7 +57,7 @@ LatencyTables::LatencyTables(const DeviceLatencies& latencies, const LoadKeys& k
                keys.tiles(largest_key), format_seconds(skewed_s).c_str()));
   even_ticks_ = ticks_;
   for (std::int32_t key = 1; key <= largest_key; ++key) {
-    const std::int32_t surplus = ticks_of(rule.even_surplus_s(keys.tiles(key), keys.active_experts(key)));
+    const std::int32_t surplus = ticks_of(costs.even_surplus_s(keys.tiles(key), keys.active_experts(key)));
     for (std::size_t d = 0; d < device_count_; ++d) ticks_[d * key_count_ + static_cast<std::size_t>(key)] -= surplus;
   }
 }

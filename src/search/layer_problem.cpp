@@ -17,7 +17,7 @@ constexpr double most_extra_ticks = 5e8;
 // [expert, padded step] ticks; empty under a plain rule. DataError if they are beyond belief.
 std::vector<std::int32_t> extras_of(const LoadRule& rule, const LatencyTables& tables, const LoadTrace& trace,
                                     std::size_t layer) {
-  if (rule.is_plain()) return {};
+  if (rule.costs.is_plain()) return {};
   const std::size_t stride = padded(trace.step_count());
   std::vector<std::int32_t> extras(trace.expert_count() * stride, 0);
   for (std::size_t t = 0; t < trace.step_count(); ++t) {
@@ -35,9 +35,10 @@ std::vector<std::int32_t> extras_of(const LoadRule& rule, const LatencyTables& t
 }
 
 // [padded step] ticks that the rows of last tiles can take off a device's time: of the experts that save most, as many
-// as a device holds; and what rounding can.
+// as a device holds; and what rounding can. Empty under a plain rule.
 std::vector<std::int32_t> most_saved_of(const LoadRule& rule, const LatencyTables& tables, const LoadTrace& trace,
                                         std::size_t layer) {
+  if (rule.costs.is_plain()) return {};
   const std::size_t slots = trace.expert_count() / tables.device_count();
   std::vector<std::int32_t> most(padded(trace.step_count()), 0);
   std::vector<double> saved(trace.expert_count());
@@ -53,7 +54,8 @@ std::vector<std::int32_t> most_saved_of(const LoadRule& rule, const LatencyTable
 }  // namespace
 
 LayerProblem::LayerProblem(std::shared_ptr<const LatencyTables> tables, std::size_t expert_count,
-                           std::size_t step_count, std::vector<std::int32_t> keys, std::vector<std::int32_t> extras)
+                           std::size_t step_count, std::vector<std::int32_t> keys, std::vector<std::int32_t> extras,
+                           std::vector<std::int32_t> most_saved)
     : tables_(std::move(tables)),
       expert_count_(expert_count),
       step_count_(step_count),
@@ -61,6 +63,7 @@ LayerProblem::LayerProblem(std::shared_ptr<const LatencyTables> tables, std::siz
       block_devices_(tables_->device_count()),
       keys_(std::move(keys)),
       extras_(std::move(extras)),
+      most_saved_(std::move(most_saved)),
       floor_(padded_steps_, 0) {}
 
 std::vector<LayerProblem> layer_problems(const DeviceLatencies& latencies, const LoadTrace& trace) {
@@ -91,12 +94,10 @@ std::vector<LayerProblem> layer_problems(const DeviceLatencies& latencies, const
                static_cast<long long>(largest_key)));
   const auto tables = std::make_shared<const LatencyTables>(latencies, keys, static_cast<std::int32_t>(largest_key));
   std::vector<LayerProblem> problems;
-  for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
+  for (std::size_t layer = 0; layer < trace.layer_count(); ++layer)
     problems.emplace_back(tables, experts, steps, std::move(keys_of_layer[layer]),
-                          extras_of(latencies.rule(), *tables, trace, layer));
-    if (problems.back().has_extras())
-      problems.back().set_most_saved(most_saved_of(latencies.rule(), *tables, trace, layer));
-  }
+                          extras_of(latencies.rule(), *tables, trace, layer),
+                          most_saved_of(latencies.rule(), *tables, trace, layer));
   return problems;
 }
 

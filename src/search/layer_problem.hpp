@@ -14,14 +14,20 @@ namespace gem {
 /// Device of each expert of one layer, [expert].
 using Assignment = std::vector<std::int32_t>;
 
+/// One layer's row of a mapping, [layer, expert or copy].
+inline Assignment assignment_of(const Matrix<std::int32_t>& mapping, std::size_t layer) {
+  return Assignment(mapping.row(layer).begin(), mapping.row(layer).end());
+}
+
 /// One layer's question: place its experts, `slots()` on each device, so that the sum over steps of the slowest
 /// device's time is least. Structure of arrays, steps contiguous and padded to whole vectors with steps without load,
 /// which cost nothing under any assignment.
 class LayerProblem {
  public:
-  /// `keys` is [expert, padded step]; so is `extras`, ticks that experts add beside, empty where none adds any.
+  /// `keys` is [expert, padded step]; so is `extras`, ticks that experts add beside, empty where none adds any;
+  /// `most_saved` see below.
   LayerProblem(std::shared_ptr<const LatencyTables> tables, std::size_t expert_count, std::size_t step_count,
-               std::vector<std::int32_t> keys, std::vector<std::int32_t> extras = {});
+               std::vector<std::int32_t> keys, std::vector<std::int32_t> extras, std::vector<std::int32_t> most_saved);
 
   std::size_t expert_count() const { return expert_count_; }
   std::size_t device_count() const { return tables_->device_count(); }
@@ -34,10 +40,8 @@ class LayerProblem {
     const std::size_t at = static_cast<std::size_t>(expert) * padded_steps_;
     return {keys_.data() + at, has_extras() ? extras_.data() + at : nullptr};
   }
-  /// [padded step], ticks that a device's experts can at most take off an even load; empty without extras.
+  /// [padded step], ticks, 0 or more, that a device's experts can at most take off an even load; empty without extras.
   const std::vector<std::int32_t>& most_saved() const { return most_saved_; }
-  /// Ticks, 0 or more: see most_saved().
-  void set_most_saved(std::vector<std::int32_t> ticks) { most_saved_ = std::move(ticks); }
   /// [padded step], ticks.
   const std::vector<std::int32_t>& floor() const { return floor_; }
   /// `floor` is [padded step], 0 or more.

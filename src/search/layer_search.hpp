@@ -22,6 +22,7 @@ struct CostAt {
   std::int64_t cost;  ///< ticks summed over steps
 };
 
+/// Where a start ended.
 struct StartResult {
   Assignment assignment;
   std::int64_t cost = 0;

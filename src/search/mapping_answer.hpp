@@ -8,6 +8,7 @@
 
 namespace gem {
 
+/// The mapping that was found, and what it was compared with.
 struct MappingAnswer {
   Mapping mapping;                       ///< of the method asked for
   std::vector<Mapping> others;           ///< of the methods that it was compared with
@@ -15,9 +16,6 @@ struct MappingAnswer {
   Bounds bounds;                         ///< on rank 0
   std::string report;                    ///< what was searched, and the table of methods; on rank 0
 };
-
-/// What would be searched and about how long it would take, from a short trial. Collective; the text is rank 0's.
-std::string describe_plan(const Communicator& world, const MappingQuestion& question);
 
 /// Finds the mapping and compares all methods, judged on the latency surface whatever was searched on. Collective.
 MappingAnswer find_mapping(const Communicator& world, const MappingQuestion& question);

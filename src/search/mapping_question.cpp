@@ -5,7 +5,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "model/mapping.hpp"
-#include "search/expert_groups.hpp"
+#include "search/broadcast.hpp"
 
 namespace gem {
 namespace {
@@ -49,38 +49,6 @@ void check_same_model(const LoadTrace& train, const LoadTrace& test) {
       train.expert_count()));
 }
 
-void broadcast_trace(const Communicator& world, LoadTrace& trace) {
-  for (std::string* text : {&trace.model, &trace.task, &trace.phase, &trace.part}) world.broadcast(*text);
-  trace.top_k = world.broadcast(std::uint64_t{trace.top_k});
-  trace.tokens_per_step = world.broadcast(std::uint64_t{trace.tokens_per_step});
-  world.broadcast(trace.layer_ids);
-  std::vector<std::uint64_t> sizes{trace.counts.planes(), trace.counts.rows(), trace.counts.columns()};
-  world.broadcast(sizes);
-  if (!world.is_root()) trace.counts = Cube<std::uint32_t>(sizes[0], sizes[1], sizes[2]);
-  world.broadcast(trace.counts.values());
-}
-
-// What a search needs of it: devices, points, medians.
-void broadcast_profile(const Communicator& world, LatencyProfile& profile) {
-  world.broadcast(profile.model);
-  profile.tile_tokens = world.broadcast(std::uint64_t{profile.tile_tokens});
-  profile.rule.last_tile_rows = world.broadcast(profile.rule.last_tile_rows);
-  profile.rule.row_s = world.broadcast(profile.rule.row_s);
-  profile.rule.bends.resize(world.broadcast(std::uint64_t{profile.rule.bends.size()}));
-  for (LoadRule::Bend& bend : profile.rule.bends) bend = {world.broadcast(bend.tiles), world.broadcast(bend.tile_s)};
-  profile.devices.resize(world.broadcast(std::uint64_t{profile.devices.size()}));
-  for (DeviceDescription& device : profile.devices) world.broadcast(device.name);
-  std::vector<std::int64_t> numbers;
-  for (const LoadPoint& point : profile.points)
-    numbers.insert(numbers.end(), {point.tiles, point.active_experts, point.tokens});
-  world.broadcast(numbers);
-  profile.points.resize(numbers.size() / 3);
-  for (std::size_t p = 0; p < profile.points.size(); ++p)
-    profile.points[p] = {numbers[3 * p], numbers[3 * p + 1], numbers[3 * p + 2]};
-  if (!world.is_root()) profile.median_s = Matrix<double>(profile.devices.size(), profile.points.size());
-  world.broadcast(profile.median_s.values());
-}
-
 }  // namespace
 
 LoadFeatures parse_features(const std::string& name) {
@@ -121,7 +89,7 @@ void prepare(MappingQuestion& question, const Selection& selection) {
   if (selection.equal_devices) profile = equal_devices(profile);
   check_divisible(train.expert_count(), profile.device_count());
   check_redundant_experts(question);
-  ExpertGroups(question.expert_groups, train.expert_count(), profile.device_count());
+  expert_groups_of(question);
   if (question.expert_groups > 1 && question.method != Method::Gem)
     throw UsageError("--expert-groups limits what --method gem searches for; leave it out with --method " +
                      method_name(question.method));
@@ -142,16 +110,20 @@ void prepare(MappingQuestion& question, const Selection& selection) {
   if (question.test) check_tokens(*question.test, "the test trace");
 }
 
+ExpertGroups expert_groups_of(const MappingQuestion& question) {
+  return ExpertGroups(question.expert_groups, question.train.expert_count(), question.profile.device_count());
+}
+
 void share(const Communicator& world, MappingQuestion& question) {
-  broadcast_profile(world, question.profile);
-  broadcast_trace(world, question.train);
+  broadcast(world, question.profile);
+  broadcast(world, question.train);
   if (world.broadcast(std::int32_t{question.test ? 1 : 0}) == 0) return;
   if (!question.test) question.test.emplace();
-  broadcast_trace(world, *question.test);
+  broadcast(world, *question.test);
   question.relation = static_cast<HeldOut>(world.broadcast(static_cast<std::int32_t>(question.relation)));
 }
 
-std::string describe(const MappingQuestion& question) {
+std::string describe_question(const MappingQuestion& question) {
   const LoadTrace& trace = question.train;
   return format("%zu layers x %zu experts on %zu devices,\n    %zu steps of task '%s' (part %s)", trace.layer_count(),
                 trace.expert_count(), question.profile.device_count(), trace.step_count(), trace.task.c_str(),

@@ -8,6 +8,7 @@
 #include "platform/mpi.hpp"
 #include "search/baselines.hpp"
 #include "search/comparison.hpp"
+#include "search/expert_groups.hpp"
 #include "search/model_search.hpp"
 
 namespace gem {
@@ -51,10 +52,13 @@ SearchOptions options_of_effort(const std::string& name);
 /// Cuts profile and traces to what is used and checks that they fit together. UsageError or DataError with the remedy.
 void prepare(MappingQuestion& question, const Selection& selection);
 
+/// The groups of experts that stay together. UsageError as of ExpertGroups.
+ExpertGroups expert_groups_of(const MappingQuestion& question);
+
 /// Gives every rank rank 0's profile, traces and relation. Collective.
 void share(const Communicator& world, MappingQuestion& question);
 
 /// "24 layers x 32 experts on 4 devices,", and on a second line "128 steps of task 'mmlu' (part train)".
-std::string describe(const MappingQuestion& question);
+std::string describe_question(const MappingQuestion& question);
 
 }  // namespace gem

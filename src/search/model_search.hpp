@@ -10,6 +10,7 @@
 
 namespace gem {
 
+/// How much is searched, and from which random numbers.
 struct SearchOptions {
   std::uint64_t seed = 1;
   std::size_t starts = 1;       ///< assignments that each layer's search starts from
@@ -33,6 +34,7 @@ struct StartPoint {
   std::int64_t cost;
 };
 
+/// The best that was found for all layers, and what it took.
 struct ModelAnswer {
   std::vector<LayerAnswer> layers;
   std::vector<StartPoint> course;  ///< of all starts, by layer, start and time; on rank 0

@@ -10,6 +10,7 @@
 
 namespace gem {
 
+/// Which steps count, and how long their mean is lowered.
 struct TailOptions {
   /// Of the steps: the slowest ones, whose mean is to be least. The slowest 1 % of a few hundred steps are too few to
   /// search on: the slowest fifth gave the least 99th percentile on requests never seen (tests/benchmark/search.md).

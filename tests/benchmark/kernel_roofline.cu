@@ -22,8 +22,8 @@
 #include <vector>
 
 #include "kernels/grouped_ffn.hpp"
-#include "kernels/pattern.hpp"
 #include "kernels/quantise.hpp"
+#include "kernels/random_values.hpp"
 #include "kernels/spin.hpp"
 
 namespace {

@@ -191,7 +191,7 @@ TEST(RoundTrip, EarlyProfilesHaveOneBendAndOneDeviceHasNoExchange) {
   fields["bend_tiles"] = count("bend_tiles", 3);
   fields["/rule/surplus_tile"] = dataset<double>("/rule/surplus_tile", {2e-6}, {1}, "s");
   write_fields(directory / "profile.h5", fields);
-  EXPECT_EQ(read_profile(directory / "profile.h5").rule.bends, (std::vector<LoadRule::Bend>{{3, 2e-6}}));
+  EXPECT_EQ(read_profile(directory / "profile.h5").rule.bends, (std::vector<LoadCosts::Bend>{{3, 2e-6}}));
   fields["bend_tiles"] = count("bend_tiles", 0);
   fields["/rule/surplus_tile"] = dataset<double>("/rule/surplus_tile", {0.0}, {1}, "s");
   write_fields(directory / "profile.h5", fields);

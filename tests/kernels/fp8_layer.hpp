@@ -13,8 +13,8 @@
 #include "kernels/grouped_ffn.hpp"
 #include "kernels/grouped_ffn_paths.hpp"
 #include "kernels/grouped_ffn_reference.hpp"
-#include "kernels/pattern.hpp"
 #include "kernels/quantise.hpp"
+#include "kernels/random_values.hpp"
 
 namespace gem::test {
 

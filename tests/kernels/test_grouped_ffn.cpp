@@ -11,7 +11,7 @@
 #include "kernels/device_buffer.hpp"
 #include "kernels/grouped_ffn.hpp"
 #include "kernels/grouped_ffn_reference.hpp"
-#include "kernels/pattern.hpp"
+#include "kernels/random_values.hpp"
 
 namespace gem::test {
 namespace {

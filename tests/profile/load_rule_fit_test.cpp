@@ -59,7 +59,7 @@ LatencyProfile profile_of(const Latency& latency) {
   return profile;
 }
 
-LoadRule rule_for(const Latency& latency, const LatencyProfile& profile) {
+LoadCosts rule_for(const Latency& latency, const LatencyProfile& profile) {
   const auto loads = serving_loads(profile, {}, 40, 1);
   Matrix<double> measured_s(1, loads.size());
   RandomStream random({6});
@@ -114,7 +114,7 @@ TEST(LoadRuleFit, RowsThatCostTimeAreFound) {
     return all_at_once(tokens) + 2e-9 * std::accumulate(tokens.begin(), tokens.end(), 0.0);
   };
   LatencyProfile profile = profile_of(streaming);
-  const LoadRule rule = rule_for(streaming, profile);
+  const LoadCosts rule = rule_for(streaming, profile);
   EXPECT_NEAR(rule.row_s, 2e-9, 8e-10);
 }
 
@@ -182,16 +182,16 @@ TEST(LoadRule, EvenLoadsKeepTheirMeasuredLatency) {
 }
 
 TEST(LoadRule, CountsTilesBeyondTheBendsAndRowsOfLastTiles) {
-  const LoadRule rule{16, 8, 0.5, {{3, 2.0}}};
+  const LoadRule rule{16, {8, 0.5, {{3, 2.0}}}};
   EXPECT_EQ(rule.extra_s(0), 0.0);
   EXPECT_EQ(rule.extra_s(16), 0.5 * 8);
   EXPECT_EQ(rule.extra_s(5 * 16 - 10), 2.0 * 2 - 0.5 * 2);
-  EXPECT_EQ(rule.even_surplus_s(10, 2), 2.0 * 4);
-  EXPECT_EQ(rule.even_surplus_s(5, 2), 0.0);
-  const LoadRule bent_twice{16, 16, 0.0, {{3, 2.0}, {5, 10.0}}};
+  EXPECT_EQ(rule.costs.even_surplus_s(10, 2), 2.0 * 4);
+  EXPECT_EQ(rule.costs.even_surplus_s(5, 2), 0.0);
+  const LoadRule bent_twice{16, {16, 0.0, {{3, 2.0}, {5, 10.0}}}};
   EXPECT_EQ(bent_twice.extra_s(5 * 16), 2.0 * 2);
   EXPECT_EQ(bent_twice.extra_s(7 * 16), 2.0 * 4 + 10.0 * 2);
-  EXPECT_EQ(bent_twice.even_surplus_s(12, 2), 2.0 * 6 + 10.0 * 2);
+  EXPECT_EQ(bent_twice.costs.even_surplus_s(12, 2), 2.0 * 6 + 10.0 * 2);
 }
 
 }  // namespace

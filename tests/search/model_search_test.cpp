@@ -166,23 +166,51 @@ TEST(ModelTail, LowersTheSlowestStepsAlikeOnAnyNumberOfRanks) {
   for (std::size_t layer = 0; layer < 3; ++layer) EXPECT_EQ(lowered[layer].assignment, expected[layer]);
 }
 
-TEST(MappingQuestion, EveryRankGetsTracesAndProfile) {
+// No field as it is by default.
+LatencyProfile full_profile() {
+  LatencyProfile profile = testing::made_up_profile(3, 4);
+  const std::size_t devices = profile.device_count(), points = profile.points.size();
+  profile.device_kind = "host";
+  profile.weight_dtype = "f32";
+  profile.expert = {64, 128};
+  profile.experts_per_device = 4;
+  profile.rule = testing::load_rules()[1];
+  profile.devices[1] = {"host", "made-up", "node7", "GPU-1", 1, 1.28};
+  profile.p95_s = Matrix<double>(devices, points, 2e-5);
+  profile.samples_s = Cube<float>(devices, points, 2, 3e-5f);
+  profile.settled = Matrix<std::uint8_t>(devices, points, 1);
+  profile.sm_clock_hz = Matrix<double>(devices, points, 1.7e9);
+  profile.power_w = Matrix<double>(devices, points, 300.0);
+  profile.temperature_c = Matrix<double>(devices, points, 50.0);
+  profile.throttle_reasons = Matrix<std::uint64_t>(devices, points, 4);
+  profile.drift = {0.0, 0.01, 0.02};
+  profile.exchange = {"mpi", Matrix<double>(devices, devices, 1e-6), Matrix<double>(devices, devices, 1e10)};
+  return profile;
+}
+
+LoadTrace full_trace(std::size_t steps, std::uint64_t seed) {
+  LoadTrace trace = testing::made_up_trace(steps, 2, 6, seed);
+  trace.phase = "decode";
+  trace.part = "train";
+  trace.top_k = 4;
+  trace.tokens_per_step = 256;
+  return trace;
+}
+
+TEST(MappingQuestion, EveryRankGetsAllOfTracesAndProfile) {
   const Communicator world = Communicator::world();
   MappingQuestion question;
   if (world.is_root()) {
-    question.profile = testing::made_up_profile(3, 4);
-    question.train = testing::made_up_trace(7, 2, 6, 9);
-    question.test = testing::made_up_trace(5, 2, 6, 10);
+    question.profile = full_profile();
+    question.train = full_trace(7, 9);
+    question.test = full_trace(5, 10);
     question.relation = HeldOut::OtherTask;
   }
   share(world, question);
-  EXPECT_EQ(question.train.counts, testing::made_up_trace(7, 2, 6, 9).counts);
-  EXPECT_EQ(question.train.layer_ids.size(), 2u);
-  ASSERT_TRUE(question.test.has_value());
-  EXPECT_EQ(question.test->counts, testing::made_up_trace(5, 2, 6, 10).counts);
+  EXPECT_EQ(question.train, full_trace(7, 9));
+  EXPECT_EQ(question.test, full_trace(5, 10));
   EXPECT_EQ(question.relation, HeldOut::OtherTask);
-  EXPECT_EQ(question.profile.points, testing::made_up_profile(3, 4).points);
-  EXPECT_EQ(question.profile.median_s, testing::made_up_profile(3, 4).median_s);
+  EXPECT_EQ(question.profile, full_profile());
 }
 
 TEST(SharedCounter, DealsEveryNumberOnce) {
@@ -195,18 +223,6 @@ TEST(SharedCounter, DealsEveryNumberOnce) {
   }
   EXPECT_EQ(world.sum(mine), 1000);
   EXPECT_EQ(world.sum(sum), 999 * 1000 / 2);
-}
-
-TEST(ModelSearch, AllRanksWeighLoadsAlike) {
-  const Communicator world = Communicator::world();
-  MappingQuestion question;
-  if (world.is_root()) {
-    question.profile = testing::made_up_profile(2, 4);
-    question.profile.rule = testing::load_rules()[1];
-    question.train = testing::made_up_trace(4, 1, 8, 1);
-  }
-  share(world, question);
-  EXPECT_EQ(question.profile.rule, testing::load_rules()[1]);
 }
 
 TEST(ModelSearch, RedundantExpertsHelpWhereOneIsHot) {

@@ -106,7 +106,7 @@ TEST(LatencyTables, TimesOfLoadsAreThoseOfTheSurface) {
 
 TEST(LatencyTables, RulesBeyondBeliefAreRefused) {
   const LoadTrace trace = testing::made_up_trace(10, 1, 8, 1);
-  for (const LoadRule& rule : {LoadRule{.bends = {{1, 0.5}}}, LoadRule{.row_s = 0.5}}) {
+  for (const LoadCosts& rule : {LoadCosts{.bends = {{1, 0.5}}}, LoadCosts{.row_s = 0.5}}) {
     LatencyProfile profile = testing::made_up_profile(2, 4);
     profile.rule = rule;
     EXPECT_THROW(layer_problems(DeviceLatencies(profile, LoadFeatures::TilesAndExperts), trace), DataError);

@@ -65,13 +65,13 @@ struct MadeUp {
 };
 
 /// No rule, one by which skew and the filling of last tiles matter, and one with two bends.
-inline std::vector<LoadRule> load_rules() {
+inline std::vector<LoadCosts> load_rules() {
   return {{}, {.last_tile_rows = 8, .row_s = 3e-8, .bends = {{1, 4e-7}}}, {.bends = {{1, 4e-7}, {2, 1e-6}}}};
 }
 
 inline MadeUp made_up_problem(std::size_t experts, std::size_t devices, std::size_t steps, std::uint64_t seed,
                               std::size_t layers = 1, LoadFeatures features = LoadFeatures::TilesAndExperts,
-                              const LoadRule& rule = {}) {
+                              const LoadCosts& rule = {}) {
   MadeUp made{made_up_profile(devices, experts / devices), made_up_trace(steps, layers, experts, seed), {}};
   made.profile.rule = rule;
   made.problems = layer_problems(DeviceLatencies(made.profile, features), made.trace);

@@ -66,7 +66,7 @@ TEST(Pipeline, TheBundledProfileOfAnH100IsMappedTo) {
   EXPECT_NE(run.output.find("held-out"), std::string::npos) << run.output;
   const LatencyProfile measured = read_profile(profile);
   EXPECT_EQ(measured.device_kind, "cuda");
-  EXPECT_FALSE(measured.load_rule().is_plain());
+  EXPECT_FALSE(measured.rule.is_plain());
   EXPECT_EQ(read_mapping(folder.file("gem.h5")).device_count, measured.device_count());
 }
 

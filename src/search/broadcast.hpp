@@ -1,0 +1,15 @@
+#pragma once
+
+#include "model/latency_profile.hpp"
+#include "model/load_trace.hpp"
+#include "platform/mpi.hpp"
+
+namespace gem {
+
+/// Gives every rank rank 0's profile, all of it. Collective.
+void broadcast(const Communicator& world, LatencyProfile& profile);
+
+/// Gives every rank rank 0's trace, all of it. Collective.
+void broadcast(const Communicator& world, LoadTrace& trace);
+
+}  // namespace gem

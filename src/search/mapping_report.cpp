@@ -1,0 +1,52 @@
+#include "search/mapping_report.hpp"
+
+#include <algorithm>
+
+#include "base/text.hpp"
+
+namespace gem {
+
+std::string describe_search(const MappingQuestion& question, const ModelAnswer& found, std::size_t step_count,
+                            int rank_count) {
+  std::string text =
+      format("Search: %zu starts, %zu iterations in %s on %d rank%s%s\n", found.starts_run, found.iterations_run,
+             format_seconds(found.elapsed_s).c_str(), rank_count, rank_count == 1 ? "" : "s",
+             question.search.time_limit_s > 0.0 ? " (time limit: not repeatable)" : "");
+  text += format("        %.3g candidate-steps/s, of which %.3g/s had to be evaluated\n",
+                 static_cast<double>(found.work.candidate_steps) / found.elapsed_s,
+                 static_cast<double>(found.work.evaluated_steps) / found.elapsed_s);
+  if (step_count > question.train.step_count())
+    text += format("        on %zu steps: the trace's own %zu and mixtures of them\n", step_count,
+                   question.train.step_count());
+  return text;
+}
+
+std::string describe_copies(const MappingQuestion& question, const CopyCounts& copies) {
+  const std::int32_t most = *std::max_element(copies.values().begin(), copies.values().end());
+  const double share = static_cast<double>(question.redundant_experts) / static_cast<double>(copies.columns());
+  return format(
+      "        %zu redundant experts a layer (+%.0f %% of the experts' weights), at most\n"
+      "        %d copies of one, chosen by search; eplb and speed-aware copy the experts\n"
+      "        with the most tokens; linear, round-robin and paper have no copies\n",
+      question.redundant_experts, share * 100.0, most);
+}
+
+std::string describe_comparison(const MappingQuestion& question, const std::vector<ComparedMethod>& compared,
+                                const Bounds& bounds) {
+  std::string text;
+  if (question.test)
+    text =
+        format("Scored on %zu steps of task '%s' (part %s):\n    %s\n", question.test->step_count(),
+               question.test->task.c_str(), question.test->part.c_str(), describe_relation(question.relation).c_str());
+  return text + "\n" + comparison_table(compared, bounds, question.test.has_value(), question.relation);
+}
+
+std::string describe_harm(const MappingQuestion& question, double with_s, double without_s) {
+  if (without_s >= with_s) return {};
+  return format(
+      "\nNote: without redundant experts a quick search finds a mapping that takes %.1f %%\n"
+      "less time on the %s: here they do harm, leave --redundant-experts out.\n",
+      (1.0 - without_s / with_s) * 100.0, question.test ? "steps scored" : "steps searched on");
+}
+
+}  // namespace gem
