@@ -30,6 +30,15 @@ class Replays(support.TestCase):
         self.assertRegex(out, r"\neven \(simulated.*spread 1\.2.*gem mean 0\.")
         self.assertRegex(out, r"\nuneven \(host emulated x1\.00, x1\.28")
 
+    def test_mappings_of_one_name_have_figures_of_their_own(self):
+        with h5py.File(self.copy("simulated", "report.h5"), "r+") as file:
+            file["mappings"][1] = "gem"
+        code, out, err = self.run_program("replays", self.folder)
+        self.assertEqual((code, err), (0, ""))
+        rows = support.table_rows(support.printed("simulated", "verify.txt"), ("eplb", "gem"))
+        shown = [line.split("|")[6].split()[0] for line in out.splitlines() if " gem |" in line]
+        self.assertEqual(shown, [rows["eplb"][2], rows["gem"][2]])
+
     def test_the_short_table_has_a_column_a_setting(self):
         for setting, workload in (("even", "a"), ("uneven", "a")):
             os.makedirs(self.path(setting, workload))

@@ -206,6 +206,24 @@ TEST(Pipeline, TheModelsStepIsEstimatedWithAStatedRest) {
   expect_refused(folder, bin + verify(folder, "--rest-per-layer -1"), 2, "--rest-per-layer: -1 is not");
 }
 
+TEST(Pipeline, MappingsOfOneMethodAreCalledAsTheirFiles) {
+  const TestFolder folder;
+  make_inputs(folder, 4);
+  expect_good(folder, bin + "gem-map --quiet --effort fast --seed 2 --profile " + folder.file("profile.h5") +
+                          " --trace " + folder.file("test.h5") + " --output " + folder.file("other.h5"));
+  const std::string both = bin + verify(folder, "--mapping " + folder.file("other.h5") + " --first-step 0 --judge ");
+  expect_refused(folder, both + "eplb", 2, "named 'eplb'; there is gem and other");
+  const ProgramRun run = folder.run(both + "gem");
+  EXPECT_LE(run.code, 1) << run.errors;
+  EXPECT_NE(run.output.find("- gem takes"), std::string::npos) << run.output;
+  EXPECT_NE(run.output.find("mappings: linear, gem, other\n"), std::string::npos) << run.output;
+  const VerificationReport report = read_report(folder.file("report.h5"));
+  EXPECT_EQ(report.judged, "gem");
+  ASSERT_EQ(report.mappings.size(), 3u);
+  EXPECT_EQ(report.mappings[1].name, "gem");
+  EXPECT_EQ(report.mappings[2].name, "other");
+}
+
 TEST(Pipeline, VerifySaysWhatDoesNotFit) {
   const TestFolder folder;
   make_inputs(folder, 4);
