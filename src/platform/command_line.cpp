@@ -163,10 +163,13 @@ std::string command_line_text(const std::vector<std::string>& arguments) {
   return text;
 }
 
+std::string program_beside(const std::vector<std::string>& arguments, const std::string& name) {
+  return (std::filesystem::path(arguments.at(0)).parent_path() / name).string();
+}
+
 std::string drawing_hint(const std::vector<std::string>& arguments, const std::vector<std::string>& files) {
   const auto folder_of = [](const std::string& path) { return std::filesystem::path(path).parent_path().string(); };
-  std::vector<std::string> command{(std::filesystem::path(arguments.at(0)).parent_path() / "gem-analysis").string(),
-                                   "report"};
+  std::vector<std::string> command{program_beside(arguments, "gem-analysis"), "report"};
   for (const std::string& file : files)
     if (!file.empty()) command.push_back(file);
   const std::string folder = folder_of(command.back());

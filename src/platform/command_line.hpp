@@ -59,6 +59,9 @@ std::string software_version();
 /// The command as one would type it, for the provenance of files.
 std::string command_line_text(const std::vector<std::string>& arguments);
 
+/// The program of that name in the folder that this one was called from.
+std::string program_beside(const std::vector<std::string>& arguments, const std::string& name);
+
 /// "Draw it: gem-analysis report FILES", a line for the end of a program: the command that draws its files, called
 /// where the program itself was. Three files or more of one folder are named by the folder; empty names are passed
 /// over.

@@ -64,6 +64,8 @@ TEST(CommandLine, TextOfACommandCanBePasted) {
 }
 
 TEST(CommandLine, HintNamesTheProgramBesideThisOneAndTheFiles) {
+  EXPECT_EQ(program_beside({"bin/gem-profile"}, "gem-map"), "bin/gem-map");
+  EXPECT_EQ(program_beside({"gem-profile"}, "gem-map"), "gem-map");
   EXPECT_EQ(drawing_hint({"bin/gem-profile"}, {"p.h5"}), "Draw it: bin/gem-analysis report p.h5\n");
   EXPECT_EQ(drawing_hint({"gem-map"}, {"r/p.h5", "r/t.h5", "", "other/m.h5"}),
             "Draw it: gem-analysis report r/p.h5 r/t.h5 other/m.h5\n");

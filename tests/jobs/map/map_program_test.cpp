@@ -146,6 +146,25 @@ TEST(MapProgram, CertifiesOptimaOfFewExperts) {
   EXPECT_EQ(mapping.predicted_s, mapping.lower_bound_s) << "a proven optimum is its own bound";
 }
 
+TEST(MapProgram, SaysHowToReplayOnStepsThatWereNotSearchedOn) {
+  const TestFolder folder;
+  write_inputs(folder);
+  const auto next = [&](const std::string& options) {
+    const std::string output = folder.run(map(folder, "--effort fast " + options)).output;
+    const std::size_t begin = output.find("Next: ");
+    return begin == std::string::npos ? "" : output.substr(begin);
+  };
+  const std::string verify =
+      "Next: " GEM_PROGRAM_DIR "/gem-verify --profile " + folder.file("profile.h5") + " --trace ";
+  const std::string mapping = " --mapping " + folder.file("map.h5") + "\n";
+  EXPECT_EQ(next("--test-trace " + folder.file("test.h5")), verify + folder.file("test.h5") + mapping);
+  EXPECT_EQ(next("--train-steps 16"), verify + folder.file("train.h5") + mapping);
+  EXPECT_EQ(next("--test-trace " + folder.file("train.h5")), verify + "TEST" + mapping);
+  EXPECT_EQ(next("--method linear"), "");
+  EXPECT_EQ(next("--devices 2"), "");
+  EXPECT_EQ(next("--quiet"), "");
+}
+
 TEST(MapProgram, EqualDevicesKnowNoFastOnes) {
   const TestFolder folder;
   write_inputs(folder);

@@ -37,6 +37,8 @@ TEST(GemProfile, MeasuresHostDevices) {
   EXPECT_EQ(profile.devices[1].kind, "host");
   EXPECT_EQ(profile.drift.size(), 2u);
   EXPECT_GE(profile.samples_s.columns(), 3u);
+  EXPECT_NE(run.output.find("gem-map --profile " + path + " --trace TRAIN --test-trace TEST"), std::string::npos)
+      << run.output;
   EXPECT_NE(run.output.find("exchange of two devices by mpi"), std::string::npos) << run.output;
   EXPECT_EQ(profile.exchange.transport, "mpi");
   EXPECT_GT(profile.exchange.latency_s(0, 1), 0.0);
