@@ -73,6 +73,7 @@ bool parse_profile_options(ProfileOptions& options, const Arguments& arguments) 
   line.add_flag("resume", &options.resume, "go on with a profile that was interrupted");
   line.add_flag("dry-run", &options.dry_run, "say what would be measured, and end");
   line.add_flag("list-models", &options.list_models, "list the models known by name, and end");
+  line.add_exit_code(75, "stopped at SIGUSR1 with all finished work saved (--resume)");
   line.add_example("mpirun -n 4 gem-profile --model Mixtral-8x7B --output profile.h5");
   line.add_example(
       "mpirun -n 2 gem-profile --model gpt-oss-20b --device host --expert-shape 512x256 --slowdown 1.0,1.28");

@@ -53,6 +53,7 @@ bool parse_verify_options(VerifyOptions& options, const Arguments& arguments) {
            "whole model's step");
   line.add("seed", &options.seed, "N", "order of the mappings, weights, bootstrap");
   line.add_flag("dry-run", &options.dry_run, "say what would be replayed, and end");
+  line.add_exit_code(1, "the mapping is not proven faster");
   line.add_example("mpirun -n 4 gem-verify --profile profile.h5 --trace test.h5 --mapping eplb.h5 --mapping gem.h5");
   if (!line.parse(arguments)) return false;
   require_option(options.profile, "profile", "the file that gem-profile wrote for these devices");

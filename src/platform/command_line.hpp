@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,6 +29,8 @@ class CommandLine {
            const std::string& help);
   /// `--name`, off unless given.
   void add_flag(const std::string& name, bool* target, const std::string& help);
+  /// An exit code beside those that every program has, for --help.
+  void add_exit_code(int code, const std::string& meaning) { exit_codes_[code] = meaning; }
   /// A line for the examples at the end of --help.
   void add_example(const std::string& command);
 
@@ -43,6 +46,7 @@ class CommandLine {
   struct Descriptions;
   std::string program_;
   std::string summary_;
+  std::map<int, std::string> exit_codes_{{0, "good"}, {2, "wrong usage"}, {3, "bad data"}, {4, "the system failed"}};
   std::vector<std::string> examples_;
   std::vector<std::string> names_;
   std::vector<std::function<void()>> assignments_;
