@@ -1,4 +1,4 @@
-"""The command line: python3 -m gem_analysis report FOLDER|FILES [-o report.html], replays FOLDER, or spread A.h5 B.h5."""
+"""The command line: gem-analysis report FOLDER|FILES [-o report.html], replays FOLDER, or spread A.h5 B.h5."""
 
 import argparse
 import os
@@ -8,11 +8,11 @@ from .errors import DataError, GemError, SystemFailure, UsageError
 
 EPILOG = """\
 examples:
-  python3 -m gem_analysis report results/ -o report.html
-  python3 -m gem_analysis report profile.h5
-  python3 -m gem_analysis report results/ --format pdf -o figures/ --layer 11
-  python3 -m gem_analysis replays results/one-host
-  python3 -m gem_analysis spread profile.h5 profile-again.h5
+  gem-analysis report results/ -o report.html
+  gem-analysis report profile.h5
+  gem-analysis report results/ --format pdf -o figures/ --layer 11
+  gem-analysis replays results/one-host
+  gem-analysis spread profile.h5 profile-again.h5
 
 Exit codes: 0 good, 2 wrong usage, 3 bad data (of a folder with some
 bad files, the rest is drawn), 4 the system failed.
@@ -26,7 +26,7 @@ class Parser(argparse.ArgumentParser):
 
 def parse(arguments):
     parser = Parser(
-        prog="gem_analysis",
+        prog="gem-analysis",
         description="Pictures and a report of what GEM's programs wrote.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -106,7 +106,7 @@ def run(options):
         return 0
     results = collect(options.results)
     for problem in results.problems:
-        print(f"gem_analysis: {problem}", file=sys.stderr)
+        print(f"gem-analysis: {problem}", file=sys.stderr)
     if options.format == "html":
         from .page import render
 
@@ -133,7 +133,7 @@ def main(arguments=None):
     try:
         return run(parse(arguments))
     except GemError as error:
-        print(f"gem_analysis: {error}", file=sys.stderr)
+        print(f"gem-analysis: {error}", file=sys.stderr)
         return error.exit_code
 
 

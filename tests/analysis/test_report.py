@@ -61,7 +61,7 @@ class Replays(support.TestCase):
     def test_a_folder_without_a_report_is_named(self):
         code, _, err = self.run_program("replays", self.folder)
         self.assertEqual(code, 3)
-        self.assertIn(self.folder, err)
+        self.assertTrue(err.startswith(f"gem-analysis: {self.folder}"), err)
 
 
 class Spread(support.TestCase):
