@@ -39,7 +39,8 @@ bool parse_profile_options(ProfileOptions& options, const Arguments& arguments) 
   line.add("device", &options.devices.kind, "KIND", "cuda, host or simulated");
   line.add("devices", &options.devices.device_count, "N", "how many simulated devices; 0: one a rank");
   line.add("slowdown", &options.slowdown, "LIST|FILE.csv",
-           "emulated slowdown of each device, e.g. 1.0,1.28, or measured runtimes of a real cluster to pick from");
+           "emulated slowdown of each device, e.g. 1.0,1.28 (repeated over 4, 6, ...), or measured runtimes of a real "
+           "cluster to pick from");
   line.add("tile-tokens", &options.devices.tile_tokens, "N",
            "rows of a tile of the expert kernel; 0: what suits the mean tokens of an expert on cuda, else 16");
   line.add("dtype", &options.devices.weight_dtype, "TYPE", "bf16, f32 (host, simulated) or fp8 (cuda, simulated)");
