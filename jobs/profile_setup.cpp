@@ -15,14 +15,14 @@ std::string model_table() {
   Table table({{"model", ""},
                {"hidden", ""},
                {"intermediate", ""},
-               {"MoE layers", ""},
+               {"layers", "MoE"},
                {"experts", ""},
                {"top-k", ""},
                {"weights", ""}});
   for (const MoeModel& model : known_models())
     table.add_row({model.name, format("%zu", model.expert.hidden_size), format("%zu", model.expert.intermediate_size),
                    format("%zu", model.moe_layer_count), format("%zu", model.expert_count), format("%zu", model.top_k),
-                   model.weight_dtype});
+                   model.weight_dtype.substr(0, model.weight_dtype.find(' '))});  // without what else is published
   return table.to_string();
 }
 

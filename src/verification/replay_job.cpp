@@ -173,13 +173,13 @@ DeviceOptions replay_devices(const ReplayRequest& request, const LatencyProfile&
 
 std::string describe_replay(const ReplayRequest& request, const ReplayQuestion& question,
                             const std::string& device_kind) {
-  return format(
-      "Replay: %s, task %s (%s): steps %zu to %zu, %zu layers, %zu tokens a step, %zu rounds\n"
-      "on %zu %s devices; mappings: %s\n",
-      question.trace.model.c_str(), question.trace.task.c_str(), question.sample_note.c_str(), question.first_step,
-      question.first_step + question.trace.step_count() - 1, question.trace.layer_count(),
-      question.trace.tokens_per_step, request.replay.rounds, question.profile.device_count(), device_kind.c_str(),
-      join(question.names).c_str());
+  return format("Replay: %s, task %s (%s),\n    steps %zu to %zu, %zu layers, %zu tokens a step, %s\non %s\n",
+                question.trace.model.c_str(), question.trace.task.c_str(), question.sample_note.c_str(),
+                question.first_step, question.first_step + question.trace.step_count() - 1,
+                question.trace.layer_count(), question.trace.tokens_per_step,
+                counted(request.replay.rounds, "round").c_str(),
+                counted(question.profile.device_count(), device_kind + " device").c_str()) +
+         wrap("mappings: " + join(question.names)) + "\n";
 }
 
 VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& request, const ReplayQuestion& question,

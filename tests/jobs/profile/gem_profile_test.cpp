@@ -86,6 +86,8 @@ TEST(GemProfile, ListsTheModels) {
   EXPECT_EQ(run.code, 0);
   for (const char* name : {"Mixtral-8x7B", "gpt-oss-20b", "DeepSeek-V3"})
     EXPECT_NE(run.output.find(name), std::string::npos) << name;
+  std::istringstream lines(run.output);
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
 }
 
 TEST(GemProfile, ValidatesASurface) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <numeric>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -84,6 +85,8 @@ TEST(TraceProgram, DescribesAndSplits) {
   EXPECT_EQ(described.code, 0) << described.errors;
   EXPECT_NE(described.output.find("max/mean"), std::string::npos);
   EXPECT_NE(described.output.find("\nLayer 7\n"), std::string::npos) << described.output;
+  std::istringstream lines(described.output.substr(0, described.output.find("Draw it")));
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
 
   const std::string parts = " --output-train " + folder.file("first.h5") + " --output-test " + folder.file("later.h5");
   const ProgramRun cut = folder.run(program + " split --trace " + trace + " --train-steps 20" + parts);
