@@ -86,6 +86,10 @@ def write_whole(path, text):
         raise SystemFailure(f"cannot write {path}: {error.strerror}; choose another --output") from None
 
 
+def size_text(count):
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
+
+
 def run(options):
     try:
         import h5py
@@ -104,6 +108,8 @@ def run(options):
     if options.command == "spread":
         print(spread_text(options.first, options.second))
         return 0
+    if options.format == "html" and not (options.layer is None and options.step is None):
+        raise UsageError("--layer and --step choose for --format png, pdf or svg; the page shows all")
     results = collect(options.results)
     for problem in results.problems:
         print(f"gem-analysis: {problem}", file=sys.stderr)
@@ -117,7 +123,7 @@ def run(options):
             raise UsageError(f"writing {output} would destroy a file of results; choose another --output")
         text = render(results)
         write_whole(output, text)
-        written = f"Report: {output} ({len(text.encode()) / 1e6:.1f} MB)"
+        written = f"Report: {output} ({size_text(len(text.encode()))})"
     else:
         from .paper import draw_files
 
