@@ -84,6 +84,17 @@ void check_exchange_memory(const Communicator& ranks, const LoadTrace& trace, st
   });
 }
 
+// What to know of few steps.
+std::string step_notes(const ReplayRequest& request, std::size_t steps) {
+  constexpr std::size_t fewest = 8;
+  std::string notes;
+  if (steps < request.steps)
+    notes += format("note: %zu steps are all that the trace has to replay, not %zu (--steps)\n", steps, request.steps);
+  if (steps < fewest)
+    notes += format("warning: an interval over %zu steps says little; replay %zu or more\n", steps, fewest);
+  return notes;
+}
+
 // Index of the mapping of that name; of none, the last that is gem's, else the last.
 std::size_t judged_of(const std::string& judge, const std::vector<std::string>& methods,
                       const std::vector<std::string>& names) {
@@ -179,7 +190,7 @@ std::string describe_replay(const ReplayRequest& request, const ReplayQuestion& 
                 question.trace.layer_count(), question.trace.tokens_per_step,
                 counted(request.replay.rounds, "round").c_str(),
                 counted(question.profile.device_count(), device_kind + " device").c_str()) +
-         wrap("mappings: " + join(question.names)) + "\n";
+         wrap("mappings: " + join(question.names)) + "\n" + step_notes(request, question.trace.step_count());
 }
 
 VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& request, const ReplayQuestion& question,

@@ -252,12 +252,17 @@ TEST(MapProgram, WrongInputsGetASentenceAndACode) {
   expect(map(folder, "--train-steps 25"), 2, "has 24");
   expect(map(folder, "--expert-groups 3"), 2, "do not divide into 3 groups");
   expect(map(folder, "--expert-groups 4 --method eplb"), 2, "--method gem");
+  expect(map(folder, "--certify --method eplb"), 2, "--method gem finds");
   expect(map(folder, "--objective median"), 2, "neither mean nor p99");
   expect(map(folder, "--effort huge"), 2, "fast, default, thorough");
   expect(map(folder, "--test-trace " + folder.file("profile.h5")), 3, "gem.trace");
   expect(map(folder, "", "missing.h5"), 3, "missing.h5");
   expect(std::string(GEM_PROGRAM_DIR) + "/gem-map --trace x", 2, "--profile");
   EXPECT_EQ(folder.run(map(folder, "--allow-model-mismatch --effort fast", "another.h5")).code, 0);
+  LoadTrace unnamed = read_trace(folder.file("train.h5"));
+  unnamed.model = "unknown";
+  write_trace(folder.file("train.h5"), unnamed, provenance_now("test", "unknown", 1));
+  EXPECT_NE(folder.run(map(folder, "")).errors.find("gem-trace import --model"), std::string::npos);
 }
 
 }  // namespace

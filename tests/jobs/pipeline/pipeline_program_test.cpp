@@ -276,6 +276,28 @@ TEST(Pipeline, ADryRunSaysWhatWouldBeReplayedAndWritesNothing) {
   EXPECT_TRUE(folder.holds_only({"profile.h5", "train.h5", "test.h5", "gem.h5"}));
 }
 
+TEST(Pipeline, ATransportThatDoesNotFitIsSaidOnce) {
+  const TestFolder folder;
+  make_inputs(folder, 2);
+  const ProgramRun run = folder.run(on_ranks(2, verify(folder, "--quiet --device host --transport nccl")));
+  EXPECT_EQ(run.code, 2) << run.errors;
+  const std::size_t first = run.errors.find("choose --transport mpi");
+  EXPECT_NE(first, std::string::npos) << run.errors;
+  EXPECT_EQ(run.errors.find("choose --transport mpi", first + 1), std::string::npos) << run.errors;
+}
+
+TEST(Pipeline, FewStepsAreSaidToBeFew) {
+  const TestFolder folder;
+  make_inputs(folder, 4);
+  const ProgramRun all = folder.run(bin + verify(folder, "--dry-run --steps 5000"));
+  EXPECT_NE(all.output.find("note: 16 steps are all that the trace has to replay, not 5000"), std::string::npos)
+      << all.output;
+  EXPECT_EQ(all.output.find("warning"), std::string::npos) << all.output;
+  const ProgramRun two = folder.run(bin + verify(folder, "--dry-run --steps 2"));
+  EXPECT_NE(two.output.find("warning: an interval over 2 steps says little"), std::string::npos) << two.output;
+  EXPECT_EQ(two.output.find("note:"), std::string::npos) << two.output;
+}
+
 TEST(Pipeline, ScoringOnStepsThatWereSearchedOnIsCalledInSample) {
   const TestFolder folder;
   make_inputs(folder, 4);

@@ -143,6 +143,7 @@ TEST(TraceProgram, RefusesWrongUse) {
   expect_refused(folder, batch(decode, "--phase chat" + output), 2, "decode");
   expect_refused(folder, batch(decode, "--part validation" + output), 2, "all, train, test");
   expect_refused(folder, batch(decode, "--part train --split 1.5" + output), 2, "between 0 and 1");
+  expect_refused(folder, batch(decode, "--split 1.5" + output), 2, "between 0 and 1");
   expect_refused(folder, batch(decode, "--steps 100000000000" + output), 2, "fewer steps");
   expect_refused(folder, batch(decode, "--batch-size 100000000000" + output), 2, "tokens a step");
   expect_refused(folder, batch(decode, "--output " + decode), 2, "destroy");
