@@ -20,6 +20,7 @@ bool parse_batch_options(BatchProgramOptions& options, const Arguments& argument
   line.add_flag("list", &options.list, "print index and name of each pair, and end");
   line.add_flag("summary", &options.summary, "write summary.csv and summary.md of what is there, and end");
   line.add_flag("live", &options.live, "redraw the table of pairs in place, though no terminal is seen (srun, say)");
+  line.add_exit_code(75, "stopped at SIGUSR1 with all finished work saved (--resume)");
   line.add_example("gem-batch jobs/plan24.toml --dry-run");
   line.add_example("mpirun -n 2 gem-batch jobs/two_models.toml --resume");
   const bool has_manifest = arguments.size() > 1 && arguments[1].rfind('-', 0) != 0;

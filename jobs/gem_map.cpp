@@ -77,6 +77,19 @@ bool parse(const Arguments& arguments, Options& options) {
   return true;
 }
 
+// What replays the mapping on all of the profile's devices; of steps that were all searched on, others are wanted.
+std::string next_hint(const Arguments& arguments, const Options& options, const MappingQuestion& question) {
+  std::vector<std::string> command{program_beside(arguments, "gem-verify"), "--profile", options.profile, "--trace"};
+  const bool held_out = question.test && question.relation != HeldOut::InSample;
+  command.push_back(!held_out ? "TEST" : options.test_trace.empty() ? options.trace : options.test_trace);
+  command.insert(command.end(), {"--mapping", options.output});
+  if (question.profile.device_kind != "simulated") {
+    const std::string ranks = format("%zu", question.profile.device_count());
+    command.insert(command.begin(), {"mpirun", "-n", ranks});
+  }
+  return "Next: " + command_line_text(command) + "\n";
+}
+
 int run(const Communicator& world, const Arguments& arguments, const Options& options) {
   MappingQuestion question;
   question.method = parse_method(options.method);
@@ -115,9 +128,11 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
     write_mapping(options.output, answer.mapping,
                   provenance_now(command_line_text(arguments), question.train.model, options.seed));
     std::cout << answer.report;
-    if (!options.quiet)
-      std::cout << "Written: " << options.output << " (method " << options.method << ")\n"
-                << drawing_hint(arguments, {options.profile, options.trace, options.test_trace, options.output});
+    if (options.quiet) return;
+    std::cout << "Written: " << options.output << " (method " << options.method << ")\n"
+              << drawing_hint(arguments, {options.profile, options.trace, options.test_trace, options.output});
+    if (question.method != Method::Linear && options.selection.devices == 0)
+      std::cout << next_hint(arguments, options, question);
   });
   return static_cast<int>(ExitCode::Good);
 }

@@ -107,7 +107,14 @@ int run(const Communicator& world, ProfileOptions options, const Arguments& argu
       std::cout << "Profile: " << options.output << (finished ? ", which is finished\n" : "\n");
   });
   if (options.validation_loads > 0) validate_profile(world, options, setup, devices, profile);
-  if (world.is_root() && !options.quiet) std::cout << drawing_hint(arguments, {options.output});
+  if (world.is_root() && !options.quiet) {
+    std::cout << drawing_hint(arguments, {options.output});
+    if (profile.device_count() > 1)
+      std::cout << "Next: "
+                << command_line_text({program_beside(arguments, "gem-map"), "--profile", options.output, "--trace",
+                                      "TRAIN", "--test-trace", "TEST", "--output", "MAPPING"})
+                << "\n";
+  }
   return 0;
 }
 

@@ -33,7 +33,7 @@ int run(const Communicator& world, const VerifyOptions& options, const Arguments
   if (options.dry_run) return 0;
 
   std::vector<std::string> inputs{options.profile, options.trace};
-  inputs.insert(inputs.end(), options.mappings.begin(), options.mappings.end());
+  inputs.insert(inputs.end(), options.mapping_files.begin(), options.mapping_files.end());
   world.on_root([&] {
     for (const std::string& input : inputs) keep_input(input, options.output);
     expect_writable(options.output);

@@ -15,14 +15,14 @@ std::string model_table() {
   Table table({{"model", ""},
                {"hidden", ""},
                {"intermediate", ""},
-               {"MoE layers", ""},
+               {"layers", "MoE"},
                {"experts", ""},
                {"top-k", ""},
                {"weights", ""}});
   for (const MoeModel& model : known_models())
     table.add_row({model.name, format("%zu", model.expert.hidden_size), format("%zu", model.expert.intermediate_size),
                    format("%zu", model.moe_layer_count), format("%zu", model.expert_count), format("%zu", model.top_k),
-                   model.weight_dtype});
+                   model.weight_dtype.substr(0, model.weight_dtype.find(' '))});  // without what else is published
   return table.to_string();
 }
 
@@ -39,7 +39,8 @@ bool parse_profile_options(ProfileOptions& options, const Arguments& arguments) 
   line.add("device", &options.devices.kind, "KIND", "cuda, host or simulated");
   line.add("devices", &options.devices.device_count, "N", "how many simulated devices; 0: one a rank");
   line.add("slowdown", &options.slowdown, "LIST|FILE.csv",
-           "emulated slowdown of each device, e.g. 1.0,1.28, or measured runtimes of a real cluster to pick from");
+           "emulated slowdown of each device, e.g. 1.0,1.28 (repeated over 4, 6, ...), or measured runtimes of a real "
+           "cluster to pick from");
   line.add("tile-tokens", &options.devices.tile_tokens, "N",
            "rows of a tile of the expert kernel; 0: what suits the mean tokens of an expert on cuda, else 16");
   line.add("dtype", &options.devices.weight_dtype, "TYPE", "bf16, f32 (host, simulated) or fp8 (cuda, simulated)");
@@ -73,6 +74,7 @@ bool parse_profile_options(ProfileOptions& options, const Arguments& arguments) 
   line.add_flag("resume", &options.resume, "go on with a profile that was interrupted");
   line.add_flag("dry-run", &options.dry_run, "say what would be measured, and end");
   line.add_flag("list-models", &options.list_models, "list the models known by name, and end");
+  line.add_exit_code(75, "stopped at SIGUSR1 with all finished work saved (--resume)");
   line.add_example("mpirun -n 4 gem-profile --model Mixtral-8x7B --output profile.h5");
   line.add_example(
       "mpirun -n 2 gem-profile --model gpt-oss-20b --device host --expert-shape 512x256 --slowdown 1.0,1.28");

@@ -55,8 +55,14 @@ bool parse(const Arguments& arguments, BatchJob& job) {
 
 void print_next(const BatchJob& job) {
   std::cout << "Next: gem-trace describe --trace " << job.output;
+  if (job.batching.part == "test") {
+    std::cout << "\n      gem-map --profile PROFILE --trace TRAIN --test-trace " << job.output << " --output MAPPING"
+              << "\n      gem-verify --profile PROFILE --trace " << job.output << " --mapping MAPPING\n";
+    return;
+  }
   if (job.batching.part == "train") std::cout << "\n      the same command with --part test, for steps to judge by";
-  std::cout << "\n      gem-map --profile PROFILE --trace " << job.output << " --output MAPPING\n";
+  std::cout << "\n      gem-map --profile PROFILE --trace " << job.output
+            << (job.batching.part == "train" ? " --test-trace TEST" : "") << " --output MAPPING\n";
 }
 
 }  // namespace

@@ -12,7 +12,7 @@
 namespace gem {
 
 void print_shape(const LoadTrace& trace) {
-  std::cout << format("%zu steps of %zu tokens, %zu layers, %zu experts, top-%zu; model %s, task %s, %s, part %s\n",
+  std::cout << format("%zu steps of %zu tokens, %zu layers, %zu experts, top-%zu;\nmodel %s, task %s, %s, part %s\n",
                       trace.step_count(), trace.tokens_per_step, trace.layer_count(), trace.expert_count(), trace.top_k,
                       trace.model.c_str(), trace.task.c_str(), trace.phase.c_str(), trace.part.c_str());
 }

@@ -57,20 +57,23 @@ std::size_t shown_layer(const DescribeJob& job, const LoadTrace& trace, const st
 }
 
 void print_pairs(const LoadTrace& trace, std::size_t layer, std::size_t count) {
-  std::cout << "\nMost often busy together (correlation):";
+  std::vector<std::string> pairs;
   for (const ExpertPair& pair : strongest_pairs(expert_correlations(trace, layer), count))
-    std::cout << format("  %d-%d %.2f", pair.first.value, pair.second.value, pair.correlation);
-  std::cout << "\n";
+    pairs.push_back(format("%d-%d %.2f", pair.first.value, pair.second.value, pair.correlation));
+  std::cout << "\n" << wrap("Most often busy together (correlation): " + join(pairs)) << "\n";
 }
 
 void print_terms(const DescriptionOptions& options) {
-  std::cout << format(
-      "\nskew: busiest expert / mean, over all steps; step median, step worst: the same within a step.\n"
-      "next step: an expert's load with its load one step later, mean over experts. pairs: two experts' loads, the "
-      "pair\n"
-      "at the 95 %% quantile. busy: above %g mean loads; consistent: busy in >= %g %% of the steps; temporal: busy in\n"
-      "<= %g %% of them, then with >= %g times its own mean. idle: never used.\n",
-      options.busy_factor, 100.0 * options.consistent_share, 100.0 * options.temporal_share, options.temporal_burst);
+  std::cout << "\n"
+            << wrap(format(
+                   "skew: busiest expert / mean, over all steps; median, worst: the same within a step. next: an "
+                   "expert's load with its load one step later, mean over experts. pairs: two experts' loads, "
+                   "the pair at the 95 %% quantile. busy: above %g mean loads; consistent: experts busy in >= "
+                   "%g %% of the steps; temporal: busy in <= %g %% of them, then with >= %g times their own "
+                   "mean. idle: never used.",
+                   options.busy_factor, 100.0 * options.consistent_share, 100.0 * options.temporal_share,
+                   options.temporal_burst))
+            << "\n";
 }
 
 }  // namespace

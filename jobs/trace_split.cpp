@@ -63,7 +63,9 @@ int run_split(const Arguments& arguments) {
   }
   store_trace(job.output_train, train, arguments, 0);
   store_trace(job.output_test, test, arguments, 0);
-  if (!job.quiet) std::cout << "Next: gem-map --profile PROFILE --trace " << job.output_train << " --output MAPPING\n";
+  if (!job.quiet)
+    std::cout << "Next: gem-map --profile PROFILE --trace " << job.output_train << " --test-trace " << job.output_test
+              << " --output MAPPING\n";
   return 0;
 }
 

@@ -28,7 +28,9 @@ bool parse_verify_options(VerifyOptions& options, const Arguments& arguments) {
       "faster than linear placement, measured. One rank a device.");
   line.add("profile", &options.profile, "FILE", "what gem-profile measured on these devices");
   line.add("trace", &options.trace, "FILE", "steps to replay; best from requests that no mapping was searched on");
-  line.add("mapping", &options.mappings, "FILE", "a mapping of gem-map; linear placement is always compared with");
+  line.add("mapping", &options.mapping_files, "FILE",
+           "a mapping of gem-map; of several by one method each is called as its file; linear placement is always "
+           "compared with");
   line.add("output", &options.output, "FILE", "the report to write");
   line.add("steps", &options.steps, "N", "how many steps to replay");
   line.add("first-step", &first_step, "N", "first step to replay; by default the first that was not searched on");
@@ -53,11 +55,12 @@ bool parse_verify_options(VerifyOptions& options, const Arguments& arguments) {
                 "replay a trace of one model with a profile or mapping of another");
   line.add("seed", &options.seed, "N", "order of the mappings, weights, bootstrap");
   line.add_flag("dry-run", &options.dry_run, "say what would be replayed, and end");
+  line.add_exit_code(1, "the mapping is not proven faster");
   line.add_example("mpirun -n 4 gem-verify --profile profile.h5 --trace test.h5 --mapping eplb.h5 --mapping gem.h5");
   if (!line.parse(arguments)) return false;
   require_option(options.profile, "profile", "the file that gem-profile wrote for these devices");
   require_option(options.trace, "trace", "the steps to replay, from gem-trace");
-  if (options.mappings.empty()) throw UsageError("--mapping is missing: at least one file of gem-map");
+  if (options.mapping_files.empty()) throw UsageError("--mapping is missing: at least one file of gem-map");
   if (!rest.empty()) options.rest_per_layer_ms = parse_number(rest, "gem-verify: --rest-per-layer");
   check_replay_request(options);
   if (!first_step.empty()) {
@@ -78,7 +81,7 @@ ReplayQuestion read_replay_question(const VerifyOptions& options) {
                     ": attributes 'hidden_size' and 'intermediate_size', the shape of an expert, are missing, without "
                     "which nothing can be replayed; add them, or measure with gem-profile");
   std::vector<Mapping> mappings;
-  for (const std::string& path : options.mappings) {
+  for (const std::string& path : options.mapping_files) {
     mappings.push_back(read_mapping(path));
     if (mappings.back().device_count != profile.device_count())
       throw DataError(format("%s places experts on %zu devices, but %s holds %zu; map again with this profile",

@@ -11,7 +11,6 @@ namespace gem {
 /// The options of gem-verify.
 struct VerifyOptions : ReplayRequest {
   std::string profile, trace, output = "report.h5";
-  std::vector<std::string> mappings;
   bool dry_run = false;
 };
 

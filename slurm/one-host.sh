@@ -103,8 +103,8 @@ measure_shares() {
     --model gpt-oss-20b --experts-per-device 8 --device "$device" "${shape[@]}" --share-gpu turns --tile-tokens 128 \
     --max-tokens 8192 --points-per-doubling 1 --min-samples 5 --max-samples 10 --output "$output/speed-of-shares.h5"
   [ "$dry_run" = 1 ] && return
-  # The table's column of speeds, counted from the right, because a device's name is several words.
-  awk '$NF == "slowest" { NF-- } $1 ~ /^[0-9]+$/ && NF > 8 { print $(NF - 4) }' "$output/speed-of-shares.log" |
+  # The table's column of speeds.
+  awk '$1 ~ /^[0-9]+$/ && NF > 6 { print $3 }' "$output/speed-of-shares.log" |
     paste -d ' ' <(tr , '\n' <<< "$probed") - > "$file.partial"
   mv "$file.partial" "$file"
 }

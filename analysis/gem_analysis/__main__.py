@@ -1,4 +1,4 @@
-"""The command line: python3 -m gem_analysis report FOLDER|FILES [-o report.html], replays FOLDER, or spread A.h5 B.h5."""
+"""The command line: gem-analysis report FOLDER|FILES [-o report.html], replays FOLDER, or spread A.h5 B.h5."""
 
 import argparse
 import os
@@ -8,11 +8,11 @@ from .errors import DataError, GemError, SystemFailure, UsageError
 
 EPILOG = """\
 examples:
-  python3 -m gem_analysis report results/ -o report.html
-  python3 -m gem_analysis report profile.h5
-  python3 -m gem_analysis report results/ --format pdf -o figures/ --layer 11
-  python3 -m gem_analysis replays results/one-host
-  python3 -m gem_analysis spread profile.h5 profile-again.h5
+  gem-analysis report results/ -o report.html
+  gem-analysis report profile.h5
+  gem-analysis report results/ --format pdf -o figures/ --layer 11
+  gem-analysis replays results/one-host
+  gem-analysis spread profile.h5 profile-again.h5
 
 Exit codes: 0 good, 2 wrong usage, 3 bad data (of a folder with some
 bad files, the rest is drawn), 4 the system failed.
@@ -26,7 +26,7 @@ class Parser(argparse.ArgumentParser):
 
 def parse(arguments):
     parser = Parser(
-        prog="gem_analysis",
+        prog="gem-analysis",
         description="Pictures and a report of what GEM's programs wrote.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -86,6 +86,10 @@ def write_whole(path, text):
         raise SystemFailure(f"cannot write {path}: {error.strerror}; choose another --output") from None
 
 
+def size_text(count):
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
+
+
 def run(options):
     try:
         import h5py
@@ -104,9 +108,11 @@ def run(options):
     if options.command == "spread":
         print(spread_text(options.first, options.second))
         return 0
+    if options.format == "html" and not (options.layer is None and options.step is None):
+        raise UsageError("--layer and --step choose for --format png, pdf or svg; the page shows all")
     results = collect(options.results)
     for problem in results.problems:
-        print(f"gem_analysis: {problem}", file=sys.stderr)
+        print(f"gem-analysis: {problem}", file=sys.stderr)
     if options.format == "html":
         from .page import render
 
@@ -117,7 +123,7 @@ def run(options):
             raise UsageError(f"writing {output} would destroy a file of results; choose another --output")
         text = render(results)
         write_whole(output, text)
-        written = f"Report: {output} ({len(text.encode()) / 1e6:.1f} MB)"
+        written = f"Report: {output} ({size_text(len(text.encode()))})"
     else:
         from .paper import draw_files
 
@@ -133,7 +139,7 @@ def main(arguments=None):
     try:
         return run(parse(arguments))
     except GemError as error:
-        print(f"gem_analysis: {error}", file=sys.stderr)
+        print(f"gem-analysis: {error}", file=sys.stderr)
         return error.exit_code
 
 

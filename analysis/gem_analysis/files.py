@@ -145,6 +145,14 @@ class Report:
         return self.names.index(named[0]) if named else len(self.names) - 1
 
     @property
+    def waiting_share(self):
+        """[mapping] of the mean device's time until the slowest one's part ends, as gem-verify prints; of compute alone
+        in older reports."""
+        compute = 1 - self.measured_s.mean(axis=3).sum(axis=(1, 2)) / self.measured_s.max(axis=3).sum(axis=(1, 2))
+        share = self.summary["waiting_share"]
+        return np.where(np.isnan(share), compute, share)
+
+    @property
     def straggler_s(self):
         """[mapping, step] sum over layers of the slowest device's time."""
         return self.measured_s.max(axis=3).sum(axis=2)

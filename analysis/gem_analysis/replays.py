@@ -24,9 +24,13 @@ class Replay:
         speeds = self.report.device_speeds
         return speeds.max() / speeds.min() if len(speeds) else np.nan
 
-    def figures(self, name):
-        """Ratio to the first mapping, its interval, and the first's prediction and p99, of the mapping of that name."""
-        m, summary = self.report.names.index(name), self.report.summary
+    def ratio_of(self, name):
+        """Straggler time relative to the first mapping, of the mapping of that name."""
+        return self.report.summary["relative"][self.report.names.index(name)]
+
+    def figures(self, m):
+        """Ratio to the first mapping, its interval, and the first's prediction and p99, of mapping m of the report."""
+        summary = self.report.summary
         return {
             "relative": summary["relative"][m],
             "low": summary["relative_low"][m],
@@ -69,7 +73,7 @@ def replay_table(replays):
     for replay in replays:
         report = replay.report
         for m, name in enumerate(report.names):
-            figures = replay.figures(name)
+            figures = replay.figures(m)
             rows.append(
                 [
                     replay.setting or "-",
@@ -108,17 +112,16 @@ def short_table(replays):
         key = (f"{replay.report.header.model} {replay.report.task}", replay.report.tokens_per_step)
         workloads.setdefault(key, {})[replay.setting] = replay
 
-    judged = replays[0].report.names[replays[0].report.judged_index]
+    judged = replays[0].report.judged_index
 
     def cell(ratios):
-        return ", ".join(f"**{ratio:.3f}**" if name == judged else f"{ratio:.3f}" for name, ratio in zip(names, ratios))
+        return ", ".join(f"**{ratio:.3f}**" if m == judged else f"{ratio:.3f}" for m, ratio in enumerate(ratios, 1))
 
     def replay_cell(replay):
         if replay is None:
             return "-"
         own = replay.figures(judged)
-        ratios = [replay.figures(name)["relative"] for name in names]
-        return f"{cell(ratios)} ± {(own['high'] - own['low']) / 2:.3f}"
+        return f"{cell(replay.report.summary['relative'][1:])} ± {(own['high'] - own['low']) / 2:.3f}"
 
     rows = [
         [workload, f"{tokens:,}", *(replay_cell(by_setting.get(setting)) for setting in settings)]
@@ -127,10 +130,10 @@ def short_table(replays):
     means = []
     for setting in settings:
         of_setting = [replay for replay in replays if replay.setting == setting]
-        means.append(cell([np.mean([replay.figures(name)["relative"] for replay in of_setting]) for name in names]))
+        means.append(cell(np.mean([replay.report.summary["relative"][1:] for replay in of_setting], axis=0)))
     rows.append(["mean", "", *means])
     columns = [("workload", ""), ("tokens a step", ""), *((setting or "-", "") for setting in settings)]
-    note = f"In each column: {', '.join(names)}; {judged} with half of its 95 % interval."
+    note = f"In each column: {', '.join(names)}; {replays[0].report.names[judged]} with half of its 95 % interval."
     return Table("Replays", columns, rows, note=note)
 
 
@@ -139,21 +142,20 @@ def setting_lines(replays):
     lines = []
     for setting in dict.fromkeys(replay.setting for replay in replays):
         chosen = [replay for replay in replays if replay.setting == setting]
-        judged = [(replay, replay.report.names[replay.report.judged_index]) for replay in chosen]
-        figures = [replay.figures(name) for replay, name in judged]
+        figures = [replay.figures(replay.report.judged_index) for replay in chosen]
         ratios = np.array([figure["relative"] for figure in figures])
         above = sum(figure["low"] > 1 for figure in figures)
         beaten = [
-            f"below {baseline} in {sum(ratio < replay.figures(baseline)['relative'] for ratio, replay in rivals)} "
-            f"of {len(rivals)}"
+            f"below {baseline} in {sum(ratio < replay.ratio_of(baseline) for ratio, replay in rivals)} of {len(rivals)}"
             for baseline in BASELINES
             if (rivals := [(r, c) for r, c in zip(ratios, chosen) if baseline in c.report.names])
         ]
         spreads = np.array([replay.spread for replay in chosen])
         spread = f", spread {np.nanmin(spreads):.2f} - {np.nanmax(spreads):.2f}" if not np.isnan(spreads).all() else ""
+        judged = chosen[0].report.names[chosen[0].report.judged_index]
         notes = sorted({f"{c.report.device_kind} {c.report.device_note}".strip() for c in chosen})
         lines.append(
-            f"{setting or 'all'} ({'; '.join(notes)}{spread}): {judged[0][1]} mean {ratios.mean():.3f}, best "
+            f"{setting or 'all'} ({'; '.join(notes)}{spread}): {judged} mean {ratios.mean():.3f}, best "
             f"{ratios.min():.3f}, significantly above {chosen[0].report.names[0]} in {above} of {len(chosen)}"
             + "".join(f", {text}" for text in beaten)
             + "."

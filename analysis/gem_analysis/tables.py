@@ -158,7 +158,7 @@ def batch_table(results):
     ]
     rows = []
     for pair in sorted(results.batch, key=lambda pair: (pair.model, pair.task)):
-        interval = "–" if np.isnan(pair.low) else f"{pair.low:.3f} – {pair.high:.3f}"
+        interval = "–" if np.isnan(pair.low) or pair.method == "linear" else f"{pair.low:.3f} – {pair.high:.3f}"
         numbers = [_or_dash(pair.measured, "{:.3f}"), interval, _or_dash(pair.predicted, "{:.3f}")]
         note = pair.failure or " · ".join(part for part in (pair.note, pair.device_kind) if part)
         rows.append([pair.model, pair.task, pair.method or "–", *numbers, note])

@@ -117,12 +117,12 @@ def _measured(results):
             _badges(results),
         )
     if high < 1:
-        state, tone, headline = "FASTER", "good", f"{name} takes {less_or_more(relative)} time than {first}"
+        state, tone, headline = "FASTER", "good", f"{name} takes {less_or_more(relative)} straggler time than {first}"
     elif low > 1:
         state, tone, headline = (
             "SLOWER",
             "bad",
-            f"{name} takes {less_or_more(relative)} time than {first}: keep {first}",
+            f"{name} takes {less_or_more(relative)} straggler time than {first}: keep {first}",
         )
     else:
         state, tone, headline = "NOT PROVEN", "unsure", f"{name} may be no faster than {first}"
@@ -178,20 +178,24 @@ def _predicted(results, topic, predicted):
         topic,
         "PREDICTED, NOT MEASURED",
         "unsure",
-        f"{name} should take {less_or_more(ratio)} time than linear",
+        f"{name} should take {less_or_more(ratio)} straggler time than linear",
         f"Predicted from the profile, {sample}. gem-verify measures it. {results.device_note()}".strip(),
         _badges(results) + ([("in-sample", True)] if np.isnan(held_out) else [("held-out requests", False)]),
     )
 
 
 def tiles_of(results):
-    """Up to six figures for a quick look."""
+    """A few figures for a quick look."""
     tiles = []
     report = results.report
     if report is not None:
         m, summary = results.judged, report.summary
         name, first = report.names[m], report.names[0]
         tiles.append(Tile("Straggler time", percent(summary["relative"][m]), f"{name} against {first}"))
+        if not np.isnan(summary["layer_relative"][m]):
+            low, high = (percent(summary[f"layer_relative_{end}"][m]) for end in ("low", "high"))
+            detail = f"exchange and waiting too; {low} to {high}"
+            tiles.append(Tile("Whole layers", percent(summary["layer_relative"][m]), detail))
         tiles.append(
             Tile(
                 "Predicted",
@@ -202,10 +206,8 @@ def tiles_of(results):
         tiles.append(
             Tile("Slowest 1 % of steps", percent(summary["p99_s"][m] / summary["p99_s"][0]), "99th percentile")
         )
-        idle = [
-            100 * (1 - t.mean(axis=2).sum() / t.max(axis=2).sum()) for t in (report.measured_s[0], report.measured_s[m])
-        ]
-        tiles.append(Tile("Devices wait", f"{idle[1]:.1f} %", f"of the time; {first}: {idle[0]:.1f} %"))
+        idle = 100 * report.waiting_share
+        tiles.append(Tile("Devices wait", f"{idle[m]:.1f} %", f"of the time; {first}: {idle[0]:.1f} %"))
     if results.profile is not None and (report is not None or results.mappings):
         speeds = relative_speeds(results.profile)
         emulated = np.any(results.profile.slowdowns != 1) and results.profile.device_kind != "simulated"

@@ -60,6 +60,10 @@ std::string join(std::span<const std::string> parts, std::string_view separator)
   return text;
 }
 
+std::string counted(std::size_t count, std::string_view noun) {
+  return format("%zu ", count) + std::string(noun) + (count == 1 ? "" : "s");
+}
+
 std::string wrap(std::string_view text, std::size_t width) {
   std::string lines;
   std::size_t line_length = 0;

@@ -24,6 +24,9 @@ std::string format_bytes(double bytes);
 /// "a, b, c".
 std::string join(std::span<const std::string> parts, std::string_view separator = ", ");
 
+/// "1 rank", "2 ranks": a count and its noun.
+std::string counted(std::size_t count, std::string_view noun);
+
 /// The text with line breaks between words so that no line is longer than `width`, unless a word is.
 std::string wrap(std::string_view text, std::size_t width = 80);
 

@@ -146,9 +146,11 @@ std::vector<double> parse_slowdowns(const std::string& text, std::size_t device_
   const bool is_list = text.find_first_not_of("0123456789.,eE+- ") == std::string::npos;
   if (is_list) {
     const std::vector<double> slowdowns = parse_number_list(text, "--slowdown");
-    if (slowdowns.size() > device_count)
-      throw UsageError(format("--slowdown: %zu values for %zu devices; give one a device, or fewer to repeat them",
-                              slowdowns.size(), device_count));
+    if (device_count % slowdowns.size() != 0)
+      throw UsageError(
+          format("--slowdown: %zu values for %zu devices; give one a device, or so many that they are "
+                 "repeated without rest",
+                 slowdowns.size(), device_count));
     for (const double slowdown : slowdowns)
       if (!(slowdown > 0.0 && slowdown <= greatest_slowdown))
         throw UsageError(format("--slowdown: %g is out of range (above 0, at most %g)", slowdown, greatest_slowdown));

@@ -59,7 +59,7 @@ double slowdown_of(const DeviceOptions& options, std::size_t device);
 
 /// "1.0,1.28", one value a device, or the name of a CSV file of measured relative runtimes, from which device_count
 /// devices are picked that stand for the whole cluster, the fastest as 1. Empty for an empty text. UsageError for
-/// more values than devices.
+/// a number of values that doesn't divide device_count: fewer are repeated.
 std::vector<double> parse_slowdowns(const std::string& text, std::size_t device_count);
 
 }  // namespace gem

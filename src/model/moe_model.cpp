@@ -30,6 +30,17 @@ std::size_t parse_size(const std::string& word, const std::string& where) {
   return static_cast<std::size_t>(value);
 }
 
+void check_header(const std::map<std::string, std::size_t>& column_of, const std::string& origin) {
+  const std::vector<std::string> needed{"model",      "hidden_size",    "moe_intermediate_size",
+                                        "moe_layers", "routed_experts", "top_k"};
+  std::vector<std::string> missing;
+  for (const std::string& name : needed)
+    if (!column_of.contains(name)) missing.push_back(name);
+  if (!missing.empty())
+    throw DataError(origin + ": the header lacks " + join(missing) + "; a table of models has at least the columns " +
+                    join(needed, ","));
+}
+
 }  // namespace
 
 std::vector<MoeModel> parse_models(std::string_view csv_text, const std::string& origin) {
@@ -43,16 +54,14 @@ std::vector<MoeModel> parse_models(std::string_view csv_text, const std::string&
     const std::vector<std::string> cells = split(line, ',');
     if (column_of.empty()) {
       for (std::size_t c = 0; c < cells.size(); ++c) column_of[trim(cells[c])] = c;
+      check_header(column_of, origin);
       continue;
     }
     const auto text = [&](const char* name, bool required = true) -> std::string {
       const auto found = column_of.find(name);
       if (found == column_of.end() || found->second >= cells.size()) {
         if (!required) return "";
-        throw DataError(
-            format("%s, line %zu: column '%s' is missing; the header of the built-in table shows all columns "
-                   "(gem-profile --list-models)",
-                   origin.c_str(), line_number, name));
+        throw DataError(format("%s, line %zu: no value for column '%s'; give one", origin.c_str(), line_number, name));
       }
       return trim(cells[found->second]);
     };

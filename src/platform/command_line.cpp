@@ -103,6 +103,9 @@ void print_example(std::string_view command) {
 
 void CommandLine::print_help() const {
   std::cout << wrap(program_ + ": " + summary_) << "\n\n" << descriptions_->options;
+  std::vector<std::string> codes;
+  for (const auto& [code, meaning] : exit_codes_) codes.push_back(std::to_string(code) + " " + meaning);
+  std::cout << "\n" << wrap("Exit codes: " + join(codes)) << "\n";
   if (!examples_.empty()) std::cout << "\nExamples:\n";
   for (const std::string& example : examples_) print_example(example);
 }
@@ -111,12 +114,13 @@ bool CommandLine::parse(const std::vector<std::string>& arguments) {
   descriptions_->options.add_options()("help", "show this help")("version", "show the version");
   try {
     const std::vector<std::string> words(arguments.begin() + (arguments.empty() ? 0 : 1), arguments.end());
-    const po::positional_options_description no_positional;
     // No guessing of shortened names: a script that relies on one breaks when a longer name is added.
     const int style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
-    po::store(
-        po::command_line_parser(words).options(descriptions_->options).positional(no_positional).style(style).run(),
-        descriptions_->values);
+    const po::parsed_options parsed = po::command_line_parser(words).options(descriptions_->options).style(style).run();
+    for (const po::option& option : parsed.options)
+      if (option.string_key.empty())
+        throw UsageError(program_ + ": '" + join(option.value) + "' belongs to no option; see " + program_ + " --help");
+    po::store(parsed, descriptions_->values);
     po::notify(descriptions_->values);
   } catch (const po::unknown_option& error) {
     std::string word = error.get_option_name();
@@ -157,10 +161,13 @@ std::string command_line_text(const std::vector<std::string>& arguments) {
   return text;
 }
 
+std::string program_beside(const std::vector<std::string>& arguments, const std::string& name) {
+  return (std::filesystem::path(arguments.at(0)).parent_path() / name).string();
+}
+
 std::string drawing_hint(const std::vector<std::string>& arguments, const std::vector<std::string>& files) {
   const auto folder_of = [](const std::string& path) { return std::filesystem::path(path).parent_path().string(); };
-  std::vector<std::string> command{(std::filesystem::path(arguments.at(0)).parent_path() / "gem-analysis").string(),
-                                   "report"};
+  std::vector<std::string> command{program_beside(arguments, "gem-analysis"), "report"};
   for (const std::string& file : files)
     if (!file.empty()) command.push_back(file);
   const std::string folder = folder_of(command.back());

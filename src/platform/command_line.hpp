@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -29,6 +30,8 @@ class CommandLine {
            const std::string& help);
   /// `--name`, off unless given.
   void add_flag(const std::string& name, bool* target, const std::string& help);
+  /// An exit code beside those that every program has, for --help.
+  void add_exit_code(int code, const std::string& meaning) { exit_codes_[code] = meaning; }
   /// A line for the examples at the end of --help.
   void add_example(const std::string& command);
 
@@ -44,6 +47,7 @@ class CommandLine {
   struct Descriptions;
   std::string program_;
   std::string summary_;
+  std::map<int, std::string> exit_codes_{{0, "good"}, {2, "wrong usage"}, {3, "bad data"}, {4, "the system failed"}};
   std::vector<std::string> examples_;
   std::vector<std::string> names_;
   std::vector<std::function<void()>> assignments_;
@@ -63,6 +67,9 @@ std::string software_version();
 
 /// The command as one would type it, for the provenance of files.
 std::string command_line_text(const std::vector<std::string>& arguments);
+
+/// The program of that name in the folder that this one was called from.
+std::string program_beside(const std::vector<std::string>& arguments, const std::string& name);
 
 /// "Draw it: gem-analysis report FILES", a line for the end of a program: the command that draws its files, called
 /// where the program itself was. Three files or more of one folder are named by the folder; empty names are passed

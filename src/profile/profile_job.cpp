@@ -108,9 +108,13 @@ double samples_s(const ProfileRequest& request, const MeasurementOptions& measur
   return static_cast<double>(samples + measurement.warm_up) * (layer_s + overhead_s);
 }
 
-// Seconds of the whole job.
-double expected_s(const ProfileRequest& request, const ProfileSetup& setup, const DeviceEstimate& estimate,
-                  std::size_t rank_count) {
+/// Seconds of the whole job.
+struct ExpectedTime {
+  double usual_s = 0.0, longest_s = 0.0;  ///< the longest where every load takes all of --max-point-time
+};
+
+ExpectedTime expected_time(const ProfileRequest& request, const ProfileSetup& setup, const DeviceEstimate& estimate,
+                           std::size_t rank_count) {
   const MeasurementOptions& measurement = setup.sweep.measurement;
   const std::size_t experts = setup.plan.experts_per_device, tile = setup.devices.tile_tokens;
   double launch_s = 0.0;
@@ -125,11 +129,14 @@ double expected_s(const ProfileRequest& request, const ProfileSetup& setup, cons
         request, measurement,
         estimate.layer_s(static_cast<std::size_t>(point.tiles), static_cast<std::size_t>(point.active_experts)),
         busy_s(static_cast<std::size_t>(point.tokens)));
-  measuring_s *=
-      1.0 + static_cast<double>(setup.sweep.rule_loads.size()) / static_cast<double>(setup.plan.points.size());
+  const auto points = static_cast<double>(setup.plan.points.size());
+  const double loads = points + static_cast<double>(setup.sweep.rule_loads.size());
+  measuring_s *= loads / points;
   const double ranks_in_turn = measurement.take_turns ? static_cast<double>(rank_count) : 1.0;
   const auto placed = static_cast<double>(experts * measurement.layer_count);
-  return measurement.device_warm_up_s + measuring_s * ranks_in_turn + estimate.placement_s() * placed;
+  const double fixed_s = measurement.device_warm_up_s + estimate.placement_s() * placed;
+  const double longest_s = std::max(measuring_s, loads * request.stopping.max_time_s);
+  return {fixed_s + measuring_s * ranks_in_turn, fixed_s + longest_s * ranks_in_turn};
 }
 
 double mean_tokens_per_expert(const std::vector<LoadTrace>& workloads) {
@@ -198,14 +205,13 @@ std::string describe_plan(const ProfileRequest& request, const ProfileSetup& set
   const LatencyProfile& plan = setup.plan;
   const auto most_tiles = std::ranges::max(plan.points, {}, &LoadPoint::tiles).tiles;
   std::string text = format(
-      "Profile: %s, experts %zux%zu %s%s, tiles of %zu tokens, %zu experts a device\n"
-      "%zu points up to %lld tiles on %zu %s devices, %zu ranks\n",
+      "Profile: %s, experts %zux%zu %s%s,\n    tiles of %zu tokens, %zu experts a device\n"
+      "%s up to %lld tiles on %s, %s\n",
       plan.model.c_str(), plan.expert.hidden_size, plan.expert.intermediate_size, plan.weight_dtype.c_str(),
       request.expert_shape.empty() ? "" : " (not the model's own)", plan.tile_tokens, plan.experts_per_device,
-      plan.points.size(), static_cast<long long>(most_tiles), setup.device_count, setup.devices.kind.c_str(),
-      rank_count);
-  if (setup.device_count == 1)
-    text += "note: one device alone; gem-map needs a profile with as many devices as it maps to\n";
+      counted(plan.points.size(), "point").c_str(), static_cast<long long>(most_tiles),
+      counted(setup.device_count, setup.devices.kind + " device").c_str(), counted(rank_count, "rank").c_str());
+  if (setup.device_count == 1) text += "note: one device alone; gem-map needs a profile of all that it maps to\n";
   if (setup.devices.kind == "simulated")
     return text + "simulated: a stated model on a virtual clock, nothing is measured\n";
 
@@ -214,12 +220,16 @@ std::string describe_plan(const ProfileRequest& request, const ProfileSetup& set
         "%u rows in each active expert's last tile, the mean of %s loads;\n"
         "the GPU is kept busy between samples\n",
         plan.rule.last_tile_rows, request.workloads.empty() ? "real" : "the workloads'");
-  if (setup.exchange) text += format("exchange: each of %zu pairs of devices\n", rank_count * (rank_count - 1) / 2);
+  if (setup.exchange) text += "exchange: " + counted(rank_count * (rank_count - 1) / 2, "pair") + " of devices\n";
   const DeviceEstimate estimate(setup.devices);
   const std::size_t experts = plan.experts_per_device * setup.sweep.measurement.layer_count;
-  return text + format("expected: %s, longer where latencies are noisy; %s of weights a rank (%zu experts)\n",
-                       format_duration(expected_s(request, setup, estimate, rank_count)).c_str(),
-                       format_bytes(static_cast<double>(experts * estimate.expert_bytes())).c_str(), experts);
+  const ExpectedTime time = expected_time(request, setup, estimate, rank_count);
+  return text + format(
+                    "expected: %s, up to %s where latencies are noisy (--max-point-time %g);\n"
+                    "%s of weights a rank (%zu experts)\n",
+                    format_duration(time.usual_s).c_str(), format_duration(time.longest_s).c_str(),
+                    request.stopping.max_time_s,
+                    format_bytes(static_cast<double>(experts * estimate.expert_bytes())).c_str(), experts);
 }
 
 Devices make_and_place(const Communicator& ranks, const ProfileSetup& setup) {

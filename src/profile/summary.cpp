@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <map>
 #include <numeric>
+#include <utility>
 
 #include "base/statistics.hpp"
 #include "base/text.hpp"
@@ -61,6 +63,33 @@ std::string exchange_line(const PairExchange& exchange) {
                        slowest.b);
 }
 
+// What the listed devices are and where: a line for all of one name on one host.
+std::string name_lines(const LatencyProfile& profile, std::vector<std::size_t> listed) {
+  std::ranges::sort(listed);
+  std::map<std::pair<std::string, std::string>, std::vector<std::string>> numbers;
+  for (const std::size_t d : listed)
+    numbers[{profile.devices[d].hostname, profile.devices[d].name}].push_back(format("%zu", d));
+  std::string lines;
+  for (const auto& [place, devices] : numbers)
+    lines += wrap((devices.size() == 1 ? "device " : "devices ") + join(devices) + ": " + place.second +
+                  (place.first.empty() ? "" : " on " + place.first)) +
+             "\n";
+  return lines;
+}
+
+// What "unsettled" means and what to do, where there is any.
+std::string unsettled_lines(const LatencyProfile& profile, const std::vector<DeviceSummary>& summaries) {
+  if (std::ranges::all_of(summaries, [](const DeviceSummary& summary) { return summary.unsettled == 0; })) return "";
+  const std::string free = profile.device_kind == "host"   ? ", or free the cores"
+                           : profile.device_kind == "cuda" ? ", or free the GPUs"
+                                                           : "";
+  return wrap(
+             "unsettled: time or samples of a point ended before its median was known to --confidence-width; raise "
+             "--max-point-time" +
+             free) +
+         "\n";
+}
+
 }  // namespace
 
 std::vector<DeviceSummary> summarize(const LatencyProfile& profile) {
@@ -98,8 +127,6 @@ std::string device_table(const LatencyProfile& profile, std::size_t most_rows) {
 
   Table table({{"device", ""},
                {"rank", ""},
-               {"host", ""},
-               {"name", ""},
                {"speed", "fastest = 1"},
                {"noise", "%"},
                {"unsettled", "points"},
@@ -108,13 +135,12 @@ std::string device_table(const LatencyProfile& profile, std::size_t most_rows) {
                {"", ""}});
   for (std::size_t d : order) {
     const DeviceSummary& summary = summaries[d];
-    const DeviceDescription& device = profile.devices[d];
-    table.add_row({format("%zu", d), format("%d", device.rank), device.hostname, device.name,
-                   format("%.3f", summary.relative_speed), format("%.2f", 100.0 * summary.noise),
-                   format("%zu", summary.unsettled), format("%zu", summary.throttled),
-                   format("%+.2f", 100.0 * summary.drift), d == slowest && summaries.size() > 1 ? "slowest" : ""});
+    table.add_row({format("%zu", d), format("%d", profile.devices[d].rank), format("%.3f", summary.relative_speed),
+                   format("%.2f", 100.0 * summary.noise), format("%zu", summary.unsettled),
+                   format("%zu", summary.throttled), format("%+.2f", 100.0 * summary.drift),
+                   d == slowest && summaries.size() > 1 ? "slowest" : ""});
   }
-  std::string text = table.to_string() + left_out;
+  std::string text = table.to_string() + left_out + name_lines(profile, order) + unsettled_lines(profile, summaries);
   if (const LoadCosts& rule = profile.rule; !rule.is_plain()) {
     text += format("skew: a row of a last tile costs %s", format_seconds(rule.row_s).c_str());
     std::vector<std::string> bends;

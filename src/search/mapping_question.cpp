@@ -80,11 +80,16 @@ void prepare(MappingQuestion& question, const Selection& selection) {
   LatencyProfile& profile = question.profile;
   LoadTrace& train = question.train;
   const bool both_named = !profile.model.empty() && !train.model.empty();
-  if (both_named && !selection.allow_model_mismatch && to_lower(profile.model) != to_lower(train.model))
+  if (both_named && !selection.allow_model_mismatch && to_lower(profile.model) != to_lower(train.model)) {
+    if (train.model == "unknown")
+      throw UsageError(
+          "the trace does not name its model, the profile is of '" + profile.model +
+          "'; make it again with gem-trace import --model, or use --allow-model-mismatch if it is that one");
     throw UsageError(format(
         "the profile is of model '%s', the trace of '%s'; measure the devices with gem-profile --model %s, or use "
         "--allow-model-mismatch if the experts have the same shape",
         profile.model.c_str(), train.model.c_str(), train.model.c_str()));
+  }
   if (selection.devices > 0) profile = first_devices(profile, selection.devices);
   if (selection.equal_devices) profile = equal_devices(profile);
   check_divisible(train.expert_count(), profile.device_count());
@@ -92,6 +97,10 @@ void prepare(MappingQuestion& question, const Selection& selection) {
   expert_groups_of(question);
   if (question.expert_groups > 1 && question.method != Method::Gem)
     throw UsageError("--expert-groups limits what --method gem searches for; leave it out with --method " +
+                     method_name(question.method));
+
+  if (question.certify && question.method != Method::Gem)
+    throw UsageError("--certify proves what --method gem finds; leave it out with --method " +
                      method_name(question.method));
 
   if (question.test) {

@@ -35,9 +35,10 @@ std::string describe_search_plan(const Communicator& world, const MappingQuestio
     total_s += std::ceil(static_cast<double>(question.train.layer_count()) / world.size()) * 7.0 * descent_s;
   if (options.time_limit_s > 0.0) total_s = std::min(total_s, options.time_limit_s);
   return plan +
-         format("Method gem: on %zu steps, %zu starts a layer, %zu iterations each, seed %llu, %d rank%s: about %s\n",
+         format("Method gem: on %zu steps, %zu starts a layer, %zu iterations each, seed %llu, %d rank%s: %s%s\n",
                 trace.step_count(), options.starts, options.iterations, static_cast<unsigned long long>(options.seed),
-                world.size(), world.size() == 1 ? "" : "s", format_duration(total_s).c_str());
+                world.size(), world.size() == 1 ? "" : "s", total_s < 1.0 ? "" : "about ",
+                format_duration(total_s).c_str());
 }
 
 }  // namespace gem

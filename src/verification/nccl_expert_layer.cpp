@@ -173,7 +173,9 @@ std::unique_ptr<ExpertParallelLayer> make_nccl_expert_layer(const Communicator& 
                                                             std::size_t hidden_size, std::size_t top_k, Turns turns,
                                                             double patience_s) {
   auto* gpu = dynamic_cast<CudaMoeDevice*>(&device);
-  if (gpu == nullptr) throw UsageError("--transport nccl needs --device cuda; choose --transport mpi");
+  communicator.on_all([&] {  // one sentence, not one a rank
+    if (gpu == nullptr) throw UsageError("--transport nccl needs --device cuda; choose --transport mpi");
+  });
   return std::make_unique<NcclExpertLayer>(communicator, *gpu, hidden_size, top_k, turns, patience_s);
 }
 

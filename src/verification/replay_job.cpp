@@ -97,6 +97,28 @@ void check_exchange_memory(const Communicator& ranks, const LoadTrace& trace, st
   });
 }
 
+// What to know of few steps.
+std::string step_notes(const ReplayRequest& request, std::size_t steps) {
+  constexpr std::size_t fewest = 8;
+  std::string notes;
+  if (steps < request.steps)
+    notes += format("note: %zu steps are all that the trace has to replay, not %zu (--steps)\n", steps, request.steps);
+  if (steps < fewest)
+    notes += format("warning: an interval over %zu steps says little; replay %zu or more\n", steps, fewest);
+  return notes;
+}
+
+// Index of the mapping of that name; of none, the last that is gem's, else the last.
+std::size_t judged_of(const std::string& judge, const std::vector<std::string>& methods,
+                      const std::vector<std::string>& names) {
+  const std::vector<std::string>& searched = judge.empty() ? methods : names;
+  for (std::size_t m = names.size() - 1; m > 0; --m)
+    if (searched[m] == (judge.empty() ? "gem" : judge)) return m;
+  if (judge.empty()) return names.size() - 1;
+  throw UsageError("--judge: no mapping given is named '" + judge + "'; there is " +
+                   join(std::span(names).subspan(1), " and "));
+}
+
 // What exchanges the rows, null where none are: connecting the ranks takes seconds.
 std::unique_ptr<ExpertParallelLayer> make_layer(const Communicator& ranks, const ReplayRequest& request,
                                                 const ReplayQuestion& question, MoeDevice& device, const Turns& turns) {
@@ -138,17 +160,15 @@ ReplayQuestion make_replay_question(const ReplayRequest& request, const LatencyP
   question.profile = profile;
   question.model_layers = whole.layer_count();
   question.mappings.push_back(linear_mapping(whole, profile.device_count()));
-  for (const Mapping& mapping : mappings)
-    if (mapping.method != "linear") question.mappings.push_back(mapping);
-  question.judged = question.mappings.size() - 1;
-  const std::string judge = request.judge.empty() ? "gem" : request.judge;
-  bool found = request.judge.empty();
-  for (std::size_t m = 1; m < question.mappings.size(); ++m)
-    if (question.mappings[m].method == judge) {
-      question.judged = m;
-      found = true;
-    }
-  if (!found) throw UsageError("--judge: no mapping given is named '" + judge + "'");
+  std::vector<std::string> methods{"linear"}, files(request.mapping_files.empty() ? 0 : 1);
+  for (std::size_t m = 0; m < mappings.size(); ++m) {
+    if (mappings[m].method == "linear") continue;
+    question.mappings.push_back(mappings[m]);
+    methods.push_back(mappings[m].method);
+    if (!files.empty()) files.push_back(request.mapping_files[m]);
+  }
+  question.names = distinct_names(methods, files);
+  question.judged = judged_of(request.judge, methods, question.names);
   question.first_step = request.first_step ? *request.first_step : first_unseen_step(question.mappings, whole);
   if (question.first_step >= whole.step_count())
     throw UsageError(format("--first-step %zu: the trace has %zu steps", question.first_step, whole.step_count()));
@@ -179,15 +199,13 @@ DeviceOptions replay_devices(const ReplayRequest& request, const LatencyProfile&
 
 std::string describe_replay(const ReplayRequest& request, const ReplayQuestion& question,
                             const std::string& device_kind) {
-  std::string names;
-  for (const Mapping& mapping : question.mappings) names += (names.empty() ? "" : ", ") + mapping.method;
-  return format(
-      "Replay: %s, task %s (%s): steps %zu to %zu, %zu layers, %zu tokens a step, %zu rounds\n"
-      "on %zu %s devices; mappings: %s\n",
-      question.trace.model.c_str(), question.trace.task.c_str(), question.sample_note.c_str(), question.first_step,
-      question.first_step + question.trace.step_count() - 1, question.trace.layer_count(),
-      question.trace.tokens_per_step, request.replay.rounds, question.profile.device_count(), device_kind.c_str(),
-      names.c_str());
+  return format("Replay: %s, task %s (%s),\n    steps %zu to %zu, %zu layers, %zu tokens a step, %s\non %s\n",
+                question.trace.model.c_str(), question.trace.task.c_str(), question.sample_note.c_str(),
+                question.first_step, question.first_step + question.trace.step_count() - 1,
+                question.trace.layer_count(), question.trace.tokens_per_step,
+                counted(request.replay.rounds, "round").c_str(),
+                counted(question.profile.device_count(), device_kind + " device").c_str()) +
+         wrap("mappings: " + join(question.names)) + "\n" + step_notes(request, question.trace.step_count());
 }
 
 VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& request, const ReplayQuestion& question,
@@ -211,7 +229,7 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
   const auto samples = static_cast<double>(request.replay.rounds * question.trace.step_count());
   for (double& clock_hz : report.sm_clock_hz) clock_hz /= samples;
   report.profile_sm_clock_hz = mean_clocks(question.profile);
-  report.judged = question.mappings[question.judged].method;
+  report.judged = question.names[question.judged];
   report.weight_dtype = question.profile.weight_dtype;
   report.device_kind = devices.kind;
   report.device_note = device_note(devices, question.profile);
@@ -222,9 +240,11 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
   if (request.rest_per_layer_ms) report.rest_per_layer_s = *request.rest_per_layer_ms * 1e-3;
   for (const DeviceSummary& device : summarize(question.profile)) report.device_speeds.push_back(device.relative_speed);
   const std::size_t expert_bytes = question.profile.expert.weight_count() * weight_element_bytes(devices.weight_dtype);
-  for (std::size_t m = 0; m < question.mappings.size(); ++m)
+  for (std::size_t m = 0; m < question.mappings.size(); ++m) {
+    report.mappings[m].name = question.names[m];
     report.mappings[m].moved_bytes =
         moved_bytes(question.mappings[0], question.mappings[m], question.trace, expert_bytes);
+  }
   return report;
 }
 

@@ -17,14 +17,15 @@ namespace gem {
 /// What of a trace is replayed and how, as a user says it; see gem-verify --help.
 struct ReplayRequest {
   std::size_t steps = 32;
-  std::optional<std::size_t> first_step{};  ///< none: the first that was not searched on
-  std::vector<std::int32_t> layer_ids{};    ///< decoder layers; empty: all
-  std::string judge{};                      ///< method that the verdict is about; empty: gem, else the last
-  std::string device{};                     ///< kind; empty: the profile's
-  std::string slowdown{};                   ///< as for parse_slowdowns; empty: the profile's
-  std::string share_gpu{};                  ///< "turns" or empty
-  std::string transport{};                  ///< "mpi" or "nccl"; empty: nccl on GPUs, else mpi
-  double patience_s = 60.0;                 ///< most that an NCCL exchange may wait for a peer
+  std::optional<std::size_t> first_step{};   ///< none: the first that was not searched on
+  std::vector<std::int32_t> layer_ids{};     ///< decoder layers; empty: all
+  std::vector<std::string> mapping_files{};  ///< of the mappings, in order: they name those of one method; may be empty
+  std::string judge{};                       ///< mapping that the verdict is about; empty: gem, else the last
+  std::string device{};                      ///< kind; empty: the profile's
+  std::string slowdown{};                    ///< as for parse_slowdowns; empty: the profile's
+  std::string share_gpu{};                   ///< "turns" or empty
+  std::string transport{};                   ///< "mpi" or "nccl"; empty: nccl on GPUs, else mpi
+  double patience_s = 60.0;                  ///< most that an NCCL exchange may wait for a peer
   bool compute_only = false;
   bool allow_model_mismatch = false;          ///< of profile, trace and mappings
   std::optional<double> rest_per_layer_ms{};  ///< stated rest of a layer beside its routed experts; none: no estimate
@@ -39,8 +40,9 @@ void check_replay_request(const ReplayRequest& request);
 /// What is replayed, checked; the same on every rank.
 struct ReplayQuestion {
   LatencyProfile profile;
-  LoadTrace trace;                ///< the steps and layers to replay
-  std::vector<Mapping> mappings;  ///< linear first
+  LoadTrace trace;                 ///< the steps and layers to replay
+  std::vector<Mapping> mappings;   ///< linear first
+  std::vector<std::string> names;  ///< [mapping], each another
   std::size_t first_step = 0;
   std::size_t model_layers = 0;  ///< of the whole trace
   std::size_t judged = 0;        ///< index of the mapping that the verdict is about

@@ -114,7 +114,7 @@ double output_tolerance(const std::string& weight_dtype);
 /// "emulated x1.00, x1.28" if any slowdown is not 1, else "".
 std::string emulation_note(const std::vector<double>& slowdowns);
 
-/// The sentence for the last line, e.g. "VERDICT: gem is 7.9 % faster than linear ...".
+/// The sentence for the last line, e.g. "VERDICT: FASTER - gem takes 0.921 of linear's straggler time, ...".
 std::string verdict_sentence(const VerificationReport& report, const MappingSummary& judged, Verdict verdict);
 
 /// The table to paste, with units and what is emulated or simulated.

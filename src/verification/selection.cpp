@@ -1,6 +1,8 @@
 #include "verification/selection.hpp"
 
 #include <algorithm>
+#include <filesystem>
+#include <set>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -58,6 +60,19 @@ LoadTrace layers_of(const LoadTrace& trace, const std::vector<std::int32_t>& lay
       std::ranges::copy(trace.counts.row(step, source), chosen.counts.row(step, l).begin());
   }
   return chosen;
+}
+
+std::vector<std::string> distinct_names(const std::vector<std::string>& methods,
+                                        const std::vector<std::string>& files) {
+  const auto repeats = [&](const std::string& method) { return std::ranges::count(methods, method) > 1; };
+  std::vector<std::string> by_file = methods, numbered = methods;
+  for (std::size_t m = 0; m < methods.size(); ++m) {
+    if (!repeats(methods[m])) continue;
+    if (!files.empty()) by_file[m] = std::filesystem::path(files[m]).stem().string();
+    const auto place = std::count(methods.begin(), methods.begin() + static_cast<std::ptrdiff_t>(m) + 1, methods[m]);
+    if (place > 1) numbered[m] += format("#%zu", static_cast<std::size_t>(place));
+  }
+  return std::set<std::string>(by_file.begin(), by_file.end()).size() == methods.size() ? by_file : numbered;
 }
 
 Mapping linear_mapping(const LoadTrace& trace, std::size_t device_count) {

@@ -22,6 +22,11 @@ std::string sample_note(const Mapping& mapping, const LoadTrace& trace, std::siz
 /// for an unknown one, or for one that is given twice. No ids: all layers.
 LoadTrace layers_of(const LoadTrace& trace, const std::vector<std::int32_t>& layer_ids);
 
+/// What to call mappings of these methods, each another: by its method; where methods repeat, by its file's name
+/// without folder and ending, or, if these repeat too (or there are none), "gem", "gem#2", ... `files`: one a mapping,
+/// or none.
+std::vector<std::string> distinct_names(const std::vector<std::string>& methods, const std::vector<std::string>& files);
+
 /// Expert e of E on device e / (E / D) in every layer of the trace: what engines do by default.
 Mapping linear_mapping(const LoadTrace& trace, std::size_t device_count);
 

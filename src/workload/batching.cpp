@@ -107,14 +107,14 @@ std::vector<std::size_t> requests_of_part(const Routing& routing, const std::str
                                           std::uint64_t split_seed) {
   if (part != "all" && part != "train" && part != "test")
     throw UsageError("--part '" + part + "' is unknown; it is one of all, train, test");
+  if (!(split > 0.0 && split < 1.0))
+    throw UsageError(format("--split %g is not between 0 and 1; it is the train part's share of the tokens", split));
   std::vector<std::size_t> requests;
   for (std::size_t request = 0; request < routing.request_count(); ++request)
     if (length(routing, request) > 0) requests.push_back(request);
   if (requests.empty()) throw DataError("the routing of task '" + routing.task + "' has no request with a token");
   if (part == "all") return requests;
 
-  if (!(split > 0.0 && split < 1.0))
-    throw UsageError(format("--split %g is not between 0 and 1; it is the train part's share of the tokens", split));
   if (requests.size() < 2)
     throw UsageError("the routing of task '" + routing.task +
                      "' has one request only, which cannot be parted into train and test; use --part all");

@@ -64,13 +64,13 @@ std::vector<std::size_t> shown_experts(const Matrix<double>& loads, const LayerD
 std::string description_table(const std::vector<LayerDescription>& layers) {
   Table table({{"layer", ""},
                {"skew", "max/mean"},
-               {"step median", "max/mean"},
-               {"step worst", "max/mean"},
-               {"next step", "corr."},
+               {"median", "max/mean"},
+               {"worst", "max/mean"},
+               {"next", "corr."},
                {"pairs", "corr."},
-               {"consistent", "experts"},
-               {"temporal", "experts"},
-               {"idle", "experts"}});
+               {"consistent", "count"},
+               {"temporal", "count"},
+               {"idle", "count"}});
   for (const LayerDescription& layer : layers)
     table.add_row({format("%d", layer.layer_id), format("%.2f", layer.skew), format("%.2f", layer.median_imbalance),
                    format("%.2f", layer.largest_imbalance), format("%.2f", layer.step_correlation),

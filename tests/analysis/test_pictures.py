@@ -212,7 +212,7 @@ class Devices(support.TestCase):
 
     def test_speed_and_noise_as_gem_profile_prints_them(self):
         rows = support.table_rows(
-            support.printed("simulated", "profile.txt").split("spread")[0].split("device ")[-1], "0123"
+            support.printed("simulated", "profile.txt").split("spread")[0].split("device  rank")[-1], "0123"
         )
         speeds, noise = latency.relative_speeds(self.profile), latency.noise(self.profile)
         for d in range(4):

@@ -10,8 +10,11 @@ import support
 
 import h5py
 
+from gem_analysis.batch import PairResult
 from gem_analysis.files import read_file
+from gem_analysis.results import Results
 from gem_analysis.spread import rank_correlation
+from gem_analysis.tables import batch_table
 
 FIRST_BYTES = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
 
@@ -29,6 +32,15 @@ class Replays(support.TestCase):
             self.assertIn(f" {cells[2]}", line)
         self.assertRegex(out, r"\neven \(simulated.*spread 1\.2.*gem mean 0\.")
         self.assertRegex(out, r"\nuneven \(host emulated x1\.00, x1\.28")
+
+    def test_mappings_of_one_name_have_figures_of_their_own(self):
+        with h5py.File(self.copy("simulated", "report.h5"), "r+") as file:
+            file["mappings"][1] = "gem"
+        code, out, err = self.run_program("replays", self.folder)
+        self.assertEqual((code, err), (0, ""))
+        rows = support.table_rows(support.printed("simulated", "verify.txt"), ("eplb", "gem"))
+        shown = [line.split("|")[6].split()[0] for line in out.splitlines() if " gem |" in line]
+        self.assertEqual(shown, [rows["eplb"][2], rows["gem"][2]])
 
     def test_the_short_table_has_a_column_a_setting(self):
         for setting, workload in (("even", "a"), ("uneven", "a")):
@@ -52,7 +64,7 @@ class Replays(support.TestCase):
     def test_a_folder_without_a_report_is_named(self):
         code, _, err = self.run_program("replays", self.folder)
         self.assertEqual(code, 3)
-        self.assertIn(self.folder, err)
+        self.assertTrue(err.startswith(f"gem-analysis: {self.folder}"), err)
 
 
 class Spread(support.TestCase):
@@ -215,6 +227,11 @@ class Page(support.TestCase):
         self.assertIn("of 2 pairs", page)
         self.assertIn("2 of 2 pairs are done", page)
         self.assertIn('id="batch-matrix"', page)
+        self.assertNotIn('id="files"', page)
+
+    def test_linear_has_no_interval_against_itself(self):
+        pair = PairResult("model", "task", "linear", 1.0, 1.0, 1.0, 1.0, "held-out")
+        self.assertEqual(batch_table(Results("", batch=[pair])).rows[0][4], "–")
 
     def test_text_of_files_is_text_in_the_page(self):
         path = self.copy("simulated", "report.h5")
@@ -222,6 +239,27 @@ class Page(support.TestCase):
             file.attrs["task"] = "</script><script>alert(1)</script>"
         page = self.page_of(path)
         self.assertNotIn("<script>alert", page)
+
+    def test_whole_layers_stand_beside_the_straggler_time(self):
+        page = self.page_of(support.result("host"))
+        report = read_file(support.result("host", "report.h5"))
+        m = report.judged_index
+        self.assertRegex(page, r"<h1>[^<]*(less|more) straggler time|may be no faster")
+        layers = 100 * (report.summary["layer_relative"][m] - 1)
+        self.assertRegex(page, rf'>Whole layers</span><b>[+−-]{abs(layers):.1f}\s?%</b>')
+        self.assertNotIn(">Whole layers<", self.page_of(support.result("simulated")))
+
+    def test_devices_wait_as_long_as_in_the_table(self):
+        page = self.page_of(support.result("host"))
+        table = page.split("dispatch (ms/step)")[1]
+        row = next(line for line in table.splitlines() if line.startswith("| gem "))
+        self.assertIn(f">Devices wait</span><b>{row.split('|')[6].strip()} %</b>", page)
+
+    def test_what_is_for_files_alone_is_refused_for_the_page(self):
+        code, _, err = self.run_program("report", support.result("host"), "--layer", 1, "-o", self.path("page.html"))
+        self.assertEqual(code, 2)
+        self.assertIn("--layer", err)
+        self.assertFalse(os.path.exists(self.path("page.html")))
 
     def test_page_goes_beside_the_results_by_default(self):
         shutil.copytree(support.result("host"), self.path("run"))

@@ -6,6 +6,12 @@
 #
 #   tests/benchmark/ranks.sh [MOST-RANKS, default: processor cores] [STARTS-A-LAYER, default: 16]
 set -euo pipefail
+for word in "$@"; do
+  case $word in
+    --help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *[!0-9]* | 0) echo "ranks.sh: $word is no whole number above 0; see ranks.sh --help" >&2; exit 2 ;;
+  esac
+done
 root=$(cd "$(dirname "$0")/../.." && pwd)
 export PATH="$PATH:$root/build/release/bin"
 # shellcheck source=jobs/dependencies.sh

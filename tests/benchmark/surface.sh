@@ -11,14 +11,18 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 export PATH="$PATH:$root/build/release/bin"
 device=cuda output=results/surface pattern=. loads=150 seconds=0
 while [ $# -gt 0 ]; do
-  [ $# -gt 1 ] || set -- --help
+  case $1 in
+    --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --device | --output | --cases | --loads | --seconds)
+      [ $# -ge 2 ] || { echo "surface.sh: $1 needs a value; see surface.sh --help" >&2; exit 2; } ;;
+    *) echo "surface.sh: unknown option $1; see surface.sh --help" >&2; exit 2 ;;
+  esac
   case $1 in
     --device) device=$2 ;;
     --output) output=$2 ;;
     --cases) pattern=$2 ;;
     --loads) loads=$2 ;;
     --seconds) seconds=$2 ;;
-    *) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2 ;;
   esac
   shift 2
 done

@@ -13,6 +13,7 @@ TEST(Slowdowns, AListIsTakenAsItIs) {
   EXPECT_TRUE(parse_slowdowns("", 4).empty());
   EXPECT_EQ(parse_slowdowns("1.0,1.28", 4), (std::vector<double>{1.0, 1.28}));
   EXPECT_THROW(parse_slowdowns("1,1,1", 2), UsageError);
+  EXPECT_THROW(parse_slowdowns("1,2,3", 4), UsageError) << "the last device would be one of the first kind, unsaid";
   for (const char* text : {"0", "-1", "1,1e300"}) EXPECT_THROW(parse_slowdowns(text, 2), UsageError) << text;
 }
 

@@ -34,7 +34,13 @@ TEST(MoeModel, BadTablesSayWhere) {
   EXPECT_THROW(parse_models(header, "own.csv"), DataError);
   EXPECT_THROW(parse_models(header + "tiny,64,x,2,8,2\n", "own.csv"), DataError);
   EXPECT_THROW(parse_models(header + "tiny,64,32,2,8,9\n", "own.csv"), DataError);
-  EXPECT_THROW(parse_models("model,hidden_size\ntiny,64\n", "own.csv"), DataError);
+  EXPECT_THROW(parse_models(header + "tiny,64,32,2,8\n", "own.csv"), DataError);
+  try {
+    parse_models("model,hidden_size,moe_layers,routed_experts\ntiny,64,2,8\n", "own.csv");
+    FAIL();
+  } catch (const DataError& error) {
+    EXPECT_NE(std::string(error.what()).find("lacks moe_intermediate_size, top_k;"), std::string::npos) << error.what();
+  }
 }
 
 TEST(MoeModel, AnOptionNamesAKnownModelOrAFile) {

@@ -45,12 +45,28 @@ TEST(CommandLine, HelpBreaksLongExamplesBeforeAnOption) {
   EXPECT_NE(help.find("--steps 128 \\\n      --output another_long_name.h5 --dry-run\n"), std::string::npos) << help;
 }
 
+TEST(CommandLine, HelpHasTheExitCodes) {
+  CommandLine line("gem-test", "tests the options");
+  line.add_exit_code(1, "the verdict is negative");
+  testing::internal::CaptureStdout();
+  EXPECT_FALSE(line.parse({"gem-test", "--help"}));
+  const std::string help = testing::internal::GetCapturedStdout();
+  EXPECT_NE(help.find("\nExit codes: 0 good, 1 the verdict is negative, 2 wrong usage, 3 bad data,"), std::string::npos)
+      << help;
+}
+
 TEST(CommandLine, WrongWordsAreUsageErrors) {
   EXPECT_THROW(parsed({"--steps", "-1"}), UsageError);
   EXPECT_THROW(parsed({"--steps", "many"}), UsageError);
   EXPECT_THROW(parsed({"--steps"}), UsageError);
   EXPECT_THROW(parsed({"stray"}), UsageError);
   EXPECT_THROW(parsed({"--ste", "3"}), UsageError);
+  try {
+    parsed({"--steps", "3", "4"});
+    FAIL();
+  } catch (const UsageError& error) {
+    EXPECT_STREQ(error.what(), "gem-test: '4' belongs to no option; see gem-test --help");
+  }
   try {
     parsed({"--tracee", "a.h5"});
     FAIL();
@@ -64,6 +80,8 @@ TEST(CommandLine, TextOfACommandCanBePasted) {
 }
 
 TEST(CommandLine, HintNamesTheProgramBesideThisOneAndTheFiles) {
+  EXPECT_EQ(program_beside({"bin/gem-profile"}, "gem-map"), "bin/gem-map");
+  EXPECT_EQ(program_beside({"gem-profile"}, "gem-map"), "gem-map");
   EXPECT_EQ(drawing_hint({"bin/gem-profile"}, {"p.h5"}), "Draw it: bin/gem-analysis report p.h5\n");
   EXPECT_EQ(drawing_hint({"gem-map"}, {"r/p.h5", "r/t.h5", "", "other/m.h5"}),
             "Draw it: gem-analysis report r/p.h5 r/t.h5 other/m.h5\n");

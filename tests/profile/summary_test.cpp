@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <sstream>
 
 namespace gem {
 namespace {
@@ -48,8 +49,26 @@ TEST(Summary, ComparesDevicesOverHeavyLoads) {
 TEST(Summary, TheTableMarksTheSlowest) {
   const std::string table = device_table(two_devices());
   EXPECT_EQ(table.find("slowest"), table.rfind("slowest", table.find("spread") - 1));
-  EXPECT_GT(table.find("slowest"), table.find("there"));
+  const std::size_t slow = table.find("\n1 ");
+  ASSERT_NE(slow, std::string::npos) << table;
+  EXPECT_EQ(table.find("slowest"), table.find('\n', slow + 1) - std::string("slowest").size()) << table;
+  EXPECT_NE(table.find("\ndevice 1: slow on there\n"), std::string::npos) << table;
   EXPECT_NE(table.find("takes 25.0 % longer"), std::string::npos) << table;
+}
+
+TEST(Summary, SaysWhatUnsettledMeansAndKeepsTo80Columns) {
+  LatencyProfile profile = two_devices();
+  profile.device_kind = "host";
+  for (DeviceDescription& device : profile.devices) device.name = "a processor core of some long name, or a longer one";
+  profile.devices[1].hostname = "here";
+  const std::string table = device_table(profile);
+  EXPECT_NE(table.find("\nunsettled: "), std::string::npos) << table;
+  EXPECT_NE(table.find("free the cores"), std::string::npos) << table;
+  EXPECT_NE(table.find("\ndevices 0, 1: a processor"), std::string::npos) << table;
+  std::istringstream lines(table);
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
+  profile.settled(1, 0) = 1;
+  EXPECT_EQ(device_table(profile).find("\nunsettled: "), std::string::npos);
 }
 
 TEST(Summary, SaysWhatExpertsAddBeside) {

@@ -65,6 +65,16 @@ TEST(Selection, LayersAreChosenByTheModelsNumbers) {
   EXPECT_THROW(layers_of(trace, {4, 9, 4}), UsageError);
 }
 
+TEST(Selection, MappingsOfOneMethodAreCalledAsTheirFilesOrByNumber) {
+  using Words = std::vector<std::string>;
+  EXPECT_EQ(distinct_names({"linear", "eplb", "gem"}, {"", "a/x.h5", "a/y.h5"}), (Words{"linear", "eplb", "gem"}));
+  EXPECT_EQ(distinct_names({"linear", "gem", "eplb", "gem"}, {"", "a/fast.h5", "e.h5", "slow.h5"}),
+            (Words{"linear", "fast", "eplb", "slow"}));
+  EXPECT_EQ(distinct_names({"linear", "gem", "gem"}, {"", "a/gem.h5", "b/gem.h5"}), (Words{"linear", "gem", "gem#2"}));
+  EXPECT_EQ(distinct_names({"eplb", "gem", "gem"}, {"", "eplb.h5", "b.h5"}), (Words{"eplb", "gem", "gem#2"}));
+  EXPECT_EQ(distinct_names({"gem", "gem", "gem"}, {}), (Words{"gem", "gem#2", "gem#3"}));
+}
+
 TEST(Selection, LinearKeepsNeighboursTogether) {
   const Mapping mapping = linear_mapping(trace_of("all"), 2);
   EXPECT_EQ(mapping.expert_to_device(1, 1), 0);

@@ -41,7 +41,7 @@ def draw(results):
     for index in np.ndindex(len(views), len(steps), len(layers)):
         shown = views[index[0]], steps[index[1]], layers[index[2]]
         frames[index] = Spans([_group(report, m, *shown, devices, unit_s) for m in (first, judged)])
-    idle = [1 - t.mean(axis=2).sum() / t.max(axis=2).sum() for t in report.measured_s[[first, judged]]]
+    idle = report.waiting_share[[first, judged]]
     sentence = (
         f"A layer ends when its slowest device ends; the others wait. Over all steps and layers, devices wait "
         f"{100 * idle[0]:.1f} % of the time under {report.names[first]} and {100 * idle[1]:.1f} % "

@@ -24,7 +24,7 @@ def draw(results):
         series.append(Series(name, role, np.arange(len(devices)), idle[devices], "line+dots", dashed=dashed))
     first, judged = report.names[0], report.names[results.judged]
     sentence = (
-        f"Under {first} the device that waits most waits {total[first].max():.1f} % of the layers' time and the "
+        f"Under {first} the device that waits most waits {total[first].max():.1f} % of the compute time and the "
         f"one that waits least {total[first].min():.1f} %; under {judged} {total[judged].max():.1f} % and "
         f"{total[judged].min():.1f} %. Flat and low is good: then no device is always the one that others wait for."
     )
@@ -32,6 +32,6 @@ def draw(results):
         "How long each device waits",
         sentence,
         Axis("device", labels=[str(d) for d in devices]),
-        Axis("time spent waiting for the slowest", "%", zero=True),
+        Axis("compute time spent waiting", "%", zero=True),
         only(Lines(series)),
     )

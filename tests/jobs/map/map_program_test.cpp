@@ -146,6 +146,25 @@ TEST(MapProgram, CertifiesOptimaOfFewExperts) {
   EXPECT_EQ(mapping.predicted_s, mapping.lower_bound_s) << "a proven optimum is its own bound";
 }
 
+TEST(MapProgram, SaysHowToReplayOnStepsThatWereNotSearchedOn) {
+  const TestFolder folder;
+  write_inputs(folder);
+  const auto next = [&](const std::string& options) {
+    const std::string output = folder.run(map(folder, "--effort fast " + options)).output;
+    const std::size_t begin = output.find("Next: ");
+    return begin == std::string::npos ? "" : output.substr(begin);
+  };
+  const std::string verify =
+      "Next: " GEM_PROGRAM_DIR "/gem-verify --profile " + folder.file("profile.h5") + " --trace ";
+  const std::string mapping = " --mapping " + folder.file("map.h5") + "\n";
+  EXPECT_EQ(next("--test-trace " + folder.file("test.h5")), verify + folder.file("test.h5") + mapping);
+  EXPECT_EQ(next("--train-steps 16"), verify + folder.file("train.h5") + mapping);
+  EXPECT_EQ(next("--test-trace " + folder.file("train.h5")), verify + "TEST" + mapping);
+  EXPECT_EQ(next("--method linear"), "");
+  EXPECT_EQ(next("--devices 2"), "");
+  EXPECT_EQ(next("--quiet"), "");
+}
+
 TEST(MapProgram, EqualDevicesKnowNoFastOnes) {
   const TestFolder folder;
   write_inputs(folder);
@@ -233,12 +252,17 @@ TEST(MapProgram, WrongInputsGetASentenceAndACode) {
   expect(map(folder, "--train-steps 25"), 2, "has 24");
   expect(map(folder, "--expert-groups 3"), 2, "do not divide into 3 groups");
   expect(map(folder, "--expert-groups 4 --method eplb"), 2, "--method gem");
+  expect(map(folder, "--certify --method eplb"), 2, "--method gem finds");
   expect(map(folder, "--objective median"), 2, "neither mean nor p99");
   expect(map(folder, "--effort huge"), 2, "fast, default, thorough");
   expect(map(folder, "--test-trace " + folder.file("profile.h5")), 3, "gem.trace");
   expect(map(folder, "", "missing.h5"), 3, "missing.h5");
   expect(std::string(GEM_PROGRAM_DIR) + "/gem-map --trace x", 2, "--profile");
   EXPECT_EQ(folder.run(map(folder, "--allow-model-mismatch --effort fast", "another.h5")).code, 0);
+  LoadTrace unnamed = read_trace(folder.file("train.h5"));
+  unnamed.model = "unknown";
+  write_trace(folder.file("train.h5"), unnamed, provenance_now("test", "unknown", 1));
+  EXPECT_NE(folder.run(map(folder, "")).errors.find("gem-trace import --model"), std::string::npos);
 }
 
 }  // namespace

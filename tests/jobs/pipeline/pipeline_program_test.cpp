@@ -207,6 +207,24 @@ TEST(Pipeline, TheModelsStepIsEstimatedWithAStatedRest) {
   expect_refused(folder, bin + verify(folder, "--rest-per-layer -1"), 2, "--rest-per-layer: -1 is not");
 }
 
+TEST(Pipeline, MappingsOfOneMethodAreCalledAsTheirFiles) {
+  const TestFolder folder;
+  make_inputs(folder, 4);
+  expect_good(folder, bin + "gem-map --quiet --effort fast --seed 2 --profile " + folder.file("profile.h5") +
+                          " --trace " + folder.file("test.h5") + " --output " + folder.file("other.h5"));
+  const std::string both = bin + verify(folder, "--mapping " + folder.file("other.h5") + " --first-step 0 --judge ");
+  expect_refused(folder, both + "eplb", 2, "named 'eplb'; there is gem and other");
+  const ProgramRun run = folder.run(both + "gem");
+  EXPECT_LE(run.code, 1) << run.errors;
+  EXPECT_NE(run.output.find("- gem takes"), std::string::npos) << run.output;
+  EXPECT_NE(run.output.find("mappings: linear, gem, other\n"), std::string::npos) << run.output;
+  const VerificationReport report = read_report(folder.file("report.h5"));
+  EXPECT_EQ(report.judged, "gem");
+  ASSERT_EQ(report.mappings.size(), 3u);
+  EXPECT_EQ(report.mappings[1].name, "gem");
+  EXPECT_EQ(report.mappings[2].name, "other");
+}
+
 TEST(Pipeline, VerifySaysWhatDoesNotFit) {
   const TestFolder folder;
   make_inputs(folder, 4);
@@ -297,6 +315,28 @@ TEST(Pipeline, ADryRunSaysWhatWouldBeReplayedAndWritesNothing) {
   EXPECT_EQ(run.code, 0) << run.errors;
   EXPECT_NE(run.output.find("24 layers"), std::string::npos) << run.output;
   EXPECT_TRUE(folder.holds_only({"profile.h5", "train.h5", "test.h5", "gem.h5"}));
+}
+
+TEST(Pipeline, ATransportThatDoesNotFitIsSaidOnce) {
+  const TestFolder folder;
+  make_inputs(folder, 2);
+  const ProgramRun run = folder.run(on_ranks(2, verify(folder, "--quiet --device host --transport nccl")));
+  EXPECT_EQ(run.code, 2) << run.errors;
+  const std::size_t first = run.errors.find("choose --transport mpi");
+  EXPECT_NE(first, std::string::npos) << run.errors;
+  EXPECT_EQ(run.errors.find("choose --transport mpi", first + 1), std::string::npos) << run.errors;
+}
+
+TEST(Pipeline, FewStepsAreSaidToBeFew) {
+  const TestFolder folder;
+  make_inputs(folder, 4);
+  const ProgramRun all = folder.run(bin + verify(folder, "--dry-run --steps 5000"));
+  EXPECT_NE(all.output.find("note: 16 steps are all that the trace has to replay, not 5000"), std::string::npos)
+      << all.output;
+  EXPECT_EQ(all.output.find("warning"), std::string::npos) << all.output;
+  const ProgramRun two = folder.run(bin + verify(folder, "--dry-run --steps 2"));
+  EXPECT_NE(two.output.find("warning: an interval over 2 steps says little"), std::string::npos) << two.output;
+  EXPECT_EQ(two.output.find("note:"), std::string::npos) << two.output;
 }
 
 TEST(Pipeline, ScoringOnStepsThatWereSearchedOnIsCalledInSample) {

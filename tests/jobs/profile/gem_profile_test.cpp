@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <sstream>
 
 #include "files/profile_file.hpp"
 #include "jobs/program_run.hpp"
@@ -37,6 +38,8 @@ TEST(GemProfile, MeasuresHostDevices) {
   EXPECT_EQ(profile.devices[1].kind, "host");
   EXPECT_EQ(profile.drift.size(), 2u);
   EXPECT_GE(profile.samples_s.columns(), 3u);
+  EXPECT_NE(run.output.find("gem-map --profile " + path + " --trace TRAIN --test-trace TEST"), std::string::npos)
+      << run.output;
   EXPECT_NE(run.output.find("exchange of two devices by mpi"), std::string::npos) << run.output;
   EXPECT_EQ(profile.exchange.transport, "mpi");
   EXPECT_GT(profile.exchange.latency_s(0, 1), 0.0);
@@ -62,7 +65,7 @@ TEST(GemProfile, DryRunSaysWhatItWouldDo) {
   const TestFolder folder;
   const ProgramRun run = folder.run(on_ranks(2) + small_host + folder.file("profile.h5") + " --dry-run");
   EXPECT_EQ(run.code, 0) << run.errors;
-  for (const char* word : {"2 host devices", "expected: ", "a rank", "tiles", "active"})
+  for (const char* word : {"2 host devices", "2 ranks\n", "expected: ", " up to ", "a rank", "tiles", "active"})
     EXPECT_NE(run.output.find(word), std::string::npos) << word << " in\n" << run.output;
   EXPECT_TRUE(folder.holds_only({}));
 }
@@ -72,6 +75,9 @@ TEST(GemProfile, OneRankIsAllowedAndSaid) {
   const ProgramRun run = folder.run(program + small_host + folder.file("profile.h5"));
   EXPECT_EQ(run.code, 0) << run.errors;
   EXPECT_NE(run.output.find("one device alone"), std::string::npos) << run.output;
+  EXPECT_NE(run.output.find("on 1 host device, 1 rank\n"), std::string::npos) << run.output;
+  std::istringstream lines(run.output.substr(0, run.output.find("\nProfile: /")));
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
 }
 
 TEST(GemProfile, ListsTheModels) {
@@ -80,6 +86,8 @@ TEST(GemProfile, ListsTheModels) {
   EXPECT_EQ(run.code, 0);
   for (const char* name : {"Mixtral-8x7B", "gpt-oss-20b", "DeepSeek-V3"})
     EXPECT_NE(run.output.find(name), std::string::npos) << name;
+  std::istringstream lines(run.output);
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
 }
 
 TEST(GemProfile, ValidatesASurface) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <numeric>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -65,6 +66,17 @@ TEST(TraceProgram, BatchesEveryBundledRouting) {
   }
 }
 
+TEST(TraceProgram, StepsToJudgeByAreNotSuggestedToSearchOn) {
+  const TestFolder folder;
+  const std::string output = folder.file("part.h5");
+  const ProgramRun test = folder.run(batch(decode, "--steps 8 --part test --output " + output));
+  EXPECT_NE(test.output.find("--trace TRAIN --test-trace " + output), std::string::npos) << test.output;
+  EXPECT_NE(test.output.find("gem-verify --profile PROFILE --trace " + output), std::string::npos) << test.output;
+  EXPECT_EQ(test.output.find("gem-map --profile PROFILE --trace " + output), std::string::npos) << test.output;
+  const ProgramRun train = folder.run(batch(decode, "--steps 8 --part train --output " + output));
+  EXPECT_NE(train.output.find("--trace " + output + " --test-trace TEST"), std::string::npos) << train.output;
+}
+
 TEST(TraceProgram, DescribesAndSplits) {
   const TestFolder folder;
   const std::string trace = folder.file("trace.h5");
@@ -73,6 +85,8 @@ TEST(TraceProgram, DescribesAndSplits) {
   EXPECT_EQ(described.code, 0) << described.errors;
   EXPECT_NE(described.output.find("max/mean"), std::string::npos);
   EXPECT_NE(described.output.find("\nLayer 7\n"), std::string::npos) << described.output;
+  std::istringstream lines(described.output.substr(0, described.output.find("Draw it")));
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
 
   const std::string parts = " --output-train " + folder.file("first.h5") + " --output-test " + folder.file("later.h5");
   const ProgramRun cut = folder.run(program + " split --trace " + trace + " --train-steps 20" + parts);
@@ -129,6 +143,7 @@ TEST(TraceProgram, RefusesWrongUse) {
   expect_refused(folder, batch(decode, "--phase chat" + output), 2, "decode");
   expect_refused(folder, batch(decode, "--part validation" + output), 2, "all, train, test");
   expect_refused(folder, batch(decode, "--part train --split 1.5" + output), 2, "between 0 and 1");
+  expect_refused(folder, batch(decode, "--split 1.5" + output), 2, "between 0 and 1");
   expect_refused(folder, batch(decode, "--steps 100000000000" + output), 2, "fewer steps");
   expect_refused(folder, batch(decode, "--batch-size 100000000000" + output), 2, "tokens a step");
   expect_refused(folder, batch(decode, "--output " + decode), 2, "destroy");
