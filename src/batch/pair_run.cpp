@@ -14,6 +14,7 @@
 #include "files/routing_file.hpp"
 #include "files/trace_file.hpp"
 #include "platform/input_file.hpp"
+#include "search/measured_range.hpp"
 
 namespace gem {
 namespace {
@@ -33,12 +34,12 @@ class PairRun {
         on_state_(on_state) {}
 
   bool run() {
-    const ProfileTask task = plan_profile(group_, pair_);
-    const PairTraces traces = planned_traces();
-    if (is_whole(task, traces)) return false;
+    const PairTraces traces = agreed_traces();
+    make_traces(traces);
+    const ProfileTask task = plan_profile(group_, profile_request(pair_, agreed_step_size(traces)));
+    if (is_whole(task, traces)) return made_;
     const std::string profile = ensure_profile(group_, pair_, task, output_, command_);
     group_.on_root([&] { write_text(files_.profile(), task.name + ".h5\n"); });
-    make_traces(traces);
     map(profile, traces);
     if (pair_.verify) verify(profile, traces);
     return made_;
@@ -64,19 +65,23 @@ class PairRun {
     return key;
   }
 
-  PairTraces planned_traces() const {
-    const TraceSource& source = pair_.source;
-    if (source.synthetic) return {files_.trace(), "", source.batching.steps};
-    if (source.trace.empty()) return {files_.train(), files_.test(), 0};
-    PairTraces given{source.trace, source.test_trace, 0};
-    if (given.test.empty())
-      group_.on_root([&] { given.train_steps = std::max<std::size_t>(1, read_trace(given.train).step_count() / 2); });
-    given.train_steps = group_.broadcast(std::uint64_t{given.train_steps});
-    return given;
+  PairTraces agreed_traces() const {
+    PairTraces traces;
+    group_.on_root([&] { traces = traces_of(pair_, files_); });
+    group_.broadcast(traces.train);
+    group_.broadcast(traces.test);
+    traces.train_steps = group_.broadcast(std::uint64_t{traces.train_steps});
+    return traces;
   }
 
-  /// Whether all stages are there as they should be, made with a profile of such devices. It may be of others than
-  /// these: a job that is submitted again can come to other nodes, and has nothing left to do there.
+  StepSize agreed_step_size(const PairTraces& traces) const {
+    StepSize steps;
+    group_.on_root([&] { steps = step_size_of(pair_, traces); });
+    return {group_.broadcast(std::uint64_t{steps.most_tokens}), group_.broadcast(steps.tokens_per_expert)};
+  }
+
+  /// Whether the stages after the trace are there as they should be, made with a profile of such devices. It may be of
+  /// others than these: a job that is submitted again can come to other nodes, and has nothing left to do there.
   bool is_whole(const ProfileTask& task, const PairTraces& traces) const {
     bool whole = false;
     group_.on_root([&] {
@@ -84,7 +89,6 @@ class PairRun {
       const std::string name = trim(read_whole_text(files_.profile(), 4096));
       const std::string profile = profile_folder(output_) + "/" + name;
       whole = name.starts_with(task.kind + "-") && fs::is_regular_file(profile) &&
-              (!pair_.source.trace.empty() || is_fresh(files_.stamp("trace"), trace_key(pair_))) &&
               is_fresh(files_.stamp("map"), map_key(pair_, profile, traces)) &&
               (!pair_.verify || is_fresh(files_.stamp("verify"), verify_key(pair_, files_, profile, traces)));
     });
@@ -149,19 +153,25 @@ class PairRun {
         write_mapping(outputs.back(), mapping, provenance());
       }
       write_text(files_.text("map"), answer.report);
-      write_text(files_.scores(), scores_csv(answer, question.relation));
+      write_text(files_.scores(), scores_csv(answer, question));
       write_stamp(files_.stamp("map"), key, outputs);
     });
   }
 
-  std::string scores_csv(const MappingAnswer& answer, HeldOut relation) const {
-    std::string text = "method,train_s,test_s,test_p99_s,test_imbalance,test_bound_s,in_sample\n";
-    for (const ComparedMethod& method : answer.compared)
-      if (std::ranges::find(pair_.mapping.methods, method.name) != pair_.mapping.methods.end() ||
-          method.name == answer.compared.front().name)
-        text += format("%s,%.9g,%.9g,%.9g,%.6g,%.9g,%d\n", method.name.c_str(), method.train.mean_s, method.test.mean_s,
-                       method.test.p99_s, method.test.imbalance, answer.bounds.test_s,
-                       relation == HeldOut::InSample ? 1 : 0);
+  std::string scores_csv(const MappingAnswer& answer, const MappingQuestion& question) const {
+    std::string text = "method,train_s,test_s,test_p99_s,test_imbalance,test_bound_s,in_sample,extrapolated\n";
+    const int in_sample = question.relation == HeldOut::InSample ? 1 : 0;
+    const LoadTrace& scored = question.test ? *question.test : question.train;
+    for (const ComparedMethod& method : answer.compared) {
+      const bool asked = std::ranges::find(pair_.mapping.methods, method.name) != pair_.mapping.methods.end();
+      if (!asked && method.name != answer.compared.front().name) continue;
+      const auto mapping = std::ranges::find(answer.others, method.name, &Mapping::method);
+      const double extrapolated =
+          mapping == answer.others.end() ? 0.0 : share_beyond_measured(question.profile, scored, *mapping);
+      text +=
+          format("%s,%.9g,%.9g,%.9g,%.6g,%.9g,%d,%.4g\n", method.name.c_str(), method.train.mean_s, method.test.mean_s,
+                 method.test.p99_s, method.test.imbalance, answer.bounds.test_s, in_sample, extrapolated);
+    }
     return text;
   }
 

@@ -1,5 +1,7 @@
 #include "batch/profile_stage.hpp"
 
+#include <algorithm>
+#include <bit>
 #include <optional>
 
 #include "base/text.hpp"
@@ -45,16 +47,23 @@ StageKey key_of_kind(const ProfileSetup& setup, const ProfileRequest& request,
 
 }  // namespace
 
-ProfileTask plan_profile(const Communicator& group, const BatchPair& pair) {
-  ProfileTask task;
+ProfileRequest profile_request(const BatchPair& pair, const StepSize& steps) {
   ProfileRequest request = pair.profile;
   request.redundant_experts = pair.mapping.redundant_experts;
+  request.tokens_per_step = std::max(request.tokens_per_step, std::bit_ceil(steps.most_tokens));
+  std::size_t& tile_tokens = request.devices.tile_tokens;
+  if (tile_tokens == 0) tile_tokens = default_tile_tokens(request.devices, steps.tokens_per_expert);
+  return request;
+}
+
+ProfileTask plan_profile(const Communicator& group, const ProfileRequest& request) {
+  ProfileTask task;
   group.on_all([&] { task.setup = set_up_profile(request, static_cast<std::size_t>(group.size())); });
   task.setup.sweep.stop_requested = stop_requested;
   Devices probes;
   group.on_all([&] { probes = make_devices(task.setup.devices, group); });
   const std::vector<DeviceDescription> descriptions = gather_descriptions(group, probes);
-  task.key = key_of_kind(task.setup, pair.profile, descriptions);
+  task.key = key_of_kind(task.setup, request, descriptions);
   task.kind = folder_name(task.setup.plan.model) + "-" + task.key.digest().substr(0, 8);
   // A simulated device is the same on any host.
   if (task.setup.plan.device_kind != "simulated")

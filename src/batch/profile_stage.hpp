@@ -3,6 +3,7 @@
 #include <string>
 
 #include "batch/manifest.hpp"
+#include "batch/pair_traces.hpp"
 #include "batch/stamp.hpp"
 #include "platform/mpi.hpp"
 
@@ -16,8 +17,12 @@ struct ProfileTask {
   std::string name;         ///< of the profile of these very devices
 };
 
-/// Which profile the pair needs on the devices of this group. Collective.
-ProfileTask plan_profile(const Communicator& group, const BatchPair& pair);
+/// What is measured for a pair whose steps are of that size. Unless the manifest says how far, the profile reaches to
+/// the next power of two of their tokens, and to 512, so that pairs of like size share it; its tiles suit their mean.
+ProfileRequest profile_request(const BatchPair& pair, const StepSize& steps);
+
+/// Which profile the request needs on the devices of this group. Collective.
+ProfileTask plan_profile(const Communicator& group, const ProfileRequest& request);
 
 /// The profile in OUTPUT/profiles, measured now unless it is there. It is named after the model and a digest of devices
 /// and plan, so that profiles of several clusters can lie together. A sweep that was interrupted goes on. Returns the

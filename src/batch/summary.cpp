@@ -13,6 +13,9 @@ namespace {
 
 constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
 
+// The slowest device of a step has its largest load: few loads beyond the profile already decide most steps.
+constexpr double much_extrapolated = 0.05;
+
 double number(const std::vector<std::string>& row, std::size_t column) {
   return column < row.size() ? parse_number(row[column], "summary") : unknown;
 }
@@ -36,7 +39,8 @@ void add_pair(const Manifest& manifest, const BatchPair& pair, std::vector<Summa
   const PairFiles files(manifest.output, pair);
   SummaryRow row;
   row.pair = pair.name;
-  row.test_s = row.test_vs_linear = row.above_bound = row.measured_vs_linear = row.low = row.high = unknown;
+  row.test_s = row.test_vs_linear = row.above_bound = row.measured_vs_linear = row.low = row.high = row.extrapolated =
+      unknown;
   if (std::filesystem::exists(files.error())) {
     row.state = "failed";
     row.error = first_line(files.error());
@@ -59,6 +63,7 @@ void add_pair(const Manifest& manifest, const BatchPair& pair, std::vector<Summa
     row.test_vs_linear = scored ? row.test_s / number(scores.front(), 2) : unknown;
     row.above_bound = scored ? row.test_s / number(score, 5) - 1.0 : unknown;
     row.in_sample = number(score, 6) > 0.0;
+    row.extrapolated = number(score, 7);
     const auto* verdict = row_of(verdicts, row.method);
     row.measured_vs_linear = verdict != nullptr ? number(*verdict, 2) : unknown;
     row.low = verdict != nullptr ? number(*verdict, 3) : unknown;
@@ -69,7 +74,8 @@ void add_pair(const Manifest& manifest, const BatchPair& pair, std::vector<Summa
 
 std::string csv_of(const std::vector<SummaryRow>& rows) {
   std::string text =
-      "pair,state,method,predicted_s,predicted_vs_linear,above_bound,measured_vs_linear,low,high,in_sample,error\n";
+      "pair,state,method,predicted_s,predicted_vs_linear,above_bound,measured_vs_linear,low,high,in_sample,error,"
+      "extrapolated\n";
   const auto field = [](double value) { return std::isnan(value) ? std::string() : format("%.9g", value); };
   for (const SummaryRow& row : rows) {
     std::string error;
@@ -77,7 +83,7 @@ std::string csv_of(const std::vector<SummaryRow>& rows) {
     text += row.pair + "," + row.state + "," + row.method + "," + field(row.test_s) + "," + field(row.test_vs_linear) +
             "," + field(row.above_bound) + "," + field(row.measured_vs_linear) + "," + field(row.low) + "," +
             field(row.high) + "," + (row.in_sample ? "1" : "0") + "," + (error.empty() ? "" : "\"" + error + "\"") +
-            "\n";
+            "," + field(row.extrapolated) + "\n";
   }
   return text;
 }
@@ -87,13 +93,20 @@ std::string markdown_of(const Manifest& manifest, const std::vector<SummaryRow>&
   std::string table =
       "| pair | method | predicted, ms/step | vs linear | above bound, % | measured vs linear | 95 % interval |\n"
       "|---|---|---:|---:|---:|---:|---:|\n";
-  std::string notes, last_pair;
+  std::string notes, last_pair, last_extrapolated;
   bool in_sample = false;
   for (const SummaryRow& row : rows) {
     const bool first_of_pair = row.pair != last_pair;
     last_pair = row.pair;
     if (row.state == "done") {
       done += first_of_pair ? 1 : 0;
+      if (row.extrapolated > much_extrapolated && row.pair != last_extrapolated) {
+        notes += format(
+            "- EXTRAPOLATED %s: %.3g %% of the loads of a device are beyond its profile; leave max_tokens out of the "
+            "manifest, or raise it\n",
+            row.pair.c_str(), 100.0 * row.extrapolated);
+        last_extrapolated = row.pair;
+      }
       in_sample = in_sample || row.in_sample;
       table += "| " + row.pair + (row.in_sample ? " (in-sample)" : "") + " | " + row.method + " | " +
                shown(row.test_s * 1e3, 4) + " | " + shown(row.test_vs_linear, 3) + " | " +

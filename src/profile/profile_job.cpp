@@ -166,7 +166,7 @@ ProfileSetup set_up_profile(const ProfileRequest& request, std::size_t rank_coun
     throw UsageError("--exchange: one rank has nobody to exchange with; start two or more (mpirun -n 2 ...)");
   const std::size_t experts = experts_of_device(request, model, setup.device_count);
   const std::size_t most_rows_of_token = most_rows_of(1, model.top_k, experts);
-  setup.max_tokens = request.max_tokens > 0 ? request.max_tokens : default_tokens_per_step * most_rows_of_token;
+  setup.max_tokens = request.max_tokens > 0 ? request.max_tokens : request.tokens_per_step * most_rows_of_token;
   double tokens_per_expert = static_cast<double>(setup.max_tokens) / static_cast<double>(most_rows_of_token) *
                              static_cast<double>(model.top_k) / static_cast<double>(model.expert_count);
   if (!request.workloads.empty()) tokens_per_expert = mean_tokens_per_expert(request.workloads);

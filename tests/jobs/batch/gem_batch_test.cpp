@@ -91,6 +91,31 @@ TEST(GemBatch, ResumeDoesWhatIsStaleAndNoMore) {
   EXPECT_EQ(fs::last_write_time(pair + "trace.h5"), trace_time);
 }
 
+TEST(GemBatch, AProfileReachesAsFarAsTheStepsOfItsPairs) {
+  const TestFolder folder;
+  const std::string
+      path = folder.file("m.toml"),
+      text =
+          "output = \"out\"\n[defaults]\ndevice = \"simulated\"\ndevices = 4\nsteps = 4\neffort = \"fast\"\n"
+          "verify = false\nsynthetic = true\nbatch_size = [64, 256, 3000, 4096]\n"
+          "[[model]]\nname = \"gpt-oss-20b\"\n[[model.task]]\nname = \"a\"\n";
+  std::ofstream(path) << text;
+  const ProgramRun run = folder.run(program + path);
+  ASSERT_EQ(run.code, 0) << run.output << run.errors;
+  EXPECT_EQ(count(run.output, "EXTRAPOLATED"), 0u) << run.output;
+  const std::string pairs = folder.file("out/pairs/gpt-oss-20b/");
+  EXPECT_EQ(text_of(pairs + "a-b4096/map.txt").find("beyond the profile"), std::string::npos);
+  EXPECT_EQ(text_of(pairs + "a-b64/profile.txt"), text_of(pairs + "a-b256/profile.txt"));
+  EXPECT_EQ(text_of(pairs + "a-b3000/profile.txt"), text_of(pairs + "a-b4096/profile.txt"));
+  EXPECT_NE(text_of(pairs + "a-b256/profile.txt"), text_of(pairs + "a-b4096/profile.txt"));
+  // What the manifest says holds, and the summary tells what came of it.
+  std::ofstream(path) << text << "max_tokens = 2048\n";
+  const ProgramRun limited = folder.run(program + path + " --resume");
+  ASSERT_EQ(limited.code, 0) << limited.output << limited.errors;
+  EXPECT_EQ(count(limited.output, "EXTRAPOLATED"), 2u) << limited.output;
+  EXPECT_EQ(count(limited.output, "EXTRAPOLATED gpt-oss-20b/a-b4096: "), 1u) << limited.output;
+}
+
 TEST(GemBatch, TheSameMappingsOnAnyNumberOfRanks) {
   const TestFolder folder;
   fs::copy_file(routing, folder.file("a.h5"));
