@@ -94,6 +94,7 @@ class Batch {
     const auto tell = [&](PairState state) {
       if (group.is_root()) board.report(i, state);
     };
+    if (group.is_root()) board.begin(i);
     if (stop_agreed(group)) {
       interrupted_ = true;
       return tell(PairState::Interrupted);

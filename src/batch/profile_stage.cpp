@@ -75,11 +75,15 @@ ProfileTask plan_profile(const Communicator& group, const ProfileRequest& reques
 }
 
 std::string ensure_profile(const Communicator& group, const BatchPair& pair, const ProfileTask& task,
-                           const std::string& output, const std::string& command_line) {
+                           const std::string& output, const std::string& command_line,
+                           const std::function<void()>& on_missing) {
   const std::string base = profile_folder(output) + "/" + task.name, path = base + ".h5";
   std::optional<FileLock> lock;  // on rank 0; another job may be at the same profile: wait and take its result
   bool fresh = false;
   group.on_root([&] {
+    fresh = is_fresh(base + ".stamp", task.key);
+    if (fresh) return;
+    on_missing();
     lock.emplace(base + ".lock", FileLock::Kind::Exclusive, true, path);
     fresh = is_fresh(base + ".stamp", task.key);
   });

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "batch/manifest.hpp"
@@ -25,9 +26,11 @@ ProfileRequest profile_request(const BatchPair& pair, const StepSize& steps);
 ProfileTask plan_profile(const Communicator& group, const ProfileRequest& request);
 
 /// The profile in OUTPUT/profiles, measured now unless it is there. It is named after the model and a digest of devices
-/// and plan, so that profiles of several clusters can lie together. A sweep that was interrupted goes on. Returns the
-/// file's name. AgreedError with ExitCode::Interrupted if it was asked to stop. Collective.
+/// and plan, so that profiles of several clusters can lie together. A sweep that was interrupted goes on. `on_missing`
+/// hears on rank 0 that it isn't there. Returns the file's name. AgreedError with ExitCode::Interrupted if it was asked
+/// to stop. Collective.
 std::string ensure_profile(const Communicator& group, const BatchPair& pair, const ProfileTask& task,
-                           const std::string& output, const std::string& command_line);
+                           const std::string& output, const std::string& command_line,
+                           const std::function<void()>& on_missing);
 
 }  // namespace gem

@@ -178,6 +178,7 @@ TEST(GemBatch, TheTableIsRedrawnOnATerminalAlone) {
   EXPECT_EQ(on_a_terminal.code, 0) << on_a_terminal.errors;
   EXPECT_GT(count(on_a_terminal.output, up), 3u) << on_a_terminal.output;
   EXPECT_NE(on_a_terminal.output.find("4 of 4 pairs"), std::string::npos) << on_a_terminal.output;
+  EXPECT_NE(on_a_terminal.output.find("profiling"), std::string::npos) << on_a_terminal.output;
 }
 
 TEST(GemBatch, HostDevicesGoTheWholeWay) {
