@@ -21,13 +21,9 @@ namespace {
 class Reader {
  public:
   Reader(const TomlTable& root, const std::string& path, std::size_t rank_count)
-      : root_(root), rank_count_(rank_count) {
+      : root_(root), rank_count_(rank_count), defaults_(default_draft()) {
     manifest_.path = path;
     defaults_.directory = std::filesystem::path(path).parent_path();
-    defaults_.pair.profile.devices.kind = default_device_kind();
-    defaults_.pair.profile.devices.tile_tokens = 0;  // what suits the device
-    defaults_.pair.profile.quiet = defaults_.pair.replay.quiet = true;
-    defaults_.pair.source.batching.steps = 128;
   }
 
   Manifest read() {

@@ -28,6 +28,8 @@ class CommandLine {
            const std::string& help);
   /// `--name`, off unless given.
   void add_flag(const std::string& name, bool* target, const std::string& help);
+  /// One word without a name, anywhere among the options; called `value_name` in --help.
+  void add_positional(std::string* target, const std::string& value_name);
   /// A line for the examples at the end of --help.
   void add_example(const std::string& command);
 
@@ -43,6 +45,7 @@ class CommandLine {
   struct Descriptions;
   std::string program_;
   std::string summary_;
+  std::string positional_;  // its value_name, or empty
   std::vector<std::string> examples_;
   std::vector<std::string> names_;
   std::vector<std::function<void()>> assignments_;

@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <regex>
+#include <sstream>
 
 #include "base/error.hpp"
+#include "batch/manifest_keys.hpp"
 
 namespace gem {
 namespace {
@@ -113,6 +116,19 @@ name = "gpt-os-20b"
        {"m.toml:10: --device: 'tpu'", "m.toml:10: split is -1", "m.toml:10: phase is 'chat'", "m.toml:10: --noise: nan",
         "m.toml:7: rounds is below 0", "m.toml:15: there is no file night/absent.h5"})
     EXPECT_NE(message.find(part), std::string::npos) << part << " in\n" << message;
+}
+
+TEST(Manifest, EveryKeyIsDescribedWithItsDefault) {
+  const std::string text = describe_keys();
+  for (const ManifestKey& key : manifest_keys()) {
+    EXPECT_FALSE(key.help.empty()) << key.name;
+    EXPECT_NE(text.find("\n  " + key.name + " "), std::string::npos) << key.name;
+  }
+  for (const char* part : {"\nVerification", "a whole number, 0 or more; default: 32", "default: linear, eplb, gem",
+                           "(true or false; default: true)", "default: 128"})
+    EXPECT_NE(std::regex_replace(text, std::regex("\n +"), " ").find(part), std::string::npos) << part;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
 }
 
 TEST(Manifest, SyntaxErrorsNameTheLine) {

@@ -157,10 +157,19 @@ TEST(GemBatch, NothingRunsOnAWrongManifestOrADryRun) {
       << wrong.errors;
   EXPECT_NE(wrong.errors.find("a.h5"), std::string::npos) << wrong.errors;
   fs::copy_file(routing, folder.file("a.h5"));
-  const ProgramRun dry = folder.run(program + write_manifest(folder) + " --dry-run");
+  const ProgramRun dry = folder.run(program + "--output out --dry-run " + write_manifest(folder));
   EXPECT_EQ(dry.code, 0) << dry.errors;
   EXPECT_NE(dry.output.find("DeepSeek-V2-Lite/even"), std::string::npos);
   EXPECT_TRUE(folder.holds_only({"m.toml", "a.h5"}));
+}
+
+TEST(GemBatch, ListsItsKeysWithoutAManifest) {
+  const ProgramRun keys = TestFolder().run(program + "--keys");
+  EXPECT_EQ(keys.code, 0) << keys.errors;
+  EXPECT_NE(keys.output.find("\n  tile_tokens "), std::string::npos) << keys.output;
+  const ProgramRun none = TestFolder().run(program + "--dry-run");
+  EXPECT_EQ(none.code, 2);
+  EXPECT_NE(none.errors.find("the manifest is missing"), std::string::npos) << none.errors;
 }
 
 TEST(GemBatch, TheTableIsRedrawnOnATerminalAlone) {
