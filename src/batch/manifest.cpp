@@ -166,7 +166,9 @@ class Reader {
     synthesis.expert_count = pair.model.expert_count;
     synthesis.top_k = pair.model.top_k;
     synthesis.layer_ids = moe_layer_ids(pair.model);
-    if (pair.source.batching.batch_size > 0) synthesis.tokens_per_step = pair.source.batching.batch_size;
+    const BatchingOptions& batching = pair.source.batching;
+    if (const std::size_t tokens = std::max(batching.batch_size, batching.chunk_tokens); tokens > 0)
+      synthesis.tokens_per_step = tokens;
     synthesis.steps = 2 * pair.source.batching.steps;  // the later half to score on
 
     check_name(pair);

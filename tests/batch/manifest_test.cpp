@@ -61,6 +61,12 @@ TEST(Manifest, LaterLevelsOverrideEarlierOnes) {
   EXPECT_EQ(manifest.pairs[2].profile.seed, 1u) << "a task's key is the task's alone";
 }
 
+TEST(Manifest, SyntheticStepsHaveTheTokensOfAChunkToo) {
+  std::string text = good;
+  text.replace(text.find("batch_size = [64, 128]"), 22, "chunk_tokens = 2048");
+  EXPECT_EQ(parse_manifest(text, "night/m.toml", 2).pairs[0].source.synthesis.tokens_per_step, 2048u);
+}
+
 TEST(Manifest, AllMistakesAreListedWithTheirLines) {
   const std::string message = refusal(R"(output = "results"
 [defaults]
