@@ -1,6 +1,8 @@
 // gem-batch: profile, trace, map and verify for every (model, task) pair of a manifest.
+#include <filesystem>
 #include <iostream>
 
+#include "base/error.hpp"
 #include "batch/batch_run.hpp"
 #include "batch/summary.hpp"
 #include "batch_setup.hpp"
@@ -8,6 +10,13 @@
 
 namespace gem {
 namespace {
+
+std::string summary_of_runs(const Manifest& manifest) {
+  if (!std::filesystem::is_directory(manifest.output))
+    throw UsageError("--summary: there is no " + manifest.output + ", so nothing has run yet: gem-batch " +
+                     manifest.path);
+  return write_summary(manifest);
+}
 
 int run(const Communicator& world, const BatchProgramOptions& options, const Arguments& arguments) {
   const bool only_shows = options.list || options.dry_run || options.summary;
@@ -23,7 +32,8 @@ int run(const Communicator& world, const BatchProgramOptions& options, const Arg
     world.on_root([&] {
       if (options.list) std::cout << pair_list(manifest);
       if (options.dry_run) std::cout << pair_table(manifest) << "Results would go to " << manifest.output << "\n";
-      if (options.summary) std::cout << write_summary(manifest) << "\n" << drawing_hint(arguments, {manifest.output});
+      if (options.summary) std::cout << summary_of_runs(manifest);
+      if (options.summary && !options.quiet) std::cout << "\n" << drawing_hint(arguments, {manifest.output});
     });
     return static_cast<int>(ExitCode::Good);
   }

@@ -58,7 +58,8 @@ struct Manifest {
 std::string folder_name(std::string model);
 
 /// Reads and checks a manifest for a job of `rank_count` ranks; 0: not known yet, what depends on it isn't checked.
-/// File names in it are relative to its own directory. DataError that lists every mistake with its line.
+/// File names in it are relative to its own directory. DataError that lists every mistake with its line; UsageError if
+/// only the ranks are too few.
 Manifest read_manifest(const std::string& path, std::size_t rank_count);
 
 /// The same of text; `path` is what the manifest is called and whose directory file names are relative to.

@@ -93,8 +93,8 @@ slowdown = "absent.csv"
   routing = "absent.h5"
 )");
   for (const char* part : {"night/m.toml:5: unknown key 'stepz'; did you mean steps", "m.toml:6: steps is a text",
-                           "m.toml:7: unknown model", "did you mean gpt-oss-20b", "m.toml:16: --method",
-                           "m.toml:16: --dtype: 'int4'", "m.toml:16: --slowdown: 'night/absent.csv'",
+                           "m.toml:7: unknown model", "did you mean gpt-oss-20b", "m.toml:16: methods: unknown",
+                           "m.toml:16: dtype: 'int4'", "m.toml:16: slowdown: 'night/absent.csv'",
                            "m.toml:16: 32 experts do not divide", "no file night/absent.h5", "twice, see line 16"})
     EXPECT_NE(message.find(part), std::string::npos) << part << " in\n" << message;
 }
@@ -119,9 +119,34 @@ name = "gpt-os-20b"
   routing = "absent.h5"
 )");
   for (const char* part :
-       {"m.toml:10: --device: 'tpu'", "m.toml:10: split is -1", "m.toml:10: phase is 'chat'", "m.toml:10: --noise: nan",
+       {"m.toml:10: device: 'tpu'", "m.toml:10: split is -1", "m.toml:10: phase is 'chat'", "m.toml:10: noise: nan",
         "m.toml:7: rounds is below 0", "m.toml:15: there is no file night/absent.h5"})
     EXPECT_NE(message.find(part), std::string::npos) << part << " in\n" << message;
+}
+
+TEST(Manifest, AMistakeInTheDefaultsIsOne) {
+  std::string text = good;
+  text.replace(text.find("steps = 16"), 10, "noise = 2");
+  text += "verify_steps = 0\n";
+  const std::string message = refusal(text);
+  EXPECT_NE(message.find("2 mistakes in the manifest"), std::string::npos) << message;
+  EXPECT_NE(message.find("m.toml:8: noise: 2 is not a relative noise, 0 or more and below 1 (so for line 16)\n"),
+            std::string::npos)
+      << message;
+  EXPECT_NE(message.find("m.toml:16: rounds and verify_steps must be above 0"), std::string::npos) << message;
+}
+
+TEST(Manifest, TooFewRanksAreNoMistakeOfTheManifest) {
+  const std::string text =
+      "output = \"x\"\n[[model]]\nname = \"gpt-oss-20b\"\ndevice = \"host\"\nslowdown = [1.0, 1.1, 1.2, 1.28]\n"
+      "[[model.task]]\nname = \"a\"\nsynthetic = true\n[[model.task]]\nname = \"b\"\nsynthetic = true\n";
+  EXPECT_EQ(parse_manifest(text, "m.toml", 4).pairs.size(), 2u);
+  try {
+    parse_manifest(text, "m.toml", 1);
+    ADD_FAILURE() << "accepted";
+  } catch (const UsageError& error) {
+    EXPECT_NE(std::string(error.what()).find("mpirun -n 4 gem-batch m.toml"), std::string::npos) << error.what();
+  }
 }
 
 TEST(Manifest, EveryKeyIsDescribedWithItsDefault) {

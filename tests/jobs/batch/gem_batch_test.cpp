@@ -146,6 +146,8 @@ TEST(GemBatch, SelectedPairsShareADirectoryWholeRunsDoNot) {
   EXPECT_EQ(folder.run(program + manifest + " --pair 4").code, 2);
   const ProgramRun summary = folder.run(program + manifest + " --summary");
   EXPECT_NE(summary.output.find("4 pairs: 2 done, 0 failed, 2 missing"), std::string::npos) << summary.output;
+  EXPECT_EQ(count(summary.output, "Draw it"), 1u) << summary.output;
+  EXPECT_EQ(count(folder.run(program + manifest + " --summary --quiet").output, "Draw it"), 0u);
 }
 
 TEST(GemBatch, NothingRunsOnAWrongManifestOrADryRun) {
@@ -160,6 +162,9 @@ TEST(GemBatch, NothingRunsOnAWrongManifestOrADryRun) {
   const ProgramRun dry = folder.run(program + "--output out --dry-run " + write_manifest(folder));
   EXPECT_EQ(dry.code, 0) << dry.errors;
   EXPECT_NE(dry.output.find("DeepSeek-V2-Lite/even"), std::string::npos);
+  const ProgramRun early = folder.run(program + write_manifest(folder) + " --summary");
+  EXPECT_EQ(early.code, 2);
+  EXPECT_NE(early.errors.find("nothing has run yet"), std::string::npos) << early.errors;
   EXPECT_TRUE(folder.holds_only({"m.toml", "a.h5"}));
 }
 
