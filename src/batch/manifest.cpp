@@ -43,6 +43,7 @@ class Reader {
   Reader(const TomlTable& root, const std::string& path, std::size_t rank_count)
       : root_(root), rank_count_(rank_count), defaults_(default_draft()) {
     manifest_.path = path;
+    manifest_.rank_count = rank_count;
     defaults_.directory = std::filesystem::path(path).parent_path();
   }
 

@@ -50,7 +50,8 @@ struct BatchPair {
 
 struct Manifest {
   std::string path;
-  std::string output;  ///< directory of all results
+  std::string output;          ///< directory of all results
+  std::size_t rank_count = 0;  ///< of the job; 0: not known
   std::vector<BatchPair> pairs;
 };
 

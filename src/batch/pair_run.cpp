@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "base/text.hpp"
+#include "batch/pair_check.hpp"
 #include "batch/pair_files.hpp"
 #include "batch/pair_keys.hpp"
 #include "batch/profile_stage.hpp"
@@ -13,7 +14,6 @@
 #include "files/report_file.hpp"
 #include "files/routing_file.hpp"
 #include "files/trace_file.hpp"
-#include "platform/input_file.hpp"
 #include "search/measured_range.hpp"
 
 namespace gem {
@@ -88,12 +88,9 @@ class PairRun {
   bool is_whole(const ProfileTask& task, const PairTraces& traces) const {
     bool whole = false;
     group_.on_root([&] {
-      if (!fs::is_regular_file(files_.profile())) return;
-      const std::string name = trim(read_whole_text(files_.profile(), 4096));
-      const std::string profile = profile_folder(output_) + "/" + name;
-      whole = name.starts_with(task.kind + "-") && fs::is_regular_file(profile) &&
-              is_fresh(files_.stamp("map"), map_key(pair_, profile, traces)) &&
-              (!pair_.verify || is_fresh(files_.stamp("verify"), verify_key(pair_, files_, profile, traces)));
+      const std::string profile = profile_in_use(files_, output_);
+      whole = fs::path(profile).filename().string().starts_with(task.kind + "-") &&
+              results_are_fresh(pair_, files_, profile, traces);
     });
     return group_.broadcast(static_cast<std::uint8_t>(whole ? 1 : 0)) == 1;
   }

@@ -56,6 +56,11 @@ ProfileRequest profile_request(const BatchPair& pair, const StepSize& steps) {
   return request;
 }
 
+std::string profile_kind(const ProfileSetup& setup, const ProfileRequest& request,
+                         const std::vector<DeviceDescription>& devices) {
+  return folder_name(setup.plan.model) + "-" + key_of_kind(setup, request, devices).digest().substr(0, 8);
+}
+
 ProfileTask plan_profile(const Communicator& group, const ProfileRequest& request) {
   ProfileTask task;
   group.on_all([&] { task.setup = set_up_profile(request, static_cast<std::size_t>(group.size())); });
@@ -64,7 +69,7 @@ ProfileTask plan_profile(const Communicator& group, const ProfileRequest& reques
   group.on_all([&] { probes = make_devices(task.setup.devices, group); });
   const std::vector<DeviceDescription> descriptions = gather_descriptions(group, probes);
   task.key = key_of_kind(task.setup, request, descriptions);
-  task.kind = folder_name(task.setup.plan.model) + "-" + task.key.digest().substr(0, 8);
+  task.kind = profile_kind(task.setup, request, descriptions);
   // A simulated device is the same on any host.
   if (task.setup.plan.device_kind != "simulated")
     for (const DeviceDescription& device : descriptions)

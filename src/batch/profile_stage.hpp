@@ -22,6 +22,10 @@ struct ProfileTask {
 /// the next power of two of their tokens, and to 512, so that pairs of like size share it; its tiles suit their mean.
 ProfileRequest profile_request(const BatchPair& pair, const StepSize& steps);
 
+/// How names begin of profiles that are measured like this, of devices of these products.
+std::string profile_kind(const ProfileSetup& setup, const ProfileRequest& request,
+                         const std::vector<DeviceDescription>& devices);
+
 /// Which profile the request needs on the devices of this group. Collective.
 ProfileTask plan_profile(const Communicator& group, const ProfileRequest& request);
 

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/text.hpp"
+#include "batch/pair_check.hpp"
 #include "batch/pair_files.hpp"
 #include "platform/input_file.hpp"
 
@@ -52,7 +53,7 @@ void add_pair(const Manifest& manifest, const BatchPair& pair, std::vector<Summa
     row.state = "missing";
     return rows.push_back(row);
   }
-  row.state = "done";
+  row.state = is_whole(manifest, pair) ? "done" : "stale";
   const auto scores = read_rows(files.scores());
   const auto verdicts = pair.verify ? read_rows(files.verdicts()) : std::vector<std::vector<std::string>>{};
   for (const auto& score : scores) {
@@ -89,7 +90,7 @@ std::string csv_of(const std::vector<SummaryRow>& rows) {
 }
 
 std::string markdown_of(const Manifest& manifest, const std::vector<SummaryRow>& rows) {
-  std::size_t done = 0, failed = 0, missing = 0;
+  std::size_t done = 0, stale = 0, failed = 0, missing = 0;
   std::string table =
       "| pair | method | predicted, ms/step | vs linear | above bound, % | measured vs linear | 95 % interval |\n"
       "|---|---|---:|---:|---:|---:|---:|\n";
@@ -98,8 +99,12 @@ std::string markdown_of(const Manifest& manifest, const std::vector<SummaryRow>&
   for (const SummaryRow& row : rows) {
     const bool first_of_pair = row.pair != last_pair;
     last_pair = row.pair;
-    if (row.state == "done") {
-      done += first_of_pair ? 1 : 0;
+    if (row.state == "done" || row.state == "stale") {
+      const bool is_stale = row.state == "stale";
+      if (first_of_pair) ++(is_stale ? stale : done);
+      if (first_of_pair && is_stale)
+        notes += "- STALE " + row.pair +
+                 ": files are damaged, or made from other inputs or options; --resume makes it again\n";
       if (row.extrapolated > much_extrapolated && row.pair != last_extrapolated) {
         notes += format(
             "- EXTRAPOLATED %s: %.3g %% of the loads of a device are beyond its profile; leave max_tokens out of the "
@@ -108,8 +113,8 @@ std::string markdown_of(const Manifest& manifest, const std::vector<SummaryRow>&
         last_extrapolated = row.pair;
       }
       in_sample = in_sample || row.in_sample;
-      table += "| " + row.pair + (row.in_sample ? " (in-sample)" : "") + " | " + row.method + " | " +
-               shown(row.test_s * 1e3, 4) + " | " + shown(row.test_vs_linear, 3) + " | " +
+      table += "| " + row.pair + (row.in_sample ? " (in-sample)" : "") + (is_stale ? " (stale)" : "") + " | " +
+               row.method + " | " + shown(row.test_s * 1e3, 4) + " | " + shown(row.test_vs_linear, 3) + " | " +
                shown(row.above_bound * 100.0, 1) + " | " + shown(row.measured_vs_linear, 3) + " | " +
                (std::isnan(row.low) ? "-" : format("%.3f - %.3f", row.low, row.high)) + " |\n";
     } else if (row.state == "failed") {
@@ -120,10 +125,11 @@ std::string markdown_of(const Manifest& manifest, const std::vector<SummaryRow>&
       notes += "- missing " + row.pair + "\n";
     }
   }
-  std::string text = format("# %s\n\n%zu pairs: %zu done, %zu failed, %zu missing.\n\n", manifest.path.c_str(),
-                            manifest.pairs.size(), done, failed, missing);
+  std::string text =
+      format("# %s\n\n%zu pairs: %zu done, %zu failed, %zu missing%s.\n\n", manifest.path.c_str(),
+             manifest.pairs.size(), done, failed, missing, stale > 0 ? format(", %zu stale", stale).c_str() : "");
   if (!notes.empty()) text += notes + "\n";
-  if (done > 0) text += table;
+  if (done + stale > 0) text += table;
   text += "\npredicted: a step of the scored part, on the latency surface; measured: straggler time in the replay.\n";
   if (in_sample) text += "in-sample: scored on requests that were searched on; no test of anything.\n";
   return text;

@@ -80,7 +80,16 @@ TEST(GemBatch, ResumeDoesWhatIsStaleAndNoMore) {
   const std::string pair = folder.file("out/pairs/DeepSeek-V2-Lite/even/");
   const auto trace_time = fs::last_write_time(pair + "trace.h5");
   // A damaged result and an option of the mapping: only what follows from them is made again.
+  const std::string list = program + write_manifest(folder) + " --resume --list";
+  EXPECT_EQ(folder.run(list).output, "");
   std::ofstream(pair + "gem.h5") << "damaged";
+  EXPECT_EQ(folder.run(list).output, "3 DeepSeek-V2-Lite/even\n");
+  const ProgramRun shown = folder.run(program + write_manifest(folder) + " --resume --dry-run");
+  EXPECT_EQ(count(shown.output, "  kept"), 3u) << shown.output;
+  EXPECT_EQ(count(shown.output, "  to do"), 1u) << shown.output;
+  const ProgramRun summary = folder.run(program + write_manifest(folder) + " --summary");
+  EXPECT_EQ(count(summary.output, "3 done, 0 failed, 0 missing, 1 stale."), 1u) << summary.output;
+  EXPECT_EQ(count(summary.output, "STALE DeepSeek-V2-Lite/even: "), 1u) << summary.output;
   const ProgramRun mended = folder.run(program + write_manifest(folder) + " --resume");
   EXPECT_EQ(mended.code, 0) << mended.errors;
   EXPECT_EQ(count(mended.output, "  kept  "), 3u) << mended.output;
@@ -89,6 +98,11 @@ TEST(GemBatch, ResumeDoesWhatIsStaleAndNoMore) {
   EXPECT_EQ(changed.code, 0) << changed.errors;
   EXPECT_EQ(count(changed.output, "  done  "), 4u) << changed.output;
   EXPECT_EQ(fs::last_write_time(pair + "trace.h5"), trace_time);
+  // Options of the mappings and of the profile alike make a pair stale before anything runs.
+  for (const char* option : {"iterations = 4\n", "points_per_doubling = 2\n"}) {
+    const ProgramRun left = folder.run(program + write_manifest(folder, option) + " --resume --list");
+    EXPECT_EQ(count(left.output, "\n"), 4u) << option << left.output << left.errors;
+  }
 }
 
 TEST(GemBatch, AProfileReachesAsFarAsTheStepsOfItsPairs) {
@@ -213,6 +227,11 @@ TEST(GemBatch, HostDevicesGoTheWholeWay) {
     profiles += entry.path().extension() == ".h5" ? 1 : 0;
   EXPECT_EQ(profiles, 1u) << "one profile for both tasks";
   EXPECT_NE(text_of(folder.file("out/pairs/gpt-oss-20b/a/verify.txt")).find("VERDICT"), std::string::npos);
+  // One process knows what is left to do of them, if it knows how many they are.
+  EXPECT_EQ(folder.run(program + path + " --resume --list").output, "");
+  EXPECT_EQ(folder.run(program + path + " --resume --list --ranks 2").output, "");
+  EXPECT_EQ(folder.run(program + path + " --resume --list --ranks 4").output, "0 gpt-oss-20b/a\n1 gpt-oss-20b/b\n");
+  EXPECT_EQ(folder.run(program + path + " --ranks 4").code, 2);
 }
 
 }  // namespace
