@@ -87,10 +87,8 @@ void CommandLine::add_flag(const std::string& name, bool* target, const std::str
 }
 
 void CommandLine::add_positional(std::string* target, const std::string& value_name) {
-  positional_ = value_name;
-  assignments_.push_back([this, target] {
-    if (descriptions_->values.count(positional_) > 0) *target = descriptions_->values[positional_].as<std::string>();
-  });
+  positional_ = target;
+  positional_name_ = value_name;
 }
 
 void CommandLine::add_example(const std::string& command) {
@@ -115,27 +113,28 @@ void print_example(std::string_view command) {
 }  // namespace
 
 void CommandLine::print_help() const {
-  std::cout << wrap(program_ + (positional_.empty() ? "" : " " + positional_) + ": " + summary_) << "\n\n"
+  std::cout << wrap(program_ + (positional_ == nullptr ? "" : " " + positional_name_) + ": " + summary_) << "\n\n"
             << descriptions_->options;
   if (!examples_.empty()) std::cout << "\nExamples:\n";
   for (const std::string& example : examples_) print_example(example);
+}
+
+void CommandLine::take_positional(const std::string& word) {
+  if (positional_ == nullptr || !positional_->empty())
+    throw UsageError(program_ + ": '" + word + "' belongs to no option; see " + program_ + " --help");
+  *positional_ = word;
 }
 
 bool CommandLine::parse(const std::vector<std::string>& arguments) {
   descriptions_->options.add_options()("help", "show this help")("version", "show the version");
   try {
     const std::vector<std::string> words(arguments.begin() + (arguments.empty() ? 0 : 1), arguments.end());
-    po::options_description all;
-    all.add(descriptions_->options);
-    po::positional_options_description positional;
-    if (!positional_.empty()) {
-      all.add_options()(positional_.c_str(), po::value<std::string>());
-      positional.add(positional_.c_str(), 1);
-    }
     // No guessing of shortened names: a script that relies on one breaks when a longer name is added.
     const int style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
-    po::store(po::command_line_parser(words).options(all).positional(positional).style(style).run(),
-              descriptions_->values);
+    const po::parsed_options parsed = po::command_line_parser(words).options(descriptions_->options).style(style).run();
+    for (const po::option& option : parsed.options)
+      if (option.string_key.empty()) take_positional(join(option.value));
+    po::store(parsed, descriptions_->values);
     po::notify(descriptions_->values);
   } catch (const po::unknown_option& error) {
     std::string word = error.get_option_name();

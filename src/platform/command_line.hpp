@@ -41,11 +41,13 @@ class CommandLine {
 
  private:
   void print_help() const;
+  void take_positional(const std::string& word);
 
   struct Descriptions;
   std::string program_;
   std::string summary_;
-  std::string positional_;  // its value_name, or empty
+  std::string* positional_ = nullptr;  // if there is one, empty until it is given
+  std::string positional_name_;
   std::vector<std::string> examples_;
   std::vector<std::string> names_;
   std::vector<std::function<void()>> assignments_;
