@@ -151,7 +151,7 @@ std::string pair_table(const Manifest& manifest, bool resume) {
                                    source.synthetic         ? "synthetic"
                                    : source.routing.empty() ? source.trace
                                                             : source.routing,
-                                   join(pair.mapping.methods),
+                                   join(pair.methods),
                                    pair.verify ? format("%zu", pair.replay.steps) : "-"};
     if (resume) cells.push_back(is_whole(manifest, pair) ? "kept" : "to do");
     table.add_row(cells);

@@ -195,7 +195,7 @@ class Reader {
     DeviceOptions& devices = pair.profile.devices;
     if (devices.kind == "simulated" && devices.device_count == 0) devices.device_count = rank_count_;
     pair.profile.seed = pair.replay.seed = pair.replay.replay.seed = draft.seed;
-    pair.source.batching.seed = pair.source.synthesis.seed = draft.seed;
+    pair.source.batching.seed = pair.source.synthesis.seed = pair.mapping.seed = draft.seed;
     pair.replay.share_gpu = pair.profile.share_gpu;
     SynthesisOptions& synthesis = pair.source.synthesis;
     synthesis.expert_count = pair.model.expert_count;
@@ -222,7 +222,7 @@ class Reader {
       check_profile_request(pair.profile);
       if (rank_count_ > 0 || devices.kind == "simulated") set_up_profile(pair.profile, ranks);
     });
-    for (const std::string& method : pair.mapping.methods)
+    for (const std::string& method : pair.methods)
       check(pair.line, [&] { parse_method(method); }, {{"method", "methods"}});
     check(pair.line, [&] { parse_features(pair.mapping.features); });
     check(pair.line, [&] { parse_objective(pair.mapping.objective); });

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "profile/profile_job.hpp"
-#include "search/mapping_answer.hpp"
+#include "search/mapping_request.hpp"
 #include "verification/replay_job.hpp"
 #include "workload/batching.hpp"
 #include "workload/synthesis.hpp"
@@ -23,19 +23,6 @@ struct TraceSource {
   SynthesisOptions synthesis;  ///< its shape is the model's
 };
 
-/// How a pair is mapped.
-struct MappingRequest {
-  std::vector<std::string> methods{"linear", "eplb", "gem"};  ///< a mapping file each
-  std::string effort = "default";
-  std::string features = "tiles";
-  std::string objective = "mean";
-  std::size_t mixed_steps = 512;      ///< as for gem-map
-  std::size_t expert_groups = 1;      ///< likewise
-  std::size_t redundant_experts = 0;  ///< likewise
-  std::size_t starts = 0;             ///< 0: by effort
-  std::size_t iterations = 0;         ///< 0: by effort
-};
-
 /// One model under one task, after defaults and overrides.
 struct BatchPair {
   std::string name;  ///< "MODEL/TASK", its folder
@@ -44,6 +31,7 @@ struct BatchPair {
   ProfileRequest profile;
   TraceSource source;
   MappingRequest mapping;
+  std::vector<std::string> methods{"linear", "eplb", "gem"};  ///< a mapping file each
   bool verify = true;
   ReplayRequest replay;
 };

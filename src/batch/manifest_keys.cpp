@@ -136,7 +136,7 @@ bool take_methods(PairDraft& draft, const TomlValue& value) {
     if (method == nullptr) return false;
     methods.push_back(*method);
   }
-  draft.pair.mapping.methods = methods;
+  draft.pair.methods = methods;
   return true;
 }
 
@@ -231,7 +231,7 @@ std::vector<ManifestKey> make_keys() {
       {
           {"methods", "a list of methods",
            "whose mappings are written and compared: linear, round-robin, eplb, speed-aware, paper, gem", take_methods,
-           [](PairDraft& draft) { return join(draft.pair.mapping.methods); }},
+           [](PairDraft& draft) { return join(draft.pair.methods); }},
           text("effort", "fast, default or thorough: sets starts and iterations", GEM_FIELD(pair.mapping.effort)),
           text("objective", "what gem makes least: the mean step, or p99, the slowest steps",
                GEM_FIELD(pair.mapping.objective)),

@@ -14,6 +14,7 @@
 #include "files/report_file.hpp"
 #include "files/routing_file.hpp"
 #include "files/trace_file.hpp"
+#include "search/mapping_answer.hpp"
 #include "search/measured_range.hpp"
 
 namespace gem {
@@ -120,22 +121,12 @@ class PairRun {
   }
 
   void map(const std::string& profile, const PairTraces& traces) {
-    const MappingRequest& request = pair_.mapping;
     const StageKey key = key_on_root([&] { return map_key(pair_, profile, traces); });
     if (!is_stale("map", key, PairState::Mapping)) return;
 
-    MappingQuestion question;
-    const bool searches = std::ranges::find(request.methods, method_name(Method::Gem)) != request.methods.end();
-    question.method = searches ? Method::Gem : parse_method(request.methods.back());
-    question.features = parse_features(request.features);
-    question.objective = parse_objective(request.objective);
-    question.mixed_steps = request.mixed_steps;
-    question.expert_groups = request.expert_groups;
-    question.redundant_experts = request.redundant_experts;
-    question.search = options_of_effort(request.effort);
-    if (request.starts > 0) question.search.starts = request.starts;
-    if (request.iterations > 0) question.search.iterations = request.iterations;
-    question.search.seed = pair_.profile.seed;
+    const std::vector<std::string>& methods = pair_.methods;
+    const bool searches = std::ranges::find(methods, method_name(Method::Gem)) != methods.end();
+    MappingQuestion question = make_question(pair_.mapping, searches ? Method::Gem : parse_method(methods.back()));
     group_.on_root([&] {
       question.profile = read_profile(profile);
       question.train = read_trace(traces.train);
@@ -148,7 +139,7 @@ class PairRun {
       answer.others.push_back(answer.mapping);
       std::vector<std::string> outputs{files_.scores(), files_.text("map")};
       for (const Mapping& mapping : answer.others) {
-        if (std::ranges::find(request.methods, mapping.method) == request.methods.end()) continue;
+        if (std::ranges::find(methods, mapping.method) == methods.end()) continue;
         outputs.push_back(files_.mapping(mapping.method));
         write_mapping(outputs.back(), mapping, provenance());
       }
@@ -163,7 +154,7 @@ class PairRun {
     const int in_sample = question.relation == HeldOut::InSample ? 1 : 0;
     const LoadTrace& scored = question.test ? *question.test : question.train;
     for (const ComparedMethod& method : answer.compared) {
-      const bool asked = std::ranges::find(pair_.mapping.methods, method.name) != pair_.mapping.methods.end();
+      const bool asked = std::ranges::find(pair_.methods, method.name) != pair_.methods.end();
       if (!asked && method.name != answer.compared.front().name) continue;
       const auto mapping = std::ranges::find(answer.others, method.name, &Mapping::method);
       const double extrapolated =
@@ -183,7 +174,7 @@ class PairRun {
     ReplayQuestion question;
     group_.on_all([&] {
       std::vector<Mapping> mappings;
-      for (const std::string& method : pair_.mapping.methods) mappings.push_back(read_mapping(files_.mapping(method)));
+      for (const std::string& method : pair_.methods) mappings.push_back(read_mapping(files_.mapping(method)));
       question = make_replay_question(request, read_profile(profile), read_trace(traces.scored()), mappings);
     });
     const DeviceOptions devices = replay_devices(request, question.profile);

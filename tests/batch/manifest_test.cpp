@@ -54,7 +54,7 @@ TEST(Manifest, LaterLevelsOverrideEarlierOnes) {
   EXPECT_EQ(manifest.pairs[1].source.synthesis.tokens_per_step, 128u);
   EXPECT_EQ(manifest.pairs[2].profile.devices.device_count, 4u);
   const BatchPair& last = manifest.pairs[3];
-  EXPECT_EQ(last.mapping.methods, std::vector<std::string>{"eplb"});
+  EXPECT_EQ(last.methods, std::vector<std::string>{"eplb"});
   EXPECT_EQ(last.source.synthesis.skew, 4.0);
   EXPECT_EQ(last.profile.seed, 7u);
   EXPECT_EQ(last.replay.seed, 7u);
