@@ -114,7 +114,7 @@ class Batch {
         return tell(PairState::Interrupted);
       }
       failure_ = std::max(failure_, error.code());
-      group.on_root([&] { write_text(files.error(), std::string(error.what()) + "\n"); });
+      group.on_root([&] { write_whole_text(files.error(), std::string(error.what()) + "\n"); });
       tell(PairState::Failed);
     }
   }

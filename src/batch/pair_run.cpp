@@ -14,6 +14,7 @@
 #include "files/report_file.hpp"
 #include "files/routing_file.hpp"
 #include "files/trace_file.hpp"
+#include "platform/whole_file.hpp"
 #include "search/mapping_answer.hpp"
 #include "search/measured_range.hpp"
 
@@ -43,7 +44,7 @@ class PairRun {
       on_state_(PairState::Profiling);
       made_ = true;
     });
-    group_.on_root([&] { write_text(files_.profile(), task.name + ".h5\n"); });
+    group_.on_root([&] { write_whole_text(files_.profile(), task.name + ".h5\n"); });
     map(profile, traces);
     if (pair_.verify) verify(profile, traces);
     return made_;
@@ -143,8 +144,8 @@ class PairRun {
         outputs.push_back(files_.mapping(mapping.method));
         write_mapping(outputs.back(), mapping, provenance());
       }
-      write_text(files_.text("map"), answer.report);
-      write_text(files_.scores(), scores_csv(answer, question));
+      write_whole_text(files_.text("map"), answer.report);
+      write_whole_text(files_.scores(), scores_csv(answer, question));
       write_stamp(files_.stamp("map"), key, outputs);
     });
   }
@@ -184,13 +185,13 @@ class PairRun {
       const MappingSummary& judged = summaries[question.judged];
       const Verdict verdict = judge(report, judged, output_tolerance(question.profile.weight_dtype));
       write_report(files_.report(), report, provenance());
-      write_text(files_.text("verify"),
-                 summary_table(report, summaries) + "\n" + verdict_sentence(report, judged, verdict) + "\n");
+      write_whole_text(files_.text("verify"),
+                       summary_table(report, summaries) + "\n" + verdict_sentence(report, judged, verdict) + "\n");
       std::string csv = "method,measured_s,vs_linear,low,high,prediction_error\n";
       for (const MappingSummary& summary : summaries)
         csv += format("%s,%.9g,%.6f,%.6f,%.6f,%.6f\n", summary.name.c_str(), summary.straggler_s, summary.relative,
                       summary.interval.low, summary.interval.high, summary.median_error);
-      write_text(files_.verdicts(), csv);
+      write_whole_text(files_.verdicts(), csv);
       write_stamp(files_.stamp("verify"), key, {files_.report(), files_.text("verify"), files_.verdicts()});
     });
   }

@@ -8,6 +8,7 @@
 #include "batch/pair_check.hpp"
 #include "batch/pair_files.hpp"
 #include "platform/input_file.hpp"
+#include "platform/whole_file.hpp"
 
 namespace gem {
 namespace {
@@ -146,8 +147,8 @@ std::vector<SummaryRow> summarize_batch(const Manifest& manifest) {
 std::string write_summary(const Manifest& manifest) {
   const std::vector<SummaryRow> rows = summarize_batch(manifest);
   const std::string markdown = markdown_of(manifest, rows);
-  write_text(manifest.output + "/summary.csv", csv_of(rows));
-  write_text(manifest.output + "/summary.md", markdown);
+  write_whole_text(manifest.output + "/summary.csv", csv_of(rows));
+  write_whole_text(manifest.output + "/summary.md", markdown);
   return markdown;
 }
 
