@@ -17,6 +17,7 @@
 #include "platform/whole_file.hpp"
 #include "search/mapping_answer.hpp"
 #include "search/measured_range.hpp"
+#include "verification/findings.hpp"
 
 namespace gem {
 namespace {
@@ -181,14 +182,11 @@ class PairRun {
     const DeviceOptions devices = replay_devices(request, question.profile);
     const VerificationReport report = run_replay(group_, request, question, devices);
     group_.on_root([&] {
-      const std::vector<MappingSummary> summaries = summarize(report, request.seed);
-      const MappingSummary& judged = summaries[question.judged];
-      const Verdict verdict = judge(report, judged, output_tolerance(question.profile.weight_dtype));
+      const Findings findings = findings_of(report, question.judged, request.seed);
       write_report(files_.report(), report, provenance());
-      write_whole_text(files_.text("verify"),
-                       summary_table(report, summaries) + "\n" + verdict_sentence(report, judged, verdict) + "\n");
+      write_whole_text(files_.text("verify"), findings.text);
       std::string csv = "method,measured_s,vs_linear,low,high,prediction_error\n";
-      for (const MappingSummary& summary : summaries)
+      for (const MappingSummary& summary : findings.summaries)
         csv += format("%s,%.9g,%.6f,%.6f,%.6f,%.6f\n", summary.name.c_str(), summary.straggler_s, summary.relative,
                       summary.interval.low, summary.interval.high, summary.median_error);
       write_whole_text(files_.verdicts(), csv);

@@ -226,7 +226,9 @@ TEST(GemBatch, HostDevicesGoTheWholeWay) {
   for (const auto& entry : fs::directory_iterator(folder.file("out/profiles")))
     profiles += entry.path().extension() == ".h5" ? 1 : 0;
   EXPECT_EQ(profiles, 1u) << "one profile for both tasks";
-  EXPECT_NE(text_of(folder.file("out/pairs/gpt-oss-20b/a/verify.txt")).find("VERDICT"), std::string::npos);
+  const std::string verified = text_of(folder.file("out/pairs/gpt-oss-20b/a/verify.txt"));
+  EXPECT_NE(verified.find("VERDICT"), std::string::npos) << verified;
+  EXPECT_NE(verified.find("Prediction per device: "), std::string::npos) << verified;
   // One process knows what is left to do of them, if it knows how many they are.
   EXPECT_EQ(folder.run(program + path + " --resume --list").output, "");
   EXPECT_EQ(folder.run(program + path + " --resume --list --ranks 2").output, "");
