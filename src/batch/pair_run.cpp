@@ -39,13 +39,13 @@ class PairRun {
   bool run() {
     const PairTraces traces = agreed_traces();
     make_traces(traces);
-    const ProfileTask task = plan_profile(group_, profile_request(pair_, agreed_step_size(traces)));
+    ProfileTask task = plan_profile(group_, profile_request(pair_, agreed_step_size(traces)));
     if (is_whole(task, traces)) return made_;
-    const std::string profile = ensure_profile(group_, pair_, task, output_, command_, [&] {
+    const std::string profile = ensure_profile(group_, pair_, std::move(task), output_, command_, [&] {
       on_state_(PairState::Profiling);
       made_ = true;
     });
-    group_.on_root([&] { write_whole_text(files_.profile(), task.name + ".h5\n"); });
+    group_.on_root([&] { write_whole_text(files_.profile(), fs::path(profile).filename().string() + "\n"); });
     map(profile, traces);
     if (pair_.verify) verify(profile, traces);
     return made_;

@@ -65,9 +65,8 @@ ProfileTask plan_profile(const Communicator& group, const ProfileRequest& reques
   ProfileTask task;
   group.on_all([&] { task.setup = set_up_profile(request, static_cast<std::size_t>(group.size())); });
   task.setup.sweep.stop_requested = stop_requested;
-  Devices probes;
-  group.on_all([&] { probes = make_devices(task.setup.devices, group); });
-  const std::vector<DeviceDescription> descriptions = gather_descriptions(group, probes);
+  group.on_all([&] { task.devices = make_devices(task.setup.devices, group); });
+  const std::vector<DeviceDescription> descriptions = gather_descriptions(group, task.devices);
   task.key = key_of_kind(task.setup, request, descriptions);
   task.kind = profile_kind(task.setup, request, descriptions);
   // A simulated device is the same on any host.
@@ -79,7 +78,7 @@ ProfileTask plan_profile(const Communicator& group, const ProfileRequest& reques
   return task;
 }
 
-std::string ensure_profile(const Communicator& group, const BatchPair& pair, const ProfileTask& task,
+std::string ensure_profile(const Communicator& group, const BatchPair& pair, ProfileTask task,
                            const std::string& output, const std::string& command_line,
                            const std::function<void()>& on_missing) {
   const std::string base = profile_folder(output) + "/" + task.name, path = base + ".h5";
@@ -94,9 +93,9 @@ std::string ensure_profile(const Communicator& group, const BatchPair& pair, con
   });
   if (group.broadcast(static_cast<std::uint8_t>(fresh ? 1 : 0)) == 1) return path;
 
-  const Devices devices = make_and_place(group, task.setup);
+  place_experts(group, task.setup, task.devices);
   ProfileWriter writer(path, provenance_now(command_line, task.setup.plan.model, pair.profile.seed), true);
-  measure_profile(group, task.setup, devices, writer);
+  measure_profile(group, task.setup, task.devices, writer);
   group.on_root([&] { write_stamp(base + ".stamp", task.key, {path}); });
   return path;
 }

@@ -13,6 +13,7 @@ namespace gem {
 /// A profile that a pair needs.
 struct ProfileTask {
   ProfileSetup setup;
+  Devices devices;          ///< of this rank, without experts
   StageKey key{"profile"};  ///< on rank 0
   std::string kind;         ///< on rank 0: how names of profiles of such devices begin, measured in the same way
   std::string name;         ///< of the profile of these very devices
@@ -31,9 +32,9 @@ ProfileTask plan_profile(const Communicator& group, const ProfileRequest& reques
 
 /// The profile in OUTPUT/profiles, measured now unless it is there. It is named after the model and a digest of devices
 /// and plan, so that profiles of several clusters can lie together. A sweep that was interrupted goes on. `on_missing`
-/// hears on rank 0 that it isn't there. Returns the file's name. AgreedError with ExitCode::Interrupted if it was asked
-/// to stop. Collective.
-std::string ensure_profile(const Communicator& group, const BatchPair& pair, const ProfileTask& task,
+/// hears on rank 0 that it isn't there. The task's devices are gone afterwards. Returns the file's name. AgreedError
+/// with ExitCode::Interrupted if it was asked to stop. Collective.
+std::string ensure_profile(const Communicator& group, const BatchPair& pair, ProfileTask task,
                            const std::string& output, const std::string& command_line,
                            const std::function<void()>& on_missing);
 

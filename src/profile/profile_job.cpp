@@ -222,14 +222,18 @@ std::string describe_plan(const ProfileRequest& request, const ProfileSetup& set
                        format_bytes(static_cast<double>(experts * estimate.expert_bytes())).c_str(), experts);
 }
 
-Devices make_and_place(const Communicator& ranks, const ProfileSetup& setup) {
-  Devices devices;
+void place_experts(const Communicator& ranks, const ProfileSetup& setup, const Devices& devices) {
   ranks.on_all([&] {
-    devices = make_devices(setup.devices, ranks);
     const DeviceRange range = devices_of_rank(setup.device_count, static_cast<std::size_t>(ranks.size()),
                                               static_cast<std::size_t>(ranks.rank()));
     place_for_sweep(devices, range.first, setup.plan.experts_per_device, setup.sweep.measurement.layer_count);
   });
+}
+
+Devices make_and_place(const Communicator& ranks, const ProfileSetup& setup) {
+  Devices devices;
+  ranks.on_all([&] { devices = make_devices(setup.devices, ranks); });
+  place_experts(ranks, setup, devices);
   return devices;
 }
 

@@ -58,6 +58,9 @@ std::string describe_plan(const ProfileRequest& request, const ProfileSetup& set
 
 using Devices = std::vector<std::unique_ptr<MoeDevice>>;
 
+/// Makes the experts of the sweep resident on this rank's devices. Collective.
+void place_experts(const Communicator& ranks, const ProfileSetup& setup, const Devices& devices);
+
 /// This rank's devices with the experts of the sweep resident. Collective.
 Devices make_and_place(const Communicator& ranks, const ProfileSetup& setup);
 
