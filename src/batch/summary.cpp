@@ -90,12 +90,20 @@ std::string csv_of(const std::vector<SummaryRow>& rows) {
   return text;
 }
 
+// Of the mapping with most loads beyond the profile; 0 where none is known.
+double most_extrapolated(const std::vector<SummaryRow>& rows, const std::string& pair) {
+  double most = 0.0;
+  for (const SummaryRow& row : rows)
+    if (row.pair == pair && row.extrapolated > most) most = row.extrapolated;
+  return most;
+}
+
 std::string markdown_of(const Manifest& manifest, const std::vector<SummaryRow>& rows) {
   std::size_t done = 0, stale = 0, failed = 0, missing = 0;
   std::string table =
       "| pair | method | predicted, ms/step | vs linear | above bound, % | measured vs linear | 95 % interval |\n"
       "|---|---|---:|---:|---:|---:|---:|\n";
-  std::string notes, last_pair, last_extrapolated;
+  std::string notes, last_pair;
   bool in_sample = false;
   for (const SummaryRow& row : rows) {
     const bool first_of_pair = row.pair != last_pair;
@@ -106,13 +114,11 @@ std::string markdown_of(const Manifest& manifest, const std::vector<SummaryRow>&
       if (first_of_pair && is_stale)
         notes += "- STALE " + row.pair +
                  ": files are damaged, or made from other inputs or options; --resume makes it again\n";
-      if (row.extrapolated > much_extrapolated && row.pair != last_extrapolated) {
+      if (const double share = most_extrapolated(rows, row.pair); first_of_pair && share > much_extrapolated)
         notes += format(
             "- EXTRAPOLATED %s: %.3g %% of the loads of a device are beyond its profile; leave max_tokens out of the "
             "manifest, or raise it\n",
-            row.pair.c_str(), 100.0 * row.extrapolated);
-        last_extrapolated = row.pair;
-      }
+            row.pair.c_str(), 100.0 * share);
       in_sample = in_sample || row.in_sample;
       table += "| " + row.pair + (row.in_sample ? " (in-sample)" : "") + (is_stale ? " (stale)" : "") + " | " +
                row.method + " | " + shown(row.test_s * 1e3, 4) + " | " + shown(row.test_vs_linear, 3) + " | " +
