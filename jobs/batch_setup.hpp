@@ -13,7 +13,10 @@ namespace gem {
 struct BatchProgramOptions {
   std::string manifest, output;
   std::vector<std::string> pairs;
+  std::size_t ranks = 0;
   bool resume = false, dry_run = false, list = false, summary = false, live = false, quiet = false;
+
+  bool only_shows() const { return list || dry_run || summary; }
 };
 
 /// Reads the options; false if --help or --version was answered.
@@ -22,7 +25,7 @@ bool parse_batch_options(BatchProgramOptions& options, const Arguments& argument
 /// The pairs that words mean, by index or by name; UsageError for one that is not in the manifest.
 std::vector<std::size_t> selected_pairs(const Manifest& manifest, const std::vector<std::string>& words);
 
-/// One line a pair, "INDEX NAME", for scripts.
-std::string pair_list(const Manifest& manifest);
+/// One line a pair, "INDEX NAME", for scripts; with `resume` of those alone that are not whole.
+std::string pair_list(const Manifest& manifest, bool resume);
 
 }  // namespace gem

@@ -1,6 +1,8 @@
 // gem-batch: profile, trace, map and verify for every (model, task) pair of a manifest.
+#include <filesystem>
 #include <iostream>
 
+#include "base/error.hpp"
 #include "batch/batch_run.hpp"
 #include "batch/summary.hpp"
 #include "batch_setup.hpp"
@@ -9,21 +11,29 @@
 namespace gem {
 namespace {
 
+std::string summary_of_runs(const Manifest& manifest) {
+  if (!std::filesystem::is_directory(manifest.output))
+    throw UsageError("--summary: there is no " + manifest.output + ", so nothing has run yet: gem-batch " +
+                     manifest.path);
+  return write_summary(manifest);
+}
+
 int run(const Communicator& world, const BatchProgramOptions& options, const Arguments& arguments) {
-  const bool only_shows = options.list || options.dry_run || options.summary;
   Manifest manifest;
   world.on_all([&] {  // one rank that only shows may stand for a job of many
     const auto rank_count = static_cast<std::size_t>(world.size());
-    manifest = read_manifest(options.manifest, only_shows && rank_count == 1 ? 0 : rank_count);
+    manifest = read_manifest(options.manifest, options.only_shows() && rank_count == 1 ? options.ranks : rank_count);
   });
   if (!options.output.empty()) manifest.output = options.output;
   BatchOptions batch;
   world.on_all([&] { batch.selected = selected_pairs(manifest, options.pairs); });
-  if (only_shows) {
+  if (options.only_shows()) {
     world.on_root([&] {
-      if (options.list) std::cout << pair_list(manifest);
-      if (options.dry_run) std::cout << pair_table(manifest) << "Results would go to " << manifest.output << "\n";
-      if (options.summary) std::cout << write_summary(manifest) << "\n" << drawing_hint(arguments, {manifest.output});
+      if (options.list) std::cout << pair_list(manifest, options.resume);
+      if (options.dry_run)
+        std::cout << pair_table(manifest, options.resume) << "Results would go to " << manifest.output << "\n";
+      if (options.summary) std::cout << summary_of_runs(manifest);
+      if (options.summary && !options.quiet) std::cout << "\n" << drawing_hint(arguments, {manifest.output});
     });
     return static_cast<int>(ExitCode::Good);
   }

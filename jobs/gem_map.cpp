@@ -10,15 +10,14 @@
 #include "platform/program.hpp"
 #include "platform/whole_file.hpp"
 #include "search/mapping_answer.hpp"
+#include "search/mapping_request.hpp"
 #include "search/search_plan.hpp"
 
 namespace gem {
 namespace {
 
-struct Options {
-  std::string profile, trace, test_trace, output;
-  std::string method = "gem", objective = "mean", features = "tiles", effort = "default";
-  std::size_t mixed_steps = 512, starts = 0, iterations = 0, seed = 1, expert_groups = 1, redundant_experts = 0;
+struct Options : MappingRequest {
+  std::string profile, trace, test_trace, output, method = "gem";
   double time_limit_s = 0.0;
   Selection selection;
   bool certify = false, dry_run = false, quiet = false;
@@ -91,18 +90,8 @@ std::string next_hint(const Arguments& arguments, const Options& options, const 
 }
 
 int run(const Communicator& world, const Arguments& arguments, const Options& options) {
-  MappingQuestion question;
-  question.method = parse_method(options.method);
-  question.objective = parse_objective(options.objective);
-  question.features = parse_features(options.features);
-  question.mixed_steps = options.mixed_steps;
+  MappingQuestion question = make_question(options, parse_method(options.method));
   question.certify = options.certify;
-  question.expert_groups = options.expert_groups;
-  question.redundant_experts = options.redundant_experts;
-  question.search = options_of_effort(options.effort);
-  if (options.starts > 0) question.search.starts = options.starts;
-  if (options.iterations > 0) question.search.iterations = options.iterations;
-  question.search.seed = options.seed;
   question.search.time_limit_s = options.time_limit_s;
   question.search.show_progress = !options.quiet;
   world.on_root([&] {

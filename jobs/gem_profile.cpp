@@ -1,7 +1,6 @@
 // gem-profile: measures the latency of every device over load, and writes profile.h5.
 #include <filesystem>
 #include <iostream>
-#include <span>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -68,7 +67,7 @@ void validate_profile(const Communicator& world, const ProfileOptions& options, 
     const Validation validation = validate(profile, std::move(loads), std::move(measured_s));
     std::cout << "\n" << validation_table(validation);
     const std::string csv = validation_csv(validation, setup.plan.tile_tokens);
-    if (!options.validation_output.empty()) write_whole_file(options.validation_output, std::as_bytes(std::span(csv)));
+    if (!options.validation_output.empty()) write_whole_text(options.validation_output, csv);
   });
 }
 

@@ -6,7 +6,7 @@
 #include "files/report_file.hpp"
 #include "platform/command_line.hpp"
 #include "platform/whole_file.hpp"
-#include "verification/step_estimate.hpp"
+#include "verification/findings.hpp"
 #include "verify_setup.hpp"
 
 namespace gem {
@@ -14,15 +14,11 @@ namespace {
 
 Verdict write_and_print(const VerificationReport& report, const VerifyOptions& options, const ReplayQuestion& question,
                         const std::string& command) {
-  const std::vector<MappingSummary> summaries = summarize(report, options.seed);
-  const MappingSummary& judged = summaries[question.judged];
-  const Verdict verdict = judge(report, judged, output_tolerance(question.profile.weight_dtype));
+  const Findings findings = findings_of(report, question.judged, options.seed);
   write_report(options.output, report, provenance_now(command, report.model, options.seed));
-  std::cout << "\n" << summary_table(report, summaries);
-  if (has_step_estimate(report)) std::cout << "\n" << step_estimate_table(report, estimate_steps(report, options.seed));
-  std::cout << "\n" << prediction_lines(report) << verdict_sentence(report, judged, verdict) << "\n";
+  std::cout << "\n" << findings.text;
   if (!options.quiet) std::cout << "Report: " << options.output << "\n";
-  return verdict;
+  return findings.verdict;
 }
 
 int run(const Communicator& world, const VerifyOptions& options, const Arguments& arguments) {

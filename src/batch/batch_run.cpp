@@ -6,6 +6,7 @@
 
 #include "base/text.hpp"
 #include "batch/board.hpp"
+#include "batch/pair_check.hpp"
 #include "batch/pair_files.hpp"
 #include "batch/pair_run.hpp"
 #include "platform/file_lock.hpp"
@@ -94,6 +95,7 @@ class Batch {
     const auto tell = [&](PairState state) {
       if (group.is_root()) board.report(i, state);
     };
+    if (group.is_root()) board.begin(i);
     if (stop_agreed(group)) {
       interrupted_ = true;
       return tell(PairState::Interrupted);
@@ -112,7 +114,7 @@ class Batch {
         return tell(PairState::Interrupted);
       }
       failure_ = std::max(failure_, error.code());
-      group.on_root([&] { write_text(files.error(), std::string(error.what()) + "\n"); });
+      group.on_root([&] { write_whole_text(files.error(), std::string(error.what()) + "\n"); });
       tell(PairState::Failed);
     }
   }
@@ -132,19 +134,27 @@ ExitCode run_batch(const Communicator& world, const Manifest& manifest, const Ba
   return Batch(world, manifest, options).run();
 }
 
-std::string pair_table(const Manifest& manifest) {
-  Table table({{"index", ""}, {"pair", ""}, {"devices", ""}, {"steps from", ""}, {"methods", ""}, {"verify", "steps"}});
+std::string pair_table(const Manifest& manifest, bool resume) {
+  std::vector<Table::Column> columns{{"index", ""},      {"pair", ""},    {"devices", ""},
+                                     {"steps from", ""}, {"methods", ""}, {"verify", "steps"}};
+  if (resume) columns.push_back({"state", ""});
+  Table table(columns);
   for (std::size_t i = 0; i < manifest.pairs.size(); ++i) {
     const BatchPair& pair = manifest.pairs[i];
     const TraceSource& source = pair.source;
     const DeviceOptions& devices = pair.profile.devices;
-    table.add_row({format("%zu", i), pair.name,
-                   devices.device_count > 0 ? format("%zu %s", devices.device_count, devices.kind.c_str())
-                                            : devices.kind + ", one a rank",
-                   source.synthetic         ? "synthetic"
-                   : source.routing.empty() ? source.trace
-                                            : source.routing,
-                   join(pair.mapping.methods), pair.verify ? format("%zu", pair.replay.steps) : "-"});
+    std::vector<std::string> cells{format("%zu", i),
+                                   pair.name,
+                                   devices.device_count > 0
+                                       ? format("%zu %s", devices.device_count, devices.kind.c_str())
+                                       : devices.kind + ", one a rank",
+                                   source.synthetic         ? "synthetic"
+                                   : source.routing.empty() ? source.trace
+                                                            : source.routing,
+                                   join(pair.methods),
+                                   pair.verify ? format("%zu", pair.replay.steps) : "-"};
+    if (resume) cells.push_back(is_whole(manifest, pair) ? "kept" : "to do");
+    table.add_row(cells);
   }
   return table.to_string();
 }

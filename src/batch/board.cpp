@@ -15,8 +15,12 @@ namespace {
 constexpr int report_tag = 71;
 constexpr std::size_t most_lines = 20;
 
-double seconds_since(std::chrono::steady_clock::time_point begin) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+double seconds_of(std::chrono::nanoseconds time) {
+  return std::chrono::duration<double>(time).count();
+}
+
+std::chrono::nanoseconds time_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::steady_clock::now() - begin;
 }
 
 }  // namespace
@@ -27,6 +31,8 @@ std::string state_name(PairState state) {
       return "waiting";
     case PairState::Tracing:
       return "tracing";
+    case PairState::Profiling:
+      return "profiling";
     case PairState::Mapping:
       return "mapping";
     case PairState::Verifying:
@@ -53,20 +59,26 @@ Board::Board(const Communicator& world, const std::vector<std::string>& names, b
       live_(live || is_shown_on_terminal(STDOUT_FILENO)),
       begin_(std::chrono::steady_clock::now()) {
   for (const std::string& name : names) entries_.push_back({name});
+  if (shown_ && live_) clock_ = std::jthread([this](const std::stop_token& stop) { keep_drawing(stop); });
 }
 
 Board::~Board() {
   if (shown_) std::fflush(stdout);
 }
 
+void Board::begin(std::size_t pair) {
+  entries_[pair].begin = std::chrono::steady_clock::now();
+}
+
 void Board::report(std::size_t pair, PairState state) {
+  const std::chrono::nanoseconds elapsed = time_since(entries_[pair].begin);
   if (world_.is_root()) {
-    apply(pair, state);
+    apply(pair, state, elapsed);
     return look();
   }
-  // Two numbers leave at once, whether rank 0 listens or not.
-  const std::int64_t message[2] = {static_cast<std::int64_t>(pair), static_cast<std::int64_t>(state)};
-  check_mpi(MPI_Send(message, 2, MPI_INT64_T, 0, report_tag, world_.handle()), "MPI_Send");
+  // Three numbers leave at once, whether rank 0 listens or not.
+  const std::int64_t message[3] = {static_cast<std::int64_t>(pair), static_cast<std::int64_t>(state), elapsed.count()};
+  check_mpi(MPI_Send(message, 3, MPI_INT64_T, 0, report_tag, world_.handle()), "MPI_Send");
 }
 
 void Board::look() {
@@ -76,10 +88,11 @@ void Board::look() {
     MPI_Status status;
     check_mpi(MPI_Iprobe(MPI_ANY_SOURCE, report_tag, world_.handle(), &found, &status), "MPI_Iprobe");
     if (found == 0) return;
-    std::int64_t message[2] = {0, 0};
-    check_mpi(MPI_Recv(message, 2, MPI_INT64_T, status.MPI_SOURCE, report_tag, world_.handle(), MPI_STATUS_IGNORE),
+    std::int64_t message[3] = {0, 0, 0};
+    check_mpi(MPI_Recv(message, 3, MPI_INT64_T, status.MPI_SOURCE, report_tag, world_.handle(), MPI_STATUS_IGNORE),
               "MPI_Recv");
-    apply(static_cast<std::size_t>(message[0]), static_cast<PairState>(message[1]));
+    apply(static_cast<std::size_t>(message[0]), static_cast<PairState>(message[1]),
+          std::chrono::nanoseconds(message[2]));
   }
 }
 
@@ -96,28 +109,40 @@ std::size_t Board::final_count() const {
       std::ranges::count_if(entries_, [](const Entry& entry) { return is_final(entry.state); }));
 }
 
-void Board::apply(std::size_t pair, PairState state) {
+std::size_t Board::count_of(PairState state) const {
+  return static_cast<std::size_t>(std::ranges::count(entries_, state, &Entry::state));
+}
+
+void Board::apply(std::size_t pair, PairState state, std::chrono::nanoseconds elapsed) {
+  const std::scoped_lock lock(mutex_);
   Entry& entry = entries_[pair];
-  if (entry.state == PairState::Waiting) entry.begin = std::chrono::steady_clock::now();
   entry.state = state;
-  entry.elapsed_s = seconds_since(entry.begin);
+  entry.elapsed = elapsed;
+  entry.begin = std::chrono::steady_clock::now() - elapsed;
   if (!shown_) return;
   if (live_) return draw();
-  if (!is_final(state)) return;
-  std::printf("%zu/%zu  %s  %s  %s%s\n", final_count(), entries_.size(), entry.name.c_str(), state_name(state).c_str(),
-              state == PairState::Kept ? "-" : format_seconds(entry.elapsed_s).c_str(), time_left().c_str());
+  if (is_final(state)) print_ended(entry);
+}
+
+void Board::print_ended(const Entry& entry) const {
+  const std::size_t interrupted = count_of(PairState::Interrupted), ended = final_count();
+  if (entry.state != PairState::Interrupted)
+    std::printf("%zu/%zu  %s  %s  %s%s\n", ended - interrupted, entries_.size(), entry.name.c_str(),
+                state_name(entry.state).c_str(),
+                entry.state == PairState::Kept ? "-" : format_seconds(seconds_of(entry.elapsed)).c_str(),
+                time_left().c_str());
+  if (interrupted > 0 && ended == entries_.size())
+    std::printf("%zu of %zu pairs %s\n", interrupted, entries_.size(), state_name(PairState::Interrupted).c_str());
   std::fflush(stdout);
 }
 
 std::string Board::time_left() const {
   // What was kept took no time and says nothing about the rest.
-  std::size_t made = 0, left = 0;
-  for (const Entry& entry : entries_) {
-    made += is_final(entry.state) && entry.state != PairState::Kept ? 1 : 0;
-    left += is_final(entry.state) ? 0 : 1;
-  }
+  const std::size_t made = count_of(PairState::Done) + count_of(PairState::Failed),
+                    left = entries_.size() - final_count();
   if (made == 0 || left == 0) return "";
-  return "  about " + format_duration(seconds_since(begin_) * static_cast<double>(left) / static_cast<double>(made)) +
+  return "  about " +
+         format_duration(seconds_of(time_since(begin_)) * static_cast<double>(left) / static_cast<double>(made)) +
          " left";
 }
 
@@ -129,18 +154,27 @@ void Board::draw() {
   for (const Entry& entry : entries_)
     if (entry.state == PairState::Failed) rows.push_back(&entry);
   for (const Entry& entry : entries_)
-    if (is_final(entry.state) && entry.state != PairState::Failed) rows.push_back(&entry);
+    if (entry.state == PairState::Done || entry.state == PairState::Kept) rows.push_back(&entry);
   rows.resize(std::min(rows.size(), most_lines));
   Table table({{"pair", ""}, {"state", ""}, {"time", "s"}});
   for (const Entry* entry : rows)
     table.add_row({entry->name, state_name(entry->state),
-                   format("%.1f", is_final(entry->state) ? entry->elapsed_s : seconds_since(entry->begin))});
+                   format("%.1f", seconds_of(is_final(entry->state) ? entry->elapsed : time_since(entry->begin)))});
   std::string text = table.to_string();
-  text += format("%zu of %zu pairs%s\n", final_count(), entries_.size(), time_left().c_str());
+  const std::size_t interrupted = count_of(PairState::Interrupted);
+  text += format("%zu of %zu pairs", final_count() - interrupted, entries_.size());
+  if (interrupted > 0) text += format(", %zu %s", interrupted, state_name(PairState::Interrupted).c_str());
+  text += time_left() + "\n";
   if (lines_drawn_ > 0) std::printf("\033[%zuA\033[J", lines_drawn_);
   std::fputs(text.c_str(), stdout);
   std::fflush(stdout);
   lines_drawn_ = static_cast<std::size_t>(std::ranges::count(text, '\n'));
+}
+
+void Board::keep_drawing(const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  while (!stopped_.wait_for(lock, stop, std::chrono::seconds(1), [&] { return stop.stop_requested(); }))
+    if (final_count() < entries_.size()) draw();
 }
 
 }  // namespace gem

@@ -17,17 +17,34 @@ std::string folder_name(std::string model) {
 
 namespace {
 
+/// What other rooms say of their options, as of the manifest's keys: "--skew 1e9 is out of reach" without the dashes.
+/// `other_names` are keys that are not called like their option.
+std::string of_keys(std::string message, const std::map<std::string, std::string>& other_names) {
+  for (std::size_t at = 0; (at = message.find("--", at)) != std::string::npos; ++at) {
+    const std::size_t end = std::min(message.size(), message.find_first_not_of("abcdefghijklmnopqrstuvwxyz-", at + 2));
+    std::string name = message.substr(at + 2, end - at - 2);
+    std::ranges::replace(name, '-', '_');
+    if (const auto other = other_names.find(name); other != other_names.end()) name = other->second;
+    if (std::ranges::find(manifest_keys(), name, &ManifestKey::name) != manifest_keys().end())
+      message.replace(at, end - at, name);
+  }
+  return message;
+}
+
+/// Values of a slowdown that is a list, else 0.
+std::size_t listed_slowdowns(const std::string& slowdown) {
+  if (slowdown.empty() || slowdown.ends_with(".csv")) return 0;
+  return static_cast<std::size_t>(std::ranges::count(slowdown, ',')) + 1;
+}
+
 /// Reads a manifest and collects its mistakes.
 class Reader {
  public:
   Reader(const TomlTable& root, const std::string& path, std::size_t rank_count)
-      : root_(root), rank_count_(rank_count) {
+      : root_(root), rank_count_(rank_count), defaults_(default_draft()) {
     manifest_.path = path;
+    manifest_.rank_count = rank_count;
     defaults_.directory = std::filesystem::path(path).parent_path();
-    defaults_.pair.profile.devices.kind = default_device_kind();
-    defaults_.pair.profile.devices.tile_tokens = 0;  // what suits the device
-    defaults_.pair.profile.quiet = defaults_.pair.replay.quiet = true;
-    defaults_.pair.source.batching.steps = 128;
   }
 
   Manifest read() {
@@ -46,6 +63,12 @@ class Reader {
     if (models.empty()) mistake(1, "no model; give each one as [[model]] with its name");
     for (const TomlTable* model : models) read_model(*model, common_tasks);
     if (!mistakes_.empty()) report();
+    if (ranks_needed_ > 0)
+      throw UsageError(
+          format("%s lists slowdowns for %zu devices, but the job has %zu rank%s, and each device is one "
+                 "rank: mpirun -n %zu gem-batch %s",
+                 manifest_.path.c_str(), ranks_needed_, rank_count_, rank_count_ == 1 ? "" : "s", ranks_needed_,
+                 manifest_.path.c_str()));
     return manifest_;
   }
 
@@ -55,11 +78,19 @@ class Reader {
     if (std::ranges::find(mistakes_, entry) == mistakes_.end()) mistakes_.push_back(entry);
   }
 
+  // What a key of [defaults] does wrong, it does in every task: that is one mistake.
   [[noreturn]] void report() {
     std::ranges::stable_sort(mistakes_, {}, &std::pair<std::size_t, std::string>::first);
-    std::vector<std::string> lines;
-    for (const auto& [line, what] : mistakes_)
+    std::vector<std::string> said, lines;
+    for (const auto& [line, what] : mistakes_) {
+      if (std::ranges::find(said, what) != said.end()) continue;
+      said.push_back(what);
+      std::vector<std::string> others;
+      for (const auto& [other_line, other] : mistakes_)
+        if (other == what && other_line != line) others.push_back(std::to_string(other_line));
       lines.push_back(format("%s:%zu: %s", manifest_.path.c_str(), line, what.c_str()));
+      if (!others.empty()) lines.back() += " (so for line " + join(others) + ")";
+    }
     throw DataError(lines.size() == 1
                         ? lines[0]
                         : format("%zu mistakes in the manifest, nothing was run\n", lines.size()) + join(lines, "\n"));
@@ -67,11 +98,11 @@ class Reader {
 
   /// Runs a check of another room; its error becomes a mistake on that line.
   template <class Check>
-  void check(std::size_t line, const Check& work) {
+  void check(std::size_t line, const Check& work, const std::map<std::string, std::string>& other_names = {}) {
     try {
       work();
     } catch (const Error& error) {
-      mistake(line, error.what());
+      mistake(line, of_keys(error.what(), other_names));
     }
   }
 
@@ -164,13 +195,15 @@ class Reader {
     DeviceOptions& devices = pair.profile.devices;
     if (devices.kind == "simulated" && devices.device_count == 0) devices.device_count = rank_count_;
     pair.profile.seed = pair.replay.seed = pair.replay.replay.seed = draft.seed;
-    pair.source.batching.seed = pair.source.synthesis.seed = draft.seed;
+    pair.source.batching.seed = pair.source.synthesis.seed = pair.mapping.seed = draft.seed;
     pair.replay.share_gpu = pair.profile.share_gpu;
     SynthesisOptions& synthesis = pair.source.synthesis;
     synthesis.expert_count = pair.model.expert_count;
     synthesis.top_k = pair.model.top_k;
     synthesis.layer_ids = moe_layer_ids(pair.model);
-    if (pair.source.batching.batch_size > 0) synthesis.tokens_per_step = pair.source.batching.batch_size;
+    const BatchingOptions& batching = pair.source.batching;
+    if (const std::size_t tokens = std::max(batching.batch_size, batching.chunk_tokens); tokens > 0)
+      synthesis.tokens_per_step = tokens;
     synthesis.steps = 2 * pair.source.batching.steps;  // the later half to score on
 
     check_name(pair);
@@ -178,18 +211,23 @@ class Reader {
     // What the whole set-up checks one after the other, for all mistakes at once.
     check(pair.line, [&] { check_device_kind(devices.kind); });
     check(pair.line, [&] { weight_element_bytes(devices.weight_dtype); });
+    std::size_t ranks = std::max<std::size_t>(1, rank_count_);
+    if (devices.kind != "simulated" && listed_slowdowns(pair.profile.slowdown) > ranks) {
+      ranks = listed_slowdowns(pair.profile.slowdown);
+      if (rank_count_ > 0) ranks_needed_ = std::max(ranks_needed_, ranks);
+    }
     if (devices.device_count > 0)
       check(pair.line, [&] { parse_slowdowns(pair.profile.slowdown, devices.device_count); });
     check(pair.line, [&] {
       check_profile_request(pair.profile);
-      if (rank_count_ > 0 || devices.kind == "simulated")
-        set_up_profile(pair.profile, std::max<std::size_t>(1, rank_count_));
+      if (rank_count_ > 0 || devices.kind == "simulated") set_up_profile(pair.profile, ranks);
     });
-    for (const std::string& method : pair.mapping.methods) check(pair.line, [&] { parse_method(method); });
+    for (const std::string& method : pair.methods)
+      check(pair.line, [&] { parse_method(method); }, {{"method", "methods"}});
     check(pair.line, [&] { parse_features(pair.mapping.features); });
     check(pair.line, [&] { parse_objective(pair.mapping.objective); });
     check(pair.line, [&] { options_of_effort(pair.mapping.effort); });
-    check(pair.line, [&] { check_replay_request(pair.replay); });
+    check(pair.line, [&] { check_replay_request(pair.replay); }, {{"steps", "verify_steps"}});
     manifest_.pairs.push_back(pair);
   }
 
@@ -237,6 +275,7 @@ class Reader {
 
   const TomlTable& root_;
   std::size_t rank_count_;
+  std::size_t ranks_needed_ = 0;  // more than there are
   PairDraft defaults_;
   Manifest manifest_;
   std::vector<std::pair<std::size_t, std::string>> mistakes_;

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "profile/profile_job.hpp"
-#include "search/mapping_answer.hpp"
+#include "search/mapping_request.hpp"
 #include "verification/replay_job.hpp"
 #include "workload/batching.hpp"
 #include "workload/synthesis.hpp"
@@ -23,19 +23,6 @@ struct TraceSource {
   SynthesisOptions synthesis;  ///< its shape is the model's
 };
 
-/// How a pair is mapped.
-struct MappingRequest {
-  std::vector<std::string> methods{"linear", "eplb", "gem"};  ///< a mapping file each
-  std::string effort = "default";
-  std::string features = "tiles";
-  std::string objective = "mean";
-  std::size_t mixed_steps = 512;      ///< as for gem-map
-  std::size_t expert_groups = 1;      ///< likewise
-  std::size_t redundant_experts = 0;  ///< likewise
-  std::size_t starts = 0;             ///< 0: by effort
-  std::size_t iterations = 0;         ///< 0: by effort
-};
-
 /// One model under one task, after defaults and overrides.
 struct BatchPair {
   std::string name;  ///< "MODEL/TASK", its folder
@@ -44,13 +31,15 @@ struct BatchPair {
   ProfileRequest profile;
   TraceSource source;
   MappingRequest mapping;
+  std::vector<std::string> methods{"linear", "eplb", "gem"};  ///< a mapping file each
   bool verify = true;
   ReplayRequest replay;
 };
 
 struct Manifest {
   std::string path;
-  std::string output;  ///< directory of all results
+  std::string output;          ///< directory of all results
+  std::size_t rank_count = 0;  ///< of the job; 0: not known
   std::vector<BatchPair> pairs;
 };
 
@@ -58,7 +47,8 @@ struct Manifest {
 std::string folder_name(std::string model);
 
 /// Reads and checks a manifest for a job of `rank_count` ranks; 0: not known yet, what depends on it isn't checked.
-/// File names in it are relative to its own directory. DataError that lists every mistake with its line.
+/// File names in it are relative to its own directory. DataError that lists every mistake with its line; UsageError if
+/// only the ranks are too few.
 Manifest read_manifest(const std::string& path, std::size_t rank_count);
 
 /// The same of text; `path` is what the manifest is called and whose directory file names are relative to.

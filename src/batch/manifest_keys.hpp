@@ -24,9 +24,18 @@ struct PairDraft {
 struct ManifestKey {
   std::string name;
   std::string expected;                                    ///< "a whole number", for messages
+  std::string help;                                        ///< what it says
   std::function<bool(PairDraft&, const TomlValue&)> take;  ///< false if the value is of another kind
+  std::function<std::string(PairDraft&)> value;            ///< of the draft, for people; empty for none
+  std::string group{};                                     ///< title of the keys that it stands with
 };
 
 const std::vector<ManifestKey>& manifest_keys();
+
+/// A pair of which no key has said anything.
+PairDraft default_draft();
+
+/// All keys by group, with kind and default, for people.
+std::string describe_keys();
 
 }  // namespace gem

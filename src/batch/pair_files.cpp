@@ -1,17 +1,11 @@
 #include "batch/pair_files.hpp"
 
 #include <filesystem>
-#include <span>
 
 #include "base/text.hpp"
 #include "platform/input_file.hpp"
-#include "platform/whole_file.hpp"
 
 namespace gem {
-
-void write_text(const std::string& path, const std::string& text) {
-  write_whole_file(path, std::as_bytes(std::span(text)));
-}
 
 std::vector<std::vector<std::string>> read_rows(const std::string& path) {
   constexpr std::uint64_t most_bytes = 1 << 20;

@@ -34,9 +34,6 @@ inline std::string profile_folder(const std::string& output) {
   return output + "/profiles";
 }
 
-/// Writes a small text file whole.
-void write_text(const std::string& path, const std::string& text);
-
 /// Reads the rows of a CSV file that this room wrote, without its header; no rows if there is no such file.
 std::vector<std::vector<std::string>> read_rows(const std::string& path);
 

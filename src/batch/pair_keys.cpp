@@ -38,7 +38,7 @@ StageKey map_key(const BatchPair& pair, const std::string& profile, const PairTr
   key.add_file("train", traces.train);
   if (!traces.test.empty()) key.add_file("test", traces.test);
   key.add("train_steps", traces.train_steps);
-  key.add("methods", join(request.methods));
+  key.add("methods", join(pair.methods));
   key.add("effort", request.effort);
   key.add("features", request.features);
   key.add("objective", request.objective);
@@ -47,7 +47,7 @@ StageKey map_key(const BatchPair& pair, const std::string& profile, const PairTr
   key.add("redundant_experts", request.redundant_experts);
   key.add("starts", request.starts);
   key.add("iterations", request.iterations);
-  key.add("seed", pair.profile.seed);
+  key.add("seed", request.seed);
   return key;
 }
 
@@ -57,7 +57,7 @@ StageKey verify_key(const BatchPair& pair, const PairFiles& files, const std::st
   const ReplayRequest& request = pair.replay;
   key.add_file("profile", profile);
   key.add_file("trace", traces.scored());
-  for (const std::string& method : pair.mapping.methods) key.add_file(method, files.mapping(method));
+  for (const std::string& method : pair.methods) key.add_file(method, files.mapping(method));
   key.add("steps", request.steps);
   key.add("rounds", request.replay.rounds);
   for (std::int32_t layer : request.layer_ids) key.add("layer", static_cast<std::size_t>(layer));

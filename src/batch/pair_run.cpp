@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "base/text.hpp"
+#include "batch/pair_check.hpp"
 #include "batch/pair_files.hpp"
 #include "batch/pair_keys.hpp"
 #include "batch/profile_stage.hpp"
@@ -13,7 +14,10 @@
 #include "files/report_file.hpp"
 #include "files/routing_file.hpp"
 #include "files/trace_file.hpp"
-#include "platform/input_file.hpp"
+#include "platform/whole_file.hpp"
+#include "search/mapping_answer.hpp"
+#include "search/measured_range.hpp"
+#include "verification/findings.hpp"
 
 namespace gem {
 namespace {
@@ -33,12 +37,15 @@ class PairRun {
         on_state_(on_state) {}
 
   bool run() {
-    const ProfileTask task = plan_profile(group_, pair_);
-    const PairTraces traces = planned_traces();
-    if (is_whole(task, traces)) return false;
-    const std::string profile = ensure_profile(group_, pair_, task, output_, command_);
-    group_.on_root([&] { write_text(files_.profile(), task.name + ".h5\n"); });
+    const PairTraces traces = agreed_traces();
     make_traces(traces);
+    ProfileTask task = plan_profile(group_, profile_request(pair_, agreed_step_size(traces)));
+    if (is_whole(task, traces)) return made_;
+    const std::string profile = ensure_profile(group_, pair_, std::move(task), output_, command_, [&] {
+      on_state_(PairState::Profiling);
+      made_ = true;
+    });
+    group_.on_root([&] { write_whole_text(files_.profile(), fs::path(profile).filename().string() + "\n"); });
     map(profile, traces);
     if (pair_.verify) verify(profile, traces);
     return made_;
@@ -64,29 +71,29 @@ class PairRun {
     return key;
   }
 
-  PairTraces planned_traces() const {
-    const TraceSource& source = pair_.source;
-    if (source.synthetic) return {files_.trace(), "", source.batching.steps};
-    if (source.trace.empty()) return {files_.train(), files_.test(), 0};
-    PairTraces given{source.trace, source.test_trace, 0};
-    if (given.test.empty())
-      group_.on_root([&] { given.train_steps = std::max<std::size_t>(1, read_trace(given.train).step_count() / 2); });
-    given.train_steps = group_.broadcast(std::uint64_t{given.train_steps});
-    return given;
+  PairTraces agreed_traces() const {
+    PairTraces traces;
+    group_.on_root([&] { traces = traces_of(pair_, files_); });
+    group_.broadcast(traces.train);
+    group_.broadcast(traces.test);
+    traces.train_steps = group_.broadcast(std::uint64_t{traces.train_steps});
+    return traces;
   }
 
-  /// Whether all stages are there as they should be, made with a profile of such devices. It may be of others than
-  /// these: a job that is submitted again can come to other nodes, and has nothing left to do there.
+  StepSize agreed_step_size(const PairTraces& traces) const {
+    StepSize steps;
+    group_.on_root([&] { steps = step_size_of(pair_, traces); });
+    return {group_.broadcast(std::uint64_t{steps.most_tokens}), group_.broadcast(steps.tokens_per_expert)};
+  }
+
+  /// Whether the stages after the trace are there as they should be, made with a profile of such devices. It may be of
+  /// others than these: a job that is submitted again can come to other nodes, and has nothing left to do there.
   bool is_whole(const ProfileTask& task, const PairTraces& traces) const {
     bool whole = false;
     group_.on_root([&] {
-      if (!fs::is_regular_file(files_.profile())) return;
-      const std::string name = trim(read_whole_text(files_.profile(), 4096));
-      const std::string profile = profile_folder(output_) + "/" + name;
-      whole = name.starts_with(task.kind + "-") && fs::is_regular_file(profile) &&
-              (!pair_.source.trace.empty() || is_fresh(files_.stamp("trace"), trace_key(pair_))) &&
-              is_fresh(files_.stamp("map"), map_key(pair_, profile, traces)) &&
-              (!pair_.verify || is_fresh(files_.stamp("verify"), verify_key(pair_, files_, profile, traces)));
+      const std::string profile = profile_in_use(files_, output_);
+      whole = fs::path(profile).filename().string().starts_with(task.kind + "-") &&
+              results_are_fresh(pair_, files_, profile, traces);
     });
     return group_.broadcast(static_cast<std::uint8_t>(whole ? 1 : 0)) == 1;
   }
@@ -116,22 +123,12 @@ class PairRun {
   }
 
   void map(const std::string& profile, const PairTraces& traces) {
-    const MappingRequest& request = pair_.mapping;
     const StageKey key = key_on_root([&] { return map_key(pair_, profile, traces); });
     if (!is_stale("map", key, PairState::Mapping)) return;
 
-    MappingQuestion question;
-    const bool searches = std::ranges::find(request.methods, method_name(Method::Gem)) != request.methods.end();
-    question.method = searches ? Method::Gem : parse_method(request.methods.back());
-    question.features = parse_features(request.features);
-    question.objective = parse_objective(request.objective);
-    question.mixed_steps = request.mixed_steps;
-    question.expert_groups = request.expert_groups;
-    question.redundant_experts = request.redundant_experts;
-    question.search = options_of_effort(request.effort);
-    if (request.starts > 0) question.search.starts = request.starts;
-    if (request.iterations > 0) question.search.iterations = request.iterations;
-    question.search.seed = pair_.profile.seed;
+    const std::vector<std::string>& methods = pair_.methods;
+    const bool searches = std::ranges::find(methods, method_name(Method::Gem)) != methods.end();
+    MappingQuestion question = make_question(pair_.mapping, searches ? Method::Gem : parse_method(methods.back()));
     group_.on_root([&] {
       question.profile = read_profile(profile);
       question.train = read_trace(traces.train);
@@ -144,24 +141,30 @@ class PairRun {
       answer.others.push_back(answer.mapping);
       std::vector<std::string> outputs{files_.scores(), files_.text("map")};
       for (const Mapping& mapping : answer.others) {
-        if (std::ranges::find(request.methods, mapping.method) == request.methods.end()) continue;
+        if (std::ranges::find(methods, mapping.method) == methods.end()) continue;
         outputs.push_back(files_.mapping(mapping.method));
         write_mapping(outputs.back(), mapping, provenance());
       }
-      write_text(files_.text("map"), answer.report);
-      write_text(files_.scores(), scores_csv(answer, question.relation));
+      write_whole_text(files_.text("map"), answer.report);
+      write_whole_text(files_.scores(), scores_csv(answer, question));
       write_stamp(files_.stamp("map"), key, outputs);
     });
   }
 
-  std::string scores_csv(const MappingAnswer& answer, HeldOut relation) const {
-    std::string text = "method,train_s,test_s,test_p99_s,test_imbalance,test_bound_s,in_sample\n";
-    for (const ComparedMethod& method : answer.compared)
-      if (std::ranges::find(pair_.mapping.methods, method.name) != pair_.mapping.methods.end() ||
-          method.name == answer.compared.front().name)
-        text += format("%s,%.9g,%.9g,%.9g,%.6g,%.9g,%d\n", method.name.c_str(), method.train.mean_s, method.test.mean_s,
-                       method.test.p99_s, method.test.imbalance, answer.bounds.test_s,
-                       relation == HeldOut::InSample ? 1 : 0);
+  std::string scores_csv(const MappingAnswer& answer, const MappingQuestion& question) const {
+    std::string text = "method,train_s,test_s,test_p99_s,test_imbalance,test_bound_s,in_sample,extrapolated\n";
+    const int in_sample = question.relation == HeldOut::InSample ? 1 : 0;
+    const LoadTrace& scored = question.test ? *question.test : question.train;
+    for (const ComparedMethod& method : answer.compared) {
+      const bool asked = std::ranges::find(pair_.methods, method.name) != pair_.methods.end();
+      if (!asked && method.name != answer.compared.front().name) continue;
+      const auto mapping = std::ranges::find(answer.others, method.name, &Mapping::method);
+      const double extrapolated =
+          mapping == answer.others.end() ? 0.0 : share_beyond_measured(question.profile, scored, *mapping);
+      text +=
+          format("%s,%.9g,%.9g,%.9g,%.6g,%.9g,%d,%.4g\n", method.name.c_str(), method.train.mean_s, method.test.mean_s,
+                 method.test.p99_s, method.test.imbalance, answer.bounds.test_s, in_sample, extrapolated);
+    }
     return text;
   }
 
@@ -173,23 +176,20 @@ class PairRun {
     ReplayQuestion question;
     group_.on_all([&] {
       std::vector<Mapping> mappings;
-      for (const std::string& method : pair_.mapping.methods) mappings.push_back(read_mapping(files_.mapping(method)));
+      for (const std::string& method : pair_.methods) mappings.push_back(read_mapping(files_.mapping(method)));
       question = make_replay_question(request, read_profile(profile), read_trace(traces.scored()), mappings);
     });
     const DeviceOptions devices = replay_devices(request, question.profile);
     const VerificationReport report = run_replay(group_, request, question, devices);
     group_.on_root([&] {
-      const std::vector<MappingSummary> summaries = summarize(report, request.seed);
-      const MappingSummary& judged = summaries[question.judged];
-      const Verdict verdict = judge(report, judged, output_tolerance(question.profile.weight_dtype));
+      const Findings findings = findings_of(report, question.judged, request.seed);
       write_report(files_.report(), report, provenance());
-      write_text(files_.text("verify"),
-                 summary_table(report, summaries) + "\n" + verdict_sentence(report, judged, verdict) + "\n");
+      write_whole_text(files_.text("verify"), findings.text);
       std::string csv = "method,measured_s,vs_linear,low,high,prediction_error\n";
-      for (const MappingSummary& summary : summaries)
+      for (const MappingSummary& summary : findings.summaries)
         csv += format("%s,%.9g,%.6f,%.6f,%.6f,%.6f\n", summary.name.c_str(), summary.straggler_s, summary.relative,
                       summary.interval.low, summary.interval.high, summary.median_error);
-      write_text(files_.verdicts(), csv);
+      write_whole_text(files_.verdicts(), csv);
       write_stamp(files_.stamp("verify"), key, {files_.report(), files_.text("verify"), files_.verdicts()});
     });
   }

@@ -1,5 +1,7 @@
 #include "batch/profile_stage.hpp"
 
+#include <algorithm>
+#include <bit>
 #include <optional>
 
 #include "base/text.hpp"
@@ -45,17 +47,28 @@ StageKey key_of_kind(const ProfileSetup& setup, const ProfileRequest& request,
 
 }  // namespace
 
-ProfileTask plan_profile(const Communicator& group, const BatchPair& pair) {
-  ProfileTask task;
+ProfileRequest profile_request(const BatchPair& pair, const StepSize& steps) {
   ProfileRequest request = pair.profile;
   request.redundant_experts = pair.mapping.redundant_experts;
+  request.tokens_per_step = std::max(request.tokens_per_step, std::bit_ceil(steps.most_tokens));
+  std::size_t& tile_tokens = request.devices.tile_tokens;
+  if (tile_tokens == 0) tile_tokens = default_tile_tokens(request.devices, steps.tokens_per_expert);
+  return request;
+}
+
+std::string profile_kind(const ProfileSetup& setup, const ProfileRequest& request,
+                         const std::vector<DeviceDescription>& devices) {
+  return folder_name(setup.plan.model) + "-" + key_of_kind(setup, request, devices).digest().substr(0, 8);
+}
+
+ProfileTask plan_profile(const Communicator& group, const ProfileRequest& request) {
+  ProfileTask task;
   group.on_all([&] { task.setup = set_up_profile(request, static_cast<std::size_t>(group.size())); });
   task.setup.sweep.stop_requested = stop_requested;
-  Devices probes;
-  group.on_all([&] { probes = make_devices(task.setup.devices, group); });
-  const std::vector<DeviceDescription> descriptions = gather_descriptions(group, probes);
-  task.key = key_of_kind(task.setup, pair.profile, descriptions);
-  task.kind = folder_name(task.setup.plan.model) + "-" + task.key.digest().substr(0, 8);
+  group.on_all([&] { task.devices = make_devices(task.setup.devices, group); });
+  const std::vector<DeviceDescription> descriptions = gather_descriptions(group, task.devices);
+  task.key = key_of_kind(task.setup, request, descriptions);
+  task.kind = profile_kind(task.setup, request, descriptions);
   // A simulated device is the same on any host.
   if (task.setup.plan.device_kind != "simulated")
     for (const DeviceDescription& device : descriptions)
@@ -65,20 +78,24 @@ ProfileTask plan_profile(const Communicator& group, const BatchPair& pair) {
   return task;
 }
 
-std::string ensure_profile(const Communicator& group, const BatchPair& pair, const ProfileTask& task,
-                           const std::string& output, const std::string& command_line) {
+std::string ensure_profile(const Communicator& group, const BatchPair& pair, ProfileTask task,
+                           const std::string& output, const std::string& command_line,
+                           const std::function<void()>& on_missing) {
   const std::string base = profile_folder(output) + "/" + task.name, path = base + ".h5";
   std::optional<FileLock> lock;  // on rank 0; another job may be at the same profile: wait and take its result
   bool fresh = false;
   group.on_root([&] {
+    fresh = is_fresh(base + ".stamp", task.key);
+    if (fresh) return;
+    on_missing();
     lock.emplace(base + ".lock", FileLock::Kind::Exclusive, true, path);
     fresh = is_fresh(base + ".stamp", task.key);
   });
   if (group.broadcast(static_cast<std::uint8_t>(fresh ? 1 : 0)) == 1) return path;
 
-  const Devices devices = make_and_place(group, task.setup);
+  place_experts(group, task.setup, task.devices);
   ProfileWriter writer(path, provenance_now(command_line, task.setup.plan.model, pair.profile.seed), true);
-  measure_profile(group, task.setup, devices, writer);
+  measure_profile(group, task.setup, task.devices, writer);
   group.on_root([&] { write_stamp(base + ".stamp", task.key, {path}); });
   return path;
 }

@@ -65,7 +65,7 @@ void write_stamp(const std::string& path, const StageKey& key, const std::vector
   std::string text = "key " + key.digest() + "\n";
   for (const std::string& output : outputs)
     text += file_digest(output) + " " + fs::path(output).filename().string() + "\n";
-  write_whole_file(path, std::as_bytes(std::span(text)));
+  write_whole_text(path, text);
 }
 
 }  // namespace gem

@@ -5,13 +5,18 @@
 #include <limits>
 
 #include "base/text.hpp"
+#include "batch/pair_check.hpp"
 #include "batch/pair_files.hpp"
 #include "platform/input_file.hpp"
+#include "platform/whole_file.hpp"
 
 namespace gem {
 namespace {
 
 constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
+
+// The slowest device of a step has its largest load: few loads beyond the profile already decide most steps.
+constexpr double much_extrapolated = 0.05;
 
 double number(const std::vector<std::string>& row, std::size_t column) {
   return column < row.size() ? parse_number(row[column], "summary") : unknown;
@@ -36,7 +41,8 @@ void add_pair(const Manifest& manifest, const BatchPair& pair, std::vector<Summa
   const PairFiles files(manifest.output, pair);
   SummaryRow row;
   row.pair = pair.name;
-  row.test_s = row.test_vs_linear = row.above_bound = row.measured_vs_linear = row.low = row.high = unknown;
+  row.test_s = row.test_vs_linear = row.above_bound = row.measured_vs_linear = row.low = row.high = row.extrapolated =
+      unknown;
   if (std::filesystem::exists(files.error())) {
     row.state = "failed";
     row.error = first_line(files.error());
@@ -48,7 +54,7 @@ void add_pair(const Manifest& manifest, const BatchPair& pair, std::vector<Summa
     row.state = "missing";
     return rows.push_back(row);
   }
-  row.state = "done";
+  row.state = is_whole(manifest, pair) ? "done" : "stale";
   const auto scores = read_rows(files.scores());
   const auto verdicts = pair.verify ? read_rows(files.verdicts()) : std::vector<std::vector<std::string>>{};
   for (const auto& score : scores) {
@@ -59,6 +65,7 @@ void add_pair(const Manifest& manifest, const BatchPair& pair, std::vector<Summa
     row.test_vs_linear = scored ? row.test_s / number(scores.front(), 2) : unknown;
     row.above_bound = scored ? row.test_s / number(score, 5) - 1.0 : unknown;
     row.in_sample = number(score, 6) > 0.0;
+    row.extrapolated = number(score, 7);
     const auto* verdict = row_of(verdicts, row.method);
     row.measured_vs_linear = verdict != nullptr ? number(*verdict, 2) : unknown;
     row.low = verdict != nullptr ? number(*verdict, 3) : unknown;
@@ -69,7 +76,8 @@ void add_pair(const Manifest& manifest, const BatchPair& pair, std::vector<Summa
 
 std::string csv_of(const std::vector<SummaryRow>& rows) {
   std::string text =
-      "pair,state,method,predicted_s,predicted_vs_linear,above_bound,measured_vs_linear,low,high,in_sample,error\n";
+      "pair,state,method,predicted_s,predicted_vs_linear,above_bound,measured_vs_linear,low,high,in_sample,error,"
+      "extrapolated\n";
   const auto field = [](double value) { return std::isnan(value) ? std::string() : format("%.9g", value); };
   for (const SummaryRow& row : rows) {
     std::string error;
@@ -77,13 +85,21 @@ std::string csv_of(const std::vector<SummaryRow>& rows) {
     text += row.pair + "," + row.state + "," + row.method + "," + field(row.test_s) + "," + field(row.test_vs_linear) +
             "," + field(row.above_bound) + "," + field(row.measured_vs_linear) + "," + field(row.low) + "," +
             field(row.high) + "," + (row.in_sample ? "1" : "0") + "," + (error.empty() ? "" : "\"" + error + "\"") +
-            "\n";
+            "," + field(row.extrapolated) + "\n";
   }
   return text;
 }
 
+// Of the mapping with most loads beyond the profile; 0 where none is known.
+double most_extrapolated(const std::vector<SummaryRow>& rows, const std::string& pair) {
+  double most = 0.0;
+  for (const SummaryRow& row : rows)
+    if (row.pair == pair && row.extrapolated > most) most = row.extrapolated;
+  return most;
+}
+
 std::string markdown_of(const Manifest& manifest, const std::vector<SummaryRow>& rows) {
-  std::size_t done = 0, failed = 0, missing = 0;
+  std::size_t done = 0, stale = 0, failed = 0, missing = 0;
   std::string table =
       "| pair | method | predicted, ms/step | vs linear | above bound, % | measured vs linear | 95 % interval |\n"
       "|---|---|---:|---:|---:|---:|---:|\n";
@@ -92,11 +108,20 @@ std::string markdown_of(const Manifest& manifest, const std::vector<SummaryRow>&
   for (const SummaryRow& row : rows) {
     const bool first_of_pair = row.pair != last_pair;
     last_pair = row.pair;
-    if (row.state == "done") {
-      done += first_of_pair ? 1 : 0;
+    if (row.state == "done" || row.state == "stale") {
+      const bool is_stale = row.state == "stale";
+      if (first_of_pair) ++(is_stale ? stale : done);
+      if (first_of_pair && is_stale)
+        notes += "- STALE " + row.pair +
+                 ": files are damaged, or made from other inputs or options; --resume makes it again\n";
+      if (const double share = most_extrapolated(rows, row.pair); first_of_pair && share > much_extrapolated)
+        notes += format(
+            "- EXTRAPOLATED %s: %.3g %% of the loads of a device are beyond its profile; leave max_tokens out of the "
+            "manifest, or raise it\n",
+            row.pair.c_str(), 100.0 * share);
       in_sample = in_sample || row.in_sample;
-      table += "| " + row.pair + (row.in_sample ? " (in-sample)" : "") + " | " + row.method + " | " +
-               shown(row.test_s * 1e3, 4) + " | " + shown(row.test_vs_linear, 3) + " | " +
+      table += "| " + row.pair + (row.in_sample ? " (in-sample)" : "") + (is_stale ? " (stale)" : "") + " | " +
+               row.method + " | " + shown(row.test_s * 1e3, 4) + " | " + shown(row.test_vs_linear, 3) + " | " +
                shown(row.above_bound * 100.0, 1) + " | " + shown(row.measured_vs_linear, 3) + " | " +
                (std::isnan(row.low) ? "-" : format("%.3f - %.3f", row.low, row.high)) + " |\n";
     } else if (row.state == "failed") {
@@ -107,10 +132,11 @@ std::string markdown_of(const Manifest& manifest, const std::vector<SummaryRow>&
       notes += "- missing " + row.pair + "\n";
     }
   }
-  std::string text = format("# %s\n\n%zu pairs: %zu done, %zu failed, %zu missing.\n\n", manifest.path.c_str(),
-                            manifest.pairs.size(), done, failed, missing);
+  std::string text =
+      format("# %s\n\n%zu pairs: %zu done, %zu failed, %zu missing%s.\n\n", manifest.path.c_str(),
+             manifest.pairs.size(), done, failed, missing, stale > 0 ? format(", %zu stale", stale).c_str() : "");
   if (!notes.empty()) text += notes + "\n";
-  if (done > 0) text += table;
+  if (done + stale > 0) text += table;
   text += "\npredicted: a step of the scored part, on the latency surface; measured: straggler time in the replay.\n";
   if (in_sample) text += "in-sample: scored on requests that were searched on; no test of anything.\n";
   return text;
@@ -127,8 +153,8 @@ std::vector<SummaryRow> summarize_batch(const Manifest& manifest) {
 std::string write_summary(const Manifest& manifest) {
   const std::vector<SummaryRow> rows = summarize_batch(manifest);
   const std::string markdown = markdown_of(manifest, rows);
-  write_text(manifest.output + "/summary.csv", csv_of(rows));
-  write_text(manifest.output + "/summary.md", markdown);
+  write_whole_text(manifest.output + "/summary.csv", csv_of(rows));
+  write_whole_text(manifest.output + "/summary.md", markdown);
   return markdown;
 }
 

@@ -10,7 +10,7 @@ namespace gem {
 /// One method of one pair, as the files of the pair tell.
 struct SummaryRow {
   std::string pair;
-  std::string state;                ///< "done", "failed" or "missing"
+  std::string state;                ///< "done", "stale" (--resume would do it again), "failed" or "missing"
   std::string method;               ///< empty unless done
   double test_s = 0.0;              ///< predicted, a step of the scored part; NaN where nothing was scored
   double test_vs_linear = 0.0;      ///< NaN likewise
@@ -18,7 +18,8 @@ struct SummaryRow {
   double measured_vs_linear = 0.0;  ///< NaN where it was not verified
   double low = 0.0, high = 0.0;     ///< its 95 % interval
   bool in_sample = false;
-  std::string error;  ///< why it failed
+  double extrapolated = 0.0;  ///< share of the loads of a device that are beyond its profile; NaN where unknown
+  std::string error;          ///< why it failed
 };
 
 /// Reads what the pairs have left in the output directory.

@@ -27,10 +27,6 @@ const char* const journal_name = "gem_mapping.json.journal";
 const char* const successor_suffix = ".permuted";
 constexpr std::uint64_t copy_step_bytes = std::uint64_t{64} << 20;
 
-void write_text(const std::string& path, const std::string& text) {
-  write_whole_file(path, std::as_bytes(std::span(text)));
-}
-
 std::set<std::string> read_journal(const std::string& path) {
   std::set<std::string> names;
   if (!fs::exists(path)) return names;
@@ -43,7 +39,7 @@ std::set<std::string> read_journal(const std::string& path) {
 
 void add_to_journal(const std::string& path, std::set<std::string>& names, const std::string& name) {
   names.insert(name);
-  write_text(path, join(std::vector<std::string>(names.begin(), names.end()), "\n") + "\n");
+  write_whole_text(path, join(std::vector<std::string>(names.begin(), names.end()), "\n") + "\n");
 }
 
 /// The record's own files under names of the moment: "gem_mapping.json." and more, what kills have left of them too.
@@ -184,7 +180,7 @@ void carry_out(const CheckpointPermutation& job, const std::function<void(std::u
   const std::string running = job.output + "/" + running_name, journal = job.output + "/" + journal_name;
   if (!fs::exists(running)) {
     fs::remove(journal);
-    write_text(running, text_of(job.record));
+    write_whole_text(running, text_of(job.record));
   }
   std::set<std::string> journaled = read_journal(journal);
   std::uint64_t done = 0;

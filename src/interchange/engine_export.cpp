@@ -1,21 +1,11 @@
 #include "interchange/engine_export.hpp"
 
-#include <span>
-
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "platform/input_file.hpp"
 #include "platform/whole_file.hpp"
 
 namespace gem {
-namespace {
-
-void write_text(const std::string& path, const std::string& text) {
-  write_whole_file(path, std::as_bytes(std::span(text)));
-}
-
-}  // namespace
-
 PhysicalMap map_for_engine(const Mapping& mapping, const EngineFormat& engine, const ExportModel& model) {
   if (model.expert_count != 0 && model.expert_count != mapping.expert_count())
     throw UsageError(
@@ -39,14 +29,14 @@ PhysicalMap map_for_engine(const Mapping& mapping, const EngineFormat& engine, c
 
 std::vector<std::string> export_to_engine(const PhysicalMap& map, const EngineFormat& engine, const std::string& path) {
   check_physical_map(map, "the mapping");
-  write_text(path, engine.text_of(map, path));
+  write_whole_text(path, engine.text_of(map, path));
   PhysicalMap shape = map;
   shape.physical_to_logical = Matrix<std::int32_t>(map.layer_count(), 0);
   const PhysicalMap again = engine.parse(read_whole_text(path, std::uint64_t{1} << 30), path, shape);
   check_physical_map(again, path);
   if (again != map) throw DataError(path + ": read back, it holds another placement than was written; write it again");
   if (engine.has_comments) return {path};
-  write_text(path + ".txt", engine.instructions(map, path));
+  write_whole_text(path + ".txt", engine.instructions(map, path));
   return {path, path + ".txt"};
 }
 

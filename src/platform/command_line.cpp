@@ -85,6 +85,11 @@ void CommandLine::add_flag(const std::string& name, bool* target, const std::str
   descriptions_->options.add_options()(name.c_str(), po::bool_switch(target), help.c_str());
 }
 
+void CommandLine::add_positional(std::string* target, const std::string& value_name) {
+  positional_ = target;
+  positional_name_ = value_name;
+}
+
 void CommandLine::add_example(const std::string& command) {
   examples_.push_back(command);
 }
@@ -102,12 +107,19 @@ void print_example(std::string_view command) {
 }
 
 void CommandLine::print_help() const {
-  std::cout << wrap(program_ + ": " + summary_) << "\n\n" << descriptions_->options;
+  std::cout << wrap(program_ + (positional_ == nullptr ? "" : " " + positional_name_) + ": " + summary_) << "\n\n"
+            << descriptions_->options;
   std::vector<std::string> codes;
   for (const auto& [code, meaning] : exit_codes_) codes.push_back(std::to_string(code) + " " + meaning);
   std::cout << "\n" << wrap("Exit codes: " + join(codes)) << "\n";
   if (!examples_.empty()) std::cout << "\nExamples:\n";
   for (const std::string& example : examples_) print_example(example);
+}
+
+void CommandLine::take_positional(const std::string& word) {
+  if (positional_ == nullptr || !positional_->empty())
+    throw UsageError(program_ + ": '" + word + "' belongs to no option; see " + program_ + " --help");
+  *positional_ = word;
 }
 
 bool CommandLine::parse(const std::vector<std::string>& arguments) {
@@ -118,8 +130,7 @@ bool CommandLine::parse(const std::vector<std::string>& arguments) {
     const int style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
     const po::parsed_options parsed = po::command_line_parser(words).options(descriptions_->options).style(style).run();
     for (const po::option& option : parsed.options)
-      if (option.string_key.empty())
-        throw UsageError(program_ + ": '" + join(option.value) + "' belongs to no option; see " + program_ + " --help");
+      if (option.string_key.empty()) take_positional(join(option.value));
     po::store(parsed, descriptions_->values);
     po::notify(descriptions_->values);
   } catch (const po::unknown_option& error) {

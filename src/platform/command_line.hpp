@@ -32,6 +32,8 @@ class CommandLine {
   void add_flag(const std::string& name, bool* target, const std::string& help);
   /// An exit code beside those that every program has, for --help.
   void add_exit_code(int code, const std::string& meaning) { exit_codes_[code] = meaning; }
+  /// One word without a name, anywhere among the options; called `value_name` in --help.
+  void add_positional(std::string* target, const std::string& value_name);
   /// A line for the examples at the end of --help.
   void add_example(const std::string& command);
 
@@ -43,11 +45,14 @@ class CommandLine {
 
  private:
   void print_help() const;
+  void take_positional(const std::string& word);
 
   struct Descriptions;
   std::string program_;
   std::string summary_;
   std::map<int, std::string> exit_codes_{{0, "good"}, {2, "wrong usage"}, {3, "bad data"}, {4, "the system failed"}};
+  std::string* positional_ = nullptr;  // if there is one, empty until it is given
+  std::string positional_name_;
   std::vector<std::string> examples_;
   std::vector<std::string> names_;
   std::vector<std::function<void()>> assignments_;

@@ -45,6 +45,10 @@ std::string temporary_suffix() {
 
 }  // namespace
 
+void write_whole_text(const std::string& path, const std::string& text) {
+  write_whole_file(path, std::as_bytes(std::span(text)));
+}
+
 void make_directory(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);

@@ -10,6 +10,9 @@ namespace gem {
 /// renamed. SystemError naming the file and the remedy if it cannot be written; nothing is left behind then.
 void write_whole_file(const std::string& path, std::span<const std::byte> bytes);
 
+/// The same of a text.
+void write_whole_text(const std::string& path, const std::string& text);
+
 /// Makes a directory and those above it that are missing; SystemError if it cannot be made.
 void make_directory(const std::string& path);
 

@@ -173,7 +173,7 @@ ProfileSetup set_up_profile(const ProfileRequest& request, std::size_t rank_coun
     throw UsageError("--exchange: one rank has nobody to exchange with; start two or more (mpirun -n 2 ...)");
   const std::size_t experts = experts_of_device(request, model, setup.device_count);
   const std::size_t most_rows_of_token = most_rows_of(1, model.top_k, experts);
-  setup.max_tokens = request.max_tokens > 0 ? request.max_tokens : default_tokens_per_step * most_rows_of_token;
+  setup.max_tokens = request.max_tokens > 0 ? request.max_tokens : request.tokens_per_step * most_rows_of_token;
   double tokens_per_expert = static_cast<double>(setup.max_tokens) / static_cast<double>(most_rows_of_token) *
                              static_cast<double>(model.top_k) / static_cast<double>(model.expert_count);
   if (!request.workloads.empty()) tokens_per_expert = mean_tokens_per_expert(request.workloads);
@@ -232,14 +232,18 @@ std::string describe_plan(const ProfileRequest& request, const ProfileSetup& set
                     format_bytes(static_cast<double>(experts * estimate.expert_bytes())).c_str(), experts);
 }
 
-Devices make_and_place(const Communicator& ranks, const ProfileSetup& setup) {
-  Devices devices;
+void place_experts(const Communicator& ranks, const ProfileSetup& setup, const Devices& devices) {
   ranks.on_all([&] {
-    devices = make_devices(setup.devices, ranks);
     const DeviceRange range = devices_of_rank(setup.device_count, static_cast<std::size_t>(ranks.size()),
                                               static_cast<std::size_t>(ranks.rank()));
     place_for_sweep(devices, range.first, setup.plan.experts_per_device, setup.sweep.measurement.layer_count);
   });
+}
+
+Devices make_and_place(const Communicator& ranks, const ProfileSetup& setup) {
+  Devices devices;
+  ranks.on_all([&] { devices = make_devices(setup.devices, ranks); });
+  place_experts(ranks, setup, devices);
   return devices;
 }
 

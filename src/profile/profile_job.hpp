@@ -23,7 +23,8 @@ struct ProfileRequest {
   std::string slowdown;                ///< as for parse_slowdowns
   std::size_t experts_per_device = 0;  ///< 0: the model's experts over all devices
   std::size_t redundant_experts = 0;   ///< further copies a layer that mappings will have: devices then hold more
-  std::size_t max_tokens = 0;          ///< 0: what 512 tokens a step can bring
+  std::size_t max_tokens = 0;          ///< 0: what tokens_per_step can bring
+  std::size_t tokens_per_step = default_tokens_per_step;
   std::vector<LoadTrace> workloads{};  ///< if any, what they can bring is measured, and max_tokens is 0
   std::size_t points_per_doubling = 3;
   std::string share_gpu;  ///< "turns" or empty
@@ -57,6 +58,9 @@ std::string describe_plan(const ProfileRequest& request, const ProfileSetup& set
 
 /// Devices of one rank.
 using Devices = std::vector<std::unique_ptr<MoeDevice>>;
+
+/// Makes the experts of the sweep resident on this rank's devices. Collective.
+void place_experts(const Communicator& ranks, const ProfileSetup& setup, const Devices& devices);
 
 /// This rank's devices with the experts of the sweep resident. Collective.
 Devices make_and_place(const Communicator& ranks, const ProfileSetup& setup);

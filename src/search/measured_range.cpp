@@ -13,12 +13,19 @@ namespace {
 // Loads of single devices in single steps and layers that have more tiles than any point of the profile.
 struct LoadsBeyond {
   std::size_t count = 0;
+  double share = 0.0;  // of all loads
   std::int64_t most_tiles = 0;
   std::int64_t most_tokens = 0;
 };
 
-LoadsBeyond loads_beyond(const LatencyProfile& profile, const LoadTrace& trace, const Mapping& mapping,
-                         std::int64_t measured_tiles) {
+std::int64_t most_measured_tiles(const LatencyProfile& profile) {
+  std::int64_t most = 0;
+  for (const LoadPoint& point : profile.points) most = std::max(most, point.tiles);
+  return most;
+}
+
+LoadsBeyond loads_beyond(const LatencyProfile& profile, const LoadTrace& trace, const Mapping& mapping) {
+  const std::int64_t measured_tiles = most_measured_tiles(profile);
   const auto tile_tokens = static_cast<std::uint32_t>(std::max<std::size_t>(1, profile.tile_tokens));
   LoadsBeyond beyond;
   std::vector<std::int64_t> tiles(profile.device_count()), tokens(profile.device_count());
@@ -41,6 +48,8 @@ LoadsBeyond loads_beyond(const LatencyProfile& profile, const LoadTrace& trace, 
       }
     }
   }
+  beyond.share = static_cast<double>(beyond.count) /
+                 static_cast<double>(trace.step_count() * trace.layer_count() * profile.device_count());
   return beyond;
 }
 
@@ -56,19 +65,19 @@ std::string describe_beyond_measured(const LatencyProfile& profile, const LoadTr
         "gem-profile --experts-per-device %zu\n",
         slots, profile.experts_per_device, slots);
 
-  std::int64_t measured_tiles = 0;
-  for (const LoadPoint& point : profile.points) measured_tiles = std::max(measured_tiles, point.tiles);
-  const LoadsBeyond beyond = loads_beyond(profile, trace, mapping, measured_tiles);
-  if (beyond.count > 0) {
-    const double loads = static_cast<double>(trace.step_count() * trace.layer_count() * profile.device_count());
+  const LoadsBeyond beyond = loads_beyond(profile, trace, mapping);
+  if (beyond.count > 0)
     notes += format(
         "Note: %.3g %% of the loads of a device are beyond the profile: up to %lld tiles of\n"
         "%zu tokens, where %lld were measured; their latencies are extrapolated. Profile\n"
         "again with gem-profile --max-tokens %lld\n",
-        100.0 * static_cast<double>(beyond.count) / loads, static_cast<long long>(beyond.most_tiles),
-        profile.tile_tokens, static_cast<long long>(measured_tiles), static_cast<long long>(beyond.most_tokens));
-  }
+        100.0 * beyond.share, static_cast<long long>(beyond.most_tiles), profile.tile_tokens,
+        static_cast<long long>(most_measured_tiles(profile)), static_cast<long long>(beyond.most_tokens));
   return notes;
+}
+
+double share_beyond_measured(const LatencyProfile& profile, const LoadTrace& trace, const Mapping& mapping) {
+  return loads_beyond(profile, trace, mapping).share;
 }
 
 }  // namespace gem

@@ -13,4 +13,7 @@ namespace gem {
 /// where all were measured. Mapping and trace have the same layers.
 std::string describe_beyond_measured(const LatencyProfile& profile, const LoadTrace& trace, const Mapping& mapping);
 
+/// Share of the loads of a device in a step and layer that have more tiles than any point of the profile.
+double share_beyond_measured(const LatencyProfile& profile, const LoadTrace& trace, const Mapping& mapping);
+
 }  // namespace gem

@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <regex>
+#include <sstream>
 
 #include "base/error.hpp"
+#include "batch/manifest_keys.hpp"
 
 namespace gem {
 namespace {
@@ -51,11 +54,17 @@ TEST(Manifest, LaterLevelsOverrideEarlierOnes) {
   EXPECT_EQ(manifest.pairs[1].source.synthesis.tokens_per_step, 128u);
   EXPECT_EQ(manifest.pairs[2].profile.devices.device_count, 4u);
   const BatchPair& last = manifest.pairs[3];
-  EXPECT_EQ(last.mapping.methods, std::vector<std::string>{"eplb"});
+  EXPECT_EQ(last.methods, std::vector<std::string>{"eplb"});
   EXPECT_EQ(last.source.synthesis.skew, 4.0);
   EXPECT_EQ(last.profile.seed, 7u);
   EXPECT_EQ(last.replay.seed, 7u);
   EXPECT_EQ(manifest.pairs[2].profile.seed, 1u) << "a task's key is the task's alone";
+}
+
+TEST(Manifest, SyntheticStepsHaveTheTokensOfAChunkToo) {
+  std::string text = good;
+  text.replace(text.find("batch_size = [64, 128]"), 22, "chunk_tokens = 2048");
+  EXPECT_EQ(parse_manifest(text, "night/m.toml", 2).pairs[0].source.synthesis.tokens_per_step, 2048u);
 }
 
 TEST(Manifest, AllMistakesAreListedWithTheirLines) {
@@ -84,8 +93,8 @@ slowdown = "absent.csv"
   routing = "absent.h5"
 )");
   for (const char* part : {"night/m.toml:5: unknown key 'stepz'; did you mean steps", "m.toml:6: steps is a text",
-                           "m.toml:7: unknown model", "did you mean gpt-oss-20b", "m.toml:16: --method",
-                           "m.toml:16: --dtype: 'int4'", "m.toml:16: --slowdown: 'night/absent.csv'",
+                           "m.toml:7: unknown model", "did you mean gpt-oss-20b", "m.toml:16: methods: unknown",
+                           "m.toml:16: dtype: 'int4'", "m.toml:16: slowdown: 'night/absent.csv'",
                            "m.toml:16: 32 experts do not divide", "no file night/absent.h5", "twice, see line 16"})
     EXPECT_NE(message.find(part), std::string::npos) << part << " in\n" << message;
 }
@@ -110,9 +119,47 @@ name = "gpt-os-20b"
   routing = "absent.h5"
 )");
   for (const char* part :
-       {"m.toml:10: --device: 'tpu'", "m.toml:10: split is -1", "m.toml:10: phase is 'chat'", "m.toml:10: --noise: nan",
+       {"m.toml:10: device: 'tpu'", "m.toml:10: split is -1", "m.toml:10: phase is 'chat'", "m.toml:10: noise: nan",
         "m.toml:7: rounds is below 0", "m.toml:15: there is no file night/absent.h5"})
     EXPECT_NE(message.find(part), std::string::npos) << part << " in\n" << message;
+}
+
+TEST(Manifest, AMistakeInTheDefaultsIsOne) {
+  std::string text = good;
+  text.replace(text.find("steps = 16"), 10, "noise = 2");
+  text += "verify_steps = 0\n";
+  const std::string message = refusal(text);
+  EXPECT_NE(message.find("2 mistakes in the manifest"), std::string::npos) << message;
+  EXPECT_NE(message.find("m.toml:8: noise: 2 is not a relative noise, 0 or more and below 1 (so for line 16)\n"),
+            std::string::npos)
+      << message;
+  EXPECT_NE(message.find("m.toml:16: rounds and verify_steps must be above 0"), std::string::npos) << message;
+}
+
+TEST(Manifest, TooFewRanksAreNoMistakeOfTheManifest) {
+  const std::string text =
+      "output = \"x\"\n[[model]]\nname = \"gpt-oss-20b\"\ndevice = \"host\"\nslowdown = [1.0, 1.1, 1.2, 1.28]\n"
+      "[[model.task]]\nname = \"a\"\nsynthetic = true\n[[model.task]]\nname = \"b\"\nsynthetic = true\n";
+  EXPECT_EQ(parse_manifest(text, "m.toml", 4).pairs.size(), 2u);
+  try {
+    parse_manifest(text, "m.toml", 1);
+    ADD_FAILURE() << "accepted";
+  } catch (const UsageError& error) {
+    EXPECT_NE(std::string(error.what()).find("mpirun -n 4 gem-batch m.toml"), std::string::npos) << error.what();
+  }
+}
+
+TEST(Manifest, EveryKeyIsDescribedWithItsDefault) {
+  const std::string text = describe_keys();
+  for (const ManifestKey& key : manifest_keys()) {
+    EXPECT_FALSE(key.help.empty()) << key.name;
+    EXPECT_NE(text.find("\n  " + key.name + " "), std::string::npos) << key.name;
+  }
+  for (const char* part : {"\nVerification", "a whole number, 0 or more; default: 32", "default: linear, eplb, gem",
+                           "(true or false; default: true)", "default: 128"})
+    EXPECT_NE(std::regex_replace(text, std::regex("\n +"), " ").find(part), std::string::npos) << part;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
 }
 
 TEST(Manifest, SyntaxErrorsNameTheLine) {

@@ -34,6 +34,24 @@ TEST(CommandLine, ReadsValuesAndKeepsDefaults) {
   EXPECT_TRUE(options.dry_run);
 }
 
+TEST(CommandLine, AWordWithoutANameMayStandAnywhere) {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"gem-test", "m.toml", "--steps", "3"}, {"gem-test", "--steps", "3", "m.toml"}}) {
+    std::string file;
+    std::size_t steps = 0;
+    CommandLine line("gem-test", "tests the options");
+    line.add_positional(&file, "FILE");
+    line.add("steps", &steps, "N", "how many steps");
+    EXPECT_TRUE(line.parse(words));
+    EXPECT_EQ(file, "m.toml");
+    EXPECT_EQ(steps, 3u);
+  }
+  CommandLine line("gem-test", "tests the options");
+  std::string file;
+  line.add_positional(&file, "FILE");
+  EXPECT_THROW(line.parse({"gem-test", "a.toml", "b.toml"}), UsageError);
+}
+
 TEST(CommandLine, HelpBreaksLongExamplesBeforeAnOption) {
   CommandLine line("gem-test", "tests the options");
   line.add_example("gem-test --trace short.h5");

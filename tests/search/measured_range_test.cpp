@@ -34,11 +34,13 @@ Mapping pairs() {
 
 TEST(MeasuredRange, LoadsUpToTheLastPointNeedNoNote) {
   EXPECT_EQ(describe_beyond_measured(small_profile(), trace_with(5 * 16), pairs()), "");
+  EXPECT_EQ(share_beyond_measured(small_profile(), trace_with(5 * 16), pairs()), 0.0);
 }
 
 TEST(MeasuredRange, LargerLoadsAreExtrapolatedAndSaidToBe) {
   const std::string note = describe_beyond_measured(small_profile(), trace_with(5 * 16 + 1), pairs());
   EXPECT_NE(note.find("25 % of the loads"), std::string::npos) << note;  // one of two steps on two devices
+  EXPECT_EQ(share_beyond_measured(small_profile(), trace_with(5 * 16 + 1), pairs()), 0.25);
   EXPECT_NE(note.find("up to 7 tiles"), std::string::npos) << note;
   EXPECT_NE(note.find("--max-tokens 97\n"), std::string::npos) << note;
 }

@@ -149,24 +149,32 @@ max_samples = 5
 verify_layers = [11]'
 
 array() {
-  local output array_job
+  local output
   # One pair of four has bad input.
   head -c 5000 "$root/jobs/data/routing/gpt-oss-20b.gpqa.h5" > "$work/a.h5"
   write_manifest host "$host_keys"
   wait_for "$(job_of "$(on_cluster "$root/slurm/gem-submit" "$work/m.toml")")" COMPLETED
   grep -q '4 pairs: 3 done, 1 failed, 0 missing' "$work/out/summary.md" || fail "$(cat "$work/out/summary.md")"
-  # Submitting again does what is missing.
+  # Submitting again does what is missing, and no other pair gets nodes.
   cp "$root/jobs/data/routing/gpt-oss-20b.gpqa.h5" "$work/a.h5"
-  wait_for "$(job_of "$(on_cluster "$root/slurm/gem-submit" "$work/m.toml" --at-once 2)")" COMPLETED
-  grep -q '4 pairs: 4 done, 0 failed, 0 missing' "$work/out/summary.md" || fail "$(cat "$work/out/summary.md")"
-  # Once more, on other nodes: nothing is left to do.
-  on_cluster scontrol update NodeName=gemnode1 State=DRAIN Reason=test
-  output=$(on_cluster "$root/slurm/gem-submit" "$work/m.toml" --at-once 1)
+  output=$(on_cluster "$root/slurm/gem-submit" "$work/m.toml" --at-once 2)
+  grep -q -e ' --array=0%2 ' <<< "$output" || fail "more than the pair that is left: $output"
   wait_for "$(job_of "$output")" COMPLETED
-  array_job=$(sed -n 's/^Submitted job \([0-9]*\):.*/\1/p' <<< "$output" | head -n 1)
-  [ "$(cat "$work/out/logs/gem-batch-${array_job}_"*.log | grep -c '  kept  ')" -eq 4 ] \
-    || fail "what was finished was not kept: $(cat "$work/out/logs/gem-batch-${array_job}_"*.log)"
+  grep -q '4 pairs: 4 done, 0 failed, 0 missing' "$work/out/summary.md" || fail "$(cat "$work/out/summary.md")"
+  # Once more: nothing is left to do but the summary.
+  output=$(on_cluster "$root/slurm/gem-submit" "$work/m.toml" --at-once 1)
+  ! grep -q -e --array <<< "$output" || fail "what was finished is submitted again: $output"
+  grep -q '^0 pairs to do' <<< "$output" || fail "$output"
+  wait_for "$(job_of "$output")" COMPLETED
+  # On other nodes than those that were measured what is finished is kept, too.
+  on_cluster scontrol update NodeName=gemnode1 State=DRAIN Reason=test
+  output=$(on_cluster sbatch --parsable --chdir="$work" --nodes=2 --ntasks-per-node=1 --array=0-3%1 \
+    --export="ALL,GEM_ROOT=$root,GEM_SITE=$GEM_SITE" --output="$work/out/logs/again-%A_%a.log" \
+    "$root/slurm/batch.sbatch" "$work/m.toml")
+  until_true "four pairs that are kept" kept_by "$output" 4
 }
+# kept_by JOB NUMBER: whether the tasks of a job array have found so many pairs whole.
+kept_by() { [ "$(cat "$work/out/logs/again-$1_"*.log 2> /dev/null | grep -c '  kept  ')" -eq "$2" ]; }
 
 # Runs the program given, and keeps all ranks but the first a little after it has ended.
 write_late_ranks() {

@@ -80,7 +80,16 @@ TEST(GemBatch, ResumeDoesWhatIsStaleAndNoMore) {
   const std::string pair = folder.file("out/pairs/DeepSeek-V2-Lite/even/");
   const auto trace_time = fs::last_write_time(pair + "trace.h5");
   // A damaged result and an option of the mapping: only what follows from them is made again.
+  const std::string list = program + write_manifest(folder) + " --resume --list";
+  EXPECT_EQ(folder.run(list).output, "");
   std::ofstream(pair + "gem.h5") << "damaged";
+  EXPECT_EQ(folder.run(list).output, "3 DeepSeek-V2-Lite/even\n");
+  const ProgramRun shown = folder.run(program + write_manifest(folder) + " --resume --dry-run");
+  EXPECT_EQ(count(shown.output, "  kept"), 3u) << shown.output;
+  EXPECT_EQ(count(shown.output, "  to do"), 1u) << shown.output;
+  const ProgramRun summary = folder.run(program + write_manifest(folder) + " --summary");
+  EXPECT_EQ(count(summary.output, "3 done, 0 failed, 0 missing, 1 stale."), 1u) << summary.output;
+  EXPECT_EQ(count(summary.output, "STALE DeepSeek-V2-Lite/even: "), 1u) << summary.output;
   const ProgramRun mended = folder.run(program + write_manifest(folder) + " --resume");
   EXPECT_EQ(mended.code, 0) << mended.errors;
   EXPECT_EQ(count(mended.output, "  kept  "), 3u) << mended.output;
@@ -89,6 +98,36 @@ TEST(GemBatch, ResumeDoesWhatIsStaleAndNoMore) {
   EXPECT_EQ(changed.code, 0) << changed.errors;
   EXPECT_EQ(count(changed.output, "  done  "), 4u) << changed.output;
   EXPECT_EQ(fs::last_write_time(pair + "trace.h5"), trace_time);
+  // Options of the mappings and of the profile alike make a pair stale before anything runs.
+  for (const char* option : {"iterations = 4\n", "points_per_doubling = 2\n"}) {
+    const ProgramRun left = folder.run(program + write_manifest(folder, option) + " --resume --list");
+    EXPECT_EQ(count(left.output, "\n"), 4u) << option << left.output << left.errors;
+  }
+}
+
+TEST(GemBatch, AProfileReachesAsFarAsTheStepsOfItsPairs) {
+  const TestFolder folder;
+  const std::string
+      path = folder.file("m.toml"),
+      text =
+          "output = \"out\"\n[defaults]\ndevice = \"simulated\"\ndevices = 4\nsteps = 4\neffort = \"fast\"\n"
+          "verify = false\nsynthetic = true\nbatch_size = [64, 256, 3000, 4096]\n"
+          "[[model]]\nname = \"gpt-oss-20b\"\n[[model.task]]\nname = \"a\"\n";
+  std::ofstream(path) << text;
+  const ProgramRun run = folder.run(program + path);
+  ASSERT_EQ(run.code, 0) << run.output << run.errors;
+  EXPECT_EQ(count(run.output, "EXTRAPOLATED"), 0u) << run.output;
+  const std::string pairs = folder.file("out/pairs/gpt-oss-20b/");
+  EXPECT_EQ(text_of(pairs + "a-b4096/map.txt").find("beyond the profile"), std::string::npos);
+  EXPECT_EQ(text_of(pairs + "a-b64/profile.txt"), text_of(pairs + "a-b256/profile.txt"));
+  EXPECT_EQ(text_of(pairs + "a-b3000/profile.txt"), text_of(pairs + "a-b4096/profile.txt"));
+  EXPECT_NE(text_of(pairs + "a-b256/profile.txt"), text_of(pairs + "a-b4096/profile.txt"));
+  // What the manifest says holds, and the summary tells what came of it.
+  std::ofstream(path) << text << "max_tokens = 2048\n";
+  const ProgramRun limited = folder.run(program + path + " --resume");
+  ASSERT_EQ(limited.code, 0) << limited.output << limited.errors;
+  EXPECT_EQ(count(limited.output, "EXTRAPOLATED"), 2u) << limited.output;
+  EXPECT_EQ(count(limited.output, "EXTRAPOLATED gpt-oss-20b/a-b4096: "), 1u) << limited.output;
 }
 
 TEST(GemBatch, TheSameMappingsOnAnyNumberOfRanks) {
@@ -121,6 +160,8 @@ TEST(GemBatch, SelectedPairsShareADirectoryWholeRunsDoNot) {
   EXPECT_EQ(folder.run(program + manifest + " --pair 4").code, 2);
   const ProgramRun summary = folder.run(program + manifest + " --summary");
   EXPECT_NE(summary.output.find("4 pairs: 2 done, 0 failed, 2 missing"), std::string::npos) << summary.output;
+  EXPECT_EQ(count(summary.output, "Draw it"), 1u) << summary.output;
+  EXPECT_EQ(count(folder.run(program + manifest + " --summary --quiet").output, "Draw it"), 0u);
 }
 
 TEST(GemBatch, NothingRunsOnAWrongManifestOrADryRun) {
@@ -132,10 +173,22 @@ TEST(GemBatch, NothingRunsOnAWrongManifestOrADryRun) {
       << wrong.errors;
   EXPECT_NE(wrong.errors.find("a.h5"), std::string::npos) << wrong.errors;
   fs::copy_file(routing, folder.file("a.h5"));
-  const ProgramRun dry = folder.run(program + write_manifest(folder) + " --dry-run");
+  const ProgramRun dry = folder.run(program + "--output out --dry-run " + write_manifest(folder));
   EXPECT_EQ(dry.code, 0) << dry.errors;
   EXPECT_NE(dry.output.find("DeepSeek-V2-Lite/even"), std::string::npos);
+  const ProgramRun early = folder.run(program + write_manifest(folder) + " --summary");
+  EXPECT_EQ(early.code, 2);
+  EXPECT_NE(early.errors.find("nothing has run yet"), std::string::npos) << early.errors;
   EXPECT_TRUE(folder.holds_only({"m.toml", "a.h5"}));
+}
+
+TEST(GemBatch, ListsItsKeysWithoutAManifest) {
+  const ProgramRun keys = TestFolder().run(program + "--keys");
+  EXPECT_EQ(keys.code, 0) << keys.errors;
+  EXPECT_NE(keys.output.find("\n  tile_tokens "), std::string::npos) << keys.output;
+  const ProgramRun none = TestFolder().run(program + "--dry-run");
+  EXPECT_EQ(none.code, 2);
+  EXPECT_NE(none.errors.find("the manifest is missing"), std::string::npos) << none.errors;
 }
 
 TEST(GemBatch, TheTableIsRedrawnOnATerminalAlone) {
@@ -153,6 +206,7 @@ TEST(GemBatch, TheTableIsRedrawnOnATerminalAlone) {
   EXPECT_EQ(on_a_terminal.code, 0) << on_a_terminal.errors;
   EXPECT_GT(count(on_a_terminal.output, up), 3u) << on_a_terminal.output;
   EXPECT_NE(on_a_terminal.output.find("4 of 4 pairs"), std::string::npos) << on_a_terminal.output;
+  EXPECT_NE(on_a_terminal.output.find("profiling"), std::string::npos) << on_a_terminal.output;
 }
 
 TEST(GemBatch, HostDevicesGoTheWholeWay) {
@@ -172,7 +226,14 @@ TEST(GemBatch, HostDevicesGoTheWholeWay) {
   for (const auto& entry : fs::directory_iterator(folder.file("out/profiles")))
     profiles += entry.path().extension() == ".h5" ? 1 : 0;
   EXPECT_EQ(profiles, 1u) << "one profile for both tasks";
-  EXPECT_NE(text_of(folder.file("out/pairs/gpt-oss-20b/a/verify.txt")).find("VERDICT"), std::string::npos);
+  const std::string verified = text_of(folder.file("out/pairs/gpt-oss-20b/a/verify.txt"));
+  EXPECT_NE(verified.find("VERDICT"), std::string::npos) << verified;
+  EXPECT_NE(verified.find("Prediction per device: "), std::string::npos) << verified;
+  // One process knows what is left to do of them, if it knows how many they are.
+  EXPECT_EQ(folder.run(program + path + " --resume --list").output, "");
+  EXPECT_EQ(folder.run(program + path + " --resume --list --ranks 2").output, "");
+  EXPECT_EQ(folder.run(program + path + " --resume --list --ranks 4").output, "0 gpt-oss-20b/a\n1 gpt-oss-20b/b\n");
+  EXPECT_EQ(folder.run(program + path + " --ranks 4").code, 2);
 }
 
 }  // namespace

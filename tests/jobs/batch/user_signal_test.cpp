@@ -66,6 +66,7 @@ TEST(UserSignal, ABatchStopsBetweenStagesAndGoesOn) {
     kill(run.process(), SIGUSR1);
     EXPECT_EQ(run.wait(60.0), interrupted) << text_of(log);
   }
+  EXPECT_NE(text_of(log).find(" of 4 pairs interrupted\n"), std::string::npos) << text_of(log);
   const ProgramRun resumed = folder.run(command + " --resume");
   EXPECT_EQ(resumed.code, 0) << resumed.errors;
   EXPECT_NE(resumed.output.find("4 done, 0 failed"), std::string::npos) << resumed.output;

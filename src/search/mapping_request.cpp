@@ -1,0 +1,20 @@
+#include "search/mapping_request.hpp"
+
+namespace gem {
+
+MappingQuestion make_question(const MappingRequest& request, Method method) {
+  MappingQuestion question;
+  question.method = method;
+  question.features = parse_features(request.features);
+  question.objective = parse_objective(request.objective);
+  question.mixed_steps = request.mixed_steps;
+  question.expert_groups = request.expert_groups;
+  question.redundant_experts = request.redundant_experts;
+  question.search = options_of_effort(request.effort);
+  if (request.starts > 0) question.search.starts = request.starts;
+  if (request.iterations > 0) question.search.iterations = request.iterations;
+  question.search.seed = request.seed;
+  return question;
+}
+
+}  // namespace gem

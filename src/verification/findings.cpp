@@ -1,0 +1,18 @@
+#include "verification/findings.hpp"
+
+#include "verification/step_estimate.hpp"
+
+namespace gem {
+
+Findings findings_of(const VerificationReport& report, std::size_t judged, std::uint64_t seed) {
+  Findings findings;
+  findings.summaries = summarize(report, seed);
+  const MappingSummary& summary = findings.summaries[judged];
+  findings.verdict = judge(report, summary, output_tolerance(report.weight_dtype));
+  findings.text = summary_table(report, findings.summaries) + "\n";
+  if (has_step_estimate(report)) findings.text += step_estimate_table(report, estimate_steps(report, seed)) + "\n";
+  findings.text += prediction_lines(report) + verdict_sentence(report, summary, findings.verdict) + "\n";
+  return findings;
+}
+
+}  // namespace gem
