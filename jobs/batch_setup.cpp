@@ -14,8 +14,7 @@ namespace gem {
 bool parse_batch_options(BatchProgramOptions& options, const Arguments& arguments) {
   CommandLine line("gem-batch",
                    "profiles, traces, maps and verifies every (model, task) pair of a manifest (jobs/*.toml show how, "
-                   "--keys tells all that can stand in one). A failed pair doesn't stop the others. Exit code 75: "
-                   "asked to stop by SIGUSR1, --resume goes on. "
+                   "--keys tells all that can stand in one). A failed pair doesn't stop the others. "
                    "On real devices one rank a device; simulated ones on any number of ranks, pairs side by side.");
   bool keys = false;
   line.add_positional(&options.manifest, "MANIFEST");
