@@ -40,10 +40,9 @@ bool parse(const Arguments& arguments, Options& options) {
   line.add("effort", &options.effort, "NAME", "fast, default or thorough: sets starts and iterations");
   line.add("starts", &options.starts, "N", "assignments that each layer's search starts from (0: by effort)");
   line.add("iterations", &options.iterations, "N", "disturbances of each start (0: by effort)");
-  line.add(
-      "mixed-steps", &options.mixed_steps, "N",
-      "search on at least N steps: the trace's own, then mixtures of two of them, because a mapping fits few steps "
-      "too well (0: the trace's own only)");
+  line.add("mixed-steps", &options.mixed_steps, "N",
+           "search on at least N steps: one half the trace's own, the other mixtures of two of them, because a mapping "
+           "fits few steps too well (0: the trace's own only)");
   line.add("time-limit", &options.time_limit_s, "SECONDS",
            "stop the search after this time (0: none); the mapping then depends on the machine's speed and is not "
            "repeatable");

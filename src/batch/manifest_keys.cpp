@@ -236,7 +236,7 @@ std::vector<ManifestKey> make_keys() {
           text("objective", "what gem makes least: the mean step, or p99, the slowest steps",
                GEM_FIELD(pair.mapping.objective)),
           count("mixed_steps",
-                "search on at least so many steps: the trace's own, then mixtures of two of them; 0: its own only",
+                "search on at least so many steps: half the trace's own, half mixtures of two of them; 0: its own only",
                 GEM_FIELD(pair.mapping.mixed_steps)),
           text("features", "search on latency over tiles and active experts, or over tokens",
                GEM_FIELD(pair.mapping.features)),

@@ -71,7 +71,9 @@ std::string certificate_table(const std::vector<LayerProblem>& problems, const s
     optimal += is_optimal ? 1 : 0;
   }
   add("all", cost_s, bound_s, format("optimal: %zu of %zu", optimal, problems.size()));
-  return format("Certificate, on the %zu steps searched on:\n", problems[0].step_count()) + table.to_string();
+  return format("Certificate, on the %zu steps searched on%s:\n", problems[0].step_count(),
+                problems[0].has_copies() ? ", of these copies" : "") +
+         table.to_string();
 }
 
 }  // namespace gem

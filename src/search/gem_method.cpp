@@ -50,14 +50,14 @@ std::vector<MappingMatrix> first_mappings(const MappingQuestion& question, const
 }
 
 // Improves the answers where exact search can, and says how good they are; bounds for the file hold for the trace's own
-// steps on the surface only.
+// steps on the surface only, and not of the copies that were chosen alone.
 void add_certificates(const Communicator& world, const MappingQuestion& question,
                       const std::vector<LayerProblem>& problems, bool own_steps, std::vector<LayerAnswer>& answers,
                       Searched& searched) {
   const std::vector<Certificate> certificates = certify(world, problems, answers, question.search.show_progress);
   searched.report += '\n';
   searched.report += certificate_table(problems, question.train.layer_ids, certificates);
-  if (!own_steps || question.features != LoadFeatures::TilesAndExperts) return;
+  if (!own_steps || question.features != LoadFeatures::TilesAndExperts || question.redundant_experts > 0) return;
   for (std::size_t layer = 0; layer < problems.size(); ++layer)
     searched.lower_bound_s.push_back(mean_seconds(problems[layer], certificates[layer].lower_bound));
 }

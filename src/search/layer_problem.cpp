@@ -51,6 +51,38 @@ std::vector<std::int32_t> most_saved_of(const LoadRule& rule, const LatencyTable
   return most;
 }
 
+// Loads of experts, and the most that one device can get of them.
+struct LoadRows {
+  std::vector<std::vector<std::int32_t>> keys;  // [layer][expert, padded step]
+  std::int32_t largest_key;
+};
+
+LoadRows rows_of(const LoadKeys& keys, const LoadTrace& trace) {
+  const std::size_t experts = trace.expert_count(), steps = trace.step_count(), stride = padded(steps);
+  if (steps == 0) throw UsageError(format("the trace of task '%s' has no steps to search on", trace.task.c_str()));
+  LoadRows rows{};
+  // No device can get more than the largest experts of a step together: the table ends there.
+  std::int64_t largest_key = 0;
+  std::vector<std::int64_t> step_keys(experts);
+  const auto last_slot = step_keys.begin() + std::min(keys.experts_per_device, static_cast<std::int32_t>(experts));
+  for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
+    std::vector<std::int32_t>& layer_keys = rows.keys.emplace_back(experts * stride, 0);
+    for (std::size_t t = 0; t < steps; ++t) {
+      for (std::size_t e = 0; e < experts; ++e) step_keys[e] = keys.of(trace.counts(t, layer, e));
+      for (std::size_t e = 0; e < experts; ++e) layer_keys[e * stride + t] = static_cast<std::int32_t>(step_keys[e]);
+      std::nth_element(step_keys.begin(), last_slot - 1, step_keys.end(), std::greater<>());
+      largest_key = std::max(largest_key, std::accumulate(step_keys.begin(), last_slot, std::int64_t{0}));
+    }
+  }
+  if (largest_key > INT32_MAX)
+    throw UsageError(
+        format("a device may get a load of %lld in one step, more than can be searched on; use smaller steps "
+               "(fewer tokens a step)",
+               static_cast<long long>(largest_key)));
+  rows.largest_key = static_cast<std::int32_t>(largest_key);
+  return rows;
+}
+
 }  // namespace
 
 LayerProblem::LayerProblem(std::shared_ptr<const LatencyTables> tables, std::size_t expert_count,
@@ -67,37 +99,34 @@ LayerProblem::LayerProblem(std::shared_ptr<const LatencyTables> tables, std::siz
       floor_(padded_steps_, 0) {}
 
 std::vector<LayerProblem> layer_problems(const DeviceLatencies& latencies, const LoadTrace& trace) {
-  const std::size_t experts = trace.expert_count(), steps = trace.step_count(), stride = padded(steps);
+  const std::size_t experts = trace.expert_count();
   check_divisible(experts, latencies.device_count());
-  if (steps == 0) throw UsageError(format("the trace of task '%s' has no steps to search on", trace.task.c_str()));
   const LoadKeys keys{latencies.features(), latencies.rule().tile_tokens,
                       static_cast<std::int32_t>(experts / latencies.device_count())};
-
-  std::vector<std::vector<std::int32_t>> keys_of_layer;
-  // No device can get more than the largest experts of a step together: the table ends there.
-  std::int64_t largest_key = 0;
-  std::vector<std::int64_t> step_keys(experts);
-  const auto last_slot = step_keys.begin() + keys.experts_per_device;
-  for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
-    std::vector<std::int32_t>& layer_keys = keys_of_layer.emplace_back(experts * stride, 0);
-    for (std::size_t t = 0; t < steps; ++t) {
-      for (std::size_t e = 0; e < experts; ++e) step_keys[e] = keys.of(trace.counts(t, layer, e));
-      for (std::size_t e = 0; e < experts; ++e) layer_keys[e * stride + t] = static_cast<std::int32_t>(step_keys[e]);
-      std::nth_element(step_keys.begin(), last_slot - 1, step_keys.end(), std::greater<>());
-      largest_key = std::max(largest_key, std::accumulate(step_keys.begin(), last_slot, std::int64_t{0}));
-    }
-  }
-  if (largest_key > INT32_MAX)
-    throw UsageError(
-        format("a device may get a load of %lld in one step, more than can be searched on; use smaller steps "
-               "(fewer tokens a step)",
-               static_cast<long long>(largest_key)));
-  const auto tables = std::make_shared<const LatencyTables>(latencies, keys, static_cast<std::int32_t>(largest_key));
+  LoadRows rows = rows_of(keys, trace);
+  const auto tables = std::make_shared<const LatencyTables>(latencies, keys, rows.largest_key);
   std::vector<LayerProblem> problems;
   for (std::size_t layer = 0; layer < trace.layer_count(); ++layer)
-    problems.emplace_back(tables, experts, steps, std::move(keys_of_layer[layer]),
+    problems.emplace_back(tables, experts, trace.step_count(), std::move(rows.keys[layer]),
                           extras_of(latencies.rule(), *tables, trace, layer),
                           most_saved_of(latencies.rule(), *tables, trace, layer));
+  return problems;
+}
+
+std::vector<LayerProblem> bounding_problems(const DeviceLatencies& latencies, const LoadTrace& trace,
+                                            std::size_t slots_per_device) {
+  const LoadRule& rule = latencies.rule();
+  const auto slots = static_cast<std::int32_t>(slots_per_device);
+  const LoadKeys keys{latencies.features(), rule.tile_tokens, slots};
+  LoadRows rows = rows_of(keys, trace);
+  const auto tables = std::make_shared<const LatencyTables>(latencies, keys, rows.largest_key);
+  std::vector<std::int32_t> most_saved;
+  if (!rule.costs.is_plain())  // each copy's last tile may hold a single row
+    most_saved.assign(padded(trace.step_count()), tables->ticks_of(std::max(0.0, -rule.rows_s(1)) * slots) + slots + 2);
+  std::vector<LayerProblem> problems;
+  for (std::vector<std::int32_t>& layer_keys : rows.keys)
+    problems.emplace_back(tables, trace.expert_count(), trace.step_count(), std::move(layer_keys),
+                          std::vector<std::int32_t>{}, most_saved);
   return problems;
 }
 

@@ -81,6 +81,11 @@ constexpr std::size_t padded(std::size_t steps) {
 /// The layers of a trace on the devices; all share one set of tables. UsageError unless experts divide over devices.
 std::vector<LayerProblem> layer_problems(const DeviceLatencies& latencies, const LoadTrace& trace);
 
+/// The same for bounds alone, where devices hold `slots_per_device` experts and copies of experts: the loads without
+/// any copies, which whatever copies there are only add to.
+std::vector<LayerProblem> bounding_problems(const DeviceLatencies& latencies, const LoadTrace& trace,
+                                            std::size_t slots_per_device);
+
 /// Mean seconds a step from a cost in ticks summed over steps.
 double mean_seconds(const LayerProblem& problem, std::int64_t cost);
 

@@ -13,10 +13,17 @@
 namespace gem {
 namespace {
 
-std::vector<double> lower_bounds_s(const std::vector<LayerProblem>& problems) {
-  const WaterFilling water_filling(problems[0].tables());
+// [layer] what no mapping is below on the steps of `trace`, which `problems` are made of; with copies, whichever
+// experts have them.
+std::vector<double> lower_bounds_s(const DeviceLatencies& latencies, const LoadTrace& trace,
+                                   const std::vector<LayerProblem>& problems) {
+  const bool has_copies = problems[0].has_copies();
+  std::vector<LayerProblem> without_copies;
+  if (has_copies) without_copies = bounding_problems(latencies, trace, problems[0].slots());
+  const std::vector<LayerProblem>& bounded = has_copies ? without_copies : problems;
+  const WaterFilling water_filling(bounded[0].tables(), 0, !has_copies);
   std::vector<double> bounds;
-  for (const LayerProblem& problem : problems) bounds.push_back(mean_seconds(problem, water_filling.bound(problem)));
+  for (const LayerProblem& problem : bounded) bounds.push_back(mean_seconds(problem, water_filling.bound(problem)));
   return bounds;
 }
 
@@ -50,7 +57,7 @@ void score(const MappingQuestion& question, Candidates& all, const Placed& place
                                score_of(named.placed->test_problems, named.mapping)});
   const auto sum = [](const std::vector<double>& values) { return std::accumulate(values.begin(), values.end(), 0.0); };
   answer.bounds.train_s = sum(answer.mapping.lower_bound_s);
-  if (question.test) answer.bounds.test_s = sum(lower_bounds_s(placed.test_problems));
+  if (question.test) answer.bounds.test_s = sum(lower_bounds_s(all.latencies, *question.test, placed.test_problems));
 }
 
 }  // namespace
@@ -67,12 +74,15 @@ MappingAnswer find_mapping(const Communicator& world, const MappingQuestion& que
     searched = search_mapping(world, question, all);
     all.mappings.push_back({Method::Gem, std::move(searched.mapping), &placed});
   }
-  if (searched.lower_bound_s.empty()) searched.lower_bound_s = lower_bounds_s(placed.problems);
+  if (searched.lower_bound_s.empty())
+    searched.lower_bound_s = lower_bounds_s(all.latencies, question.train, placed.problems);
 
   MappingAnswer answer;
   for (const NamedMapping& named : all.mappings) {
     Mapping mapping = mapping_of(question, named);
-    mapping.lower_bound_s = named.placed == &placed ? searched.lower_bound_s : lower_bounds_s(named.placed->problems);
+    mapping.lower_bound_s = named.placed == &placed
+                                ? searched.lower_bound_s
+                                : lower_bounds_s(all.latencies, question.train, named.placed->problems);
     if (named.method != question.method) {
       answer.others.push_back(std::move(mapping));
       continue;

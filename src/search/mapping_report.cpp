@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.hpp"
+#include "search/mixed_steps.hpp"
 
 namespace gem {
 
@@ -15,9 +16,12 @@ std::string describe_search(const MappingQuestion& question, const ModelAnswer& 
   text += format("        %.3g candidate-steps/s, of which %.3g/s had to be evaluated\n",
                  static_cast<double>(found.work.candidate_steps) / found.elapsed_s,
                  static_cast<double>(found.work.evaluated_steps) / found.elapsed_s);
-  if (step_count > question.train.step_count())
-    text += format("        on %zu steps: the trace's own %zu and mixtures of them\n", step_count,
-                   question.train.step_count());
+  const std::size_t own = question.train.step_count();
+  if (step_count > own) {
+    const std::size_t copies = own_step_copies(own, step_count);
+    text += format("        on %zu steps: the trace's own %zu%s and %zu mixtures of them\n", step_count, own,
+                   copies == 1 ? "" : format(", %zu times each,", copies).c_str(), step_count - copies * own);
+  }
   return text;
 }
 

@@ -7,10 +7,15 @@
 
 namespace gem {
 
-/// A trace of at least `step_count` steps: the trace's own, then mixtures of two of them, where each token of either
-/// step is taken with even chance. A mapping searched on few steps fits their chances too well; mixtures are steps that
-/// could have been (half the requests of one batch, half of another), and what is searched on them holds better on
-/// requests never seen (tests/benchmark/search.md). Returns the trace itself if it is long enough.
+/// How often each of `own` steps is among `step_count` of with_mixed_steps: as often as fits into half of them, once at
+/// least.
+std::size_t own_step_copies(std::size_t own, std::size_t step_count);
+
+/// A trace of at least `step_count` steps: one half the trace's own, over and over, the other half mixtures of two of
+/// them, where each token of either step is taken with even chance. A mapping searched on few steps fits their chances
+/// too well; mixtures are steps that could have been (half the requests of one batch, half of another), and what is
+/// searched on them holds better on requests never seen, while the own steps keep their weight
+/// (tests/benchmark/search.md). Returns the trace itself if it is long enough.
 LoadTrace with_mixed_steps(const LoadTrace& trace, std::size_t step_count, std::uint64_t seed);
 
 }  // namespace gem

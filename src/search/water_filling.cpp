@@ -32,10 +32,10 @@ std::vector<std::int32_t> least_time_from(const LatencyTables& tables, std::size
 
 }  // namespace
 
-WaterFilling::WaterFilling(const LatencyTables& tables, std::size_t first_device)
+WaterFilling::WaterFilling(const LatencyTables& tables, std::size_t first_device, bool experts_are_whole)
     : tables_(&tables),
       tile_key_(tables.keys().features == LoadFeatures::Tokens ? 1 : tables.keys().experts_per_device + 1),
-      least_time_from_(least_time_from(tables, first_device)) {
+      least_time_from_(experts_are_whole ? least_time_from(tables, first_device) : std::vector<std::int32_t>{}) {
   for (const Weights& weights : weights_tried) {
     capacities_.push_back({weights.tiles, weights.experts, {}});
     fill(capacities_.back(), first_device);
@@ -89,7 +89,8 @@ void WaterFilling::step_bounds(const LayerProblem& problem, std::span<const std:
     for (std::size_t t = 0; t < steps; ++t) {
       tiles[t] += keys[t] / radix;
       active[t] += keys[t] % radix;
-      if (keys[t] > 0) bounds[t] = std::max(bounds[t], least_time_from_[static_cast<std::size_t>(keys[t])]);
+      if (keys[t] > 0 && !least_time_from_.empty())
+        bounds[t] = std::max(bounds[t], least_time_from_[static_cast<std::size_t>(keys[t])]);
     }
   }
   for (const Capacity& capacity : capacities_)

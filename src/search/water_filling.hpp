@@ -17,10 +17,11 @@ namespace gem {
 /// f_d(tau) = max { w_x x + w_a a : T_d(x, a) <= tau }. The least tau for which that holds bounds the step; the largest
 /// over several weights is taken, and over the single experts, each of which must be on some device. Holds for every
 /// latency table, convex or not, because only the table's own entries are used.
+/// Where experts can have copies, which share their tokens, no single expert bounds a step.
 class WaterFilling {
  public:
   /// Over the devices from `first_device` on.
-  explicit WaterFilling(const LatencyTables& tables, std::size_t first_device = 0);
+  explicit WaterFilling(const LatencyTables& tables, std::size_t first_device = 0, bool experts_are_whole = true);
 
   /// Ticks summed over the steps of a layer on the same tables.
   std::int64_t bound(const LayerProblem& problem) const;
@@ -41,7 +42,7 @@ class WaterFilling {
   const LatencyTables* tables_;
   std::int32_t tile_key_;  // key of one more tile; 1 on the curve, where tokens take the place of tiles
   std::vector<Capacity> capacities_;
-  std::vector<std::int32_t> least_time_from_;  // [key], of any device that carries this or more
+  std::vector<std::int32_t> least_time_from_;  // [key], of any device that carries this or more; empty: not whole
 };
 
 }  // namespace gem

@@ -52,7 +52,7 @@ TEST(MeasuredRange, MoreExpertsThanMeasuredAreExtrapolatedAndSaidToBe) {
   mapping.redundant(0, 1) = {2, 0};
   const std::string note = describe_beyond_measured(small_profile(), trace_with(16), mapping);
   EXPECT_NE(note.find("up to 3 experts"), std::string::npos) << note;
-  EXPECT_NE(note.find("--redundant-experts 2\n"), std::string::npos) << note;
+  EXPECT_NE(note.find("--experts-per-device 3\n"), std::string::npos) << note;
 }
 
 }  // namespace

@@ -14,6 +14,12 @@ TEST(MixedSteps, TheTracesOwnStepsComeFirstAndStay) {
   const LoadTrace mixed = with_mixed_steps(trace, 25, 1);
   ASSERT_EQ(mixed.step_count(), 25u);
   EXPECT_EQ(steps_of(mixed, 0, 10).counts, trace.counts);
+  EXPECT_NE(steps_of(mixed, 10, 10).counts, trace.counts);
+  const LoadTrace longer = with_mixed_steps(trace, 50, 1);
+  EXPECT_EQ(steps_of(longer, 0, 10).counts, trace.counts);
+  EXPECT_EQ(steps_of(longer, 10, 10).counts, trace.counts) << "half of the steps are the trace's own";
+  for (std::size_t t = 20; t < 50; ++t)
+    for (std::size_t own = 0; own < 10; ++own) EXPECT_NE(steps_of(longer, t, 1).counts, steps_of(trace, own, 1).counts);
   EXPECT_EQ(with_mixed_steps(trace, 10, 1).counts, trace.counts);
   EXPECT_EQ(with_mixed_steps(trace, 0, 1).counts, trace.counts);
   EXPECT_EQ(with_mixed_steps(trace, 25, 1).counts, mixed.counts);
@@ -28,9 +34,9 @@ TEST(MixedSteps, AMixtureTakesEachTokenWithEvenChance) {
   trace.counts = Cube<std::uint32_t>(2, 1, 2);
   trace.counts(0, 0, 0) = 1000;
   trace.counts(1, 0, 1) = 77;
-  const LoadTrace mixed = with_mixed_steps(trace, 2002, 3);
+  const LoadTrace mixed = with_mixed_steps(trace, 4000, 3);
   double sum[2] = {}, squares[2] = {};
-  for (std::size_t t = 2; t < 2002; ++t)
+  for (std::size_t t = 2000; t < 4000; ++t)
     for (std::size_t e = 0; e < 2; ++e) {
       const double count = mixed.counts(t, 0, e);
       sum[e] += count;

@@ -4,6 +4,7 @@
 
 #include "search/layer_search.hpp"
 #include "search/random_problem.hpp"
+#include "search/water_filling.hpp"
 
 namespace gem {
 namespace {
@@ -118,6 +119,35 @@ TEST(RedundantExperts, TheSearchFindsTheBestOfAllThatKeepThemApart) {
     found = std::min(found, run_start(problem, random_assignment(problem, random), random, {50, {}}).cost);
   }
   EXPECT_EQ(found, least);
+}
+
+TEST(RedundantExperts, TheBoundHoldsForAllCopiesThatCouldBeChosen) {
+  constexpr std::size_t experts = 4, redundant = 2, devices = 2;
+  std::size_t chosen_alone_is_too_high = 0;
+  for (std::uint64_t seed = 0; seed < 40; ++seed) {
+    const LoadTrace trace = testing::made_up_trace(3, 1, experts, seed);
+    LatencyProfile profile = testing::made_up_profile(devices, (experts + redundant) / devices);
+    if (seed % 2 == 1) profile.rule = {8, 2e-7, {{1, 1e-6}}};
+    const DeviceLatencies latencies(profile, LoadFeatures::TilesAndExperts);
+    std::int64_t least = INT64_MAX, chosen_bound = 0;
+    for (std::size_t a = 0; a < experts; ++a)
+      for (std::size_t b = a + 1; b < experts; ++b) {
+        CopyCounts copies(1, experts, 1);
+        copies(0, a) = copies(0, b) = 2;
+        LayerProblem problem = layer_problems(latencies, split_over_copies(trace, copies))[0];
+        problem.set_copies(experts_of_copies(copies.row(0)));
+        testing::for_each_assignment(problem, [&](const Assignment& assignment) {
+          least = std::min(least, testing::cost_by_hand(problem, assignment));
+        });
+        chosen_bound = std::max(chosen_bound, WaterFilling(problem.tables()).bound(problem));
+      }
+    const LayerProblem loads = bounding_problems(latencies, trace, (experts + redundant) / devices)[0];
+    const std::int64_t bound = WaterFilling(loads.tables(), 0, false).bound(loads);
+    EXPECT_LE(bound, least) << "seed " << seed;
+    EXPECT_GT(bound, 0);
+    chosen_alone_is_too_high += chosen_bound > least ? 1 : 0;
+  }
+  EXPECT_GT(chosen_alone_is_too_high, 0u) << "then the test would show nothing";
 }
 
 TEST(RedundantExperts, AMappingHasFirstHomesAndTheRest) {
