@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing (Debian, Ubuntu; as root), builds GEM and runs its main job on this machine: two ranks, real
-# expert arithmetic on two cores made uneven on purpose (emulated: the second does 1.28 times the work), real routing of
+# expert arithmetic on two cores made uneven on purpose (emulated: the second takes 1.28 times as long), real routing of
 # gpt-oss-20b (jobs/data/README.md). The expert is shrunk to 256 x 256 so that it runs anywhere. Needs no GPU.
 #   jobs/quickstart.sh [FOLDER]      results go to results/quickstart, if no other folder is given
 set -euo pipefail

@@ -31,8 +31,8 @@ bool parse(const Arguments& arguments, BatchJob& job) {
   line.add("chunk-tokens", &job.batching.chunk_tokens, "N",
            "prefill: tokens a step, cut from requests laid one after the other; 0: 512");
   line.add("steps", &job.batching.steps, "N",
-           "steps to make; requests are drawn again, in shuffled passes, as often as needed; 0: as many as one pass "
-           "fills");
+           "steps to make, all of them full; requests are drawn again, in shuffled passes, as often as needed; 0: as "
+           "many as one pass fills");
   line.add("part", &job.batching.part, "PART",
            "requests to use: train or test, which have no request in common, or all");
   line.add("split", &job.batching.split, "F", "the train part's share of the tokens");

@@ -19,8 +19,8 @@ std::string describe_search(const MappingQuestion& question, const ModelAnswer& 
   const std::size_t own = question.train.step_count();
   if (step_count > own) {
     const std::size_t copies = own_step_copies(own, step_count);
-    text += format("        on %zu steps: the trace's own %zu%s and %zu mixtures of them\n", step_count, own,
-                   copies == 1 ? "" : format(", %zu times each,", copies).c_str(), step_count - copies * own);
+    text += format("        on %zu steps: %sthe trace's own %zu, and %zu mixtures of them\n", step_count,
+                   copies == 1 ? "" : format("%zu times ", copies).c_str(), own, step_count - copies * own);
   }
   return text;
 }

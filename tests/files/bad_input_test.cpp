@@ -201,6 +201,8 @@ TEST(BadInput, Profile) {
                       {median, latency(median, -1.0), "holds -1"},
                       {median, latency(median, 0.0), "holds 0"},
                       {median, latency(median, INFINITY), "holds inf"},
+                      {median, latency(median, 1e-12), "holds 1e-12"},
+                      {median, latency(median, 1e30), "holds 1e+30"},
                       {p95, latency(p95, NAN), "nan at [1, 1]"},
                       {median, dataset<double>(median, {1, 2, 3}, {3}, "s"), "1 dimensions"},
                       {median, dataset<double>(median, {1, 2, 3, 4, 5, 6}, {3, 2}, "s"), "[3, 2]"},
