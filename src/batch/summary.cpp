@@ -3,6 +3,8 @@
 #include <cmath>
 #include <filesystem>
 #include <limits>
+#include <set>
+#include <vector>
 
 #include "base/text.hpp"
 #include "batch/pair_check.hpp"
@@ -98,6 +100,16 @@ double most_extrapolated(const std::vector<SummaryRow>& rows, const std::string&
   return most;
 }
 
+// "host, emulated slowdowns 1,1.28": what the figures are of, each kind once.
+std::string devices_of(const Manifest& manifest) {
+  std::set<std::string> kinds;
+  for (const BatchPair& pair : manifest.pairs) {
+    const std::string &kind = pair.profile.devices.kind, &slowdowns = pair.profile.slowdown;
+    kinds.insert(slowdowns.empty() ? kind : kind + ", emulated slowdowns " + slowdowns);
+  }
+  return join(std::vector<std::string>(kinds.begin(), kinds.end()), "; ");
+}
+
 std::string markdown_of(const Manifest& manifest, const std::vector<SummaryRow>& rows) {
   std::size_t done = 0, stale = 0, failed = 0, missing = 0;
   std::string table =
@@ -123,7 +135,8 @@ std::string markdown_of(const Manifest& manifest, const std::vector<SummaryRow>&
       table += "| " + row.pair + (row.in_sample ? " (in-sample)" : "") + (is_stale ? " (stale)" : "") + " | " +
                row.method + " | " + shown(row.test_s * 1e3, 4) + " | " + shown(row.test_vs_linear, 3) + " | " +
                shown(row.above_bound * 100.0, 1) + " | " + shown(row.measured_vs_linear, 3) + " | " +
-               (std::isnan(row.low) ? "-" : format("%.3f - %.3f", row.low, row.high)) + " |\n";
+               (std::isnan(row.low) || row.method == "linear" ? "-" : format("%.3f - %.3f", row.low, row.high)) +
+               " |\n";
     } else if (row.state == "failed") {
       ++failed;
       notes += "- FAILED " + row.pair + ": " + row.error + "\n";
@@ -137,7 +150,10 @@ std::string markdown_of(const Manifest& manifest, const std::vector<SummaryRow>&
              manifest.pairs.size(), done, failed, missing, stale > 0 ? format(", %zu stale", stale).c_str() : "");
   if (!notes.empty()) text += notes + "\n";
   if (done + stale > 0) text += table;
-  text += "\npredicted: a step of the scored part, on the latency surface; measured: straggler time in the replay.\n";
+  text +=
+      "\npredicted: a step of the scored part, on the latency surface; measured: straggler time in the "
+      "replay.\nDevices: " +
+      devices_of(manifest) + ".\n";
   if (in_sample) text += "in-sample: scored on requests that were searched on; no test of anything.\n";
   return text;
 }

@@ -69,6 +69,7 @@ TEST(GemBatch, ABadPairLeavesTheOthersAndIsMadeUpFor) {
   EXPECT_EQ(count(second.output, "  done  "), 1u) << second.output;
   const std::string summary = text_of(folder.file("out/summary.md"));
   EXPECT_NE(summary.find("4 pairs: 4 done, 0 failed, 0 missing"), std::string::npos) << summary;
+  EXPECT_NE(summary.find("Devices: simulated"), std::string::npos) << summary;
   EXPECT_EQ(read_mapping(folder.file("out/pairs/gpt-oss-20b/real/gem.h5")).train_part, "train");
   EXPECT_EQ(read_trace(folder.file("out/pairs/gpt-oss-20b/real/test.h5")).part, "test");
 }
