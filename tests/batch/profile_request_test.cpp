@@ -23,7 +23,7 @@ TEST(ProfileRequest, ReachesToTheNextPowerOfTwoOfTokensAndTo512) {
 }
 
 TEST(ProfileRequest, TilesSuitTheMeanOfAnExpert) {
-  const BatchPair pair = pair_of("cuda");
+  const BatchPair pair = pair_of(default_device_kind());  // cuda, if this was built with it
   for (double mean : {4.0, 64.0, 1000.0})
     EXPECT_EQ(profile_request(pair, {8192, mean}).devices.tile_tokens, default_tile_tokens(pair.profile.devices, mean));
 }
