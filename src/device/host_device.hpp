@@ -42,6 +42,8 @@ class HostDevice : public MoeDevice {
 
   /// Operations of all matrix products so far.
   double flops_done() const { return flops_done_; }
+  /// Seconds of the last layer without what a slowdown adds.
+  double own_s() const { return own_s_; }
   /// Memory of one resident expert.
   std::size_t expert_bytes() const;
 
@@ -74,6 +76,7 @@ class HostDevice : public MoeDevice {
   std::vector<float> up_;               // [tile_tokens, intermediate_size]
   std::vector<std::byte> activations_;  // [tile_tokens, intermediate_size]
   double flops_done_ = 0.0;
+  double own_s_ = 0.0;
 };
 
 }  // namespace gem

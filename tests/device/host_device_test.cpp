@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
 #include <numeric>
 #include <vector>
 
 #include "base/error.hpp"
+#include "base/statistics.hpp"
 #include "device/expert_weights.hpp"
 
 namespace gem {
@@ -125,28 +125,20 @@ TEST(HostDevice, OneTokenCostsAWholeTile) {
 }
 
 TEST(HostDevice, ASlowdownTakesExactlySoMuchMoreTime) {
-  const auto device_of = [](double slowdown) {
-    HostDeviceOptions options = options_of(GemmType::F32, slowdown);
-    options.expert = {256, 256};  // some 100 us for the tiles below
-    auto device = std::make_unique<HostDevice>(options);
-    device->place_experts(0, experts({0, 1}));
-    return device;
-  };
-  const std::vector<std::uint32_t> tokens{40, 9};
-  const auto plain = device_of(1.0);
-  for (double slowdown : {1.05, 1.28, 2.0, 3.7}) {
-    const auto slow = device_of(slowdown);
-    std::vector<double> plain_s, slow_s;
-    for (int sample = 0; sample < 301; ++sample) {  // in turn, so that the core's clock hits both alike
-      plain_s.push_back(plain->time_layer(0, tokens));
-      slow_s.push_back(slow->time_layer(0, tokens));
+  const std::vector<std::uint32_t> tokens{300, 100};  // long against a look at the clock
+  for (double slowdown : {1.0, 1.05, 1.28, 2.0, 3.7}) {
+    HostDevice device(options_of(GemmType::F32, slowdown));
+    device.place_experts(0, experts({0, 1}));
+    std::vector<double> ratios;
+    for (int sample = 0; sample < 31; ++sample) {
+      const double seconds = device.time_layer(0, tokens);
+      ratios.push_back(seconds / device.own_s());
     }
-    // The least times, because what else runs on the machine only adds.
-    EXPECT_NEAR(std::ranges::min(slow_s) / std::ranges::min(plain_s), slowdown, 0.04 * slowdown);
-    EXPECT_EQ(slow->description().emulated_slowdown, slowdown);
-    EXPECT_NE(slow->description().name.find("emulated"), std::string::npos);
+    EXPECT_GE(std::ranges::min(ratios), slowdown);
+    EXPECT_NEAR(median(ratios), slowdown, 0.02 * slowdown);
+    EXPECT_EQ(device.description().emulated_slowdown, slowdown);
+    EXPECT_EQ(device.description().name.find("emulated") != std::string::npos, slowdown > 1.0);
   }
-  EXPECT_EQ(plain->description().name.find("emulated"), std::string::npos);
 }
 
 TEST(HostDevice, AnImpossibleSlowdownIsRefused) {
