@@ -67,6 +67,7 @@ Board::~Board() {
 }
 
 void Board::begin(std::size_t pair) {
+  const std::scoped_lock lock(mutex_);
   entries_[pair].begin = std::chrono::steady_clock::now();
 }
 
