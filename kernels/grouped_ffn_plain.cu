@@ -71,12 +71,12 @@ template <bool kGated, class Weights, class Tokens>
 __global__ void __launch_bounds__(kThreads)
     product_kernel(const Weights weights, const Tokens input, const std::int32_t* __restrict__ offsets, int experts,
                    int columns, int depth, int tile_tokens, Bf16* __restrict__ output) {
-  __shared__ int tiles_before[kMostFfnExperts + 1];
+  __shared__ ExpertOrder order;
   __shared__ float x[kRows][kDepth + 1];
   __shared__ float w[kGated ? 2 : 1][kColumns][kDepth + 1];
-  if (threadIdx.x < 32) fill_tiles_before(offsets, experts, tile_tokens, tiles_before);
+  order_experts(offsets, experts, tile_tokens, &order);
   __syncthreads();
-  const TileSchedule schedule{offsets, tiles_before, experts};
+  const TileSchedule schedule{offsets, &order, order.active};
   const int weight_tiles = (columns + kColumns - 1) / kColumns;
   const int total = schedule.token_tiles() * weight_tiles;
   const int tx = static_cast<int>(threadIdx.x) % 16;

@@ -207,7 +207,7 @@ __global__ void __launch_bounds__(T::kThreads, T::kResident)
   unsigned char* factors = maxima + T::kMaximaBytes;
   unsigned char* weight_scales = factors + T::kFactorBytes;
   auto* barriers = reinterpret_cast<std::uint64_t*>(weight_scales + T::kWeightScaleBytes * T::kStages);
-  auto* tiles_before = reinterpret_cast<int*>(barriers + 2 * T::kStages);
+  auto* order = reinterpret_cast<ExpertOrder*>(barriers + 2 * T::kStages);
   const std::uint32_t full = shared_address(barriers);
   const Shared<T> shared{shared_address(aligned),
                          shared_address(token_scales),
@@ -238,11 +238,9 @@ __global__ void __launch_bounds__(T::kThreads, T::kResident)
       prefetch_tensor_map(&maps.activation_scales);
     }
   }
-  if (warp == 2) {
-    fill_tiles_before(a.offsets, a.experts, T::kTokens, tiles_before);
-    __syncwarp();
-    if (lane == 0) new (walk_memory) Walk<T>(a, tiles_before);
-  }
+  order_experts(a.offsets, a.experts, T::kTokens, order);
+  __syncthreads();
+  if (threadIdx.x == 0) new (walk_memory) Walk<T>(a, order);
   __syncthreads();
   if constexpr (T::kCluster > 1) cluster_sync();
 

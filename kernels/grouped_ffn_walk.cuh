@@ -49,8 +49,8 @@ struct FfnTile {
   static constexpr int kFactorBytes = kScaled && !kTokenRows ? kGroups * kTokens * 4 : 0;
   static constexpr int kScaleBytes = (kTokenScaleBytes + kWeightScaleBytes) * kStages + kMaximaBytes + kFactorBytes;
   static_assert(!kScaled || (kSlices == 1 && kWeightRows == 2 * kScaleBlock && kGroups == 2 && kTokens <= 128));
-  static constexpr int kSharedBytes =
-      1024 + kStageBytes * kStages + kScaleBytes + kStagingBytes * kGroups + kBarrierBytes + (kMostFfnExperts + 1) * 4;
+  static constexpr int kSharedBytes = 1024 + kStageBytes * kStages + kScaleBytes + kStagingBytes * kGroups +
+                                      kBarrierBytes + static_cast<int>(sizeof(ExpertOrder));
   static_assert(kSharedBytes <= 233472 / kResident - 1024 - 512,
                 "a multiprocessor of Hopper has 228 KiB of shared memory");
   // Registers: what the compiler may use at entry is 65536 / (threads * resident) for every thread alike. Where the
@@ -82,8 +82,8 @@ struct Ring {
 template <class T>
 class Walk {
  public:
-  __device__ Walk(const FfnKernelArguments& a, const int* tiles_before)
-      : schedule_{a.offsets, tiles_before, a.experts},
+  __device__ Walk(const FfnKernelArguments& a, const ExpertOrder* order)
+      : schedule_{a.offsets, order, order->active},
         rank_(T::kCluster > 1 ? static_cast<int>(cluster_rank()) : 0),
         first_(static_cast<int>(blockIdx.x) / T::kCluster),
         clusters_(static_cast<int>(gridDim.x) / T::kCluster),
