@@ -24,6 +24,11 @@ class Replay:
         speeds = self.report.device_speeds
         return speeds.max() / speeds.min() if len(speeds) else np.nan
 
+    @property
+    def has_layers(self):
+        """Whether whole layers were timed, exchange included."""
+        return not np.isnan(self.report.summary["layer_relative"]).all()
+
     def ratio_of(self, name):
         """Straggler time relative to the first mapping, of the mapping of that name."""
         return self.report.summary["relative"][self.report.names.index(name)]
@@ -103,8 +108,10 @@ def replay_table(replays):
     return Table("Replays", columns, rows)
 
 
-def short_table(replays):
-    """A row a workload; a column a setting, with the ratio of each mapping but the first, the judged one's in bold."""
+def short_table(replays, figure="relative"):
+    """A row a workload; a column a setting, with the ratio of each mapping but the first, the judged one's in bold.
+    `figure`: "relative" of straggler times, "layer_relative" of whole layers.
+    """
     settings = list(dict.fromkeys(replay.setting for replay in replays))
     names = replays[0].report.names[1:]
     workloads = {}
@@ -120,8 +127,9 @@ def short_table(replays):
     def replay_cell(replay):
         if replay is None:
             return "-"
-        own = replay.figures(judged)
-        return f"{cell(replay.report.summary['relative'][1:])} ± {(own['high'] - own['low']) / 2:.3f}"
+        summary = replay.report.summary
+        half = (summary[f"{figure}_high"][judged] - summary[f"{figure}_low"][judged]) / 2
+        return f"{cell(summary[figure][1:])} ± {half:.3f}"
 
     rows = [
         [workload, f"{tokens:,}", *(replay_cell(by_setting.get(setting)) for setting in settings)]
@@ -130,11 +138,12 @@ def short_table(replays):
     means = []
     for setting in settings:
         of_setting = [replay for replay in replays if replay.setting == setting]
-        means.append(cell(np.mean([replay.report.summary["relative"][1:] for replay in of_setting], axis=0)))
+        means.append(cell(np.mean([replay.report.summary[figure][1:] for replay in of_setting], axis=0)))
     rows.append(["mean", "", *means])
     columns = [("workload", ""), ("tokens a step", ""), *((setting or "-", "") for setting in settings)]
     note = f"In each column: {', '.join(names)}; {replays[0].report.names[judged]} with half of its 95 % interval."
-    return Table("Replays", columns, rows, note=note)
+    title = "Replays" if figure == "relative" else "Whole layers"
+    return Table(title, columns, rows, note=note)
 
 
 def setting_lines(replays):
@@ -153,11 +162,13 @@ def setting_lines(replays):
         spreads = np.array([replay.spread for replay in chosen])
         spread = f", spread {np.nanmin(spreads):.2f} - {np.nanmax(spreads):.2f}" if not np.isnan(spreads).all() else ""
         judged = chosen[0].report.names[chosen[0].report.judged_index]
+        layers = [figure["layer"] for figure, replay in zip(figures, chosen) if replay.has_layers]
         notes = sorted({f"{c.report.device_kind} {c.report.device_note}".strip() for c in chosen})
         lines.append(
             f"{setting or 'all'} ({'; '.join(notes)}{spread}): {judged} mean {ratios.mean():.3f}, best "
             f"{ratios.min():.3f}, significantly above {chosen[0].report.names[0]} in {above} of {len(chosen)}"
             + "".join(f", {text}" for text in beaten)
+            + (f"; whole layers: mean {np.mean(layers):.3f}, best {min(layers):.3f}" if layers else "")
             + "."
         )
     return lines
@@ -171,4 +182,9 @@ def replay_text(folder, short=False):
         raise DataError(f"{folder}: its reports compare different mappings, which --short has no table for; leave it out")
     samples = sorted({replay.report.sample_note for replay in replays} - {""})
     note = f"Straggler time relative to {replays[0].report.names[0]}; {', '.join(samples)}." if samples else ""
-    return "\n".join([(short_table if short else replay_table)(replays).text, "", note, "", *setting_lines(replays)])
+    parts = [(short_table if short else replay_table)(replays).text, "", note, ""]
+    with_layers = [replay for replay in replays if replay.has_layers]
+    if short and with_layers:
+        heading = f"Whole layers, dispatch and combine included, relative to {names[0]}:"
+        parts += [heading, "", short_table(with_layers, "layer_relative").text, ""]
+    return "\n".join([*parts, *setting_lines(replays)])
