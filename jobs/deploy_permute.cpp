@@ -72,8 +72,6 @@ PermutationRecord record_of_mapping(const PermuteJob& job, const Checkpoint& che
         format("%s/config.json: the model has %zu experts a layer, but %s places %zu; give the mapping of this "
                "model",
                job.checkpoint.c_str(), config.expert_count, job.mapping.c_str(), mapping.expert_count()));
-  if (std::filesystem::exists(job.checkpoint + "/gem_mapping.json"))
-    throw UsageError(job.checkpoint + ": is permuted already (gem_mapping.json); undo that first with --inverse");
   return {mapping.model, mapping.method, false, renumbering_of(mapping, config.group_count), {}};
 }
 
@@ -98,6 +96,12 @@ int run_permute(const Arguments& arguments) {
   if (!parse(arguments, job)) return 0;
   const Checkpoint checkpoint = find_checkpoint(job.checkpoint);
   const PermutationRecord record = job.inverse ? record_to_undo(job.checkpoint) : record_of_mapping(job, checkpoint);
+  if (!job.inverse && job.resume && is_carried_out(job.output, record)) {
+    std::cout << job.output << ": this permutation is finished, nothing is left to do\n";
+    return 0;
+  }
+  if (!job.inverse && std::filesystem::exists(job.checkpoint + "/gem_mapping.json"))
+    throw UsageError(job.checkpoint + ": is permuted already (gem_mapping.json); undo that first with --inverse");
   const CheckpointPermutation plan = plan_permutation(checkpoint, job.output, record, job.resume);
   print_plan(plan);
   if (job.dry_run) {

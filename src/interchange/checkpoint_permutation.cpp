@@ -50,6 +50,10 @@ std::vector<fs::path> traces_of_run(const std::string& directory) {
   return paths;
 }
 
+void sweep(const std::string& directory) {
+  for (const fs::path& path : traces_of_run(directory)) fs::remove(path);
+}
+
 bool holds_files(const std::string& directory) {
   if (!fs::exists(directory)) return false;
   const auto entries = std::distance(fs::directory_iterator(directory), fs::directory_iterator());
@@ -204,12 +208,22 @@ void carry_out(const CheckpointPermutation& job, const std::function<void(std::u
       fs::rename(path + successor_suffix, path);
     }
   }
+  // The journal goes last: a run that is under way without one would begin again, on files that it has changed.
   if (job.record.undoing) {
     fs::remove(job.output + "/" + record_name);
+    fs::remove(running);
   } else {
     fs::rename(running, job.output + "/" + record_name);
   }
-  for (const fs::path& path : traces_of_run(job.output)) fs::remove(path);
+  sweep(job.output);
+}
+
+bool is_carried_out(const std::string& output, const PermutationRecord& record) {
+  const std::string path = output + "/" + record_name;
+  if (!fs::exists(path) || fs::exists(output + "/" + running_name)) return false;
+  if (read_permutation_record(path).renumbering != record.renumbering) return false;
+  sweep(output);
+  return true;
 }
 
 }  // namespace gem

@@ -34,4 +34,7 @@ CheckpointPermutation plan_permutation(const Checkpoint& source, const std::stri
 /// done so far. At the end stands gem_mapping.json, or is gone after undoing.
 void carry_out(const CheckpointPermutation& permutation, const std::function<void(std::uint64_t)>& written);
 
+/// Whether this permutation stands finished in `output`; then what a kill at its very end left behind is swept away.
+bool is_carried_out(const std::string& output, const PermutationRecord& record);
+
 }  // namespace gem
