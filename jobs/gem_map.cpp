@@ -37,6 +37,10 @@ bool parse(const Arguments& arguments, Options& options) {
   line.add("output", &options.output, "FILE", "mapping file to write");
   line.add("method", &options.method, "NAME", "what to write: linear, round-robin, eplb, speed-aware, paper or gem");
   line.add("objective", &options.objective, "NAME", "what gem makes least: the mean step, or p99, the slowest steps");
+  line.add(
+      "exchange-row-time", &options.exchange_row_ns, "NANOSECONDS",
+      "make whole layers fast: count, beside the slowest device's compute, so much of dispatch and combine for each "
+      "row of the device that gets most, as gem-verify finds it (0: compute alone)");
   line.add("effort", &options.effort, "NAME", "fast, default or thorough: sets starts and iterations");
   line.add("starts", &options.starts, "N", "assignments that each layer's search starts from (0: by effort)");
   line.add("iterations", &options.iterations, "N", "disturbances of each start (0: by effort)");

@@ -235,6 +235,11 @@ std::vector<ManifestKey> make_keys() {
           text("effort", "fast, default or thorough: sets starts and iterations", GEM_FIELD(pair.mapping.effort)),
           text("objective", "what gem makes least: the mean step, or p99, the slowest steps",
                GEM_FIELD(pair.mapping.objective)),
+          number(
+              "exchange_row_time",
+              "nanoseconds of dispatch and combine for each row of the device that gets most, which gem counts beside "
+              "the compute; 0: compute alone",
+              GEM_FIELD(pair.mapping.exchange_row_ns)),
           count("mixed_steps",
                 "search on at least so many steps: half the trace's own, half mixtures of two of them; 0: its own only",
                 GEM_FIELD(pair.mapping.mixed_steps)),

@@ -42,6 +42,7 @@ StageKey map_key(const BatchPair& pair, const std::string& profile, const PairTr
   key.add("effort", request.effort);
   key.add("features", request.features);
   key.add("objective", request.objective);
+  if (request.exchange_row_ns > 0.0) key.add("exchange_row_ns", request.exchange_row_ns);
   key.add("mixed_steps", request.mixed_steps);
   key.add("expert_groups", request.expert_groups);
   key.add("redundant_experts", request.redundant_experts);

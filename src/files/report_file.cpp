@@ -4,8 +4,10 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <optional>
 
 #include "files/header.hpp"
+#include "verification/exchange_cost.hpp"
 #include "verification/step_estimate.hpp"
 
 namespace gem {
@@ -48,7 +50,7 @@ template <class Container>
 void read_stacked(const Hdf5Input& file, const std::string& name, std::vector<MappingReplay>& replays,
                   Container MappingReplay::*member, const Extents& extents, const Container& shape) {
   const std::vector<double> all =
-      read_checked<double>(file, name, extents, is_time_or_nan, "0 or more seconds, or NaN where unknown");
+      read_checked<double>(file, name, extents, is_time_or_nan, "0 or more, or NaN where unknown");
   auto part = all.begin();
   for (MappingReplay& replay : replays) {
     replay.*member = shape;
@@ -68,6 +70,12 @@ void write_waiting(Hdf5Output& file, const std::vector<MappingReplay>& replays) 
   const Cube<double>& shape = replays.front().compute_s;
   file.write({"/waiting_s", "s", "mapping, step, layer, device"}, all,
              {replays.size(), shape.planes(), shape.rows(), shape.columns()});
+}
+
+void write_exchange_cost(Hdf5Output& file, const ExchangeCost& cost) {
+  file.write({"/exchange/fixed_s", "s", "one"}, std::vector<double>{cost.fixed_s}, {1});
+  file.write({"/exchange/row_s", "s", "one"}, std::vector<double>{cost.row_s}, {1});
+  file.write({"/exchange/explained", "1", "one"}, std::vector<double>{cost.explained}, {1});
 }
 
 template <class T>
@@ -148,6 +156,10 @@ void write_report(const std::string& path, const VerificationReport& report, con
   for (const MatrixField& field : matrix_fields)
     write_stacked(file, {field.name, "s", "mapping, step, layer"}, report.mappings, field.member,
                   {mappings, shape.planes(), shape.rows()});
+  if (report.mappings.front().most_rows.rows() > 0)
+    write_stacked(file, {"/most_rows", "token", "mapping, step, layer"}, report.mappings, &MappingReplay::most_rows,
+                  {mappings, shape.planes(), shape.rows()});
+  if (const std::optional<ExchangeCost> cost = exchange_cost_of(report)) write_exchange_cost(file, *cost);
   write_per_mapping(file, "/checks/wrong_values", "value", report.mappings, &MappingReplay::wrong_values);
   write_per_mapping(file, "/checks/checked_values", "value", report.mappings, &MappingReplay::checked_values);
   write_per_mapping(file, "/checks/output_error", "1", report.mappings, &MappingReplay::output_error);
@@ -213,6 +225,9 @@ VerificationReport read_report(const std::string& path) {
                  Cube<double>(extents[1], extents[2], extents[3]));
   for (const MatrixField& field : matrix_fields)
     read_stacked(file, field.name, report.mappings, field.member, {extents[0], extents[1], extents[2]},
+                 Matrix<double>(extents[1], extents[2]));
+  if (file.has_dataset("/most_rows"))
+    read_stacked(file, "/most_rows", report.mappings, &MappingReplay::most_rows, {extents[0], extents[1], extents[2]},
                  Matrix<double>(extents[1], extents[2]));
   const auto wrong = file.read<std::uint64_t>("/checks/wrong_values", {extents[0]});
   const auto checked = file.read<std::uint64_t>("/checks/checked_values", {extents[0]});

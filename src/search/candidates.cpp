@@ -6,7 +6,8 @@
 
 namespace gem {
 
-Candidates::Candidates(const MappingQuestion& question) : latencies(question.profile, LoadFeatures::TilesAndExperts) {
+Candidates::Candidates(const MappingQuestion& question)
+    : latencies(question.profile, LoadFeatures::TilesAndExperts, question.exchange_row_s) {
   const bool has_copies = question.redundant_experts > 0;
   experts.problems = layer_problems(latencies, question.train);
   if (has_copies) {

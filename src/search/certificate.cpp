@@ -17,7 +17,7 @@ std::vector<Certificate> certify(const Communicator& world, const std::vector<La
   std::optional<ExactSearch> exact;
   // The exact search knows neither blocks of devices nor copies.
   if (first.block_devices() == first.device_count() && !first.has_copies() &&
-      ExactSearch::fits(first.expert_count(), first.device_count(), first.step_count()))
+      ExactSearch::fits(first.expert_count(), first.device_count(), first.padded_steps()))
     exact.emplace(first.expert_count(), first.device_count());
 
   // What this rank found out: layer, cost, bound, device of each expert.

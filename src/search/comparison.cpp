@@ -17,8 +17,10 @@ Score score_of(const std::vector<LayerProblem>& problems, const Matrix<std::int3
     const Placement placement(problems[layer], assignment_of(expert_to_device, layer));
     const double tick_s = problems[layer].tables().tick_s();
     const auto devices = static_cast<std::int32_t>(problems[layer].device_count());
+    const std::size_t exchange_begin = problems[layer].exchange_begin();
     for (std::size_t t = 0; t < step_s.size(); ++t) {
       step_s[t] += placement.step_cost()[t] * tick_s;
+      if (problems[layer].has_exchange()) step_s[t] += placement.step_cost()[exchange_begin + t] * tick_s;
       slowest_s += placement.step_cost()[t] * tick_s;
       for (std::int32_t d = 0; d < devices; ++d) mean_device_s += placement.time(d)[t] * tick_s / devices;
     }

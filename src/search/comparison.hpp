@@ -10,11 +10,12 @@
 
 namespace gem {
 
-/// What a mapping costs over the steps of a trace; a step's time is the sum over layers of the slowest device's.
+/// What a mapping costs over the steps of a trace; a step's time is the sum over layers of the slowest device's, and of
+/// the exchange where it counts.
 struct Score {
   double mean_s = 0.0;     ///< a step
   double p99_s = 0.0;      ///< 99th percentile of steps
-  double imbalance = 1.0;  ///< slowest device's time over the mean device's, both summed over steps and layers
+  double imbalance = 1.0;  ///< slowest device's compute over the mean device's, both summed over steps and layers
 };
 
 /// `expert_to_device` is [layer, expert].

@@ -28,7 +28,7 @@ std::vector<std::int32_t> members_of(std::uint32_t bits) {
 
 }  // namespace
 
-bool ExactSearch::fits(std::size_t expert_count, std::size_t device_count, std::size_t step_count) {
+bool ExactSearch::fits(std::size_t expert_count, std::size_t device_count, std::size_t padded_steps) {
   if (expert_count > most_experts || device_count < 2) return false;
   const std::size_t slots = expert_count / device_count;
   double parts = 0.0, sets = choose(expert_count, slots) * static_cast<double>(device_count);
@@ -36,7 +36,7 @@ bool ExactSearch::fits(std::size_t expert_count, std::size_t device_count, std::
     parts += choose(expert_count, size) * choose(size, slots);
     sets += choose(expert_count, size);
   }
-  return parts <= most_parts && sets * static_cast<double>(padded(step_count)) <= most_table_entries;
+  return parts <= most_parts && sets * static_cast<double>(padded_steps) <= most_table_entries;
 }
 
 ExactSearch::ExactSearch(std::size_t expert_count, std::size_t device_count)

@@ -23,7 +23,7 @@ struct ExactResult {
 class ExactSearch {
  public:
   /// True if sets of experts of such a shape can be tabulated.
-  static bool fits(std::size_t expert_count, std::size_t device_count, std::size_t step_count);
+  static bool fits(std::size_t expert_count, std::size_t device_count, std::size_t padded_steps);
 
   ExactSearch(std::size_t expert_count, std::size_t device_count);
 

@@ -67,8 +67,7 @@ Searched search(const Communicator& world, const MappingQuestion& question, cons
                 const Placed& placed, const std::vector<MappingMatrix>& baselines) {
   const ExpertGroups groups = expert_groups_of(question);
   const std::vector<LayerProblem> train_problems = limited(placed.problems, groups);
-  const std::vector<LayerProblem> problems =
-      limited(problems_of(DeviceLatencies(question.profile, question.features), trace, placed.copies), groups);
+  const std::vector<LayerProblem> problems = limited(problems_of(latencies_of(question), trace, placed.copies), groups);
   // The best baseline first, so that even the first start leaves none of them better.
   const auto first_starts = [&](std::size_t layer) {
     std::vector<Assignment> starts;
@@ -105,7 +104,7 @@ Searched search(const Communicator& world, const MappingQuestion& question, cons
 // The first local optimum of experts without copies.
 MappingMatrix search_without_copies(const Communicator& world, const MappingQuestion& question,
                                     const LoadTrace& trace) {
-  const DeviceLatencies latencies(question.profile, question.features);
+  const DeviceLatencies latencies = latencies_of(question);
   const MappingMatrix packed = baseline_mapping(Method::SpeedAware, latencies, question.train);
   const ModelAnswer found = first_optima(world, layer_problems(latencies, trace), packed, question.search);
   MappingMatrix mapping = packed;
@@ -140,8 +139,8 @@ Searched search_with_copies(const Communicator& world, MappingQuestion question,
   MappingMatrix without_copies = search_without_copies(world, question, trace);
   SearchOptions choosing = question.search;
   choosing.time_limit_s /= 2.0;
-  all.searched_copies.copies = search_copies(world, DeviceLatencies(question.profile, question.features),
-                                             question.train, trace, question.redundant_experts, choosing);
+  all.searched_copies.copies =
+      search_copies(world, latencies_of(question), question.train, trace, question.redundant_experts, choosing);
   all.searched_copies.problems = problems_of(all.latencies, question.train, all.searched_copies.copies);
   std::vector<MappingMatrix> first;
   for (Method method : all_methods())

@@ -14,8 +14,8 @@ constexpr std::size_t most_entries = std::size_t{1} << 28;
 
 }  // namespace
 
-DeviceLatencies::DeviceLatencies(const LatencyProfile& profile, LoadFeatures features)
-    : features_(features), rule_(profile.load_rule()) {
+DeviceLatencies::DeviceLatencies(const LatencyProfile& profile, LoadFeatures features, double exchange_row_s)
+    : features_(features), exchange_row_s_(exchange_row_s), rule_(profile.load_rule()) {
   if (features == LoadFeatures::Tokens) {
     rule_ = {.tile_tokens = rule_.tile_tokens};
     curves_ = curves_of(profile);

@@ -30,20 +30,23 @@ struct LoadKeys {
 };
 
 /// Latency of each device as a function of its load, in seconds: what a profile says, and nothing of how it is
-/// searched.
+/// searched. Beside, what dispatch and combine take for each row of the device that gets most; 0: the experts' compute
+/// is all that counts.
 class DeviceLatencies {
  public:
-  DeviceLatencies(const LatencyProfile& profile, LoadFeatures features);
+  DeviceLatencies(const LatencyProfile& profile, LoadFeatures features, double exchange_row_s = 0.0);
 
   std::size_t device_count() const { return features_ == LoadFeatures::Tokens ? curves_.size() : surfaces_.size(); }
   LoadFeatures features() const { return features_; }
   /// What experts add beside; plain on the curve.
   const LoadRule& rule() const { return rule_; }
+  double exchange_row_s() const { return exchange_row_s_; }
   /// Seconds of a device for an even load in the features that were chosen; the others are ignored.
   double seconds(std::size_t device, double tiles, double active_experts, double tokens) const;
 
  private:
   LoadFeatures features_;
+  double exchange_row_s_;
   LoadRule rule_;
   std::vector<LatencySurface> surfaces_;
   std::vector<LatencyCurve> curves_;

@@ -22,10 +22,12 @@ inline Assignment assignment_of(const Matrix<std::int32_t>& mapping, std::size_t
 /// One layer's question: place its experts, `slots()` on each device, so that the sum over steps of the slowest
 /// device's time is least. Structure of arrays, steps contiguous and padded to whole vectors with steps without load,
 /// which cost nothing under any assignment.
+/// Where the exchange counts, each step has a second one for it, behind all of the first kind: what it takes is what
+/// the rows of the device that gets most take, and experts have that as extras, with keys of 0.
 class LayerProblem {
  public:
-  /// `keys` is [expert, padded step]; so is `extras`, ticks that experts add beside, empty where none adds any;
-  /// `most_saved` see below.
+  /// `keys` is [expert, padded step], with or without steps for the exchange; so is `extras`, ticks that experts add
+  /// beside, empty where none adds any; `most_saved` see below.
   LayerProblem(std::shared_ptr<const LatencyTables> tables, std::size_t expert_count, std::size_t step_count,
                std::vector<std::int32_t> keys, std::vector<std::int32_t> extras, std::vector<std::int32_t> most_saved);
 
@@ -34,6 +36,9 @@ class LayerProblem {
   std::size_t slots() const { return expert_count_ / device_count(); }
   std::size_t step_count() const { return step_count_; }
   std::size_t padded_steps() const { return padded_steps_; }
+  bool has_exchange() const { return exchange_begin() < padded_steps_; }
+  /// Where the exchanges of steps 0, 1, ... begin, [padded step].
+  std::size_t exchange_begin() const;
   bool has_extras() const { return !extras_.empty(); }
   /// One expert, [padded step].
   LoadRow row(std::int32_t expert) const {
@@ -78,6 +83,10 @@ constexpr std::size_t padded(std::size_t steps) {
   return (steps + 15) / 16 * 16;
 }
 
+inline std::size_t LayerProblem::exchange_begin() const {
+  return padded(step_count_);
+}
+
 /// The layers of a trace on the devices; all share one set of tables. UsageError unless experts divide over devices.
 std::vector<LayerProblem> layer_problems(const DeviceLatencies& latencies, const LoadTrace& trace);
 
@@ -86,7 +95,7 @@ std::vector<LayerProblem> layer_problems(const DeviceLatencies& latencies, const
 std::vector<LayerProblem> bounding_problems(const DeviceLatencies& latencies, const LoadTrace& trace,
                                             std::size_t slots_per_device);
 
-/// Mean seconds a step from a cost in ticks summed over steps.
+/// Mean seconds a step from a cost in ticks summed over steps, exchange included where it counts.
 double mean_seconds(const LayerProblem& problem, std::int64_t cost);
 
 }  // namespace gem

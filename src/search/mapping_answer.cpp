@@ -7,27 +7,40 @@
 #include "search/gem_method.hpp"
 #include "search/mapping_report.hpp"
 #include "search/measured_range.hpp"
+#include "search/placement.hpp"
 #include "search/redundant_experts.hpp"
 #include "search/water_filling.hpp"
 
 namespace gem {
 namespace {
 
+enum class Part { Compute, WithExchange };
+
 // [layer] what no mapping is below on the steps of `trace`, which `problems` are made of; with copies, whichever
 // experts have them.
 std::vector<double> lower_bounds_s(const DeviceLatencies& latencies, const LoadTrace& trace,
-                                   const std::vector<LayerProblem>& problems) {
+                                   const std::vector<LayerProblem>& problems, Part part) {
   const bool has_copies = problems[0].has_copies();
   std::vector<LayerProblem> without_copies;
   if (has_copies) without_copies = bounding_problems(latencies, trace, problems[0].slots());
   const std::vector<LayerProblem>& bounded = has_copies ? without_copies : problems;
   const WaterFilling water_filling(bounded[0].tables(), 0, !has_copies);
   std::vector<double> bounds;
-  for (const LayerProblem& problem : bounded) bounds.push_back(mean_seconds(problem, water_filling.bound(problem)));
+  for (const LayerProblem& problem : bounded)
+    bounds.push_back(mean_seconds(
+        problem, part == Part::Compute ? water_filling.compute_bound(problem) : water_filling.bound(problem)));
   return bounds;
 }
 
-// What a file says of a mapping, bounds aside.
+// Mean seconds a step of the experts' compute alone.
+double compute_s(const LayerProblem& problem, const Assignment& assignment) {
+  const Placement placement(problem, assignment);
+  const auto begin = placement.step_cost().begin();
+  const auto end = begin + static_cast<std::ptrdiff_t>(problem.step_count());
+  return mean_seconds(problem, std::accumulate(begin, end, std::int64_t{0}));
+}
+
+// What a file says of a mapping, bounds aside; its times are of the compute alone, as replays measure them.
 Mapping mapping_of(const MappingQuestion& question, const NamedMapping& named) {
   const Placed& placed = *named.placed;
   Mapping mapping;
@@ -39,16 +52,17 @@ Mapping mapping_of(const MappingQuestion& question, const NamedMapping& named) {
   else
     set_copies(mapping, named.mapping, placed.copies);
   for (std::size_t layer = 0; layer < placed.problems.size(); ++layer)
-    mapping.predicted_s.push_back(
-        mean_seconds(placed.problems[layer], cost_of(placed.problems[layer], assignment_of(named.mapping, layer))));
+    mapping.predicted_s.push_back(compute_s(placed.problems[layer], assignment_of(named.mapping, layer)));
   mapping.train_steps = question.train.step_count();
   mapping.train_task = question.train.task;
   mapping.train_part = question.train.part;
   return mapping;
 }
 
-// Scores of all candidates, and what none can be below; `placed` is what the method asked for places.
-void score(const MappingQuestion& question, Candidates& all, const Placed& placed, MappingAnswer& answer) {
+// Scores of all candidates, and what none can be below, of which `train_bounds_s` [layer] are known; `placed` is what
+// the method asked for places.
+void score(const MappingQuestion& question, Candidates& all, const Placed& placed,
+           const std::vector<double>& train_bounds_s, MappingAnswer& answer) {
   if (question.test)
     for (Placed* each : {&all.experts, &all.packed_copies, &all.searched_copies})
       if (!each->problems.empty()) each->test_problems = problems_of(all.latencies, *question.test, each->copies);
@@ -56,8 +70,9 @@ void score(const MappingQuestion& question, Candidates& all, const Placed& place
     answer.compared.push_back({method_name(named.method), score_of(named.placed->problems, named.mapping),
                                score_of(named.placed->test_problems, named.mapping)});
   const auto sum = [](const std::vector<double>& values) { return std::accumulate(values.begin(), values.end(), 0.0); };
-  answer.bounds.train_s = sum(answer.mapping.lower_bound_s);
-  if (question.test) answer.bounds.test_s = sum(lower_bounds_s(all.latencies, *question.test, placed.test_problems));
+  answer.bounds.train_s = sum(train_bounds_s);
+  if (question.test)
+    answer.bounds.test_s = sum(lower_bounds_s(all.latencies, *question.test, placed.test_problems, Part::WithExchange));
 }
 
 }  // namespace
@@ -75,14 +90,14 @@ MappingAnswer find_mapping(const Communicator& world, const MappingQuestion& que
     all.mappings.push_back({Method::Gem, std::move(searched.mapping), &placed});
   }
   if (searched.lower_bound_s.empty())
-    searched.lower_bound_s = lower_bounds_s(all.latencies, question.train, placed.problems);
+    searched.lower_bound_s = lower_bounds_s(all.latencies, question.train, placed.problems, Part::WithExchange);
 
   MappingAnswer answer;
   for (const NamedMapping& named : all.mappings) {
     Mapping mapping = mapping_of(question, named);
-    mapping.lower_bound_s = named.placed == &placed
+    mapping.lower_bound_s = named.placed == &placed && question.exchange_row_s == 0.0
                                 ? searched.lower_bound_s
-                                : lower_bounds_s(all.latencies, question.train, named.placed->problems);
+                                : lower_bounds_s(all.latencies, question.train, named.placed->problems, Part::Compute);
     if (named.method != question.method) {
       answer.others.push_back(std::move(mapping));
       continue;
@@ -91,7 +106,7 @@ MappingAnswer find_mapping(const Communicator& world, const MappingQuestion& que
     answer.mapping = std::move(mapping);
   }
   if (!world.is_root()) return answer;
-  score(question, all, placed, answer);
+  score(question, all, placed, searched.lower_bound_s, answer);
   answer.report = "Searched on " + describe_question(question) + "\n" + searched.report +
                   describe_beyond_measured(question.profile, question.train, answer.mapping) +
                   describe_comparison(question, answer.compared, answer.bounds);

@@ -99,6 +99,9 @@ void prepare(MappingQuestion& question, const Selection& selection) {
     throw UsageError("--expert-groups limits what --method gem searches for; leave it out with --method " +
                      method_name(question.method));
 
+  if (question.exchange_row_s > 0.0 && question.objective == Objective::P99)
+    throw UsageError("--exchange-row-time counts the mean step's exchange; leave it out with --objective p99");
+
   if (question.certify && question.method != Method::Gem)
     throw UsageError("--certify proves what --method gem finds; leave it out with --method " +
                      method_name(question.method));
@@ -130,6 +133,10 @@ void share(const Communicator& world, MappingQuestion& question) {
   if (!question.test) question.test.emplace();
   broadcast(world, *question.test);
   question.relation = static_cast<HeldOut>(world.broadcast(static_cast<std::int32_t>(question.relation)));
+}
+
+DeviceLatencies latencies_of(const MappingQuestion& question) {
+  return DeviceLatencies(question.profile, question.features, question.exchange_row_s);
 }
 
 std::string describe_question(const MappingQuestion& question) {

@@ -25,6 +25,7 @@ struct MappingQuestion {
   LoadFeatures features = LoadFeatures::TilesAndExperts;
   Method method = Method::Gem;
   Objective objective = Objective::Mean;
+  double exchange_row_s = 0.0;        ///< of dispatch and combine, for each row of the device that gets most
   std::size_t mixed_steps = 0;        ///< search on at least so many steps, see with_mixed_steps
   bool certify = false;               ///< prove optima where that can be done
   std::size_t redundant_experts = 0;  ///< further copies of experts, a layer
@@ -57,6 +58,9 @@ ExpertGroups expert_groups_of(const MappingQuestion& question);
 
 /// Gives every rank rank 0's profile, traces and relation. Collective.
 void share(const Communicator& world, MappingQuestion& question);
+
+/// What the devices take for loads in the features that are searched on, and for the exchange.
+DeviceLatencies latencies_of(const MappingQuestion& question);
 
 /// "24 layers x 32 experts on 4 devices,", and on a second line "128 steps of task 'mmlu' (part train)".
 std::string describe_question(const MappingQuestion& question);

@@ -42,6 +42,11 @@ std::string describe_comparison(const MappingQuestion& question, const std::vect
     text =
         format("Scored on %zu steps of task '%s' (part %s):\n    %s\n", question.test->step_count(),
                question.test->task.c_str(), question.test->part.c_str(), describe_relation(question.relation).c_str());
+  if (question.exchange_row_s > 0.0)
+    text += format(
+        "Times are the slowest device's compute and %.3g ns of exchange for each row of\n"
+        "    the device that gets most\n",
+        question.exchange_row_s * 1e9);
   return text + "\n" + comparison_table(compared, bounds, question.test.has_value(), question.relation);
 }
 

@@ -1,5 +1,8 @@
 #include "search/mapping_request.hpp"
 
+#include "base/error.hpp"
+#include "base/text.hpp"
+
 namespace gem {
 
 MappingQuestion make_question(const MappingRequest& request, Method method) {
@@ -7,6 +10,9 @@ MappingQuestion make_question(const MappingRequest& request, Method method) {
   question.method = method;
   question.features = parse_features(request.features);
   question.objective = parse_objective(request.objective);
+  if (!(request.exchange_row_ns >= 0.0) || request.exchange_row_ns > 1e9)
+    throw UsageError(format("--exchange-row-time: %g ns a row is not from 0 to a second", request.exchange_row_ns));
+  question.exchange_row_s = request.exchange_row_ns * 1e-9;
   question.mixed_steps = request.mixed_steps;
   question.expert_groups = request.expert_groups;
   question.redundant_experts = request.redundant_experts;

@@ -42,7 +42,7 @@ void Placement::refresh_slowest() {
   alone_.assign(devices, 0);
   together_.assign(devices * devices, 0);
   for (auto& list : steps_of_straggler_) list.clear();
-  for (std::size_t t = 0; t < problem_->step_count(); ++t) {
+  for (std::size_t t = 0; t < steps; ++t) {
     if (slowest_device_[0][t] < 0) continue;  // the floor decides
     const auto first = static_cast<std::size_t>(slowest_device_[0][t]);
     steps_of_straggler_[first].push_back(static_cast<std::int32_t>(t));

@@ -16,7 +16,7 @@ std::string describe_search_plan(const Communicator& world, const MappingQuestio
     return plan + "Method " + method_name(question.method) + ": nothing to search for, under a second\n";
   const SearchOptions& options = question.search;
   const LoadTrace trace = with_mixed_steps(question.train, question.mixed_steps, options.seed);
-  const DeviceLatencies latencies(question.profile, question.features);
+  const DeviceLatencies latencies = latencies_of(question);
   const std::vector<LayerProblem> one_layer{
       expert_groups_of(question).limited(problems_of(latencies, trace, copies_by_mean_load(question))[0])};
   const auto seconds = [&](std::size_t iterations) {

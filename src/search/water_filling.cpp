@@ -34,6 +34,7 @@ std::vector<std::int32_t> least_time_from(const LatencyTables& tables, std::size
 
 WaterFilling::WaterFilling(const LatencyTables& tables, std::size_t first_device, bool experts_are_whole)
     : tables_(&tables),
+      device_count_(tables.device_count() - first_device),
       tile_key_(tables.keys().features == LoadFeatures::Tokens ? 1 : tables.keys().experts_per_device + 1),
       least_time_from_(experts_are_whole ? least_time_from(tables, first_device) : std::vector<std::int32_t>{}) {
   for (const Weights& weights : weights_tried) {
@@ -101,14 +102,40 @@ void WaterFilling::step_bounds(const LayerProblem& problem, std::span<const std:
   // Skew only adds to even loads; rows of last tiles may take off.
   const std::vector<std::int32_t>& saved = problem.most_saved();
   for (std::size_t t = 0; t < saved.size(); ++t) bounds[t] = std::max(0, bounds[t] - saved[t]);
+  if (problem.has_exchange()) exchange_bounds(problem, experts, bounds);
 }
 
-std::int64_t WaterFilling::bound(const LayerProblem& problem) const {
+void WaterFilling::exchange_bounds(const LayerProblem& problem, std::span<const std::int32_t> experts,
+                                   std::vector<std::int32_t>& bounds) const {
+  const auto devices = static_cast<std::int64_t>(device_count_);
+  for (std::size_t t = problem.exchange_begin(); t < bounds.size(); ++t) {
+    std::int64_t sum = 0;
+    for (std::int32_t expert : experts) {
+      const std::int32_t own = problem.row(expert).extra[t];
+      sum += own;
+      if (!least_time_from_.empty()) bounds[t] = std::max(bounds[t], own);
+    }
+    bounds[t] = std::max(bounds[t], static_cast<std::int32_t>((sum + devices - 1) / devices));
+  }
+}
+
+std::vector<std::int32_t> WaterFilling::all_step_bounds(const LayerProblem& problem) const {
   std::vector<std::int32_t> all(problem.expert_count());
   std::iota(all.begin(), all.end(), 0);
   std::vector<std::int32_t> bounds;
   step_bounds(problem, all, bounds);
+  return bounds;
+}
+
+std::int64_t WaterFilling::bound(const LayerProblem& problem) const {
+  const std::vector<std::int32_t> bounds = all_step_bounds(problem);
   return std::accumulate(bounds.begin(), bounds.end(), std::int64_t{0});
+}
+
+std::int64_t WaterFilling::compute_bound(const LayerProblem& problem) const {
+  const std::vector<std::int32_t> bounds = all_step_bounds(problem);
+  const auto compute = static_cast<std::ptrdiff_t>(problem.exchange_begin());
+  return std::accumulate(bounds.begin(), bounds.begin() + compute, std::int64_t{0});
 }
 
 }  // namespace gem

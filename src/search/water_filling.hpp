@@ -18,13 +18,17 @@ namespace gem {
 /// over several weights is taken, and over the single experts, each of which must be on some device. Holds for every
 /// latency table, convex or not, because only the table's own entries are used.
 /// Where experts can have copies, which share their tokens, no single expert bounds a step.
+/// The exchange of a step takes at least what the mean device's rows take, and what any whole expert's do.
 class WaterFilling {
  public:
   /// Over the devices from `first_device` on.
   explicit WaterFilling(const LatencyTables& tables, std::size_t first_device = 0, bool experts_are_whole = true);
 
-  /// Ticks summed over the steps of a layer on the same tables.
+  /// Ticks summed over the steps of a layer on the same tables, with those of the exchange.
   std::int64_t bound(const LayerProblem& problem) const;
+
+  /// The same without the exchange.
+  std::int64_t compute_bound(const LayerProblem& problem) const;
 
   /// The same step by step, [padded step], with some of the layer's experts only.
   void step_bounds(const LayerProblem& problem, std::span<const std::int32_t> experts,
@@ -38,9 +42,13 @@ class WaterFilling {
     std::vector<std::int32_t> least_time;
   };
   void fill(Capacity& capacity, std::size_t first_device) const;
+  std::vector<std::int32_t> all_step_bounds(const LayerProblem& problem) const;
+  void exchange_bounds(const LayerProblem& problem, std::span<const std::int32_t> experts,
+                       std::vector<std::int32_t>& bounds) const;
 
   const LatencyTables* tables_;
-  std::int32_t tile_key_;  // key of one more tile; 1 on the curve, where tokens take the place of tiles
+  std::size_t device_count_;  // that the load is poured over
+  std::int32_t tile_key_;     // key of one more tile; 1 on the curve, where tokens take the place of tiles
   std::vector<Capacity> capacities_;
   std::vector<std::int32_t> least_time_from_;  // [key], of any device that carries this or more; empty: not whole
 };

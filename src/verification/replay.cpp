@@ -126,6 +126,23 @@ Cube<double> predict(const LoadTrace& trace, const std::vector<ExpertHomes>& hom
   return predicted;
 }
 
+Matrix<double> most_rows(const LoadTrace& trace, const std::vector<ExpertHomes>& homes, std::size_t device_count) {
+  Matrix<double> most(trace.step_count(), trace.layer_count());
+  std::vector<double> rows(device_count);
+  for (std::size_t step = 0; step < trace.step_count(); ++step)
+    for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
+      std::ranges::fill(rows, 0.0);
+      for (std::size_t expert = 0; expert < trace.expert_count(); ++expert) {
+        const auto copies = homes[layer].of(expert);
+        for (std::size_t copy = 0; copy < copies.size(); ++copy)
+          rows[static_cast<std::size_t>(copies[copy])] +=
+              share_of(trace.counts(step, layer, expert), copies.size(), copy);
+      }
+      most(step, layer) = std::ranges::max(rows);
+    }
+  return most;
+}
+
 VerificationReport replay(const Communicator& communicator, ReplayTarget& target, const LoadTrace& trace,
                           const std::vector<Mapping>& mappings, const std::vector<LatencySurface>& surfaces,
                           const LoadRule& rule, const ReplayOptions& options, const ReplayProgress& progress) {
@@ -145,6 +162,7 @@ VerificationReport replay(const Communicator& communicator, ReplayTarget& target
     MappingReplay& replay = report.mappings.emplace_back();
     replay.name = mapping.method;
     replay.predicted_s = predict(trace, homes.back(), surfaces, rule);
+    replay.most_rows = most_rows(trace, homes.back(), surfaces.size());
   }
   report.mappings[0].move_s = 0.0;
   for (std::size_t m = 1; m < homes.size(); ++m) {

@@ -73,6 +73,9 @@ VerificationReport replay(const Communicator& communicator, ReplayTarget& target
 Cube<double> predict(const LoadTrace& trace, const std::vector<ExpertHomes>& homes,
                      const std::vector<LatencySurface>& surfaces, const LoadRule& rule);
 
+/// [step, layer] rows of the device that gets most; homes: [layer].
+Matrix<double> most_rows(const LoadTrace& trace, const std::vector<ExpertHomes>& homes, std::size_t device_count);
+
 /// [layer] the mapping's homes for each layer of the trace; DataError naming the layer that the mapping lacks.
 std::vector<ExpertHomes> homes_for(const Mapping& mapping, const LoadTrace& trace);
 

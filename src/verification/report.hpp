@@ -19,6 +19,7 @@ struct MappingReplay {
   Cube<double> combine_s;            ///< [step, layer, device], NaN likewise
   Cube<double> predicted_s;          ///< [step, layer, device], from the latency surface
   Matrix<double> layer_s;            ///< [step, layer], from the common start to the last rank's end; NaN likewise
+  Matrix<double> most_rows;          ///< [step, layer], rows of the device that gets most; empty if unknown
   Matrix<double> raw_straggler_s;    ///< [step, layer], maximum over devices taken in each round, mean over rounds
   std::uint64_t wrong_values = 0;    ///< elements that were not what they had to be after dispatch and combine
   std::uint64_t checked_values = 0;  ///< elements looked at

@@ -121,6 +121,7 @@ TEST(RoundTrip, Report) {
     EXPECT_TRUE(found.predicted_s == expected.predicted_s);
     EXPECT_TRUE(found.layer_s == expected.layer_s);
     EXPECT_TRUE(found.raw_straggler_s == expected.raw_straggler_s);
+    EXPECT_TRUE(found.most_rows == expected.most_rows);
     EXPECT_EQ(found.wrong_values, expected.wrong_values);
     EXPECT_EQ(found.checked_values, expected.checked_values);
     EXPECT_EQ(found.output_error, expected.output_error);

@@ -120,7 +120,7 @@ inline VerificationReport sample_report() {
       replay.*member = Cube<double>(3, 2, 4);
       for (double& value : (replay.*member).values()) value = random.uniform();
     }
-    for (auto member : {&MappingReplay::layer_s, &MappingReplay::raw_straggler_s}) {
+    for (auto member : {&MappingReplay::layer_s, &MappingReplay::most_rows, &MappingReplay::raw_straggler_s}) {
       replay.*member = Matrix<double>(3, 2);
       for (double& value : (replay.*member).values()) value = random.uniform();
     }

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/random.hpp"
+#include "verification/exchange_cost.hpp"
 #include "verification/step_estimate.hpp"
 
 namespace gem {
@@ -46,6 +47,34 @@ TEST(Report, SummaryHoldsRatiosErrorsAndQuantiles) {
   EXPECT_NEAR(summaries[1].median_error, 0.1, 1e-9);
   EXPECT_NEAR(summaries[1].p99_s, 3 * 0.8e-3, 1e-9);
   EXPECT_NEAR(summaries[1].imbalance, 1.0 / 0.75, 1e-9);
+}
+
+TEST(Report, TheExchangeIsALineInTheRowsOfTheFullestDevice) {
+  VerificationReport report = report_with(0.8, 0.0);
+  EXPECT_FALSE(exchange_cost_of(report)) << "rows are unknown";
+  for (MappingReplay& replay : report.mappings) {
+    replay.most_rows = Matrix<double>(40, 3);
+    for (std::size_t step = 0; step < 40; ++step)
+      for (std::size_t layer = 0; layer < 3; ++layer) {
+        replay.most_rows(step, layer) = 1000.0 + 10.0 * static_cast<double>(step);
+        replay.layer_s(step, layer) = replay.compute_s(step, layer, 1) + 70e-6 + 25e-9 * replay.most_rows(step, layer);
+      }
+  }
+  const auto cost = exchange_cost_of(report);
+  ASSERT_TRUE(cost);
+  EXPECT_NEAR(cost->fixed_s, 70e-6, 1e-12);
+  EXPECT_NEAR(cost->row_s, 25e-9, 1e-15);
+  EXPECT_NEAR(cost->explained, 1.0, 1e-9);
+  EXPECT_NE(exchange_line(report).find("gem-map --exchange-row-time 25\n"), std::string::npos);
+
+  // Times that don't follow the rows are no reason to place experts by them.
+  for (MappingReplay& replay : report.mappings)
+    for (std::size_t step = 0; step < 40; ++step)
+      for (std::size_t layer = 0; layer < 3; ++layer) replay.layer_s(step, layer) += step % 2 == 0 ? 1e-4 : 0.0;
+  EXPECT_LT(exchange_cost_of(report)->explained, 0.1);
+  EXPECT_EQ(exchange_line(report).find("gem-map"), std::string::npos);
+  for (MappingReplay& replay : report.mappings) replay.most_rows = Matrix<double>(40, 3, 1000.0);
+  EXPECT_FALSE(exchange_cost_of(report)) << "all have equally many";
 }
 
 TEST(Report, WhatAllPredictionsHaveInCommonIsToldApart) {

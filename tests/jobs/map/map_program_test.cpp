@@ -127,6 +127,28 @@ TEST(MapProgram, TheSameMappingOnAnyNumberOfRanks) {
   }
 }
 
+TEST(MapProgram, CountsTheExchangeWhereItIsTold) {
+  const TestFolder folder;
+  write_inputs(folder);
+  ASSERT_EQ(folder.run(map(folder, "--quiet --mixed-steps 0")).code, 0);
+  const Mapping compute_alone = read_mapping(folder.file("map.h5"));
+  const ProgramRun run = folder.run(map(folder, "--quiet --mixed-steps 0 --certify --exchange-row-time 1000"));
+  ASSERT_EQ(run.code, 0) << run.errors;
+  EXPECT_NE(run.output.find("1e+03 ns of exchange for each row"), std::string::npos) << run.output;
+  const Mapping mapping = read_mapping(folder.file("map.h5"));
+  // The file's times are of the compute alone, of which the other mapping has the least.
+  for (std::size_t layer = 0; layer < mapping.predicted_s.size(); ++layer) {
+    EXPECT_GE(mapping.predicted_s[layer], compute_alone.predicted_s[layer]);
+    EXPECT_LE(mapping.lower_bound_s[layer], compute_alone.predicted_s[layer]);
+  }
+  for (const std::string refused : {"--exchange-row-time -1", "--exchange-row-time nan", "--exchange-row-time 5e8",
+                                    "--exchange-row-time 20 --objective p99"}) {
+    const ProgramRun bad = folder.run(map(folder, refused));
+    EXPECT_EQ(bad.code, 2) << refused;
+    EXPECT_NE(bad.errors.find("exchange"), std::string::npos) << bad.errors;
+  }
+}
+
 TEST(MapProgram, EachBaselineCanBeWritten) {
   const TestFolder folder;
   write_inputs(folder);

@@ -1,0 +1,51 @@
+#include "verification/exchange_cost.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "base/statistics.hpp"
+#include "base/text.hpp"
+
+namespace gem {
+namespace {
+
+// A line that explains less is no reason to place experts by it.
+constexpr double least_explained = 0.5;
+
+}  // namespace
+
+std::optional<ExchangeCost> exchange_cost_of(const VerificationReport& report) {
+  if (!has_whole_layers(report)) return std::nullopt;
+  std::vector<double> rows, seconds;
+  for (const MappingReplay& replay : report.mappings) {
+    if (replay.most_rows.rows() == 0) return std::nullopt;
+    for (std::size_t step = 0; step < replay.layer_s.rows(); ++step)
+      for (std::size_t layer = 0; layer < replay.layer_s.columns(); ++layer) {
+        rows.push_back(replay.most_rows(step, layer));
+        seconds.push_back(replay.layer_s(step, layer) - std::ranges::max(replay.compute_s.row(step, layer)));
+      }
+  }
+  const double mean_rows = mean(rows), mean_s = mean(seconds);
+  double rows_squared = 0.0, seconds_squared = 0.0, product = 0.0;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    rows_squared += (rows[i] - mean_rows) * (rows[i] - mean_rows);
+    seconds_squared += (seconds[i] - mean_s) * (seconds[i] - mean_s);
+    product += (rows[i] - mean_rows) * (seconds[i] - mean_s);
+  }
+  if (rows_squared == 0.0 || seconds_squared == 0.0) return std::nullopt;
+  const double row_s = product / rows_squared;
+  return ExchangeCost{mean_s - row_s * mean_rows, row_s, row_s * product / seconds_squared};
+}
+
+std::string exchange_line(const VerificationReport& report) {
+  const std::optional<ExchangeCost> cost = exchange_cost_of(report);
+  if (!cost) return {};
+  const std::string line = format(
+      "Exchange of a layer: %.0f us and %.3g ns for each row of the device that gets most,\n"
+      "which explains %.0f %% of how layers differ",
+      cost->fixed_s * 1e6, cost->row_s * 1e9, 100.0 * cost->explained);
+  if (cost->row_s <= 0.0 || cost->explained < least_explained) return line + "\n";
+  return line + format("; gem-map --exchange-row-time %.3g\nsearches for the fastest whole layer\n", cost->row_s * 1e9);
+}
+
+}  // namespace gem
