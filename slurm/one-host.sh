@@ -12,16 +12,17 @@
 #
 # Options: --shares LIST and --slowdown LIST (as often as wanted: one setting each), --output DIR (results/one-host),
 # --workloads REGEX (all), --steps N (24), --rounds N (3), --layers N (3, spread over the model), --checked-steps N (1,
-# steps whose outputs are compared with one rank's), --full (exchange too, not only the experts' compute), --stop-after
-# profiles|mappings (mappings need no GPU: search for them elsewhere, in a copy of the folder), --seconds N (begin
-# nothing new after N seconds; exit code 75 says that more is to do: the same command goes on), --dry-run.
+# steps whose outputs are compared with one rank's), --full (exchange too, not only the experts' compute),
+# --exchange-row-time NS (one more mapping, gem-layer, that counts the exchange; a replay with --full says how much),
+# --stop-after profiles|mappings (mappings need no GPU: search for them elsewhere, in a copy of the folder), --seconds N
+# (begin nothing new after N seconds; exit code 75 says that more is to do: the same command goes on), --dry-run.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=jobs/dependencies.sh
 . "$root/jobs/dependencies.sh"
 
 ranks=0 sharing=0 spreads='' device=cuda output=results/one-host pattern=. steps=24 rounds=3 layers=3 checked_steps=1 full=0
-seconds=0 dry_run=0 last_stage=reports
+seconds=0 dry_run=0 last_stage=reports exchange=''
 settings=() # FOLDER SHARES SLOWDOWN, '-' where there is none
 refuse() {
   echo "one-host.sh: $1; --help shows all options" >&2
@@ -51,13 +52,14 @@ while [ $# -gt 0 ]; do
     --rounds) rounds=$2; shift ;;
     --layers) layers=$2; shift ;;
     --checked-steps) checked_steps=$2; shift ;;
+    --exchange-row-time) exchange=$2; shift ;;
     --full) full=1 ;;
     --seconds) seconds=$2; shift ;;
     --stop-after)
       [[ $2 = profiles || $2 = mappings ]] || refuse "--stop-after can be profiles or mappings, not $2"
       last_stage=$2; shift ;;
     --dry-run) dry_run=1 ;;
-    --help) sed -n '2,19s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --help) sed -n '2,20s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) refuse "unknown option $1" ;;
   esac
   shift
@@ -176,11 +178,12 @@ make_profile() {
 }
 
 make_mapping() { # make_mapping METHOD
-  local effort=fast start=()
+  local method=$1 effort=fast start=() counted=()
   [ -e "$folder/$1.h5" ] && return
-  [ "$1" = gem ] && effort=default start=("${MPIRUN[@]}" -n "$(nproc)")
-  run_into "$folder/$1.txt" "${start[@]}" gem-map --quiet --profile "$profile" "${halves[@]}" --method "$1" \
-    --effort "$effort" --output "$folder/$1.h5"
+  [ "$1" = gem-layer ] && method=gem counted=(--exchange-row-time "$exchange")
+  [ "$method" = gem ] && effort=default start=("${MPIRUN[@]}" -n "$(nproc)")
+  run_into "$folder/$1.txt" "${start[@]}" gem-map --quiet --profile "$profile" "${halves[@]}" --method "$method" \
+    "${counted[@]}" --effort "$effort" --output "$folder/$1.h5"
 }
 
 verify() {
@@ -214,6 +217,7 @@ pack() {
 
 if [ "$dry_run" = 1 ]; then programs_or_build "$root" echo; else programs_or_build "$root" >&2; fi
 methods=(round-robin eplb speed-aware paper gem)
+[ -z "$exchange" ] || methods+=(gem-layer)
 begin=$SECONDS
 failures=0
 [ "$dry_run" = 1 ] || mkdir -p "$output/traces"
