@@ -246,7 +246,7 @@ TEST(BadInput, Report) {
   };
   Fields fields = header_fields("gem.report");
   for (const char* name : {"/measured_s", "/predicted_s", "/dispatch_s", "/combine_s"}) fields[name] = times(name, 4);
-  for (const char* name : {"/layer_s", "/raw_straggler_s"})
+  for (const char* name : {"/layer_s", "/most_rows", "/raw_straggler_s"})
     fields[name] = dataset<double>(name, {1, 2}, {2, 1, 1}, "s");
   for (const char* name : {"/checks/wrong_values", "/checks/checked_values", "/checks/output_error", "/moved_bytes"})
     fields[name] = dataset<std::int32_t>(name, {0, 0}, {2});
@@ -258,6 +258,8 @@ TEST(BadInput, Report) {
                       {measured, dataset<double>(measured, {}, {2, 0, 1, 2}, "s"), "[2, 0, 1, 2]"},
                       {measured, dataset<double>(measured, {1, 2, 3, 4}, {2, 2}, "s"), "2 dimensions"},
                       {"/predicted_s", dataset<double>("/predicted_s", {1, 2}, {1, 1, 1, 2}, "s"), "[1, 1, 1, 2]"},
+                      {"/most_rows", dataset<double>("/most_rows", {1, -2}, {2, 1, 1}), "holds -2 at [1, 0, 0]"},
+                      {"/most_rows", dataset<double>("/most_rows", {1}, {1, 1, 1}), "[1, 1, 1]"},
                       {"/mappings", texts("/mappings", {"linear"}), "1 entries"},
                       {"/layer_ids", dataset<std::int32_t>("/layer_ids", {7, 8}, {2}), "[2]"}});
   expect_needed(fields, [](const std::string& path) { read_report(path); },
