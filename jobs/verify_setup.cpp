@@ -38,6 +38,8 @@ bool parse_verify_options(VerifyOptions& options, const Arguments& arguments) {
   line.add("rounds", &options.replay.rounds, "N", "measurements of each step; the median counts");
   line.add("checked-steps", &options.replay.checked_steps, "N", "steps whose data and outputs are checked first");
   line.add("judge", &options.judge, "NAME", "mapping that the verdict is about; gem, else the last, if not given");
+  line.add("judge-by", &options.judge_by, "TIME",
+           "what the verdict is about: straggler (the slowest device's compute) or layer (the exchange, too)");
   line.add("device", &options.device, "KIND", "cuda, host or simulated; as in the profile if not given");
   line.add("slowdown", &options.slowdown, "LIST|FILE",
            "emulated slowdown of each device; as in the profile if not given");

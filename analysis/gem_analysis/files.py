@@ -125,6 +125,7 @@ class Report:
     first_step: int
     rounds: int
     judged: str
+    judged_by: str  # "straggler" or "layer": the time that the verdict is about
     layer_ids: np.ndarray  # [layer]
     names: list  # [mapping], the first is what all are compared with
     measured_s: np.ndarray  # [mapping, step, layer, device]
@@ -366,6 +367,7 @@ def _read_report(file):
         file.count_attribute("first_step", default=0),
         file.count_attribute("rounds", default=0),
         file.text_attribute("judged", ""),
+        file.text_attribute("judged_by", "straggler"),
         _read_layer_ids(file, shape[2]),
         file.texts("/mappings", shape[0]),
         measured_s,

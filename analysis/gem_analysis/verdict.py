@@ -94,7 +94,9 @@ def _is_wrong(results):
 def _measured(results):
     report, m = results.report, results.judged
     name, first = report.names[m], report.names[0]
-    relative, low, high = (report.summary[field][m] for field in ("relative", "relative_low", "relative_high"))
+    by_layer = report.judged_by == "layer"
+    figure, time = ("layer_relative", "time for whole layers") if by_layer else ("relative", "straggler time")
+    relative, low, high = (report.summary[field][m] for field in (figure, f"{figure}_low", f"{figure}_high"))
     devices = report.measured_s.shape[3]
     topic = " · ".join(
         part
@@ -117,19 +119,17 @@ def _measured(results):
             _badges(results),
         )
     if high < 1:
-        state, tone, headline = "FASTER", "good", f"{name} takes {less_or_more(relative)} straggler time than {first}"
+        state, tone, headline = "FASTER", "good", f"{name} takes {less_or_more(relative)} {time} than {first}"
     elif low > 1:
         state, tone, headline = (
             "SLOWER",
             "bad",
-            f"{name} takes {less_or_more(relative)} straggler time than {first}: keep {first}",
+            f"{name} takes {less_or_more(relative)} {time} than {first}: keep {first}",
         )
     else:
         state, tone, headline = "NOT PROVEN", "unsure", f"{name} may be no faster than {first}"
-    sentence = (
-        f"Measured: the slowest devices' time, summed over layers, changes by {percent(relative)} ({interval}, over "
-        f"steps). {results.device_note()}"
-    )
+    what = "whole layers' time, exchange included" if by_layer else "the slowest devices' time, summed over layers"
+    sentence = f"Measured: {what}, changes by {percent(relative)} ({interval}, over steps). {results.device_note()}"
     return Verdict(topic, state, tone, headline, sentence.strip(), _badges(results))
 
 

@@ -135,6 +135,7 @@ void write_report(const std::string& path, const VerificationReport& report, con
   file.attribute("task", report.task);
   file.attribute("part", report.part);
   file.attribute("judged", report.judged);
+  file.attribute("judged_by", report.judged_by == JudgedBy::Layer ? "layer" : "straggler");
   file.attribute("weight_dtype", report.weight_dtype);
   file.attribute("device_kind", report.device_kind);
   file.attribute("device_note", report.device_note);
@@ -192,6 +193,7 @@ VerificationReport read_report(const std::string& path) {
   report.task = text("task");
   report.part = text("part");
   report.judged = text("judged");
+  report.judged_by = text("judged_by") == "layer" ? JudgedBy::Layer : JudgedBy::Straggler;
   report.weight_dtype = text("weight_dtype");
   report.device_kind = text("device_kind");
   report.device_note = text("device_note");

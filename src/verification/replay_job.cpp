@@ -146,6 +146,10 @@ void check_replay_request(const ReplayRequest& request) {
   if (request.replay.rounds == 0 || request.steps == 0) throw UsageError("--rounds and --steps must be above 0");
   if (!request.share_gpu.empty() && request.share_gpu != "turns")
     throw UsageError("--share-gpu: '" + request.share_gpu + "' is unknown; it can be 'turns'");
+  if (request.judge_by != "straggler" && request.judge_by != "layer")
+    throw UsageError("--judge-by: '" + request.judge_by + "' is neither straggler nor layer");
+  if (request.judge_by == "layer" && request.compute_only)
+    throw UsageError("--judge-by layer needs whole layers, which --compute-only leaves out; give one of them");
   if (!request.transport.empty() && request.transport != "mpi" && request.transport != "nccl")
     throw UsageError("--transport: '" + request.transport + "' is neither mpi nor nccl");
   if (!(request.patience_s > 0.0)) throw UsageError(format("--patience: %g s is not above 0", request.patience_s));
@@ -210,7 +214,11 @@ std::string describe_replay(const ReplayRequest& request, const ReplayQuestion& 
 
 VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& request, const ReplayQuestion& question,
                               const DeviceOptions& devices) {
-  ranks.on_all([&] { check_device_count(ranks, devices, question.profile); });
+  ranks.on_all([&] {
+    check_device_count(ranks, devices, question.profile);
+    if (request.judge_by == "layer" && devices.kind == "simulated")
+      throw UsageError("--judge-by layer: simulated devices exchange nothing, so that there are no whole layers");
+  });
   const auto local = make_devices(devices, ranks);
   const std::vector<DeviceDescription> running = gather_descriptions(ranks, local);
   const std::string difference = ranks.is_root() ? device_difference(question.profile, running) : "";
@@ -230,6 +238,7 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
   for (double& clock_hz : report.sm_clock_hz) clock_hz /= samples;
   report.profile_sm_clock_hz = mean_clocks(question.profile);
   report.judged = question.names[question.judged];
+  report.judged_by = request.judge_by == "layer" ? JudgedBy::Layer : JudgedBy::Straggler;
   report.weight_dtype = question.profile.weight_dtype;
   report.device_kind = devices.kind;
   report.device_note = device_note(devices, question.profile);

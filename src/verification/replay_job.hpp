@@ -21,6 +21,7 @@ struct ReplayRequest {
   std::vector<std::int32_t> layer_ids{};     ///< decoder layers; empty: all
   std::vector<std::string> mapping_files{};  ///< of the mappings, in order: they name those of one method; may be empty
   std::string judge{};                       ///< mapping that the verdict is about; empty: gem, else the last
+  std::string judge_by = "straggler";        ///< time that the verdict is about: "straggler" or "layer"
   std::string device{};                      ///< kind; empty: the profile's
   std::string slowdown{};                    ///< as for parse_slowdowns; empty: the profile's
   std::string share_gpu{};                   ///< "turns" or empty

@@ -145,8 +145,9 @@ std::string prediction_lines(const VerificationReport& report) {
 Verdict judge(const VerificationReport& report, const MappingSummary& judged, double output_tolerance) {
   for (const MappingReplay& replay : report.mappings)
     if (replay.wrong_values > 0 || replay.output_error > output_tolerance) return Verdict::Wrong;
-  if (judged.interval.high < 1.0) return Verdict::Faster;
-  if (judged.interval.low > 1.0) return Verdict::Slower;
+  const Interval& interval = report.judged_by == JudgedBy::Layer ? judged.layer_interval : judged.interval;
+  if (interval.high < 1.0) return Verdict::Faster;
+  if (interval.low > 1.0) return Verdict::Slower;
   return Verdict::Unproven;
 }
 
@@ -167,8 +168,11 @@ std::string verdict_sentence(const VerificationReport& report, const MappingSumm
   const std::string on = report.device_kind + " devices" +
                          (report.device_difference.empty() ? "" : ", not the profile's") +
                          (report.device_note.empty() ? "" : ", " + report.device_note);
-  const std::string figures = format("%.3f of %s's straggler time, 95 %% interval %.3f to %.3f", judged.relative,
-                                     base.c_str(), judged.interval.low, judged.interval.high);
+  const bool by_layer = report.judged_by == JudgedBy::Layer;
+  const Interval& interval = by_layer ? judged.layer_interval : judged.interval;
+  const std::string figures =
+      format("%.3f of %s's %s, 95 %% interval %.3f to %.3f", by_layer ? judged.layer_relative : judged.relative,
+             base.c_str(), by_layer ? "whole layers" : "straggler time", interval.low, interval.high);
   switch (verdict) {
     case Verdict::Faster:
       return format("VERDICT: FASTER - %s takes %s (%s; %s)", judged.name.c_str(), figures.c_str(), on.c_str(),

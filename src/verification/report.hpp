@@ -34,12 +34,16 @@ struct MappingReplay {
 /// dispatch and compute where whole layers were timed, else compute alone.
 Cube<double> waiting_of(const MappingReplay& replay);
 
+/// Which time a verdict is about: of the slowest device's compute, or of the whole layer with its exchange.
+enum class JudgedBy { Straggler, Layer };
+
 /// What a replay measured, and on what.
 struct VerificationReport {
   std::string model;
   std::string task;
-  std::string part;          ///< of the trace
-  std::string judged;        ///< name of the mapping that the verdict is about; empty if unknown
+  std::string part;    ///< of the trace
+  std::string judged;  ///< name of the mapping that the verdict is about; empty if unknown
+  JudgedBy judged_by = JudgedBy::Straggler;
   std::string weight_dtype;  ///< "bf16" or "f32"; empty if unknown
   std::string device_kind;   ///< "cuda", "host" or "simulated"
   std::string device_note;   ///< e.g. "emulated x1.28"; empty for devices as they are
@@ -69,7 +73,7 @@ struct MappingSummary {
   double raw_relative = 1.0;    ///< the same with the maximum taken round by round, noise and all
   double layer_relative =
       0.0;  ///< whole layers (dispatch, compute, combine) relative to the first mapping; NaN if none
-  Interval layer_interval{1.0, 1.0};
+  Interval layer_interval{1.0, 1.0};             ///< meaningless where there are none
   double p50_s = 0.0, p90_s = 0.0, p99_s = 0.0;  ///< of the measured straggler time of a step
   double imbalance = 1.0;                        ///< mean over steps and layers of max / mean over devices
   /// Of a step, mean over devices and steps; exchange NaN where it wasn't timed.
@@ -105,8 +109,8 @@ std::string prediction_lines(const VerificationReport& report);
 
 enum class Verdict { Faster, Unproven, Slower, Wrong };
 
-/// Judges one mapping against the first: Faster or Slower if its interval is clear of 1, Wrong if any mapping's data
-/// arrived wrong or outputs differ from the reference by more than `output_tolerance`.
+/// Judges one mapping against the first by the report's judged_by: Faster or Slower if its interval is clear of 1,
+/// Wrong if any mapping's data arrived wrong or outputs differ from the reference by more than `output_tolerance`.
 Verdict judge(const VerificationReport& report, const MappingSummary& judged, double output_tolerance);
 
 /// Largest output_error that reordered sums explain: 1e-4 for "f32" weights, 2e-2 for "bf16".

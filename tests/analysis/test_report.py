@@ -249,6 +249,13 @@ class Page(support.TestCase):
         self.assertRegex(page, rf'>Whole layers</span><b>[+−-]{abs(layers):.1f}\s?%</b>')
         self.assertNotIn(">Whole layers<", self.page_of(support.result("simulated")))
 
+        path = self.copy("host", "report.h5")
+        with h5py.File(path, "r+") as file:
+            file.attrs["judged_by"] = "layer"
+            for name, value in (("", 0.5), ("_low", 0.4), ("_high", 0.6)):
+                file[f"summary/layer_relative{name}"][m] = value
+        self.assertRegex(self.page_of(path), r"<h1>[^<]*50\.0\s?% less time for whole layers")
+
     def test_devices_wait_as_long_as_in_the_table(self):
         page = self.page_of(support.result("host"))
         table = page.split("dispatch (ms/step)")[1]

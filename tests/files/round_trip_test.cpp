@@ -98,6 +98,7 @@ TEST(RoundTrip, Report) {
   write_report(directory / "report.h5", written, sample_provenance());
   const VerificationReport read = read_report(directory / "report.h5");
   EXPECT_EQ(read.judged, written.judged);
+  EXPECT_EQ(read.judged_by, written.judged_by);
   EXPECT_EQ(read.weight_dtype, written.weight_dtype);
   EXPECT_EQ(read.device_note, written.device_note);
   EXPECT_EQ(read.device_difference, written.device_difference);

@@ -99,6 +99,7 @@ inline VerificationReport sample_report() {
   report.part = "test";
   report.device_kind = "host";
   report.judged = "gem";
+  report.judged_by = JudgedBy::Layer;
   report.weight_dtype = "f32";
   report.device_note = "emulated x1.28";
   report.device_difference = "device 1 was 'a' on node1, but is 'a' on node2";

@@ -119,6 +119,20 @@ TEST(Report, VerdictFollowsTheInterval) {
   EXPECT_EQ(verdict(1.0, 0.05), Verdict::Unproven);
 }
 
+TEST(Report, WholeLayersCanBeJudgedInstead) {
+  VerificationReport report = report_with(0.8, 0.0);
+  for (double& seconds : report.mappings[1].layer_s.values()) seconds *= 1.5;  // 1.2 of linear's
+  const auto sentence = [&] {
+    const MappingSummary judged = summarize(report, 1)[1];
+    return verdict_sentence(report, judged, judge(report, judged, 1e-4));
+  };
+  EXPECT_EQ(sentence().rfind("VERDICT: FASTER - gem takes 0.8", 0), 0u) << sentence();
+  EXPECT_NE(sentence().find("straggler time"), std::string::npos);
+  report.judged_by = JudgedBy::Layer;
+  EXPECT_EQ(sentence().rfind("VERDICT: SLOWER - gem takes 1.2", 0), 0u) << sentence();
+  EXPECT_NE(sentence().find("of linear's whole layers"), std::string::npos);
+}
+
 TEST(Report, WrongDataOverrulesTimes) {
   VerificationReport report = report_with(0.5, 0.0);
   report.mappings[0].wrong_values = 1;

@@ -127,6 +127,11 @@ TEST(Pipeline, HostDevicesGoTheWholeWay) {
   EXPECT_EQ(report.device_difference, "");
   EXPECT_EQ(run.errors.find("warning"), std::string::npos) << run.errors;
 
+  const ProgramRun layers = folder.run(on_ranks(2, verify(folder, "--steps 2 --rounds 1 --layers 0 --judge-by layer")));
+  EXPECT_TRUE(layers.code == 0 || layers.code == 1) << layers.output << layers.errors;
+  EXPECT_NE(layers.output.find("of linear's whole layers"), std::string::npos) << layers.output;
+  EXPECT_EQ(read_report(folder.file("report.h5")).judged_by, JudgedBy::Layer);
+
   // What isn't checked isn't called right.
   const ProgramRun compute =
       folder.run(on_ranks(2, verify(folder, "--steps 2 --rounds 1 --layers 0 --compute-only --checked-steps 0")));
@@ -234,6 +239,9 @@ TEST(Pipeline, VerifySaysWhatDoesNotFit) {
   expect_refused(folder, bin + verify(folder, "--layers 3,3"), 2, "layer 3 is there twice");
   expect_refused(folder, bin + verify(folder, "--patience -1"), 2, "-1 s is not above 0");
   expect_refused(folder, bin + verify(folder, "--judge eplb"), 2, "no mapping given is named 'eplb'");
+  expect_refused(folder, bin + verify(folder, "--judge-by eplb"), 2, "neither straggler nor layer");
+  expect_refused(folder, bin + verify(folder, "--judge-by layer --compute-only"), 2, "needs whole layers");
+  expect_refused(folder, bin + verify(folder, "--judge-by layer"), 2, "simulated devices exchange nothing");
   expect_refused(folder, bin + verify(folder, "--first-step 99"), 2, "has 16 steps");
   expect_refused(folder, bin + verify(folder, "--mapping " + folder.file("train.h5")), 3, "train.h5");
   expect_refused(folder, bin + verify(folder, "--trace-typo x"), 2, "did you mean --trace");
