@@ -34,18 +34,20 @@ std::optional<ExchangeCost> exchange_cost_of(const VerificationReport& report) {
   }
   if (rows_squared == 0.0 || seconds_squared == 0.0) return std::nullopt;
   const double row_s = product / rows_squared;
-  return ExchangeCost{mean_s - row_s * mean_rows, row_s, row_s * product / seconds_squared};
+  return ExchangeCost{mean_s, mean_s - row_s * mean_rows, row_s, row_s * product / seconds_squared};
 }
 
 std::string exchange_line(const VerificationReport& report) {
   const std::optional<ExchangeCost> cost = exchange_cost_of(report);
   if (!cost) return {};
-  const std::string line = format(
+  if (cost->row_s <= 0.0 || cost->explained < least_explained)
+    return format("Exchange of a layer: %s in the mean, of which rows explain little (%.0f %%)\n",
+                  format_seconds(cost->mean_s).c_str(), 100.0 * cost->explained);
+  return format(
       "Exchange of a layer: %.0f us and %.3g ns for each row of the device that gets most,\n"
-      "which explains %.0f %% of how layers differ",
-      cost->fixed_s * 1e6, cost->row_s * 1e9, 100.0 * cost->explained);
-  if (cost->row_s <= 0.0 || cost->explained < least_explained) return line + "\n";
-  return line + format("; gem-map --exchange-row-time %.3g\nsearches for the fastest whole layer\n", cost->row_s * 1e9);
+      "which explains %.0f %% of how layers differ; gem-map --exchange-row-time %.3g\n"
+      "searches for the fastest whole layer\n",
+      cost->fixed_s * 1e6, cost->row_s * 1e9, 100.0 * cost->explained, cost->row_s * 1e9);
 }
 
 }  // namespace gem

@@ -11,6 +11,7 @@ namespace gem {
 /// a time for each row of the device that gets most. What they cost is a layer's time less its slowest device's
 /// compute.
 struct ExchangeCost {
+  double mean_s = 0.0;
   double fixed_s = 0.0;
   double row_s = 0.0;
   double explained = 0.0;  ///< part of the variance that the line explains, 0 to 1

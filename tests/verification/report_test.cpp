@@ -72,7 +72,7 @@ TEST(Report, TheExchangeIsALineInTheRowsOfTheFullestDevice) {
     for (std::size_t step = 0; step < 40; ++step)
       for (std::size_t layer = 0; layer < 3; ++layer) replay.layer_s(step, layer) += step % 2 == 0 ? 1e-4 : 0.0;
   EXPECT_LT(exchange_cost_of(report)->explained, 0.1);
-  EXPECT_EQ(exchange_line(report).find("gem-map"), std::string::npos);
+  EXPECT_NE(exchange_line(report).find("rows explain little"), std::string::npos) << exchange_line(report);
   for (MappingReplay& replay : report.mappings) replay.most_rows = Matrix<double>(40, 3, 1000.0);
   EXPECT_FALSE(exchange_cost_of(report)) << "all have equally many";
 }
