@@ -88,6 +88,17 @@ void collect(const Communicator& communicator, const LocalTimes& local, std::siz
   replay.layer_s = median_of_rounds(layer_rounds);
 }
 
+// What each device gets of a layer's tokens [expert].
+void sum_loads(std::span<const std::uint32_t> counts, const ExpertHomes& homes, const LoadRule& rule,
+               std::vector<DeviceLoad>& loads) {
+  std::ranges::fill(loads, DeviceLoad{});
+  for (std::size_t expert = 0; expert < counts.size(); ++expert) {
+    const auto copies = homes.of(expert);
+    for (std::size_t copy = 0; copy < copies.size(); ++copy)
+      loads[static_cast<std::size_t>(copies[copy])].add(rule, share_of(counts[expert], copies.size(), copy));
+  }
+}
+
 }  // namespace
 
 std::vector<ExpertHomes> homes_for(const Mapping& mapping, const LoadTrace& trace) {
@@ -113,13 +124,7 @@ Cube<double> predict(const LoadTrace& trace, const std::vector<ExpertHomes>& hom
   std::vector<DeviceLoad> loads(surfaces.size());
   for (std::size_t step = 0; step < trace.step_count(); ++step)
     for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
-      std::ranges::fill(loads, DeviceLoad{});
-      for (std::size_t expert = 0; expert < trace.expert_count(); ++expert) {
-        const std::uint32_t tokens = trace.counts(step, layer, expert);
-        const auto copies = homes[layer].of(expert);
-        for (std::size_t copy = 0; copy < copies.size(); ++copy)
-          loads[static_cast<std::size_t>(copies[copy])].add(rule, share_of(tokens, copies.size(), copy));
-      }
+      sum_loads(trace.counts.row(step, layer), homes[layer], rule, loads);
       for (std::size_t device = 0; device < surfaces.size(); ++device)
         predicted(step, layer, device) = surfaces[device].seconds(loads[device]);
     }
@@ -128,17 +133,11 @@ Cube<double> predict(const LoadTrace& trace, const std::vector<ExpertHomes>& hom
 
 Matrix<double> most_rows(const LoadTrace& trace, const std::vector<ExpertHomes>& homes, std::size_t device_count) {
   Matrix<double> most(trace.step_count(), trace.layer_count());
-  std::vector<double> rows(device_count);
+  std::vector<DeviceLoad> loads(device_count);
   for (std::size_t step = 0; step < trace.step_count(); ++step)
     for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
-      std::ranges::fill(rows, 0.0);
-      for (std::size_t expert = 0; expert < trace.expert_count(); ++expert) {
-        const auto copies = homes[layer].of(expert);
-        for (std::size_t copy = 0; copy < copies.size(); ++copy)
-          rows[static_cast<std::size_t>(copies[copy])] +=
-              share_of(trace.counts(step, layer, expert), copies.size(), copy);
-      }
-      most(step, layer) = std::ranges::max(rows);
+      sum_loads(trace.counts.row(step, layer), homes[layer], {}, loads);
+      most(step, layer) = static_cast<double>(std::ranges::max(loads, {}, &DeviceLoad::tokens).tokens);
     }
   return most;
 }

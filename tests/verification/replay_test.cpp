@@ -272,19 +272,25 @@ TEST(Replay, CopiesShareTokensAndGiveTheSameOutputs) {
   EXPECT_LT(report.mappings[1].output_error, 1e-6);
   const LoadTrace trace = small_trace();
   for (std::size_t step = 0; step < trace.step_count(); ++step)
-    for (std::size_t layer = 0; layer < 2; ++layer)
+    for (std::size_t layer = 0; layer < 2; ++layer) {
+      std::uint32_t most_rows = 0;
       for (std::size_t rank = 0; rank < ranks; ++rank) {
         std::int64_t tiles = 0, active = 0;
+        std::uint32_t rows = 0;
         for (std::size_t expert = 0; expert < expert_count; ++expert) {
           const std::uint32_t tokens =
               homes_of(mappings[1], layer)
                   .tokens_on(static_cast<std::int32_t>(rank), expert, trace.counts(step, layer, expert));
           tiles += tiles_of(tokens, 4);
           active += tokens > 0;
+          rows += tokens;
         }
+        most_rows = std::max(most_rows, rows);
         EXPECT_DOUBLE_EQ(report.mappings[1].predicted_s(step, layer, rank),
                          surfaces(ranks)[rank].seconds(static_cast<double>(tiles), static_cast<double>(active)));
       }
+      EXPECT_EQ(report.mappings[1].most_rows(step, layer), most_rows);
+    }
 }
 
 }  // namespace
