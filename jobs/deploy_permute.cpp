@@ -97,6 +97,7 @@ int run_permute(const Arguments& arguments) {
   const Checkpoint checkpoint = find_checkpoint(job.checkpoint);
   const PermutationRecord record = job.inverse ? record_to_undo(job.checkpoint) : record_of_mapping(job, checkpoint);
   if (!job.inverse && job.resume && is_carried_out(job.output, record)) {
+    if (!job.dry_run) sweep_up(job.output);
     std::cout << job.output << ": this permutation is finished, nothing is left to do\n";
     return 0;
   }

@@ -85,8 +85,8 @@ std::string next_hint(const Arguments& arguments, const Options& options, const 
   const bool held_out = question.test && question.relation != HeldOut::InSample;
   command.push_back(!held_out ? "TEST" : options.test_trace.empty() ? options.trace : options.test_trace);
   command.insert(command.end(), {"--mapping", options.output});
-  if (question.exchange_row_s > 0.0) command.insert(command.end(), {"--judge-by", "layer"});
   if (question.profile.device_kind != "simulated") {
+    if (question.exchange_row_s > 0.0) command.insert(command.end(), {"--judge-by", "layer"});
     const std::string ranks = format("%zu", question.profile.device_count());
     command.insert(command.begin(), {"mpirun", "-n", ranks});
   }

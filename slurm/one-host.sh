@@ -13,7 +13,7 @@
 # Options: --shares LIST and --slowdown LIST (as often as wanted: one setting each), --output DIR (results/one-host),
 # --workloads REGEX (all), --steps N (24), --rounds N (3), --layers N (3, spread over the model), --checked-steps N (1,
 # steps whose outputs are compared with one rank's), --full (exchange too, not only the experts' compute),
-# --exchange-row-time NS (one more mapping, gem-layer, that counts the exchange; a replay with --full says how much),
+# --exchange-row-time NS (one more mapping, gem-layer, that counts the exchange; an earlier folder's --full says how much),
 # --stop-after profiles|mappings (mappings need no GPU: search for them elsewhere, in a copy of the folder), --seconds N
 # (begin nothing new after N seconds; exit code 75 says that more is to do: the same command goes on), --dry-run.
 set -euo pipefail
@@ -34,6 +34,8 @@ while [ $# -gt 0 ]; do
     *) [ $# -gt 1 ] || refuse "$1 is unknown or lacks its value" ;;
   esac
   case $1 in
+    --exchange-row-time)
+      [[ $2 =~ ^[0-9]+(\.[0-9]+)?$ ]] || refuse "$1 $2 is not a number of nanoseconds" ;;
     --ranks | --share-gpu | --checked-steps | --seconds)
       [[ $2 =~ ^[0-9]{1,9}$ ]] || refuse "$1 $2 is not a whole number" ;;
     --steps | --rounds | --layers)
@@ -187,11 +189,12 @@ make_mapping() { # make_mapping METHOD
 }
 
 verify() {
-  local mappings=() method code=0 errors=$folder/errors.txt
+  local mappings=() judged=() method code=0 errors=$folder/errors.txt
+  [ -z "$exchange" ] || judged=(--judge gem) # as without the further mapping
   [ "$dry_run" = 1 ] && errors=/dev/null
   for method in "${methods[@]}"; do mappings+=(--mapping "$folder/$method.h5"); done
   run_into "$folder/report.txt" "${launch[@]}" gem-verify --quiet --profile "$profile" --trace "$trace" \
-    "${mappings[@]}" "${share[@]}" "${compute[@]}" --layers "$(layers_of "$model")" --steps "$steps" \
+    "${mappings[@]}" "${judged[@]}" "${share[@]}" "${compute[@]}" --layers "$(layers_of "$model")" --steps "$steps" \
     --rounds "$rounds" --checked-steps "$checked_steps" --output "$folder/report.h5" 2> "$errors" || code=$?
   [ "$dry_run" = 1 ] && return
   # A negative verdict is a result; a launch that failed ends with the same code, but has none.

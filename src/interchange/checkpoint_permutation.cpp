@@ -50,10 +50,6 @@ std::vector<fs::path> traces_of_run(const std::string& directory) {
   return paths;
 }
 
-void sweep(const std::string& directory) {
-  for (const fs::path& path : traces_of_run(directory)) fs::remove(path);
-}
-
 bool holds_files(const std::string& directory) {
   if (!fs::exists(directory)) return false;
   const auto entries = std::distance(fs::directory_iterator(directory), fs::directory_iterator());
@@ -215,15 +211,17 @@ void carry_out(const CheckpointPermutation& job, const std::function<void(std::u
   } else {
     fs::rename(running, job.output + "/" + record_name);
   }
-  sweep(job.output);
+  sweep_up(job.output);
 }
 
 bool is_carried_out(const std::string& output, const PermutationRecord& record) {
   const std::string path = output + "/" + record_name;
-  if (!fs::exists(path) || fs::exists(output + "/" + running_name)) return false;
-  if (read_permutation_record(path).renumbering != record.renumbering) return false;
-  sweep(output);
-  return true;
+  return fs::exists(path) && !fs::exists(output + "/" + running_name) &&
+         read_permutation_record(path).renumbering == record.renumbering;
+}
+
+void sweep_up(const std::string& output) {
+  for (const fs::path& path : traces_of_run(output)) fs::remove(path);
 }
 
 }  // namespace gem

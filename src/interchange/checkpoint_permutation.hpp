@@ -34,7 +34,10 @@ CheckpointPermutation plan_permutation(const Checkpoint& source, const std::stri
 /// done so far. At the end stands gem_mapping.json, or is gone after undoing.
 void carry_out(const CheckpointPermutation& permutation, const std::function<void(std::uint64_t)>& written);
 
-/// Whether this permutation stands finished in `output`; then what a kill at its very end left behind is swept away.
+/// Whether this permutation stands finished in `output`.
 bool is_carried_out(const std::string& output, const PermutationRecord& record);
+
+/// Removes what a finished run, killed at its very end, has left behind in `output`.
+void sweep_up(const std::string& output);
 
 }  // namespace gem

@@ -15,7 +15,7 @@ struct SearchPoint {
   std::int32_t layer;  ///< an index
   std::int32_t start;
   double elapsed_s;    ///< since the start began
-  double predicted_s;  ///< mean over the steps searched on
+  double predicted_s;  ///< mean over the steps searched on, with the exchange where it was counted
 };
 
 /// A further copy of an expert, beside its first home: the two share its tokens evenly.

@@ -99,9 +99,6 @@ void prepare(MappingQuestion& question, const Selection& selection) {
     throw UsageError("--expert-groups limits what --method gem searches for; leave it out with --method " +
                      method_name(question.method));
 
-  if (question.exchange_row_s > 0.0 && question.objective == Objective::P99)
-    throw UsageError("--exchange-row-time counts the mean step's exchange; leave it out with --objective p99");
-
   if (question.certify && question.method != Method::Gem)
     throw UsageError("--certify proves what --method gem finds; leave it out with --method " +
                      method_name(question.method));

@@ -148,8 +148,8 @@ void check_replay_request(const ReplayRequest& request) {
     throw UsageError("--share-gpu: '" + request.share_gpu + "' is unknown; it can be 'turns'");
   if (request.judge_by != "straggler" && request.judge_by != "layer")
     throw UsageError("--judge-by: '" + request.judge_by + "' is neither straggler nor layer");
-  if (request.judge_by == "layer" && request.compute_only)
-    throw UsageError("--judge-by layer needs whole layers, which --compute-only leaves out; give one of them");
+  if (request.judge_by == "layer" && (request.compute_only || !request.share_gpu.empty()))
+    throw UsageError("--judge-by layer needs whole layers, which --compute-only and --share-gpu leave out");
   if (!request.transport.empty() && request.transport != "mpi" && request.transport != "nccl")
     throw UsageError("--transport: '" + request.transport + "' is neither mpi nor nccl");
   if (!(request.patience_s > 0.0)) throw UsageError(format("--patience: %g s is not above 0", request.patience_s));

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""What counting the exchange is predicted to bring: for each replay of whole layers in a folder of slurm/one-host.sh --full,
-fits the exchange to a line in the rows of the fullest device, searches a mapping that counts it (gem-map
+"""What counting the exchange is predicted to bring: for each replay of whole layers in a folder of one-host.sh --full, fits
+the exchange to a line in the rows of the fullest device, searches a mapping that counts it (gem-map
 --exchange-row-time), and predicts whole layers of all mappings on the held-out steps, relative to linear placement.
 
     tests/benchmark/whole_layers.py FOLDER
 
-Predictions of the compute are scaled by what all loads of the replay have in common (clocks). Needs gem-map on the PATH or
-in build/release/bin, and FOLDER/traces.
+Predictions of the compute are scaled by what all loads of the replay have in common (clocks). Needs gem-map on the PATH
+or in build/release/bin, and FOLDER/traces.
 """
 
 import os
@@ -34,15 +34,18 @@ def fit_line(x, y):
 class Replay:
     """One workload of one setting: its report, profile, traces and mappings."""
 
-    def __init__(self, folder, setting, workload, profile):
+    def __init__(self, folder, setting, workload):
         place = os.path.join(folder, setting, workload)
         self.name = f"{setting} {workload}"
         self.report = read_file(os.path.join(place, "report.h5"))
+        words = self.report.header.command_line.split()
+        profile = os.path.basename(words[words.index("--profile") + 1])
         self.profile_path = os.path.join(folder, setting, profile)
         self.profile = read_file(self.profile_path)
         traces = os.path.join(folder, "traces", workload)
         self.scored = read_file(f"{traces}.test.h5")
         halves = os.path.exists(f"{traces}.train.h5")
+        # Synthetic load has no requests to halve: one-host.sh searches on its first 128 steps.
         self.search = ["--trace", f"{traces}.{'train' if halves else 'test'}.h5"]
         if not halves:
             self.search += ["--train-steps", "128"]
@@ -85,12 +88,6 @@ class Replay:
         return slowest.sum(1).mean(), (slowest + fixed_s + row_s * rows).sum(1).mean()
 
 
-def profile_of(folder, setting, report_path):
-    """The profile that a report's command line names."""
-    words = read_file(report_path).header.command_line.split()
-    return os.path.basename(words[words.index("--profile") + 1])
-
-
 def main(folder):
     import h5py
 
@@ -103,7 +100,7 @@ def main(folder):
                 continue
             with h5py.File(path) as file:
                 layer_s = file["layer_s"][:]
-            replay = Replay(folder, setting, workload, profile_of(folder, setting, path))
+            replay = Replay(folder, setting, workload)
             fixed_s, row_s, explained = replay.fit_exchange(layer_s)
             replay.homes[COUNTED] = replay.search_counted(max(0.0, row_s))
             predicted = {name: replay.predict(homes, fixed_s, row_s) for name, homes in replay.homes.items()}

@@ -241,6 +241,7 @@ TEST(Pipeline, VerifySaysWhatDoesNotFit) {
   expect_refused(folder, bin + verify(folder, "--judge eplb"), 2, "no mapping given is named 'eplb'");
   expect_refused(folder, bin + verify(folder, "--judge-by eplb"), 2, "neither straggler nor layer");
   expect_refused(folder, bin + verify(folder, "--judge-by layer --compute-only"), 2, "needs whole layers");
+  expect_refused(folder, bin + verify(folder, "--judge-by layer --share-gpu turns"), 2, "needs whole layers");
   expect_refused(folder, bin + verify(folder, "--judge-by layer"), 2, "simulated devices exchange nothing");
   expect_refused(folder, bin + verify(folder, "--first-step 99"), 2, "has 16 steps");
   expect_refused(folder, bin + verify(folder, "--mapping " + folder.file("train.h5")), 3, "train.h5");
