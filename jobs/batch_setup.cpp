@@ -7,7 +7,7 @@
 #include "base/text.hpp"
 #include "batch/manifest_keys.hpp"
 #include "batch/pair_check.hpp"
-#include "platform/command_line.hpp"
+#include "platform/command_line/command_line.hpp"
 
 namespace gem {
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "batch/manifest.hpp"
-#include "platform/program.hpp"
+#include "platform/command_line/program.hpp"
 
 namespace gem {
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "platform/program.hpp"
+#include "platform/command_line/program.hpp"
 
 namespace gem {
 

@@ -9,8 +9,8 @@
 #include "files/mapping_file.hpp"
 #include "interchange/engine_export.hpp"
 #include "model/moe_model.hpp"
-#include "platform/command_line.hpp"
-#include "platform/whole_file.hpp"
+#include "platform/command_line/command_line.hpp"
+#include "platform/file_system/whole_file.hpp"
 #include "workload/synthesis.hpp"
 
 namespace gem {

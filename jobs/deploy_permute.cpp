@@ -8,8 +8,8 @@
 #include "deploy_commands.hpp"
 #include "files/mapping_file.hpp"
 #include "interchange/checkpoint_permutation.hpp"
-#include "platform/command_line.hpp"
-#include "platform/progress.hpp"
+#include "platform/command_line/command_line.hpp"
+#include "platform/command_line/progress.hpp"
 
 namespace gem {
 namespace {

@@ -6,7 +6,7 @@
 #include "batch/batch_run.hpp"
 #include "batch/summary.hpp"
 #include "batch_setup.hpp"
-#include "platform/command_line.hpp"
+#include "platform/command_line/command_line.hpp"
 
 namespace gem {
 namespace {

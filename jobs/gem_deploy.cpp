@@ -1,6 +1,6 @@
 // gem-deploy: takes a mapping to the engines that serve the model.
 #include "deploy_commands.hpp"
-#include "platform/commands.hpp"
+#include "platform/command_line/commands.hpp"
 
 namespace {
 

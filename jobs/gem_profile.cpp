@@ -6,8 +6,8 @@
 #include "base/text.hpp"
 #include "files/profile_file.hpp"
 #include "files/profile_writer.hpp"
-#include "platform/command_line.hpp"
-#include "platform/whole_file.hpp"
+#include "platform/command_line/command_line.hpp"
+#include "platform/file_system/whole_file.hpp"
 #include "profile/summary.hpp"
 #include "profile_setup.hpp"
 

@@ -1,5 +1,5 @@
 // gem-trace: makes and describes step traces, the time axis of routing.
-#include "platform/commands.hpp"
+#include "platform/command_line/commands.hpp"
 #include "trace_commands.hpp"
 
 namespace {

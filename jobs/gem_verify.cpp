@@ -4,8 +4,8 @@
 
 #include "base/text.hpp"
 #include "files/report_file.hpp"
-#include "platform/command_line.hpp"
-#include "platform/whole_file.hpp"
+#include "platform/command_line/command_line.hpp"
+#include "platform/file_system/whole_file.hpp"
 #include "verification/findings.hpp"
 #include "verify_setup.hpp"
 

@@ -6,7 +6,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "files/trace_file.hpp"
-#include "platform/command_line.hpp"
+#include "platform/command_line/command_line.hpp"
 
 namespace gem {
 namespace {

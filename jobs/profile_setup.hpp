@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "platform/program.hpp"
+#include "platform/command_line/program.hpp"
 #include "profile/profile_job.hpp"
 #include "profile/validation.hpp"
 

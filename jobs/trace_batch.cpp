@@ -3,8 +3,8 @@
 
 #include "base/text.hpp"
 #include "files/routing_file.hpp"
-#include "platform/command_line.hpp"
-#include "platform/whole_file.hpp"
+#include "platform/command_line/command_line.hpp"
+#include "platform/file_system/whole_file.hpp"
 #include "trace_commands.hpp"
 #include "workload/batching.hpp"
 

@@ -6,7 +6,7 @@
 #include "base/statistics.hpp"
 #include "base/text.hpp"
 #include "files/trace_file.hpp"
-#include "platform/command_line.hpp"
+#include "platform/command_line/command_line.hpp"
 #include "workload/description.hpp"
 
 namespace gem {

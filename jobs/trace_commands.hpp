@@ -4,7 +4,7 @@
 #include <string>
 
 #include "model/load_trace.hpp"
-#include "platform/program.hpp"
+#include "platform/command_line/program.hpp"
 
 namespace gem {
 

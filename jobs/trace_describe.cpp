@@ -5,7 +5,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "files/trace_file.hpp"
-#include "platform/command_line.hpp"
+#include "platform/command_line/command_line.hpp"
 #include "trace_commands.hpp"
 #include "workload/description.hpp"
 #include "workload/description_text.hpp"

@@ -8,8 +8,8 @@
 #include "interchange/import.hpp"
 #include "interchange/statistics_readers.hpp"
 #include "model/moe_model.hpp"
-#include "platform/command_line.hpp"
-#include "platform/whole_file.hpp"
+#include "platform/command_line/command_line.hpp"
+#include "platform/file_system/whole_file.hpp"
 #include "trace_commands.hpp"
 #include "workload/synthesis.hpp"
 

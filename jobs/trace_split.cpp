@@ -4,8 +4,8 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "files/trace_file.hpp"
-#include "platform/command_line.hpp"
-#include "platform/whole_file.hpp"
+#include "platform/command_line/command_line.hpp"
+#include "platform/file_system/whole_file.hpp"
 #include "trace_commands.hpp"
 
 namespace gem {

@@ -4,7 +4,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "model/moe_model.hpp"
-#include "platform/command_line.hpp"
+#include "platform/command_line/command_line.hpp"
 #include "trace_commands.hpp"
 #include "workload/synthesis.hpp"
 #include "workload/trace_size.hpp"

@@ -5,7 +5,7 @@
 #include "files/mapping_file.hpp"
 #include "files/profile_file.hpp"
 #include "files/trace_file.hpp"
-#include "platform/command_line.hpp"
+#include "platform/command_line/command_line.hpp"
 
 namespace gem {
 namespace {

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "platform/program.hpp"
+#include "platform/command_line/program.hpp"
 #include "verification/replay_job.hpp"
 
 namespace gem {

@@ -1,7 +1,7 @@
 // Main of the MPI tests: every rank runs every test; the job fails if any rank failed.
 #include <gtest/gtest.h>
 
-#include "platform/mpi.hpp"
+#include "platform/mpi/mpi.hpp"
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);

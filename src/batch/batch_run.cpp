@@ -9,10 +9,10 @@
 #include "batch/pair_check.hpp"
 #include "batch/pair_files.hpp"
 #include "batch/pair_run.hpp"
-#include "platform/file_lock.hpp"
-#include "platform/program.hpp"
-#include "platform/shared_counter.hpp"
-#include "platform/whole_file.hpp"
+#include "platform/command_line/program.hpp"
+#include "platform/file_system/file_lock.hpp"
+#include "platform/file_system/whole_file.hpp"
+#include "platform/mpi/shared_counter.hpp"
 
 namespace gem {
 namespace {

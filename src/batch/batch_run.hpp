@@ -6,7 +6,7 @@
 
 #include "base/error.hpp"
 #include "batch/manifest.hpp"
-#include "platform/mpi.hpp"
+#include "platform/mpi/mpi.hpp"
 
 namespace gem {
 

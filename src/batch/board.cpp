@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "base/text.hpp"
-#include "platform/terminal.hpp"
+#include "platform/command_line/terminal.hpp"
 
 namespace gem {
 namespace {

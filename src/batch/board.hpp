@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "platform/mpi.hpp"
+#include "platform/mpi/mpi.hpp"
 
 namespace gem {
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "batch/manifest.hpp"
-#include "platform/toml.hpp"
+#include "platform/text_formats/toml.hpp"
 
 namespace gem {
 

@@ -6,7 +6,7 @@
 #include "batch/pair_keys.hpp"
 #include "batch/profile_stage.hpp"
 #include "files/profile_file.hpp"
-#include "platform/input_file.hpp"
+#include "platform/file_system/input_file.hpp"
 
 namespace gem {
 namespace {

@@ -3,7 +3,7 @@
 #include <filesystem>
 
 #include "base/text.hpp"
-#include "platform/input_file.hpp"
+#include "platform/file_system/input_file.hpp"
 
 namespace gem {
 

@@ -14,7 +14,7 @@
 #include "files/report_file.hpp"
 #include "files/routing_file.hpp"
 #include "files/trace_file.hpp"
-#include "platform/whole_file.hpp"
+#include "platform/file_system/whole_file.hpp"
 #include "search/mapping_answer.hpp"
 #include "search/measured_range.hpp"
 #include "verification/findings.hpp"

@@ -5,7 +5,7 @@
 
 #include "batch/board.hpp"
 #include "batch/manifest.hpp"
-#include "platform/mpi.hpp"
+#include "platform/mpi/mpi.hpp"
 
 namespace gem {
 

@@ -8,8 +8,8 @@
 #include "batch/pair_files.hpp"
 #include "batch/stamp.hpp"
 #include "files/profile_writer.hpp"
-#include "platform/file_lock.hpp"
-#include "platform/program.hpp"
+#include "platform/command_line/program.hpp"
+#include "platform/file_system/file_lock.hpp"
 
 namespace gem {
 namespace {

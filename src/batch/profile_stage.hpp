@@ -6,7 +6,7 @@
 #include "batch/manifest.hpp"
 #include "batch/pair_traces.hpp"
 #include "batch/stamp.hpp"
-#include "platform/mpi.hpp"
+#include "platform/mpi/mpi.hpp"
 
 namespace gem {
 

@@ -8,8 +8,8 @@
 #include "base/checksum.hpp"
 #include "base/error.hpp"
 #include "base/text.hpp"
-#include "platform/input_file.hpp"
-#include "platform/whole_file.hpp"
+#include "platform/file_system/input_file.hpp"
+#include "platform/file_system/whole_file.hpp"
 
 namespace gem {
 namespace {

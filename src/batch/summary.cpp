@@ -9,8 +9,8 @@
 #include "base/text.hpp"
 #include "batch/pair_check.hpp"
 #include "batch/pair_files.hpp"
-#include "platform/input_file.hpp"
-#include "platform/whole_file.hpp"
+#include "platform/file_system/input_file.hpp"
+#include "platform/file_system/whole_file.hpp"
 
 namespace gem {
 namespace {

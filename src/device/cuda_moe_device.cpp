@@ -12,7 +12,7 @@
 #include "kernels/random_values.hpp"
 #include "kernels/spin.hpp"
 #include "model/load_trace.hpp"
-#include "platform/host_info.hpp"
+#include "platform/host/host_info.hpp"
 
 namespace gem {
 namespace {

@@ -12,8 +12,8 @@
 #include "device/gpu_expert_matrix.hpp"
 #include "device/gpu_timer.hpp"
 #include "kernels/grouped_ffn.hpp"
-#include "platform/cuda.hpp"
-#include "platform/nvml.hpp"
+#include "platform/gpu/cuda.hpp"
+#include "platform/gpu/nvml.hpp"
 
 namespace gem {
 

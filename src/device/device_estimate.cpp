@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "device/host_device.hpp"
-#include "platform/host_info.hpp"
+#include "platform/host/host_info.hpp"
 
 namespace gem {
 namespace {

@@ -10,8 +10,8 @@
 #include "device/cuda_device.hpp"
 #include "device/host_device.hpp"
 #include "model/variability.hpp"
-#include "platform/affinity.hpp"
-#include "platform/host_info.hpp"
+#include "platform/host/affinity.hpp"
+#include "platform/host/host_info.hpp"
 
 namespace gem {
 namespace {

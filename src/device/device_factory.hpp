@@ -9,7 +9,7 @@
 #include "device/moe_device.hpp"
 #include "device/simulated_device.hpp"
 #include "model/moe_model.hpp"
-#include "platform/mpi.hpp"
+#include "platform/mpi/mpi.hpp"
 
 namespace gem {
 

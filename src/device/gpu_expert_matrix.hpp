@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "kernels/grouped_ffn.hpp"
-#include "platform/cuda.hpp"
+#include "platform/gpu/cuda.hpp"
 
 namespace gem {
 

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "platform/cuda.hpp"
+#include "platform/gpu/cuda.hpp"
 
 namespace gem {
 

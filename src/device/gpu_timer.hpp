@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <functional>
 
-#include "platform/cuda.hpp"
+#include "platform/gpu/cuda.hpp"
 
 namespace gem {
 

@@ -12,7 +12,7 @@
 #include "base/text.hpp"
 #include "device/expert_weights.hpp"
 #include "model/load_trace.hpp"
-#include "platform/host_info.hpp"
+#include "platform/host/host_info.hpp"
 
 namespace gem {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "device/moe_device.hpp"
 #include "model/moe_model.hpp"
-#include "platform/gemm.hpp"
+#include "platform/host/gemm.hpp"
 
 namespace gem {
 

@@ -7,7 +7,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "model/load_trace.hpp"
-#include "platform/host_info.hpp"
+#include "platform/host/host_info.hpp"
 
 namespace gem {
 namespace {

@@ -7,8 +7,8 @@
 
 #include "base/text.hpp"
 #include "files/provenance.hpp"
-#include "platform/hdf5_input.hpp"
-#include "platform/hdf5_output.hpp"
+#include "platform/hdf5/input.hpp"
+#include "platform/hdf5/output.hpp"
 
 namespace gem {
 

@@ -7,7 +7,7 @@
 
 #include "files/provenance.hpp"
 #include "model/latency_profile.hpp"
-#include "platform/record_file.hpp"
+#include "platform/file_system/record_file.hpp"
 #include "profile/sink.hpp"
 
 namespace gem {

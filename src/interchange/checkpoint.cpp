@@ -8,7 +8,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "interchange/safetensors.hpp"
-#include "platform/json.hpp"
+#include "platform/text_formats/json.hpp"
 
 namespace gem {
 namespace {

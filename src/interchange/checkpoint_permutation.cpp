@@ -10,8 +10,8 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "interchange/tensor_role.hpp"
-#include "platform/temporary_file.hpp"
-#include "platform/whole_file.hpp"
+#include "platform/file_system/temporary_file.hpp"
+#include "platform/file_system/whole_file.hpp"
 
 namespace gem {
 namespace {

@@ -2,8 +2,8 @@
 
 #include "base/error.hpp"
 #include "base/text.hpp"
-#include "platform/input_file.hpp"
-#include "platform/whole_file.hpp"
+#include "platform/file_system/input_file.hpp"
+#include "platform/file_system/whole_file.hpp"
 
 namespace gem {
 PhysicalMap map_for_engine(const Mapping& mapping, const EngineFormat& engine, const ExportModel& model) {

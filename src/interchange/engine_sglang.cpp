@@ -3,7 +3,7 @@
 // compute_initial_expert_location_metadata (version 0.5).
 #include "base/text.hpp"
 #include "interchange/engine_format.hpp"
-#include "platform/json.hpp"
+#include "platform/text_formats/json.hpp"
 
 namespace gem {
 namespace {

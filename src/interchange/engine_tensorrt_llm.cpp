@@ -6,7 +6,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "interchange/engine_format.hpp"
-#include "platform/json.hpp"
+#include "platform/text_formats/json.hpp"
 
 namespace gem {
 namespace {

@@ -3,7 +3,7 @@
 // among the MoE layers; read by EPLBConfig.initial_mapping_path. Provisional: no release of vLLM reads it yet.
 #include "base/text.hpp"
 #include "interchange/engine_format.hpp"
-#include "platform/json.hpp"
+#include "platform/text_formats/json.hpp"
 
 namespace gem {
 namespace {

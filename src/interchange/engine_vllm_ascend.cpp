@@ -3,7 +3,7 @@
 // vllm_ascend/eplb/adaptor/vllm_adaptor.py, _expert_file_to_tensor and _export_tensor_to_file.
 #include "base/text.hpp"
 #include "interchange/engine_format.hpp"
-#include "platform/json.hpp"
+#include "platform/text_formats/json.hpp"
 
 namespace gem {
 namespace {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "interchange/number_array.hpp"
-#include "platform/input_file.hpp"
+#include "platform/file_system/input_file.hpp"
 
 namespace gem {
 

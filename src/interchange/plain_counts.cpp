@@ -10,8 +10,8 @@
 #include "interchange/npy.hpp"
 #include "interchange/statistics_readers.hpp"
 #include "interchange/torch_file.hpp"
-#include "platform/json.hpp"
-#include "platform/zip_input.hpp"
+#include "platform/file_system/zip_input.hpp"
+#include "platform/text_formats/json.hpp"
 
 namespace gem {
 namespace {

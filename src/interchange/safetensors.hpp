@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "interchange/number_array.hpp"
-#include "platform/input_file.hpp"
-#include "platform/json.hpp"
+#include "platform/file_system/input_file.hpp"
+#include "platform/text_formats/json.hpp"
 
 namespace gem {
 

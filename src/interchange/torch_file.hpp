@@ -5,7 +5,7 @@
 
 #include "interchange/number_array.hpp"
 #include "interchange/pickle.hpp"
-#include "platform/zip_input.hpp"
+#include "platform/file_system/zip_input.hpp"
 
 namespace gem {
 

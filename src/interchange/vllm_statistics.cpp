@@ -9,8 +9,8 @@
 #include "base/text.hpp"
 #include "interchange/npy.hpp"
 #include "interchange/statistics_readers.hpp"
-#include "platform/json.hpp"
-#include "platform/zip_input.hpp"
+#include "platform/file_system/zip_input.hpp"
+#include "platform/text_formats/json.hpp"
 
 namespace gem {
 namespace {

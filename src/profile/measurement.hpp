@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "device/moe_device.hpp"
-#include "platform/mpi.hpp"
-#include "platform/turns.hpp"
+#include "platform/mpi/mpi.hpp"
+#include "platform/mpi/turns.hpp"
 #include "profile/stopping.hpp"
 
 namespace gem {

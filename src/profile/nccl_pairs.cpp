@@ -3,8 +3,8 @@
 #include <vector>
 
 #include "device/gpu_timer.hpp"
-#include "platform/cuda.hpp"
-#include "platform/nccl.hpp"
+#include "platform/gpu/cuda.hpp"
+#include "platform/gpu/nccl.hpp"
 #include "profile/pair_exchange.hpp"
 
 namespace gem {

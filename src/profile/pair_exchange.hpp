@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "model/latency_profile.hpp"
-#include "platform/mpi.hpp"
+#include "platform/mpi/mpi.hpp"
 
 namespace gem {
 

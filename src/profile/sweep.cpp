@@ -5,7 +5,7 @@
 
 #include "base/statistics.hpp"
 #include "base/text.hpp"
-#include "platform/progress.hpp"
+#include "platform/command_line/progress.hpp"
 #include "profile/load_rule_fit.hpp"
 #include "profile/plan.hpp"
 

@@ -9,7 +9,7 @@
 
 #include "device/moe_device.hpp"
 #include "model/latency_profile.hpp"
-#include "platform/mpi.hpp"
+#include "platform/mpi/mpi.hpp"
 #include "profile/measurement.hpp"
 #include "profile/sink.hpp"
 

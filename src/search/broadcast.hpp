@@ -2,7 +2,7 @@
 
 #include "model/latency_profile.hpp"
 #include "model/load_trace.hpp"
-#include "platform/mpi.hpp"
+#include "platform/mpi/mpi.hpp"
 
 namespace gem {
 

@@ -3,7 +3,7 @@
 #include <optional>
 
 #include "base/text.hpp"
-#include "platform/progress.hpp"
+#include "platform/command_line/progress.hpp"
 #include "search/deal.hpp"
 #include "search/exact_search.hpp"
 #include "search/water_filling.hpp"

@@ -3,8 +3,8 @@
 #include <cstddef>
 #include <functional>
 
-#include "platform/mpi.hpp"
-#include "platform/shared_counter.hpp"
+#include "platform/mpi/mpi.hpp"
+#include "platform/mpi/shared_counter.hpp"
 
 namespace gem {
 

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "model/latency_profile.hpp"
-#include "platform/mpi.hpp"
+#include "platform/mpi/mpi.hpp"
 #include "search/baselines.hpp"
 #include "search/comparison.hpp"
 #include "search/expert_groups.hpp"

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "base/text.hpp"
-#include "platform/progress.hpp"
+#include "platform/command_line/progress.hpp"
 #include "search/deal.hpp"
 
 namespace gem {

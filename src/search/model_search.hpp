@@ -5,7 +5,7 @@
 #include <functional>
 #include <vector>
 
-#include "platform/mpi.hpp"
+#include "platform/mpi/mpi.hpp"
 #include "search/layer_search.hpp"
 
 namespace gem {

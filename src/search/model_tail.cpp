@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "platform/progress.hpp"
+#include "platform/command_line/progress.hpp"
 #include "search/deal.hpp"
 #include "search/tail_search.hpp"
 

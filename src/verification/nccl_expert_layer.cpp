@@ -6,7 +6,7 @@
 #include "device/cuda_moe_device.hpp"
 #include "device/gpu_rows.hpp"
 #include "device/gpu_timer.hpp"
-#include "platform/nccl.hpp"
+#include "platform/gpu/nccl.hpp"
 
 namespace gem {
 namespace {

@@ -4,8 +4,8 @@
 #include <memory>
 
 #include "device/moe_device.hpp"
-#include "platform/mpi.hpp"
-#include "platform/turns.hpp"
+#include "platform/mpi/mpi.hpp"
+#include "platform/mpi/turns.hpp"
 #include "verification/expert_parallel_layer.hpp"
 
 namespace gem {

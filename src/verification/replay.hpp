@@ -12,8 +12,8 @@
 #include "model/latency_surface.hpp"
 #include "model/load_trace.hpp"
 #include "model/mapping.hpp"
-#include "platform/mpi.hpp"
-#include "platform/turns.hpp"
+#include "platform/mpi/mpi.hpp"
+#include "platform/mpi/turns.hpp"
 #include "verification/expert_parallel_layer.hpp"
 #include "verification/report.hpp"
 

@@ -9,7 +9,7 @@
 #include "model/latency_profile.hpp"
 #include "model/load_trace.hpp"
 #include "model/mapping.hpp"
-#include "platform/mpi.hpp"
+#include "platform/mpi/mpi.hpp"
 #include "verification/replay.hpp"
 
 namespace gem {

@@ -12,8 +12,8 @@
 #include "files/routing_file.hpp"
 #include "files/sample_files.hpp"
 #include "files/trace_file.hpp"
-#include "platform/input_file.hpp"
-#include "platform/whole_file.hpp"
+#include "platform/file_system/input_file.hpp"
+#include "platform/file_system/whole_file.hpp"
 #include "temporary_directory.hpp"
 
 /// HDF5 gives up on a damaged object without freeing what it had read of it.

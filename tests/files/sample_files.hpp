@@ -15,7 +15,7 @@
 #include "model/load_trace.hpp"
 #include "model/mapping.hpp"
 #include "model/routing.hpp"
-#include "platform/hdf5_output.hpp"
+#include "platform/hdf5/output.hpp"
 #include "verification/report.hpp"
 
 namespace gem::test {

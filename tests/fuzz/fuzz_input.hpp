@@ -11,7 +11,7 @@
 #include <string>
 
 #include "base/error.hpp"
-#include "platform/whole_file.hpp"
+#include "platform/file_system/whole_file.hpp"
 
 namespace gem {
 

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "fuzz/fuzz_input.hpp"
-#include "platform/hdf5_handle.hpp"
-#include "platform/input_file.hpp"
+#include "platform/file_system/input_file.hpp"
+#include "platform/hdf5/handle.hpp"
 
 extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* bytes, std::size_t size, std::size_t max_size);
 

@@ -6,7 +6,7 @@
 #include "interchange/permutation_record.hpp"
 #include "interchange/shard_plan.hpp"
 #include "interchange/statistics_readers.hpp"
-#include "platform/json.hpp"
+#include "platform/text_formats/json.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
   using namespace gem;

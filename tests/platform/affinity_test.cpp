@@ -1,10 +1,10 @@
-#include "platform/affinity.hpp"
+#include "platform/host/affinity.hpp"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
-#include "platform/host_info.hpp"
+#include "platform/host/host_info.hpp"
 
 namespace gem {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <numeric>
 
-#include "platform/mpi.hpp"
+#include "platform/mpi/mpi.hpp"
 
 namespace gem {
 namespace {

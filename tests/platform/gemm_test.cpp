@@ -5,7 +5,7 @@
 
 #include "base/error.hpp"
 #include "base/random.hpp"
-#include "platform/gemm.hpp"
+#include "platform/host/gemm.hpp"
 
 namespace gem {
 namespace {

@@ -7,11 +7,11 @@
 #include <limits>
 
 #include "base/error.hpp"
-#include "platform/hdf5_crash.hpp"
-#include "platform/hdf5_heap.hpp"
-#include "platform/hdf5_input.hpp"
-#include "platform/hdf5_output.hpp"
-#include "platform/whole_file.hpp"
+#include "platform/file_system/whole_file.hpp"
+#include "platform/hdf5/crash.hpp"
+#include "platform/hdf5/heap.hpp"
+#include "platform/hdf5/input.hpp"
+#include "platform/hdf5/output.hpp"
 #include "temporary_directory.hpp"
 
 namespace gem::test {

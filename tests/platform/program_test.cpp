@@ -1,9 +1,9 @@
-#include "platform/program.hpp"
+#include "platform/command_line/program.hpp"
 
 #include <gtest/gtest.h>
 
 #include "file_size_limit.hpp"
-#include "platform/whole_file.hpp"
+#include "platform/file_system/whole_file.hpp"
 #include "temporary_directory.hpp"
 
 namespace gem::test {

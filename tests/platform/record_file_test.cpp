@@ -1,12 +1,12 @@
-#include "platform/record_file.hpp"
+#include "platform/file_system/record_file.hpp"
 
 #include <gtest/gtest.h>
 
 #include <filesystem>
 
 #include "base/random.hpp"
-#include "platform/input_file.hpp"
-#include "platform/whole_file.hpp"
+#include "platform/file_system/input_file.hpp"
+#include "platform/file_system/whole_file.hpp"
 #include "temporary_directory.hpp"
 
 namespace gem::test {

@@ -6,7 +6,7 @@
 
 #include "base/error.hpp"
 #include "model/expert_copies.hpp"
-#include "platform/shared_counter.hpp"
+#include "platform/mpi/shared_counter.hpp"
 #include "search/baselines.hpp"
 #include "search/certificate.hpp"
 #include "search/mapping_answer.hpp"

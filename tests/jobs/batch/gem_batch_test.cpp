@@ -8,7 +8,7 @@
 #include "files/mapping_file.hpp"
 #include "files/trace_file.hpp"
 #include "jobs/program_run.hpp"
-#include "platform/file_lock.hpp"
+#include "platform/file_system/file_lock.hpp"
 
 namespace gem {
 namespace {

@@ -10,7 +10,7 @@
 #include "files/profile_file.hpp"
 #include "files/trace_file.hpp"
 #include "jobs/program_run.hpp"
-#include "platform/hdf5_input.hpp"
+#include "platform/hdf5/input.hpp"
 #include "search/random_problem.hpp"
 
 namespace gem {

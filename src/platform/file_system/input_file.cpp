@@ -1,0 +1,74 @@
+#include "platform/file_system/input_file.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+
+namespace gem {
+
+// Without waiting, or a pipe would hold us until somebody writes to it.
+InputFile::InputFile(const std::string& path)
+    : path_(path), descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+  if (descriptor_ < 0 && (errno == ENOENT || errno == ENOTDIR)) reject("there is no such file; check the name");
+  if (descriptor_ < 0)
+    throw SystemError(format("cannot read %s: %s; check its permissions", path.c_str(), std::strerror(errno)));
+  struct stat status {};
+  if (fstat(descriptor_, &status) != 0 || !S_ISREG(status.st_mode)) {
+    close(descriptor_);
+    reject(S_ISDIR(status.st_mode) ? "is a directory; give the name of a file" : "is not a regular file; give a file");
+  }
+  size_ = static_cast<std::uint64_t>(status.st_size);
+}
+
+InputFile::~InputFile() {
+  if (descriptor_ >= 0) close(descriptor_);
+}
+
+InputFile::InputFile(InputFile&& other) noexcept
+    : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)), size_(other.size_) {}
+
+void InputFile::read_at(std::uint64_t offset, std::span<std::byte> bytes) const {
+  while (!bytes.empty()) {
+    const ssize_t count = pread(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw SystemError(format("cannot read %s: %s", path_.c_str(), std::strerror(errno)));
+    if (count == 0) reject("ends too early; it is truncated, copy or make it again");
+    offset += static_cast<std::uint64_t>(count);
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+  }
+}
+
+std::string InputFile::read_text(std::uint64_t offset, std::size_t byte_count) const {
+  std::string text(byte_count, '\0');
+  read_at(offset, std::as_writable_bytes(std::span(text)));
+  return text;
+}
+
+void InputFile::reject(const std::string& what) const {
+  throw DataError(path_ + ": " + what);
+}
+
+std::string read_whole_text(const std::string& path, std::uint64_t most_bytes) {
+  const InputFile file(path);
+  if (file.size() > most_bytes)
+    file.reject(format("has %s, but at most %s are read as one text",
+                       format_bytes(static_cast<double>(file.size())).c_str(),
+                       format_bytes(static_cast<double>(most_bytes)).c_str()));
+  return file.read_text(0, static_cast<std::size_t>(file.size()));
+}
+
+std::vector<std::byte> read_whole_file(const std::string& path) {
+  const InputFile file(path);
+  std::vector<std::byte> bytes(static_cast<std::size_t>(file.size()));
+  file.read_at(0, bytes);
+  return bytes;
+}
+
+}  // namespace gem

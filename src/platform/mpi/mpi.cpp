@@ -1,0 +1,191 @@
+#include "platform/mpi/mpi.hpp"
+
+#include <time.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "base/text.hpp"
+
+namespace gem {
+
+void check_mpi(int status, const char* call) {
+  if (status == MPI_SUCCESS) return;
+  char text[MPI_MAX_ERROR_STRING] = "";
+  int length = 0;
+  MPI_Error_string(status, text, &length);
+  throw SystemError(format("%s failed: %.*s", call, length, text));
+}
+
+MpiEnvironment::MpiEnvironment(int& argc, char**& argv) {
+  // Debian and Ubuntu switch off all of Open MPI's one-sided communication that works over TCP between hosts
+  // (openmpi-mca-params.conf: osc = ^ucx,pt2pt), without which windows can't be made there. A setting of the user's
+  // stays.
+  setenv("OMPI_MCA_osc", "^ucx", 0);
+  int provided = 0;
+  check_mpi(MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
+  check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+}
+
+MpiEnvironment::~MpiEnvironment() {
+  MPI_Finalize();
+}
+
+Communicator::Communicator(MPI_Comm handle) : handle_(handle) {
+  check_mpi(MPI_Comm_rank(handle_, &rank_), "MPI_Comm_rank");
+  check_mpi(MPI_Comm_size(handle_, &size_), "MPI_Comm_size");
+}
+
+Communicator Communicator::world() {
+  return Communicator(MPI_COMM_WORLD);
+}
+
+Communicator Communicator::self() {
+  return Communicator(MPI_COMM_SELF);
+}
+
+void Communicator::barrier(double patience_s) const {
+  MPI_Request request = MPI_REQUEST_NULL;
+  check_mpi(MPI_Ibarrier(handle_, &request), "MPI_Ibarrier");
+  const double begin = MPI_Wtime();
+  for (int done = 0;;) {
+    check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+    if (done != 0) return;
+    const double waited = MPI_Wtime() - begin;
+    if (waited > patience_s)
+      throw SystemError(format("rank %d waited %s for the other ranks: one has died or hangs; look at its log", rank_,
+                               format_duration(waited).c_str()));
+    // Spin while the others are expected within microseconds, then leave the processor to them.
+    if (waited > 0.02) {
+      const timespec pause{0, 1'000'000};
+      nanosleep(&pause, nullptr);
+    }
+  }
+}
+
+void Communicator::throw_if_any(ExitCode code, const std::string& message) const {
+  const bool failed = code != ExitCode::Good;
+  const int first = min(failed ? rank_ : size_);
+  if (first == size_) return;
+  int shared_code = static_cast<int>(code);
+  check_mpi(MPI_Bcast(&shared_code, 1, MPI_INT, first, handle_), "MPI_Bcast");
+  std::uint64_t length = message.size();
+  check_mpi(MPI_Bcast(&length, 1, MPI_UINT64_T, first, handle_), "MPI_Bcast");
+  std::string text = message;
+  text.resize(length);
+  check_mpi(MPI_Bcast(text.data(), static_cast<int>(length), MPI_CHAR, first, handle_), "MPI_Bcast");
+  throw AgreedError(static_cast<ExitCode>(shared_code), text);
+}
+
+void Communicator::on_all(const std::function<void()>& work) const {
+  ExitCode code = ExitCode::Good;
+  std::string message;
+  try {
+    work();
+  } catch (const Error& error) {
+    code = error.code();
+    message = error.what();
+  } catch (const std::bad_alloc&) {
+    code = ExitCode::System;
+    message = format("rank %d ran out of memory", rank_);
+  }
+  throw_if_any(code, message);
+}
+
+void Communicator::on_root(const std::function<void()>& work) const {
+  on_all([&] {
+    if (is_root()) work();
+  });
+}
+
+void Communicator::broadcast_bytes(void* data, std::size_t byte_count) const {
+  // MPI counts are int: large arrays go in pieces.
+  constexpr std::size_t piece = std::size_t{1} << 30;
+  for (std::size_t begin = 0; begin < byte_count; begin += piece)
+    check_mpi(MPI_Bcast(static_cast<char*>(data) + begin, static_cast<int>(std::min(piece, byte_count - begin)),
+                        MPI_BYTE, 0, handle_),
+              "MPI_Bcast");
+}
+
+void Communicator::broadcast(std::string& text) const {
+  text.resize(static_cast<std::size_t>(broadcast(static_cast<std::uint64_t>(text.size()))));
+  broadcast_bytes(text.data(), text.size());
+}
+
+Communicator::GatherLayout Communicator::gather_layout(std::size_t count) const {
+  GatherLayout layout;
+  layout.counts = all_gather(static_cast<std::int32_t>(count));
+  std::size_t total = 0;
+  for (int part : layout.counts) {
+    layout.offsets.push_back(static_cast<int>(total));
+    total += static_cast<std::size_t>(part);
+  }
+  layout.total = total;
+  return layout;
+}
+
+std::vector<std::string> Communicator::gather(const std::string& text) const {
+  const std::vector<std::int32_t> lengths = all_gather(static_cast<std::int32_t>(text.size()));
+  const std::vector<char> all = gather(std::span<const char>(text.data(), text.size()));
+  std::vector<std::string> texts;
+  std::size_t begin = 0;
+  for (std::size_t r = 0; is_root() && r < lengths.size(); ++r) {
+    const auto length = static_cast<std::size_t>(lengths[r]);
+    texts.emplace_back(all.data() + begin, length);
+    begin += length;
+  }
+  return texts;
+}
+
+void Communicator::exchange_rows(std::span<const float> sent, std::span<const std::int32_t> send_counts,
+                                 std::span<float> received, std::span<const std::int32_t> receive_counts,
+                                 std::size_t row_size) const {
+  const auto offsets_of = [](std::span<const std::int32_t> counts) {
+    std::vector<int> offsets(counts.size(), 0);
+    for (std::size_t r = 1; r < counts.size(); ++r) offsets[r] = offsets[r - 1] + counts[r - 1];
+    return offsets;
+  };
+  const std::vector<int> send_offsets = offsets_of(send_counts);
+  const std::vector<int> receive_offsets = offsets_of(receive_counts);
+  MPI_Datatype row = MPI_DATATYPE_NULL;  // counts in rows stay far below the int limit
+  check_mpi(MPI_Type_contiguous(static_cast<int>(row_size), MPI_FLOAT, &row), "MPI_Type_contiguous");
+  check_mpi(MPI_Type_commit(&row), "MPI_Type_commit");
+  const int status = MPI_Alltoallv(sent.data(), send_counts.data(), send_offsets.data(), row, received.data(),
+                                   receive_counts.data(), receive_offsets.data(), row, handle_);
+  check_mpi(MPI_Type_free(&row), "MPI_Type_free");
+  check_mpi(status, "MPI_Alltoallv");
+}
+
+void Communicator::swap(int peer, std::span<const std::byte> sent, std::span<std::byte> received) const {
+  check_mpi(MPI_Sendrecv(sent.data(), static_cast<int>(sent.size()), MPI_BYTE, peer, 0, received.data(),
+                         static_cast<int>(received.size()), MPI_BYTE, peer, 0, handle_, MPI_STATUS_IGNORE),
+            "MPI_Sendrecv");
+}
+
+Communicator::NodePlace Communicator::node_place() const {
+  MPI_Comm node = MPI_COMM_NULL;
+  check_mpi(MPI_Comm_split_type(handle_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &node), "MPI_Comm_split_type");
+  NodePlace place{};
+  check_mpi(MPI_Comm_rank(node, &place.rank), "MPI_Comm_rank");
+  check_mpi(MPI_Comm_size(node, &place.size), "MPI_Comm_size");
+  check_mpi(MPI_Comm_free(&node), "MPI_Comm_free");
+  return place;
+}
+
+namespace {
+
+MPI_Comm split(const Communicator& parent, int color) {
+  MPI_Comm part = MPI_COMM_NULL;
+  check_mpi(MPI_Comm_split(parent.handle(), color, parent.rank(), &part), "MPI_Comm_split");
+  return part;
+}
+
+}  // namespace
+
+OwnedCommunicator::OwnedCommunicator(const Communicator& parent, int color) : communicator_(split(parent, color)) {}
+
+OwnedCommunicator::~OwnedCommunicator() {
+  MPI_Comm_free(&communicator_.handle_);
+}
+
+}  // namespace gem
