@@ -1,5 +1,6 @@
 #include "batch_setup.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <iostream>
 
@@ -51,8 +52,8 @@ std::vector<std::size_t> selected_pairs(const Manifest& manifest, const std::vec
     if (named == manifest.pairs.end() && word.find_first_not_of("0123456789") == std::string::npos)
       index = static_cast<std::size_t>(parse_integer(word, "--pair"));
     if (index >= manifest.pairs.size())
-      throw UsageError(format("--pair %s: %s has %zu pairs and none of that name; --list shows them", word.c_str(),
-                              manifest.path.c_str(), manifest.pairs.size()));
+      throw UsageError(fmt::format("--pair {}: {} has {} pairs and none of that name; --list shows them", word,
+                                   manifest.path, manifest.pairs.size()));
     selected.push_back(index);
   }
   return selected;
@@ -61,8 +62,7 @@ std::vector<std::size_t> selected_pairs(const Manifest& manifest, const std::vec
 std::string pair_list(const Manifest& manifest, bool resume) {
   std::string text;
   for (std::size_t i = 0; i < manifest.pairs.size(); ++i)
-    if (!resume || !is_whole(manifest, manifest.pairs[i]))
-      text += format("%zu %s\n", i, manifest.pairs[i].name.c_str());
+    if (!resume || !is_whole(manifest, manifest.pairs[i])) text += fmt::format("{} {}\n", i, manifest.pairs[i].name);
   return text;
 }
 

@@ -4,7 +4,7 @@
 
 # shellcheck disable=SC2034  # used by the scripts that source this file
 GEM_BUILD_PACKAGES=(g++ cmake ninja-build openmpi-bin libopenmpi-dev libhdf5-dev libboost-program-options-dev libdnnl-dev
-                    nlohmann-json3-dev libtomlplusplus-dev zlib1g-dev)
+                    libfmt-dev nlohmann-json3-dev libtomlplusplus-dev zlib1g-dev)
 # shellcheck disable=SC2034  # used by the scripts that source this file
 GEM_REPORT_PACKAGES=(python3 python3-numpy python3-h5py python3-jinja2)
 

@@ -1,4 +1,5 @@
 // gem-deploy export: the mapping as the file that a serving engine starts with.
+#include <fmt/core.h>
 #include <algorithm>
 #include <iostream>
 #include <optional>
@@ -41,7 +42,7 @@ bool parse(const Arguments& arguments, ExportJob& job) {
   job.quiet = line.quiet();
   require_option(job.mapping, "mapping", "the gem.mapping file to deploy");
   require_option(job.engine, "engine", "the engine to write for: " + engines);
-  if (job.layers > 65536) throw UsageError(format("--layers: %zu are more than a model has", job.layers));
+  if (job.layers > 65536) throw UsageError(fmt::format("--layers: {} are more than a model has", job.layers));
   if (job.dry_run) return true;
   require_option(job.output, "output", "the file to write for the engine");
   keep_input(job.mapping, job.output);
@@ -76,19 +77,19 @@ int run_export(const Arguments& arguments) {
   if (known) model = {known->name, known->layer_count, known->moe_layer_count, known->expert_count};
   if (job.layers > 0) model.decoder_layers = job.layers;
   const PhysicalMap map = map_for_engine(mapping, engine, model);
-  std::cout << format("%s: %zu layers, %zu experts on %zu devices, %zu each (method %s, model %s)\n",
-                      job.mapping.c_str(), mapping.layer_count(), map.expert_count, map.device_count,
-                      map.slots_per_device(), mapping.method.c_str(), mapping.model.c_str());
+  std::cout << fmt::format("{}: {} layers, {} experts on {} devices, {} each (method {}, model {})\n", job.mapping,
+                           mapping.layer_count(), map.expert_count, map.device_count, map.slots_per_device(),
+                           mapping.method, mapping.model);
   if (engine.layers == EngineFormat::Layers::MoeLayerOrder && model.moe_layers == 0)
     std::cout << "Not checked: whether these are all MoE layers of the model, which is not a known one (--model)\n";
   if (const auto dense = known ? dense_layer_of(mapping, *known) : std::nullopt)
-    std::cout << format(
-        "Check the layers: the mapping has layer %d, which should have no experts in %s; gem-trace import "
+    std::cout << fmt::format(
+        "Check the layers: the mapping has layer {}, which should have no experts in {}; gem-trace import "
         "--model gives layers the model's numbers\n",
-        *dense, known->name.c_str());
+        *dense, known->name);
   if (job.dry_run) {
-    std::cout << format("Dry run: %zu rows of %zu slots would be written for %s\n", map.layer_count(), map.slot_count(),
-                        engine.name.c_str());
+    std::cout << fmt::format("Dry run: {} rows of {} slots would be written for {}\n", map.layer_count(),
+                             map.slot_count(), engine.name);
     return 0;
   }
   const std::vector<std::string> files = export_to_engine(map, engine, job.output);

@@ -1,4 +1,5 @@
 // gem-deploy permute: a checkpoint whose linear placement is the mapping.
+#include <fmt/core.h>
 #include <chrono>
 #include <filesystem>
 #include <iostream>
@@ -69,22 +70,22 @@ PermutationRecord record_of_mapping(const PermuteJob& job, const Checkpoint& che
   const CheckpointConfig config = read_checkpoint_config(checkpoint);
   if (config.expert_count != 0 && config.expert_count != mapping.expert_count())
     throw DataError(
-        format("%s/config.json: the model has %zu experts a layer, but %s places %zu; give the mapping of this "
-               "model",
-               job.checkpoint.c_str(), config.expert_count, job.mapping.c_str(), mapping.expert_count()));
+        fmt::format("{}/config.json: the model has {} experts a layer, but {} places {}; give the mapping of this "
+                    "model",
+                    job.checkpoint, config.expert_count, job.mapping, mapping.expert_count()));
   return {mapping.model, mapping.method, false, renumbering_of(mapping, config.group_count), {}};
 }
 
 void print_plan(const CheckpointPermutation& plan) {
   const Renumbering& renumbering = plan.record.renumbering;
-  std::cout << format("%s: %zu shards, %s to write; %zu layers of %zu experts, %zu devices of %zu%s\n",
-                      plan.source.directory.c_str(), plan.source.shards.size(),
-                      format_bytes(static_cast<double>(plan.bytes_to_write())).c_str(), renumbering.layers.size(),
-                      renumbering.expert_count, renumbering.device_count,
-                      renumbering.expert_count / renumbering.device_count, plan.record.undoing ? " (undoing)" : "");
-  if (plan.finished_files > 0) std::cout << format("%zu files were finished before\n", plan.finished_files);
+  std::cout << fmt::format(
+      "{}: {} shards, {} to write; {} layers of {} experts, {} devices of {}{}\n", plan.source.directory,
+      plan.source.shards.size(), format_bytes(static_cast<double>(plan.bytes_to_write())), renumbering.layers.size(),
+      renumbering.expert_count, renumbering.device_count, renumbering.expert_count / renumbering.device_count,
+      plan.record.undoing ? " (undoing)" : "");
+  if (plan.finished_files > 0) std::cout << fmt::format("{} files were finished before\n", plan.finished_files);
   for (const std::int32_t layer : plan.untouched_layers)
-    std::cout << format("Layer %d is not in the mapping: its experts keep their numbers\n", layer);
+    std::cout << fmt::format("Layer {} is not in the mapping: its experts keep their numbers\n", layer);
   if (!plan.in_place && !plan.source.skipped.empty())
     std::cout << "Left out, since experts in it would keep their old numbers: " << join(plan.source.skipped) << "\n";
 }
@@ -117,20 +118,18 @@ int run_permute(const Arguments& arguments) {
     carry_out(plan, [&](std::uint64_t bytes) { progress.update(static_cast<std::size_t>(bytes >> 20), "MiB"); });
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  std::cout << format("Written: %s, %s in %s (%s/s)\n", job.output.c_str(),
-                      format_bytes(static_cast<double>(total)).c_str(), format_seconds(seconds).c_str(),
-                      format_bytes(static_cast<double>(total) / seconds).c_str());
+  std::cout << fmt::format("Written: {}, {} in {} ({}/s)\n", job.output, format_bytes(static_cast<double>(total)),
+                           format_seconds(seconds), format_bytes(static_cast<double>(total) / seconds));
   if (job.inverse || job.quiet) return 0;
-  std::cout << format(
-      "\nStart any engine on %s with %zu expert-parallel ranks and its plain placement of experts, in the order of "
+  std::cout << fmt::format(
+      "\nStart any engine on {} with {} expert-parallel ranks and its plain placement of experts, in the order of "
       "the\n"
       "mapping's devices; for example\n"
-      "  vllm serve %s --tensor-parallel-size %zu --enable-expert-parallel\n"
-      "  python3 -m sglang.launch_server --model-path %s --tp-size %zu --ep-size %zu\n"
-      "and no load balancing that moves experts at run time. %s/gem_mapping.json says which expert is which.\n",
-      job.output.c_str(), plan.record.renumbering.device_count, job.output.c_str(),
-      plan.record.renumbering.device_count, job.output.c_str(), plan.record.renumbering.device_count,
-      plan.record.renumbering.device_count, job.output.c_str());
+      "  vllm serve {} --tensor-parallel-size {} --enable-expert-parallel\n"
+      "  python3 -m sglang.launch_server --model-path {} --tp-size {} --ep-size {}\n"
+      "and no load balancing that moves experts at run time. {}/gem_mapping.json says which expert is which.\n",
+      job.output, plan.record.renumbering.device_count, job.output, plan.record.renumbering.device_count, job.output,
+      plan.record.renumbering.device_count, plan.record.renumbering.device_count, job.output);
   return 0;
 }
 

@@ -1,4 +1,5 @@
 // gem-map: finds which device should hold which experts.
+#include <fmt/core.h>
 #include <iostream>
 
 #include "base/error.hpp"
@@ -74,7 +75,8 @@ bool parse(const Arguments& arguments, Options& options) {
   options.quiet = line.quiet();
   require_option(options.profile, "profile", "latencies of the devices, as gem-profile writes them");
   require_option(options.trace, "trace", "routing statistics, as gem-trace writes them");
-  if (options.time_limit_s < 0.0) throw UsageError(format("--time-limit: %g s is below 0", options.time_limit_s));
+  if (options.time_limit_s < 0.0)
+    throw UsageError(fmt::format("--time-limit: {:g} s is below 0", options.time_limit_s));
   if (!options.dry_run) require_option(options.output, "output", "the mapping file to write");
   return true;
 }
@@ -87,7 +89,7 @@ std::string next_hint(const Arguments& arguments, const Options& options, const 
   command.insert(command.end(), {"--mapping", options.output});
   if (question.profile.device_kind != "simulated") {
     if (question.exchange_row_s > 0.0) command.insert(command.end(), {"--judge-by", "layer"});
-    const std::string ranks = format("%zu", question.profile.device_count());
+    const std::string ranks = fmt::format("{}", question.profile.device_count());
     command.insert(command.begin(), {"mpirun", "-n", ranks});
   }
   return "Next: " + command_line_text(command) + "\n";

@@ -1,4 +1,5 @@
 // gem-profile: measures the latency of every device over load, and writes profile.h5.
+#include <fmt/core.h>
 #include <filesystem>
 #include <iostream>
 
@@ -51,7 +52,7 @@ LatencyProfile measure(const Communicator& world, const ProfileOptions& options,
   ProfileSetup sweep = setup;
   sweep.sweep.stop_requested = stop_requested;
   sweep.sweep.on_resume = [&](std::size_t finished) {
-    std::cout << format("resumed: %zu of %zu points are there\n", finished, setup.plan.points.size()) << std::flush;
+    std::cout << fmt::format("resumed: {} of {} points are there\n", finished, setup.plan.points.size()) << std::flush;
   };
   ProfileWriter writer(options.output, provenance_now(command, setup.plan.model, options.seed), options.resume);
   return measure_profile(world, sweep, devices, writer);

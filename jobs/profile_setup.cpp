@@ -1,5 +1,6 @@
 #include "profile_setup.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <iostream>
 
@@ -20,8 +21,9 @@ std::string model_table() {
                {"top-k", ""},
                {"weights", ""}});
   for (const MoeModel& model : known_models())
-    table.add_row({model.name, format("%zu", model.expert.hidden_size), format("%zu", model.expert.intermediate_size),
-                   format("%zu", model.moe_layer_count), format("%zu", model.expert_count), format("%zu", model.top_k),
+    table.add_row({model.name, fmt::format("{}", model.expert.hidden_size),
+                   fmt::format("{}", model.expert.intermediate_size), fmt::format("{}", model.moe_layer_count),
+                   fmt::format("{}", model.expert_count), fmt::format("{}", model.top_k),
                    model.weight_dtype.substr(0, model.weight_dtype.find(' '))});  // without what else is published
   return table.to_string();
 }
@@ -50,7 +52,7 @@ bool parse_profile_options(ProfileOptions& options, const Arguments& arguments) 
            "further copies of experts a layer that mappings will have (gem-map --redundant-experts)");
   line.add(
       "max-tokens", &options.max_tokens, "N",
-      format("most rows that one device gets in a step; 0: all that %zu tokens can send", default_tokens_per_step));
+      fmt::format("most rows that one device gets in a step; 0: all that {} tokens can send", default_tokens_per_step));
   line.add("for-trace", &for_trace, "FILE,...",
            "measure just what these workloads of gem-trace can bring to a device; instead of --max-tokens");
   line.add("points-per-doubling", &options.points_per_doubling, "N", "how densely loads are measured");
@@ -113,9 +115,8 @@ ValidationLoads draw_validation_loads(const ProfileOptions& options, const Profi
 std::string point_table(const LatencyProfile& plan) {
   Table table({{"point", ""}, {"active", "experts"}, {"tiles", ""}, {"tokens", ""}});
   for (std::size_t p = 0; p < plan.points.size(); ++p)
-    table.add_row({format("%zu", p), format("%lld", static_cast<long long>(plan.points[p].active_experts)),
-                   format("%lld", static_cast<long long>(plan.points[p].tiles)),
-                   format("%lld", static_cast<long long>(plan.points[p].tokens))});
+    table.add_row({fmt::format("{}", p), fmt::format("{}", plan.points[p].active_experts),
+                   fmt::format("{}", plan.points[p].tiles), fmt::format("{}", plan.points[p].tokens)});
   return table.to_string();
 }
 

@@ -1,4 +1,5 @@
 // gem-trace batch: token-level routing -> step trace.
+#include <fmt/core.h>
 #include <iostream>
 
 #include "base/text.hpp"
@@ -76,9 +77,9 @@ int run_batch(const Arguments& arguments) {
   const std::vector<std::size_t> requests =
       requests_of_part(routing, job.batching.part, job.batching.split, job.batching.split_seed);
   const double tokens = static_cast<double>(token_count(routing, requests));
-  std::cout << format("Requests: %zu of %zu (part %s), %.0f tokens, used %.2f times on average\n", requests.size(),
-                      routing.request_count(), job.batching.part.c_str(), tokens,
-                      static_cast<double>(trace.step_count() * trace.tokens_per_step) / tokens);
+  std::cout << fmt::format("Requests: {} of {} (part {}), {:.0f} tokens, used {:.2f} times on average\n",
+                           requests.size(), routing.request_count(), job.batching.part, tokens,
+                           static_cast<double>(trace.step_count() * trace.tokens_per_step) / tokens);
   if (job.dry_run) {
     print_shape(trace);
     std::cout << "Dry run: nothing was written\n";

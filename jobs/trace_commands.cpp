@@ -1,5 +1,6 @@
 #include "trace_commands.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <iostream>
 
@@ -12,9 +13,9 @@
 namespace gem {
 
 void print_shape(const LoadTrace& trace) {
-  std::cout << format("%zu steps of %zu tokens, %zu layers, %zu experts, top-%zu;\nmodel %s, task %s, %s, part %s\n",
-                      trace.step_count(), trace.tokens_per_step, trace.layer_count(), trace.expert_count(), trace.top_k,
-                      trace.model.c_str(), trace.task.c_str(), trace.phase.c_str(), trace.part.c_str());
+  std::cout << fmt::format("{} steps of {} tokens, {} layers, {} experts, top-{};\nmodel {}, task {}, {}, part {}\n",
+                           trace.step_count(), trace.tokens_per_step, trace.layer_count(), trace.expert_count(),
+                           trace.top_k, trace.model, trace.task, trace.phase, trace.part);
 }
 
 void store_trace(const std::string& path, const LoadTrace& trace, const Arguments& arguments, std::uint64_t seed) {
@@ -22,8 +23,8 @@ void store_trace(const std::string& path, const LoadTrace& trace, const Argument
   std::vector<double> skews;
   for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) skews.push_back(layer_skew(trace, layer));
   print_shape(trace);
-  std::cout << format("Skew (busiest expert / mean): %.2f in the median layer, %.2f in the most skewed\n",
-                      median(skews), *std::ranges::max_element(skews));
+  std::cout << fmt::format("Skew (busiest expert / mean): {:.2f} in the median layer, {:.2f} in the most skewed\n",
+                           median(skews), *std::ranges::max_element(skews));
   std::cout << "Trace written to " << path << "\n";
 }
 

@@ -1,4 +1,5 @@
 // gem-trace describe: what a step trace is like.
+#include <fmt/core.h>
 #include <algorithm>
 #include <iostream>
 
@@ -51,25 +52,25 @@ std::size_t shown_layer(const DescribeJob& job, const LoadTrace& trace, const st
     return static_cast<std::size_t>(std::ranges::max_element(layers, {}, &LayerDescription::skew) - layers.begin());
   const auto found = std::ranges::find(trace.layer_ids, parse_integer(job.layer, "--layer"));
   if (found == trace.layer_ids.end())
-    throw UsageError(format("--layer %s: the trace has no such layer; its %zu layers are numbered %d to %d",
-                            job.layer.c_str(), trace.layer_count(), trace.layer_ids.front(), trace.layer_ids.back()));
+    throw UsageError(fmt::format("--layer {}: the trace has no such layer; its {} layers are numbered {} to {}",
+                                 job.layer, trace.layer_count(), trace.layer_ids.front(), trace.layer_ids.back()));
   return static_cast<std::size_t>(found - trace.layer_ids.begin());
 }
 
 void print_pairs(const LoadTrace& trace, std::size_t layer, std::size_t count) {
   std::vector<std::string> pairs;
   for (const ExpertPair& pair : strongest_pairs(expert_correlations(trace, layer), count))
-    pairs.push_back(format("%d-%d %.2f", pair.first.value, pair.second.value, pair.correlation));
+    pairs.push_back(fmt::format("{}-{} {:.2f}", pair.first.value, pair.second.value, pair.correlation));
   std::cout << "\n" << wrap("Most often busy together (correlation): " + join(pairs)) << "\n";
 }
 
 void print_terms(const DescriptionOptions& options) {
   std::cout << "\n"
-            << wrap(format(
+            << wrap(fmt::format(
                    "skew: busiest expert / mean, over all steps; median, worst: the same within a step. next: an "
                    "expert's load with its load one step later, mean over experts. pairs: two experts' loads, "
-                   "the pair at the 95 %% quantile. busy: above %g mean loads; consistent: experts busy in >= "
-                   "%g %% of the steps; temporal: busy in <= %g %% of them, then with >= %g times their own "
+                   "the pair at the 95 % quantile. busy: above {:g} mean loads; consistent: experts busy in >= "
+                   "{:g} % of the steps; temporal: busy in <= {:g} % of them, then with >= {:g} times their own "
                    "mean. idle: never used.",
                    options.busy_factor, 100.0 * options.consistent_share, 100.0 * options.temporal_share,
                    options.temporal_burst))
@@ -88,7 +89,7 @@ int run_describe(const Arguments& arguments) {
   print_shape(trace);
   std::cout << "\n" << description_table(layers);
   if (!job.quiet) print_terms(job.description);
-  std::cout << format("\nLayer %d%s\n", trace.layer_ids[layer], job.layer.empty() ? ", the most skewed" : "")
+  std::cout << fmt::format("\nLayer {}{}\n", trace.layer_ids[layer], job.layer.empty() ? ", the most skewed" : "")
             << heat_map(trace, layer, layers[layer], job.heat_map);
   if (job.pairs > 0) print_pairs(trace, layer, job.pairs);
   if (!job.quiet) std::cout << drawing_hint(arguments, {job.trace});

@@ -1,4 +1,5 @@
 // gem-trace import: what serving engines record -> step trace, or token-level routing.
+#include <fmt/core.h>
 #include <algorithm>
 #include <iostream>
 
@@ -93,9 +94,9 @@ void import_routing(const ImportJob& job, const ImportSources& sources, const Ar
   std::vector<std::string> notes;
   Routing routing = read_routed_experts(sources.paths, job.options.expert_count);
   complete(routing, job.options, notes);
-  std::cout << format("Read: routed experts; %zu requests, %zu tokens, %zu layers, %zu experts, top-%zu\n",
-                      routing.request_count(), routing.token_count(), routing.layer_count(), routing.expert_count,
-                      routing.top_k);
+  std::cout << fmt::format("Read: routed experts; {} requests, {} tokens, {} layers, {} experts, top-{}\n",
+                           routing.request_count(), routing.token_count(), routing.layer_count(), routing.expert_count,
+                           routing.top_k);
   print_notes(notes);
   if (job.dry_run) return;
   write_routing(job.output, routing, provenance_now(command_line_text(arguments), routing.model, 0));

@@ -1,4 +1,5 @@
 // gem-trace split: one trace into two, by steps.
+#include <fmt/core.h>
 #include <iostream>
 
 #include "base/error.hpp"
@@ -51,8 +52,8 @@ int run_split(const Arguments& arguments) {
   if (!parse(arguments, job)) return 0;
   const LoadTrace trace = read_trace(job.trace);
   if (job.train_steps == 0 || job.train_steps >= trace.step_count())
-    throw UsageError(format("--train-steps %zu must leave both files a step; %s has %zu, so give 1 to %zu",
-                            job.train_steps, job.trace.c_str(), trace.step_count(), trace.step_count() - 1));
+    throw UsageError(fmt::format("--train-steps {} must leave both files a step; {} has {}, so give 1 to {}",
+                                 job.train_steps, job.trace, trace.step_count(), trace.step_count() - 1));
   const LoadTrace train = steps_of(trace, 0, job.train_steps);
   const LoadTrace test = steps_of(trace, job.train_steps, trace.step_count() - job.train_steps);
   if (job.dry_run) {

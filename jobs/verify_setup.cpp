@@ -1,5 +1,7 @@
 #include "verify_setup.hpp"
 
+#include <fmt/core.h>
+
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "files/mapping_file.hpp"
@@ -86,9 +88,8 @@ ReplayQuestion read_replay_question(const VerifyOptions& options) {
   for (const std::string& path : options.mapping_files) {
     mappings.push_back(read_mapping(path));
     if (mappings.back().device_count != profile.device_count())
-      throw DataError(format("%s places experts on %zu devices, but %s holds %zu; map again with this profile",
-                             path.c_str(), mappings.back().device_count, options.profile.c_str(),
-                             profile.device_count()));
+      throw DataError(fmt::format("{} places experts on {} devices, but {} holds {}; map again with this profile", path,
+                                  mappings.back().device_count, options.profile, profile.device_count()));
   }
   return make_replay_question(options, profile, read_trace(options.trace), mappings);
 }

@@ -1,44 +1,31 @@
 #include "base/text.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <cmath>
-#include <cstdarg>
-#include <cstdio>
 
 #include "base/error.hpp"
 
 namespace gem {
 
-std::string format(const char* pattern, ...) {
-  std::va_list arguments, again;
-  va_start(arguments, pattern);
-  va_copy(again, arguments);
-  const int length = std::vsnprintf(nullptr, 0, pattern, arguments);
-  va_end(arguments);
-  std::string text(length > 0 ? static_cast<std::size_t>(length) : 0, '\0');
-  if (length > 0) std::vsnprintf(text.data(), text.size() + 1, pattern, again);
-  va_end(again);
-  return text;
-}
-
 std::string format_seconds(double seconds) {
   if (!std::isfinite(seconds)) return "-";
   const double magnitude = std::fabs(seconds);
-  if (magnitude >= 1.0 || magnitude == 0.0) return format("%.3g s", seconds);
-  if (magnitude >= 1e-3) return format("%.3g ms", seconds * 1e3);
-  if (magnitude >= 1e-6) return format("%.3g us", seconds * 1e6);
-  return format("%.3g ns", seconds * 1e9);
+  if (magnitude >= 1.0 || magnitude == 0.0) return fmt::format("{:.3g} s", seconds);
+  if (magnitude >= 1e-3) return fmt::format("{:.3g} ms", seconds * 1e3);
+  if (magnitude >= 1e-6) return fmt::format("{:.3g} us", seconds * 1e6);
+  return fmt::format("{:.3g} ns", seconds * 1e9);
 }
 
 std::string format_duration(double seconds) {
   if (!std::isfinite(seconds)) return "-";
   if (seconds < 1.0) return "under 1 s";
   const auto whole = static_cast<long long>(std::llround(seconds));
-  if (whole < 60) return format("%lld s", whole);
-  if (whole < 3600) return format("%lld min %lld s", whole / 60, whole % 60);
-  return format("%lld h %lld min", whole / 3600, whole % 3600 / 60);
+  if (whole < 60) return fmt::format("{} s", whole);
+  if (whole < 3600) return fmt::format("{} min {} s", whole / 60, whole % 60);
+  return fmt::format("{} h {} min", whole / 3600, whole % 3600 / 60);
 }
 
 std::string format_bytes(double bytes) {
@@ -48,7 +35,7 @@ std::string format_bytes(double bytes) {
     bytes /= 1024.0;
     ++unit;
   }
-  return format("%.4g %s", bytes, units[unit]);
+  return fmt::format("{:.4g} {}", bytes, units[unit]);
 }
 
 std::string join(std::span<const std::string> parts, std::string_view separator) {
@@ -61,7 +48,7 @@ std::string join(std::span<const std::string> parts, std::string_view separator)
 }
 
 std::string counted(std::size_t count, std::string_view noun) {
-  return format("%zu ", count) + std::string(noun) + (count == 1 ? "" : "s");
+  return fmt::format("{} ", count) + std::string(noun) + (count == 1 ? "" : "s");
 }
 
 std::string wrap(std::string_view text, std::size_t width) {

@@ -9,9 +9,6 @@
 
 namespace gem {
 
-/// printf into a string.
-[[gnu::format(printf, 1, 2)]] std::string format(const char* pattern, ...);
-
 /// "1.23 ms", "45.6 us": three significant digits with the unit that suits.
 std::string format_seconds(double seconds);
 

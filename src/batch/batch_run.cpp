@@ -1,5 +1,6 @@
 #include "batch/batch_run.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <filesystem>
 #include <optional>
@@ -143,16 +144,15 @@ std::string pair_table(const Manifest& manifest, bool resume) {
     const BatchPair& pair = manifest.pairs[i];
     const TraceSource& source = pair.source;
     const DeviceOptions& devices = pair.profile.devices;
-    std::vector<std::string> cells{format("%zu", i),
+    std::vector<std::string> cells{fmt::format("{}", i),
                                    pair.name,
-                                   devices.device_count > 0
-                                       ? format("%zu %s", devices.device_count, devices.kind.c_str())
-                                       : devices.kind + ", one a rank",
+                                   devices.device_count > 0 ? fmt::format("{} {}", devices.device_count, devices.kind)
+                                                            : devices.kind + ", one a rank",
                                    source.synthetic         ? "synthetic"
                                    : source.routing.empty() ? source.trace
                                                             : source.routing,
                                    join(pair.methods),
-                                   pair.verify ? format("%zu", pair.replay.steps) : "-"};
+                                   pair.verify ? fmt::format("{}", pair.replay.steps) : "-"};
     if (resume) cells.push_back(is_whole(manifest, pair) ? "kept" : "to do");
     table.add_row(cells);
   }

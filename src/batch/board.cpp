@@ -1,5 +1,6 @@
 #include "batch/board.hpp"
 
+#include <fmt/core.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -128,12 +129,10 @@ void Board::apply(std::size_t pair, PairState state, std::chrono::nanoseconds el
 void Board::print_ended(const Entry& entry) const {
   const std::size_t interrupted = count_of(PairState::Interrupted), ended = final_count();
   if (entry.state != PairState::Interrupted)
-    std::printf("%zu/%zu  %s  %s  %s%s\n", ended - interrupted, entries_.size(), entry.name.c_str(),
-                state_name(entry.state).c_str(),
-                entry.state == PairState::Kept ? "-" : format_seconds(seconds_of(entry.elapsed)).c_str(),
-                time_left().c_str());
+    fmt::print("{}/{}  {}  {}  {}{}\n", ended - interrupted, entries_.size(), entry.name, state_name(entry.state),
+               entry.state == PairState::Kept ? "-" : format_seconds(seconds_of(entry.elapsed)), time_left());
   if (interrupted > 0 && ended == entries_.size())
-    std::printf("%zu of %zu pairs %s\n", interrupted, entries_.size(), state_name(PairState::Interrupted).c_str());
+    fmt::print("{} of {} pairs {}\n", interrupted, entries_.size(), state_name(PairState::Interrupted));
   std::fflush(stdout);
 }
 
@@ -159,15 +158,16 @@ void Board::draw() {
   rows.resize(std::min(rows.size(), most_lines));
   Table table({{"pair", ""}, {"state", ""}, {"time", "s"}});
   for (const Entry* entry : rows)
-    table.add_row({entry->name, state_name(entry->state),
-                   format("%.1f", seconds_of(is_final(entry->state) ? entry->elapsed : time_since(entry->begin)))});
+    table.add_row(
+        {entry->name, state_name(entry->state),
+         fmt::format("{:.1f}", seconds_of(is_final(entry->state) ? entry->elapsed : time_since(entry->begin)))});
   std::string text = table.to_string();
   const std::size_t interrupted = count_of(PairState::Interrupted);
-  text += format("%zu of %zu pairs", final_count() - interrupted, entries_.size());
-  if (interrupted > 0) text += format(", %zu %s", interrupted, state_name(PairState::Interrupted).c_str());
+  text += fmt::format("{} of {} pairs", final_count() - interrupted, entries_.size());
+  if (interrupted > 0) text += fmt::format(", {} {}", interrupted, state_name(PairState::Interrupted));
   text += time_left() + "\n";
-  if (lines_drawn_ > 0) std::printf("\033[%zuA\033[J", lines_drawn_);
-  std::fputs(text.c_str(), stdout);
+  if (lines_drawn_ > 0) fmt::print("\033[{}A\033[J", lines_drawn_);
+  fmt::print("{}", text);
   std::fflush(stdout);
   lines_drawn_ = static_cast<std::size_t>(std::ranges::count(text, '\n'));
 }

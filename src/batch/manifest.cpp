@@ -1,5 +1,6 @@
 #include "batch/manifest.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <filesystem>
 #include <map>
@@ -64,11 +65,10 @@ class Reader {
     for (const TomlTable* model : models) read_model(*model, common_tasks);
     if (!mistakes_.empty()) report();
     if (ranks_needed_ > 0)
-      throw UsageError(
-          format("%s lists slowdowns for %zu devices, but the job has %zu rank%s, and each device is one "
-                 "rank: mpirun -n %zu gem-batch %s",
-                 manifest_.path.c_str(), ranks_needed_, rank_count_, rank_count_ == 1 ? "" : "s", ranks_needed_,
-                 manifest_.path.c_str()));
+      throw UsageError(fmt::format(
+          "{} lists slowdowns for {} devices, but the job has {} rank{}, and each device is one "
+          "rank: mpirun -n {} gem-batch {}",
+          manifest_.path, ranks_needed_, rank_count_, rank_count_ == 1 ? "" : "s", ranks_needed_, manifest_.path));
     return manifest_;
   }
 
@@ -88,12 +88,12 @@ class Reader {
       std::vector<std::string> others;
       for (const auto& [other_line, other] : mistakes_)
         if (other == what && other_line != line) others.push_back(std::to_string(other_line));
-      lines.push_back(format("%s:%zu: %s", manifest_.path.c_str(), line, what.c_str()));
+      lines.push_back(fmt::format("{}:{}: {}", manifest_.path, line, what));
       if (!others.empty()) lines.back() += " (so for line " + join(others) + ")";
     }
-    throw DataError(lines.size() == 1
-                        ? lines[0]
-                        : format("%zu mistakes in the manifest, nothing was run\n", lines.size()) + join(lines, "\n"));
+    throw DataError(lines.size() == 1 ? lines[0]
+                                      : fmt::format("{} mistakes in the manifest, nothing was run\n", lines.size()) +
+                                            join(lines, "\n"));
   }
 
   /// Runs a check of another room; its error becomes a mistake on that line.
@@ -184,8 +184,8 @@ class Reader {
         pair.source.batching.chunk_tokens = chunk;
         pair.source.task = draft.name;
         pair.name = folder_name(pair.model.name) + "/" + draft.name;
-        if (several && batch_size > 0) pair.name += format("-b%zu", batch_size);
-        if (several && chunk > 0) pair.name += format("-c%zu", chunk);
+        if (several && batch_size > 0) pair.name += fmt::format("-b{}", batch_size);
+        if (several && chunk > 0) pair.name += fmt::format("-c{}", chunk);
         finish(pair, draft);
       }
   }
@@ -239,8 +239,8 @@ class Reader {
       mistake(pair.line, "'" + pair.name + "' can't be the name of a folder; use letters, digits, '-', '_' and '.'");
     for (const BatchPair& other : manifest_.pairs)
       if (other.name == pair.name)
-        mistake(pair.line, format("the pair '%s' is there twice, see line %zu; give one task another name",
-                                  pair.name.c_str(), other.line));
+        mistake(pair.line, fmt::format("the pair '{}' is there twice, see line {}; give one task another name",
+                                       pair.name, other.line));
   }
 
   void check_files(const BatchPair& pair) {
@@ -254,12 +254,12 @@ class Reader {
     const int count = (source.routing.empty() ? 0 : 1) + (source.trace.empty() ? 0 : 1) + (source.synthetic ? 1 : 0);
     if (count != 1)
       mistake(pair.line,
-              format("task '%s' has %d sources of steps; it needs one of routing, trace and synthetic = true",
-                     source.task.c_str(), count));
+              fmt::format("task '{}' has {} sources of steps; it needs one of routing, trace and synthetic = true",
+                          source.task, count));
     if (!source.test_trace.empty() && source.trace.empty())
       mistake(pair.line, "test_trace stands alone; give the trace to search on too");
     if (!(source.batching.split > 0.0 && source.batching.split < 1.0))
-      mistake(pair.line, format("split is %g; it must be between 0 and 1", source.batching.split));
+      mistake(pair.line, fmt::format("split is {:g}; it must be between 0 and 1", source.batching.split));
     const std::string& phase = source.batching.phase;
     if (!phase.empty() && phase != "decode" && phase != "prefill")
       mistake(pair.line, "phase is '" + phase + "'; it must be decode or prefill");

@@ -1,5 +1,6 @@
 #include "batch/manifest_keys.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <filesystem>
 
@@ -63,7 +64,7 @@ ManifestKey count(const std::string& name, const std::string& help, Field field)
             field(draft) = count_of(value);
             return true;
           },
-          [field](PairDraft& draft) { return format("%zu", field(draft)); }};
+          [field](PairDraft& draft) { return fmt::format("{}", field(draft)); }};
 }
 
 template <class Field>
@@ -75,7 +76,7 @@ ManifestKey number(const std::string& name, const std::string& help, Field field
             if (given != nullptr) field(draft) = *given;
             return given != nullptr;
           },
-          [field](PairDraft& draft) { return format("%g", field(draft)); }};
+          [field](PairDraft& draft) { return fmt::format("{:g}", field(draft)); }};
 }
 
 template <class Field>
@@ -121,7 +122,7 @@ bool take_slowdown(PairDraft& draft, const TomlValue& value) {
   for (const TomlValue& item : *items) {
     double storage = 0.0;
     if (number_of(item, storage) == nullptr) return false;
-    words.push_back(format("%.17g", storage));
+    words.push_back(fmt::format("{:.17g}", storage));
   }
   slowdown = join(words, ",");
   return true;

@@ -1,5 +1,6 @@
 #include "batch/pair_run.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <filesystem>
 
@@ -161,9 +162,9 @@ class PairRun {
       const auto mapping = std::ranges::find(answer.others, method.name, &Mapping::method);
       const double extrapolated =
           mapping == answer.others.end() ? 0.0 : share_beyond_measured(question.profile, scored, *mapping);
-      text +=
-          format("%s,%.9g,%.9g,%.9g,%.6g,%.9g,%d,%.4g\n", method.name.c_str(), method.train.mean_s, method.test.mean_s,
-                 method.test.p99_s, method.test.imbalance, answer.bounds.test_s, in_sample, extrapolated);
+      text += fmt::format("{},{:.9g},{:.9g},{:.9g},{:.6g},{:.9g},{},{:.4g}\n", method.name, method.train.mean_s,
+                          method.test.mean_s, method.test.p99_s, method.test.imbalance, answer.bounds.test_s, in_sample,
+                          extrapolated);
     }
     return text;
   }
@@ -187,8 +188,8 @@ class PairRun {
       write_whole_text(files_.text("verify"), findings.text);
       std::string csv = "method,measured_s,vs_linear,low,high,prediction_error\n";
       for (const MappingSummary& summary : findings.summaries)
-        csv += format("%s,%.9g,%.6f,%.6f,%.6f,%.6f\n", summary.name.c_str(), summary.straggler_s, summary.relative,
-                      summary.interval.low, summary.interval.high, summary.median_error);
+        csv += fmt::format("{},{:.9g},{:.6f},{:.6f},{:.6f},{:.6f}\n", summary.name, summary.straggler_s,
+                           summary.relative, summary.interval.low, summary.interval.high, summary.median_error);
       write_whole_text(files_.verdicts(), csv);
       write_stamp(files_.stamp("verify"), key, {files_.report(), files_.text("verify"), files_.verdicts()});
     });

@@ -1,5 +1,6 @@
 #include "batch/stamp.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <array>
 #include <filesystem>
@@ -19,13 +20,13 @@ namespace fs = std::filesystem;
 constexpr std::uint64_t most_stamp_bytes = 1 << 16;
 
 std::string hexadecimal(std::uint64_t value) {
-  return format("%016llx", static_cast<unsigned long long>(value));
+  return fmt::format("{:016x}", value);
 }
 
 }  // namespace
 
 void StageKey::add(const std::string& name, double value) {
-  add(name, format("%.17g", value));
+  add(name, fmt::format("{:.17g}", value));
 }
 
 void StageKey::add_file(const std::string& name, const std::string& path) {

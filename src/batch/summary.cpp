@@ -1,5 +1,6 @@
 #include "batch/summary.hpp"
 
+#include <fmt/core.h>
 #include <cmath>
 #include <filesystem>
 #include <limits>
@@ -25,7 +26,7 @@ double number(const std::vector<std::string>& row, std::size_t column) {
 }
 
 std::string shown(double value, int decimals) {
-  return std::isnan(value) ? "-" : format("%.*f", decimals, value);
+  return std::isnan(value) ? "-" : fmt::format("{:.{}f}", value, decimals);
 }
 
 // The row of a method; null if there is none.
@@ -80,7 +81,7 @@ std::string csv_of(const std::vector<SummaryRow>& rows) {
   std::string text =
       "pair,state,method,predicted_s,predicted_vs_linear,above_bound,measured_vs_linear,low,high,in_sample,error,"
       "extrapolated\n";
-  const auto field = [](double value) { return std::isnan(value) ? std::string() : format("%.9g", value); };
+  const auto field = [](double value) { return std::isnan(value) ? std::string() : fmt::format("{:.9g}", value); };
   for (const SummaryRow& row : rows) {
     std::string error;
     for (char c : row.error) error += c == '"' ? std::string("\"\"") : std::string(1, c);
@@ -127,16 +128,17 @@ std::string markdown_of(const Manifest& manifest, const std::vector<SummaryRow>&
         notes += "- STALE " + row.pair +
                  ": files are damaged, or made from other inputs or options; --resume makes it again\n";
       if (const double share = most_extrapolated(rows, row.pair); first_of_pair && share > much_extrapolated)
-        notes += format(
-            "- EXTRAPOLATED %s: %.3g %% of the loads of a device are beyond its profile; leave max_tokens out of the "
+        notes += fmt::format(
+            "- EXTRAPOLATED {}: {:.3g} % of the loads of a device are beyond its profile; leave max_tokens out of the "
             "manifest, or raise it\n",
-            row.pair.c_str(), 100.0 * share);
+            row.pair, 100.0 * share);
       in_sample = in_sample || row.in_sample;
-      table += "| " + row.pair + (row.in_sample ? " (in-sample)" : "") + (is_stale ? " (stale)" : "") + " | " +
-               row.method + " | " + shown(row.test_s * 1e3, 4) + " | " + shown(row.test_vs_linear, 3) + " | " +
-               shown(row.above_bound * 100.0, 1) + " | " + shown(row.measured_vs_linear, 3) + " | " +
-               (std::isnan(row.low) || row.method == "linear" ? "-" : format("%.3f - %.3f", row.low, row.high)) +
-               " |\n";
+      table +=
+          "| " + row.pair + (row.in_sample ? " (in-sample)" : "") + (is_stale ? " (stale)" : "") + " | " + row.method +
+          " | " + shown(row.test_s * 1e3, 4) + " | " + shown(row.test_vs_linear, 3) + " | " +
+          shown(row.above_bound * 100.0, 1) + " | " + shown(row.measured_vs_linear, 3) + " | " +
+          (std::isnan(row.low) || row.method == "linear" ? "-" : fmt::format("{:.3f} - {:.3f}", row.low, row.high)) +
+          " |\n";
     } else if (row.state == "failed") {
       ++failed;
       notes += "- FAILED " + row.pair + ": " + row.error + "\n";
@@ -146,8 +148,8 @@ std::string markdown_of(const Manifest& manifest, const std::vector<SummaryRow>&
     }
   }
   std::string text =
-      format("# %s\n\n%zu pairs: %zu done, %zu failed, %zu missing%s.\n\n", manifest.path.c_str(),
-             manifest.pairs.size(), done, failed, missing, stale > 0 ? format(", %zu stale", stale).c_str() : "");
+      fmt::format("# {}\n\n{} pairs: {} done, {} failed, {} missing{}.\n\n", manifest.path, manifest.pairs.size(), done,
+                  failed, missing, stale > 0 ? fmt::format(", {} stale", stale) : "");
   if (!notes.empty()) text += notes + "\n";
   if (done + stale > 0) text += table;
   text +=

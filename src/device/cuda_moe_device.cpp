@@ -1,5 +1,6 @@
 #include "device/cuda_moe_device.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -31,7 +32,7 @@ std::string uuid_text(const cudaUUID_t& uuid) {
   std::string text = "GPU-";
   for (int i = 0; i < 16; ++i) {
     if (i == 4 || i == 6 || i == 8 || i == 10) text += "-";
-    text += format("%02x", static_cast<unsigned>(static_cast<unsigned char>(uuid.bytes[i])));
+    text += fmt::format("{:02x}", static_cast<unsigned>(static_cast<unsigned char>(uuid.bytes[i])));
   }
   return text;
 }
@@ -68,24 +69,25 @@ CudaMoeDevice::CudaMoeDevice(const CudaDeviceOptions& options)
     throw UsageError("--dtype " + options.weight_dtype +
                      ": the cuda device computes in bf16 or fp8; choose one of them");
   if (!(options.slowdown >= 1.0))
-    throw UsageError(format("--slowdown %g: a device can be slowed down, by 1 or more, not sped up", options.slowdown));
+    throw UsageError(
+        fmt::format("--slowdown {:g}: a device can be slowed down, by 1 or more, not sped up", options.slowdown));
   if (std::ranges::find(tile_sizes, options.tile_tokens) == std::end(tile_sizes) ||
       (fp8 && options.tile_tokens > largest_fp8_tile))
-    throw UsageError(
-        format("--tile-tokens %zu: the kernels have tiles of 16, 32, 64, 128 and, in bf16, 256", options.tile_tokens));
+    throw UsageError(fmt::format("--tile-tokens {}: the kernels have tiles of 16, 32, 64, 128 and, in bf16, 256",
+                                 options.tile_tokens));
   const std::size_t multiple = fp8 ? kernels::kScaleBlock : 8;
   if (options.expert.hidden_size % multiple != 0 || options.expert.intermediate_size % multiple != 0)
-    throw UsageError(format("experts of %zux%zu: the kernels need sizes that are multiples of %zu in %s",
-                            options.expert.hidden_size, options.expert.intermediate_size, multiple,
-                            options.weight_dtype.c_str()));
+    throw UsageError(fmt::format("experts of {}x{}: the kernels need sizes that are multiples of {} in {}",
+                                 options.expert.hidden_size, options.expert.intermediate_size, multiple,
+                                 options.weight_dtype));
 }
 
 std::string CudaMoeDevice::select_gpu(const CudaDeviceOptions& options) {
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
   if (status != cudaSuccess || count == 0)
-    throw SystemError(format("no usable GPU on %s: %s; choose --device host or simulated, or look at nvidia-smi",
-                             host_name().c_str(), cudaGetErrorString(status)));
+    throw SystemError(fmt::format("no usable GPU on {}: {}; choose --device host or simulated, or look at nvidia-smi",
+                                  host_name(), cudaGetErrorString(status)));
   // One visible GPU: the scheduler (or the user) has chosen it for this rank.
   check_cuda(cudaSetDevice(options.node_rank % count), "choosing a GPU");
   cudaDeviceProp properties{};
@@ -100,8 +102,8 @@ DeviceDescription CudaMoeDevice::description() const {
   check_cuda(cudaGetDeviceProperties(&properties, device), "asking for the GPU's properties");
   std::string name = properties.name;
   if (const char* share = std::getenv("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"); share != nullptr)
-    name += format(" (emulated: %d multiprocessors, %s %%)", attribute(cudaDevAttrMultiProcessorCount), share);
-  if (options_.slowdown > 1.0) name += format(" (emulated x%.2f)", options_.slowdown);
+    name += fmt::format(" (emulated: {} multiprocessors, {} %)", attribute(cudaDevAttrMultiProcessorCount), share);
+  if (options_.slowdown > 1.0) name += fmt::format(" (emulated x{:.2f})", options_.slowdown);
   return {"cuda", name, host_name(), uuid_, options_.rank, options_.slowdown};
 }
 
@@ -121,10 +123,10 @@ void CudaMoeDevice::require_memory(std::size_t bytes, const char* what) const {
   // Some is left for the libraries (NCCL's buffers, the contexts of ranks that share the GPU).
   constexpr std::size_t reserve_bytes = std::size_t{256} << 20;
   if (bytes + reserve_bytes > free_bytes)
-    throw SystemError(format(
-        "%s of rank %d needs %s of GPU memory, but %s of %s is free; use fewer layers, experts or tokens", what,
-        options_.rank, format_bytes(static_cast<double>(bytes)).c_str(),
-        format_bytes(static_cast<double>(free_bytes)).c_str(), format_bytes(static_cast<double>(total_bytes)).c_str()));
+    throw SystemError(
+        fmt::format("{} of rank {} needs {} of GPU memory, but {} of {} is free; use fewer layers, experts or tokens",
+                    what, options_.rank, format_bytes(static_cast<double>(bytes)),
+                    format_bytes(static_cast<double>(free_bytes)), format_bytes(static_cast<double>(total_bytes))));
 }
 
 PlacementCost CudaMoeDevice::place_experts(std::size_t layer, std::span<const ExpertId> experts) {
@@ -194,8 +196,8 @@ kernels::GroupedFfnPlan CudaMoeDevice::plan_experts(std::size_t layer, std::span
                                                     const void* input, void* output) {
   const auto found = layers_.find(layer);
   if (found == layers_.end() || found->second.experts.size() != tokens_per_slot.size())
-    throw SystemError(
-        format("layer %zu: %zu slots were asked for, but other experts are resident", layer, tokens_per_slot.size()));
+    throw SystemError(fmt::format("layer {}: {} slots were asked for, but other experts are resident", layer,
+                                  tokens_per_slot.size()));
   std::vector<std::int32_t> offsets{0};
   for (const std::uint32_t tokens : tokens_per_slot)
     offsets.push_back(offsets.back() + static_cast<std::int32_t>(tokens));

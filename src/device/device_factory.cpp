@@ -1,5 +1,6 @@
 #include "device/device_factory.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <fstream>
 #include <iostream>
@@ -23,8 +24,8 @@ std::unique_ptr<MoeDevice> make_host_device(const DeviceOptions& options, const 
   const std::size_t cpu_count = allowed_cpus().size();
   const bool pinned = pin_to_core(node.rank).has_value();
   if (!pinned && cpu_count > 1 && node.rank == node.size - 1)
-    std::cerr << format("note: %d ranks share %zu cores of %s; they will disturb each other's timing\n", node.size,
-                        cpu_count, host_name().c_str());
+    std::cerr << fmt::format("note: {} ranks share {} cores of {}; they will disturb each other's timing\n", node.size,
+                             cpu_count, host_name());
   HostDeviceOptions host;
   host.expert = options.expert;
   host.tile_tokens = options.tile_tokens;
@@ -44,9 +45,9 @@ void refuse_shared_gpus(const DeviceDescription& mine, const Communicator& ranks
       for (std::size_t b = a + 1; b < gpus.size(); ++b)
         if (gpus[a] == gpus[b])
           throw UsageError(
-              format("ranks %zu and %zu would share %s; start one rank a GPU, or give --share-gpu turns to let "
-                     "them use it one after the other",
-                     a, b, gpus[a].c_str()));
+              fmt::format("ranks {} and {} would share {}; start one rank a GPU, or give --share-gpu turns to let "
+                          "them use it one after the other",
+                          a, b, gpus[a]));
   });
 }
 
@@ -105,7 +106,7 @@ void check_device_options(const DeviceOptions& options) {
   if (options.kind != "simulated" && options.device_count != 0)
     throw UsageError("--devices is for --device simulated; the others have one device a rank (mpirun -n)");
   if (options.tile_tokens == 0 || options.tile_tokens > 65536)
-    throw UsageError(format("--tile-tokens: %zu is out of range (1 to 65536)", options.tile_tokens));
+    throw UsageError(fmt::format("--tile-tokens: {} is out of range (1 to 65536)", options.tile_tokens));
   if (options.expert.weight_count() == 0) throw UsageError("the shape of the experts has a zero in it");
   weight_element_bytes(options.weight_dtype);
   if (options.kind == "host" && options.weight_dtype == "fp8")
@@ -148,12 +149,13 @@ std::vector<double> parse_slowdowns(const std::string& text, std::size_t device_
     const std::vector<double> slowdowns = parse_number_list(text, "--slowdown");
     if (device_count % slowdowns.size() != 0)
       throw UsageError(
-          format("--slowdown: %zu values for %zu devices; give one a device, or so many that they are "
-                 "repeated without rest",
-                 slowdowns.size(), device_count));
+          fmt::format("--slowdown: {} values for {} devices; give one a device, or so many that they are "
+                      "repeated without rest",
+                      slowdowns.size(), device_count));
     for (const double slowdown : slowdowns)
       if (!(slowdown > 0.0 && slowdown <= greatest_slowdown))
-        throw UsageError(format("--slowdown: %g is out of range (above 0, at most %g)", slowdown, greatest_slowdown));
+        throw UsageError(
+            fmt::format("--slowdown: {:g} is out of range (above 0, at most {:g})", slowdown, greatest_slowdown));
     return slowdowns;
   }
   std::ifstream file(text);

@@ -1,5 +1,6 @@
 #include "device/host_device.hpp"
 
+#include <fmt/core.h>
 #include <time.h>
 
 #include <algorithm>
@@ -36,8 +37,8 @@ HostDevice::HostDevice(const HostDeviceOptions& options)
       gate_product_(options.tile_tokens, options.expert.intermediate_size, options.expert.hidden_size, options.type),
       down_product_(options.tile_tokens, options.expert.hidden_size, options.expert.intermediate_size, options.type) {
   if (!(options.slowdown >= 1.0) || !std::isfinite(options.slowdown))
-    throw UsageError(format("a slowdown of %g cannot be emulated; it is relative to the device as it is, 1 or more",
-                            options.slowdown));
+    throw UsageError(fmt::format(
+        "a slowdown of {:g} cannot be emulated; it is relative to the device as it is, 1 or more", options.slowdown));
   use_one_gemm_thread();
   const std::size_t activations = options.tile_tokens * options.expert.intermediate_size;
   gate_.resize(activations);
@@ -49,7 +50,7 @@ DeviceDescription HostDevice::description() const {
   DeviceDescription description;
   description.kind = "host";
   description.name = cpu_name() + ", 1 core, " + gemm_library();
-  if (options_.slowdown > 1.0) description.name += format(", emulated x%.4g", options_.slowdown);
+  if (options_.slowdown > 1.0) description.name += fmt::format(", emulated x{:.4g}", options_.slowdown);
   description.hostname = host_name();
   description.rank = options_.rank;
   description.emulated_slowdown = options_.slowdown;
@@ -93,11 +94,11 @@ PlacementCost HostDevice::place_experts(std::size_t layer_index, std::span<const
   const std::size_t needed = resident_count() + missing.size();
   if (needed * bytes > options_.memory_limit_bytes)
     throw SystemError(
-        format("rank %d: %zu experts of %s each need %s, but %s of memory can be used; place fewer layers, "
-               "use more ranks or shrink the experts (--expert-shape)",
-               options_.rank, needed, format_bytes(static_cast<double>(bytes)).c_str(),
-               format_bytes(static_cast<double>(needed * bytes)).c_str(),
-               format_bytes(static_cast<double>(options_.memory_limit_bytes)).c_str()));
+        fmt::format("rank {}: {} experts of {} each need {}, but {} of memory can be used; place fewer layers, "
+                    "use more ranks or shrink the experts (--expert-shape)",
+                    options_.rank, needed, format_bytes(static_cast<double>(bytes)),
+                    format_bytes(static_cast<double>(needed * bytes)),
+                    format_bytes(static_cast<double>(options_.memory_limit_bytes))));
   for (ExpertId expert : missing) layer.resident.emplace(expert, make_expert(layer_index, expert));
   return {missing.size() * bytes, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()};
 }
@@ -106,8 +107,8 @@ const HostDevice::Layer& HostDevice::layer_at(std::size_t layer, std::size_t slo
   const auto found = layers_.find(layer);
   const std::size_t slots = found == layers_.end() ? 0 : found->second.slots.size();
   if (found == layers_.end() || slots != slot_count)
-    throw DataError(format("rank %d: layer %zu holds %zu experts, but a load for %zu was given", options_.rank, layer,
-                           slots, slot_count));
+    throw DataError(fmt::format("rank {}: layer {} holds {} experts, but a load for {} was given", options_.rank, layer,
+                                slots, slot_count));
   return found->second;
 }
 

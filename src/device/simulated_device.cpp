@@ -1,5 +1,6 @@
 #include "device/simulated_device.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -20,14 +21,15 @@ std::size_t ceil_divide(std::size_t value, std::size_t divisor) {
 
 SimulatedDevice::SimulatedDevice(const SimulatedDeviceOptions& options) : options_(options) {
   if (!(options.slowdown > 0.0) || !std::isfinite(options.slowdown))
-    throw UsageError(format("a slowdown of %g cannot be simulated; it must be a number above 0", options.slowdown));
+    throw UsageError(
+        fmt::format("a slowdown of {:g} cannot be simulated; it must be a number above 0", options.slowdown));
 }
 
 DeviceDescription SimulatedDevice::description() const {
   DeviceDescription description;
   description.kind = "simulated";
   description.name = "simulated";
-  if (options_.slowdown != 1.0) description.name += format(" x%.4g", options_.slowdown);
+  if (options_.slowdown != 1.0) description.name += fmt::format(" x{:.4g}", options_.slowdown);
   description.hostname = host_name();
   description.rank = options_.rank;
   description.emulated_slowdown = options_.slowdown;
@@ -77,8 +79,8 @@ double SimulatedDevice::time_layer(std::size_t layer, std::span<const std::uint3
   const auto placed = slots_of_layer_.find(layer);
   const std::size_t slots = placed == slots_of_layer_.end() ? 0 : placed->second;
   if (slots != tokens_per_slot.size())
-    throw DataError(format("device %d: layer %zu holds %zu experts, but a load for %zu was given", options_.device,
-                           layer, slots, tokens_per_slot.size()));
+    throw DataError(fmt::format("device {}: layer {} holds {} experts, but a load for {} was given", options_.device,
+                                layer, slots, tokens_per_slot.size()));
   std::size_t tiles = 0, active_experts = 0;
   for (std::uint32_t tokens : tokens_per_slot) {
     tiles += tiles_of(tokens, static_cast<std::uint32_t>(options_.tile_tokens));

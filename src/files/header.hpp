@@ -1,5 +1,6 @@
 #pragma once
 
+#include <fmt/core.h>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -45,8 +46,8 @@ std::vector<T> read_checked(const Hdf5Input& file, const std::string& name, cons
     std::size_t rest = i;
     for (std::size_t dimension = extents.size(); dimension-- > 0; rest /= extents[dimension])
       position[dimension] = rest % extents[dimension];
-    file.reject(format("%s holds %.9g at %s, but must hold %s; make the file again", name.c_str(),
-                       static_cast<double>(values[i]), to_string(position).c_str(), must_hold.c_str()));
+    file.reject(fmt::format("{} holds {:.9g} at {}, but must hold {}; make the file again", name,
+                            static_cast<double>(values[i]), to_string(position), must_hold));
   }
   return values;
 }

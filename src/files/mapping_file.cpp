@@ -1,5 +1,6 @@
 #include "files/mapping_file.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -33,13 +34,13 @@ Matrix<RedundantCopy> redundant_copies(const Hdf5Input& file, const Mapping& map
     for (std::size_t expert = 0; expert < at_home.size(); ++expert)
       if (at_home[expert] == 0)
         file.reject(
-            format("/slots has no slot for expert %zu of layer %zu on device %d, where /expert_to_device puts "
-                   "it; make the file again",
-                   expert, layer, mapping.expert_to_device(layer, expert)));
+            fmt::format("/slots has no slot for expert {} of layer {} on device {}, where /expert_to_device puts "
+                        "it; make the file again",
+                        expert, layer, mapping.expert_to_device(layer, expert)));
     if (layer == 0) redundant = Matrix<RedundantCopy>(slots.planes(), copies.size());
     if (copies.size() != redundant.columns())
-      file.reject(format("/slots holds %zu redundant copies in layer %zu, but %zu in layer 0; make the file again",
-                         copies.size(), layer, redundant.columns()));
+      file.reject(fmt::format("/slots holds {} redundant copies in layer {}, but {} in layer 0; make the file again",
+                              copies.size(), layer, redundant.columns()));
     std::ranges::sort(copies, {}, [](const RedundantCopy& copy) { return std::pair(copy.expert, copy.device); });
     std::ranges::copy(copies, redundant.row(layer).begin());
   }
@@ -94,8 +95,8 @@ Mapping read_mapping(const std::string& path) {
     file.reject("/expert_to_device has extents " + to_string(extents) +
                 ", but must be [layer, expert] with one of each at least");
   if (slot_extents[0] != extents[0] || slot_extents[1] == 0)
-    file.reject(format("/slots has extents %s, but must be [%zu, device, slot] with a device at least",
-                       to_string(slot_extents).c_str(), extents[0]));
+    file.reject(fmt::format("/slots has extents {}, but must be [{}, device, slot] with a device at least",
+                            to_string(slot_extents), extents[0]));
   Mapping mapping;
   mapping.model = file.text_attribute("model");
   mapping.method = file.text_attribute("method");
@@ -110,13 +111,13 @@ Mapping read_mapping(const std::string& path) {
   const auto device_count = static_cast<std::int32_t>(mapping.device_count);
   mapping.expert_to_device.values() = read_checked<std::int32_t>(
       file, "/expert_to_device", extents, [=](std::int32_t device) { return device >= 0 && device < device_count; },
-      format("devices, 0 to %d", device_count - 1));
+      fmt::format("devices, 0 to {}", device_count - 1));
 
   const auto expert_count = static_cast<std::int32_t>(extents[1]);
   Cube<std::int32_t> slots(slot_extents[0], slot_extents[1], slot_extents[2]);
   slots.values() = read_checked<std::int32_t>(
       file, "/slots", slot_extents, [=](std::int32_t expert) { return expert >= -1 && expert < expert_count; },
-      format("experts, 0 to %d as in /expert_to_device, or -1 for none", expert_count - 1));
+      fmt::format("experts, 0 to {} as in /expert_to_device, or -1 for none", expert_count - 1));
   mapping.redundant = redundant_copies(file, mapping, slots);
   check_mapping(mapping, path + ": /slots");
   return mapping;

@@ -1,5 +1,7 @@
 #include "files/partial_profile.hpp"
 
+#include <fmt/core.h>
+
 #include "files/profile_fields.hpp"
 
 namespace gem {
@@ -36,15 +38,15 @@ void check_same_plan(const Hdf5Input& file, const LatencyProfile& found, const L
   for (std::size_t i = 0; i < plan.points.size(); ++i)
     if (found.points[i] != plan.points[i])
       file.reject(
-          format("/points differ from this run's plan at [%zu]; give the "
-                 "same options to go on, or start anew without --resume",
-                 i));
+          fmt::format("/points differ from this run's plan at [{}]; give the "
+                      "same options to go on, or start anew without --resume",
+                      i));
   for (std::size_t i = 0; i < plan.devices.size(); ++i) {
-    const std::string which = format("device %zu", i);
+    const std::string which = fmt::format("device {}", i);
     check_text(which + " named", found.devices[i].name, plan.devices[i].name);
     check_text(which + " on", identity_of(found.devices[i]), identity_of(plan.devices[i]));
-    check_text(which + " slowed down by", format("%.6g", found.devices[i].emulated_slowdown),
-               format("%.6g", plan.devices[i].emulated_slowdown));
+    check_text(which + " slowed down by", fmt::format("{:.6g}", found.devices[i].emulated_slowdown),
+               fmt::format("{:.6g}", plan.devices[i].emulated_slowdown));
   }
 }
 
@@ -100,14 +102,15 @@ std::vector<ProfileRow> read_partial_rows(const std::string& path, const Latency
   check_same_plan(head, read_profile_plan(head), plan);
   if (head.count_attribute("seed") != seed)
     head.reject(
-        format("the unfinished profile has seed %llu, but this run has %llu; give the same --seed to go on, or "
-               "start anew without --resume",
-               static_cast<unsigned long long>(head.count_attribute("seed")), static_cast<unsigned long long>(seed)));
+        fmt::format("the unfinished profile has seed {}, but this run has {}; give the same --seed to go on, or "
+                    "start anew without --resume",
+                    head.count_attribute("seed"), seed));
   std::vector<ProfileRow> rows;
   std::vector<std::uint8_t> seen(plan.points.size(), 0);
   for (const std::vector<std::byte>& record : read_records(path, head.end())) {
-    ProfileRow row = read_row(format("%s, row %zu", path.c_str(), rows.size()), record, plan);
-    if (seen[row.point] != 0) head.reject(format("has two rows for point %zu; start anew without --resume", row.point));
+    ProfileRow row = read_row(fmt::format("{}, row {}", path, rows.size()), record, plan);
+    if (seen[row.point] != 0)
+      head.reject(fmt::format("has two rows for point {}; start anew without --resume", row.point));
     seen[row.point] = 1;
     rows.push_back(std::move(row));
   }

@@ -1,5 +1,6 @@
 #include "files/profile_fields.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -13,7 +14,7 @@ std::vector<LoadPoint> read_points(const Hdf5Input& file) {
   const auto read = [&](const std::string& name) {
     return read_checked<std::int64_t>(
         file, name, {count}, [](std::int64_t load) { return load >= 1 && load <= greatest_load; },
-        format("loads, 1 to %lld", static_cast<long long>(greatest_load)));
+        fmt::format("loads, 1 to {}", greatest_load));
   };
   const auto tiles = read("/points/tiles");
   const auto active_experts = read("/points/active_experts");

@@ -1,5 +1,6 @@
 #include "files/profile_file.hpp"
 
+#include <fmt/core.h>
 #include <cmath>
 #include <limits>
 
@@ -98,7 +99,7 @@ PairExchange read_exchange(const Hdf5Input& file, std::size_t devices) {
     Matrix<double> values(devices, devices);
     values.values() = read_checked<double>(
         file, name, {devices, devices}, [](double value) { return std::isnan(value) || is_positive(value); },
-        format("positive %s, or NaN for none", what));
+        fmt::format("positive {}, or NaN for none", what));
     return values;
   };
   check_seconds(file, "/exchange/latency");

@@ -1,5 +1,6 @@
 #include "files/profile_writer.hpp"
 
+#include <fmt/core.h>
 #include <cstdio>
 #include <filesystem>
 
@@ -34,16 +35,16 @@ void ProfileWriter::append(const ProfileRow& row) {
   try {
     append_partial_row(*file_, row);
   } catch (const SystemError& error) {
-    throw SystemError(
-        format("%s; the %zu points finished so far are kept: go on with --resume then", error.what(), rows_.size()));
+    throw SystemError(fmt::format("{}; the {} points finished so far are kept: go on with --resume then", error.what(),
+                                  rows_.size()));
   }
   rows_.push_back(row);
 }
 
 void ProfileWriter::finish(const SweepClosing& closing) {
   if (rows_.size() != plan_.points.size())
-    throw SystemError(format("cannot write %s: %zu of %zu points were measured; go on with --resume", output_.c_str(),
-                             rows_.size(), plan_.points.size()));
+    throw SystemError(fmt::format("cannot write {}: {} of {} points were measured; go on with --resume", output_,
+                                  rows_.size(), plan_.points.size()));
   write_profile(output_, assemble_profile(plan_, rows_, closing), provenance_);
   file_.reset();
   std::remove(partial_.c_str());

@@ -1,5 +1,7 @@
 #include "files/routing_file.hpp"
 
+#include <fmt/core.h>
+
 #include "files/header.hpp"
 
 namespace gem {
@@ -14,12 +16,12 @@ std::vector<std::int64_t> read_request_offsets(const Hdf5Input& file, std::size_
   const auto offsets = file.read<std::int64_t>("/request_offsets", {count});
   const auto tokens = static_cast<std::int64_t>(token_count);
   if (offsets.front() != 0 || offsets.back() != tokens)
-    file.reject(format("/request_offsets goes from %lld to %lld, but must go from 0 to the %zu tokens of /topk_ids",
-                       static_cast<long long>(offsets.front()), static_cast<long long>(offsets.back()), token_count));
+    file.reject(fmt::format("/request_offsets goes from {} to {}, but must go from 0 to the {} tokens of /topk_ids",
+                            offsets.front(), offsets.back(), token_count));
   for (std::size_t i = 1; i < count; ++i)
     if (offsets[i] < offsets[i - 1])
-      file.reject(format("/request_offsets falls from %lld to %lld at [%zu], but must ascend; make the file again",
-                         static_cast<long long>(offsets[i - 1]), static_cast<long long>(offsets[i]), i));
+      file.reject(fmt::format("/request_offsets falls from {} to {} at [{}], but must ascend; make the file again",
+                              offsets[i - 1], offsets[i], i));
   return offsets;
 }
 
@@ -37,14 +39,15 @@ Routing read_routing(const std::string& path) {
 
   const Extents extents = file.extents("/topk_ids", 3);
   if (extents[0] == 0 || extents[1] == 0 || extents[2] != routing.top_k)
-    file.reject(format("/topk_ids has extents %s, but must be [token, layer, %zu] with a token and a layer at least",
-                       to_string(extents).c_str(), routing.top_k));
+    file.reject(
+        fmt::format("/topk_ids has extents {}, but must be [token, layer, {}] with a token and a layer at least",
+                    to_string(extents), routing.top_k));
   routing.layer_ids = read_layer_ids(file, extents[1]);
   routing.request_offsets = read_request_offsets(file, extents[0]);
   const std::size_t expert_count = routing.expert_count;
   routing.topk_ids = read_checked<std::uint16_t>(
       file, "/topk_ids", extents, [=](std::uint16_t id) { return id < expert_count; },
-      format("ids below the %zu of attribute 'num_experts'", expert_count));
+      fmt::format("ids below the {} of attribute 'num_experts'", expert_count));
   return routing;
 }
 

@@ -1,5 +1,7 @@
 #include "files/trace_file.hpp"
 
+#include <fmt/core.h>
+
 #include "files/header.hpp"
 
 namespace gem {
@@ -36,7 +38,7 @@ LoadTrace read_trace(const std::string& path) {
   trace.counts = Cube<std::uint32_t>(extents[0], extents[1], extents[2]);
   trace.counts.values() = read_checked<std::uint32_t>(
       file, "/counts", extents, [](std::uint32_t count) { return count <= greatest_count; },
-      format("at most %u tokens", greatest_count));
+      fmt::format("at most {} tokens", greatest_count));
   return trace;
 }
 

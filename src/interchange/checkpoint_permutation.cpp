@@ -1,5 +1,6 @@
 #include "interchange/checkpoint_permutation.hpp"
 
+#include <fmt/core.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -88,15 +89,15 @@ void check_coverage(const CheckpointPermutation& job, const Coverage& coverage) 
     const auto found = coverage.find(layer.id);
     if (found == coverage.end() || !found->second.all_experts_tensor)
       throw DataError(
-          format("%s: no tensors of a router were found for layer %d of the mapping; this is another model, or "
-                 "a layout that GEM does not know",
-                 job.source.directory.c_str(), layer.id));
+          fmt::format("{}: no tensors of a router were found for layer {} of the mapping; this is another model, or "
+                      "a layout that GEM does not know",
+                      job.source.directory, layer.id));
     const std::size_t own = found->second.experts.size();
     if (own != 0 && own != renumbering.expert_count)
       throw DataError(
-          format("%s: tensors of %zu experts were found in layer %d, but the mapping has %zu; give the mapping "
-                 "of this model, or copy the checkpoint again",
-                 job.source.directory.c_str(), own, layer.id, renumbering.expert_count));
+          fmt::format("{}: tensors of {} experts were found in layer {}, but the mapping has {}; give the mapping "
+                      "of this model, or copy the checkpoint again",
+                      job.source.directory, own, layer.id, renumbering.expert_count));
   }
 }
 
@@ -174,9 +175,9 @@ void carry_out(const CheckpointPermutation& job, const std::function<void(std::u
   for (const auto& [name, plan] : job.files) largest = std::max(largest, plan.part_bytes());
   const std::uint64_t needed = job.in_place ? largest : job.bytes_to_write();
   if (!error && free < needed)
-    throw SystemError(format("%s: %s are needed, but %s are free; free some space or choose another place",
-                             job.output.c_str(), format_bytes(static_cast<double>(needed)).c_str(),
-                             format_bytes(static_cast<double>(free)).c_str()));
+    throw SystemError(fmt::format("{}: {} are needed, but {} are free; free some space or choose another place",
+                                  job.output, format_bytes(static_cast<double>(needed)),
+                                  format_bytes(static_cast<double>(free))));
   const std::string running = job.output + "/" + running_name, journal = job.output + "/" + journal_name;
   if (!fs::exists(running)) {
     fs::remove(journal);

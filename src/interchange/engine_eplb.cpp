@@ -1,6 +1,8 @@
 // The tensor that DeepSeek's EPLB (github.com/deepseek-ai/EPLB) returns first, phy2log [layers, replicas]: the expert
 // of each replica, in the order of GPUs. As an NPY file of int64.
 #include "base/error.hpp"
+
+#include <fmt/core.h>
 #include "base/text.hpp"
 #include "interchange/engine_format.hpp"
 #include "interchange/npy.hpp"
@@ -21,19 +23,19 @@ PhysicalMap parse(const std::string& text, const std::string& origin, const Phys
   std::vector<std::vector<std::int32_t>> rows(array.extents[0]);
   for (std::size_t i = 0; i < array.values.size(); ++i) {
     if (array.values[i] < 0.0 || array.values[i] >= static_cast<double>(shape.expert_count))
-      throw DataError(format("%s: phy2log holds expert %g, but experts are 0 to %zu", origin.c_str(), array.values[i],
-                             shape.expert_count - 1));
+      throw DataError(fmt::format("{}: phy2log holds expert {:g}, but experts are 0 to {}", origin, array.values[i],
+                                  shape.expert_count - 1));
     rows[i / array.extents[1]].push_back(static_cast<std::int32_t>(array.values[i]));
   }
   return map_of_rows(rows, shape, origin);
 }
 
 std::string instructions(const PhysicalMap& map, const std::string& path) {
-  return format(
-      "The tensor phy2log of DeepSeek's EPLB, [%zu MoE layers, %zu replicas], %zu replicas a GPU:\n"
-      "  phy2log = torch.from_numpy(numpy.load(\"%s\"))\n"
+  return fmt::format(
+      "The tensor phy2log of DeepSeek's EPLB, [{} MoE layers, {} replicas], {} replicas a GPU:\n"
+      "  phy2log = torch.from_numpy(numpy.load(\"{}\"))\n"
       "Use it where your engine calls eplb.rebalance_experts(...).\n",
-      map.layer_count(), map.slot_count(), map.slots_per_device(), path.c_str());
+      map.layer_count(), map.slot_count(), map.slots_per_device(), path);
 }
 
 }  // namespace

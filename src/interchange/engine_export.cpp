@@ -1,5 +1,7 @@
 #include "interchange/engine_export.hpp"
 
+#include <fmt/core.h>
+
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "platform/file_system/input_file.hpp"
@@ -9,16 +11,16 @@ namespace gem {
 PhysicalMap map_for_engine(const Mapping& mapping, const EngineFormat& engine, const ExportModel& model) {
   if (model.expert_count != 0 && model.expert_count != mapping.expert_count())
     throw UsageError(
-        format("the mapping places %zu experts a layer, but %s has %zu; give the model that the mapping was "
-               "made for",
-               mapping.expert_count(), model.name.c_str(), model.expert_count));
+        fmt::format("the mapping places {} experts a layer, but {} has {}; give the model that the mapping was "
+                    "made for",
+                    mapping.expert_count(), model.name, model.expert_count));
   const PhysicalMap map = physical_map_of(mapping);
   if (engine.layers == EngineFormat::Layers::MoeLayerOrder && model.moe_layers != 0 &&
       model.moe_layers != map.layer_count())
     throw UsageError(
-        format("%s counts layers among the model's MoE layers and needs all %zu of %s, but the mapping has "
-               "%zu; make a mapping of all layers",
-               engine.name.c_str(), model.moe_layers, model.name.c_str(), map.layer_count()));
+        fmt::format("{} counts layers among the model's MoE layers and needs all {} of {}, but the mapping has "
+                    "{}; make a mapping of all layers",
+                    engine.name, model.moe_layers, model.name, map.layer_count()));
   if (engine.layers != EngineFormat::Layers::EveryDecoder) return map;
   if (model.decoder_layers == 0)
     throw UsageError(engine.name +

@@ -1,5 +1,6 @@
 #include "interchange/engine_format.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 
 #include "base/error.hpp"
@@ -31,13 +32,13 @@ std::string note_of_ending(const std::string& path, const std::string& ending) {
 PhysicalMap map_of_rows(const std::vector<std::vector<std::int32_t>>& rows, const PhysicalMap& shape,
                         const std::string& origin) {
   if (rows.size() != shape.layer_count())
-    throw DataError(format("%s: has %zu layers, but must have %zu", origin.c_str(), rows.size(), shape.layer_count()));
+    throw DataError(fmt::format("{}: has {} layers, but must have {}", origin, rows.size(), shape.layer_count()));
   PhysicalMap map = shape;
   map.physical_to_logical = Matrix<std::int32_t>(rows.size(), rows.empty() ? 0 : rows[0].size());
   for (std::size_t layer = 0; layer < rows.size(); ++layer) {
     if (rows[layer].size() != map.slot_count())
-      throw DataError(format("%s: layer %d has %zu slots, but the first layer has %zu", origin.c_str(),
-                             map.layer_ids[layer], rows[layer].size(), map.slot_count()));
+      throw DataError(fmt::format("{}: layer {} has {} slots, but the first layer has {}", origin, map.layer_ids[layer],
+                                  rows[layer].size(), map.slot_count()));
     std::ranges::copy(rows[layer], map.physical_to_logical.row(layer).begin());
   }
   return map;

@@ -2,6 +2,8 @@
 // dense layers too, and no other member: python/sglang/srt/eplb/expert_location.py,
 // compute_initial_expert_location_metadata (version 0.5).
 #include "base/text.hpp"
+
+#include <fmt/core.h>
 #include "interchange/engine_format.hpp"
 #include "platform/text_formats/json.hpp"
 
@@ -27,14 +29,14 @@ PhysicalMap parse(const std::string& text, const std::string& origin, const Phys
 
 std::string instructions(const PhysicalMap& map, const std::string& path) {
   return note_of_ending(path, ".json") +
-         format(
-             "SGLang (0.5 or later), one expert-parallel rank a device, %zu ranks in the order of the mapping's "
+         fmt::format(
+             "SGLang (0.5 or later), one expert-parallel rank a device, {} ranks in the order of the mapping's "
              "devices:\n"
-             "  python3 -m sglang.launch_server --model-path MODEL --tp-size %zu --ep-size %zu \\\n"
-             "    --init-expert-location %s%s\n"
+             "  python3 -m sglang.launch_server --model-path MODEL --tp-size {} --ep-size {} \\\n"
+             "    --init-expert-location {}{}\n"
              "Leave --enable-eplb out: the engine would move the experts again.\n",
-             map.device_count, map.device_count, map.device_count, path.c_str(),
-             map.redundant_count() > 0 ? format(" --ep-num-redundant-experts %zu", map.redundant_count()).c_str() : "");
+             map.device_count, map.device_count, map.device_count, path,
+             map.redundant_count() > 0 ? fmt::format(" --ep-num-redundant-experts {}", map.redundant_count()) : "");
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // TensorRT-LLM's static load balancer: YAML with num_slots, initial_global_assignments {layer: [expert of slot 0, ...]}
 // by the model's own layer numbers, and layer_updates_per_iter: 0 (no moves at run time). Documented in
 // examples/wide_ep/ep_load_balancer/README.md (version 1.0): every num_slots / ep_size successive slots are one rank's.
+#include <fmt/core.h>
 #include <map>
 
 #include "base/error.hpp"
@@ -12,14 +13,14 @@ namespace gem {
 namespace {
 
 std::string instructions(const PhysicalMap& map, const std::string& path) {
-  return format(
-      "TensorRT-LLM (1.0 or later), PyTorch backend, %zu expert-parallel ranks in the order of the mapping's devices.\n"
+  return fmt::format(
+      "TensorRT-LLM (1.0 or later), PyTorch backend, {} expert-parallel ranks in the order of the mapping's devices.\n"
       "In the file of --extra_llm_api_options (trtllm-serve, trtllm-bench):\n"
       "  moe_config:\n"
       "    backend: WIDEEP\n"
-      "    load_balancer: %s\n"
-      "and on the command line: --tp_size %zu --ep_size %zu\n",
-      map.device_count, path.c_str(), map.device_count, map.device_count);
+      "    load_balancer: {}\n"
+      "and on the command line: --tp_size {} --ep_size {}\n",
+      map.device_count, path, map.device_count, map.device_count);
 }
 
 std::string text_of(const PhysicalMap& map, const std::string& path) {
@@ -27,9 +28,9 @@ std::string text_of(const PhysicalMap& map, const std::string& path) {
   text.pop_back();
   for (std::size_t at = text.find('\n'); at != std::string::npos; at = text.find('\n', at + 1))
     text.insert(at + 1, "# ");
-  text += format("\nnum_slots: %zu\nlayer_updates_per_iter: 0\ninitial_global_assignments:\n", map.slot_count());
+  text += fmt::format("\nnum_slots: {}\nlayer_updates_per_iter: 0\ninitial_global_assignments:\n", map.slot_count());
   for (std::size_t layer = 0; layer < map.layer_count(); ++layer)
-    text += format("  %d: ", map.layer_ids[layer]) + to_json(map.physical_to_logical.row(layer)) + "\n";
+    text += fmt::format("  {}: ", map.layer_ids[layer]) + to_json(map.physical_to_logical.row(layer)) + "\n";
   return text;
 }
 
@@ -63,8 +64,8 @@ PhysicalMap parse(const std::string& text, const std::string& origin, const Phys
   found.physical_to_logical = Matrix<std::int32_t>(rows.size(), 0);
   const PhysicalMap map = map_of_rows(rows, found, origin);
   if (values["num_slots"] != std::to_string(map.slot_count()))
-    throw DataError(format("%s: num_slots is '%s', but each layer has %zu slots", origin.c_str(),
-                           values["num_slots"].c_str(), map.slot_count()));
+    throw DataError(fmt::format("{}: num_slots is '{}', but each layer has {} slots", origin, values["num_slots"],
+                                map.slot_count()));
   return map;
 }
 

@@ -2,6 +2,8 @@
 // num_redundant_experts, num_slots and initial_global_assignments {"layer": [expert of slot 0, ...]}, layers counted
 // among the MoE layers; read by EPLBConfig.initial_mapping_path. Provisional: no release of vLLM reads it yet.
 #include "base/text.hpp"
+
+#include <fmt/core.h>
 #include "interchange/engine_format.hpp"
 #include "platform/text_formats/json.hpp"
 
@@ -9,12 +11,12 @@ namespace gem {
 namespace {
 
 std::string text_of(const PhysicalMap& map, const std::string&) {
-  std::string text = format(
-      "{\"record_type\": \"eplb_initial_mapping\", \"version\": 1, \"num_redundant_experts\": %zu, \"num_slots\": %zu, "
-      "\"initial_global_assignments\": {",
+  std::string text = fmt::format(
+      "{{\"record_type\": \"eplb_initial_mapping\", \"version\": 1, \"num_redundant_experts\": {}, \"num_slots\": {}, "
+      "\"initial_global_assignments\": {{",
       map.redundant_count(), map.slot_count());
   for (std::size_t layer = 0; layer < map.layer_count(); ++layer)
-    text += format("%s\"%zu\": %s", layer > 0 ? ", " : "", layer, to_json(map.physical_to_logical.row(layer)).c_str());
+    text += fmt::format("{}\"{}\": {}", layer > 0 ? ", " : "", layer, to_json(map.physical_to_logical.row(layer)));
   return text + "}}\n";
 }
 
@@ -38,14 +40,14 @@ PhysicalMap parse(const std::string& text, const std::string& origin, const Phys
 }
 
 std::string instructions(const PhysicalMap& map, const std::string& path) {
-  return format(
-      "PROVISIONAL: vLLM's initial mapping for EPLB is proposed, not released; with a vLLM that has it, %zu\n"
+  return fmt::format(
+      "PROVISIONAL: vLLM's initial mapping for EPLB is proposed, not released; with a vLLM that has it, {}\n"
       "expert-parallel ranks in the order of the mapping's devices:\n"
-      "  vllm serve MODEL --tensor-parallel-size %zu --enable-expert-parallel --enable-eplb \\\n"
-      "    --eplb-config '{\"initial_mapping_path\": \"%s\", \"num_redundant_experts\": %zu,\n"
-      "      \"disable_online_rebalancing\": true}'\n"
+      "  vllm serve MODEL --tensor-parallel-size {} --enable-expert-parallel --enable-eplb \\\n"
+      "    --eplb-config '{{\"initial_mapping_path\": \"{}\", \"num_redundant_experts\": {},\n"
+      "      \"disable_online_rebalancing\": true}}'\n"
       "With any vLLM: gem-deploy permute makes a checkpoint whose linear placement is this one.\n",
-      map.device_count, map.device_count, path.c_str(), map.redundant_count());
+      map.device_count, map.device_count, path, map.redundant_count());
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 // the MoE layers), device_count and device_list of device_id and device_expert:
 // vllm_ascend/eplb/adaptor/vllm_adaptor.py, _expert_file_to_tensor and _export_tensor_to_file.
 #include "base/text.hpp"
+
+#include <fmt/core.h>
 #include "interchange/engine_format.hpp"
 #include "platform/text_formats/json.hpp"
 
@@ -9,13 +11,13 @@ namespace gem {
 namespace {
 
 std::string text_of(const PhysicalMap& map, const std::string&) {
-  std::string text = format("{\"moe_layer_count\": %zu, \"layer_list\": [", map.layer_count());
+  std::string text = fmt::format("{{\"moe_layer_count\": {}, \"layer_list\": [", map.layer_count());
   for (std::size_t layer = 0; layer < map.layer_count(); ++layer) {
-    text += format("%s\n{\"layer_id\": %zu, \"device_count\": %zu, \"device_list\": [", layer > 0 ? "," : "", layer,
-                   map.device_count);
+    text += fmt::format("{}\n{{\"layer_id\": {}, \"device_count\": {}, \"device_list\": [", layer > 0 ? "," : "", layer,
+                        map.device_count);
     for (std::size_t device = 0; device < map.device_count; ++device)
-      text += format("%s\n  {\"device_id\": %zu, \"device_expert\": %s}", device > 0 ? "," : "", device,
-                     to_json(map.device_experts(layer, device)).c_str());
+      text += fmt::format("{}\n  {{\"device_id\": {}, \"device_expert\": {}}}", device > 0 ? "," : "", device,
+                          to_json(map.device_experts(layer, device)));
     text += "]}";
   }
   return text + "]}\n";
@@ -45,12 +47,12 @@ PhysicalMap parse(const std::string& text, const std::string& origin, const Phys
 
 std::string instructions(const PhysicalMap& map, const std::string& path) {
   return note_of_ending(path, ".json") +
-         format(
-             "vllm-ascend, %zu expert-parallel ranks in the order of the mapping's devices:\n"
-             "  vllm serve MODEL --tensor-parallel-size %zu --enable-expert-parallel \\\n"
-             "    --additional-config '{\"eplb_config\": {\"expert_map_path\": \"%s\"}}'\n"
-             "(before 0.12: --additional-config '{\"expert_map_path\": \"%s\"}')\n",
-             map.device_count, map.device_count, path.c_str(), path.c_str());
+         fmt::format(
+             "vllm-ascend, {} expert-parallel ranks in the order of the mapping's devices:\n"
+             "  vllm serve MODEL --tensor-parallel-size {} --enable-expert-parallel \\\n"
+             "    --additional-config '{{\"eplb_config\": {{\"expert_map_path\": \"{}\"}}}}'\n"
+             "(before 0.12: --additional-config '{{\"expert_map_path\": \"{}\"}}')\n",
+             map.device_count, map.device_count, path, path);
 }
 
 }  // namespace

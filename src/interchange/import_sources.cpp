@@ -1,3 +1,4 @@
+#include <fmt/core.h>
 #include <algorithm>
 #include <filesystem>
 
@@ -101,7 +102,7 @@ ImportedCounts read_counts_of_format(const ImportSources& sources) {
 ImportedCounts read_counts(const ImportSources& sources) {
   ImportedCounts imported = read_counts_of_format(sources);
   imported.origin = sources.paths.front();
-  if (sources.paths.size() > 1) imported.origin += format(" and %zu more", sources.paths.size() - 1);
+  if (sources.paths.size() > 1) imported.origin += fmt::format(" and {} more", sources.paths.size() - 1);
   return imported;
 }
 

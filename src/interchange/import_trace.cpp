@@ -1,3 +1,4 @@
+#include <fmt/core.h>
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -22,7 +23,7 @@ std::string place_of(const ImportedCounts& imported) {
 void check_counts(const ImportedCounts& imported) {
   for (const double count : imported.counts.values())
     if (!(count >= 0.0 && std::isfinite(count)))
-      throw DataError(format("%s: holds %g, which is no count of tokens", place_of(imported).c_str(), count));
+      throw DataError(fmt::format("{}: holds {:g}, which is no count of tokens", place_of(imported), count));
 }
 
 /// Indices of the layers that have experts: all, unless dense ones are there as zeros.
@@ -60,7 +61,7 @@ std::vector<std::int32_t> numbered_layers(std::size_t count, const ImportOptions
   }
   if (options.layer_ids.size() != count)
     throw UsageError(
-        format("the data have %zu layers, but --model or --layer-ids names %zu", count, options.layer_ids.size()));
+        fmt::format("the data have {} layers, but --model or --layer-ids names {}", count, options.layer_ids.size()));
   return options.layer_ids;
 }
 
@@ -82,12 +83,13 @@ void apportion(std::span<const double> weights, double total, std::span<std::uin
 void copy_counts(std::span<const double> row, const ImportedCounts& imported, std::span<std::uint32_t> counts) {
   for (std::size_t expert = 0; expert < row.size(); ++expert) {
     if (row[expert] != std::floor(row[expert]))
-      throw DataError(format(
-          "%s: holds %g, a fraction; %s", place_of(imported).c_str(), row[expert],
+      throw DataError(fmt::format(
+          "{}: holds {:g}, a fraction; {}", place_of(imported), row[expert],
           imported.has_steps ? "counts by step must be whole tokens" : "say how many tokens a step has with --tokens"));
     if (row[expert] > greatest_count)
-      throw DataError(format("%s: holds %g tokens, more than a step of a trace can have%s", place_of(imported).c_str(),
-                             row[expert], imported.has_steps ? "" : "; scale the aggregate to a step with --tokens"));
+      throw DataError(fmt::format("{}: holds {:g} tokens, more than a step of a trace can have{}", place_of(imported),
+                                  row[expert],
+                                  imported.has_steps ? "" : "; scale the aggregate to a step with --tokens"));
     counts[expert] = static_cast<std::uint32_t>(row[expert]);
   }
 }
@@ -95,11 +97,12 @@ void copy_counts(std::span<const double> row, const ImportedCounts& imported, st
 std::size_t top_k_of(const ImportedCounts& imported, const ImportOptions& options) {
   if (imported.top_k != 0 && options.top_k != 0 && imported.top_k != options.top_k)
     throw UsageError(
-        format("the data have %zu experts a token, but --top-k or --model says %zu", imported.top_k, options.top_k));
+        fmt::format("the data have {} experts a token, but --top-k or --model says {}", imported.top_k, options.top_k));
   const std::size_t top_k = imported.top_k != 0 ? imported.top_k : options.top_k;
   if (top_k == 0) throw UsageError("how many experts a token uses is not in the data; say it with --top-k or --model");
   if (top_k > imported.counts.columns())
-    throw UsageError(format("%zu experts a token are more than the %zu of a layer", top_k, imported.counts.columns()));
+    throw UsageError(
+        fmt::format("{} experts a token are more than the {} of a layer", top_k, imported.counts.columns()));
   return top_k;
 }
 
@@ -123,10 +126,10 @@ std::size_t tokens_per_step(const LoadTrace& trace, std::vector<std::string>& no
   }
   const double mean = total / static_cast<double>(trace.step_count());
   if (least != most)
-    notes.push_back(format("tokens a step vary from %.0f to %.0f, %.0f on average", least, most, mean));
+    notes.push_back(fmt::format("tokens a step vary from {:.0f} to {:.0f}, {:.0f} on average", least, most, mean));
   if (unequal > 0)
     notes.push_back(
-        format("in %zu of %zu steps, layers count different numbers of tokens", unequal, trace.step_count()));
+        fmt::format("in {} of {} steps, layers count different numbers of tokens", unequal, trace.step_count()));
   return static_cast<std::size_t>(std::clamp(std::round(mean), 1.0, greatest_count));
 }
 
@@ -137,8 +140,8 @@ LoadTrace trace_of(const ImportedCounts& imported, const ImportOptions& options,
   if (options.tokens > 0 && imported.has_steps)
     throw UsageError("--tokens scales aggregates, but these data have a time axis; leave it out");
   if (options.expert_count != 0 && options.expert_count != imported.counts.columns())
-    throw UsageError(format("the data have %zu experts a layer, but --model or --experts says %zu",
-                            imported.counts.columns(), options.expert_count));
+    throw UsageError(fmt::format("the data have {} experts a layer, but --model or --experts says {}",
+                                 imported.counts.columns(), options.expert_count));
   const std::vector<std::size_t> layers = moe_layers(imported), steps = used_steps(imported);
   if (layers.empty() || steps.empty()) throw DataError(place_of(imported) + ": no expert got a token in any step");
 
@@ -155,10 +158,10 @@ LoadTrace trace_of(const ImportedCounts& imported, const ImportOptions& options,
     trace.layer_ids = numbered_layers(layers.size(), options, notes);
 
   if (!options.layer_ids.empty() && options.layer_ids != trace.layer_ids)
-    notes.push_back(
-        format("the data have experts in %zu layers from %d to %d, other ones than --model or --layer-ids says; the "
-               "data's numbers are kept",
-               trace.layer_ids.size(), trace.layer_ids.front(), trace.layer_ids.back()));
+    notes.push_back(fmt::format(
+        "the data have experts in {} layers from {} to {}, other ones than --model or --layer-ids says; the "
+        "data's numbers are kept",
+        trace.layer_ids.size(), trace.layer_ids.front(), trace.layer_ids.back()));
 
   trace.counts = Cube<std::uint32_t>(steps.size(), layers.size(), imported.counts.columns());
   const double pairs = static_cast<double>(options.tokens) * static_cast<double>(trace.top_k);
@@ -178,7 +181,7 @@ LoadTrace trace_of(const ImportedCounts& imported, const ImportOptions& options,
         "NO TIME AXIS: an aggregate, kept as one step; a mapping found on it balances means only, blind to "
         "experts that are busy together");
   if (steps.size() < imported.counts.planes())
-    notes.push_back(format("%zu steps without tokens were left out", imported.counts.planes() - steps.size()));
+    notes.push_back(fmt::format("{} steps without tokens were left out", imported.counts.planes() - steps.size()));
   trace.tokens_per_step = tokens_per_step(trace, notes);
   return trace;
 }
@@ -186,10 +189,10 @@ LoadTrace trace_of(const ImportedCounts& imported, const ImportOptions& options,
 void complete(Routing& routing, const ImportOptions& options, std::vector<std::string>& notes) {
   if (options.top_k != 0 && options.top_k != routing.top_k)
     throw UsageError(
-        format("the data have %zu experts a token, but --top-k or --model says %zu", routing.top_k, options.top_k));
+        fmt::format("the data have {} experts a token, but --top-k or --model says {}", routing.top_k, options.top_k));
   if (routing.top_k > routing.expert_count)
-    throw UsageError(format("the data have %zu experts a token, more than the %zu that --experts or --model says",
-                            routing.top_k, routing.expert_count));
+    throw UsageError(fmt::format("the data have {} experts a token, more than the {} that --experts or --model says",
+                                 routing.top_k, routing.expert_count));
   routing.model = options.model;
   routing.task = options.task;
   routing.phase = options.phase;

@@ -1,5 +1,6 @@
 #include "interchange/imported_counts.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <set>
 
@@ -11,13 +12,13 @@ namespace gem {
 void add_physical(std::span<const double> physical, std::span<const double> physical_to_logical,
                   std::span<double> logical, const std::string& origin) {
   if (physical.size() != physical_to_logical.size())
-    throw DataError(format("%s: %zu slots have counts, but the map has %zu slots", origin.c_str(), physical.size(),
-                           physical_to_logical.size()));
+    throw DataError(fmt::format("{}: {} slots have counts, but the map has {} slots", origin, physical.size(),
+                                physical_to_logical.size()));
   for (std::size_t slot = 0; slot < physical.size(); ++slot) {
     const double expert = physical_to_logical[slot];
     if (!(expert >= 0.0 && expert < static_cast<double>(logical.size())))
-      throw DataError(format("%s: slot %zu holds expert %g, but experts are 0 to %zu", origin.c_str(), slot, expert,
-                             logical.size() - 1));
+      throw DataError(fmt::format("{}: slot {} holds expert {:g}, but experts are 0 to {}", origin, slot, expert,
+                                  logical.size() - 1));
     logical[static_cast<std::size_t>(expert)] += physical[slot];
   }
 }
@@ -27,8 +28,8 @@ std::size_t logical_expert_count(std::span<const double> physical_to_logical, st
   double greatest = -1.0;
   for (const double expert : physical_to_logical) {
     if (!(expert >= 0.0 && expert < static_cast<double>(slot_count)))
-      throw DataError(format("%s: a slot holds expert %g, but %zu slots hold at most as many experts, from 0",
-                             origin.c_str(), expert, slot_count));
+      throw DataError(fmt::format("{}: a slot holds expert {:g}, but {} slots hold at most as many experts, from 0",
+                                  origin, expert, slot_count));
     greatest = std::max(greatest, expert);
   }
   if (greatest < 0.0) throw DataError(origin + ": the map from slots to experts is empty");
@@ -39,8 +40,8 @@ void CountCollector::add(std::int64_t step, std::int32_t layer, std::span<const 
   std::vector<double>& row = rows_[{step, layer}];
   const std::size_t expected = rows_.begin()->second.empty() ? experts.size() : rows_.begin()->second.size();
   if (experts.size() != expected || experts.empty())
-    throw DataError(format("%s: layer %d of step %lld has %zu experts, but others have %zu", origin_.c_str(), layer,
-                           static_cast<long long>(step), experts.size(), expected));
+    throw DataError(fmt::format("{}: layer {} of step {} has {} experts, but others have {}", origin_, layer, step,
+                                experts.size(), expected));
   row.resize(expected, 0.0);
   for (std::size_t expert = 0; expert < expected; ++expert) row[expert] += experts[expert];
 }
@@ -55,8 +56,8 @@ void CountCollector::finish(ImportedCounts& imported) const {
   }
   if (static_cast<double>(steps.size()) * static_cast<double>(layers.size()) >
       64.0 * static_cast<double>(rows_.size()) + 4096.0)
-    throw DataError(format("%s: names %zu steps and %zu layers, but holds only %zu of their pairs; it is damaged",
-                           origin_.c_str(), steps.size(), layers.size(), rows_.size()));
+    throw DataError(fmt::format("{}: names {} steps and {} layers, but holds only {} of their pairs; it is damaged",
+                                origin_, steps.size(), layers.size(), rows_.size()));
   const std::size_t expert_count = rows_.begin()->second.size();
   imported.layer_ids.assign(layers.begin(), layers.end());
   imported.counts = Cube<double>(steps.size(), layers.size(), expert_count);

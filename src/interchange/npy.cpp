@@ -1,5 +1,6 @@
 #include "interchange/npy.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -19,7 +20,7 @@ constexpr std::uint64_t largest_file_bytes = std::uint64_t{1} << 30;
 /// value's first and last letter.
 std::string_view header_value(std::string_view header, std::string_view key, char first, char last,
                               const std::string& origin) {
-  const std::size_t at = header.find(format("'%s'", std::string(key).c_str()));
+  const std::size_t at = header.find(fmt::format("'{}'", std::string(key)));
   const std::size_t begin = at == std::string_view::npos ? at : header.find(first, header.find(':', at));
   const std::size_t end = begin == std::string_view::npos ? begin : header.find(last, begin + 1);
   if (end == std::string_view::npos)

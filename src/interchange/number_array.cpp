@@ -1,5 +1,6 @@
 #include "interchange/number_array.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -48,13 +49,13 @@ std::vector<double> numbers_of(std::span<const std::byte> bytes, const NumberTyp
                                const std::string& origin) {
   if (bytes.size() / type.byte_count < count)
     throw DataError(
-        format("%s: holds %zu bytes of numbers, but %zu numbers of %zu bytes must be there; it is truncated",
-               origin.c_str(), bytes.size(), count, type.byte_count));
+        fmt::format("{}: holds {} bytes of numbers, but {} numbers of {} bytes must be there; it is truncated", origin,
+                    bytes.size(), count, type.byte_count));
   std::vector<double> values(count);
   for (std::size_t i = 0; i < count; ++i) {
     values[i] = number_of(bits_of(bytes.data() + i * type.byte_count, type), type);
     if (type.kind != NumberType::Kind::Float && std::fabs(values[i]) > greatest_exact)
-      throw DataError(format("%s: number %zu is %g, more than any count of tokens", origin.c_str(), i, values[i]));
+      throw DataError(fmt::format("{}: number {} is {:g}, more than any count of tokens", origin, i, values[i]));
   }
   return values;
 }

@@ -1,5 +1,6 @@
 #include "interchange/permutation_record.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 
 #include "base/error.hpp"
@@ -19,28 +20,29 @@ Renumbering::Layer layer_of(const std::string& id, const JsonNode& node, std::si
   std::vector<std::int32_t> sorted = layer.old_of_new;
   std::ranges::sort(sorted);
   if (sorted.size() != expert_count || std::ranges::adjacent_find(sorted) != sorted.end())
-    node.reject(format("must hold each of the %zu experts once", expert_count));
+    node.reject(fmt::format("must hold each of the {} experts once", expert_count));
   return layer;
 }
 
 }  // namespace
 
 std::string text_of(const PermutationRecord& record) {
-  std::string text = format("{\n\"format\": \"%s\",\n\"format_version\": \"1.0\",\n", format_name);
+  std::string text = fmt::format("{{\n\"format\": \"{}\",\n\"format_version\": \"1.0\",\n", format_name);
   text += "\"meaning\": \"experts of this checkpoint are renumbered; layers: at each new number, the old one\",\n";
   text += "\"model\": " + to_json(record.model) + ",\n\"method\": " + to_json(record.method) + ",\n";
-  text += format("\"undoing\": %s,\n\"device_count\": %zu,\n\"expert_count\": %zu,\n\"layers\": {",
-                 record.undoing ? "true" : "false", record.renumbering.device_count, record.renumbering.expert_count);
+  text +=
+      fmt::format("\"undoing\": {},\n\"device_count\": {},\n\"expert_count\": {},\n\"layers\": {{",
+                  record.undoing ? "true" : "false", record.renumbering.device_count, record.renumbering.expert_count);
   const char* separator = "\n";
   for (const Renumbering::Layer& layer : record.renumbering.layers) {
-    text += format("%s\"%d\": %s", separator, layer.id, to_json(layer.old_of_new).c_str());
+    text += fmt::format("{}\"{}\": {}", separator, layer.id, to_json(layer.old_of_new));
     separator = ",\n";
   }
   text += "},\n\"shards\": {";
   separator = "\n";
   for (const auto& [name, shard] : record.shards) {
-    text += format("%s%s: {\"bytes\": %llu, \"header_bytes\": %llu}", separator, to_json(name).c_str(),
-                   static_cast<unsigned long long>(shard.bytes), static_cast<unsigned long long>(shard.header_bytes));
+    text += fmt::format("{}{}: {{\"bytes\": {}, \"header_bytes\": {}}}", separator, to_json(name), shard.bytes,
+                        shard.header_bytes);
     separator = ",\n";
   }
   return text + "}\n}\n";

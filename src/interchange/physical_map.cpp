@@ -1,5 +1,6 @@
 #include "interchange/physical_map.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <numeric>
 
@@ -29,9 +30,9 @@ PhysicalMap physical_map_of(const Mapping& mapping) {
 PhysicalMap with_all_layers(const PhysicalMap& map, std::size_t decoder_layers) {
   if (!map.layer_ids.empty() && static_cast<std::size_t>(map.layer_ids.back()) >= decoder_layers)
     throw UsageError(
-        format("the mapping has layer %d, but the model has decoder layers 0 to %zu; give the model that "
-               "the mapping was made for",
-               map.layer_ids.back(), decoder_layers - 1));
+        fmt::format("the mapping has layer {}, but the model has decoder layers 0 to {}; give the model that "
+                    "the mapping was made for",
+                    map.layer_ids.back(), decoder_layers - 1));
   PhysicalMap whole = map;
   whole.layer_ids.resize(decoder_layers);
   std::iota(whole.layer_ids.begin(), whole.layer_ids.end(), 0);
@@ -48,7 +49,7 @@ PhysicalMap with_all_layers(const PhysicalMap& map, std::size_t decoder_layers) 
 void check_physical_map(const PhysicalMap& map, const std::string& origin) {
   if (map.device_count == 0 || map.slot_count() == 0 || map.slot_count() % map.device_count != 0)
     throw DataError(
-        format("%s: %zu slots do not divide over %zu devices", origin.c_str(), map.slot_count(), map.device_count));
+        fmt::format("{}: {} slots do not divide over {} devices", origin, map.slot_count(), map.device_count));
   for (std::size_t layer = 0; layer < map.layer_count(); ++layer) {
     std::vector<std::size_t> copies(map.expert_count, 0);
     for (std::size_t device = 0; device < map.device_count; ++device) {
@@ -57,19 +58,19 @@ void check_physical_map(const PhysicalMap& map, const std::string& origin) {
       std::ranges::sort(sorted);
       const auto twice = std::ranges::adjacent_find(sorted);
       if (twice != sorted.end())
-        throw DataError(format("%s: device %zu holds expert %d twice in layer %d", origin.c_str(), device, *twice,
-                               map.layer_ids[layer]));
+        throw DataError(fmt::format("{}: device {} holds expert {} twice in layer {}", origin, device, *twice,
+                                    map.layer_ids[layer]));
       for (const std::int32_t expert : sorted) {
         if (expert < 0 || static_cast<std::size_t>(expert) >= map.expert_count)
-          throw DataError(format("%s: a slot of layer %d holds expert %d, but experts are 0 to %zu", origin.c_str(),
-                                 map.layer_ids[layer], expert, map.expert_count - 1));
+          throw DataError(fmt::format("{}: a slot of layer {} holds expert {}, but experts are 0 to {}", origin,
+                                      map.layer_ids[layer], expert, map.expert_count - 1));
         ++copies[static_cast<std::size_t>(expert)];
       }
     }
     const auto missing = std::ranges::find(copies, std::size_t{0});
     if (missing != copies.end())
-      throw DataError(format("%s: no device holds expert %zu of layer %d", origin.c_str(),
-                             static_cast<std::size_t>(missing - copies.begin()), map.layer_ids[layer]));
+      throw DataError(fmt::format("{}: no device holds expert {} of layer {}", origin,
+                                  static_cast<std::size_t>(missing - copies.begin()), map.layer_ids[layer]));
   }
 }
 

@@ -1,5 +1,6 @@
 #include "interchange/pickle.hpp"
 
+#include <fmt/core.h>
 #include <map>
 
 #include "base/error.hpp"
@@ -212,8 +213,8 @@ class PickleReader {
         pickle_.root_ = pop();
         return true;
       default:
-        reject(format("the pickle has opcode 0x%02x, which PyTorch does not write for tensors and plain values",
-                      unsigned{static_cast<unsigned char>(opcode)}));
+        reject(fmt::format("the pickle has opcode 0x{:02x}, which PyTorch does not write for tensors and plain values",
+                           unsigned{static_cast<unsigned char>(opcode)}));
     }
   }
 

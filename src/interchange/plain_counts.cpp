@@ -1,6 +1,7 @@
 // Counts in plain form, for everybody else: arrays of NumPy and PyTorch, nested JSON arrays ([layers][experts] as
 // popularity tables have it, or [steps][layers][experts]), and CSV: with columns layer, expert, count and, optionally,
 // step; or, without a header, a line a layer with a number an expert.
+#include <fmt/core.h>
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -30,7 +31,7 @@ void flatten(const JsonNode& node, std::size_t depth, NumberArray& array) {
     array.extents.push_back(node.size());
   }
   if (node.size() != array.extents[depth])
-    node.reject(format("has %zu items, but its neighbours have %zu", node.size(), array.extents[depth]));
+    node.reject(fmt::format("has {} items, but its neighbours have {}", node.size(), array.extents[depth]));
   for (std::size_t i = 0; i < node.size(); ++i) flatten(node.item(i), depth + 1, array);
 }
 
@@ -46,8 +47,8 @@ NumberArray read_json_array(const std::string& path) {
 NumberArray read_npz(const std::string& path) {
   const ZipInput archive(path);
   if (archive.entries().size() != 1)
-    throw DataError(format("%s: has %zu arrays, but counts must be one; save it alone, as .npy", path.c_str(),
-                           archive.entries().size()));
+    throw DataError(fmt::format("{}: has {} arrays, but counts must be one; save it alone, as .npy", path,
+                                archive.entries().size()));
   const std::string bytes = archive.read(archive.entries()[0]);
   return parse_npy(std::as_bytes(std::span(bytes)), path + ": " + archive.entries()[0].name);
 }
@@ -129,11 +130,11 @@ NumberArray read_csv_matrix(const std::string& path, const std::string& text) {
   NumberArray array{{0, 0}, {}};
   std::size_t begin = 0, number = 0;
   while (const auto line = next_line(text, begin, number)) {
-    const std::string where = format("%s, line %zu", path.c_str(), line->number);
+    const std::string where = fmt::format("{}, line {}", path, line->number);
     if (array.extents[0] == 0) array.extents[1] = line->cells.size();
     if (line->cells.size() != array.extents[1])
-      throw DataError(format("%s: has %zu numbers, but the lines before have %zu", where.c_str(), line->cells.size(),
-                             array.extents[1]));
+      throw DataError(
+          fmt::format("{}: has {} numbers, but the lines before have {}", where, line->cells.size(), array.extents[1]));
     for (const std::string& cell : line->cells)
       array.values.push_back(number_in_file([&] { return parse_number(cell, where); }));
     ++array.extents[0];
@@ -155,7 +156,7 @@ ImportedCounts read_csv(const std::string& path) {
   std::map<std::pair<std::int64_t, std::int32_t>, std::map<std::size_t, double>> rows;
   std::size_t expert_count = 0, begin = 0, number = 0, counts = 0;
   while (const auto line = next_line(text, begin, number)) {
-    const std::string where = format("%s, line %zu", path.c_str(), line->number);
+    const std::string where = fmt::format("{}, line {}", path, line->number);
     const std::vector<std::string>& cells = line->cells;
     if (!columns) {
       columns = columns_of(cells, where);
@@ -175,8 +176,8 @@ ImportedCounts read_csv(const std::string& path) {
   }
   // Counts of 0 may be left out, but not nearly all of them.
   if (rows.size() * expert_count > 1024 * counts + 65536)
-    throw DataError(format("%s: %zu lines are too few for %zu pairs of step and layer with %zu experts", path.c_str(),
-                           counts, rows.size(), expert_count));
+    throw DataError(fmt::format("{}: {} lines are too few for {} pairs of step and layer with {} experts", path, counts,
+                                rows.size(), expert_count));
   CountCollector collector(path);
   for (const auto& [key, row] : rows) {
     std::vector<double> experts(expert_count, 0.0);

@@ -1,5 +1,6 @@
 #include "interchange/renumbering.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <iterator>
 
@@ -26,10 +27,10 @@ std::vector<std::size_t> groups_by_place(const PhysicalMap& map, std::size_t lay
     std::size_t group = 0;
     while (group < group_count && (used[group] || !std::ranges::equal(held.row(group), places.row(place)))) ++group;
     if (group == group_count)
-      throw UsageError(format(
-          "layer %d: the model routes each token to a few of %zu groups of %zu consecutive experts, and the mapping "
-          "spreads groups over the %zu devices such that no renumbering keeps each group together: the outputs would "
-          "change; search a mapping that keeps them with gem-map --expert-groups %zu, or deploy this one with "
+      throw UsageError(fmt::format(
+          "layer {}: the model routes each token to a few of {} groups of {} consecutive experts, and the mapping "
+          "spreads groups over the {} devices such that no renumbering keeps each group together: the outputs would "
+          "change; search a mapping that keeps them with gem-map --expert-groups {}, or deploy this one with "
           "gem-deploy export",
           map.layer_ids[layer], group_count, per_group, map.device_count, group_count));
     used[group] = true;
@@ -48,12 +49,12 @@ const Renumbering::Layer* Renumbering::find(std::int32_t id) const {
 Renumbering renumbering_of(const Mapping& mapping, std::size_t group_count) {
   const PhysicalMap map = physical_map_of(mapping);
   if (mapping.redundant_count() > 0)
-    throw UsageError(format(
-        "the mapping has %zu redundant copies of experts a layer, and a checkpoint holds each expert once; make a "
+    throw UsageError(fmt::format(
+        "the mapping has {} redundant copies of experts a layer, and a checkpoint holds each expert once; make a "
         "mapping without (gem-map without --redundant-experts), or use gem-deploy export",
         mapping.redundant_count()));
   if (group_count == 0 || map.expert_count % group_count != 0)
-    throw UsageError(format("%zu experts do not divide into %zu groups", map.expert_count, group_count));
+    throw UsageError(fmt::format("{} experts do not divide into {} groups", map.expert_count, group_count));
   const std::size_t per_group = map.expert_count / group_count;
   Renumbering renumbering{map.device_count, map.expert_count, {}};
   for (std::size_t layer = 0; layer < map.layer_count(); ++layer) {

@@ -1,5 +1,6 @@
 #include "interchange/safetensors.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <map>
 #include <span>
@@ -33,8 +34,8 @@ void check_size(const SafetensorsTensor& tensor, const JsonNode& node) {
   }
   const std::uint64_t bytes = tensor.end - tensor.begin;
   if (elements > 1e17 || (count * bits + 7) / 8 != bytes)
-    node.reject(format("has shape and dtype %s of another size than its %llu bytes; the file is damaged",
-                       tensor.dtype.c_str(), static_cast<unsigned long long>(bytes)));
+    node.reject(fmt::format("has shape and dtype {} of another size than its {} bytes; the file is damaged",
+                            tensor.dtype, bytes));
 }
 
 SafetensorsTensor tensor_of(const std::string& name, const JsonNode& node, std::uint64_t data_bytes) {
@@ -49,9 +50,8 @@ SafetensorsTensor tensor_of(const std::string& name, const JsonNode& node, std::
   tensor.begin = static_cast<std::uint64_t>(offsets.item(0).integer(0, greatest_offset));
   tensor.end = static_cast<std::uint64_t>(offsets.item(1).integer(0, greatest_offset));
   if (tensor.begin > tensor.end || tensor.end > data_bytes)
-    node.reject(format("lies at bytes %llu to %llu of %llu; the file is truncated or damaged, copy it again",
-                       static_cast<unsigned long long>(tensor.begin), static_cast<unsigned long long>(tensor.end),
-                       static_cast<unsigned long long>(data_bytes)));
+    node.reject(fmt::format("lies at bytes {} to {} of {}; the file is truncated or damaged, copy it again",
+                            tensor.begin, tensor.end, data_bytes));
   check_size(tensor, node);
   return tensor;
 }
@@ -65,15 +65,14 @@ void check_no_gaps(const InputFile& file, const SafetensorsHeader& header) {
   std::uint64_t end = 0;
   for (const SafetensorsTensor* tensor : sorted) {
     if (tensor->begin != end)
-      file.reject(format("the bytes of tensor %s begin at %llu, but the one before ends at %llu; the file is damaged",
-                         tensor->name.c_str(), static_cast<unsigned long long>(tensor->begin),
-                         static_cast<unsigned long long>(end)));
+      file.reject(fmt::format("the bytes of tensor {} begin at {}, but the one before ends at {}; the file is damaged",
+                              tensor->name, tensor->begin, end));
     end = tensor->end;
   }
   if (end != file.size() - header.data_begin())
-    file.reject(format(
-        "has %llu bytes of tensors, but its header describes %llu; it is truncated or damaged, copy it again",
-        static_cast<unsigned long long>(file.size() - header.data_begin()), static_cast<unsigned long long>(end)));
+    file.reject(
+        fmt::format("has {} bytes of tensors, but its header describes {}; it is truncated or damaged, copy it again",
+                    file.size() - header.data_begin(), end));
 }
 
 }  // namespace
@@ -85,8 +84,8 @@ SafetensorsHeader read_safetensors_header(const InputFile& file) {
   for (std::size_t i = 0; i < 8; ++i)
     length |= static_cast<std::uint64_t>(static_cast<unsigned char>(prefix[i])) << (8 * i);
   if (length > longest_header || length > file.size() - 8)
-    file.reject(format("claims a header of %llu bytes, more than there can be; it is no safetensors file, or truncated",
-                       static_cast<unsigned long long>(length)));
+    file.reject(fmt::format(
+        "claims a header of {} bytes, more than there can be; it is no safetensors file, or truncated", length));
   SafetensorsHeader header;
   header.text = file.read_text(8, static_cast<std::size_t>(length));
   const JsonDocument document = JsonDocument::parse(header.text, file.path() + ": header");

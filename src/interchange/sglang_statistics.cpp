@@ -3,6 +3,7 @@
 // layers and for steps of the ring buffer that were not used; modes per_pass and per_token: {"records":
 // [{"forward_pass_id", "rank", "global_physical_count": [layer, slot], ...}], "last_physical_to_logical_map": [layer,
 // slot]}, one file a rank.
+#include <fmt/core.h>
 #include <algorithm>
 
 #include "base/error.hpp"
@@ -48,7 +49,7 @@ NumberArray physical_counts(const TorchFile& file, Pickle::Index record, std::si
   for (std::size_t i = 0; i < tokens.values.size(); ++i) {
     if (tokens.values[i] < 0.0) continue;
     if (tokens.values[i] >= static_cast<double>(slot_count))
-      file.reject(format("topk_ids_of_layer holds slot %g, but there are %zu", tokens.values[i], slot_count));
+      file.reject(fmt::format("topk_ids_of_layer holds slot {:g}, but there are {}", tokens.values[i], slot_count));
     const std::size_t layer = i / (tokens.extents[1] * tokens.extents[2]);
     counted.values[layer * slot_count + static_cast<std::size_t>(tokens.values[i])] += 1.0;
   }
@@ -108,9 +109,9 @@ ImportedCounts read_sglang_statistics(const std::vector<std::string>& paths) {
   imported.source = by_rank ? "SGLang expert distribution, by forward pass" : "SGLang expert distribution, mode stat";
   if (by_rank)
     imported.notes.push_back(
-        format("passes are summed over the %zu files given; give those of all ranks, or of one where "
-               "all ranks see all tokens (no DP attention)",
-               paths.size()));
+        fmt::format("passes are summed over the {} files given; give those of all ranks, or of one where "
+                    "all ranks see all tokens (no DP attention)",
+                    paths.size()));
   else
     imported.notes.push_back("mode stat keeps the last steps in a ring: they may not begin with the oldest");
   return imported;

@@ -1,5 +1,6 @@
 #include "interchange/shard_plan.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 
 #include "base/error.hpp"
@@ -55,14 +56,14 @@ const Renumbering::Layer* permuted_layer(const InputFile& file, const Safetensor
     const bool has_experts = std::ranges::find(tensor.extents, renumbering.expert_count) != tensor.extents.end();
     if (!of_router && !has_experts) return nullptr;
     file.reject(
-        format("tensor %s is in an MoE block and may go by expert, but its name is of no layout that GEM knows; "
-               "deploy the mapping with gem-deploy export instead",
-               tensor.name.c_str()));
+        fmt::format("tensor {} is in an MoE block and may go by expert, but its name is of no layout that GEM knows; "
+                    "deploy the mapping with gem-deploy export instead",
+                    tensor.name));
   }
   if (!by_expert || (tensor.end - tensor.begin) % renumbering.expert_count != 0)
-    file.reject(format(
-        "tensor %s has shape %s, but its first dimension must be the %zu experts of the mapping", tensor.name.c_str(),
-        tensor.extents.empty() ? "[]" : format("[%zu, ...]", tensor.extents[0]).c_str(), renumbering.expert_count));
+    file.reject(fmt::format("tensor {} has shape {}, but its first dimension must be the {} experts of the mapping",
+                            tensor.name, tensor.extents.empty() ? "[]" : fmt::format("[{}, ...]", tensor.extents[0]),
+                            renumbering.expert_count));
   coverage[role.layer].all_experts_tensor = true;
   return layer;
 }
@@ -82,8 +83,8 @@ std::string renumbered_name(const std::string& name, const Renumbering& renumber
   if (layer == nullptr) return name;
   if (static_cast<std::size_t>(role.expert) >= layer->old_of_new.size())
     throw DataError(
-        format("%s: there is a tensor %s, but the mapping has experts 0 to %zu; give the mapping of this model",
-               origin.c_str(), name.c_str(), layer->old_of_new.size() - 1));
+        fmt::format("{}: there is a tensor {}, but the mapping has experts 0 to {}; give the mapping of this model",
+                    origin, name, layer->old_of_new.size() - 1));
   const auto place = std::ranges::find(layer->old_of_new, role.expert) - layer->old_of_new.begin();
   return name.substr(0, role.number_begin) + std::to_string(place) + name.substr(role.number_end);
 }

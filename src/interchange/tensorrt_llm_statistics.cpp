@@ -1,6 +1,7 @@
 // TensorRT-LLM's expert statistics (EXPERT_STATISTIC_ITER_RANGE; tensorrt_llm/_torch/modules/fused_moe, class
 // ExpertStatistic, version 1.0): meta_info.json {"num_experts", "num_experts_per_token"} and rank<r>.safetensors, whose
 // tensors "<iteration>_<layer>" hold the tokens of each expert, layers by the model's own numbers.
+#include <fmt/core.h>
 #include <charconv>
 #include <filesystem>
 
@@ -37,8 +38,8 @@ void add_rank(CountCollector& collector, const std::string& path, std::size_t ex
   for (const SafetensorsTensor& tensor : header.tensors) {
     const auto [iteration, layer] = parse_name(file, tensor.name);
     if (tensor.extents != std::vector<std::size_t>{expert_count})
-      file.reject(format("tensor %s has shape %s, but meta_info.json says %zu experts", tensor.name.c_str(),
-                         extents_text(tensor.extents).c_str(), expert_count));
+      file.reject(fmt::format("tensor {} has shape {}, but meta_info.json says {} experts", tensor.name,
+                              extents_text(tensor.extents), expert_count));
     collector.add(iteration, layer, read_numbers(file, header, tensor).values);
   }
 }
@@ -62,7 +63,7 @@ ImportedCounts read_tensorrt_llm_statistics(const std::string& directory) {
   }
   if (ranks == 0) throw DataError(directory + ": has no rank*.safetensors beside meta_info.json");
   collector.finish(imported);
-  imported.source = format("TensorRT-LLM expert statistics of %zu ranks", ranks);
+  imported.source = fmt::format("TensorRT-LLM expert statistics of {} ranks", ranks);
   return imported;
 }
 

@@ -1,5 +1,6 @@
 #include "interchange/torch_file.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <map>
 #include <span>
@@ -80,8 +81,7 @@ NumberArray TorchFile::tensor(Pickle::Index value, std::size_t rank, const std::
   NumberArray array;
   array.extents.assign(tensor.extents.begin(), tensor.extents.end());
   if (array.extents.size() != rank)
-    reject(format("%s must have %zu dimensions, but has extents %s", what.c_str(), rank,
-                  extents_text(array.extents).c_str()));
+    reject(fmt::format("{} must have {} dimensions, but has extents {}", what, rank, extents_text(array.extents)));
   const NumberType type = type_of(tensor.type, *this);
   array.whole = type.kind != NumberType::Kind::Float;
   const std::string origin = path() + ": " + what;

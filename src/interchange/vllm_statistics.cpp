@@ -3,6 +3,7 @@
 // a MoE layer; lines of other record types are passed over. Each line is a step of its own, in the order of the file:
 // the number "step" begins again whenever vLLM moves experts.
 // Routed experts (enable_return_routed_experts) as arrays [token, MoE layer, k] of int16, one a request.
+#include <fmt/core.h>
 #include <fstream>
 
 #include "base/error.hpp"
@@ -21,7 +22,8 @@ constexpr std::int32_t greatest_count = 1 << 30;
 void add_record(CountCollector& collector, std::int64_t step, const JsonNode& record, const std::string& origin,
                 std::size_t& expert_count) {
   const JsonNode load = record.at("expert_load"), map = record.at("p2l_map");
-  if (map.size() != load.size()) map.reject(format("has %zu layers, but expert_load has %zu", map.size(), load.size()));
+  if (map.size() != load.size())
+    map.reject(fmt::format("has {} layers, but expert_load has {}", map.size(), load.size()));
   for (std::size_t layer = 0; layer < load.size(); ++layer) {
     const std::vector<std::int32_t> tokens = load.item(layer).integers(0, greatest_count);
     const std::vector<std::int32_t> held = map.item(layer).integers(0, greatest_count);
@@ -42,12 +44,12 @@ void add_request(Routing& routing, const NumberArray& ids, const std::string& or
     routing.top_k = ids.extents[2];
   }
   if (ids.extents[1] != routing.layer_count() || ids.extents[2] != routing.top_k || ids.values.empty())
-    throw DataError(format("%s: has extents %s, but the requests before have %zu layers and %zu experts a token",
-                           origin.c_str(), extents_text(ids.extents).c_str(), routing.layer_count(), routing.top_k));
+    throw DataError(fmt::format("{}: has extents {}, but the requests before have {} layers and {} experts a token",
+                                origin, extents_text(ids.extents), routing.layer_count(), routing.top_k));
   for (const double id : ids.values) {
     if (!(id >= 0.0 && id < static_cast<double>(routing.expert_count)))
       throw DataError(
-          format("%s: holds expert %g, but experts are 0 to %zu", origin.c_str(), id, routing.expert_count - 1));
+          fmt::format("{}: holds expert {:g}, but experts are 0 to {}", origin, id, routing.expert_count - 1));
     routing.topk_ids.push_back(static_cast<std::uint16_t>(id));
   }
   routing.request_offsets.push_back(routing.request_offsets.back() + static_cast<std::int64_t>(ids.extents[0]));
@@ -65,7 +67,7 @@ ImportedCounts read_vllm_load(const std::string& path) {
   for (std::string line; std::getline(lines, line);) {
     ++number;
     if (trim(line).empty()) continue;
-    const std::string origin = format("%s, line %zu", path.c_str(), number);
+    const std::string origin = fmt::format("{}, line {}", path, number);
     if (line.size() > longest_line) throw DataError(origin + ": is longer than 64 MiB");
     const JsonDocument document = JsonDocument::parse(line, origin);
     if (document.root().has("record_type") && document.root().at("record_type").text() == "eplb_load_stats")

@@ -1,5 +1,6 @@
 #include "model/latency_surface.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -15,10 +16,9 @@ void check_points(std::span<const LoadPoint> points, std::span<const double> lat
   for (std::size_t i = 0; i < points.size(); ++i)
     if (!(latency_s[i] > 0.0) || !std::isfinite(latency_s[i]))
       throw DataError(
-          format("%s: latency at %lld tiles, %lld active experts is %g s, not a positive number; measure again "
-                 "with gem-profile",
-                 origin.c_str(), static_cast<long long>(points[i].tiles),
-                 static_cast<long long>(points[i].active_experts), latency_s[i]));
+          fmt::format("{}: latency at {} tiles, {} active experts is {:g} s, not a positive number; measure again "
+                      "with gem-profile",
+                      origin, points[i].tiles, points[i].active_experts, latency_s[i]));
 }
 
 // Piecewise linear through (x, y), x ascending; a single point is a constant. Below the first point its segment
@@ -35,7 +35,7 @@ double interpolate(const std::vector<double>& x, const std::vector<double>& y, d
 }
 
 std::string device_origin(const LatencyProfile& profile, std::size_t device) {
-  return format("device %zu (%s)", device, profile.devices[device].name.c_str());
+  return fmt::format("device {} ({})", device, profile.devices[device].name);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "model/load_trace.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 
 #include "base/error.hpp"
@@ -9,8 +10,8 @@ namespace gem {
 
 LoadTrace steps_of(const LoadTrace& trace, std::size_t first, std::size_t count) {
   if (first + count > trace.step_count())
-    throw UsageError(format("steps %zu to %zu were asked for, but the trace of task '%s' has %zu", first, first + count,
-                            trace.task.c_str(), trace.step_count()));
+    throw UsageError(fmt::format("steps {} to {} were asked for, but the trace of task '{}' has {}", first,
+                                 first + count, trace.task, trace.step_count()));
   LoadTrace part = trace;
   part.counts = Cube<std::uint32_t>(count, trace.layer_count(), trace.expert_count());
   const std::size_t step_size = trace.layer_count() * trace.expert_count();

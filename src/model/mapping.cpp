@@ -1,5 +1,6 @@
 #include "model/mapping.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 
 #include "base/error.hpp"
@@ -33,12 +34,12 @@ Cube<std::int32_t> slots_of(const Mapping& mapping) {
 void check_mapping(const Mapping& mapping, const std::string& origin) {
   const std::size_t per_device = mapping.slots_per_device();
   if (mapping.device_count == 0 || (mapping.expert_count() + mapping.redundant_count()) % mapping.device_count != 0)
-    throw DataError(format("%s: %zu experts and %zu redundant copies do not divide over %zu devices", origin.c_str(),
-                           mapping.expert_count(), mapping.redundant_count(), mapping.device_count));
+    throw DataError(fmt::format("{}: {} experts and {} redundant copies do not divide over {} devices", origin,
+                                mapping.expert_count(), mapping.redundant_count(), mapping.device_count));
   const auto check_device = [&](std::int32_t expert, std::size_t layer, std::int32_t device) {
     if (device < 0 || static_cast<std::size_t>(device) >= mapping.device_count)
-      throw DataError(format("%s: expert %d of layer %zu is on device %d, but devices are 0 to %zu", origin.c_str(),
-                             expert, layer, device, mapping.device_count - 1));
+      throw DataError(fmt::format("{}: expert {} of layer {} is on device {}, but devices are 0 to {}", origin, expert,
+                                  layer, device, mapping.device_count - 1));
   };
   for (std::size_t layer = 0; layer < mapping.layer_count(); ++layer) {
     for (std::size_t expert = 0; expert < mapping.expert_count(); ++expert)
@@ -48,12 +49,11 @@ void check_mapping(const Mapping& mapping, const std::string& origin) {
     const auto slots = slots_of(mapping, layer);
     for (std::size_t device = 0; device < slots.size(); ++device) {
       if (slots[device].size() != per_device)
-        throw DataError(format("%s: device %zu holds %zu experts of layer %zu, but each device must hold %zu",
-                               origin.c_str(), device, slots[device].size(), layer, per_device));
+        throw DataError(fmt::format("{}: device {} holds {} experts of layer {}, but each device must hold {}", origin,
+                                    device, slots[device].size(), layer, per_device));
       const auto twice = std::ranges::adjacent_find(slots[device]);
       if (twice != slots[device].end())
-        throw DataError(
-            format("%s: device %zu holds expert %d of layer %zu twice", origin.c_str(), device, *twice, layer));
+        throw DataError(fmt::format("{}: device {} holds expert {} of layer {} twice", origin, device, *twice, layer));
     }
   }
 }
@@ -61,14 +61,14 @@ void check_mapping(const Mapping& mapping, const std::string& origin) {
 void check_divisible(std::size_t expert_count, std::size_t device_count) {
   if (device_count == 0) throw UsageError("a mapping needs at least one device");
   if (device_count > expert_count)
-    throw UsageError(format("%zu devices are more than the %zu experts of a layer; use at most %zu devices",
-                            device_count, expert_count, expert_count));
+    throw UsageError(fmt::format("{} devices are more than the {} experts of a layer; use at most {} devices",
+                                 device_count, expert_count, expert_count));
   if (expert_count % device_count != 0) {
     std::string divisors;
     for (std::size_t d = 1; d <= expert_count; ++d)
       if (expert_count % d == 0) divisors += (divisors.empty() ? "" : ", ") + std::to_string(d);
-    throw UsageError(format("%zu experts do not divide evenly over %zu devices; possible numbers of devices: %s",
-                            expert_count, device_count, divisors.c_str()));
+    throw UsageError(fmt::format("{} experts do not divide evenly over {} devices; possible numbers of devices: {}",
+                                 expert_count, device_count, divisors));
   }
 }
 

@@ -1,5 +1,6 @@
 #include "model/moe_model.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <fstream>
 #include <map>
@@ -25,8 +26,7 @@ std::size_t parse_size(const std::string& word, const std::string& where) {
     throw DataError(error.what());
   }
   if (value < 0 || static_cast<std::size_t>(value) > largest_size)
-    throw DataError(
-        format("%s: %lld is out of range (0 to %zu)", where.c_str(), static_cast<long long>(value), largest_size));
+    throw DataError(fmt::format("{}: {} is out of range (0 to {})", where, value, largest_size));
   return static_cast<std::size_t>(value);
 }
 
@@ -61,12 +61,12 @@ std::vector<MoeModel> parse_models(std::string_view csv_text, const std::string&
       const auto found = column_of.find(name);
       if (found == column_of.end() || found->second >= cells.size()) {
         if (!required) return "";
-        throw DataError(format("%s, line %zu: no value for column '%s'; give one", origin.c_str(), line_number, name));
+        throw DataError(fmt::format("{}, line {}: no value for column '{}'; give one", origin, line_number, name));
       }
       return trim(cells[found->second]);
     };
     const auto size = [&](const char* name) {
-      return parse_size(text(name), format("%s, line %zu, %s", origin.c_str(), line_number, name));
+      return parse_size(text(name), fmt::format("{}, line {}, {}", origin, line_number, name));
     };
     const auto optional_size = [&](const char* name) { return column_of.contains(name) ? size(name) : std::size_t{0}; };
     MoeModel model;
@@ -82,8 +82,8 @@ std::vector<MoeModel> parse_models(std::string_view csv_text, const std::string&
     model.source = text("source", false);
     if (model.name.empty() || model.expert.weight_count() == 0 || model.moe_layer_count == 0 || model.top_k == 0 ||
         model.expert_count < model.top_k)
-      throw DataError(format("%s, line %zu: a model needs a name, sizes above 0 and at least top_k experts",
-                             origin.c_str(), line_number));
+      throw DataError(fmt::format("{}, line {}: a model needs a name, sizes above 0 and at least top_k experts", origin,
+                                  line_number));
     models.push_back(model);
   }
   if (models.empty())
@@ -126,8 +126,8 @@ MoeModel model_of_option(const std::string& text) {
   if (name.starts_with(':')) return find_model(models, name.substr(1));
   if (!name.empty()) throw UsageError("--model '" + text + "' is neither FILE.csv nor FILE.csv:NAME");
   if (models.size() > 1)
-    throw UsageError(format("--model: %s has %zu models; choose one as %s:%s", path.c_str(), models.size(),
-                            path.c_str(), models.front().name.c_str()));
+    throw UsageError(
+        fmt::format("--model: {} has {} models; choose one as {}:{}", path, models.size(), path, models.front().name));
   return models.front();
 }
 

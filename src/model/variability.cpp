@@ -1,5 +1,6 @@
 #include "model/variability.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <optional>
 
@@ -37,13 +38,13 @@ std::vector<double> parse_variability(std::string_view csv_text, const std::stri
       const auto found = std::find(cells.begin(), cells.end(), "relative_runtime");
       if (found == cells.end())
         throw DataError(
-            format("%s, line %zu: the header '%s' has no column relative_runtime; expected a header such as "
-                   "gpu,relative_runtime and one line a GPU",
-                   origin.c_str(), line_number, line.substr(0, 80).c_str()));
+            fmt::format("{}, line {}: the header '{}' has no column relative_runtime; expected a header such as "
+                        "gpu,relative_runtime and one line a GPU",
+                        origin, line_number, line.substr(0, 80)));
       column = static_cast<std::size_t>(found - cells.begin());
       continue;
     }
-    const std::string where = format("%s, line %zu, relative_runtime", origin.c_str(), line_number);
+    const std::string where = fmt::format("{}, line {}, relative_runtime", origin, line_number);
     if (*column >= cells.size()) throw DataError(where + ": the line has fewer columns than the header");
     runtimes.push_back(parse_runtime(cells[*column], where));
   }

@@ -1,5 +1,6 @@
 #include "profile/plan.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -95,8 +96,8 @@ std::vector<LoadPoint> shuffled(std::vector<LoadPoint> points, std::uint64_t see
 
 LoadRange range_of_loads(const LoadTrace& trace, std::size_t slot_count, std::size_t tile_tokens) {
   if (trace.expert_count() < slot_count)
-    throw UsageError(format("the trace of %s has %zu experts, fewer than the %zu of a device; it is another model's",
-                            trace.model.c_str(), trace.expert_count(), slot_count));
+    throw UsageError(fmt::format("the trace of {} has {} experts, fewer than the {} of a device; it is another model's",
+                                 trace.model, trace.expert_count(), slot_count));
   constexpr std::size_t placements = 8, rare = 100;
   LoadRange range{slot_count, SIZE_MAX, 0};
   std::vector<std::size_t> loads_with(slot_count + 1, 0);  // [active experts]
@@ -120,7 +121,7 @@ LoadRange range_of_loads(const LoadTrace& trace, std::size_t slot_count, std::si
         range.most_tokens = std::max(range.most_tokens, tokens);
       }
   if (range.most_tokens == 0)
-    throw UsageError(format("the trace of task '%s' has no tokens to measure for", trace.task.c_str()));
+    throw UsageError(fmt::format("the trace of task '{}' has no tokens to measure for", trace.task));
   const std::size_t loads = std::accumulate(loads_with.begin(), loads_with.end(), std::size_t{0});
   std::size_t below = 0;
   for (range.least_active = 1; (below += loads_with[range.least_active]) * rare < loads;) ++range.least_active;

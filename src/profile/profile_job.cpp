@@ -1,5 +1,6 @@
 #include "profile/profile_job.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -28,13 +29,13 @@ ExpertShape parse_shape(const std::string& text) {
 
 std::size_t experts_of_device(const ProfileRequest& request, const MoeModel& model, std::size_t device_count) {
   if (request.experts_per_device > model.expert_count)
-    throw UsageError(format("--experts-per-device: %zu, but %s has %zu experts a layer", request.experts_per_device,
-                            model.name.c_str(), model.expert_count));
+    throw UsageError(fmt::format("--experts-per-device: {}, but {} has {} experts a layer", request.experts_per_device,
+                                 model.name, model.expert_count));
   if (request.experts_per_device > 0) return request.experts_per_device;
   check_divisible(model.expert_count, device_count);
   if (request.redundant_experts % device_count != 0)
-    throw UsageError(format("--redundant-experts: %zu copies do not divide over %zu devices; give a multiple of %zu",
-                            request.redundant_experts, device_count, device_count));
+    throw UsageError(fmt::format("--redundant-experts: {} copies do not divide over {} devices; give a multiple of {}",
+                                 request.redundant_experts, device_count, device_count));
   return (model.expert_count + request.redundant_experts) / device_count;
 }
 
@@ -62,8 +63,8 @@ LatencyProfile plan_of(const ProfileRequest& request, const ProfileSetup& setup,
   points.tiles_per_wave = tiles_per_wave_of(setup.devices);
   points.seed = request.seed;
   if (setup.max_tokens > static_cast<std::size_t>(greatest_load) / 2)  // whole tiles are more
-    throw UsageError(format("--max-tokens: %zu tokens on a device are more than the %lld of a profile",
-                            setup.max_tokens, static_cast<long long>(greatest_load / 2)));
+    throw UsageError(fmt::format("--max-tokens: {} tokens on a device are more than the {} of a profile",
+                                 setup.max_tokens, greatest_load / 2));
   plan.points = request.naive ? make_naive_plan(points) : make_plan(points);
   return plan;
 }
@@ -156,9 +157,10 @@ void check_profile_request(const ProfileRequest& request) {
     throw UsageError("--share-gpu: '" + request.share_gpu + "' is unknown; it can be 'turns'");
   const SimulationModel& simulation = request.devices.simulation;
   if (!(simulation.noise >= 0.0 && simulation.noise < 1.0))
-    throw UsageError(format("--noise: %g is not a relative noise, 0 or more and below 1", simulation.noise));
+    throw UsageError(fmt::format("--noise: {:g} is not a relative noise, 0 or more and below 1", simulation.noise));
   if (!(simulation.outlier_probability >= 0.0 && simulation.outlier_probability <= 1.0))
-    throw UsageError(format("--outliers: %g is not a share of the samples, 0 to 1", simulation.outlier_probability));
+    throw UsageError(
+        fmt::format("--outliers: {:g} is not a share of the samples, 0 to 1", simulation.outlier_probability));
   if (request.exchange && request.devices.kind == "simulated")
     throw UsageError("--exchange: simulated devices exchange nothing; measure it on cuda or host devices");
   check_stopping_rule(request.stopping);
@@ -188,9 +190,8 @@ ProfileSetup set_up_profile(const ProfileRequest& request, std::size_t rank_coun
   for (const LoadTrace& workload : request.workloads) {
     if (workload.expert_count() != model.expert_count)
       throw UsageError(
-          format("--for-trace: task '%s' of %s has %zu experts a layer, but %s has %zu; name a trace of it",
-                 workload.task.c_str(), workload.model.c_str(), workload.expert_count(), model.name.c_str(),
-                 model.expert_count));
+          fmt::format("--for-trace: task '{}' of {} has {} experts a layer, but {} has {}; name a trace of it",
+                      workload.task, workload.model, workload.expert_count(), model.name, model.expert_count));
     const LoadRange range = range_of_loads(workload, experts, setup.devices.tile_tokens);
     setup.range = &workload == request.workloads.data() ? range : united(setup.range, range);
     setup.max_tokens = setup.range.most_tokens;
@@ -204,32 +205,31 @@ ProfileSetup set_up_profile(const ProfileRequest& request, std::size_t rank_coun
 std::string describe_plan(const ProfileRequest& request, const ProfileSetup& setup, std::size_t rank_count) {
   const LatencyProfile& plan = setup.plan;
   const auto most_tiles = std::ranges::max(plan.points, {}, &LoadPoint::tiles).tiles;
-  std::string text = format(
-      "Profile: %s, experts %zux%zu %s%s,\n    tiles of %zu tokens, %zu experts a device\n"
-      "%s up to %lld tiles on %s, %s\n",
-      plan.model.c_str(), plan.expert.hidden_size, plan.expert.intermediate_size, plan.weight_dtype.c_str(),
+  std::string text = fmt::format(
+      "Profile: {}, experts {}x{} {}{},\n    tiles of {} tokens, {} experts a device\n"
+      "{} up to {} tiles on {}, {}\n",
+      plan.model, plan.expert.hidden_size, plan.expert.intermediate_size, plan.weight_dtype,
       request.expert_shape.empty() ? "" : " (not the model's own)", plan.tile_tokens, plan.experts_per_device,
-      counted(plan.points.size(), "point").c_str(), static_cast<long long>(most_tiles),
-      counted(setup.device_count, setup.devices.kind + " device").c_str(), counted(rank_count, "rank").c_str());
+      counted(plan.points.size(), "point"), most_tiles, counted(setup.device_count, setup.devices.kind + " device"),
+      counted(rank_count, "rank"));
   if (setup.device_count == 1) text += "note: one device alone; gem-map needs a profile of all that it maps to\n";
   if (setup.devices.kind == "simulated")
     return text + "simulated: a stated model on a virtual clock, nothing is measured\n";
 
   if (setup.devices.kind == "cuda")
-    text += format(
-        "%u rows in each active expert's last tile, the mean of %s loads;\n"
+    text += fmt::format(
+        "{} rows in each active expert's last tile, the mean of {} loads;\n"
         "the GPU is kept busy between samples\n",
         plan.rule.last_tile_rows, request.workloads.empty() ? "real" : "the workloads'");
   if (setup.exchange) text += "exchange: " + counted(rank_count * (rank_count - 1) / 2, "pair") + " of devices\n";
   const DeviceEstimate estimate(setup.devices);
   const std::size_t experts = plan.experts_per_device * setup.sweep.measurement.layer_count;
   const ExpectedTime time = expected_time(request, setup, estimate, rank_count);
-  return text + format(
-                    "expected: %s, up to %s where latencies are noisy (--max-point-time %g);\n"
-                    "%s of weights a rank (%zu experts)\n",
-                    format_duration(time.usual_s).c_str(), format_duration(time.longest_s).c_str(),
-                    request.stopping.max_time_s,
-                    format_bytes(static_cast<double>(experts * estimate.expert_bytes())).c_str(), experts);
+  return text + fmt::format(
+                    "expected: {}, up to {} where latencies are noisy (--max-point-time {:g});\n"
+                    "{} of weights a rank ({} experts)\n",
+                    format_duration(time.usual_s), format_duration(time.longest_s), request.stopping.max_time_s,
+                    format_bytes(static_cast<double>(experts * estimate.expert_bytes())), experts);
 }
 
 void place_experts(const Communicator& ranks, const ProfileSetup& setup, const Devices& devices) {

@@ -1,5 +1,6 @@
 #include "profile/stopping.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -12,11 +13,11 @@ namespace gem {
 
 void check_stopping_rule(const StoppingRule& rule) {
   if (!(rule.confidence_width > 0.0))
-    throw UsageError(format("--confidence-width: %g is not above 0", rule.confidence_width));
+    throw UsageError(fmt::format("--confidence-width: {:g} is not above 0", rule.confidence_width));
   if (rule.min_samples < 2) throw UsageError("--min-samples: a median with an interval needs at least 2");
   if (rule.max_samples < rule.min_samples)
-    throw UsageError(format("--max-samples: %zu is below --min-samples %zu", rule.max_samples, rule.min_samples));
-  if (!(rule.max_time_s > 0.0)) throw UsageError(format("--max-point-time: %g is not above 0", rule.max_time_s));
+    throw UsageError(fmt::format("--max-samples: {} is below --min-samples {}", rule.max_samples, rule.min_samples));
+  if (!(rule.max_time_s > 0.0)) throw UsageError(fmt::format("--max-point-time: {:g} is not above 0", rule.max_time_s));
 }
 
 double relative_half_width(std::span<const double> samples_s) {

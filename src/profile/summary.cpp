@@ -1,5 +1,6 @@
 #include "profile/summary.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <cmath>
 #include <functional>
@@ -53,14 +54,14 @@ std::string exchange_line(const PairExchange& exchange) {
   };
   const Pair soonest = first_by(exchange.latency_s, std::less<>());
   const Pair fastest = first_by(exchange.bytes_per_s, std::greater<>());
-  std::string text = format("exchange of two devices by %s, both ways at once: %s, %.3g GB/s each way\n",
-                            exchange.transport.c_str(), format_seconds(soonest.value).c_str(), 1e-9 * fastest.value);
+  std::string text = fmt::format("exchange of two devices by {}, both ways at once: {}, {:.3g} GB/s each way\n",
+                                 exchange.transport, format_seconds(soonest.value), 1e-9 * fastest.value);
   if (exchange.latency_s.rows() == 2) return text;
   const Pair latest = first_by(exchange.latency_s, std::greater<>());
   const Pair slowest = first_by(exchange.bytes_per_s, std::less<>());
-  return text + format("at worst: %s (devices %zu and %zu), %.3g GB/s (devices %zu and %zu)\n",
-                       format_seconds(latest.value).c_str(), latest.a, latest.b, 1e-9 * slowest.value, slowest.a,
-                       slowest.b);
+  return text + fmt::format("at worst: {} (devices {} and {}), {:.3g} GB/s (devices {} and {})\n",
+                            format_seconds(latest.value), latest.a, latest.b, 1e-9 * slowest.value, slowest.a,
+                            slowest.b);
 }
 
 // What the listed devices are and where: a line for all of one name on one host.
@@ -68,7 +69,7 @@ std::string name_lines(const LatencyProfile& profile, std::vector<std::size_t> l
   std::ranges::sort(listed);
   std::map<std::pair<std::string, std::string>, std::vector<std::string>> numbers;
   for (const std::size_t d : listed)
-    numbers[{profile.devices[d].hostname, profile.devices[d].name}].push_back(format("%zu", d));
+    numbers[{profile.devices[d].hostname, profile.devices[d].name}].push_back(fmt::format("{}", d));
   std::string lines;
   for (const auto& [place, devices] : numbers)
     lines += wrap((devices.size() == 1 ? "device " : "devices ") + join(devices) + ": " + place.second +
@@ -120,7 +121,7 @@ std::string device_table(const LatencyProfile& profile, std::size_t most_rows) {
   std::string left_out;
   if (order.size() > most_rows) {
     std::stable_sort(order.begin(), order.end(), faster);
-    left_out = format("%zu devices between the fastest and the slowest are not listed\n", order.size() - most_rows);
+    left_out = fmt::format("{} devices between the fastest and the slowest are not listed\n", order.size() - most_rows);
     order.erase(order.begin() + static_cast<std::ptrdiff_t>(most_rows / 2),
                 order.end() - static_cast<std::ptrdiff_t>(most_rows - most_rows / 2));
   }
@@ -135,22 +136,23 @@ std::string device_table(const LatencyProfile& profile, std::size_t most_rows) {
                {"", ""}});
   for (std::size_t d : order) {
     const DeviceSummary& summary = summaries[d];
-    table.add_row({format("%zu", d), format("%d", profile.devices[d].rank), format("%.3f", summary.relative_speed),
-                   format("%.2f", 100.0 * summary.noise), format("%zu", summary.unsettled),
-                   format("%zu", summary.throttled), format("%+.2f", 100.0 * summary.drift),
+    table.add_row({fmt::format("{}", d), fmt::format("{}", profile.devices[d].rank),
+                   fmt::format("{:.3f}", summary.relative_speed), fmt::format("{:.2f}", 100.0 * summary.noise),
+                   fmt::format("{}", summary.unsettled), fmt::format("{}", summary.throttled),
+                   fmt::format("{:+.2f}", 100.0 * summary.drift),
                    d == slowest && summaries.size() > 1 ? "slowest" : ""});
   }
   std::string text = table.to_string() + left_out + name_lines(profile, order) + unsettled_lines(profile, summaries);
   if (const LoadCosts& rule = profile.rule; !rule.is_plain()) {
-    text += format("skew: a row of a last tile costs %s", format_seconds(rule.row_s).c_str());
+    text += fmt::format("skew: a row of a last tile costs {}", format_seconds(rule.row_s));
     std::vector<std::string> bends;
     for (const LoadCosts::Bend& bend : rule.bends)
-      bends.push_back(format("%u (+%s)", bend.tiles, format_seconds(bend.tile_s).c_str()));
+      bends.push_back(fmt::format("{} (+{})", bend.tiles, format_seconds(bend.tile_s)));
     text += (bends.empty() ? "" : "; an expert's tiles more beyond " + join(bends)) + "\n";
   }
   if (summaries.size() > 1)
-    text += format("spread: the slowest takes %.1f %% longer than the fastest (over the heavy loads)\n",
-                   100.0 * (1.0 / summaries[slowest].relative_speed - 1.0));
+    text += fmt::format("spread: the slowest takes {:.1f} % longer than the fastest (over the heavy loads)\n",
+                        100.0 * (1.0 / summaries[slowest].relative_speed - 1.0));
   if (!profile.exchange.empty()) text += exchange_line(profile.exchange);
   return text;
 }

@@ -1,5 +1,6 @@
 #include "profile/sweep.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <string>
 
@@ -83,7 +84,7 @@ void end_if_asked(const Communicator& ranks, const SweepOptions& options, std::s
   if (ranks.max(static_cast<std::uint8_t>(asked ? 1 : 0)) == 0) return;
   throw AgreedError(
       ExitCode::Interrupted,
-      format("asked to stop: %zu of %zu points are saved; the same command with --resume goes on", done, total));
+      fmt::format("asked to stop: {} of {} points are saved; the same command with --resume goes on", done, total));
 }
 
 // The first point once more, in the company of others as before: what changed meanwhile.

@@ -1,5 +1,6 @@
 #include "profile/validation.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -34,8 +35,8 @@ void add_random_loads(ValidationLoads& loads, std::size_t count, std::size_t slo
 void add_trace_loads(ValidationLoads& loads, std::size_t count, std::size_t slot_count, std::size_t max_tokens,
                      const LoadTrace& trace, std::uint64_t seed) {
   if (trace.expert_count() < slot_count)
-    throw UsageError(format("the trace of %s has %zu experts, fewer than the %zu of a device; it is another model's",
-                            trace.model.c_str(), trace.expert_count(), slot_count));
+    throw UsageError(fmt::format("the trace of {} has {} experts, fewer than the {} of a device; it is another model's",
+                                 trace.model, trace.expert_count(), slot_count));
   RandomStream random({seed, 0x7a12u});
   std::size_t found = 0;
   for (std::size_t attempt = 0; found < count && attempt < 100 * count; ++attempt) {
@@ -50,8 +51,8 @@ void add_trace_loads(ValidationLoads& loads, std::size_t count, std::size_t slot
     ++found;
   }
   if (found < count)
-    throw UsageError(format("the trace of %s has too few loads of at most %zu tokens a device (--max-tokens)",
-                            trace.model.c_str(), max_tokens));
+    throw UsageError(fmt::format("the trace of {} has too few loads of at most {} tokens a device (--max-tokens)",
+                                 trace.model, max_tokens));
 }
 
 Validation validate(const LatencyProfile& profile, ValidationLoads loads, Matrix<double> measured_s) {
@@ -96,8 +97,8 @@ std::string validation_table(const Validation& validation) {
                {"p90", "%"},
                {"worst", "%"}});
   const auto add = [&](const std::string& source, const char* features, const std::vector<double>& errors) {
-    table.add_row({source, features, format("%zu", errors.size()), format("%.2f", median(errors)),
-                   format("%.2f", quantile(errors, 0.9)), format("%.2f", quantile(errors, 1.0))});
+    table.add_row({source, features, fmt::format("{}", errors.size()), fmt::format("{:.2f}", median(errors)),
+                   fmt::format("{:.2f}", quantile(errors, 0.9)), fmt::format("{:.2f}", quantile(errors, 1.0))});
   };
   for (const auto& [source, errors] : by_source) {
     add(source, "tiles and active experts", errors.surface);
@@ -113,12 +114,11 @@ std::string validation_csv(const Validation& validation, std::size_t tile_tokens
     const DeviceLoad load =
         load_of(validation.loads.tokens_per_slot[i], {.tile_tokens = static_cast<std::uint32_t>(tile_tokens)});
     std::vector<std::string> tokens;
-    for (std::uint32_t count : validation.loads.tokens_per_slot[i]) tokens.push_back(format("%u", count));
+    for (std::uint32_t count : validation.loads.tokens_per_slot[i]) tokens.push_back(fmt::format("{}", count));
     for (std::size_t d = 0; d < validation.measured_s.rows(); ++d)
-      text += format("%zu,%s,%zu,%lld,%lld,%lld,%s,%.6g,%.6g,%.6g\n", i, validation.loads.source[i].c_str(), d,
-                     static_cast<long long>(load.tiles), static_cast<long long>(load.active_experts),
-                     static_cast<long long>(load.tokens), join(tokens, " ").c_str(), validation.measured_s(d, i),
-                     validation.surface_s(d, i), validation.curve_s(d, i));
+      text += fmt::format("{},{},{},{},{},{},{},{:.6g},{:.6g},{:.6g}\n", i, validation.loads.source[i], d, load.tiles,
+                          load.active_experts, load.tokens, join(tokens, " "), validation.measured_s(d, i),
+                          validation.surface_s(d, i), validation.curve_s(d, i));
   }
   return text;
 }

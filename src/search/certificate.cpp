@@ -1,5 +1,6 @@
 #include "search/certificate.hpp"
 
+#include <fmt/core.h>
 #include <optional>
 
 #include "base/text.hpp"
@@ -57,8 +58,8 @@ std::string certificate_table(const std::vector<LayerProblem>& problems, const s
   double cost_s = 0.0, bound_s = 0.0;
   std::size_t optimal = 0;
   const auto add = [&](const std::string& name, double cost, double bound, const std::string& verdict) {
-    table.add_row({name, format("%.3f", cost * 1e6), format("%.3f", bound * 1e6),
-                   format("%.2f", bound > 0.0 ? (cost / bound - 1.0) * 100.0 : 0.0), verdict});
+    table.add_row({name, fmt::format("{:.3f}", cost * 1e6), fmt::format("{:.3f}", bound * 1e6),
+                   fmt::format("{:.2f}", bound > 0.0 ? (cost / bound - 1.0) * 100.0 : 0.0), verdict});
   };
   for (std::size_t layer = 0; layer < problems.size(); ++layer) {
     const Certificate& certificate = certificates[layer];
@@ -70,9 +71,9 @@ std::string certificate_table(const std::vector<LayerProblem>& problems, const s
     bound_s += bound;
     optimal += is_optimal ? 1 : 0;
   }
-  add("all", cost_s, bound_s, format("optimal: %zu of %zu", optimal, problems.size()));
-  return format("Certificate, on the %zu steps searched on%s:\n", problems[0].step_count(),
-                problems[0].has_copies() ? ", of these copies" : "") +
+  add("all", cost_s, bound_s, fmt::format("optimal: {} of {}", optimal, problems.size()));
+  return fmt::format("Certificate, on the {} steps searched on{}:\n", problems[0].step_count(),
+                     problems[0].has_copies() ? ", of these copies" : "") +
          table.to_string();
 }
 

@@ -1,5 +1,6 @@
 #include "search/comparison.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 
 #include "base/statistics.hpp"
@@ -60,15 +61,15 @@ std::string comparison_table(const std::vector<ComparedMethod>& methods, const B
   columns.insert(columns.end(), {{"p99", "ms"}, {"imbalance", "max/mean"}});
   Table table(columns);
   const auto add = [&](const std::string& name, double train_s, double test_s, const Score* shown) {
-    std::vector<std::string> cells{name, format("%.4f", train_s * 1e3),
-                                   format("%.3f", train_s / methods[0].train.mean_s),
-                                   shown != nullptr ? format("%.1f", (train_s / bounds.train_s - 1.0) * 100.0) : ""};
+    std::vector<std::string> cells{
+        name, fmt::format("{:.4f}", train_s * 1e3), fmt::format("{:.3f}", train_s / methods[0].train.mean_s),
+        shown != nullptr ? fmt::format("{:.1f}", (train_s / bounds.train_s - 1.0) * 100.0) : ""};
     if (has_test) {
-      cells.push_back(format("%.4f", test_s * 1e3));
-      cells.push_back(format("%.3f", test_s / methods[0].test.mean_s));
+      cells.push_back(fmt::format("{:.4f}", test_s * 1e3));
+      cells.push_back(fmt::format("{:.3f}", test_s / methods[0].test.mean_s));
     }
-    cells.push_back(shown != nullptr ? format("%.4f", shown->p99_s * 1e3) : "");
-    cells.push_back(shown != nullptr ? format("%.3f", shown->imbalance) : "");
+    cells.push_back(shown != nullptr ? fmt::format("{:.4f}", shown->p99_s * 1e3) : "");
+    cells.push_back(shown != nullptr ? fmt::format("{:.3f}", shown->imbalance) : "");
     table.add_row(cells);
   };
   for (const ComparedMethod& method : methods)

@@ -1,5 +1,6 @@
 #include "search/expert_groups.hpp"
 
+#include <fmt/core.h>
 #include <numeric>
 #include <vector>
 
@@ -25,13 +26,14 @@ std::vector<double> sums_of_parts(std::span<const double> values, std::size_t co
 
 ExpertGroups::ExpertGroups(std::size_t group_count, std::size_t expert_count, std::size_t device_count) {
   if (group_count == 0 || expert_count % group_count != 0)
-    throw UsageError(format("--expert-groups: %zu experts do not divide into %zu groups; give the model's own number",
-                            expert_count, group_count));
-  if (group_count % device_count != 0 && device_count % group_count != 0)
     throw UsageError(
-        format("--expert-groups: %zu groups cannot stay together on %zu devices; use a number of devices that divides "
-               "the groups or is a multiple of them",
-               group_count, device_count));
+        fmt::format("--expert-groups: {} experts do not divide into {} groups; give the model's own number",
+                    expert_count, group_count));
+  if (group_count % device_count != 0 && device_count % group_count != 0)
+    throw UsageError(fmt::format(
+        "--expert-groups: {} groups cannot stay together on {} devices; use a number of devices that divides "
+        "the groups or is a multiple of them",
+        group_count, device_count));
   if (group_count == expert_count) group_count = 1;  // groups of one expert are no limit
   group_count_ = group_count;
   group_experts_ = expert_count / group_count;
@@ -85,8 +87,8 @@ Assignment ExpertGroups::packed(std::span<const double> loads, std::span<const d
 
 std::string ExpertGroups::describe() const {
   if (group_count_ == 1) return "groups of one expert are no limit";
-  if (unit_experts_ > 1) return format("whole groups of %zu experts on a device", group_experts_);
-  return format("each group of %zu experts on %zu devices of its own", group_experts_, block_devices_);
+  if (unit_experts_ > 1) return fmt::format("whole groups of {} experts on a device", group_experts_);
+  return fmt::format("each group of {} experts on {} devices of its own", group_experts_, block_devices_);
 }
 
 }  // namespace gem

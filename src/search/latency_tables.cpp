@@ -1,5 +1,6 @@
 #include "search/latency_tables.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <cmath>
 
@@ -33,9 +34,9 @@ LatencyTables::LatencyTables(const DeviceLatencies& latencies, const LoadKeys& k
     : keys_(keys), device_count_(latencies.device_count()), key_count_(static_cast<std::size_t>(largest_key) + 1) {
   if (key_count_ > most_entries / device_count_)
     throw UsageError(
-        format("a device may get a load of %d in one step, too large for a table over %zu devices; use smaller "
-               "steps (fewer tokens a step)",
-               largest_key, device_count_));
+        fmt::format("a device may get a load of {} in one step, too large for a table over {} devices; use smaller "
+                    "steps (fewer tokens a step)",
+                    largest_key, device_count_));
   std::vector<double> seconds(device_count_ * key_count_, 0.0);
   for (std::size_t d = 0; d < device_count_; ++d)
     for (std::int32_t key = 1; key <= largest_key; ++key) {
@@ -51,10 +52,10 @@ LatencyTables::LatencyTables(const DeviceLatencies& latencies, const LoadKeys& k
   if (costs.bends.empty()) return;
   const double skewed_s = costs.even_surplus_s(keys.tiles(largest_key), 0.0);
   if (skewed_s > largest_s)
-    throw DataError(
-        format("the profile says that %d tiles of one expert cost %s more than if they were spread evenly, longer than "
-               "any load that was measured; profile again",
-               keys.tiles(largest_key), format_seconds(skewed_s).c_str()));
+    throw DataError(fmt::format(
+        "the profile says that {} tiles of one expert cost {} more than if they were spread evenly, longer than "
+        "any load that was measured; profile again",
+        keys.tiles(largest_key), format_seconds(skewed_s)));
   even_ticks_ = ticks_;
   for (std::int32_t key = 1; key <= largest_key; ++key) {
     const std::int32_t surplus = ticks_of(costs.even_surplus_s(keys.tiles(key), keys.active_experts(key)));
@@ -64,7 +65,7 @@ LatencyTables::LatencyTables(const DeviceLatencies& latencies, const LoadKeys& k
 
 LatencyProfile first_devices(const LatencyProfile& profile, std::size_t count) {
   if (count == 0 || count > profile.device_count())
-    throw UsageError(format("%zu devices were asked for, but the profile has %zu", count, profile.device_count()));
+    throw UsageError(fmt::format("{} devices were asked for, but the profile has {}", count, profile.device_count()));
   LatencyProfile part = profile;
   part.devices.resize(count);
   part.median_s = Matrix<double>(count, profile.points.size());

@@ -1,5 +1,6 @@
 #include "search/layer_problem.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <functional>
 #include <numeric>
@@ -37,9 +38,9 @@ void add_exchange(const DeviceLatencies& latencies, const LatencyTables& tables,
     const double sum_s = rows * latencies.exchange_row_s();
     if (sum_s > most_extra_ticks * tables.tick_s())
       throw UsageError(
-          format("the rows of one step would take %s to exchange, which cannot be; give nanoseconds a row, "
-                 "as gem-verify prints them",
-                 format_seconds(sum_s).c_str()));
+          fmt::format("the rows of one step would take {} to exchange, which cannot be; give nanoseconds a row, "
+                      "as gem-verify prints them",
+                      format_seconds(sum_s)));
     for (std::size_t e = 0; e < trace.expert_count(); ++e)
       extras[e * steps.stride + steps.exchange_begin + t] =
           std::max(0, tables.ticks_of(latencies.exchange_row_s() * trace.counts(t, layer, e)) - slack);
@@ -59,10 +60,10 @@ std::vector<std::int32_t> extras_of(const DeviceLatencies& latencies, const Late
     double sum_s = 0.0;
     for (std::size_t e = 0; e < trace.expert_count(); ++e) sum_s += std::abs(rule.extra_s(trace.counts(t, layer, e)));
     if (sum_s > most_extra_ticks * tables.tick_s())
-      throw DataError(
-          format("the profile says that tiles and rows of one step cost %s beside what was measured, which cannot be; "
-                 "profile again",
-                 format_seconds(sum_s).c_str()));
+      throw DataError(fmt::format(
+          "the profile says that tiles and rows of one step cost {} beside what was measured, which cannot be; "
+          "profile again",
+          format_seconds(sum_s)));
     for (std::size_t e = 0; e < trace.expert_count(); ++e)
       extras[e * steps.stride + t] = tables.ticks_of(rule.extra_s(trace.counts(t, layer, e)));
   }
@@ -95,7 +96,7 @@ struct LoadRows {
 
 LoadRows rows_of(const LoadKeys& keys, const LoadTrace& trace, std::size_t stride) {
   const std::size_t experts = trace.expert_count(), steps = trace.step_count();
-  if (steps == 0) throw UsageError(format("the trace of task '%s' has no steps to search on", trace.task.c_str()));
+  if (steps == 0) throw UsageError(fmt::format("the trace of task '{}' has no steps to search on", trace.task));
   LoadRows rows{};
   // No device can get more than the largest experts of a step together: the table ends there.
   std::int64_t largest_key = 0;
@@ -112,9 +113,9 @@ LoadRows rows_of(const LoadKeys& keys, const LoadTrace& trace, std::size_t strid
   }
   if (largest_key > INT32_MAX)
     throw UsageError(
-        format("a device may get a load of %lld in one step, more than can be searched on; use smaller steps "
-               "(fewer tokens a step)",
-               static_cast<long long>(largest_key)));
+        fmt::format("a device may get a load of {} in one step, more than can be searched on; use smaller steps "
+                    "(fewer tokens a step)",
+                    largest_key));
   rows.largest_key = static_cast<std::int32_t>(largest_key);
   return rows;
 }

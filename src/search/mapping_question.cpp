@@ -1,5 +1,6 @@
 #include "search/mapping_question.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 
 #include "base/error.hpp"
@@ -15,9 +16,9 @@ void check_redundant_experts(const MappingQuestion& question) {
   const std::size_t devices = question.profile.device_count();
   if (redundant == 0) return;
   if ((experts + redundant) % devices != 0 || redundant > experts * (devices - 1))
-    throw UsageError(format(
-        "--redundant-experts: %zu experts and %zu copies do not divide over %zu devices, or are more than a copy "
-        "of each expert on each; give a multiple of %zu up to %zu",
+    throw UsageError(fmt::format(
+        "--redundant-experts: {} experts and {} copies do not divide over {} devices, or are more than a copy "
+        "of each expert on each; give a multiple of {} up to {}",
         experts, redundant, devices, devices, experts * (devices - 1)));
   if (question.expert_groups > 1)
     throw UsageError("--redundant-experts and --expert-groups exclude each other: a checkpoint has no copies");
@@ -30,8 +31,8 @@ void check_tokens(const LoadTrace& trace, const char* name) {
   const auto& counts = trace.counts.values();
   if (std::ranges::all_of(counts, [](std::uint32_t tokens) { return tokens == 0; }))
     throw DataError(
-        format("%s of task '%s' has no token in any step, so that nothing can be placed by it; give another", name,
-               trace.task.c_str()));
+        fmt::format("{} of task '{}' has no token in any step, so that nothing can be placed by it; give another", name,
+                    trace.task));
 }
 
 void check_same_model(const LoadTrace& train, const LoadTrace& test) {
@@ -42,11 +43,10 @@ void check_same_model(const LoadTrace& train, const LoadTrace& test) {
     throw UsageError(
         "the test trace has other layers, or in another order, than the trace that is searched on (/layer_ids); make "
         "both with the same layers");
-  throw UsageError(format(
-      "the test trace ('%s', %zu layers, %zu experts) is not of the model that is searched on ('%s', %zu layers, "
-      "%zu experts); make both from routing of one model",
-      test.model.c_str(), test.layer_count(), test.expert_count(), train.model.c_str(), train.layer_count(),
-      train.expert_count()));
+  throw UsageError(fmt::format(
+      "the test trace ('{}', {} layers, {} experts) is not of the model that is searched on ('{}', {} layers, "
+      "{} experts); make both from routing of one model",
+      test.model, test.layer_count(), test.expert_count(), train.model, train.layer_count(), train.expert_count()));
 }
 
 }  // namespace
@@ -85,10 +85,10 @@ void prepare(MappingQuestion& question, const Selection& selection) {
       throw UsageError(
           "the trace does not name its model, the profile is of '" + profile.model +
           "'; make it again with gem-trace import --model, or use --allow-model-mismatch if it is that one");
-    throw UsageError(format(
-        "the profile is of model '%s', the trace of '%s'; measure the devices with gem-profile --model %s, or use "
+    throw UsageError(fmt::format(
+        "the profile is of model '{}', the trace of '{}'; measure the devices with gem-profile --model {}, or use "
         "--allow-model-mismatch if the experts have the same shape",
-        profile.model.c_str(), train.model.c_str(), train.model.c_str()));
+        profile.model, train.model, train.model));
   }
   if (selection.devices > 0) profile = first_devices(profile, selection.devices);
   if (selection.equal_devices) profile = equal_devices(profile);
@@ -138,9 +138,8 @@ DeviceLatencies latencies_of(const MappingQuestion& question) {
 
 std::string describe_question(const MappingQuestion& question) {
   const LoadTrace& trace = question.train;
-  return format("%zu layers x %zu experts on %zu devices,\n    %zu steps of task '%s' (part %s)", trace.layer_count(),
-                trace.expert_count(), question.profile.device_count(), trace.step_count(), trace.task.c_str(),
-                trace.part.c_str());
+  return fmt::format("{} layers x {} experts on {} devices,\n    {} steps of task '{}' (part {})", trace.layer_count(),
+                     trace.expert_count(), question.profile.device_count(), trace.step_count(), trace.task, trace.part);
 }
 
 }  // namespace gem

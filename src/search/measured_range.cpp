@@ -1,5 +1,6 @@
 #include "search/measured_range.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <cstdint>
 #include <vector>
@@ -59,20 +60,19 @@ std::string describe_beyond_measured(const LatencyProfile& profile, const LoadTr
   std::string notes;
   const std::size_t slots = mapping.slots_per_device();
   if (profile.experts_per_device > 0 && slots > profile.experts_per_device)
-    notes += format(
-        "Note: a device holds up to %zu experts, but the profile was measured with %zu\n"
+    notes += fmt::format(
+        "Note: a device holds up to {} experts, but the profile was measured with {}\n"
         "at most: latencies beyond are extrapolated; profile again with\n"
-        "gem-profile --experts-per-device %zu\n",
+        "gem-profile --experts-per-device {}\n",
         slots, profile.experts_per_device, slots);
 
   const LoadsBeyond beyond = loads_beyond(profile, trace, mapping);
   if (beyond.count > 0)
-    notes += format(
-        "Note: %.3g %% of the loads of a device are beyond the profile: up to %lld tiles of\n"
-        "%zu tokens, where %lld were measured; their latencies are extrapolated. Profile\n"
-        "again with gem-profile --max-tokens %lld\n",
-        100.0 * beyond.share, static_cast<long long>(beyond.most_tiles), profile.tile_tokens,
-        static_cast<long long>(most_measured_tiles(profile)), static_cast<long long>(beyond.most_tokens));
+    notes += fmt::format(
+        "Note: {:.3g} % of the loads of a device are beyond the profile: up to {} tiles of\n"
+        "{} tokens, where {} were measured; their latencies are extrapolated. Profile\n"
+        "again with gem-profile --max-tokens {}\n",
+        100.0 * beyond.share, beyond.most_tiles, profile.tile_tokens, most_measured_tiles(profile), beyond.most_tokens);
   return notes;
 }
 

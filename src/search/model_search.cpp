@@ -1,5 +1,6 @@
 #include "search/model_search.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -77,10 +78,9 @@ ModelAnswer search_model(const Communicator& world, const std::vector<LayerProbl
     const std::size_t layer = unit % layer_count, start = unit / layer_count;
     if (start > 0 && out_of_time()) return;
     LayerAnswer& best = mine[layer];
-    progress.update(unit, best.cost == no_cost
-                              ? format("layer %zu", layer)
-                              : format("layer %zu, best %s a step", layer,
-                                       format_seconds(mean_seconds(problems[layer], best.cost)).c_str()));
+    progress.update(unit, best.cost == no_cost ? fmt::format("layer {}", layer)
+                                               : fmt::format("layer {}, best {} a step", layer,
+                                                             format_seconds(mean_seconds(problems[layer], best.cost))));
     RandomStream random{options.seed, layer, start};
     const std::vector<Assignment> given = first_starts(layer);
     const Assignment initial = start < given.size() ? given[start] : random_assignment(problems[layer], random);

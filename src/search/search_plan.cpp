@@ -1,5 +1,6 @@
 #include "search/search_plan.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <cmath>
 
@@ -35,10 +36,9 @@ std::string describe_search_plan(const Communicator& world, const MappingQuestio
     total_s += std::ceil(static_cast<double>(question.train.layer_count()) / world.size()) * 7.0 * descent_s;
   if (options.time_limit_s > 0.0) total_s = std::min(total_s, options.time_limit_s);
   return plan +
-         format("Method gem: on %zu steps, %zu starts a layer, %zu iterations each, seed %llu, %d rank%s: %s%s\n",
-                trace.step_count(), options.starts, options.iterations, static_cast<unsigned long long>(options.seed),
-                world.size(), world.size() == 1 ? "" : "s", total_s < 1.0 ? "" : "about ",
-                format_duration(total_s).c_str());
+         fmt::format("Method gem: on {} steps, {} starts a layer, {} iterations each, seed {}, {} rank{}: {}{}\n",
+                     trace.step_count(), options.starts, options.iterations, options.seed, world.size(),
+                     world.size() == 1 ? "" : "s", total_s < 1.0 ? "" : "about ", format_duration(total_s));
 }
 
 }  // namespace gem

@@ -1,5 +1,7 @@
 #include "verification/device_identity.hpp"
 
+#include <fmt/core.h>
+
 #include "base/text.hpp"
 
 namespace gem {
@@ -21,7 +23,7 @@ std::string text_of(const DeviceDescription& device, bool with_slowdown) {
   text += "'" + device.name + "'";
   if (!device.uuid.empty()) text += " (" + device.uuid + ")";
   if (!device.hostname.empty()) text += " on " + device.hostname;
-  if (with_slowdown) text += format(", slowed down by %.4g", device.emulated_slowdown);
+  if (with_slowdown) text += fmt::format(", slowed down by {:.4g}", device.emulated_slowdown);
   return text;
 }
 
@@ -33,8 +35,8 @@ std::string device_difference(const LatencyProfile& profile, const std::vector<D
     const DeviceDescription& measured = profile.devices[d];
     if (!is_other_device(measured, running[d])) continue;
     const bool with_slowdown = measured.emulated_slowdown != running[d].emulated_slowdown;
-    return format("device %zu was %s, but is %s", d, text_of(measured, with_slowdown).c_str(),
-                  text_of(running[d], with_slowdown).c_str());
+    return fmt::format("device {} was {}, but is {}", d, text_of(measured, with_slowdown),
+                       text_of(running[d], with_slowdown));
   }
   return "";
 }

@@ -1,5 +1,6 @@
 #include "verification/exchange_cost.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <vector>
 
@@ -41,11 +42,11 @@ std::string exchange_line(const VerificationReport& report) {
   const std::optional<ExchangeCost> cost = exchange_cost_of(report);
   if (!cost) return {};
   if (cost->row_s <= 0.0 || cost->explained < least_explained)
-    return format("Exchange of a layer: %s in the mean, of which rows explain little (%.0f %%)\n",
-                  format_seconds(cost->mean_s).c_str(), 100.0 * cost->explained);
-  return format(
-      "Exchange of a layer: %.0f us and %.3g ns for each row of the device that gets most,\n"
-      "which explains %.0f %% of how layers differ; gem-map --exchange-row-time %.3g\n"
+    return fmt::format("Exchange of a layer: {} in the mean, of which rows explain little ({:.0f} %)\n",
+                       format_seconds(cost->mean_s), 100.0 * cost->explained);
+  return fmt::format(
+      "Exchange of a layer: {:.0f} us and {:.3g} ns for each row of the device that gets most,\n"
+      "which explains {:.0f} % of how layers differ; gem-map --exchange-row-time {:.3g}\n"
       "searches for the fastest whole layer\n",
       cost->fixed_s * 1e6, cost->row_s * 1e9, 100.0 * cost->explained, cost->row_s * 1e9);
 }

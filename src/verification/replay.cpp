@@ -1,5 +1,6 @@
 #include "verification/replay.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <limits>
 #include <numeric>
@@ -103,16 +104,16 @@ void sum_loads(std::span<const std::uint32_t> counts, const ExpertHomes& homes, 
 
 std::vector<ExpertHomes> homes_for(const Mapping& mapping, const LoadTrace& trace) {
   if (mapping.expert_count() != trace.expert_count())
-    throw DataError(
-        format("mapping '%s' places %zu experts a layer, but the trace of task '%s' has %zu; both must be of one model",
-               mapping.method.c_str(), mapping.expert_count(), trace.task.c_str(), trace.expert_count()));
+    throw DataError(fmt::format(
+        "mapping '{}' places {} experts a layer, but the trace of task '{}' has {}; both must be of one model",
+        mapping.method, mapping.expert_count(), trace.task, trace.expert_count()));
   std::vector<ExpertHomes> homes;
   for (std::int32_t id : trace.layer_ids) {
     const auto found = std::find(mapping.layer_ids.begin(), mapping.layer_ids.end(), id);
     if (found == mapping.layer_ids.end())
       throw DataError(
-          format("mapping '%s' has no layer %d, which the trace has; map the same layers or choose --layers",
-                 mapping.method.c_str(), id));
+          fmt::format("mapping '{}' has no layer {}, which the trace has; map the same layers or choose --layers",
+                      mapping.method, id));
     homes.push_back(homes_of(mapping, static_cast<std::size_t>(found - mapping.layer_ids.begin())));
   }
   return homes;

@@ -1,5 +1,6 @@
 #include "verification/replay_job.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <cmath>
 #include <iostream>
@@ -57,9 +58,9 @@ void check_models(const LatencyProfile& profile, const LoadTrace& trace, const s
   const auto check = [&](const std::string& what, const std::string& model) {
     if (model.empty() || trace.model.empty() || to_lower(model) == to_lower(trace.model)) return;
     throw UsageError(
-        format("%s is of model '%s', the trace of '%s'; make both of one, or use --allow-model-mismatch if "
-               "the experts have the same shape",
-               what.c_str(), model.c_str(), trace.model.c_str()));
+        fmt::format("{} is of model '{}', the trace of '{}'; make both of one, or use --allow-model-mismatch if "
+                    "the experts have the same shape",
+                    what, model, trace.model));
   };
   check("the profile", profile.model);
   for (const Mapping& mapping : mappings) check("mapping '" + mapping.method + "'", mapping.model);
@@ -69,9 +70,9 @@ void check_device_count(const Communicator& ranks, const DeviceOptions& devices,
   check_device_options(devices);
   if (device_count_of(devices, static_cast<std::size_t>(ranks.size())) == profile.device_count()) return;
   throw UsageError(
-      format("the profile holds %zu devices, but this job has %d ranks; start it with one rank a device "
-             "(mpirun -n %zu)",
-             profile.device_count(), ranks.size(), profile.device_count()));
+      fmt::format("the profile holds {} devices, but this job has {} ranks; start it with one rank a device "
+                  "(mpirun -n {})",
+                  profile.device_count(), ranks.size(), profile.device_count()));
 }
 
 // Rows travel through host memory: at least what all ranks of a node hold of the largest step (sent, received, in the
@@ -90,10 +91,10 @@ void check_exchange_memory(const Communicator& ranks, const LoadTrace& trace, st
   const auto available = static_cast<double>(available_memory_bytes());
   ranks.on_all([&] {
     if (needed > available)
-      throw SystemError(format(
-          "the largest step needs %s of memory for its exchange, but %s is free on %s; replay smaller steps (fewer "
+      throw SystemError(fmt::format(
+          "the largest step needs {} of memory for its exchange, but {} is free on {}; replay smaller steps (fewer "
           "tokens), or on more nodes",
-          format_bytes(needed).c_str(), format_bytes(available).c_str(), host_name().c_str()));
+          format_bytes(needed), format_bytes(available), host_name()));
   });
 }
 
@@ -102,9 +103,10 @@ std::string step_notes(const ReplayRequest& request, std::size_t steps) {
   constexpr std::size_t fewest = 8;
   std::string notes;
   if (steps < request.steps)
-    notes += format("note: %zu steps are all that the trace has to replay, not %zu (--steps)\n", steps, request.steps);
+    notes +=
+        fmt::format("note: {} steps are all that the trace has to replay, not {} (--steps)\n", steps, request.steps);
   if (steps < fewest)
-    notes += format("warning: an interval over %zu steps says little; replay %zu or more\n", steps, fewest);
+    notes += fmt::format("warning: an interval over {} steps says little; replay {} or more\n", steps, fewest);
   return notes;
 }
 
@@ -152,9 +154,10 @@ void check_replay_request(const ReplayRequest& request) {
     throw UsageError("--judge-by layer needs whole layers, which --compute-only and --share-gpu leave out");
   if (!request.transport.empty() && request.transport != "mpi" && request.transport != "nccl")
     throw UsageError("--transport: '" + request.transport + "' is neither mpi nor nccl");
-  if (!(request.patience_s > 0.0)) throw UsageError(format("--patience: %g s is not above 0", request.patience_s));
+  if (!(request.patience_s > 0.0))
+    throw UsageError(fmt::format("--patience: {:g} s is not above 0", request.patience_s));
   if (request.rest_per_layer_ms && !(*request.rest_per_layer_ms >= 0.0 && std::isfinite(*request.rest_per_layer_ms)))
-    throw UsageError(format("--rest-per-layer: %g is not 0 or more milliseconds", *request.rest_per_layer_ms));
+    throw UsageError(fmt::format("--rest-per-layer: {:g} is not 0 or more milliseconds", *request.rest_per_layer_ms));
 }
 
 ReplayQuestion make_replay_question(const ReplayRequest& request, const LatencyProfile& profile, const LoadTrace& whole,
@@ -175,12 +178,13 @@ ReplayQuestion make_replay_question(const ReplayRequest& request, const LatencyP
   question.judged = judged_of(request.judge, methods, question.names);
   question.first_step = request.first_step ? *request.first_step : first_unseen_step(question.mappings, whole);
   if (question.first_step >= whole.step_count())
-    throw UsageError(format("--first-step %zu: the trace has %zu steps", question.first_step, whole.step_count()));
+    throw UsageError(fmt::format("--first-step {}: the trace has {} steps", question.first_step, whole.step_count()));
   const std::size_t count = std::min(request.steps, whole.step_count() - question.first_step);
   question.trace = layers_of(steps_of(whole, question.first_step, count), request.layer_ids);
   if (std::ranges::all_of(question.trace.counts.values(), [](std::uint32_t tokens) { return tokens == 0; }))
-    throw DataError(format("the trace has no token in steps %zu to %zu, so that nothing can be replayed; choose others",
-                           question.first_step, question.first_step + count - 1));
+    throw DataError(
+        fmt::format("the trace has no token in steps {} to {}, so that nothing can be replayed; choose others",
+                    question.first_step, question.first_step + count - 1));
   for (const Mapping& mapping : question.mappings) homes_for(mapping, question.trace);  // refuses what doesn't fit
   question.sample_note = sample_note(question.mappings[question.judged], whole, question.first_step);
   return question;
@@ -203,12 +207,11 @@ DeviceOptions replay_devices(const ReplayRequest& request, const LatencyProfile&
 
 std::string describe_replay(const ReplayRequest& request, const ReplayQuestion& question,
                             const std::string& device_kind) {
-  return format("Replay: %s, task %s (%s),\n    steps %zu to %zu, %zu layers, %zu tokens a step, %s\non %s\n",
-                question.trace.model.c_str(), question.trace.task.c_str(), question.sample_note.c_str(),
-                question.first_step, question.first_step + question.trace.step_count() - 1,
-                question.trace.layer_count(), question.trace.tokens_per_step,
-                counted(request.replay.rounds, "round").c_str(),
-                counted(question.profile.device_count(), device_kind + " device").c_str()) +
+  return fmt::format("Replay: {}, task {} ({}),\n    steps {} to {}, {} layers, {} tokens a step, {}\non {}\n",
+                     question.trace.model, question.trace.task, question.sample_note, question.first_step,
+                     question.first_step + question.trace.step_count() - 1, question.trace.layer_count(),
+                     question.trace.tokens_per_step, counted(request.replay.rounds, "round"),
+                     counted(question.profile.device_count(), device_kind + " device")) +
          wrap("mappings: " + join(question.names)) + "\n" + step_notes(request, question.trace.step_count());
 }
 

@@ -1,5 +1,6 @@
 #include "verification/report.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -29,7 +30,7 @@ double mean_of_step(const Cube<double>& device_s) {
 }
 
 std::string or_dash(double value) {
-  return std::isnan(value) ? "-" : format("%.3f", value);
+  return std::isnan(value) ? "-" : fmt::format("{:.3f}", value);
 }
 
 double median_relative_error(const std::vector<double>& predicted, const std::vector<double>& measured) {
@@ -132,13 +133,13 @@ DeviceErrors device_errors(const VerificationReport& report) {
 
 std::string prediction_lines(const VerificationReport& report) {
   const DeviceErrors errors = device_errors(report);
-  std::string lines = format(
-      "Prediction per device: median error %.1f %%; all loads have %+.1f %% in common,\nbeside that it is %.1f %%\n",
+  std::string lines = fmt::format(
+      "Prediction per device: median error {:.1f} %; all loads have {:+.1f} % in common,\nbeside that it is {:.1f} %\n",
       100.0 * errors.median, 100.0 * errors.common, 100.0 * errors.beside);
   const double clock_hz = mean(report.sm_clock_hz), profile_hz = mean(report.profile_sm_clock_hz);
   if (std::isfinite(clock_hz) && std::isfinite(profile_hz))
-    lines +=
-        format("Clocks: %.2f GHz in the replay, %.2f GHz in the profile (means)\n", clock_hz * 1e-9, profile_hz * 1e-9);
+    lines += fmt::format("Clocks: {:.2f} GHz in the replay, {:.2f} GHz in the profile (means)\n", clock_hz * 1e-9,
+                         profile_hz * 1e-9);
   return lines;
 }
 
@@ -158,7 +159,7 @@ double output_tolerance(const std::string& weight_dtype) {
 std::string emulation_note(const std::vector<double>& slowdowns) {
   if (std::all_of(slowdowns.begin(), slowdowns.end(), [](double slowdown) { return slowdown == 1.0; })) return "";
   std::vector<std::string> words;
-  for (double slowdown : slowdowns) words.push_back(format("x%.2f", slowdown));
+  for (double slowdown : slowdowns) words.push_back(fmt::format("x{:.2f}", slowdown));
   if (words.size() > 8) return "emulated slowdowns up to " + *std::max_element(words.begin(), words.end());
   return "emulated " + join(words);
 }
@@ -170,19 +171,18 @@ std::string verdict_sentence(const VerificationReport& report, const MappingSumm
                          (report.device_note.empty() ? "" : ", " + report.device_note);
   const bool by_layer = report.judged_by == JudgedBy::Layer;
   const Interval& interval = by_layer ? judged.layer_interval : judged.interval;
-  const std::string figures =
-      format("%.3f of %s's %s, 95 %% interval %.3f to %.3f", by_layer ? judged.layer_relative : judged.relative,
-             base.c_str(), by_layer ? "whole layers" : "straggler time", interval.low, interval.high);
+  const std::string figures = fmt::format("{:.3f} of {}'s {}, 95 % interval {:.3f} to {:.3f}",
+                                          by_layer ? judged.layer_relative : judged.relative, base,
+                                          by_layer ? "whole layers" : "straggler time", interval.low, interval.high);
   switch (verdict) {
     case Verdict::Faster:
-      return format("VERDICT: FASTER - %s takes %s (%s; %s)", judged.name.c_str(), figures.c_str(), on.c_str(),
-                    report.sample_note.c_str());
+      return fmt::format("VERDICT: FASTER - {} takes {} ({}; {})", judged.name, figures, on, report.sample_note);
     case Verdict::Slower:
-      return format("VERDICT: SLOWER - %s takes %s (%s; %s); keep %s", judged.name.c_str(), figures.c_str(), on.c_str(),
-                    report.sample_note.c_str(), base.c_str());
+      return fmt::format("VERDICT: SLOWER - {} takes {} ({}; {}); keep {}", judged.name, figures, on,
+                         report.sample_note, base);
     case Verdict::Unproven:
-      return format("VERDICT: NOT PROVEN - %s takes %s (%s; %s); more --steps or --rounds narrow the interval",
-                    judged.name.c_str(), figures.c_str(), on.c_str(), report.sample_note.c_str());
+      return fmt::format("VERDICT: NOT PROVEN - {} takes {} ({}; {}); more --steps or --rounds narrow the interval",
+                         judged.name, figures, on, report.sample_note);
     case Verdict::Wrong:
       break;
   }
@@ -219,17 +219,17 @@ std::string summary_table(const VerificationReport& report, const std::vector<Ma
   for (std::size_t i = 0; i < summaries.size(); ++i) {
     const MappingSummary& s = summaries[i];
     const MappingReplay& replay = report.mappings[i];
-    times.add_row({s.name, format("%.3f", s.straggler_s * 1e3), format("%.3f", s.relative),
-                   i == 0 ? "-" : format("%.3f - %.3f", s.interval.low, s.interval.high),
-                   format("%.3f", s.predicted_s * 1e3), format("%.1f", 100.0 * s.median_error),
-                   format("%.3f", s.p99_s * 1e3)});
-    details.add_row(
-        {s.name, format("%.3f", s.p50_s * 1e3), format("%.3f", s.p90_s * 1e3), format("%.3f", s.imbalance),
-         format("%.3f", s.raw_relative), or_dash(s.layer_relative),
-         replay.checked_values == 0 ? "-" : format("%llu", static_cast<unsigned long long>(replay.wrong_values)),
-         std::isnan(replay.output_error) ? "-" : format("%.1e", replay.output_error)});
+    times.add_row({s.name, fmt::format("{:.3f}", s.straggler_s * 1e3), fmt::format("{:.3f}", s.relative),
+                   i == 0 ? "-" : fmt::format("{:.3f} - {:.3f}", s.interval.low, s.interval.high),
+                   fmt::format("{:.3f}", s.predicted_s * 1e3), fmt::format("{:.1f}", 100.0 * s.median_error),
+                   fmt::format("{:.3f}", s.p99_s * 1e3)});
+    details.add_row({s.name, fmt::format("{:.3f}", s.p50_s * 1e3), fmt::format("{:.3f}", s.p90_s * 1e3),
+                     fmt::format("{:.3f}", s.imbalance), fmt::format("{:.3f}", s.raw_relative),
+                     or_dash(s.layer_relative),
+                     replay.checked_values == 0 ? "-" : fmt::format("{}", replay.wrong_values),
+                     std::isnan(replay.output_error) ? "-" : fmt::format("{:.1e}", replay.output_error)});
     parts.add_row({s.name, or_dash(s.dispatch_s * 1e3), or_dash(s.compute_s * 1e3), or_dash(s.waiting_s * 1e3),
-                   or_dash(s.combine_s * 1e3), format("%.1f", 100.0 * s.waiting_share),
+                   or_dash(s.combine_s * 1e3), fmt::format("{:.1f}", 100.0 * s.waiting_share),
                    format_bytes(static_cast<double>(replay.moved_bytes)), or_dash(replay.move_s)});
   }
   return times.to_string() + "\n" + details.to_string() + "\nThe mean device's step:\n" + parts.to_string();

@@ -1,5 +1,6 @@
 #include "verification/selection.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <filesystem>
 #include <set>
@@ -29,9 +30,9 @@ std::size_t first_unseen_step(const std::vector<Mapping>& mappings, const LoadTr
       first = std::max(first, mapping.train_steps);
   if (first >= trace.step_count() && first > 0)
     throw UsageError(
-        format("all %zu steps of the trace were searched on; give a trace of other requests (gem-trace batch "
-               "--part test), or --first-step 0 for an in-sample score",
-               trace.step_count()));
+        fmt::format("all {} steps of the trace were searched on; give a trace of other requests (gem-trace batch "
+                    "--part test), or --first-step 0 for an in-sample score",
+                    trace.step_count()));
   return first;
 }
 
@@ -50,11 +51,11 @@ LoadTrace layers_of(const LoadTrace& trace, const std::vector<std::int32_t>& lay
   chosen.counts = Cube<std::uint32_t>(trace.step_count(), layer_ids.size(), trace.expert_count());
   for (std::size_t l = 0; l < layer_ids.size(); ++l) {
     if (std::count(layer_ids.begin(), layer_ids.end(), layer_ids[l]) > 1)
-      throw UsageError(format("--layers: layer %d is there twice; give each layer once", layer_ids[l]));
+      throw UsageError(fmt::format("--layers: layer {} is there twice; give each layer once", layer_ids[l]));
     const auto found = std::find(trace.layer_ids.begin(), trace.layer_ids.end(), layer_ids[l]);
     if (found == trace.layer_ids.end())
-      throw UsageError(format("--layers: the trace has no layer %d; it has %zu layers, %d to %d", layer_ids[l],
-                              trace.layer_count(), trace.layer_ids.front(), trace.layer_ids.back()));
+      throw UsageError(fmt::format("--layers: the trace has no layer {}; it has {} layers, {} to {}", layer_ids[l],
+                                   trace.layer_count(), trace.layer_ids.front(), trace.layer_ids.back()));
     const auto source = static_cast<std::size_t>(found - trace.layer_ids.begin());
     for (std::size_t step = 0; step < trace.step_count(); ++step)
       std::ranges::copy(trace.counts.row(step, source), chosen.counts.row(step, l).begin());
@@ -70,7 +71,7 @@ std::vector<std::string> distinct_names(const std::vector<std::string>& methods,
     if (!repeats(methods[m])) continue;
     if (!files.empty()) by_file[m] = std::filesystem::path(files[m]).stem().string();
     const auto place = std::count(methods.begin(), methods.begin() + static_cast<std::ptrdiff_t>(m) + 1, methods[m]);
-    if (place > 1) numbered[m] += format("#%zu", static_cast<std::size_t>(place));
+    if (place > 1) numbered[m] += fmt::format("#{}", static_cast<std::size_t>(place));
   }
   return std::set<std::string>(by_file.begin(), by_file.end()).size() == methods.size() ? by_file : numbered;
 }

@@ -1,5 +1,6 @@
 #include "verification/step_estimate.hpp"
 
+#include <fmt/core.h>
 #include <cmath>
 
 #include "base/statistics.hpp"
@@ -42,16 +43,16 @@ std::string step_estimate_table(const VerificationReport& report, const std::vec
                {"MoE part", "%"}});
   for (std::size_t m = 0; m < estimates.size(); ++m) {
     const StepEstimate& e = estimates[m];
-    table.add_row({report.mappings[m].name, format("%.3f", e.moe_s * 1e3), format("%.3f", e.rest_s * 1e3),
-                   format("%.3f", e.step_s * 1e3), format("%.3f", e.relative),
-                   m == 0 ? "-" : format("%.3f - %.3f", e.relative_low, e.relative_high),
-                   format("%.1f", 100.0 * e.moe_s / e.step_s)});
+    table.add_row({report.mappings[m].name, fmt::format("{:.3f}", e.moe_s * 1e3), fmt::format("{:.3f}", e.rest_s * 1e3),
+                   fmt::format("{:.3f}", e.step_s * 1e3), fmt::format("{:.3f}", e.relative),
+                   m == 0 ? "-" : fmt::format("{:.3f} - {:.3f}", e.relative_low, e.relative_high),
+                   fmt::format("{:.1f}", 100.0 * e.moe_s / e.step_s)});
   }
   const std::size_t replayed = report.layer_ids.size();
-  std::string text =
-      format("Whole model, estimated: %zu MoE layers (%s) and a stated rest of %.4g ms for each\n", report.model_layers,
-             has_whole_layers(report) ? "whole" : "compute only", report.rest_per_layer_s * 1e3);
-  if (replayed < report.model_layers) text += format("(%zu replayed, in proportion for the others)\n", replayed);
+  std::string text = fmt::format("Whole model, estimated: {} MoE layers ({}) and a stated rest of {:.4g} ms for each\n",
+                                 report.model_layers, has_whole_layers(report) ? "whole" : "compute only",
+                                 report.rest_per_layer_s * 1e3);
+  if (replayed < report.model_layers) text += fmt::format("({} replayed, in proportion for the others)\n", replayed);
   return text + table.to_string();
 }
 

@@ -1,5 +1,6 @@
 #include "workload/batching.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <deque>
 #include <span>
@@ -108,7 +109,8 @@ std::vector<std::size_t> requests_of_part(const Routing& routing, const std::str
   if (part != "all" && part != "train" && part != "test")
     throw UsageError("--part '" + part + "' is unknown; it is one of all, train, test");
   if (!(split > 0.0 && split < 1.0))
-    throw UsageError(format("--split %g is not between 0 and 1; it is the train part's share of the tokens", split));
+    throw UsageError(
+        fmt::format("--split {:g} is not between 0 and 1; it is the train part's share of the tokens", split));
   std::vector<std::size_t> requests;
   for (std::size_t request = 0; request < routing.request_count(); ++request)
     if (length(routing, request) > 0) requests.push_back(request);

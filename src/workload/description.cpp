@@ -1,5 +1,6 @@
 #include "workload/description.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -104,15 +105,17 @@ Matrix<double> correlations_of(Matrix<double> loads) {
 void check(const DescriptionOptions& options) {
   const auto is_share = [](double value) { return value >= 0.0 && value <= 1.0; };
   if (!(options.busy_factor >= 0.0))
-    throw UsageError(format("--busy-factor %g is negative; it counts mean loads", options.busy_factor));
+    throw UsageError(fmt::format("--busy-factor {:g} is negative; it counts mean loads", options.busy_factor));
   if (!is_share(options.consistent_share))
-    throw UsageError(format("--consistent-share %g is not a share of the steps (0 to 1)", options.consistent_share));
+    throw UsageError(
+        fmt::format("--consistent-share {:g} is not a share of the steps (0 to 1)", options.consistent_share));
   if (!is_share(options.temporal_share) || options.temporal_share >= options.consistent_share)
-    throw UsageError(format("--temporal-share %g must be a share of the steps (0 to 1) below --consistent-share %g",
-                            options.temporal_share, options.consistent_share));
+    throw UsageError(
+        fmt::format("--temporal-share {:g} must be a share of the steps (0 to 1) below --consistent-share {:g}",
+                    options.temporal_share, options.consistent_share));
   if (!(options.temporal_burst >= 0.0))
     throw UsageError(
-        format("--temporal-burst %g is negative; it counts an expert's mean loads", options.temporal_burst));
+        fmt::format("--temporal-burst {:g} is negative; it counts an expert's mean loads", options.temporal_burst));
 }
 
 }  // namespace

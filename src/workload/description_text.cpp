@@ -1,5 +1,6 @@
 #include "workload/description_text.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <numeric>
 
@@ -72,21 +73,23 @@ std::string description_table(const std::vector<LayerDescription>& layers) {
                {"temporal", "count"},
                {"idle", "count"}});
   for (const LayerDescription& layer : layers)
-    table.add_row({format("%d", layer.layer_id), format("%.2f", layer.skew), format("%.2f", layer.median_imbalance),
-                   format("%.2f", layer.largest_imbalance), format("%.2f", layer.step_correlation),
-                   format("%.2f", layer.expert_correlation), format("%zu", layer.count(ExpertKind::Consistent)),
-                   format("%zu", layer.count(ExpertKind::Temporal)), format("%zu", layer.idle_count())});
-  const auto middle = [&](const char* pattern, auto value) { return format(pattern, median_over(layers, value)); };
+    table.add_row({fmt::format("{}", layer.layer_id), fmt::format("{:.2f}", layer.skew),
+                   fmt::format("{:.2f}", layer.median_imbalance), fmt::format("{:.2f}", layer.largest_imbalance),
+                   fmt::format("{:.2f}", layer.step_correlation), fmt::format("{:.2f}", layer.expert_correlation),
+                   fmt::format("{}", layer.count(ExpertKind::Consistent)),
+                   fmt::format("{}", layer.count(ExpertKind::Temporal)), fmt::format("{}", layer.idle_count())});
+  const auto middle = [&](auto value) { return fmt::format("{:.2f}", median_over(layers, value)); };
   const auto count_of = [](ExpertKind kind) {
     return [kind](const LayerDescription& layer) { return static_cast<double>(layer.count(kind)); };
   };
-  table.add_row({"median", middle("%.2f", [](const auto& layer) { return layer.skew; }),
-                 middle("%.2f", [](const auto& layer) { return layer.median_imbalance; }),
-                 middle("%.2f", [](const auto& layer) { return layer.largest_imbalance; }),
-                 middle("%.2f", [](const auto& layer) { return layer.step_correlation; }),
-                 middle("%.2f", [](const auto& layer) { return layer.expert_correlation; }),
-                 middle("%g", count_of(ExpertKind::Consistent)), middle("%g", count_of(ExpertKind::Temporal)),
-                 middle("%g", [](const auto& layer) { return static_cast<double>(layer.idle_count()); })});
+  const auto middle_count = [&](auto count) { return fmt::format("{:g}", median_over(layers, count)); };
+  table.add_row({"median", middle([](const auto& layer) { return layer.skew; }),
+                 middle([](const auto& layer) { return layer.median_imbalance; }),
+                 middle([](const auto& layer) { return layer.largest_imbalance; }),
+                 middle([](const auto& layer) { return layer.step_correlation; }),
+                 middle([](const auto& layer) { return layer.expert_correlation; }),
+                 middle_count(count_of(ExpertKind::Consistent)), middle_count(count_of(ExpertKind::Temporal)),
+                 middle_count([](const auto& layer) { return static_cast<double>(layer.idle_count()); })});
   return table.to_string();
 }
 
@@ -96,21 +99,21 @@ std::string heat_map(const LoadTrace& trace, std::size_t layer, const LayerDescr
   const Matrix<double> loads = averaged_loads(trace, layer, stretches);
   const std::vector<std::size_t> experts = shown_experts(loads, description, options.rows);
 
-  std::string text = format("expert  steps 0 to %zu, %.3g steps a column\n", trace.step_count() - 1,
-                            static_cast<double>(trace.step_count()) / static_cast<double>(stretches));
+  std::string text = fmt::format("expert  steps 0 to {}, {:.3g} steps a column\n", trace.step_count() - 1,
+                                 static_cast<double>(trace.step_count()) / static_cast<double>(stretches));
   for (const std::size_t expert : experts) {
     std::string row;
     for (const double load : loads.row(expert)) {
       const double shade = description.mean_load > 0.0 ? shades_per_mean * load / description.mean_load : 0.0;
       row += shades[static_cast<std::size_t>(std::min(shade, static_cast<double>(shades.size() - 1)))];
     }
-    text += format("%5zu %c |%s| %.1f\n", expert, letter(description.experts[expert].kind), row.c_str(),
-                   description.experts[expert].mean_load);
+    text += fmt::format("{:5} {} |{}| {:.1f}\n", expert, letter(description.experts[expert].kind), row,
+                        description.experts[expert].mean_load);
   }
   if (experts.size() < loads.rows())
-    text += format("(and %zu experts with lower peaks)\n", loads.rows() - experts.size());
-  text += format("Shades '%s': from 0 to %.1f and more mean loads of %.1f tokens.\n", std::string(shades).c_str(),
-                 static_cast<double>(shades.size() - 1) / shades_per_mean, description.mean_load);
+    text += fmt::format("(and {} experts with lower peaks)\n", loads.rows() - experts.size());
+  text += fmt::format("Shades '{}': from 0 to {:.1f} and more mean loads of {:.1f} tokens.\n", std::string(shades),
+                      static_cast<double>(shades.size() - 1) / shades_per_mean, description.mean_load);
   text += "C: consistent, T: temporal; at the right the expert's mean load, tokens a step.\n";
   return text;
 }

@@ -1,5 +1,6 @@
 #include "workload/synthesis.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -24,15 +25,15 @@ void check(const SynthesisOptions& options) {
   if (options.layer_ids.empty() || options.steps == 0 || options.tokens_per_step == 0 || options.top_k == 0)
     throw UsageError("a trace needs at least one step, layer, token and expert a token");
   if (options.top_k > options.expert_count)
-    throw UsageError(format("a token cannot use %zu of %zu experts; --top-k must not be above --experts", options.top_k,
-                            options.expert_count));
+    throw UsageError(fmt::format("a token cannot use {} of {} experts; --top-k must not be above --experts",
+                                 options.top_k, options.expert_count));
   check_trace_size({options.steps, options.layer_ids.size(), options.expert_count, options.tokens_per_step});
   const double most_skew = static_cast<double>(options.expert_count) / static_cast<double>(options.top_k);
   if (!(options.skew >= 0.0 && options.skew <= most_skew))
     throw UsageError(
-        format("--skew %g is out of reach: the busiest expert can get all tokens at most, which is %.3g mean "
-               "loads (experts / top-k); 1 is even",
-               options.skew, most_skew));
+        fmt::format("--skew {:g} is out of reach: the busiest expert can get all tokens at most, which is {:.3g} mean "
+                    "loads (experts / top-k); 1 is even",
+                    options.skew, most_skew));
   if (!is_share(options.temporal_share) || !is_share(options.correlation))
     throw UsageError("--temporal-share and --correlation go from 0 to 1");
   if (!(options.burstiness >= 0.0 && options.burst_steps >= 1.0))
@@ -40,12 +41,12 @@ void check(const SynthesisOptions& options) {
   if (!bursts(options)) return;
   if (!(options.burst_share > 0.0 && options.burst_share * options.burstiness <= 1.0))
     throw UsageError(
-        format("--burst-share %g x --burstiness %g must be above 0 and at most 1, or the bursts alone carry "
-               "more than the expert's mean load",
-               options.burst_share, options.burstiness));
+        fmt::format("--burst-share {:g} x --burstiness {:g} must be above 0 and at most 1, or the bursts alone carry "
+                    "more than the expert's mean load",
+                    options.burst_share, options.burstiness));
   if (options.burst_share > options.burst_steps * (1.0 - options.burst_share))
-    throw UsageError(format("bursts of %g steps cannot fill a share %g of the steps; raise --burst-steps",
-                            options.burst_steps, options.burst_share));
+    throw UsageError(fmt::format("bursts of {:g} steps cannot fill a share {:g} of the steps; raise --burst-steps",
+                                 options.burst_steps, options.burst_share));
 }
 
 /// Mean loads by rank, heaviest first, mean 1, for the exponent b.

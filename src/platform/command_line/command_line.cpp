@@ -1,5 +1,6 @@
 #include "platform/command_line/command_line.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <boost/program_options.hpp>
 #include <filesystem>
@@ -48,7 +49,7 @@ void CommandLine::add(const std::string& name, std::string* target, const std::s
 void CommandLine::add(const std::string& name, double* target, const std::string& value_name, const std::string& help) {
   names_.push_back(name);
   descriptions_->options.add_options()(name.c_str(), po::value<std::string>()->value_name(value_name),
-                                       with_default(help, format("%g", *target)).c_str());
+                                       with_default(help, fmt::format("{:g}", *target)).c_str());
   assignments_.push_back([this, name, target] {
     if (descriptions_->values.count(name) > 0)
       *target = parse_number(descriptions_->values[name].as<std::string>(), program_ + ": --" + name);
@@ -59,7 +60,7 @@ void CommandLine::add(const std::string& name, std::size_t* target, const std::s
                       const std::string& help) {
   names_.push_back(name);
   descriptions_->options.add_options()(name.c_str(), po::value<std::string>()->value_name(value_name),
-                                       with_default(help, format("%zu", *target)).c_str());
+                                       with_default(help, fmt::format("{}", *target)).c_str());
   assignments_.push_back([this, name, target] {
     if (descriptions_->values.count(name) == 0) return;
     const std::string word = descriptions_->values[name].as<std::string>();

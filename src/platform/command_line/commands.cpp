@@ -1,5 +1,6 @@
 #include "platform/command_line/commands.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <iostream>
 
@@ -16,7 +17,7 @@ void print_help(const std::string& program, const std::string& summary, const st
   for (const Command& command : commands) width = std::max(width, command.name.size());
   std::cout << program << ": " << summary << "\n\nUsage: " << program << " COMMAND [options]\n\nCommands:\n";
   for (const Command& command : commands)
-    std::cout << format("  %-*s  %s\n", static_cast<int>(width), command.name.c_str(), command.summary.c_str());
+    std::cout << fmt::format("  {:<{}}  {}\n", command.name, width, command.summary);
   std::cout << "\nOptions of a command: " << program << " COMMAND --help\n\nExamples:\n";
   for (const std::string& example : examples) print_example(example);
 }

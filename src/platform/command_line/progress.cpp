@@ -1,5 +1,6 @@
 #include "platform/command_line/progress.hpp"
 
+#include <fmt/core.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -34,8 +35,7 @@ void Progress::update(std::size_t done, const std::string& note) {
   if (!shown_ || now - last_draw_ < std::chrono::milliseconds(100)) return;
   last_draw_ = now;
   const double elapsed = std::chrono::duration<double>(now - begin_).count();
-  std::string line =
-      format("%s %zu/%zu (%zu %%)", task_.c_str(), done, total_, total_ == 0 ? 100 : 100 * done / total_);
+  std::string line = fmt::format("{} {}/{} ({} %)", task_, done, total_, total_ == 0 ? 100 : 100 * done / total_);
   if (done > 0)
     line += ", " + format_duration(elapsed * static_cast<double>(total_ - done) / static_cast<double>(done)) + " left";
   if (!note.empty()) line += "  " + note;

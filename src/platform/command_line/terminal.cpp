@@ -1,5 +1,6 @@
 #include "platform/command_line/terminal.hpp"
 
+#include <fmt/core.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,7 +16,7 @@ namespace {
 
 bool is_launcher(long process) {
   constexpr std::array<const char*, 4> launchers{"mpirun", "mpiexec", "orterun", "prterun"};
-  std::ifstream file(format("/proc/%ld/comm", process));
+  std::ifstream file(fmt::format("/proc/{}/comm", process));
   std::string name;
   return std::getline(file, name) && std::ranges::find(launchers, name) != launchers.end();
 }
@@ -28,7 +29,7 @@ bool is_shown_on_terminal(int descriptor) {
   const long parent = getppid();
   if (!is_launcher(parent)) return isatty(descriptor) != 0;
   std::error_code error;  // a launcher of another user: not known, so no terminal
-  const std::string shown = std::filesystem::read_symlink(format("/proc/%ld/fd/%d", parent, descriptor), error);
+  const std::string shown = std::filesystem::read_symlink(fmt::format("/proc/{}/fd/{}", parent, descriptor), error);
   return shown.starts_with("/dev/pts/") || shown.starts_with("/dev/tty");
 }
 

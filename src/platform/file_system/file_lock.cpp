@@ -1,6 +1,7 @@
 #include "platform/file_system/file_lock.hpp"
 
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -28,12 +29,12 @@ FileLock::FileLock(const std::string& path, Kind kind, bool wait, const std::str
     close(descriptor_);
     if (reason != EWOULDBLOCK)
       throw SystemError(
-          format("cannot lock %s: %s; choose a place on another file system", path.c_str(), std::strerror(reason)));
-    throw UsageError(format("%s is in use%s%s; wait for that run or choose another directory", what.c_str(),
-                            length > 0 ? " by " : "", trim(holder).c_str()));
+          fmt::format("cannot lock {}: {}; choose a place on another file system", path, std::strerror(reason)));
+    throw UsageError(fmt::format("{} is in use{}{}; wait for that run or choose another directory", what,
+                                 length > 0 ? " by " : "", trim(holder)));
   }
   // Who holds it, for the message above; of several sharers the last one.
-  const std::string owner = format("process %ld on %s\n", static_cast<long>(getpid()), host_name().c_str());
+  const std::string owner = fmt::format("process {} on {}\n", static_cast<long>(getpid()), host_name());
   if (ftruncate(descriptor_, 0) == 0 && pwrite(descriptor_, owner.data(), owner.size(), 0) < 0)
     errno = 0;  // the lock holds without the name
 }

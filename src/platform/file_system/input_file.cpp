@@ -1,6 +1,7 @@
 #include "platform/file_system/input_file.hpp"
 
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,7 +19,7 @@ InputFile::InputFile(const std::string& path)
     : path_(path), descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
   if (descriptor_ < 0 && (errno == ENOENT || errno == ENOTDIR)) reject("there is no such file; check the name");
   if (descriptor_ < 0)
-    throw SystemError(format("cannot read %s: %s; check its permissions", path.c_str(), std::strerror(errno)));
+    throw SystemError(fmt::format("cannot read {}: {}; check its permissions", path, std::strerror(errno)));
   struct stat status {};
   if (fstat(descriptor_, &status) != 0 || !S_ISREG(status.st_mode)) {
     close(descriptor_);
@@ -38,7 +39,7 @@ void InputFile::read_at(std::uint64_t offset, std::span<std::byte> bytes) const 
   while (!bytes.empty()) {
     const ssize_t count = pread(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) throw SystemError(format("cannot read %s: %s", path_.c_str(), std::strerror(errno)));
+    if (count < 0) throw SystemError(fmt::format("cannot read {}: {}", path_, std::strerror(errno)));
     if (count == 0) reject("ends too early; it is truncated, copy or make it again");
     offset += static_cast<std::uint64_t>(count);
     bytes = bytes.subspan(static_cast<std::size_t>(count));
@@ -58,9 +59,9 @@ void InputFile::reject(const std::string& what) const {
 std::string read_whole_text(const std::string& path, std::uint64_t most_bytes) {
   const InputFile file(path);
   if (file.size() > most_bytes)
-    file.reject(format("has %s, but at most %s are read as one text",
-                       format_bytes(static_cast<double>(file.size())).c_str(),
-                       format_bytes(static_cast<double>(most_bytes)).c_str()));
+    file.reject(fmt::format("has {}, but at most {} are read as one text",
+                            format_bytes(static_cast<double>(file.size())),
+                            format_bytes(static_cast<double>(most_bytes))));
   return file.read_text(0, static_cast<std::size_t>(file.size()));
 }
 

@@ -1,5 +1,6 @@
 #include "platform/file_system/whole_file.hpp"
 
+#include <fmt/core.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -36,11 +37,11 @@ void expect_regular_file_or_none(const std::string& path) {
   const std::filesystem::file_status present = std::filesystem::status(path, ignored);
   if (std::filesystem::is_directory(present)) throw_write_error(path, EISDIR);
   if (std::filesystem::exists(present) && !std::filesystem::is_regular_file(present))
-    throw SystemError(format("cannot write %s: it is not a regular file; give the name of a file", path.c_str()));
+    throw SystemError(fmt::format("cannot write {}: it is not a regular file; give the name of a file", path));
 }
 
 std::string temporary_suffix() {
-  return format(".%ld.tmp", static_cast<long>(getpid()));
+  return fmt::format(".{}.tmp", static_cast<long>(getpid()));
 }
 
 }  // namespace
@@ -86,8 +87,7 @@ void write_all(int descriptor, std::span<const std::byte> bytes, const std::stri
 }
 
 void throw_write_error(const std::string& path, int error_number) {
-  throw SystemError(
-      format("cannot write %s: %s; %s", path.c_str(), std::strerror(error_number), remedy_of(error_number)));
+  throw SystemError(fmt::format("cannot write {}: {}; {}", path, std::strerror(error_number), remedy_of(error_number)));
 }
 
 }  // namespace gem

@@ -1,5 +1,6 @@
 #include "platform/file_system/zip_input.hpp"
 
+#include <fmt/core.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -86,8 +87,7 @@ void ZipInput::read_directory(std::uint64_t offset, std::uint64_t count, std::ui
     const std::uint64_t name_bytes = number_at(rest, 28, 2), extra_bytes = number_at(rest, 30, 2);
     const std::uint64_t length = 46 + name_bytes + extra_bytes + number_at(rest, 32, 2);
     if (!rest.starts_with("PK\x01\x02") || length > rest.size())
-      file_.reject(format("has a damaged directory at entry %llu; copy or make the file again",
-                          static_cast<unsigned long long>(i)));
+      file_.reject(fmt::format("has a damaged directory at entry {}; copy or make the file again", i));
     Entry entry;
     entry.method = static_cast<std::uint16_t>(number_at(rest, 10, 2));
     entry.packed_size = number_at(rest, 20, 4);
@@ -104,17 +104,16 @@ void ZipInput::read_directory(std::uint64_t offset, std::uint64_t count, std::ui
 std::string ZipInput::read(const Entry& entry) const {
   constexpr std::uint64_t header_bytes = 30;
   if (entry.method != 0 && entry.method != 8)
-    file_.reject(format("entry %s is packed by method %u; only stored and deflated ones are read", entry.name.c_str(),
-                        unsigned{entry.method}));
+    file_.reject(fmt::format("entry {} is packed by method {}; only stored and deflated ones are read", entry.name,
+                             unsigned{entry.method}));
   const bool possible = entry.header_offset <= file_.size() && file_.size() - entry.header_offset >= header_bytes &&
                         entry.packed_size <= file_.size() && entry.size <= largest_entry_bytes &&
                         entry.packed_size <= largest_entry_bytes &&
                         (entry.method == 0 ? entry.size == entry.packed_size
                                            : entry.size <= greatest_compression * (entry.packed_size + 1));
   if (!possible)
-    file_.reject(format("entry %s claims %llu bytes, more than can be there or than are read (%s); copy it again",
-                        entry.name.c_str(), static_cast<unsigned long long>(entry.size),
-                        format_bytes(static_cast<double>(largest_entry_bytes)).c_str()));
+    file_.reject(fmt::format("entry {} claims {} bytes, more than can be there or than are read ({}); copy it again",
+                             entry.name, entry.size, format_bytes(static_cast<double>(largest_entry_bytes))));
   const std::string header = file_.read_text(entry.header_offset, header_bytes);
   if (!header.starts_with("PK\x03\x04")) file_.reject("entry " + entry.name + " is damaged; copy the file again");
   const std::uint64_t begin = entry.header_offset + header_bytes + number_at(header, 26, 2) + number_at(header, 28, 2);

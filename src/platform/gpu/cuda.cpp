@@ -1,5 +1,7 @@
 #include "platform/gpu/cuda.hpp"
 
+#include <fmt/core.h>
+
 #include "base/error.hpp"
 #include "base/text.hpp"
 
@@ -7,8 +9,8 @@ namespace gem {
 
 void check_cuda(cudaError_t status, const char* what, const std::source_location& where) {
   if (status == cudaSuccess) return;
-  throw SystemError(format("CUDA failed while %s: %s (%s, line %u)", what, cudaGetErrorString(status),
-                           where.file_name(), static_cast<unsigned>(where.line())));
+  throw SystemError(fmt::format("CUDA failed while {}: {} ({}, line {})", what, cudaGetErrorString(status),
+                                where.file_name(), static_cast<unsigned>(where.line())));
 }
 
 CudaStream::CudaStream() {

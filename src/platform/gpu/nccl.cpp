@@ -1,5 +1,6 @@
 #include "platform/gpu/nccl.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <chrono>
 #include <future>
@@ -14,8 +15,8 @@ namespace gem {
 
 void check_nccl(ncclResult_t status, const char* what) {
   if (status == ncclSuccess || status == ncclInProgress) return;
-  throw SystemError(format("NCCL failed while %s: %s (%s); NCCL_DEBUG=WARN tells more", what,
-                           ncclGetErrorString(status), ncclGetLastError(nullptr)));
+  throw SystemError(fmt::format("NCCL failed while {}: {} ({}); NCCL_DEBUG=WARN tells more", what,
+                                ncclGetErrorString(status), ncclGetLastError(nullptr)));
 }
 
 NcclCommunicator::NcclCommunicator(const Communicator& ranks, double patience_s)
@@ -45,8 +46,8 @@ void NcclCommunicator::poll(const char* what, Done done) {
       if (state == ncclSuccess && done()) return;
       const double waited = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
       if (waited > patience_s_)
-        throw SystemError(format("rank %d waited %s while %s: a peer has died or hangs; look at its log", rank_,
-                                 format_duration(waited).c_str(), what));
+        throw SystemError(fmt::format("rank {} waited {} while {}: a peer has died or hangs; look at its log", rank_,
+                                      format_duration(waited), what));
     }
   } catch (...) {
     abort();  // before buffers are freed: cudaFree waits for a kernel that waits for its peer

@@ -1,5 +1,6 @@
 #include "platform/hdf5/input.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <cstring>
 #include <type_traits>
@@ -34,7 +35,7 @@ Hdf5Handle open_with(const std::string& name, const Set& set, std::string* failu
 Hdf5Handle open_file(const std::string& path, std::string* failure) {
   if (H5Fis_hdf5(path.c_str()) <= 0)
     throw DataError(
-        format("%s: is not an HDF5 file (or its beginning is damaged); give a file that GEM wrote", path.c_str()));
+        fmt::format("{}: is not an HDF5 file (or its beginning is damaged); give a file that GEM wrote", path));
   // Locks fail on many parallel file systems and protect nothing here: files are renamed into place when whole.
   const auto set = [](hid_t properties) { H5Pset_file_locking(properties, false, true); };
   return open_with(path, set, failure);
@@ -259,7 +260,7 @@ std::string Hdf5Input::text_or_number_attribute(const std::string& name) const {
   double number = 0.0;
   if (H5Aread(attribute.id(), H5T_NATIVE_DOUBLE, &number) < 0)
     reject("attribute '" + name + "' cannot be read (HDF5: " + hdf5::last_error() + ")");
-  return format("%g", number);
+  return fmt::format("{:g}", number);
 }
 
 Hdf5Handle Hdf5Input::open_attribute(std::int64_t object, const std::string& name) const {

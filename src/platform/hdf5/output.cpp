@@ -1,5 +1,6 @@
 #include "platform/hdf5/output.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <cstddef>
 #include <limits>
@@ -27,7 +28,7 @@ std::size_t product(const Extents& extents) {
 
 /// The file is in memory yet: what fails here is for want of it, or a fault of ours.
 [[noreturn]] void throw_failed(const std::string& path, const std::string& field) {
-  throw SystemError(format("cannot make %s: %s: HDF5: %s", path.c_str(), field.c_str(), hdf5::last_error().c_str()));
+  throw SystemError(fmt::format("cannot make {}: {}: HDF5: {}", path, field, hdf5::last_error()));
 }
 
 /// Halves the longest dimension until a chunk is of about a mebibyte.
@@ -79,8 +80,8 @@ Hdf5Handle Hdf5Output::create_dataset(const FieldLabel& label, std::int64_t type
 template <class T>
 void Hdf5Output::write(const FieldLabel& label, std::span<const T> values, const Extents& extents) {
   if (values.size() != product(extents))
-    throw SystemError(format("cannot write %s: %s of extents %s was given %zu values", path_.c_str(),
-                             label.name.c_str(), to_string(extents).c_str(), values.size()));
+    throw SystemError(fmt::format("cannot write {}: {} of extents {} was given {} values", path_, label.name,
+                                  to_string(extents), values.size()));
   const Hdf5Handle space(H5Screate_simple(static_cast<int>(extents.size()), to_hsize(extents).data(), nullptr),
                          H5Sclose);
   const Hdf5Handle properties(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);

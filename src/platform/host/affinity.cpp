@@ -1,5 +1,6 @@
 #include "platform/host/affinity.hpp"
 
+#include <fmt/core.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -13,7 +14,7 @@ namespace {
 
 // First hardware thread of the CPU's core; the CPU itself where the system doesn't say.
 int first_thread_of_core(int cpu) {
-  std::ifstream file(format("/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu));
+  std::ifstream file(fmt::format("/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list", cpu));
   int first = cpu;
   return file >> first ? first : cpu;
 }

@@ -1,5 +1,6 @@
 #include "platform/host/gemm_onednn.hpp"
 
+#include <fmt/core.h>
 #include <omp.h>
 
 #include "base/error.hpp"
@@ -21,8 +22,8 @@ const dnnl::engine& engine() {
 }
 
 [[noreturn]] void refuse(const char* what, const dnnl::error& error) {
-  throw SystemError(format("%s: %s failed with status %d (%s)", gemm_library().c_str(), what,
-                           static_cast<int>(error.status), error.what()));
+  throw SystemError(fmt::format("{}: {} failed with status {} ({})", gemm_library(), what,
+                                static_cast<int>(error.status), error.what()));
 }
 
 }  // namespace
@@ -41,7 +42,7 @@ struct Gemm::Implementation {
 
 std::string gemm_library() {
   const dnnl_version_t& version = *dnnl_version();
-  return format("oneDNN %d.%d.%d", version.major, version.minor, version.patch);
+  return fmt::format("oneDNN {}.{}.{}", version.major, version.minor, version.patch);
 }
 
 void use_one_gemm_thread() {

@@ -1,5 +1,6 @@
 #include "platform/mpi/mpi.hpp"
 
+#include <fmt/core.h>
 #include <time.h>
 
 #include <algorithm>
@@ -14,7 +15,7 @@ void check_mpi(int status, const char* call) {
   char text[MPI_MAX_ERROR_STRING] = "";
   int length = 0;
   MPI_Error_string(status, text, &length);
-  throw SystemError(format("%s failed: %.*s", call, length, text));
+  throw SystemError(fmt::format("{} failed: {}", call, std::string_view(text, static_cast<std::size_t>(length))));
 }
 
 MpiEnvironment::MpiEnvironment(int& argc, char**& argv) {
@@ -53,8 +54,8 @@ void Communicator::barrier(double patience_s) const {
     if (done != 0) return;
     const double waited = MPI_Wtime() - begin;
     if (waited > patience_s)
-      throw SystemError(format("rank %d waited %s for the other ranks: one has died or hangs; look at its log", rank_,
-                               format_duration(waited).c_str()));
+      throw SystemError(fmt::format("rank {} waited {} for the other ranks: one has died or hangs; look at its log",
+                                    rank_, format_duration(waited)));
     // Spin while the others are expected within microseconds, then leave the processor to them.
     if (waited > 0.02) {
       const timespec pause{0, 1'000'000};
@@ -87,7 +88,7 @@ void Communicator::on_all(const std::function<void()>& work) const {
     message = error.what();
   } catch (const std::bad_alloc&) {
     code = ExitCode::System;
-    message = format("rank %d ran out of memory", rank_);
+    message = fmt::format("rank {} ran out of memory", rank_);
   }
   throw_if_any(code, message);
 }

@@ -1,5 +1,6 @@
 #include "platform/text_formats/json.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -55,8 +56,7 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
   bool parse_error(std::size_t position, const std::string& token, const nlohmann::detail::exception&) override {
-    return fail(
-        format("is no valid JSON at byte %zu, near '%s'; make it again", position, token.substr(0, 40).c_str()));
+    return fail(fmt::format("is no valid JSON at byte {}, near '{}'; make it again", position, token.substr(0, 40)));
   }
 
  private:
@@ -74,7 +74,7 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
   }
   template <class T>
   bool open(T value) {
-    if (open_.size() == deepest_nesting) return fail(format("is nested deeper than %zu", deepest_nesting));
+    if (open_.size() == deepest_nesting) return fail(fmt::format("is nested deeper than {}", deepest_nesting));
     JsonValue& opened = slot();
     opened.value = std::move(value);
     open_.push_back(&opened);
@@ -124,8 +124,8 @@ std::size_t JsonNode::size() const {
 }
 
 JsonNode JsonNode::item(std::size_t index) const {
-  if (index >= size()) reject(format("has %zu items, but must have more than %zu", size(), index));
-  return {&std::get<std::vector<JsonValue>>(value_->value)[index], where_ + format("[%zu]", index)};
+  if (index >= size()) reject(fmt::format("has {} items, but must have more than {}", size(), index));
+  return {&std::get<std::vector<JsonValue>>(value_->value)[index], where_ + fmt::format("[{}]", index)};
 }
 
 std::int64_t JsonNode::integer() const {
@@ -136,9 +136,7 @@ std::int64_t JsonNode::integer() const {
 
 std::int64_t JsonNode::integer(std::int64_t least, std::int64_t greatest) const {
   const std::int64_t value = integer();
-  if (value < least || value > greatest)
-    reject(format("is %lld, but must be %lld to %lld", static_cast<long long>(value), static_cast<long long>(least),
-                  static_cast<long long>(greatest)));
+  if (value < least || value > greatest) reject(fmt::format("is {}, but must be {} to {}", value, least, greatest));
   return value;
 }
 

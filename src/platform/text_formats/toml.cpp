@@ -1,5 +1,6 @@
 #include "platform/text_formats/toml.hpp"
 
+#include <fmt/core.h>
 #include <sstream>
 
 // The library's own code is compiled here alone, which works with and without its shared library.
@@ -83,8 +84,8 @@ TomlTable parse_toml(std::string_view text, const std::string& origin) {
   try {
     return convert(toml::parse(text, origin));
   } catch (const toml::parse_error& error) {
-    throw DataError(format("%s:%u: %s", origin.c_str(), static_cast<unsigned>(error.source().begin.line),
-                           std::string(error.description()).c_str()));
+    throw DataError(fmt::format("{}:{}: {}", origin, static_cast<unsigned>(error.source().begin.line),
+                                std::string(error.description())));
   }
 }
 

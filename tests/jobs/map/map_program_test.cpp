@@ -1,4 +1,5 @@
 // gem-map as a user runs it, on files made here.
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -243,7 +244,7 @@ TEST(MapProgram, KeepsGroupsOfExpertsTogether) {
   const TestFolder folder;
   write_inputs(folder);
   for (const std::size_t groups : {std::size_t{4}, std::size_t{2}}) {  // of 8 experts on 4 devices
-    const ProgramRun run = folder.run(map(folder, format("--starts 3 --expert-groups %zu", groups)));
+    const ProgramRun run = folder.run(map(folder, fmt::format("--starts 3 --expert-groups {}", groups)));
     ASSERT_EQ(run.code, 0) << run.errors;
     EXPECT_NE(run.output.find(groups == 4 ? "whole groups of 2 experts" : "4 experts on 2 devices"), std::string::npos)
         << run.output;
