@@ -138,7 +138,7 @@ class Reader {
         const std::vector<std::string> near = near_words(member.name, names);
         mistake(member.value.line, "unknown key '" + member.name + "'" +
                                        (near.empty() ? "" : "; did you mean " + join(near, " or ") + "?"));
-      } else if (!key->take(draft, member.value)) {
+      } else if (bool taken = true; check(member.value.line, [&] { taken = key->take(draft, member.value); }), !taken) {
         mistake(member.value.line, member.name + " is " + member.value.kind() + "; it must be " + key->expected);
       }
     }
@@ -224,9 +224,6 @@ class Reader {
     });
     for (const std::string& method : pair.methods)
       check(pair.line, [&] { parse_method(method); }, {{"method", "methods"}});
-    check(pair.line, [&] { parse_features(pair.mapping.features); });
-    check(pair.line, [&] { parse_objective(pair.mapping.objective); });
-    check(pair.line, [&] { options_of_effort(pair.mapping.effort); });
     check(pair.line, [&] { check_replay_request(pair.replay); }, {{"steps", "verify_steps"}});
     manifest_.pairs.push_back(pair);
   }

@@ -90,6 +90,18 @@ ManifestKey flag(const std::string& name, const std::string& help, Field field) 
           [field](PairDraft& draft) { return std::string(field(draft) ? "true" : "false"); }};
 }
 
+template <class Field>
+ManifestKey word(const std::string& name, const std::string& help, Field field) {
+  return {name, "a text", help,
+          [=](PairDraft& draft, const TomlValue& value) {
+            const auto* given = std::get_if<std::string>(&value.value);
+            OptionList options;
+            if (given != nullptr) options.add(name, field(draft), help).set(*given);
+            return given != nullptr;
+          },
+          [field](PairDraft& draft) { return word_of(field(draft)); }};
+}
+
 // One whole number or a list of them.
 template <class Field>
 ManifestKey counts(const std::string& name, const std::string& help, Field field) {
@@ -233,8 +245,8 @@ std::vector<ManifestKey> make_keys() {
           {"methods", "a list of methods",
            "whose mappings are written and compared: linear, round-robin, eplb, speed-aware, paper, gem", take_methods,
            [](PairDraft& draft) { return join(draft.pair.methods); }},
-          text("effort", "fast, default or thorough: sets starts and iterations", GEM_FIELD(pair.mapping.effort)),
-          text("objective", "what gem makes least: the mean step, or p99, the slowest steps",
+          word("effort", "fast, default or thorough: sets starts and iterations", GEM_FIELD(pair.mapping.effort)),
+          word("objective", "what gem makes least: the mean step, or p99, the slowest steps",
                GEM_FIELD(pair.mapping.objective)),
           number(
               "exchange_row_time",
@@ -244,7 +256,7 @@ std::vector<ManifestKey> make_keys() {
           count("mixed_steps",
                 "search on at least so many steps: half the trace's own, half mixtures of two of them; 0: its own only",
                 GEM_FIELD(pair.mapping.mixed_steps)),
-          text("features", "search on latency over tiles and active experts, or over tokens",
+          word("features", "search on latency over tiles and active experts, or over tokens",
                GEM_FIELD(pair.mapping.features)),
           count("expert_groups",
                 "keep the model's groups of consecutive experts together (DeepSeek-V2 and V3: 8); 1: any mapping",

@@ -39,9 +39,9 @@ StageKey map_key(const BatchPair& pair, const std::string& profile, const PairTr
   if (!traces.test.empty()) key.add_file("test", traces.test);
   key.add("train_steps", traces.train_steps);
   key.add("methods", join(pair.methods));
-  key.add("effort", request.effort);
-  key.add("features", request.features);
-  key.add("objective", request.objective);
+  key.add("effort", word_of(request.effort));
+  key.add("features", word_of(request.features));
+  key.add("objective", word_of(request.objective));
   if (request.exchange_row_ns > 0.0) key.add("exchange_row_ns", request.exchange_row_ns);
   key.add("mixed_steps", request.mixed_steps);
   key.add("expert_groups", request.expert_groups);

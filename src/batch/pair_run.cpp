@@ -129,7 +129,9 @@ class PairRun {
 
     const std::vector<std::string>& methods = pair_.methods;
     const bool searches = std::ranges::find(methods, method_name(Method::Gem)) != methods.end();
-    MappingQuestion question = make_question(pair_.mapping, searches ? Method::Gem : parse_method(methods.back()));
+    MappingRequest request = pair_.mapping;
+    request.method = searches ? Method::Gem : parse_method(methods.back());
+    MappingQuestion question = make_question(request);
     group_.on_root([&] {
       question.profile = read_profile(profile);
       question.train = read_trace(traces.train);

@@ -40,7 +40,7 @@ Method parse_method(std::string_view name) {
     if (method_name(method) == name) return method;
     names.push_back(method_name(method));
   }
-  throw UsageError("--method: unknown method '" + std::string(name) + "'; there are " + join(names));
+  throw UsageError("unknown method '" + std::string(name) + "'; there are " + join(names));
 }
 
 bool is_baseline(Method method) {

@@ -27,13 +27,12 @@ std::vector<double> sums_of_parts(std::span<const double> values, std::size_t co
 ExpertGroups::ExpertGroups(std::size_t group_count, std::size_t expert_count, std::size_t device_count) {
   if (group_count == 0 || expert_count % group_count != 0)
     throw UsageError(
-        fmt::format("--expert-groups: {} experts do not divide into {} groups; give the model's own number",
-                    expert_count, group_count));
+        fmt::format("{} experts do not divide into {} groups; give the model's own number", expert_count, group_count));
   if (group_count % device_count != 0 && device_count % group_count != 0)
-    throw UsageError(fmt::format(
-        "--expert-groups: {} groups cannot stay together on {} devices; use a number of devices that divides "
-        "the groups or is a multiple of them",
-        group_count, device_count));
+    throw UsageError(
+        fmt::format("{} groups cannot stay together on {} devices; use a number of devices that divides "
+                    "the groups or is a multiple of them",
+                    group_count, device_count));
   if (group_count == expert_count) group_count = 1;  // groups of one expert are no limit
   group_count_ = group_count;
   group_experts_ = expert_count / group_count;

@@ -7,6 +7,7 @@
 #include "base/text.hpp"
 #include "model/mapping.hpp"
 #include "search/broadcast.hpp"
+#include "search/mapping_request.hpp"
 
 namespace gem {
 namespace {
@@ -14,17 +15,19 @@ namespace {
 void check_redundant_experts(const MappingQuestion& question) {
   const std::size_t redundant = question.redundant_experts, experts = question.train.expert_count();
   const std::size_t devices = question.profile.device_count();
+  const OptionName option = option_name(&MappingRequest::redundant_experts);
   if (redundant == 0) return;
   if ((experts + redundant) % devices != 0 || redundant > experts * (devices - 1))
-    throw UsageError(fmt::format(
-        "--redundant-experts: {} experts and {} copies do not divide over {} devices, or are more than a copy "
-        "of each expert on each; give a multiple of {} up to {}",
-        experts, redundant, devices, devices, experts * (devices - 1)));
+    throw option_error(option,
+                       "{}: {} experts and {} copies do not divide over {} devices, or are more than a copy of each "
+                       "expert on each; give a multiple of {} up to {}",
+                       experts, redundant, devices, devices, experts * (devices - 1));
   if (question.expert_groups > 1)
-    throw UsageError("--redundant-experts and --expert-groups exclude each other: a checkpoint has no copies");
+    throw option_error(option, "{} and {} exclude each other: a checkpoint has no copies",
+                       option_name(&MappingRequest::expert_groups));
   if (question.method != Method::Gem && !packs_loads(question.method))
-    throw UsageError("--redundant-experts: --method " + method_name(question.method) +
-                     " places no copies; use eplb, speed-aware or gem, or leave the option out");
+    throw option_error(option, "{}: method {} places no copies; use eplb, speed-aware or gem, or leave the option out",
+                       method_name(question.method));
 }
 
 void check_tokens(const LoadTrace& trace, const char* name) {
@@ -51,44 +54,21 @@ void check_same_model(const LoadTrace& train, const LoadTrace& test) {
 
 }  // namespace
 
-LoadFeatures parse_features(const std::string& name) {
-  if (name == "tiles") return LoadFeatures::TilesAndExperts;
-  if (name == "tokens") return LoadFeatures::Tokens;
-  throw UsageError("--features: '" + name + "' is neither tiles nor tokens");
-}
-
-Objective parse_objective(const std::string& name) {
-  if (name == "mean") return Objective::Mean;
-  if (name == "p99") return Objective::P99;
-  throw UsageError("--objective: '" + name + "' is neither mean nor p99");
-}
-
-SearchOptions options_of_effort(const std::string& name) {
-  SearchOptions options;
-  if (name == "fast") {
-    options.iterations = 0;
-  } else if (name == "thorough") {
-    options.starts = 8;
-    options.iterations = 500;
-  } else if (name != "default") {
-    throw UsageError("--effort: '" + name + "' is none of fast, default, thorough");
-  }
-  return options;
-}
-
 void prepare(MappingQuestion& question, const Selection& selection) {
   LatencyProfile& profile = question.profile;
   LoadTrace& train = question.train;
   const bool both_named = !profile.model.empty() && !train.model.empty();
   if (both_named && !selection.allow_model_mismatch && to_lower(profile.model) != to_lower(train.model)) {
+    const OptionName option = option_name(&Selection::allow_model_mismatch);
     if (train.model == "unknown")
       throw UsageError(
-          "the trace does not name its model, the profile is of '" + profile.model +
-          "'; make it again with gem-trace import --model, or use --allow-model-mismatch if it is that one");
-    throw UsageError(fmt::format(
-        "the profile is of model '{}', the trace of '{}'; measure the devices with gem-profile --model {}, or use "
-        "--allow-model-mismatch if the experts have the same shape",
-        profile.model, train.model, train.model));
+          fmt::format("the trace does not name its model, the profile is of '{}'; make it again with gem-trace import "
+                      "{}, or use {} if it is that one",
+                      profile.model, on_command_line("model"), option));
+    throw UsageError(
+        fmt::format("the profile is of model '{}', the trace of '{}'; measure the devices with gem-profile {} {}, or "
+                    "use {} if the experts have the same shape",
+                    profile.model, train.model, on_command_line("model"), train.model, option));
   }
   if (selection.devices > 0) profile = first_devices(profile, selection.devices);
   if (selection.equal_devices) profile = equal_devices(profile);
@@ -96,12 +76,12 @@ void prepare(MappingQuestion& question, const Selection& selection) {
   check_redundant_experts(question);
   expert_groups_of(question);
   if (question.expert_groups > 1 && question.method != Method::Gem)
-    throw UsageError("--expert-groups limits what --method gem searches for; leave it out with --method " +
-                     method_name(question.method));
-
+    throw option_error(option_name(&MappingRequest::expert_groups),
+                       "{} limits what method gem searches for; leave it out with method {}",
+                       method_name(question.method));
   if (question.certify && question.method != Method::Gem)
-    throw UsageError("--certify proves what --method gem finds; leave it out with --method " +
-                     method_name(question.method));
+    throw option_error(option_name(&MappingRequest::certify),
+                       "{} proves what method gem finds; leave it out with method {}", method_name(question.method));
 
   if (question.test) {
     check_same_model(train, *question.test);
@@ -120,7 +100,9 @@ void prepare(MappingQuestion& question, const Selection& selection) {
 }
 
 ExpertGroups expert_groups_of(const MappingQuestion& question) {
-  return ExpertGroups(question.expert_groups, question.train.expert_count(), question.profile.device_count());
+  return blaming(option_name(&MappingRequest::expert_groups), [&] {
+    return ExpertGroups(question.expert_groups, question.train.expert_count(), question.profile.device_count());
+  });
 }
 
 void share(const Communicator& world, MappingQuestion& question) {

@@ -41,15 +41,6 @@ struct Selection {
   bool allow_model_mismatch = false;
 };
 
-/// "tiles" or "tokens"; UsageError otherwise.
-LoadFeatures parse_features(const std::string& name);
-
-/// "mean" or "p99"; UsageError otherwise.
-Objective parse_objective(const std::string& name);
-
-/// "fast" (one local optimum a layer), "default" or "thorough"; UsageError otherwise.
-SearchOptions options_of_effort(const std::string& name);
-
 /// Cuts profile and traces to what is used and checks that they fit together. UsageError or DataError with the remedy.
 void prepare(MappingQuestion& question, const Selection& selection);
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/text.hpp"
+#include "search/mapping_request.hpp"
 #include "search/mixed_steps.hpp"
 
 namespace gem {
@@ -54,8 +55,9 @@ std::string describe_harm(const MappingQuestion& question, double with_s, double
   if (without_s >= with_s) return {};
   return fmt::format(
       "\nNote: without redundant experts a quick search finds a mapping that takes {:.1f} %\n"
-      "less time on the {}: here they do harm, leave --redundant-experts out.\n",
-      (1.0 - without_s / with_s) * 100.0, question.test ? "steps scored" : "steps searched on");
+      "less time on the {}: here they do harm, leave {} out.\n",
+      (1.0 - without_s / with_s) * 100.0, question.test ? "steps scored" : "steps searched on",
+      option_name(&MappingRequest::redundant_experts));
 }
 
 }  // namespace gem

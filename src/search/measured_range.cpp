@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/option.hpp"
 #include "base/text.hpp"
 #include "model/expert_copies.hpp"
 
@@ -63,16 +64,17 @@ std::string describe_beyond_measured(const LatencyProfile& profile, const LoadTr
     notes += fmt::format(
         "Note: a device holds up to {} experts, but the profile was measured with {}\n"
         "at most: latencies beyond are extrapolated; profile again with\n"
-        "gem-profile --experts-per-device {}\n",
-        slots, profile.experts_per_device, slots);
+        "gem-profile {} {}\n",
+        slots, profile.experts_per_device, on_command_line("experts-per-device"), slots);
 
   const LoadsBeyond beyond = loads_beyond(profile, trace, mapping);
   if (beyond.count > 0)
     notes += fmt::format(
         "Note: {:.3g} % of the loads of a device are beyond the profile: up to {} tiles of\n"
         "{} tokens, where {} were measured; their latencies are extrapolated. Profile\n"
-        "again with gem-profile --max-tokens {}\n",
-        100.0 * beyond.share, beyond.most_tiles, profile.tile_tokens, most_measured_tiles(profile), beyond.most_tokens);
+        "again with gem-profile {} {}\n",
+        100.0 * beyond.share, beyond.most_tiles, profile.tile_tokens, most_measured_tiles(profile),
+        on_command_line("max-tokens"), beyond.most_tokens);
   return notes;
 }
 

@@ -93,7 +93,7 @@ slowdown = "absent.csv"
   routing = "absent.h5"
 )");
   for (const char* part : {"night/m.toml:5: unknown key 'stepz'; did you mean steps", "m.toml:6: steps is a text",
-                           "m.toml:7: unknown model", "did you mean gpt-oss-20b", "m.toml:16: methods: unknown",
+                           "m.toml:7: unknown model", "did you mean gpt-oss-20b", "m.toml:16: unknown method 'best'",
                            "m.toml:16: dtype: 'int4'", "m.toml:16: slowdown: 'night/absent.csv'",
                            "m.toml:16: 32 experts do not divide", "no file night/absent.h5", "twice, see line 16"})
     EXPECT_NE(message.find(part), std::string::npos) << part << " in\n" << message;

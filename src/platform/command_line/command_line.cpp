@@ -1,6 +1,7 @@
 #include "platform/command_line/command_line.hpp"
 
 #include <fmt/core.h>
+
 #include <algorithm>
 #include <boost/program_options.hpp>
 #include <filesystem>
@@ -13,78 +14,8 @@ namespace gem {
 
 namespace po = boost::program_options;
 
-struct CommandLine::Descriptions {
-  po::options_description options;
-  po::variables_map values;
-};
-
 CommandLine::CommandLine(std::string program, std::string summary)
-    : program_(std::move(program)),
-      summary_(std::move(summary)),
-      descriptions_(std::make_unique<Descriptions>(Descriptions{po::options_description("Options", 80, 50), {}})) {
-  add_flag("quiet", &quiet_, "print results only, no progress and no hints");
-}
-
-CommandLine::~CommandLine() = default;
-CommandLine::CommandLine(CommandLine&&) noexcept = default;
-
-namespace {
-
-std::string with_default(const std::string& help, const std::string& value) {
-  return value.empty() ? help : help + " (default: " + value + ")";
-}
-
-}  // namespace
-
-void CommandLine::add(const std::string& name, std::string* target, const std::string& value_name,
-                      const std::string& help) {
-  names_.push_back(name);
-  descriptions_->options.add_options()(name.c_str(), po::value<std::string>()->value_name(value_name),
-                                       with_default(help, *target).c_str());
-  assignments_.push_back([this, name, target] {
-    if (descriptions_->values.count(name) > 0) *target = descriptions_->values[name].as<std::string>();
-  });
-}
-
-void CommandLine::add(const std::string& name, double* target, const std::string& value_name, const std::string& help) {
-  names_.push_back(name);
-  descriptions_->options.add_options()(name.c_str(), po::value<std::string>()->value_name(value_name),
-                                       with_default(help, fmt::format("{:g}", *target)).c_str());
-  assignments_.push_back([this, name, target] {
-    if (descriptions_->values.count(name) > 0)
-      *target = parse_number(descriptions_->values[name].as<std::string>(), program_ + ": --" + name);
-  });
-}
-
-void CommandLine::add(const std::string& name, std::size_t* target, const std::string& value_name,
-                      const std::string& help) {
-  names_.push_back(name);
-  descriptions_->options.add_options()(name.c_str(), po::value<std::string>()->value_name(value_name),
-                                       with_default(help, fmt::format("{}", *target)).c_str());
-  assignments_.push_back([this, name, target] {
-    if (descriptions_->values.count(name) == 0) return;
-    const std::string word = descriptions_->values[name].as<std::string>();
-    const std::int64_t value = parse_integer(word, program_ + ": --" + name);
-    if (value < 0) throw UsageError(program_ + ": --" + name + ": " + word + " is below 0");
-    *target = static_cast<std::size_t>(value);
-  });
-}
-
-void CommandLine::add(const std::string& name, std::vector<std::string>* target, const std::string& value_name,
-                      const std::string& help) {
-  names_.push_back(name);
-  descriptions_->options.add_options()(name.c_str(),
-                                       po::value<std::vector<std::string>>()->composing()->value_name(value_name),
-                                       (help + " (may be repeated)").c_str());
-  assignments_.push_back([this, name, target] {
-    if (descriptions_->values.count(name) > 0) *target = descriptions_->values[name].as<std::vector<std::string>>();
-  });
-}
-
-void CommandLine::add_flag(const std::string& name, bool* target, const std::string& help) {
-  names_.push_back(name);
-  descriptions_->options.add_options()(name.c_str(), po::bool_switch(target), help.c_str());
-}
+    : program_(std::move(program)), summary_(std::move(summary)) {}
 
 void CommandLine::add_positional(std::string* target, const std::string& value_name) {
   positional_ = target;
@@ -107,9 +38,62 @@ void print_example(std::string_view command) {
   std::cout << indent << command << "\n";
 }
 
+namespace {
+
+constexpr std::size_t width = 80, help_column = 26;
+
+/// "--steps N", as it stands in a usage line.
+std::string usage_of(const Option& option) {
+  const std::string value = option.value_name();
+  return spelled(option.name()) + (value.empty() ? "" : " " + value);
+}
+
+bool is_needed(const Option& option) {
+  return option.is_required() || option.is_required_to_write();
+}
+
+/// The option's lines of --help.
+std::string entry_of(const OptionList& options, const Option& option) {
+  std::string help = options.spelled_out(option.help());
+  const std::string value = options.spelled_out(option.default_text());
+  if (option.is_list()) help += " (may be repeated)";
+  if (option.is_required_to_write()) help += " (not for a dry run)";
+  if (!value.empty()) help += " (default: " + value + ")";
+  std::string text, line = "  " + usage_of(option);
+  for (const std::string& part : split(wrap(help, width - help_column), '\n')) {
+    if (line.size() + 2 > help_column) {
+      text += line + "\n";
+      line.clear();
+    }
+    line.resize(help_column, ' ');
+    text += line + part + "\n";
+    line.clear();
+  }
+  return text;
+}
+
+/// The options by group, in the order of their first ones; what a program needs comes first.
+std::string entries_of(const OptionList& options) {
+  std::vector<std::pair<std::string, std::string>> groups{{"Required", ""}};
+  for (const Option& option : options.all()) {
+    const std::string& title = is_needed(option) ? groups.front().first : option.group();
+    auto group = std::ranges::find(groups, title, &std::pair<std::string, std::string>::first);
+    if (group == groups.end()) group = groups.insert(group, {title, ""});
+    group->second += entry_of(options, option);
+  }
+  std::string text;
+  for (const auto& [title, entries] : groups)
+    if (!entries.empty()) text += "\n" + title + ":\n" + entries;
+  return text;
+}
+
+}  // namespace
+
 void CommandLine::print_help() const {
-  std::cout << wrap(program_ + (positional_ == nullptr ? "" : " " + positional_name_) + ": " + summary_) << "\n\n"
-            << descriptions_->options;
+  std::string usage = "Usage: " + program_ + (positional_ == nullptr ? "" : " " + positional_name_);
+  for (const Option& option : options_.all())
+    if (is_needed(option)) usage += " " + usage_of(option);
+  std::cout << wrap(program_ + ": " + summary_) << "\n\n" << wrap(usage + " [options]") << "\n" << entries_of(options_);
   std::vector<std::string> codes;
   for (const auto& [code, meaning] : exit_codes_) codes.push_back(std::to_string(code) + " " + meaning);
   std::cout << "\n" << wrap("Exit codes: " + join(codes)) << "\n";
@@ -123,41 +107,87 @@ void CommandLine::take_positional(const std::string& word) {
   *positional_ = word;
 }
 
+void CommandLine::check_required() const {
+  const Option* dry_run = options_.find("dry-run");
+  const bool writes = dry_run == nullptr || !dry_run->is_on();
+  for (const Option& option : options_.all())
+    if ((option.is_required() || (writes && option.is_required_to_write())) && option.value().empty())
+      throw missing_option(options_, option);
+}
+
+std::vector<std::string> CommandLine::words() const {
+  std::vector<std::string> words;
+  for (const Option& option : options_.all()) words.push_back(option.name().word);
+  return words;
+}
+
 bool CommandLine::parse(const std::vector<std::string>& arguments) {
-  descriptions_->options.add_options()("help", "show this help")("version", "show the version");
+  bool help = false, version = false;
+  options_.group("Common");
+  options_.add("quiet", quiet_, "print results only, no progress and no hints");
+  options_.add("help", help, "show this help");
+  options_.add("version", version, "show the version");
+
+  po::options_description known;
+  for (const Option& option : options_.all()) {
+    const char* word = option.name().word.c_str();
+    if (option.kind() == OptionKind::Flag)
+      known.add_options()(word, po::bool_switch());
+    else if (option.is_list())
+      known.add_options()(word, po::value<std::vector<std::string>>()->composing());
+    else
+      known.add_options()(word, po::value<std::string>());
+  }
+  po::variables_map values;
   try {
-    const std::vector<std::string> words(arguments.begin() + (arguments.empty() ? 0 : 1), arguments.end());
+    const std::vector<std::string> given(arguments.begin() + (arguments.empty() ? 0 : 1), arguments.end());
     // No guessing of shortened names: a script that relies on one breaks when a longer name is added.
     const int style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
-    const po::parsed_options parsed = po::command_line_parser(words).options(descriptions_->options).style(style).run();
+    const po::parsed_options parsed = po::command_line_parser(given).options(known).style(style).run();
     for (const po::option& option : parsed.options)
       if (option.string_key.empty()) take_positional(join(option.value));
-    po::store(parsed, descriptions_->values);
-    po::notify(descriptions_->values);
+    po::store(parsed, values);
+    po::notify(values);
   } catch (const po::unknown_option& error) {
     std::string word = error.get_option_name();
     word.erase(0, word.find_first_not_of('-'));
-    std::vector<std::string> near = near_words(word, names_);
+    std::vector<std::string> near = near_words(word, words());
     for (std::string& name : near) name = "--" + name;
     throw UsageError(program_ + ": unknown option --" + word + "; " +
                      (near.empty() ? "see " : "did you mean " + join(near, " or ") + "? See ") + program_ + " --help");
   } catch (const po::error& error) {
     throw UsageError(program_ + ": " + error.what() + "; see " + program_ + " --help");
   }
-  if (descriptions_->values.count("help") > 0) {
+  if (values["help"].as<bool>()) {
     print_help();
     return false;
   }
-  if (descriptions_->values.count("version") > 0) {
+  if (values["version"].as<bool>()) {
     std::cout << "GEM " << software_version() << "\n";
     return false;
   }
-  for (const auto& assign : assignments_) assign();
+  for (const Option& option : options_.all()) {
+    const po::variable_value& value = values[option.name().word];
+    if (value.empty()) continue;
+    if (option.kind() == OptionKind::Flag) {
+      if (value.as<bool>()) option.set("true");
+    } else if (option.is_list()) {
+      option.forget();
+      for (const std::string& word : value.as<std::vector<std::string>>()) option.set(word);
+    } else {
+      option.set(value.as<std::string>());
+    }
+  }
+  check_required();
   return true;
 }
 
 void require_option(const std::string& value, const std::string& name, const std::string& why) {
   if (value.empty()) throw UsageError("--" + name + " is missing: " + why);
+}
+
+OptionError missing_option(const OptionList& options, const Option& option) {
+  return option_error(option.name(), "{} is missing: {}", options.spelled_out(option.help()));
 }
 
 std::string software_version() {

@@ -2,12 +2,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <map>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "base/option.hpp"
 
 namespace gem {
 
@@ -17,19 +17,20 @@ class CommandLine {
  public:
   /// `summary` is one sentence for the top of --help.
   CommandLine(std::string program, std::string summary);
-  ~CommandLine();
-  CommandLine(CommandLine&&) noexcept;
 
-  /// `--name VALUE`; the target's present value is the default, shown in --help unless empty.
-  void add(const std::string& name, std::string* target, const std::string& value_name, const std::string& help);
-  void add(const std::string& name, double* target, const std::string& value_name, const std::string& help);
-  /// Whole numbers, 0 and up.
-  void add(const std::string& name, std::size_t* target, const std::string& value_name, const std::string& help);
-  /// `--name VALUE` given any number of times.
-  void add(const std::string& name, std::vector<std::string>* target, const std::string& value_name,
-           const std::string& help);
-  /// `--name`, off unless given.
-  void add_flag(const std::string& name, bool* target, const std::string& help);
+  /// The options of a struct, as its own `describe` tells them.
+  template <class Struct>
+  void add(Struct& target) {
+    describe(options_, target);
+  }
+  /// For options of no struct.
+  OptionList& options() { return options_; }
+  // Options of programs that don't describe theirs as a struct yet.
+  template <class Value>
+  void add(const std::string& name, Value* target, const std::string& value_name, const std::string& help) {
+    options_.add(name, *target, value_name, help);
+  }
+  void add_flag(const std::string& name, bool* target, const std::string& help) { options_.add(name, *target, help); }
   /// An exit code beside those that every program has, for --help.
   void add_exit_code(int code, const std::string& meaning) { exit_codes_[code] = meaning; }
   /// One word without a name, anywhere among the options; called `value_name` in --help.
@@ -38,7 +39,7 @@ class CommandLine {
   void add_example(const std::string& command);
 
   /// Reads the arguments; the first one (the program's name) is passed over. True: go on. False: --help or --version
-  /// was answered on standard output.
+  /// was answered on standard output. UsageError for what is wrong or missing.
   bool parse(const std::vector<std::string>& arguments);
 
   bool quiet() const { return quiet_; }
@@ -46,17 +47,16 @@ class CommandLine {
  private:
   void print_help() const;
   void take_positional(const std::string& word);
+  void check_required() const;
+  std::vector<std::string> words() const;
 
-  struct Descriptions;
   std::string program_;
   std::string summary_;
   std::map<int, std::string> exit_codes_{{0, "good"}, {2, "wrong usage"}, {3, "bad data"}, {4, "the system failed"}};
   std::string* positional_ = nullptr;  // if there is one, empty until it is given
   std::string positional_name_;
   std::vector<std::string> examples_;
-  std::vector<std::string> names_;
-  std::vector<std::function<void()>> assignments_;
-  std::unique_ptr<Descriptions> descriptions_;
+  OptionList options_;
   bool quiet_ = false;
 };
 
@@ -66,6 +66,9 @@ void print_example(std::string_view command);
 
 /// UsageError "--name is missing: why" if the value is empty.
 void require_option(const std::string& value, const std::string& name, const std::string& why);
+
+/// The error for an option that is missing, with its help.
+OptionError missing_option(const OptionList& options, const Option& option);
 
 /// Version of GEM, for files and --version.
 std::string software_version();

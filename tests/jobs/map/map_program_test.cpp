@@ -271,11 +271,11 @@ TEST(MapProgram, WrongInputsGetASentenceAndACode) {
   expect(map(folder, "", "another.h5"), 2, "the profile is of model 'another'");
   expect(map(folder, "--devices 3"), 2, "8 experts do not divide evenly over 3 devices");
   expect(map(folder, "--devices 5"), 2, "the profile has 4");
-  expect(map(folder, "--method best"), 2, "unknown method 'best'");
+  expect(map(folder, "--method best"), 2, "'best' is none of linear, round-robin");
   expect(map(folder, "--train-steps 25"), 2, "has 24");
   expect(map(folder, "--expert-groups 3"), 2, "do not divide into 3 groups");
-  expect(map(folder, "--expert-groups 4 --method eplb"), 2, "--method gem");
-  expect(map(folder, "--certify --method eplb"), 2, "--method gem finds");
+  expect(map(folder, "--expert-groups 4 --method eplb"), 2, "method gem searches for");
+  expect(map(folder, "--certify --method eplb"), 2, "method gem finds");
   expect(map(folder, "--objective median"), 2, "neither mean nor p99");
   expect(map(folder, "--effort huge"), 2, "fast, default, thorough");
   expect(map(folder, "--test-trace " + folder.file("profile.h5")), 3, "gem.trace");

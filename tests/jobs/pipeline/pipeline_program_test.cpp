@@ -252,7 +252,7 @@ TEST(Pipeline, VerifySaysWhatDoesNotFit) {
   expect_refused(folder, bin + inputs + folder.file("nowhere/report.h5"), 4, "make the directory first");
   const std::string search =
       bin + "gem-map --profile " + folder.file("profile.h5") + " --trace " + folder.file("train.h5") + " --output ";
-  expect_refused(folder, search + folder.file("m.h5") + " --time-limit -1", 2, "--time-limit: -1 s is below 0");
+  expect_refused(folder, search + folder.file("m.h5") + " --time-limit -1", 2, "--time-limit: -1 is out of range");
   const std::string profile =
       bin + "gem-profile --model gpt-oss-20b --device simulated --devices 2 --output " + folder.file("p.h5") + " ";
   expect_refused(folder, profile + "--noise -1", 2, "--noise: -1");
