@@ -4,6 +4,7 @@
 
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "device/device_kind.hpp"
 #include "files/mapping_file.hpp"
 #include "files/profile_file.hpp"
 #include "files/trace_file.hpp"
@@ -61,7 +62,7 @@ std::string next_hint(const Arguments& arguments, const Options& options, const 
   const bool held_out = question.test && question.relation != HeldOut::InSample;
   command.push_back(!held_out ? "TEST" : options.test_trace.empty() ? options.trace : options.test_trace);
   command.insert(command.end(), {"--mapping", options.output});
-  if (question.profile.device_kind != "simulated") {
+  if (!is_virtual_kind(question.profile.device_kind)) {
     if (question.exchange_row_s > 0.0) command.insert(command.end(), {"--judge-by", "layer"});
     const std::string ranks = fmt::format("{}", question.profile.device_count());
     command.insert(command.begin(), {"mpirun", "-n", ranks});

@@ -10,6 +10,7 @@
 #include "batch/pair_check.hpp"
 #include "batch/pair_files.hpp"
 #include "batch/pair_run.hpp"
+#include "device/device_kind.hpp"
 #include "platform/command_line/program.hpp"
 #include "platform/file_system/file_lock.hpp"
 #include "platform/file_system/whole_file.hpp"
@@ -43,7 +44,7 @@ class Batch {
 
     std::vector<std::size_t> together, side_by_side;
     for (std::size_t i = 0; i < indices_.size(); ++i)
-      (pair_at(i).profile.devices.kind == "simulated" ? side_by_side : together).push_back(i);
+      (is_virtual_kind(pair_at(i).profile.devices.kind) ? side_by_side : together).push_back(i);
     for (std::size_t i : together) run_one(world_, i, board);
     run_side_by_side(side_by_side, board);
     board.wait_for_all();

@@ -193,7 +193,7 @@ class Reader {
   void finish(BatchPair& pair, const PairDraft& draft) {
     pair.profile.model = draft.model;
     DeviceOptions& devices = pair.profile.devices;
-    if (devices.kind == "simulated" && devices.device_count == 0) devices.device_count = rank_count_;
+    if (is_virtual_kind(devices.kind) && devices.device_count == 0) devices.device_count = rank_count_;
     pair.profile.seed = pair.replay.seed = pair.replay.replay.seed = draft.seed;
     pair.source.batching.seed = pair.source.synthesis.seed = pair.mapping.seed = draft.seed;
     pair.replay.share_gpu = pair.profile.share_gpu;
@@ -209,10 +209,10 @@ class Reader {
     check_name(pair);
     check_source(pair);
     // What the whole set-up checks one after the other, for all mistakes at once.
-    check(pair.line, [&] { check_device_kind(devices.kind); });
+    check(pair.line, [&] { device_kind(devices.kind); });
     check(pair.line, [&] { weight_element_bytes(devices.weight_dtype); });
     std::size_t ranks = std::max<std::size_t>(1, rank_count_);
-    if (devices.kind != "simulated" && listed_slowdowns(pair.profile.slowdown) > ranks) {
+    if (!is_virtual_kind(devices.kind) && listed_slowdowns(pair.profile.slowdown) > ranks) {
       ranks = listed_slowdowns(pair.profile.slowdown);
       if (rank_count_ > 0) ranks_needed_ = std::max(ranks_needed_, ranks);
     }
@@ -220,7 +220,7 @@ class Reader {
       check(pair.line, [&] { parse_slowdowns(pair.profile.slowdown, devices.device_count); });
     check(pair.line, [&] {
       check_profile_request(pair.profile);
-      if (rank_count_ > 0 || devices.kind == "simulated") set_up_profile(pair.profile, ranks);
+      if (rank_count_ > 0 || is_virtual_kind(devices.kind)) set_up_profile(pair.profile, ranks);
     });
     for (const std::string& method : pair.methods)
       check(pair.line, [&] { parse_method(method); }, {{"method", "methods"}});

@@ -70,7 +70,7 @@ ProfileTask plan_profile(const Communicator& group, const ProfileRequest& reques
   task.key = key_of_kind(task.setup, request, descriptions);
   task.kind = profile_kind(task.setup, request, descriptions);
   // A simulated device is the same on any host.
-  if (task.setup.plan.device_kind != "simulated")
+  if (!is_virtual_kind(task.setup.plan.device_kind))
     for (const DeviceDescription& device : descriptions)
       for (const std::string& field : {device.hostname, device.uuid}) task.key.add("device", field);
   task.name = task.kind + "-" + task.key.digest().substr(0, 8);

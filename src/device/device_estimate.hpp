@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
+#include <vector>
 
-#include "device/device_factory.hpp"
+#include "device/device_kind.hpp"
 
 namespace gem {
 
@@ -16,24 +18,19 @@ class DeviceEstimate {
   double layer_s(std::size_t tiles, std::size_t active_experts) const;
 
   /// Seconds to make an expert's weights.
-  double placement_s() const { return placement_s_; }
+  double placement_s() const { return layer_->placement_s(); }
 
   /// Bytes of an expert's weights.
   std::size_t expert_bytes() const { return expert_bytes_; }
 
  private:
-  SimulatedDevice model_;
-  double host_tile_s_ = 0.0;  // above 0 for the host device
+  std::unique_ptr<LayerEstimate> layer_;
   double slowdown_ = 1.0;
-  double placement_s_ = 0.0;
   std::size_t expert_bytes_;
 };
 
 /// Layers whose weights must rotate on each device for its caches to be cold, as they are in serving, where all layers
 /// pass between two uses of one; at most model_layers.
 std::size_t cold_layer_count(const DeviceOptions& options, std::size_t experts_per_device, std::size_t model_layers);
-
-/// Tiles that fill the device once, for each of a layer's products, where it works in waves; empty where unknown.
-std::vector<double> tiles_per_wave_of(const DeviceOptions& options);
 
 }  // namespace gem

@@ -10,10 +10,27 @@
 
 namespace gem {
 
+class DeviceKind;
+
 /// What it took to make experts resident on a device.
 struct PlacementCost {
   std::size_t moved_bytes = 0;
   double elapsed_s = 0.0;
+};
+
+/// A device whose rows stay where they are computed, bf16 on a GPU.
+class ComputesOnGpu {
+ public:
+  /// Rows of room that a load of `rows` needs, so that no tile reaches beyond it.
+  virtual std::size_t room_for(std::size_t rows) const = 0;
+
+  /// Like MoeDevice::compute, on the GPU's own pointers: [room_for(rows), hidden_size] both, the input complete before
+  /// the call; what is in the room beyond the rows doesn't matter.
+  virtual double compute_rows(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot, const void* input,
+                              void* output) = 0;
+
+ protected:
+  ~ComputesOnGpu() = default;
 };
 
 /// One device that holds routed experts of MoE layers and runs them. Layers are numbered by the caller (0, 1, ...: an
@@ -48,9 +65,11 @@ class MoeDevice {
   /// nothing to do.
   virtual void begin_measurement(std::uint64_t number) = 0;
 
-  /// False for a device on a virtual clock, which has latencies but computes nothing (`compute` then leaves the output
-  /// untouched).
-  virtual bool computes() const = 0;
+  /// Tells its clock, and whether `compute` makes outputs: where it doesn't, it leaves them untouched.
+  virtual const DeviceKind& kind() const = 0;
+
+  /// Where its rows can stay on a GPU; null elsewhere.
+  virtual ComputesOnGpu* on_gpu() { return nullptr; }
 
   /// State of the device now; NaN where it cannot be read.
   virtual Telemetry telemetry() = 0;

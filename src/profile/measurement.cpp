@@ -4,6 +4,7 @@
 #include <chrono>
 #include <limits>
 
+#include "device/device_kind.hpp"
 #include "model/load_trace.hpp"
 
 namespace gem {
@@ -26,7 +27,7 @@ std::size_t busy_launches(const MeasurementOptions& options, std::size_t sample_
 
 Measurement::Measurement(const Communicator& ranks, DeviceList devices, const MeasurementOptions& options)
     : ranks_(ranks), devices_(devices), options_(options), turns_(ranks, options.take_turns) {
-  const bool mine = std::ranges::all_of(devices, [](const auto& device) { return !device->computes(); });
+  const bool mine = std::ranges::all_of(devices, [](const auto& device) { return device->kind().is_virtual(); });
   virtual_clock_ = ranks.min(mine ? 1 : 0) == 1;
 }
 

@@ -2,7 +2,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "device/gpu_timer.hpp"
+#include "device/cuda/gpu_timer.hpp"
 #include "platform/gpu/cuda.hpp"
 #include "platform/gpu/nccl.hpp"
 #include "profile/pair_exchange.hpp"

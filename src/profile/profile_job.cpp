@@ -55,12 +55,13 @@ LatencyProfile plan_of(const ProfileRequest& request, const ProfileSetup& setup,
   points.least_active = setup.range.least_active;
   points.least_tiles = setup.range.least_tiles;
   points.points_per_doubling = request.points_per_doubling;
-  // A processor core takes tiles one by one, in no waves. On a GPU, steps beyond 64 tiles are small.
-  points.dense_tiles = setup.devices.kind == "host" ? 0 : 64;
-  if (setup.devices.kind == "cuda") points.last_tile_rows = mean_last_tile_rows(request.workloads, plan.tile_tokens);
+  const DeviceKind& kind = device_kind(setup.devices.kind);
+  points.dense_tiles = kind.measuring.dense_tiles;
+  if (!kind.measuring.last_tiles_filled)
+    points.last_tile_rows = mean_last_tile_rows(request.workloads, plan.tile_tokens);
   plan.rule.last_tile_rows =
       static_cast<std::uint32_t>(points.last_tile_rows > 0 ? points.last_tile_rows : plan.tile_tokens);
-  points.tiles_per_wave = tiles_per_wave_of(setup.devices);
+  points.tiles_per_wave = kind.tiles_per_wave(setup.devices);
   points.seed = request.seed;
   if (setup.max_tokens > static_cast<std::size_t>(greatest_load) / 2)  // whole tiles are more
     throw UsageError(fmt::format("--max-tokens: {} tokens on a device are more than the {} of a profile",
@@ -86,13 +87,11 @@ SweepOptions sweep_of(const ProfileRequest& request, const ProfileSetup& setup, 
   sweep.measurement.stopping = request.stopping;
   sweep.measurement.layer_count = cold_layer_count(setup.devices, setup.plan.experts_per_device, model.moe_layer_count);
   sweep.measurement.take_turns = request.share_gpu == "turns";
-  if (setup.devices.kind == "cuda") {
-    // A GPU's power limit bites after a second or two of work, and then its clock follows the work of some seconds.
-    sweep.measurement.device_warm_up_s = 3.0;
-    sweep.measurement.block_loads = 512;
-    sweep.rule_loads = serving_loads(setup.plan, request.workloads, 96, request.seed);
-    keep_busy(setup, sweep.measurement);
-  }
+  const MeasuringHabits& habits = device_kind(setup.devices.kind).measuring;
+  sweep.measurement.device_warm_up_s = habits.warm_up_s;
+  sweep.measurement.block_loads = habits.block_loads;
+  if (habits.load_rule_is_fitted) sweep.rule_loads = serving_loads(setup.plan, request.workloads, 96, request.seed);
+  if (habits.kept_busy) keep_busy(setup, sweep.measurement);
   sweep.show_progress = !request.quiet;
   return sweep;
 }
@@ -161,8 +160,9 @@ void check_profile_request(const ProfileRequest& request) {
   if (!(simulation.outlier_probability >= 0.0 && simulation.outlier_probability <= 1.0))
     throw UsageError(
         fmt::format("--outliers: {:g} is not a share of the samples, 0 to 1", simulation.outlier_probability));
-  if (request.exchange && request.devices.kind == "simulated")
-    throw UsageError("--exchange: simulated devices exchange nothing; measure it on cuda or host devices");
+  if (request.exchange && device_kind(request.devices.kind).transport == RowTransport::None)
+    throw UsageError("--exchange: " + request.devices.kind +
+                     " devices exchange nothing; measure it on cuda or host devices");
   check_stopping_rule(request.stopping);
 }
 
@@ -213,14 +213,13 @@ std::string describe_plan(const ProfileRequest& request, const ProfileSetup& set
       counted(plan.points.size(), "point"), most_tiles, counted(setup.device_count, setup.devices.kind + " device"),
       counted(rank_count, "rank"));
   if (setup.device_count == 1) text += "note: one device alone; gem-map needs a profile of all that it maps to\n";
-  if (setup.devices.kind == "simulated")
-    return text + "simulated: a stated model on a virtual clock, nothing is measured\n";
+  const DeviceKind& kind = device_kind(setup.devices.kind);
+  if (kind.is_virtual()) return text + "simulated: a stated model on a virtual clock, nothing is measured\n";
 
-  if (setup.devices.kind == "cuda")
-    text += fmt::format(
-        "{} rows in each active expert's last tile, the mean of {} loads;\n"
-        "the GPU is kept busy between samples\n",
-        plan.rule.last_tile_rows, request.workloads.empty() ? "real" : "the workloads'");
+  if (!kind.measuring.last_tiles_filled)
+    text += fmt::format("{} rows in each active expert's last tile, the mean of {} loads{}\n", plan.rule.last_tile_rows,
+                        request.workloads.empty() ? "real" : "the workloads'",
+                        kind.measuring.kept_busy ? ";\nthe GPU is kept busy between samples" : "");
   if (setup.exchange) text += "exchange: " + counted(rank_count * (rank_count - 1) / 2, "pair") + " of devices\n";
   const DeviceEstimate estimate(setup.devices);
   const std::size_t experts = plan.experts_per_device * setup.sweep.measurement.layer_count;
@@ -253,7 +252,9 @@ LatencyProfile measure_profile(const Communicator& ranks, const ProfileSetup& se
   plan.devices = gather_descriptions(ranks, devices);
   if (setup.exchange) {
     constexpr double patience_s = 60.0;
-    const auto transport = setup.devices.kind == "cuda" ? make_nccl_pairs(ranks, patience_s) : make_mpi_pairs(ranks);
+    const auto transport = device_kind(setup.devices.kind).transport == RowTransport::Nccl
+                               ? make_nccl_pairs(ranks, patience_s)
+                               : make_mpi_pairs(ranks);
     plan.exchange = measure_pairs(ranks, *transport);
   }
   return run_sweep(ranks, devices, plan, setup.sweep, sink);

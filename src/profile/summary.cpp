@@ -10,6 +10,7 @@
 
 #include "base/statistics.hpp"
 #include "base/text.hpp"
+#include "device/device_kind.hpp"
 
 namespace gem {
 namespace {
@@ -81,9 +82,8 @@ std::string name_lines(const LatencyProfile& profile, std::vector<std::size_t> l
 // What "unsettled" means and what to do, where there is any.
 std::string unsettled_lines(const LatencyProfile& profile, const std::vector<DeviceSummary>& summaries) {
   if (std::ranges::all_of(summaries, [](const DeviceSummary& summary) { return summary.unsettled == 0; })) return "";
-  const std::string free = profile.device_kind == "host"   ? ", or free the cores"
-                           : profile.device_kind == "cuda" ? ", or free the GPUs"
-                                                           : "";
+  const DeviceKind* kind = find_device_kind(profile.device_kind);
+  const std::string free = kind == nullptr || kind->disturbed.empty() ? "" : ", or free " + kind->disturbed;
   return wrap(
              "unsettled: time or samples of a point ended before its median was known to --confidence-width; raise "
              "--max-point-time" +

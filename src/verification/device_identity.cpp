@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "base/text.hpp"
+#include "device/device_kind.hpp"
 
 namespace gem {
 namespace {
@@ -30,7 +31,7 @@ std::string text_of(const DeviceDescription& device, bool with_slowdown) {
 }  // namespace
 
 std::string device_difference(const LatencyProfile& profile, const std::vector<DeviceDescription>& running) {
-  if (profile.device_kind == "simulated") return "";
+  if (is_virtual_kind(profile.device_kind)) return "";
   for (std::size_t d = 0; d < running.size(); ++d) {
     const DeviceDescription& measured = profile.devices[d];
     if (!is_other_device(measured, running[d])) continue;

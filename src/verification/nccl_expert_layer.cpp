@@ -3,9 +3,8 @@
 #include <limits>
 
 #include "base/error.hpp"
-#include "device/cuda_moe_device.hpp"
-#include "device/gpu_rows.hpp"
-#include "device/gpu_timer.hpp"
+#include "device/cuda/gpu_rows.hpp"
+#include "device/cuda/gpu_timer.hpp"
 #include "platform/gpu/nccl.hpp"
 
 namespace gem {
@@ -13,7 +12,7 @@ namespace {
 
 class NcclExpertLayer : public ExpertParallelLayer {
  public:
-  NcclExpertLayer(const Communicator& communicator, CudaMoeDevice& device, std::size_t hidden_size, std::size_t top_k,
+  NcclExpertLayer(const Communicator& communicator, ComputesOnGpu& device, std::size_t hidden_size, std::size_t top_k,
                   Turns turns, double patience_s)
       : communicator_(communicator),
         device_(device),
@@ -149,7 +148,7 @@ class NcclExpertLayer : public ExpertParallelLayer {
   std::size_t row_bytes() const { return hidden_size_ * sizeof(std::uint16_t); }
 
   Communicator communicator_;
-  CudaMoeDevice& device_;
+  ComputesOnGpu& device_;
   std::size_t hidden_size_;
   std::size_t top_k_;
   Turns turns_;
@@ -172,7 +171,7 @@ class NcclExpertLayer : public ExpertParallelLayer {
 std::unique_ptr<ExpertParallelLayer> make_nccl_expert_layer(const Communicator& communicator, MoeDevice& device,
                                                             std::size_t hidden_size, std::size_t top_k, Turns turns,
                                                             double patience_s) {
-  auto* gpu = dynamic_cast<CudaMoeDevice*>(&device);
+  ComputesOnGpu* gpu = device.on_gpu();
   communicator.on_all([&] {  // one sentence, not one a rank
     if (gpu == nullptr) throw UsageError("--transport nccl needs --device cuda; choose --transport mpi");
   });

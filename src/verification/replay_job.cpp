@@ -126,7 +126,8 @@ std::unique_ptr<ExpertParallelLayer> make_layer(const Communicator& ranks, const
                                                 const ReplayQuestion& question, MoeDevice& device, const Turns& turns) {
   if (request.compute_only && request.replay.checked_steps == 0) return nullptr;
   const std::size_t hidden_size = question.profile.expert.hidden_size;
-  const bool nccl = request.transport.empty() ? device.description().kind == "cuda" : request.transport == "nccl";
+  const bool nccl =
+      request.transport.empty() ? device.kind().transport == RowTransport::Nccl : request.transport == "nccl";
   if (nccl) return make_nccl_expert_layer(ranks, device, hidden_size, question.trace.top_k, turns, request.patience_s);
   check_exchange_memory(ranks, question.trace, hidden_size);
   return std::make_unique<MpiExpertLayer>(ranks, device, hidden_size, turns);
@@ -135,8 +136,8 @@ std::unique_ptr<ExpertParallelLayer> make_layer(const Communicator& ranks, const
 std::unique_ptr<ReplayTarget> make_target(const Communicator& ranks, const ReplayRequest& request,
                                           const ReplayQuestion& question,
                                           const std::vector<std::unique_ptr<MoeDevice>>& local) {
-  // Only of simulated devices a rank may have none.
-  if (local.empty() || !local.front()->computes()) return make_clock_target(ranks, local);
+  // Only of devices on a virtual clock a rank may have none.
+  if (local.empty() || local.front()->kind().is_virtual()) return make_clock_target(ranks, local);
   const Turns turns(ranks, request.share_gpu == "turns");
   return make_exchange_target(ranks, *local.front(), make_layer(ranks, request, question, *local.front(), turns), turns,
                               {question.profile.expert.hidden_size, question.trace.top_k, request.compute_only});
@@ -194,7 +195,7 @@ DeviceOptions replay_devices(const ReplayRequest& request, const LatencyProfile&
   DeviceOptions devices;
   const std::string profiled = profile.device_kind.empty() ? default_device_kind() : profile.device_kind;
   devices.kind = request.device.empty() ? profiled : request.device;
-  devices.device_count = devices.kind == "simulated" ? profile.device_count() : 0;
+  devices.device_count = is_virtual_kind(devices.kind) ? profile.device_count() : 0;
   devices.expert = profile.expert;
   devices.tile_tokens = profile.tile_tokens;
   devices.weight_dtype = profile.weight_dtype;
@@ -219,8 +220,9 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
                               const DeviceOptions& devices) {
   ranks.on_all([&] {
     check_device_count(ranks, devices, question.profile);
-    if (request.judge_by == "layer" && devices.kind == "simulated")
-      throw UsageError("--judge-by layer: simulated devices exchange nothing, so that there are no whole layers");
+    if (request.judge_by == "layer" && !device_kind(devices.kind).has_outputs)
+      throw UsageError("--judge-by layer: " + devices.kind +
+                       " devices exchange nothing, so that there are no whole layers");
   });
   const auto local = make_devices(devices, ranks);
   const std::vector<DeviceDescription> running = gather_descriptions(ranks, local);

@@ -1,4 +1,4 @@
-#include "device/host_device.hpp"
+#include "device/host/host_device.hpp"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@
 
 #include "base/error.hpp"
 #include "base/statistics.hpp"
-#include "device/expert_weights.hpp"
+#include "device/host/expert_weights.hpp"
 
 namespace gem {
 namespace {

@@ -1,4 +1,4 @@
-#include "device/simulated_device.hpp"
+#include "device/simulated/simulated_device.hpp"
 
 #include <gtest/gtest.h>
 
@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "base/statistics.hpp"
+#include "device/device_kind.hpp"
 
 namespace gem {
 namespace {
@@ -102,7 +103,8 @@ TEST(SimulatedDevice, NoiseIsOfTheStatedSize) {
 
 TEST(SimulatedDevice, ComputesNothing) {
   SimulatedDevice device = placed(options_of());
-  EXPECT_FALSE(device.computes());
+  EXPECT_TRUE(device.kind().is_virtual());
+  EXPECT_FALSE(device.kind().has_outputs);
   std::vector<float> output(2048, 5.0f);
   EXPECT_GT(device.compute(0, std::vector<std::uint32_t>{1, 0, 0, 0, 0, 0, 0, 0}, output, output), 0.0);
   EXPECT_EQ(output, std::vector<float>(2048, 5.0f));

@@ -10,8 +10,7 @@
 #include "base/error.hpp"
 #include "base/random.hpp"
 #include "base/statistics.hpp"
-#include "device/device_estimate.hpp"
-#include "device/simulated_device.hpp"
+#include "device/device_kind.hpp"
 #include "model/latency_surface.hpp"
 
 namespace gem {
@@ -180,7 +179,7 @@ double surface_error(const ExpertShape& expert, std::size_t experts, std::size_t
   simulated.expert = expert;
   const SimulatedDevice device(simulated);
   PlanOptions options = options_of(experts / 4, 16, most_rows_of(tokens, top_k, experts / 4));
-  options.tiles_per_wave = tiles_per_wave_of({.kind = "simulated", .expert = expert});
+  options.tiles_per_wave = simulated_kind().tiles_per_wave({.kind = "simulated", .expert = expert});
   const std::vector<LoadPoint> plan = make_plan(options);
   std::vector<double> latency_s;
   for (const LoadPoint& point : plan)

@@ -8,6 +8,7 @@
 
 #include "base/error.hpp"
 #include "device/device_factory.hpp"
+#include "device/host/host_device.hpp"
 #include "profile/plan.hpp"
 
 namespace gem {
@@ -121,7 +122,7 @@ class SlowingDevice : public MoeDevice {
     return 1e-4 * (1.0 + 1e-3 * static_cast<double>(loads.size()));
   }
   void begin_measurement(std::uint64_t) override {}
-  bool computes() const override { return true; }
+  const DeviceKind& kind() const override { return host_kind(); }
   Telemetry telemetry() override { return {1.5e9, 700.0, 60.0, 4}; }
 
   std::vector<std::uint32_t> loads;

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "device/host/host_device.hpp"
 #include "verification/mpi_expert_layer.hpp"
 
 namespace gem {
@@ -44,7 +45,7 @@ class FakeDevice : public MoeDevice {
     return tiles * slowdown_ * 1e-6;
   }
   void begin_measurement(std::uint64_t) override {}
-  bool computes() const override { return true; }
+  const DeviceKind& kind() const override { return host_kind(); }
   Telemetry telemetry() override { return {}; }
   void distort() { distortion_ = 1.5f; }
 

@@ -1,4 +1,4 @@
-#include "device/gpu_timer.hpp"
+#include "device/cuda/gpu_timer.hpp"
 
 #include "base/error.hpp"
 #include "kernels/spin.hpp"

@@ -23,6 +23,9 @@ struct HostDeviceOptions {
   std::size_t memory_limit_bytes = SIZE_MAX;  ///< what experts and buffers may take
 };
 
+/// Processor cores as devices, for device_kinds().
+const DeviceKind& host_kind();
+
 /// A processor core as a device: the expert FFN really computed, in whole tiles of tile_tokens rows, padded rows
 /// included, so that its latency is a staircase as a GPU's. A slowdown is emulated by proportionally more time, as the
 /// cuda device does. Timed by the thread's processor time: what other processes take of the core is left out.
@@ -37,7 +40,7 @@ class HostDevice : public MoeDevice {
                  std::span<float> output) override;
   double time_layer(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot) override;
   void begin_measurement(std::uint64_t) override {}
-  bool computes() const override { return true; }
+  const DeviceKind& kind() const override { return host_kind(); }
   Telemetry telemetry() override;
 
   /// Operations of all matrix products so far.

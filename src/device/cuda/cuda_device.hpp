@@ -20,6 +20,9 @@ struct CudaDeviceOptions {
   int node_rank = 0;  ///< picks the GPU among those visible
 };
 
+/// GPUs as devices, for device_kinds().
+const DeviceKind& cuda_kind();
+
 /// Whether this program was built with CUDA.
 bool cuda_is_built();
 

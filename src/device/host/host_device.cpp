@@ -1,4 +1,4 @@
-#include "device/host_device.hpp"
+#include "device/host/host_device.hpp"
 
 #include <fmt/core.h>
 #include <time.h>
@@ -11,7 +11,8 @@
 
 #include "base/error.hpp"
 #include "base/text.hpp"
-#include "device/expert_weights.hpp"
+#include "device/device_kind.hpp"
+#include "device/host/expert_weights.hpp"
 #include "model/load_trace.hpp"
 #include "platform/host/host_info.hpp"
 
@@ -48,7 +49,7 @@ HostDevice::HostDevice(const HostDeviceOptions& options)
 
 DeviceDescription HostDevice::description() const {
   DeviceDescription description;
-  description.kind = "host";
+  description.kind = kind().name;
   description.name = cpu_name() + ", 1 core, " + gemm_library();
   if (options_.slowdown > 1.0) description.name += fmt::format(", emulated x{:.4g}", options_.slowdown);
   description.hostname = host_name();

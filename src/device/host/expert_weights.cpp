@@ -1,4 +1,4 @@
-#include "device/expert_weights.hpp"
+#include "device/host/expert_weights.hpp"
 
 #include <cmath>
 

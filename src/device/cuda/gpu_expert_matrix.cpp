@@ -1,4 +1,4 @@
-#include "device/gpu_expert_matrix.hpp"
+#include "device/cuda/gpu_expert_matrix.hpp"
 
 #include <cmath>
 

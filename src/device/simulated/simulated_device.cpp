@@ -1,4 +1,4 @@
-#include "device/simulated_device.hpp"
+#include "device/simulated/simulated_device.hpp"
 
 #include <fmt/core.h>
 #include <algorithm>
@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "device/device_kind.hpp"
 #include "model/load_trace.hpp"
 #include "platform/host/host_info.hpp"
 
@@ -27,8 +28,7 @@ SimulatedDevice::SimulatedDevice(const SimulatedDeviceOptions& options) : option
 
 DeviceDescription SimulatedDevice::description() const {
   DeviceDescription description;
-  description.kind = "simulated";
-  description.name = "simulated";
+  description.kind = description.name = kind().name;
   if (options_.slowdown != 1.0) description.name += fmt::format(" x{:.4g}", options_.slowdown);
   description.hostname = host_name();
   description.rank = options_.rank;

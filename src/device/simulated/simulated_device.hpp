@@ -37,6 +37,9 @@ struct SimulatedDeviceOptions {
   SimulationModel model{};
 };
 
+/// Stated models as devices, for device_kinds().
+const DeviceKind& simulated_kind();
+
 /// A device on a virtual clock:
 ///
 ///   latency = (launch + max(slowdown * compute, streaming)) * noise
@@ -57,7 +60,7 @@ class SimulatedDevice : public MoeDevice {
                  std::span<float> output) override;
   double time_layer(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot) override;
   void begin_measurement(std::uint64_t number) override;
-  bool computes() const override { return false; }
+  const DeviceKind& kind() const override { return simulated_kind(); }
   Telemetry telemetry() override;
 
   /// The model without noise; zero for no tiles.

@@ -1,4 +1,4 @@
-#include "device/cuda_moe_device.hpp"
+#include "device/cuda/cuda_moe_device.hpp"
 
 #include <fmt/core.h>
 #include <algorithm>
@@ -8,7 +8,7 @@
 #include "base/bf16.hpp"
 #include "base/error.hpp"
 #include "base/text.hpp"
-#include "device/device_factory.hpp"
+#include "device/device_kind.hpp"
 #include "kernels/quantise.hpp"
 #include "kernels/random_values.hpp"
 #include "kernels/spin.hpp"
@@ -104,7 +104,7 @@ DeviceDescription CudaMoeDevice::description() const {
   if (const char* share = std::getenv("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"); share != nullptr)
     name += fmt::format(" (emulated: {} multiprocessors, {} %)", attribute(cudaDevAttrMultiProcessorCount), share);
   if (options_.slowdown > 1.0) name += fmt::format(" (emulated x{:.2f})", options_.slowdown);
-  return {"cuda", name, host_name(), uuid_, options_.rank, options_.slowdown};
+  return {kind().name, name, host_name(), uuid_, options_.rank, options_.slowdown};
 }
 
 kernels::GroupedFfnShape CudaMoeDevice::ffn_shape(std::size_t experts) const {

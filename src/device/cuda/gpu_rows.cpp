@@ -1,4 +1,4 @@
-#include "device/gpu_rows.hpp"
+#include "device/cuda/gpu_rows.hpp"
 
 #include "base/bf16.hpp"
 #include "kernels/permute.hpp"

@@ -1,5 +1,5 @@
 #include "base/error.hpp"
-#include "device/cuda_device.hpp"
+#include "device/cuda/cuda_device.hpp"
 
 namespace gem {
 namespace {

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "device/cuda_device.hpp"
-#include "device/gpu_expert_matrix.hpp"
-#include "device/gpu_timer.hpp"
+#include "device/cuda/cuda_device.hpp"
+#include "device/cuda/gpu_expert_matrix.hpp"
+#include "device/cuda/gpu_timer.hpp"
 #include "kernels/grouped_ffn.hpp"
 #include "platform/gpu/cuda.hpp"
 #include "platform/gpu/nvml.hpp"
@@ -21,7 +21,7 @@ namespace gem {
 /// in proportion. fp8: weights are quantised where they are placed and rows before the timer starts, because engines
 /// that serve in fp8 send tokens quantised to the devices of their experts; activations are quantised within the
 /// kernel.
-class CudaMoeDevice : public MoeDevice {
+class CudaMoeDevice : public MoeDevice, public ComputesOnGpu {
  public:
   /// Chooses the GPU for this process. SystemError without a usable GPU; UsageError for a type, tile or expert that the
   /// kernels don't have.
@@ -34,16 +34,13 @@ class CudaMoeDevice : public MoeDevice {
   double time_layer(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot) override;
   void keep_busy(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot, std::size_t launches) override;
   void begin_measurement(std::uint64_t) override {}
-  bool computes() const override { return true; }
+  const DeviceKind& kind() const override { return cuda_kind(); }
+  ComputesOnGpu* on_gpu() override { return this; }
   Telemetry telemetry() override;
 
-  /// Rows of room that a load of `rows` needs, so that no tile reaches beyond it.
-  std::size_t room_for(std::size_t rows) const;
-
-  /// Like compute, on rows that stay on the GPU: bf16 [room_for(rows), hidden_size] both, the input complete before the
-  /// call; what is in the room beyond the rows doesn't matter.
+  std::size_t room_for(std::size_t rows) const override;
   double compute_rows(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot, const void* input,
-                      void* output);
+                      void* output) override;
 
  private:
   struct Layer {

@@ -1,0 +1,75 @@
+#include <fmt/core.h>
+
+#include "base/error.hpp"
+#include "device/cuda/cuda_device.hpp"
+#include "device/device_kind.hpp"
+
+namespace gem {
+namespace {
+
+void refuse_shared_gpus(const DeviceDescription& mine, const Communicator& ranks) {
+  const std::vector<std::string> gpus = ranks.gather(mine.uuid + " of " + mine.hostname);
+  ranks.on_root([&] {
+    for (std::size_t a = 0; a < gpus.size(); ++a)
+      for (std::size_t b = a + 1; b < gpus.size(); ++b)
+        if (gpus[a] == gpus[b])
+          throw UsageError(
+              fmt::format("ranks {} and {} would share {}; start one rank a GPU, or give --share-gpu turns to let "
+                          "them use it one after the other",
+                          a, b, gpus[a]));
+  });
+}
+
+class CudaKind : public DeviceKind {
+ public:
+  CudaKind() {
+    name = "cuda";
+    is_built = cuda_is_built();
+    transport = RowTransport::Nccl;
+    disturbed = "the GPUs";
+    // A GPU's power limit bites after a second or two of work, and then its clock follows the work of some seconds.
+    measuring.warm_up_s = 3.0;
+    measuring.block_loads = 512;
+    measuring.kept_busy = true;
+    measuring.last_tiles_filled = false;
+    measuring.load_rule_is_fitted = true;
+  }
+
+  void check(const DeviceOptions&) const override {
+    if (!is_built) make_cuda_device({});
+  }
+
+  std::size_t tile_tokens(const DeviceOptions& options, double tokens_per_expert) const override {
+    return cuda_tile_tokens(tokens_per_expert, options.weight_dtype);
+  }
+
+  std::vector<std::unique_ptr<MoeDevice>> make(const DeviceOptions& options, const Communicator& ranks,
+                                               DeviceRange range) const override {
+    CudaDeviceOptions cuda;
+    cuda.expert = options.expert;
+    cuda.tile_tokens = options.tile_tokens;
+    cuda.weight_dtype = options.weight_dtype;
+    cuda.slowdown = slowdown_of(options, range.first);
+    cuda.seed = options.seed;
+    cuda.rank = ranks.rank();
+    cuda.node_rank = ranks.node_rank();
+    std::vector<std::unique_ptr<MoeDevice>> devices;
+    ranks.on_all([&] { devices.push_back(make_cuda_device(cuda)); });
+    if (!options.share_gpu) refuse_shared_gpus(devices.front()->description(), ranks);
+    return devices;
+  }
+
+  /// The stated model of a GPU is near enough.
+  std::unique_ptr<LayerEstimate> estimate(const DeviceOptions& options) const override {
+    return simulated_kind().estimate(options);
+  }
+};
+
+}  // namespace
+
+const DeviceKind& cuda_kind() {
+  static const CudaKind kind;
+  return kind;
+}
+
+}  // namespace gem

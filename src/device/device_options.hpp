@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "device/simulated/simulated_device.hpp"
+#include "model/moe_model.hpp"
+
+namespace gem {
+
+/// Which devices a job runs on; the same on every rank.
+struct DeviceOptions {
+  std::string kind = "host";     ///< a name of device_kinds()
+  std::size_t device_count = 0;  ///< on a virtual clock: how many; 0 and the others: one a rank
+  ExpertShape expert{};
+  std::size_t tile_tokens = 16;
+  std::string weight_dtype = "bf16";  ///< "bf16", "f32" or "fp8"; each kind says which it has
+  std::vector<double> slowdowns{};    ///< [device], repeated if shorter; empty for devices as they are
+  bool share_gpu = false;             ///< several ranks may use one GPU
+  std::uint64_t seed = 1;
+  SimulationModel simulation{};
+};
+
+/// Bytes of a weight in "bf16", "f32" or "fp8"; UsageError, which calls it --dtype, for another word.
+std::size_t weight_element_bytes(const std::string& dtype);
+
+/// Of one device; fewer values than devices repeat.
+double slowdown_of(const DeviceOptions& options, std::size_t device);
+
+/// "1.0,1.28", one value a device, or the name of a CSV file of measured relative runtimes, from which device_count
+/// devices are picked that stand for the whole cluster, the fastest as 1. Empty for an empty text. UsageError for
+/// a number of values that doesn't divide device_count: fewer are repeated.
+std::vector<double> parse_slowdowns(const std::string& text, std::size_t device_count);
+
+}  // namespace gem
