@@ -1,9 +1,9 @@
-"""Results of many (model, task) pairs: what gem-batch sums up, or the reports of sub-folders."""
+"""Results of several runs: the (model, task) pairs that gem-batch sums up, or the reports of sub-folders."""
 
 import csv
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .errors import DataError
 
@@ -13,7 +13,7 @@ COLUMNS = ("pair", "state", "method", "predicted_vs_linear", "measured_vs_linear
 
 @dataclass
 class PairResult:
-    """One pair's best mapping against linear; ratios are NaN where unknown."""
+    """One run's best mapping against linear; ratios are NaN where unknown."""
 
     model: str
     task: str
@@ -25,6 +25,16 @@ class PairResult:
     note: str  # how scored and trained requests relate
     device_kind: str = ""
     failure: str = ""  # why there is no result
+    setting: str = ""  # folder above the run's own, which tells it from other runs of the same model and task
+    tokens: int = 0  # a step; 0 where unknown
+    steps: int = 0  # replayed or scored; 0 where unknown
+    devices: int = 0  # 0 where unknown
+    emulation: str = ""  # "emulated x1.00, x1.28"; empty for devices as they are
+    spread: float = math.nan  # the slowest device's time over the fastest's at heavy loads
+    layer: float = math.nan  # whole layers against linear, exchange included
+    layer_low: float = math.nan
+    layer_high: float = math.nan
+    others: dict = field(default_factory=dict)  # the other mappings' names -> ratio, linear's left out
 
     @property
     def ratio(self):
@@ -32,14 +42,46 @@ class PairResult:
         return self.predicted if math.isnan(self.measured) else self.measured
 
     @property
+    def is_measured(self):
+        return not math.isnan(self.measured)
+
+    @property
     def is_proven(self):
         """Whether the interval is clear of 1."""
         return self.high < 1 or self.low > 1
 
+    @property
+    def is_in_sample(self):
+        return "in-sample" in self.note
 
-def of_report(report):
+    @property
+    def speeds(self):
+        """What has to be said of the devices beside every figure of this run."""
+        if self.device_kind == "simulated":
+            return "simulated"
+        return short_emulation(self.emulation) if self.emulation else "as they are" if self.device_kind else "unknown"
+
+    @property
+    def workload(self):
+        tokens = f", {self.tokens:,} tokens" if self.tokens else ""
+        return f"{self.model} {self.task}{tokens}"
+
+
+def short_emulation(note):
+    """ "emulated x1.00, x1.03, x1.28" as "emulated, up to x1.28"; other notes as they are."""
+    factors = [part.strip() for part in note.removeprefix("emulated").split(",")]
+    numbers = [
+        float(factor[1:]) for factor in factors if factor[:1] == "x" and factor[1:].replace(".", "", 1).isdigit()
+    ]
+    if not note.startswith("emulated") or len(numbers) != len(factors):
+        return note
+    return f"emulated, up to x{max(numbers):.2f}"
+
+
+def of_report(report, setting=""):
     """The judged mapping of a report of gem-verify."""
     m, summary = report.judged_index, report.summary
+    speeds = report.device_speeds
     return PairResult(
         report.header.model,
         report.task,
@@ -48,6 +90,16 @@ def of_report(report):
         *(float(summary[name][m]) for name in ("relative", "relative_low", "relative_high")),
         report.sample_note,
         report.device_kind,
+        setting=setting,
+        tokens=report.tokens_per_step,
+        steps=report.measured_s.shape[1],
+        devices=report.measured_s.shape[3],
+        emulation=report.device_note,
+        spread=float(speeds.max() / speeds.min()) if len(speeds) else math.nan,
+        layer=float(summary["layer_relative"][m]),
+        layer_low=float(summary["layer_relative_low"][m]),
+        layer_high=float(summary["layer_relative_high"][m]),
+        others={name: float(summary["relative"][i]) for i, name in enumerate(report.names) if i not in (0, m)},
     )
 
 
@@ -63,13 +115,12 @@ def read_summary(path):
         missing = [name for name in COLUMNS if row.get(name) is None]
         if missing:
             raise DataError(f"{path}: a row has no column '{missing[0]}'; let gem-batch --summary write it again")
-        if row["pair"] not in pairs or pairs[row["pair"]]["method"] != "gem":
-            pairs[row["pair"]] = row
-    return [_of_row(path, row) for row in pairs.values()]
+        pairs.setdefault(row["pair"], []).append(row)
+    return {name: _of_rows(path, name, rows) for name, rows in pairs.items()}
 
 
-def _of_row(path, row):
-    def number(name):
+def _of_rows(path, pair, rows):
+    def number(row, name):
         try:
             return float(row[name]) if row[name] else math.nan
         except ValueError:
@@ -78,8 +129,27 @@ def _of_row(path, row):
                 "it again"
             ) from None
 
-    folder, _, task = row["pair"].rpartition("/")
-    failure = "" if row["state"] == "done" else row["error"] or row["state"]
-    note = "in-sample" if row["in_sample"] == "1" else "held-out"
-    ratios = (number(name) for name in ("predicted_vs_linear", "measured_vs_linear", "low", "high"))
-    return PairResult(os.path.basename(folder), task, row["method"], *ratios, "" if failure else note, "", failure)
+    row = next((row for row in rows if row["method"] == "gem"), rows[-1])
+    folder, _, task = pair.rpartition("/")
+    failure = "" if row["state"] in ("done", "stale") else row["error"] or row["state"]
+    notes = ["in-sample" if row["in_sample"] == "1" else "held-out"] + (["stale"] if row["state"] == "stale" else [])
+    ratios = {
+        name: [number(row, name) for row in rows]
+        for name in ("predicted_vs_linear", "measured_vs_linear", "low", "high")
+    }
+    chosen = rows.index(row)
+    result = PairResult(
+        os.path.basename(folder),
+        task,
+        row["method"],
+        *(values[chosen] for values in ratios.values()),
+        "" if failure else ", ".join(notes),
+        failure=failure,
+    )
+    figure = "measured_vs_linear" if result.is_measured else "predicted_vs_linear"
+    result.others = {
+        other["method"]: ratios[figure][i]
+        for i, other in enumerate(rows)
+        if i != chosen and other["method"] not in ("", "linear") and not math.isnan(ratios[figure][i])
+    }
+    return result

@@ -144,6 +144,13 @@ def relative_speeds(profile):
     return np.exp(logs.min() - logs)
 
 
+def most_from_speeds(speeds):
+    """The least that the slowest device's time can become, relative to equal loads on all devices, if time is load over
+    speed and load can be cut anywhere: each device then gets load in proportion to its speed."""
+    speeds = np.asarray(speeds, float)
+    return float(speeds.min() / speeds.mean())
+
+
 def noise(profile):
     """[device] median over points of the samples' relative median absolute deviation; NaN without samples."""
     if profile.samples_s.shape[2] == 0:
@@ -156,6 +163,33 @@ def noise(profile):
 
 # NVML's clocksThrottleReasons that hold a clock down: software power cap, hardware slowdown, heat, power brake.
 HELD_DOWN = 0x4 | 0x8 | 0x20 | 0x40 | 0x80
+
+
+BY_HEAT = 0x8 | 0x20 | 0x40 | 0x80
+BY_POWER = 0x4
+
+
+def throttle_text(profile):
+    """What "throttled" means in this profile, a sentence; empty where no point was."""
+    points = profile.throttle_reasons.size
+    if not throttled(profile).any():
+        return ""
+    by_heat, by_power = (
+        int(np.count_nonzero(profile.throttle_reasons & np.uint64(bits))) for bits in (BY_HEAT, BY_POWER)
+    )
+    parts = []
+    if by_power:
+        parts.append(
+            f"the power limit held the clock down at {by_power} of {points} points, which is the usual state of a GPU "
+            "under full load and will be so when serving"
+        )
+    if by_heat:
+        parts.append(
+            f"heat or a hardware limit held it down at {by_heat} of {points} points: look to the cooling, since serving "
+            "may run at another clock"
+        )
+    text = "; ".join(parts)
+    return text[0].upper() + text[1:] + "."
 
 
 def throttled(profile):

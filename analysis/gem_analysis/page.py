@@ -16,15 +16,14 @@ from .tables import tables_of
 from .verdict import tiles_of, verdict_of
 
 LEADS = {
-    "Batch": "Each pair of model and task: measured, or predicted where nothing was verified.",
+    "Batch": "Each run: measured, or predicted where nothing was verified.",
     "Verification": "What the replay measured under each mapping, all of them interleaved.",
     "Mapping": "Where the experts went, and how much is left to gain.",
     "Devices": "What gem-profile measured on each device, all at the same moments.",
     "Routing": "How the tokens use the experts, step by step.",
 }
-SCRIPTS = ("svg.js", "lines.js", "heat.js", "spans.js", "report.js")
-ABOUT_DEVICES = ("Verification", "Mapping", "Devices")
-WIDE = {"mapping-ratio", "layer-timeline", "placement", "expert-loads", "batch-matrix"}
+SCRIPTS = ("svg.js", "lines.js", "heat.js", "spans.js", "forest.js", "report.js")
+WIDE = {"mapping-ratio", "layer-timeline", "placement", "expert-loads", "batch-matrix", "all-replays"}
 
 
 def draw_all(results):
@@ -56,9 +55,10 @@ def render(results):
             "the report needs the Python package jinja2; install python3-jinja2 (Debian, Ubuntu) or jinja2 with pip"
         ) from None
     sections, missing = draw_all(results)
-    top, *rest = _tables(results)
     data = {
         "scales": {"sequential": palette.SEQUENTIAL, "diverging": palette.DIVERGING},
+        "markers": palette.MARKERS,
+        "dashes": palette.DASHES,
         "pictures": [_packed(name, picture) for _, drawn in sections for name, picture in drawn],
     }
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
@@ -67,8 +67,8 @@ def render(results):
     return template.render(
         verdict=verdict_of(results),
         tiles=tiles_of(results),
-        tables=top[1],
-        sections=[_section(results, title, drawn, dict(rest).get(title, [])) for title, drawn in sections],
+        tables=[table for tables in tables_of(results).values() for table in tables],
+        sections=[_section(results, title, drawn) for title, drawn in sections],
         missing=results.problems + missing + results.unused,
         provenance=_provenance(results),
         origin=os.path.basename(os.path.abspath(results.origin)),
@@ -83,14 +83,8 @@ def keep_units(text):
     return re.sub(r"(?<=\d) (?=(?:%|ms|µs|ns|s|MHz|W|°C)\b|%)", "\u00a0", text)
 
 
-def _tables(results):
-    """[(section, tables)], the first for the top of the page."""
-    found = [(title, tables) for title, tables in tables_of(results).items() if tables]
-    return found or [("", [])]
-
-
-def _section(results, title, drawn, tables):
-    tag = results.device_tag() if title in ABOUT_DEVICES else ""
+def _section(results, title, drawn):
+    tag = results.tag_of(title)
     pictures = [
         {
             "name": name,
@@ -105,7 +99,7 @@ def _section(results, title, drawn, tables):
     narrow = [picture for picture in pictures if not picture["wide"]]
     if len(narrow) % 2:  # the last one would have an empty place beside it
         narrow[-1]["wide"] = True
-    return {"title": title, "anchor": title.lower(), "lead": LEADS[title], "pictures": pictures, "tables": tables}
+    return {"title": title, "anchor": title.lower(), "lead": LEADS[title], "pictures": pictures}
 
 
 def _resource(name):
@@ -163,7 +157,7 @@ def _plain(value):
     if is_dataclass(value):
         parts = {part.name: _plain(getattr(value, part.name)) for part in fields(value)}
         # Rows and spans are many: lists are a third of the size.
-        return list(parts.values()) if type(value).__name__ in ("Row", "Span") else parts
+        return list(parts.values()) if type(value).__name__ in ("Row", "Span", "Estimate") else parts
     raise TypeError(type(value).__name__)
 
 

@@ -29,6 +29,41 @@ ROLES = {
 }
 DEVICE_ROLES = 7
 
+# Shapes of points beside their colours, for grey print; roles that never meet in one picture may share one.
+MARKERS = {
+    "linear": "cross",
+    "round-robin": "triangle-down",
+    "eplb": "triangle",
+    "speed-aware": "square",
+    "paper": "diamond",
+    "gem": "circle",
+    "bound": "plus",
+    "device-0": "circle",
+    "device-1": "square",
+    "device-2": "triangle",
+    "device-3": "diamond",
+    "device-4": "triangle-down",
+    "device-5": "cross",
+    "device-6": "plus",
+    "temporal": "diamond",
+}
+# Dashes of lines beside their colours, in units of the line's width; roles that aren't here are drawn through.
+DASHES = {
+    "linear": (6, 2),
+    "round-robin": (2, 2),
+    "eplb": (5, 2, 1, 2),
+    "speed-aware": (4, 1),
+    "paper": (1, 1),
+    "device-1": (5, 2),
+    "device-2": (1, 1),
+    "device-3": (5, 2, 1, 2),
+    "device-4": (3, 1),
+    "device-5": (2, 2),
+    "device-6": (7, 2, 1, 2),
+    "temporal": (4, 2),
+    "bound": (1, 2),
+}
+
 # Heat maps: even steps from little to much. More is darker on light ground and brighter on dark ground.
 SEQUENTIAL = (
     ["#F2F5F9", "#C6DDF0", "#86BBE0", "#3D8FC6", "#0B66A4", "#06406D", "#031E38"],

@@ -6,10 +6,20 @@ import numpy as np
 
 from .errors import SystemFailure, UsageError
 from .page import draw_all
-from .palette import DIVERGING, ROLES, SEQUENTIAL
+from .palette import DASHES, DIVERGING, MARKERS, ROLES, SEQUENTIAL
 
 SIZE_INCHES = (6.0, 3.2)
 NARROW_TICKS = 24  # most category labels along an axis
+SHAPES = {
+    "circle": "o",
+    "square": "s",
+    "triangle": "^",
+    "triangle-down": "v",
+    "diamond": "D",
+    "cross": "x",
+    "plus": "+",
+}
+HATCHES = {"wait": "////", "temporal": "..", "combine": "\\\\\\"}
 
 
 def draw_files(results, folder, kind, wanted):
@@ -39,8 +49,7 @@ def draw_files(results, folder, kind, wanted):
     ):
         for title, drawn in sections:
             for name, picture in drawn:
-                tag = results.device_tag() if title in ("Verification", "Mapping", "Devices") else ""
-                figure = draw_picture(plt, picture, wanted, tag)
+                figure = draw_picture(plt, picture, wanted, results.tag_of(title))
                 _save(figure, os.path.join(folder, f"{name}.{kind}"), kind)
                 plt.close(figure)
                 count += 1
@@ -55,10 +64,14 @@ def draw_picture(plt, picture, wanted, tag):
     height = SIZE_INCHES[1]
     if frame.kind == "spans":
         height = 1.1 + 0.24 * sum(len(rows) + 1.4 for _, rows in frame.groups)
+    elif frame.kind == "forest":
+        height = 1.1 + 0.2 * sum(len(rows) + 1.4 for _, rows in frame.groups)
     elif frame.kind == "heat":
         height = max(2.2, picture.height / 110)
     figure, axes = plt.subplots(figsize=(SIZE_INCHES[0], height), layout="constrained")
-    {"lines": _draw_lines, "heat": _draw_heat, "spans": _draw_spans}[frame.kind](figure, axes, picture, frame)
+    {"lines": _draw_lines, "heat": _draw_heat, "spans": _draw_spans, "forest": _draw_forest}[frame.kind](
+        figure, axes, picture, frame
+    )
     axes.set_title(picture.title + (f" ({chosen})" if chosen else ""), loc="left", fontsize=10, fontweight="bold")
     if tag:
         figure.text(0.995, 0.995, tag, ha="right", va="top", fontsize=8, color="#8a6100")
@@ -103,23 +116,27 @@ def _draw_lines(figure, axes, picture, frame):
         if series.low is not None:
             axes.errorbar(x, y, [y - series.low, series.high - y], fmt="none", ecolor=colour, elinewidth=1, capsize=2)
         if "line" in series.mark:
-            axes.plot(x, y, color=colour, linestyle="--" if series.dashed else "-", linewidth=1.5, label=label)
+            dashes = (0, (6, 4)) if series.dashed else (0, DASHES[series.role]) if series.role in DASHES else "-"
+            axes.plot(x, y, color=colour, linestyle=dashes, linewidth=1.5, label=label)
             label = None
         if "dots" in series.mark:
             hollow = np.zeros(len(x), bool) if series.hollow is None else np.asarray(series.hollow)
-            size = 6 if len(x) > 150 else 16
+            size, shape = 6 if len(x) > 150 else 16, SHAPES[MARKERS.get(series.role, "circle")]
             axes.scatter(
                 x[~hollow],
                 y[~hollow],
                 size,
                 color=colour,
+                marker=shape,
                 label=label,
                 zorder=3,
                 alpha=0.6 if len(x) > 150 else 1,
-                linewidths=0,
+                linewidths=1 if shape in "x+" else 0,
             )
-            axes.scatter(x[hollow], y[hollow], size, facecolors="white", edgecolors=colour, zorder=3)
-    _scale_axes(axes, picture)
+            if hollow.any():
+                edges = {"color": colour} if shape in "x+" else {"facecolors": "white", "edgecolors": colour}
+                axes.scatter(x[hollow], y[hollow], size, marker=shape, zorder=3, **edges)
+    _scale_axes(axes, picture, frame.y or picture.y)
     for guide in frame.guides:
         style = {"color": "#5b6675", "linestyle": ":", "linewidth": 1, "zorder": 1}
         if guide.y is not None:
@@ -136,11 +153,11 @@ def _draw_lines(figure, axes, picture, frame):
         axes.legend(fontsize=8, ncols=2 if len(named) > 4 else 1)
 
 
-def _scale_axes(axes, picture):
-    axes.set(xlabel=_title(picture.x), ylabel=_title(picture.y))
+def _scale_axes(axes, picture, y):
+    axes.set(xlabel=_title(picture.x), ylabel=_title(y))
     for axis, drawn, set_scale, set_limits in (
         (picture.x, axes.xaxis, axes.set_xscale, axes.set_xlim),
-        (picture.y, axes.yaxis, axes.set_yscale, axes.set_ylim),
+        (y, axes.yaxis, axes.set_yscale, axes.set_ylim),
     ):
         if axis.log:
             set_scale("log")
@@ -218,7 +235,7 @@ def _draw_spans(figure, axes, picture, frame):
                     color=_colour(span.role),
                     edgecolor="white",
                     linewidth=0.5,
-                    hatch="////" if span.role == "wait" else None,
+                    hatch=HATCHES.get(span.role),
                 )
             if row.mark is not None:
                 axes.plot([row.mark, row.mark], [position - 0.5, position + 0.5], color="black", linewidth=1.5)
@@ -231,6 +248,45 @@ def _draw_spans(figure, axes, picture, frame):
     axes.set_xlabel(_title(picture.x) + (f"; line: {frame.mark_label}" if frame.mark_label else ""))
     drawn = {span.role for _, rows in frame.groups for row in rows for span in row.spans}
     _legend(axes, picture, drawn)
+
+
+def _draw_forest(figure, axes, picture, frame):
+    position, ticks, labels = 0.0, [], []
+    for title, rows in frame.groups:
+        axes.text(
+            0, position + 0.25, title, fontweight="bold", fontsize=9, va="center", transform=axes.get_yaxis_transform()
+        )
+        for row in rows:
+            position += 1
+            for role, value in row.others:
+                _mark(axes, value, position, role, 18, True)
+            if np.isfinite(row.low):
+                axes.plot([row.low, row.high], [position, position], color=_colour(row.role), linewidth=1.5)
+            _mark(axes, row.value, position, row.role, 26, not np.isfinite(row.low))
+            ticks.append(position)
+            labels.append(row.label)
+        position += 1.4
+    axes.axvline(frame.reference, color="#5b6675", linestyle=":", linewidth=1, zorder=1)
+    axes.set_yticks(ticks, labels, fontsize=7)
+    axes.set_ylim(position - 0.7, -0.4)
+    axes.set_xlabel(_title(picture.x))
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], linestyle="", marker=SHAPES[MARKERS.get(role, "circle")], color=_colour(role), label=name)
+        for name, role in picture.legend
+    ]
+    axes.legend(handles=handles, fontsize=8, ncols=len(handles), loc="upper center", bbox_to_anchor=(0.5, -0.06))
+
+
+def _mark(axes, x, y, role, size, hollow):
+    shape = SHAPES[MARKERS.get(role, "circle")]
+    edges = (
+        {"color": _colour(role)}
+        if shape in "x+" or not hollow
+        else {"facecolors": "white", "edgecolors": _colour(role)}
+    )
+    axes.scatter([x], [y], size, marker=shape, zorder=3, linewidths=1, **edges)
 
 
 def _legend(axes, picture, drawn=None):

@@ -1,7 +1,7 @@
-"""What a picture is, whatever draws it: a title, a sentence, axes and the data of one of three kinds.
+"""What a picture is, whatever draws it: a title, a sentence, axes and the data of one of four kinds.
 
 A picture with choices (of a layer, a step, a device) holds one frame for each combination. The report's script
-(page/draw_*.js) and paper.py draw the same frames.
+(page/*.js) and paper.py draw the same frames.
 """
 
 from dataclasses import dataclass, field
@@ -47,8 +47,11 @@ class Guide:
 
 @dataclass
 class Lines:
+    """`y` is this frame's own vertical axis where frames differ in it, else None."""
+
     series: list
     guides: list = field(default_factory=list)
+    y: Axis = None
     kind: str = "lines"
 
 
@@ -94,6 +97,28 @@ class Spans:
 
 
 @dataclass
+class Estimate:
+    """A row of a forest plot: a value with its interval (NaN where unknown), and others to compare it with."""
+
+    label: str
+    role: str
+    value: float
+    low: float
+    high: float
+    others: list  # (role, value)
+    note: str = ""
+
+
+@dataclass
+class Forest:
+    """Rows of estimates along a common axis; a dashed line at `reference`."""
+
+    groups: list  # (title, [Estimate])
+    reference: float
+    kind: str = "forest"
+
+
+@dataclass
 class Choice:
     """`ordered`: a slider suits it."""
 
@@ -109,7 +134,7 @@ class Picture:
     sentence: str  # what one sees, with the figures that matter
     x: Axis
     y: Axis
-    frames: dict  # one index a choice -> Lines, Heat or Spans
+    frames: dict  # one index a choice -> Lines, Heat, Spans or Forest
     choices: list = field(default_factory=list)
     notes: list = field(default_factory=list)  # what is emulated, simulated, left out
     value: Axis = None  # of a heat map's colours

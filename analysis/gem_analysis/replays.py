@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .batch import of_report
 from .errors import DataError
 from .files import read_file
-from .tables import Table
+from .tables import Table, slow_steps
 
 BASELINES = ("eplb", "speed-aware")
 
@@ -34,15 +35,15 @@ class Replay:
         return self.report.summary["relative"][self.report.names.index(name)]
 
     def figures(self, m):
-        """Ratio to the first mapping, its interval, and the first's prediction and p99, of mapping m of the report."""
-        summary = self.report.summary
+        """Ratio to the first mapping, its interval, prediction, slow steps and whole layers, of mapping m of the report."""
+        summary, (_, slow_s) = self.report.summary, slow_steps(self.report)
         return {
             "relative": summary["relative"][m],
             "low": summary["relative_low"][m],
             "high": summary["relative_high"][m],
             "predicted": summary["predicted_s"][m] / summary["predicted_s"][0],
             "error": summary["median_error"][m],
-            "p99": summary["p99_s"][m] / summary["p99_s"][0],
+            "slow": slow_s[m] / slow_s[0],
             "layer": summary["layer_relative"][m],
             "layer_low": summary["layer_relative_low"][m],
             "layer_high": summary["layer_relative_high"][m],
@@ -83,29 +84,32 @@ def replay_table(replays):
                 [
                     replay.setting or "-",
                     f"{replay.spread:.2f}" if not np.isnan(replay.spread) else "-",
+                    of_report(report).speeds,
                     f"{report.header.model} {report.task}",
                     str(report.tokens_per_step),
                     name,
                     _with_interval(figures["relative"], figures["low"], figures["high"], m > 0),
                     f"{figures['predicted']:.3f}",
                     f"{100 * figures['error']:.1f}",
-                    f"{figures['p99']:.3f}",
+                    f"{figures['slow']:.3f}",
                     _with_interval(figures["layer"], figures["layer_low"], figures["layer_high"], m > 0),
                 ]
             )
     columns = [
         ("setting", ""),
         ("spread", ""),
+        ("speeds", ""),
         ("workload", ""),
         ("tokens a step", ""),
         ("mapping", ""),
         (f"vs {replays[0].report.names[0]}, 95 % interval", ""),
         ("predicted", ""),
         ("error", "%"),
-        ("p99", "ratio"),
+        ("slow steps", "ratio"),
         ("whole layer, 95 % interval", ""),
     ]
-    return Table("Replays", columns, rows)
+    note = "Slow steps: the 99th percentile where a hundred steps or more were replayed, else the slowest step."
+    return Table("Replays", columns, rows, note=note)
 
 
 def short_table(replays, figure="relative"):
@@ -179,7 +183,9 @@ def replay_text(folder, short=False):
     replays = collect_replays(folder)
     names = replays[0].report.names
     if short and any(replay.report.names != names for replay in replays):
-        raise DataError(f"{folder}: its reports compare different mappings, which --short has no table for; leave it out")
+        raise DataError(
+            f"{folder}: its reports compare different mappings, which --short has no table for; leave it out"
+        )
     samples = sorted({replay.report.sample_note for replay in replays} - {""})
     note = f"Straggler time relative to {replays[0].report.names[0]}; {', '.join(samples)}." if samples else ""
     parts = [(short_table if short else replay_table)(replays).text, "", note, ""]

@@ -9,6 +9,7 @@ import numpy as np
 from . import batch, files
 from .errors import DataError
 from .isolation import call_apart
+from .latency import relative_speeds
 
 
 @dataclass
@@ -53,12 +54,10 @@ class Results:
 
     def device_note(self):
         """What has to be said of the devices beside every figure; empty for real ones as they are."""
+        notes = batch_notes(self.batch)
         kind = self.profile.device_kind if self.profile else self.report.device_kind if self.report else ""
-        notes = (
-            ["Devices are simulated: latencies come from a stated model on a virtual clock."]
-            if kind == "simulated"
-            else []
-        )
+        if kind == "simulated":
+            notes.append("Devices are simulated: latencies come from a stated model on a virtual clock.")
         slowdowns = self.profile.slowdowns if self.profile else np.ones(1)
         note = self.report.device_note if self.report else ""
         if kind != "simulated" and np.any(slowdowns != 1.0):
@@ -73,14 +72,65 @@ class Results:
             )
         return " ".join(notes)
 
-    def device_tag(self):
-        """The same in two words."""
-        note = self.device_note()
-        return "simulated devices" if "simulated" in note else "emulated speeds" if "emulated" in note else ""
+    def tag_of(self, section):
+        """What has to stand beside every figure of a section, in a few words; empty for held-out figures of real devices
+        as they are."""
+        if section == "Batch" or (section == "Mapping" and self.batch and self.profile is None and self.report is None):
+            return batch_tag(self.batch)
+        if section not in ("Verification", "Mapping", "Devices"):
+            return ""
+        kind = self.report.device_kind if self.report and section == "Verification" else ""
+        kind = kind or (self.profile or self.report or _Unknown).device_kind
+        emulated = (
+            self.profile is not None and np.any(self.profile.slowdowns != 1.0)
+            if section != "Verification" or self.report is None
+            else bool(self.report.device_note)
+        )
+        words = ["simulated devices"] if kind == "simulated" else ["emulated speeds"] if emulated else []
+        if section == "Verification" and self.report and "in-sample" in self.report.sample_note:
+            words.append("in-sample")
+        return ", ".join(words)
 
     def parts(self):
         """All files that are drawn."""
         yield from (part for part in (self.report, self.profile, *self.mappings, *self.traces) if part)
+
+
+class _Unknown:
+    device_kind = ""
+
+
+def batch_notes(pairs):
+    """A sentence for each thing that has to be said of the figures of several runs."""
+    done = [pair for pair in pairs if not pair.failure]
+    notes = []
+    for count, text in (
+        (sum(pair.device_kind == "simulated" for pair in done), "simulated devices (a stated model, a virtual clock)"),
+        (
+            sum(bool(pair.emulation) and pair.device_kind != "simulated" for pair in done),
+            "speeds emulated by more time",
+        ),
+        (sum(not pair.is_measured for pair in done), "predicted, not measured"),
+        (sum(pair.is_in_sample for pair in done), "in-sample: scored on requests that were searched on"),
+        (sum(not pair.device_kind for pair in done), "no file tells of which devices"),
+    ):
+        if count:
+            notes.append(f"{'All' if count == len(done) else count} of {len(done)} runs: {text}.")
+    return notes
+
+
+def batch_tag(pairs):
+    """Two or three words for the head of a picture of several runs."""
+    done = [pair for pair in pairs if not pair.failure]
+    words = []
+    for word, count in (
+        ("simulated devices", sum(pair.device_kind == "simulated" for pair in done)),
+        ("emulated speeds", sum(bool(pair.emulation) and pair.device_kind != "simulated" for pair in done)),
+        ("in-sample", sum(pair.is_in_sample for pair in done)),
+    ):
+        if count:
+            words.append(word if count == len(done) else f"{word} in {count} of {len(done)}")
+    return ", ".join(words)
 
 
 def trace_note(trace):
@@ -108,6 +158,10 @@ def collect(paths):
     _sort(results, own)
     if len(folders) == 1:
         results.batch = _batch_of(results, folders[0])
+    elif len(folders) > 1:
+        results.unused += [
+            f"{folder}: only files right in this folder are drawn where several folders are given" for folder in folders
+        ]
     if not results.batch and not any(True for _ in results.parts()):
         raise DataError(
             "; ".join(results.problems)
@@ -139,30 +193,102 @@ def _read_or_note(results, path, kinds=files.READERS):
 
 
 def _batch_of(results, folder):
-    """The pairs of gem-batch's summary, else those of the reports in sub-folders."""
-    summary = os.path.join(folder, batch.SUMMARY)
-    if os.path.exists(summary):
-        try:
-            pairs = batch.read_summary(summary)
-            kind = _device_kind_of(results, os.path.join(folder, "profiles"))
-            return [dataclasses.replace(pair, device_kind=kind) for pair in pairs]
-        except DataError as error:
-            results.problems.append(str(error))
-    pairs = []
-    for parent, sub_folders, _ in os.walk(folder):
+    """The pairs of every summary of gem-batch at or below the folder, and the reports of the other sub-folders. What
+    else lies there is named in `unused`."""
+    pairs, covered = [], []
+    for parent, sub_folders, names in os.walk(folder):
         sub_folders.sort()
-        for path in _files_of(parent) if parent != folder else []:
-            report = _read_or_note(results, path, ("gem.report",))
-            if report is not None:
-                pairs.append(batch.of_report(report))
-    return pairs
+        setting = os.path.relpath(os.path.dirname(parent) if parent != folder else parent, folder)
+        if batch.SUMMARY in names:
+            covered.append(parent)
+            pairs += _pairs_of_summary(results, parent, os.path.relpath(parent, folder))
+        elif parent != folder and not any(parent.startswith(place + os.sep) for place in covered):
+            pairs += _pairs_of_folder(results, parent, "" if setting == "." else setting)
+    return _told_apart(["" if pair.setting == "." else pair.setting for pair in pairs], pairs)
 
 
-def _device_kind_of(results, folder):
-    """Of the profiles that a batch was made with, "host, simulated" if they are of several kinds; empty if unknown."""
+def _told_apart(settings, pairs):
+    """The pairs with settings, which are dropped where no two runs need them to be told apart."""
+    workloads = [(pair.model, pair.task, pair.tokens) for pair in pairs]
+    needed = len(set(workloads)) < len(workloads) or len({s for s in settings if s}) > 1
+    return [dataclasses.replace(pair, setting=s if needed else "") for s, pair in zip(settings, pairs)]
+
+
+def _pairs_of_folder(results, folder, setting):
+    parts = [(path, _read_or_note(results, path)) for path in _files_of(folder)]
+    reports = [(path, part) for path, part in parts if isinstance(part, files.Report)]
+    others = [part for _, part in parts if part is not None and not isinstance(part, files.Report)]
+    if others and not reports:
+        counts = {}
+        for part in others:
+            counts[type(part).__name__.lower()] = counts.get(type(part).__name__.lower(), 0) + 1
+        listed = ", ".join(f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in sorted(counts.items()))
+        results.unused.append(f"{folder}: {listed} and no report; gem-analysis report with this folder draws them")
+    if len(reports) > 1:  # each a run of its own
+        names = [os.path.join(setting, os.path.splitext(os.path.basename(path))[0]) for path, _ in reports]
+        return [batch.of_report(report, name) for name, (_, report) in zip(names, reports)]
+    return [batch.of_report(report, setting) for _, report in reports]
+
+
+def _pairs_of_summary(results, folder, setting):
+    """The pairs of a batch, with what the files beside say of their devices and steps."""
+    try:
+        pairs = batch.read_summary(os.path.join(folder, batch.SUMMARY))
+    except DataError as error:
+        results.problems.append(str(error))
+        return []
+    profiles = _profiles_of(results, os.path.join(folder, "profiles"))
+    return [
+        dataclasses.replace(
+            pair, setting=setting, **_told_by_files(results, profiles, os.path.join(folder, "pairs", name))
+        )
+        for name, pair in pairs.items()
+    ]
+
+
+def _profiles_of(results, folder):
     paths = _files_of(folder) if os.path.isdir(folder) else []
-    profiles = [_read_or_note(results, path, ("gem.profile",)) for path in paths]
-    return ", ".join(sorted({profile.device_kind for profile in profiles if profile}))
+    read = {os.path.basename(path): _read_or_note(results, path, ("gem.profile",)) for path in paths}
+    return {name: profile for name, profile in read.items() if profile is not None}
+
+
+def _told_by_files(results, profiles, folder):
+    """Kind, emulation, spread, devices, steps and tokens a step of a pair, as far as its files say."""
+    facts, used = {}, _profile_in_use(folder)
+    shared = [profiles[used]] if used in profiles else list(profiles.values())
+    if shared:
+        facts["device_kind"] = ", ".join(sorted({profile.device_kind for profile in shared}))
+        notes = {emulation_of(profile) for profile in shared}
+        facts["emulation"] = notes.pop() if len(notes) == 1 else "emulated in some"
+        if len(shared) == 1:
+            facts["devices"], facts["spread"] = shared[0].device_count, float(1 / relative_speeds(shared[0]).min())
+    if not os.path.isdir(folder):
+        return facts
+    names = [name for name in ("report.h5", "test.h5", "trace.h5") if os.path.exists(os.path.join(folder, name))]
+    found = _read_or_note(results, os.path.join(folder, names[0]), ("gem.report", "gem.trace")) if names else None
+    if isinstance(found, files.Report):
+        told = batch.of_report(found)
+        names = ("device_kind", "emulation", "spread", "devices", "steps", "tokens", "layer", "layer_low", "layer_high")
+        facts.update({name: getattr(told, name) for name in names})
+    elif isinstance(found, files.Trace):
+        facts.update(steps=len(found.counts), tokens=found.tokens_per_step)
+    return facts
+
+
+def _profile_in_use(folder):
+    """File name of the profile that gem-batch made a pair with; empty if it doesn't say."""
+    try:
+        with open(os.path.join(folder, "profile.txt"), encoding="utf-8") as file:
+            return os.path.basename(file.readline(4096).strip())
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def emulation_of(profile):
+    """As gem-verify notes it: "emulated x1.00, x1.28"; empty for devices as they are and for simulated ones."""
+    if profile.device_kind == "simulated" or np.all(profile.slowdowns == 1.0):
+        return ""
+    return "emulated " + ", ".join(f"x{slowdown:.2f}" for slowdown in profile.slowdowns)
 
 
 def _newest(parts, results, what):

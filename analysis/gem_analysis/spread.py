@@ -40,7 +40,9 @@ def read_pair(first_path, second_path):
     same = first.header.model == second.header.model and first.median_s.shape == second.median_s.shape
     same = same and np.array_equal(first.tiles, second.tiles)
     if not (same and np.array_equal(first.active_experts, second.active_experts)):
-        raise DataError(f"{second_path}: has another model, other devices or points than {first_path}; repeat the sweep")
+        raise DataError(
+            f"{second_path}: has another model, other devices or points than {first_path}; repeat the sweep"
+        )
     if first.uuids != second.uuids:
         raise DataError(
             f"{second_path}: was measured on other devices, or in another order, than {first_path}; measure both on the same"
@@ -66,7 +68,15 @@ def device_table(first, second):
         at_heavy("power_w", 1.0, 0),
         at_heavy("temperature_c", 1.0, 0),
     ]
-    columns = [("device", ""), ("name", ""), ("speed", ""), ("again", ""), ("clock", "GHz"), ("power", "W"), ("heat", "°C")]
+    columns = [
+        ("device", ""),
+        ("name", ""),
+        ("speed", ""),
+        ("again", ""),
+        ("clock", "GHz"),
+        ("power", "W"),
+        ("heat", "°C"),
+    ]
     return Table("Spread", columns, [list(row) for row in zip(*cells)])
 
 

@@ -8,6 +8,7 @@ from .latency import relative_speeds
 from .picture import less_or_more, percent
 from .pictures.held_out import ratios
 from .routing import skew
+from .tables import slow_steps
 
 # Largest output error that reordered sums explain (src/verification/report.cpp).
 OUTPUT_TOLERANCE = {"f32": 1e-4, "bf16": 2e-2}
@@ -136,23 +137,28 @@ def _measured(results):
 def _batch(results):
     done = [pair for pair in results.batch if not pair.failure and not np.isnan(pair.ratio)]
     models, tasks = {pair.model for pair in results.batch}, {pair.task for pair in results.batch}
-    topic = f"{len(models)} models · {len(tasks)} tasks"
-    badges = [(f"{kind} devices", kind == "simulated") for kind in sorted({pair.device_kind for pair in done} - {""})]
-    badges += [(note, "in-sample" in note) for note in sorted({pair.note for pair in done} - {""})]
+    settings = {pair.setting for pair in results.batch}
+    parts = [(len(results.batch), "run"), (len(models), "model"), (len(tasks), "task"), (len(settings), "setting")]
+    topic = " · ".join(f"{n} {word}{'s' if n > 1 else ''}" for n, word in parts if word != "setting" or n > 1)
     if not done:
-        return Verdict(topic, "BATCH", "bad", "No pair has a result", "See what is missing below.")
+        return Verdict(topic, "BATCH", "bad", "No run has a result", "See what is missing below.")
+    kinds = {(pair.device_kind, pair.speeds) for pair in done if pair.device_kind}
+    badges = [
+        (f"{kind} devices" if kind == "simulated" else f"{kind} devices, speeds {speeds}", speeds != "as they are")
+        for kind, speeds in sorted(kinds)
+    ]
+    badges += [(note, "in-sample" in note) for note in sorted({pair.note for pair in done} - {""})]
     ratios = np.array([pair.ratio for pair in done])
-    measured = [pair for pair in done if pair.ratio == pair.measured]
+    measured = [pair for pair in done if pair.is_measured]
     spread = (
         f"Median change of the slowest devices' time {percent(np.median(ratios))}, from {percent(ratios.min())} to "
-        f"{percent(ratios.max())}."
-    )
+        f"{percent(ratios.max())}. {results.device_note()}"
+    ).strip()
     if len(measured) < len(done):
-        headline = f"{sum(ratios <= 0.99)} of {len(done)} pairs should be 1 % faster than linear or more"
-        sentence = f"{spread} {len(done) - len(measured)} of them predicted, not measured."
-        return Verdict(topic, "BATCH, PREDICTED", "unsure", headline, sentence, badges)
+        headline = f"{sum(ratios <= 0.99)} of {len(done)} runs should be 1 % faster than linear or more"
+        return Verdict(topic, "BATCH, PREDICTED", "unsure", headline, spread, badges)
     faster = sum(pair.is_proven and pair.high < 1 for pair in done)
-    headline = f"{faster} of {len(done)} pairs of model and task are faster than linear"
+    headline = f"{faster} of {len(done)} runs are faster than linear"
     return Verdict(topic, "BATCH", "good" if 2 * faster > len(done) else "unsure", headline, spread, badges)
 
 
@@ -203,9 +209,10 @@ def tiles_of(results):
                 f"steps within {100 * summary['median_error'][m]:.1f} % in the median",
             )
         )
-        tiles.append(
-            Tile("Slowest 1 % of steps", percent(summary["p99_s"][m] / summary["p99_s"][0]), "99th percentile")
-        )
+        tail, tail_s = slow_steps(report)
+        steps = report.measured_s.shape[1]
+        shown = ("Slowest 1 % of steps", "99th percentile") if tail == "p99" else ("Slowest step", f"of {steps} steps")
+        tiles.append(Tile(shown[0], percent(tail_s[m] / tail_s[0]), shown[1]))
         idle = 100 * report.waiting_share
         tiles.append(Tile("Devices wait", f"{idle[m]:.1f} %", f"of the time; {first}: {idle[0]:.1f} %"))
     if results.profile is not None and (report is not None or results.mappings):

@@ -15,11 +15,15 @@ from gem_analysis.files import read_file
 from gem_analysis.page import draw_all, render
 from gem_analysis.pictures import (
     SECTIONS,
+    all_replays,
     batch_matrix,
     device_speed,
     expert_correlation,
     expert_loads,
+    gain_over_spread,
+    gain_over_steps,
     held_out,
+    latency_lines,
     latency_over_tiles,
     latency_surface,
     layer_gain,
@@ -32,6 +36,7 @@ from gem_analysis.pictures import (
     predicted_measured,
     search_gap,
     search_progress,
+    step_shares,
     step_times,
     task_similarity,
     telemetry,
@@ -73,7 +78,17 @@ class Verification(support.TestCase):
             unit = steps_s[m].max() / curve.x[-1]
             np.testing.assert_allclose(curve.x * unit, np.sort(steps_s[m]))
             self.assertEqual(curve.y[-1], 100.0)
-            np.testing.assert_allclose(dots.x * unit, [self.summary[f"p{q}_s"][m] for q in (50, 90, 99)])
+            np.testing.assert_allclose(dots.x * unit, [self.summary[f"p{q}_s"][m] for q in (50, 90)])
+
+    def test_one_step_in_a_hundred_needs_a_hundred_steps(self):
+        few = step_times.draw(self.results)
+        self.assertIn("the slowest of 16 takes", few.sentence)
+        self.assertNotIn("in a hundred", few.sentence)
+        self.assertNotIn("p99", few.sentence)
+        self.results.report = dataclasses.replace(self.report, measured_s=np.repeat(self.measured_s, 7, axis=1))
+        many = step_times.draw(self.results)
+        self.assertIn("one step in a hundred", many.sentence)
+        self.assertEqual(len(many.frames[()].series[-1].x), 3)
 
     def test_timeline_shows_every_device_to_the_end_of_the_slowest(self):
         picture = layer_timeline.draw(self.results)
@@ -86,6 +101,35 @@ class Verification(support.TestCase):
                 self.assertAlmostEqual(row.spans[0].end * unit_s, times_s[d])
                 self.assertAlmostEqual(row.spans[-1].end * unit_s, times_s.max())
 
+    def test_timeline_always_shows_the_slowest_device(self):
+        random = np.random.default_rng(3)
+        times_s = random.gamma(50, 2e-5, (3, 4, 5, 40))
+        report = dataclasses.replace(
+            self.report,
+            measured_s=times_s,
+            dispatch_s=np.full_like(times_s, np.nan),
+            combine_s=np.full_like(times_s, np.nan),
+            layer_ids=np.arange(5),
+        )
+        picture = layer_timeline.draw(Results("", report=report))
+        _, steps, layers = (choice.labels for choice in picture.choices)
+        for index, frame in picture.frames.items():
+            step, layer = int(steps[index[1]]) - report.first_step, int(layers[index[2]])
+            for m, (_, rows) in zip((0, 2), frame.groups):
+                slowest = [row.label for row in rows if row.label.endswith("slowest")]
+                self.assertEqual(slowest, [f"device {times_s[m, step, layer].argmax()}, slowest"])
+                self.assertLessEqual(len(rows), layer_timeline.MOST_DEVICES + 1)
+
+    def test_shares_add_up_to_the_step(self):
+        results = collect([support.result("host")])
+        (_, rows), summary = step_shares.draw(results).frames[()].groups[0], results.report.summary
+        total = sum(summary[f"{part}_s"][1] for part in ("dispatch", "compute", "waiting", "combine"))
+        ratio = rows[1].spans[-1].end / rows[0].spans[-1].end
+        self.assertAlmostEqual(
+            ratio, total / sum(summary[f"{part}_s"][0] for part in ("dispatch", "compute", "waiting", "combine"))
+        )
+        self.assertIn("not timed", step_shares.draw(self.results).notes[0])
+
     def test_timeline_of_whole_layers(self):
         results = collect([support.result("host")])
         picture = layer_timeline.draw(results)
@@ -96,9 +140,13 @@ class Verification(support.TestCase):
         self.assertAlmostEqual(spans[-1].end * unit_s, total)
 
     def test_waiting(self):
-        straggler_s = self.measured_s.max(axis=3).sum(axis=(1, 2))
-        for m, series in enumerate(waiting.draw(self.results).frames[()].series):
-            np.testing.assert_allclose(series.y, 100 * (1 - self.measured_s[m].sum(axis=(0, 1)) / straggler_s[m]))
+        picture = waiting.draw(self.results)
+        for m, times_s in enumerate(self.measured_s):
+            slowest_s = times_s.max(axis=2).sum(axis=0)
+            for layer, device in ((0, 0), (7, 3), (23, 1)):
+                expected = 100 * (1 - times_s[:, layer, device].sum() / slowest_s[layer])
+                self.assertAlmostEqual(picture.frames[(m,)].values[layer, device], expected)
+        self.assertEqual(picture.choices[0].labels, self.report.names)
 
     def test_layer_gain(self):
         layers_s = self.measured_s.max(axis=3).sum(axis=1)
@@ -223,23 +271,49 @@ class Devices(support.TestCase):
 
     def test_latency_over_tiles(self):
         picture = latency_over_tiles.draw(self.results)
-        level = int(picture.choices[0].labels[0])
+        level = int(picture.choices[1].labels[0])
         points = np.flatnonzero(self.profile.active_experts == level)
-        series = picture.frames[(0,)].series[2]
-        self.assertEqual(sorted(series.x), sorted(self.profile.tiles[points]))
-        unit_s = {"ms": 1e-3, "µs": 1e-6}[picture.y.unit]
-        np.testing.assert_allclose(sorted(series.y * unit_s), sorted(self.profile.median_s[2, points]))
+        frame = picture.frames[(1, 0)]
+        self.assertEqual(sorted(frame.series[2].x), sorted(self.profile.tiles[points]))
+        unit_s = {"ms": 1e-3, "µs": 1e-6}[frame.y.unit]
+        np.testing.assert_allclose(sorted(frame.series[2].y * unit_s), sorted(self.profile.median_s[2, points]))
+
+    def test_latency_as_a_ratio_to_the_fastest_comes_first(self):
+        picture = latency_over_tiles.draw(self.results)
+        self.assertEqual((picture.choices[0].labels[0], picture.y.unit), ("against the fastest", "%"))
+        frame = picture.frames[(0, 0)]
+        fastest = np.min([series.y for series in frame.series], axis=0)
+        np.testing.assert_allclose(fastest, 0.0)
+        point = np.flatnonzero(
+            (self.profile.active_experts == int(picture.choices[1].labels[0]))
+            & (self.profile.tiles == frame.series[3].x[-1])
+        )[0]
+        column = self.profile.median_s[:, point]
+        self.assertAlmostEqual(frame.series[3].y[-1], 100 * (column[3] / column.min() - 1))
+
+    def test_throttled_says_what_it_means(self):
+        self.assertEqual(latency.throttle_text(self.profile), "")
+        self.profile.throttle_reasons[:] = 0x4
+        points = self.profile.throttle_reasons.size
+        note = " ".join(latency_over_tiles.draw(self.results).notes)
+        self.assertIn(f"power limit held the clock down at {points} of {points} points", note)
+        self.assertIn("usual state", note)
+        self.assertNotIn("Hollow", note)  # all points alike: marking them would tell nothing
+        self.assertFalse(latency_lines.hindered(self.profile).any())
+        self.profile.throttle_reasons[:] = 0
+        self.profile.throttle_reasons[0, :3] = 0x40
+        note = latency.throttle_text(self.profile)
+        self.assertIn(f"heat or a hardware limit held it down at 3 of {points} points", note.replace("Heat", "heat"))
 
     def test_unsettled_and_throttled_points_are_hollow(self):
         self.profile.settled[1, self.profile.tiles.argmax()] = False
         self.profile.throttle_reasons[3, :] = 0x40
         picture = latency_over_tiles.draw(self.results)
-        hollow = np.array([[series.hollow.sum() for series in frame.series] for frame in picture.frames.values()]).sum(
-            axis=0
-        )
+        frames = [frame for (view, _), frame in picture.frames.items() if view == 0]
+        hollow = np.array([[series.hollow.sum() for series in frame.series] for frame in frames]).sum(axis=0)
         self.assertEqual(hollow[0], 0)
         self.assertEqual(hollow[1], 1)
-        self.assertEqual(hollow[3], sum(len(frame.series[3].x) for frame in picture.frames.values()))
+        self.assertEqual(hollow[3], sum(len(frame.series[3].x) for frame in frames))
 
     def test_what_experts_add_beside(self):
         rule = latency.LoadRule(16, 8, 0.5, [3], [2.0])
@@ -310,7 +384,7 @@ class Devices(support.TestCase):
         )
         profile.median_s = profile.median_s * np.linspace(1, 1.3, 64)[:, None]
         picture = latency_over_tiles.draw(Results("", profile=profile))
-        names = [series.name for series in picture.frames[(0,)].series]
+        names = [series.name for series in picture.frames[(0, 0)].series]
         speeds = latency.relative_speeds(profile)
         self.assertIn(f"device {speeds.argmin()} ({speeds.min():.2f})", names)
         self.assertIn(f"device {speeds.argmax()} (1.00)", names)
@@ -383,6 +457,31 @@ class Batch(support.TestCase):
         np.testing.assert_allclose(heat.values, [[np.nan, gain], [gain, np.nan]])
         self.assertIn("−" if gain < 0 else "+", heat.cell_texts[0][1])
 
+    def test_runs_of_other_settings_and_sizes_have_cells_of_their_own(self):
+        one = batch.of_report(read_file(support.result("simulated", "report.h5")))
+        runs = [
+            dataclasses.replace(one, tokens=tokens, setting=setting, measured=0.9 + 1e-6 * tokens)
+            for tokens in (256, 4096)
+            for setting in ("spread-1.00", "spread-1.28")
+        ]
+        heat = batch_matrix.draw(Results("", batch=runs)).frames[()]
+        self.assertEqual(np.isfinite(heat.values).sum(), 4)
+        self.assertEqual(heat.column_labels, ["spread-1.00", "spread-1.28"])
+        self.assertIn("4,096 tokens", heat.row_labels[1])
+
+    def test_every_run_has_a_row_with_its_interval(self):
+        report = read_file(support.result("simulated", "report.h5"))
+        runs = [batch.of_report(report, setting) for setting in ("a", "b")]
+        picture = all_replays.draw(Results("", batch=runs))
+        for title, rows in picture.frames[()].groups:
+            self.assertIn("simulated", title)
+            row = rows[0]
+            self.assertAlmostEqual(row.value, report.summary["relative"][2])
+            self.assertAlmostEqual(row.low, report.summary["relative_low"][2])
+            self.assertEqual([role for role, _ in row.others], ["eplb"])
+        with self.assertRaises(NotDrawn):
+            all_replays.draw(Results("", batch=runs[:1]))
+
     def test_summary_of_gem_batch(self):
         with open(self.path("summary.csv"), "w", encoding="utf-8") as file:
             file.write(SUMMARY)
@@ -411,6 +510,39 @@ a/chat,done,gem,0.1,0.88,0.02,0.9,0.89,0.91,0,
 a/code,done,gem,0.1,0.95,0.02,,,,1,
 b/chat,failed,,,,,,,,0,"trace.h5: there is no such file"
 """
+
+
+class Gains(support.TestCase):
+    def test_what_speeds_bring_at_most(self):
+        self.assertEqual(latency.most_from_speeds([1.0, 1.0, 1.0]), 1.0)
+        # Equal loads end after 2, shares of 1/3 and 2/3 after 2 * 2/3.
+        self.assertAlmostEqual(latency.most_from_speeds([0.5, 1.0]), 2 / 3)
+        results = collect([support.result("simulated")])
+        curve, own = gain_over_spread.draw(results).frames[()].series
+        speeds = latency.relative_speeds(results.profile)
+        self.assertAlmostEqual(own.x[0], 100 * (speeds.max() / speeds.min() - 1))
+        self.assertAlmostEqual(curve.y[0], 0.0)
+        self.assertTrue((np.diff(curve.y) < 0).all())
+        guides = gain_over_spread.draw(results).frames[()].guides
+        self.assertIn("you are here", [guide.label for guide in guides])
+
+    def test_how_long_to_record(self):
+        results = collect([support.result("simulated")])
+        with self.assertRaises(NotDrawn):
+            gain_over_steps.draw(results)
+        gem = results.mappings[-1]
+        short = dataclasses.replace(
+            gem,
+            train_steps=4,
+            name="gem (4)",
+            expert_to_device=results.mappings[0].expert_to_device,
+            slots=results.mappings[0].slots,
+        )
+        results.mappings.append(short)
+        held = gain_over_steps.draw(results).frames[()].series[0]
+        worth = dict(held_out.ratios(results))
+        self.assertEqual(held.x.tolist(), [4, 24])
+        np.testing.assert_allclose(held.y, [100 * (worth[name][1] - 1) for name in ("gem (4)", "gem")])
 
 
 class Size(support.TestCase):

@@ -39,7 +39,7 @@ class Replays(support.TestCase):
         code, out, err = self.run_program("replays", self.folder)
         self.assertEqual((code, err), (0, ""))
         rows = support.table_rows(support.printed("simulated", "verify.txt"), ("eplb", "gem"))
-        shown = [line.split("|")[6].split()[0] for line in out.splitlines() if " gem |" in line]
+        shown = [line.split("|")[7].split()[0] for line in out.splitlines() if " gem |" in line]
         self.assertEqual(shown, [rows["eplb"][2], rows["gem"][2]])
 
     def test_the_short_table_has_a_column_a_setting(self):
@@ -138,17 +138,17 @@ class Page(support.TestCase):
         with open(self.path("page.html"), encoding="utf-8") as file:
             return file.read()
 
-    def test_verdict_first_then_the_table_then_the_pictures(self):
+    def test_verdict_first_then_the_pictures_then_the_tables(self):
         page = self.page_of(support.result("simulated"))
         verdict = support.printed("simulated", "verify.txt").split("VERDICT: ")[1].split(" - ")[0]
         places = [
             page.index(text)
             for text in (
                 f">{verdict}<",
-                'id="table"',
                 'id="step-times"',
                 'id="device-speed"',
                 'id="expert-loads"',
+                'id="table"',
                 'id="files"',
             )
         ]
@@ -160,7 +160,7 @@ class Page(support.TestCase):
         text = page.split('<pre id="text-verification">')[1].split("</pre>")[0]
         for name, cells in rows.items():
             line = next(line for line in text.splitlines() if line.startswith(f"| {name} "))
-            for cell in (cells[1], cells[2], cells[-1]):
+            for cell in (cells[1], cells[2]):
                 self.assertIn(f" {cell} ", line)
 
     def test_it_loads_nothing(self):
@@ -224,14 +224,56 @@ class Page(support.TestCase):
             with h5py.File(self.path("batch", model, "report.h5"), "r+") as file:
                 file.attrs["model"] = model
         page = self.page_of(self.path("batch"))
-        self.assertIn("of 2 pairs", page)
-        self.assertIn("2 of 2 pairs are done", page)
+        self.assertIn("of 2 runs", page)
+        self.assertIn("2 of 2 runs are done", page)
+        self.assertIn("All of 2 runs: simulated devices", page)
+        self.assertIn('<span class="tag">simulated devices</span>', page)
         self.assertIn('id="batch-matrix"', page)
         self.assertNotIn('id="files"', page)
 
+    def test_several_runs_say_what_is_emulated_and_leave_nothing_out_unnamed(self):
+        for setting, workload, kind in (("even", "a", "simulated"), ("uneven", "b", "host"), ("uneven", "c", "host")):
+            shutil.copytree(support.result(kind), self.path("runs", setting, workload))
+        os.makedirs(self.path("runs", "alone"))
+        shutil.copy(support.result("host", "profile.h5"), self.path("runs", "alone"))
+        with h5py.File(self.path("runs", "uneven", "c", "report.h5"), "r+") as file:
+            file.attrs["sample_note"] = "in-sample"
+            file.attrs["tokens_per_step"] = 4096
+        page = self.page_of(self.path("runs"))
+        self.assertIn("2 of 3 runs: speeds emulated by more time", page)
+        self.assertIn("1 of 3 runs: in-sample", page)
+        self.assertIn(
+            '<span class="tag">simulated devices in 1 of 3, emulated speeds in 2 of 3, in-sample in 1 of 3', page
+        )
+        self.assertRegex(page, r"alone: 1 profile and no report")
+        text = page.split('<pre id="text-batch">')[1].split("</pre>")[0]
+        rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if "small" in line]
+        self.assertEqual(
+            [(row[0], row[3], row[6]) for row in rows],
+            [("uneven", "64", "emulated, up to x1.28"), ("uneven", "4,096", "emulated, up to x1.28")],
+        )
+        self.assertIn("in-sample", rows[1][-1])
+
+    def test_the_pairs_of_a_batch_below_the_folder_are_not_dropped(self):
+        os.makedirs(self.path("results", "plan", "pairs", "m", "chat"))
+        os.makedirs(self.path("results", "plan", "profiles"))
+        shutil.copy(support.result("simulated", "profile.h5"), self.path("results", "plan", "profiles", "p.h5"))
+        shutil.copy(support.result("simulated", "test.h5"), self.path("results", "plan", "pairs", "m", "chat"))
+        with open(self.path("results", "plan", "summary.csv"), "w", encoding="utf-8") as file:
+            file.write(
+                "pair,state,method,predicted_s,predicted_vs_linear,above_bound,measured_vs_linear,low,high,"
+                "in_sample,error\nm/chat,done,linear,1,1,,,,,0,\nm/chat,done,gem,1,0.9,,,,,0,\n"
+            )
+        shutil.copytree(support.result("host"), self.path("results", "run"))
+        page = self.page_of(self.path("results"))
+        self.assertIn("2 of 2 runs are done", page)
+        self.assertIn("1 of 2 runs: predicted, not measured", page)
+        self.assertIn("4 simulated", page)
+        self.assertRegex(page, r"\| m +\| +chat \| +64 \| +24 \|")
+
     def test_linear_has_no_interval_against_itself(self):
         pair = PairResult("model", "task", "linear", 1.0, 1.0, 1.0, 1.0, "held-out")
-        self.assertEqual(batch_table(Results("", batch=[pair])).rows[0][4], "–")
+        self.assertEqual(batch_table(Results("", batch=[pair])).rows[0][8], "–")
 
     def test_text_of_files_is_text_in_the_page(self):
         path = self.copy("simulated", "report.h5")
@@ -246,7 +288,7 @@ class Page(support.TestCase):
         m = report.judged_index
         self.assertRegex(page, r"<h1>[^<]*(less|more) straggler time|may be no faster")
         layers = 100 * (report.summary["layer_relative"][m] - 1)
-        self.assertRegex(page, rf'>Whole layers</span><b>[+−-]{abs(layers):.1f}\s?%</b>')
+        self.assertRegex(page, rf">Whole layers</span><b>[+−-]{abs(layers):.1f}\s?%</b>")
         self.assertNotIn(">Whole layers<", self.page_of(support.result("simulated")))
 
         path = self.copy("host", "report.h5")

@@ -38,10 +38,11 @@ function ink_on(parts) {
 }
 
 function draw_heat(figure, picture, frame) {
-  const width = figure.clientWidth, height = picture.height;
+  const height = picture.height;
   const rows = frame.row_labels.length, columns = frame.column_labels.length;
   const strip = frame.row_roles ? 8 : 0, strip_top = frame.column_roles ? 8 : 0;
-  const left = Math.min(width * 0.36, Math.max(30, label_width(frame.row_labels) + 12)) + strip;
+  const left = Math.max(30, label_width(frame.row_labels) + 12) + strip;
+  const width = Math.max(figure.clientWidth, left + 12 + columns * least_cell_width(frame));  // the figure scrolls
   const box = {left, top: 26 + strip_top, width: width - left - 12, height: height - 70 - strip_top};
   const cell = {width: box.width / columns, height: box.height / rows};
   const root = svg("svg", {width, height, role: "img", "aria-label": picture.title});
@@ -68,6 +69,13 @@ function draw_heat(figure, picture, frame) {
                                 frame.column_labels[column]},
                          {text: `${picture.value.label}: ${with_unit(value, picture.value)}${origin}`}]);
   }, () => cross.setAttribute("visibility", "hidden"));
+}
+
+// What the texts in the cells and below the columns need; of cells without texts, next to nothing.
+function least_cell_width(frame) {
+  if (!frame.cell_texts) return 1;
+  const lines = frame.cell_texts.flat().flatMap(text => text.split("\n"));
+  return Math.max(label_width(lines), label_width(frame.column_labels)) + 8;
 }
 
 function draw_cells(root, frame, box, cell, colours) {

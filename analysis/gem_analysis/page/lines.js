@@ -31,7 +31,8 @@ function lines_extents(picture, frame, hidden) {
   return [x_extent, extent_of(y, picture.y)];
 }
 
-function draw_lines(figure, picture, frame, state) {
+function draw_lines(figure, whole, frame, state) {
+  const picture = frame.y ? {...whole, y: frame.y} : whole;
   const width = figure.clientWidth, height = picture.height;
   const [[x_low, x_high], [y_low, y_high]] = lines_extents(picture, frame, state.hidden);
   const y_ticks = make_scale(y_low, y_high, 0, 1, picture.y.log, height / 45).ticks;
@@ -99,7 +100,7 @@ function draw_series(root, series, x, y) {
       pen = "L";
     });
     root.append(svg("path", {d: path, fill: "none", style: `stroke:${stroke}`, "stroke-width": 2,
-                             "stroke-linejoin": "round", "stroke-dasharray": series.dashed ? "6 4" : "none"}));
+                             "stroke-linejoin": "round", "stroke-dasharray": dash_of(series.role, series.dashed)}));
   }
   if (series.low)
     series.x.forEach((value, index) => {
@@ -112,10 +113,8 @@ function draw_series(root, series, x, y) {
   const hollow = new Set(series.hollow || []);
   series.x.forEach((value, index) => {
     if (!Number.isFinite(series.y[index])) return;
-    const fill = hollow.has(index) ? "var(--card)" : stroke;
-    root.append(svg("circle", {cx: x(value).toFixed(1), cy: y(series.y[index]).toFixed(1), r: radius,
-                               style: `fill:${fill};stroke:${stroke}`, "stroke-width": 1.5,
-                               opacity: series.x.length > 150 ? 0.55 : 1}));
+    root.append(marker(series.role, x(value), y(series.y[index]), radius, hollow.has(index),
+                       series.x.length > 150 ? 0.55 : 1));
   });
 }
 

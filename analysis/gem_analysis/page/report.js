@@ -2,7 +2,7 @@
 "use strict";
 
 const REPORT = JSON.parse(document.getElementById("data").textContent);
-const DRAW = {lines: draw_lines, heat: draw_heat, spans: draw_spans};
+const DRAW = {lines: draw_lines, heat: draw_heat, spans: draw_spans, forest: draw_forest};
 const ARRAYS = {u1: Uint8Array, u2: Uint16Array, f4: Float32Array};
 
 // Choices of the same name in other pictures follow, so that one layer can be looked at everywhere.
@@ -87,8 +87,26 @@ function make_control(picture, which) {
   return [box, value => { list.value = value; }];
 }
 
+function plain_swatch(entry) {
+  const swatch = html("i", {class: "swatch", style: `--swatch:${colour(entry.role)}`});
+  swatch.classList.toggle("tick", Boolean(entry.tick));
+  if (PATTERNS.has(entry.role)) swatch.classList.add("pattern", entry.role);
+  return swatch;
+}
+
+// The line and the point of a series as they are drawn.
+function series_swatch({role, mark, dashed}) {
+  const root = svg("svg", {width: mark.includes("line") ? 26 : 12, height: 12, class: "sample", "aria-hidden": "true"});
+  if (mark.includes("line"))
+    root.append(svg("path", {d: "M0 6H26", fill: "none", style: `stroke:${colour(role)}`, "stroke-width": 2,
+                             "stroke-dasharray": dash_of(role, dashed)}));
+  if (mark.includes("dots")) root.append(marker(role, mark.includes("line") ? 13 : 6, 6, 4, mark.includes("hollow"), 1));
+  return root;
+}
+
 function draw_legend(picture, frame) {
-  const entries = picture.legend.map(([name, role]) => ({name, role, still: true}));
+  const marks = {forest: "dots"}[frame.kind];
+  const entries = picture.legend.map(([name, role]) => ({name, role, still: true, mark: marks}));
   if (frame.kind === "lines") {
     const seen = new Set();
     for (const {name, role, mark, dashed} of frame.series)
@@ -97,11 +115,7 @@ function draw_legend(picture, frame) {
   if (frame.mark_label) entries.push({name: frame.mark_label, role: "ink", still: true, tick: true});
   if (frame.kind === "lines" && entries.length < 2) return picture.legend_box.replaceChildren();
   picture.legend_box.replaceChildren(...entries.map(entry => {
-    const swatch = html("i", {class: "swatch", style: `--swatch:${colour(entry.role)}`});
-    swatch.classList.toggle("tick", Boolean(entry.tick));
-    swatch.classList.toggle("stroke", Boolean(entry.mark && entry.mark.includes("line")));
-    swatch.classList.toggle("dashed", Boolean(entry.dashed));
-    swatch.classList.toggle("wait", entry.role === "wait");
+    const swatch = entry.mark ? series_swatch(entry) : plain_swatch(entry);
     if (entry.still) return html("span", {class: "entry"}, swatch, entry.name);
     const button = html("button", {type: "button", class: "entry",
                                    "aria-pressed": String(!picture.state.hidden.has(entry.name)),

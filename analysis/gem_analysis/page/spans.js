@@ -1,6 +1,8 @@
 // Rows of spans along one axis: timelines, stacked bars.
 "use strict";
 
+// Roles that are hatched or dotted beside their colour, for grey print.
+const PATTERNS = new Set(["wait", "temporal", "combine"]);
 const ROW_HEIGHT = 22, GROUP_TITLE_HEIGHT = 30;
 
 function draw_spans(figure, picture, frame) {
@@ -45,7 +47,7 @@ function draw_row(root, picture, [label, mark, spans], x, y, left) {
   for (const [start, end, role, note] of spans) {
     const length = x(end) - x(start), gap = length > 4 ? 1 : 0;
     const bar = svg("rect", {x: x(start), y: y + 3, width: Math.max(0.5, length - gap), height: ROW_HEIGHT - 6, rx: 2,
-                             style: `fill:${role === "wait" ? "url(#hatching)" : colour(role)}`});
+                             style: `fill:${PATTERNS.has(role) ? `url(#pattern-${role})` : colour(role)}`});
     bar.dataset.note = `${label}: ${note}`;
     bar.dataset.role = role;
     root.append(bar);

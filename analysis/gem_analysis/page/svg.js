@@ -15,6 +15,30 @@ function html(name, attributes, ...children) {
   return node;
 }
 
+// Outline of a point's shape around (0, 0) with radius r; all look about equally large.
+const SHAPES = {
+  circle: r => `M${-r} 0a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0z`,
+  square: r => `M${-0.9 * r} ${-0.9 * r}h${1.8 * r}v${1.8 * r}h${-1.8 * r}z`,
+  diamond: r => `M0 ${-1.25 * r}L${1.25 * r} 0L0 ${1.25 * r}L${-1.25 * r} 0z`,
+  triangle: r => `M0 ${-1.2 * r}L${1.15 * r} ${0.9 * r}H${-1.15 * r}z`,
+  "triangle-down": r => `M0 ${1.2 * r}L${1.15 * r} ${-0.9 * r}H${-1.15 * r}z`,
+  cross: r => `M${-0.9 * r} ${-0.9 * r}l${1.8 * r} ${1.8 * r}M${-0.9 * r} ${0.9 * r}l${1.8 * r} ${-1.8 * r}`,
+  plus: r => `M${-1.1 * r} 0h${2.2 * r}M0 ${-1.1 * r}v${2.2 * r}`,
+};
+
+function marker(role, x, y, radius, hollow, opacity) {
+  const shape = SHAPES[REPORT.markers[role] || "circle"];
+  return svg("path", {d: shape(radius), transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})`, class: "point",
+                      style: `fill:${hollow ? "var(--card)" : colour(role)};stroke:${colour(role)}`,
+                      "stroke-width": 1.6, opacity});
+}
+
+// Dashes of a role's line, times the line's width; `again` is for a second line of the same role.
+function dash_of(role, again) {
+  const dashes = REPORT.dashes[role] || [];
+  return again ? "6 4" : dashes.map(length => 2 * length).join(" ") || "none";
+}
+
 const colour = role => `var(--${role})`;
 
 function is_dark() {
@@ -43,6 +67,7 @@ function make_scale(low, high, from, to, log, most_ticks) {
   const value_of = log ? Math.log : x => x;
   const begin = value_of(low), length = value_of(high) - begin || 1;
   const scale = value => from + (value_of(value) - begin) / length * (to - from);
+  scale.range_end = Math.max(from, to);
   scale.ticks = log ? log_ticks(low, high, most_ticks) : linear_ticks(low, high, most_ticks);
   return scale;
 }

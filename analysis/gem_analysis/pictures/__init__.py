@@ -1,10 +1,13 @@
 """One module a picture. Each has `draw(results) -> Picture`, which raises NotDrawn with the reason if it cannot."""
 
 from . import (
+    all_replays,
     batch_matrix,
     device_speed,
     expert_correlation,
     expert_loads,
+    gain_over_spread,
+    gain_over_steps,
     held_out,
     latency_over_experts,
     latency_over_tiles,
@@ -19,6 +22,7 @@ from . import (
     predicted_measured,
     search_gap,
     search_progress,
+    step_shares,
     step_times,
     task_similarity,
     telemetry,
@@ -27,9 +31,17 @@ from . import (
 
 # section title -> pictures in the order of the page
 SECTIONS = {
-    "Batch": (batch_matrix,),
-    "Verification": (mapping_ratio, step_times, layer_timeline, waiting, layer_gain, predicted_measured),
-    "Mapping": (held_out, search_gap, placement, search_progress),
+    "Batch": (all_replays, batch_matrix),
+    "Verification": (
+        mapping_ratio,
+        step_times,
+        step_shares,
+        layer_timeline,
+        waiting,
+        layer_gain,
+        predicted_measured,
+    ),
+    "Mapping": (held_out, gain_over_spread, gain_over_steps, search_gap, placement, search_progress),
     "Devices": (device_speed, latency_over_tiles, latency_over_experts, latency_surface, telemetry, pair_exchange),
     "Routing": (expert_loads, layer_skew, expert_correlation, load_drift, task_similarity),
 }

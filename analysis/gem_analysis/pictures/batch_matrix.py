@@ -1,4 +1,4 @@
-"""Models x tasks: gain of each pair of a batch, with its interval."""
+"""Models x tasks, or workloads x settings where runs differ in more: gain of each run of a batch, with its interval."""
 
 import numpy as np
 
@@ -6,22 +6,45 @@ from ..errors import NotDrawn
 from ..picture import Axis, Heat, Picture, only
 
 
+def axes_of(pairs):
+    """(row of a pair, column of a pair, their names): models x tasks if no cell gets two runs, else workloads x settings,
+    else each run a row."""
+
+    def tokens(pair):
+        return f"{pair.tokens:,}" if pair.tokens else "unknown"
+
+    ways = (
+        (lambda pair: pair.model, lambda pair: pair.task, ("model", "task")),
+        (lambda pair: pair.workload, lambda pair: pair.setting, ("workload", "setting")),
+        (lambda pair: f"{pair.setting} {pair.workload}", tokens, ("run", "tokens a step")),
+    )
+    for way in ways:
+        if len({(way[0](pair), way[1](pair)) for pair in pairs}) == len(pairs):
+            return way
+    return ways[-1]
+
+
 def draw(results):
     if not results.batch:
         raise NotDrawn("this is one run, not a batch")
-    models = sorted({pair.model for pair in results.batch})
-    tasks = sorted({pair.task for pair in results.batch})
-    values = np.full((len(models), len(tasks)), np.nan)
-    texts = [[""] * len(tasks) for _ in models]
-    for pair in results.batch:
-        row, column = models.index(pair.model), tasks.index(pair.task)
-        values[row, column] = 100 * (pair.ratio - 1)
-        texts[row][column] = _text(pair)
+    row_of, column_of, names = axes_of(results.batch)
+    ordered = sorted(results.batch, key=lambda pair: (pair.model, pair.task, pair.tokens, pair.setting))
+    rows = list(dict.fromkeys(map(row_of, ordered)))
+    columns = sorted({column_of(pair) for pair in ordered})
+    values = np.full((len(rows), len(columns)), np.nan)
+    texts = [[""] * len(columns) for _ in rows]
+    shown = 0
+    for pair in ordered:
+        row, column = rows.index(row_of(pair)), columns.index(column_of(pair))
+        if not texts[row][column]:
+            values[row, column] = 100 * (pair.ratio - 1)
+            texts[row][column] = _text(pair)
+            shown += 1
     reach = max(1.0, float(np.nanmax(np.abs(values), initial=0.0)))
     done = [pair for pair in results.batch if not pair.failure]
-    measured = [pair for pair in done if pair.ratio == pair.measured]
+    measured = [pair for pair in done if pair.is_measured]
     faster, slower = (sum(pair.is_proven and (pair.high < 1) == side for pair in measured) for side in (True, False))
-    sentence = f"{len(done)} of {len(results.batch)} pairs are done. "
+    sentence = f"{len(done)} of {len(results.batch)} runs are done. "
     if measured:
         sentence += (
             f"Measured: {faster} faster than linear with the interval clear of 0, {slower} slower, "
@@ -29,17 +52,19 @@ def draw(results):
         )
     if len(measured) < len(done):
         sentence += f"{len(done) - len(measured)} are predicted, not measured (in brackets). "
-    kinds = sorted({pair.device_kind for pair in results.batch} - {""})
     notes = ["Slowest devices' time against linear, percent; below it the 95 % interval of what was measured."]
+    if shown < len(results.batch):
+        notes.append(f"{len(results.batch) - shown} runs share a cell with another and are only in the table.")
+    note = results.device_note()
     return Picture(
-        "All models and tasks",
+        "All models and tasks" if names[1] == "task" else "All runs",
         sentence.strip(),
-        Axis("task"),
-        Axis("model"),
-        only(Heat(values, "diverging", -reach, reach, models, tasks, texts)),
-        notes=notes + ([f"Devices: {', '.join(kinds)}."] if kinds else []),
+        Axis(names[1]),
+        Axis(names[0]),
+        only(Heat(values, "diverging", -reach, reach, rows, columns, texts)),
+        notes=notes + ([note] if note else []),
         value=Axis("time against linear", "%"),
-        height=70 + 48 * len(models),
+        height=70 + 48 * len(rows),
     )
 
 
@@ -47,7 +72,7 @@ def _text(pair):
     if pair.failure:
         return "failed"
     change = f"{100 * (pair.ratio - 1):+.1f}"
-    if pair.ratio != pair.measured:
+    if not pair.is_measured:
         change = f"({change})"
     elif not np.isnan(pair.low):
         change += f"\n{100 * (pair.low - 1):+.1f} … {100 * (pair.high - 1):+.1f}"

@@ -3,9 +3,10 @@
 import numpy as np
 
 from ..errors import NotDrawn
-from ..latency import noise, relative_speeds, throttled
+from ..latency import noise, relative_speeds, throttle_text, throttled
 from ..palette import device_role
 from ..picture import Axis, Lines, Picture, Series, only
+from .latency_lines import hindered
 
 MOST_HOSTS = 7
 DOUBTFUL_SHARE = 0.05
@@ -18,7 +19,7 @@ def draw(results):
     speeds = relative_speeds(profile)
     deviation = np.nan_to_num(noise(profile))
     unsettled, held_down = (~profile.settled).sum(axis=1), throttled(profile).sum(axis=1)
-    doubtful = unsettled + held_down > DOUBTFUL_SHARE * len(profile.tiles)
+    doubtful = unsettled + hindered(profile).sum(axis=1) > DOUBTFUL_SHARE * len(profile.tiles)
     hosts = list(dict.fromkeys(profile.hostnames))
     by_host = 1 < len(hosts) <= MOST_HOSTS
     x = np.arange(profile.device_count)
@@ -58,7 +59,8 @@ def draw(results):
         Axis("speed, fastest = 1"),
         only(Lines(series)),
         notes=[
-            f"Bars: median deviation of the samples. Hollow: devices with more than 5 % of their points unsettled "
-            f"({unsettled.sum()} points of all devices) or throttled ({held_down.sum()})."
+            "Bars: median deviation of the samples."
+            + (" Hollow: devices with more than 5 % of their points unsettled or throttled." if doubtful.any() else ""),
+            *filter(None, [throttle_text(profile)]),
         ],
     )

@@ -36,9 +36,7 @@ def ratios(results):
             if mapping.name not in rows:
                 continue
             homes = homes_for(mapping, trace) if trace and mapping.device_count == profile.device_count else None
-            rows[mapping.name].append(
-                np.nan if homes is None else mean_step_s(counts, homes, surfaces, profile) / base
-            )
+            rows[mapping.name].append(np.nan if homes is None else mean_step_s(counts, homes, surfaces, profile) / base)
     return [(name, values) for name, values in rows.items() if not np.isnan(values).all()]
 
 

@@ -3,11 +3,12 @@
 import numpy as np
 
 from ..errors import NotDrawn
-from ..latency import relative_speeds, throttled
+from ..latency import relative_speeds, throttle_text, throttled
 from ..palette import DEVICE_ROLES, device_role
 from ..picture import Axis, Choice, Lines, Picture, Series, evenly, format_time, time_unit
 
 MOST_DEVICES = DEVICE_ROLES
+USUAL_SHARE = 0.9  # of all points: above, being throttled is how the devices run
 
 
 def shown_devices(profile):
@@ -18,8 +19,9 @@ def shown_devices(profile):
     return by_speed[evenly(profile.device_count, 5)]
 
 
-def draw_lines(results, title, x, x_values, fixed_name, fixed_values, sentence, start=-1):
-    """Latency over `x_values`, one frame for each value of `fixed_values` that has two points or more."""
+def draw_lines(results, title, x, x_values, fixed_name, fixed_values, sentence, start=-1, first_view=0):
+    """Latency over `x_values`, relative to the fastest device's and in seconds, one frame for each value of
+    `fixed_values` that has two points or more."""
     profile = results.profile
     if profile is None:
         raise NotDrawn("needs a profile of gem-profile")
@@ -27,42 +29,61 @@ def draw_lines(results, title, x, x_values, fixed_name, fixed_values, sentence, 
     if not levels:
         raise NotDrawn(f"the profile has no two points with the same number of {fixed_name}")
     devices = shown_devices(profile)
-    speeds, held_down = relative_speeds(profile), throttled(profile)
     unit_s, unit = time_unit(profile.median_s)
+    views = {"latency": (profile.median_s / unit_s, Axis("latency, median", unit, log=True))}
+    if profile.device_count > 1:
+        behind = 100 * (profile.median_s / profile.median_s.min(axis=0) - 1)
+        views = {"against the fastest": (behind, Axis("slower than the fastest", "%", zero=True)), **views}
+    speeds, held_down = relative_speeds(profile), hindered(profile)
     frames = {}
-    for index, level in enumerate(levels):
-        points = np.flatnonzero(fixed_values == level)
-        points = points[np.argsort(x_values[points], kind="stable")]
-        series = []
-        for position, d in enumerate(devices):
-            doubtful = ~profile.settled[d, points] | held_down[d, points]
-            series.append(
+    for view, (values, y) in enumerate(views.values()):
+        for index, level in enumerate(levels):
+            points = np.flatnonzero(fixed_values == level)
+            points = points[np.argsort(x_values[points], kind="stable")]
+            series = [
                 Series(
                     f"device {d} ({speeds[d]:.2f})",
                     device_role(position),
                     x_values[points],
-                    profile.median_s[d, points] / unit_s,
+                    values[d, points],
                     "line+dots",
-                    hollow=doubtful,
+                    hollow=~profile.settled[d, points] | held_down[d, points],
                     notes=[_note(profile, held_down, d, p) for p in points],
                 )
-            )
-        frames[(index,)] = Lines(series)
-    notes = [
-        "Numbers in brackets: speed, fastest = 1. Hollow points are unsettled "
-        f"({(~profile.settled).sum()} of {profile.settled.size}) or throttled ({held_down.sum()})."
-    ]
+                for position, d in enumerate(devices)
+            ]
+            frames[(view, index)] = Lines(series, y=y)
+    notes = [f"Numbers in brackets: speed, fastest = 1. {hollow_text(profile)}".strip()]
     if len(devices) < profile.device_count:
         notes.append(f"{len(devices)} of {profile.device_count} devices, evenly by speed.")
     return Picture(
         title,
         sentence,
         x,
-        Axis("latency, median", unit, log=True),
+        next(iter(views.values()))[1],
         frames,
-        [Choice(fixed_name, [str(level) for level in levels], range(len(levels))[start], True)],
+        [
+            Choice("view", list(views), first_view if len(views) > 1 else 0),
+            Choice(fixed_name, [str(level) for level in levels], range(len(levels))[start], True),
+        ],
         notes,
     )
+
+
+def hindered(profile):
+    """[device, point] throttled, unless nearly all points are: then that is the devices' usual state and marks nothing."""
+    held_down = throttled(profile)
+    return held_down & (held_down.mean() < USUAL_SHARE)
+
+
+def hollow_text(profile):
+    """What hollow points are, and what "throttled" means where any point is."""
+    unsettled, held_down = int((~profile.settled).sum()), throttled(profile)
+    words = [f"unsettled ({unsettled} of {profile.settled.size})"] if unsettled else []
+    if hindered(profile).any():
+        words.append(f"throttled ({held_down.sum()} of {held_down.size})")
+    hollow = f"Hollow points are {' or '.join(words)}." if words else ""
+    return " ".join(filter(None, (hollow, throttle_text(profile))))
 
 
 def _note(profile, held_down, d, p):

@@ -49,7 +49,7 @@ def draw(results):
     )
     notes = []
     if len(devices) < device_count:
-        notes.append(f"{len(devices)} of {device_count} devices, evenly by speed.")
+        notes.append(f"{len(devices)} of {device_count} devices, evenly by speed, and the slowest of each layer.")
     if len(steps) < step_count or len(layers) < layer_count:
         notes.append(f"{len(steps)} of {step_count} steps and {len(layers)} of {layer_count} layers can be chosen.")
     return Picture(
@@ -72,8 +72,9 @@ def draw(results):
 def _group(report, m, view, step, layer, devices, unit_s):
     compute_s = report.measured_s[m, step, layer]
     end_s = compute_s.max()
+    slowest = int(compute_s.argmax())
     rows = []
-    for d in devices:
+    for d in np.union1d(devices, slowest):  # the one that all wait for is always there
         if view == "compute":
             spans = [Span(0.0, compute_s[d] / unit_s, "compute", f"computes {format_time(compute_s[d])}")]
             if compute_s[d] < end_s:
@@ -86,5 +87,5 @@ def _group(report, m, view, step, layer, devices, unit_s):
                 length = values[m, step, layer, d]
                 spans.append(Span(begin / unit_s, (begin + length) / unit_s, role, f"{name} {format_time(length)}"))
                 begin += length
-        rows.append(Row(f"device {d}", None, spans))
+        rows.append(Row(f"device {d}" + (", slowest" if d == slowest and len(compute_s) > 1 else ""), None, spans))
     return f"{report.names[m]}: {format_time(end_s)}", rows

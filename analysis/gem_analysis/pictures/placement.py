@@ -62,10 +62,9 @@ def draw(results):
     sentence = (
         "Each block is an expert, as wide as its mean load; devices from the fastest to the slowest"
         + (" (speed in brackets)" if profile else "")
-        + ". Most that a device "
-        "gets above its "
+        + ". The largest load of a device above its "
         + ("share by speed" if profile else "even share")
-        + " in any layer: "
+        + ", of all layers: "
         + ", ".join(f"{value:.0f} % under {name}" for name, value in over)
         + "."
     )

@@ -3,10 +3,9 @@
 import numpy as np
 
 from ..errors import NotDrawn
-from ..latency import throttled
 from ..palette import device_role
 from ..picture import Axis, Choice, Lines, Picture, Series
-from .latency_lines import shown_devices
+from .latency_lines import hindered, hollow_text, shown_devices
 
 # name in the file: (choice, label, unit, factor)
 SENSORS = {
@@ -23,7 +22,7 @@ def draw(results):
     sensors = [name for name in SENSORS if np.isfinite(profile.telemetry[name]).any()]
     if not sensors:
         raise NotDrawn(f"{profile.device_kind} devices have no clock, power and temperature that can be read")
-    devices, held_down = shown_devices(profile), throttled(profile)
+    devices, held_down = shown_devices(profile), hindered(profile)
     frames, extremes = {}, []
     for index, name in enumerate(sensors):
         short, label, unit, factor = SENSORS[name]
@@ -45,9 +44,10 @@ def draw(results):
     return Picture(
         "Clock, power and temperature",
         f"While measuring: {', '.join(extremes)}. A device that is slow with a low "
-        "clock is held back by power or heat; hollow points say that the driver reported so.",
+        "clock is held back by power or heat.",
         Axis("tiles", log=True),
         Axis(""),
         frames,
         [Choice("sensor", [f"{SENSORS[name][0]} ({SENSORS[name][2]})" for name in sensors])],
+        [hollow_text(profile)] if hollow_text(profile) else [],
     )

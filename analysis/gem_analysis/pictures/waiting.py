@@ -1,37 +1,56 @@
-"""How much of the time each device waits for the slowest, under each mapping."""
+"""Which device waits how long in which layer, under each mapping."""
 
 import numpy as np
 
 from ..errors import NotDrawn
-from ..palette import mapping_styles
-from ..picture import Axis, Lines, Picture, Series, evenly, only
+from ..picture import Axis, Choice, Heat, Picture, evenly
 
 MOST_DEVICES = 64
+MOST_LAYERS = 64
+
+
+def waiting_percent(times_s):
+    """[layer, device] of times [step, layer, device]: share of the layer's compute time, over all steps, that the device
+    waits for the slowest one."""
+    slowest_s = times_s.max(axis=2).sum(axis=0)  # [layer]
+    return 100 * (1 - times_s.sum(axis=0) / slowest_s[:, None])
 
 
 def draw(results):
     report = results.report
     if report is None:
         raise NotDrawn("needs a report of gem-verify")
-    devices = evenly(report.measured_s.shape[3], MOST_DEVICES)
-    styles = mapping_styles([(name, name) for name in report.names])
-    series, total = [], {}
-    for name, times_s in zip(report.names, report.measured_s):
-        straggler_s = times_s.max(axis=2).sum()
-        idle = 100 * (1 - times_s.sum(axis=(0, 1)) / straggler_s)
-        total[name] = idle
-        role, dashed = styles[name]
-        series.append(Series(name, role, np.arange(len(devices)), idle[devices], "line+dots", dashed=dashed))
-    first, judged = report.names[0], report.names[results.judged]
+    _, _, layer_count, device_count = report.measured_s.shape
+    devices, layers = evenly(device_count, MOST_DEVICES), evenly(layer_count, MOST_LAYERS)
+    shares = [waiting_percent(times_s) for times_s in report.measured_s]
+    high = max(1.0, float(max(share.max() for share in shares)))
+    frames = {}
+    for m, share in enumerate(shares):
+        values = share[np.ix_(layers, devices)]
+        frames[(m,)] = Heat(
+            values, "sequential", 0.0, high, [str(report.layer_ids[i]) for i in layers], [str(d) for d in devices]
+        )
+    judged = results.judged
+    means = [share.mean(axis=0) for share in shares]
     sentence = (
-        f"Under {first} the device that waits most waits {total[first].max():.1f} % of the compute time and the "
-        f"one that waits least {total[first].min():.1f} %; under {judged} {total[judged].max():.1f} % and "
-        f"{total[judged].min():.1f} %. Flat and low is good: then no device is always the one that others wait for."
+        f"How much of a layer's compute time each device waits for the slowest one. Under {report.names[0]} from "
+        f"{means[0].min():.1f} % (device {means[0].argmin()}) to {means[0].max():.1f} % (device {means[0].argmax()}), "
+        f"under {report.names[judged]} from {means[judged].min():.1f} % to {means[judged].max():.1f} %, mean over layers. "
+        "Pale everywhere is good: then no device is always the one that others wait for."
     )
+    notes = ["The exchange of tokens is left out; the step's shares have it."]
+    if len(devices) < device_count:
+        notes.append(f"{len(devices)} of {device_count} devices.")
+    if len(layers) < layer_count:
+        notes.append(f"{len(layers)} of {layer_count} layers.")
     return Picture(
         "How long each device waits",
         sentence,
-        Axis("device", labels=[str(d) for d in devices]),
-        Axis("compute time spent waiting", "%", zero=True),
-        only(Lines(series)),
+        Axis("device"),
+        Axis("layer"),
+        frames,
+        [Choice("mapping", list(report.names), judged)],
+        notes,
+        value=Axis("waiting", "%"),
+        height=int(np.clip(16 * len(layers) + 90, 220, 460)),
     )
