@@ -11,9 +11,9 @@
 #include "platform/command_line/command_line.hpp"
 #include "platform/command_line/program.hpp"
 #include "platform/file_system/whole_file.hpp"
-#include "search/mapping_answer.hpp"
-#include "search/mapping_request.hpp"
-#include "search/search_plan.hpp"
+#include "mapping/mapping_answer.hpp"
+#include "mapping/mapping_request.hpp"
+#include "mapping/search_plan.hpp"
 
 namespace gem {
 namespace {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "profile/profile_job.hpp"
-#include "search/mapping_request.hpp"
+#include "mapping/mapping_request.hpp"
 #include "verification/replay_job.hpp"
 #include "workload/batching.hpp"
 #include "workload/synthesis.hpp"

@@ -16,8 +16,8 @@
 #include "files/routing_file.hpp"
 #include "files/trace_file.hpp"
 #include "platform/file_system/whole_file.hpp"
-#include "search/mapping_answer.hpp"
-#include "search/measured_range.hpp"
+#include "mapping/mapping_answer.hpp"
+#include "mapping/measured_range.hpp"
 #include "verification/findings.hpp"
 
 namespace gem {

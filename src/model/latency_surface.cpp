@@ -61,7 +61,7 @@ LatencySurface::LatencySurface(std::span<const LoadPoint> points, std::span<cons
 double LatencySurface::seconds(const DeviceLoad& load) const {
   if (load.tiles == 0) return 0.0;
   const auto tiles = static_cast<double>(load.tiles), active_experts = static_cast<double>(load.active_experts);
-  return std::max(0.0, seconds(tiles, active_experts) - costs_.even_surplus_s(tiles, active_experts) + load.extra_s);
+  return std::max(0.0, seconds(tiles, active_experts) - costs_.even_surplus_s(tiles, active_experts) + load.added_s);
 }
 
 double LatencySurface::seconds(double tiles, double active_experts) const {

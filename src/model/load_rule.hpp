@@ -45,7 +45,7 @@ struct LoadRule {
   bool operator==(const LoadRule&) const = default;
 
   /// Seconds that an expert adds beside its tiles and its being active.
-  double extra_s(std::uint32_t tokens) const {
+  double added_s(std::uint32_t tokens) const {
     return costs.even_surplus_s(static_cast<double>(tiles_of(tokens, tile_tokens)), 1.0) + rows_s(tokens);
   }
   /// The part of the rows of its last tile.
@@ -60,13 +60,13 @@ struct DeviceLoad {
   std::int64_t tiles = 0;
   std::int64_t active_experts = 0;
   std::int64_t tokens = 0;
-  double extra_s = 0.0;  ///< of LoadRule
+  double added_s = 0.0;  ///< of LoadRule
 
   void add(const LoadRule& rule, std::uint32_t expert_tokens) {
     tiles += tiles_of(expert_tokens, rule.tile_tokens);
     active_experts += expert_tokens > 0;
     tokens += expert_tokens;
-    extra_s += rule.extra_s(expert_tokens);
+    added_s += rule.added_s(expert_tokens);
   }
 };
 

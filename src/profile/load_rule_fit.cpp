@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/random.hpp"
+#include "cost/device_loads.hpp"
 #include "model/latency_surface.hpp"
 #include "profile/random_loads.hpp"
 
@@ -40,9 +41,8 @@ Costs amounts_of(std::span<const std::uint32_t> load, const LatencyProfile& prof
     Costs unit{};
     unit[c] = 1.0;
     const LoadRule rule{profile.load_rule().tile_tokens, rule_of(unit, profile)};
-    DeviceLoad sum;
-    for (const std::uint32_t tokens : load) sum.add(rule, tokens);
-    amounts[c] = sum.extra_s -
+    const DeviceLoad sum = load_of(load, rule);
+    amounts[c] = sum.added_s -
                  rule.costs.even_surplus_s(static_cast<double>(sum.tiles), static_cast<double>(sum.active_experts));
   }
   return amounts;
@@ -54,8 +54,7 @@ std::vector<Sample> samples_of(const LatencyProfile& profile, std::span<const st
   const LoadRule plain{profile.load_rule().tile_tokens, rule_of({}, profile)};
   std::vector<Sample> samples;
   for (std::size_t i = 0; i < loads.size(); ++i) {
-    DeviceLoad load;
-    for (const std::uint32_t tokens : loads[i]) load.add(plain, tokens);
+    const DeviceLoad load = load_of(loads[i], plain);
     const Costs amounts = amounts_of(loads[i], profile);
     for (std::size_t d = 0; d < surfaces.size(); ++d)
       samples.push_back({measured_s(d, i),

@@ -10,19 +10,10 @@
 #include "base/random.hpp"
 #include "base/statistics.hpp"
 #include "base/text.hpp"
+#include "cost/device_loads.hpp"
 #include "model/latency_surface.hpp"
 
 namespace gem {
-namespace {
-
-DeviceLoad load_of(const std::vector<std::uint32_t>& tokens_per_slot, const LoadRule& rule) {
-  DeviceLoad load;
-  for (const std::uint32_t tokens : tokens_per_slot) load.add(rule, tokens);
-  return load;
-}
-
-}  // namespace
-
 void add_random_loads(ValidationLoads& loads, std::size_t count, std::size_t slot_count,
                       const LoadDistribution& distribution, std::uint64_t seed) {
   RandomStream random({seed, 0x7a11u});

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "search/delta_check.hpp"
+
 namespace gem {
 
 void Descent::forget(std::size_t device_count) {
@@ -32,9 +34,7 @@ bool Descent::sweep(Placement& placement, bool changed_only) {
       // A pair that was never checked and has no changed device has nothing new in a sweep over changed ones.
       const std::uint64_t needed = changed_only ? std::max(changed_at_[a], changed_at_[b]) : change_;
       if (checked >= needed) continue;
-      const auto found = finder_.best_swap(placement, static_cast<std::int32_t>(a), static_cast<std::int32_t>(b));
-      if (found) {
-        placement.apply(found->swap);
+      if (move(placement, static_cast<std::int32_t>(a), static_cast<std::int32_t>(b))) {
         changed_at_[a] = changed_at_[b] = ++change_;
         improved = true;
       } else {
@@ -42,6 +42,27 @@ bool Descent::sweep(Placement& placement, bool changed_only) {
       }
     }
   return improved;
+}
+
+bool Descent::move(Placement& placement, std::int32_t first, std::int32_t second) {
+  for (const auto& kind : moves_) {
+    const auto found = kind->evaluate(placement, first, second);
+    if (!found) continue;
+    const std::int64_t before = placement.cost();
+    placement.apply(found->relocations);
+    check_delta(placement, before, found->change, kind->name());
+    return true;
+  }
+  return false;
+}
+
+SearchWork Descent::work() const {
+  SearchWork sum;
+  for (const auto& kind : moves_) {
+    sum.candidate_steps += kind->work().candidate_steps;
+    sum.evaluated_steps += kind->work().evaluated_steps;
+  }
+  return sum;
 }
 
 }  // namespace gem

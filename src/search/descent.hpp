@@ -1,16 +1,17 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
-#include "search/swap_finder.hpp"
+#include "search/moves.hpp"
 
 namespace gem {
 
-/// Swaps experts while any swap lowers the cost; ends at a local optimum of all swaps. Sweeps over the pairs of devices
-/// and makes the best swap of each; a pair is looked at again only when something has changed since. (Always taking the
-/// pair that promises most costs 2.5 times the time for the same result.)
+/// Makes moves (moves.hpp) while any lowers the cost; ends at a local optimum of them all. Sweeps over the pairs of
+/// devices and makes the best move of each; a pair is looked at again only when something has changed since. (Always
+/// taking the pair that can save the most costs 2.5 times the time for the same result.)
 class Descent {
  public:
   void run(Placement& placement);
@@ -19,14 +20,16 @@ class Descent {
   /// `run` would in a part of the time.
   void repair(Placement& placement, std::span<const std::int32_t> changed);
 
-  const SearchWork& work() const { return finder_.work(); }
+  SearchWork work() const;
 
  private:
   void forget(std::size_t device_count);
-  // One sweep over all pairs of a block, or over those with a changed device; true if a swap was made.
+  // One sweep over all pairs of a block, or over those with a changed device; true if a move was made.
   bool sweep(Placement& placement, bool changed_only);
+  // Makes the first kind's best move between the two that lowers the cost; false if there is none.
+  bool move(Placement& placement, std::int32_t first, std::int32_t second);
 
-  SwapFinder finder_;
+  std::vector<std::unique_ptr<Move>> moves_ = make_moves();
   std::uint64_t change_ = 0;               // number of the last change
   std::vector<std::uint64_t> changed_at_;  // [device], 0: not changed
   std::vector<std::uint64_t>

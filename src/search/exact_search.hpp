@@ -12,24 +12,24 @@ namespace gem {
 struct ExactResult {
   bool proven = false;      ///< the assignment is optimal
   Assignment assignment;    ///< the best known
-  std::int64_t cost = 0;    ///< its cost, ticks summed over steps
+  std::int64_t cost = 0;    ///< its cost, ticks summed over columns
   std::uint64_t nodes = 0;  ///< partial assignments looked at
 };
 
 /// Optimal assignments of layers with few experts (16 on 4 devices: 63 million assignments), by branch and bound over
-/// what set of experts each device gets in turn. A node where some devices have their sets is bounded, step by step, by
-/// the slowest of them and by the water-filling bound of the experts that are left on the devices that are left. Times
-/// of sets and bounds of what is left are tabulated. Made once for all layers of a shape.
+/// what set of experts each device gets in turn. A node where some devices have their sets is bounded, column by
+/// column, by the slowest of them and by the water-filling bound of the experts that are left on the devices that are
+/// left. Times of sets and bounds of what is left are tabulated. Made once for all layers of a shape.
 class ExactSearch {
  public:
   /// True if sets of experts of such a shape can be tabulated.
-  static bool fits(std::size_t expert_count, std::size_t device_count, std::size_t padded_steps);
+  static bool fits(std::size_t expert_count, std::size_t device_count, std::size_t columns);
 
   ExactSearch(std::size_t expert_count, std::size_t device_count);
 
-  /// `incumbent`: a good assignment; the better it is, the less has to be looked at. Gives up after `most_nodes`.
+  /// `incumbent`: a good assignment; the better it is, the less has to be looked at. Gives up after `max_nodes`.
   ExactResult solve(const LayerProblem& problem, const Assignment& incumbent,
-                    std::uint64_t most_nodes = 100'000'000) const;
+                    std::uint64_t max_nodes = 100'000'000) const;
 
  private:
   friend class ExactRun;

@@ -6,7 +6,7 @@
 
 #include "base/error.hpp"
 #include "base/text.hpp"
-#include "search/baselines.hpp"
+#include "search/packing.hpp"
 
 namespace gem {
 namespace {
@@ -47,16 +47,7 @@ LayerProblem ExpertGroups::limited(const LayerProblem& problem) const {
     limited.set_block_devices(block_devices_);
     return limited;
   }
-  const std::size_t units = problem.expert_count() / unit_experts_, stride = problem.padded_steps();
-  std::vector<std::int32_t> keys(units * stride, 0), extras(problem.has_extras() ? units * stride : 0);
-  for (std::size_t expert = 0; expert < problem.expert_count(); ++expert) {
-    const LoadRow row = problem.row(static_cast<std::int32_t>(expert));
-    const std::size_t unit = expert / unit_experts_ * stride;
-    add_keys(keys.data() + unit, row.key, 1, stride);
-    if (row.extra != nullptr) add_keys(extras.data() + unit, row.extra, 1, stride);
-  }
-  return LayerProblem(problem.shared_tables(), units, problem.step_count(), std::move(keys), std::move(extras),
-                      problem.most_saved());
+  return LayerProblem(problem.merged(unit_experts_));
 }
 
 Assignment ExpertGroups::units_of(std::span<const std::int32_t> experts) const {

@@ -10,7 +10,8 @@
 namespace gem {
 namespace {
 
-// Swaps between two devices that wait for each other: one straggles in a step drawn at random, the other is any other.
+// Swaps between two devices that wait for each other: one straggles in the profiled stage of a step drawn at random,
+// the other is any other.
 // Fewer swaps are undone by the descent, more make it start afresh.
 constexpr int disturbing_swaps = 2;
 
@@ -20,16 +21,18 @@ constexpr double tolerance = 3e-4;
 
 void disturb(Placement& placement, RandomStream& random, std::vector<std::int32_t>& changed) {
   const LayerProblem& problem = placement.problem();
+  const std::size_t first_column = problem.first_column(profiled_stage);
   changed.clear();
   for (int i = 0; i < disturbing_swaps; ++i) {
-    const std::int32_t straggler = placement.straggler()[random.below(problem.step_count())];
+    const std::int32_t straggler = placement.straggler()[first_column + random.below(problem.step_count())];
     const auto first = straggler < 0 ? static_cast<std::int32_t>(random.below(problem.device_count())) : straggler;
     const auto block = static_cast<std::int32_t>(problem.block_devices());
     auto second = first / block * block + static_cast<std::int32_t>(random.below(problem.block_devices() - 1));
     if (second >= first) ++second;
-    const Swap swap{placement.experts_of(first)[random.below(problem.slots())],
-                    placement.experts_of(second)[random.below(problem.slots())]};
-    if (!placement.may_apply(swap)) continue;
+    const std::int32_t of_first = placement.experts_of(first)[random.below(problem.slots())];
+    const std::int32_t of_second = placement.experts_of(second)[random.below(problem.slots())];
+    if (!placement.may_hold(second, of_first) || !placement.may_hold(first, of_second)) continue;
+    const Relocation swap[] = {{of_first, second}, {of_second, first}};
     placement.apply(swap);
     changed.push_back(first);
     changed.push_back(second);

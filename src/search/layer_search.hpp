@@ -19,7 +19,7 @@ struct StartRule {
 /// A start's best cost from a moment on.
 struct CostAt {
   double elapsed_s;   ///< since the start began
-  std::int64_t cost;  ///< ticks summed over steps
+  std::int64_t cost;  ///< ticks summed over columns
 };
 
 /// Where a start ended.
@@ -32,7 +32,7 @@ struct StartResult {
 };
 
 /// Iterated local search from one assignment: descend, then again and again disturb the placement where the straggler
-/// is, repair it, and go on from the result unless it is clearly worse. Ends at a local optimum of all swaps. The
+/// is, repair it, and go on from the result unless it is clearly worse. Ends at a local optimum of all moves. The
 /// answer (but for the times in its history) depends on the arguments alone.
 StartResult run_start(const LayerProblem& problem, const Assignment& initial, RandomStream random,
                       const StartRule& rule);
@@ -40,7 +40,7 @@ StartResult run_start(const LayerProblem& problem, const Assignment& initial, Ra
 /// Experts in random order over the devices; with blocks, groups in random order over the blocks, too.
 Assignment random_assignment(const LayerProblem& problem, RandomStream& random);
 
-/// Cost of an assignment, ticks summed over steps.
+/// Cost of an assignment, ticks summed over columns.
 std::int64_t cost_of(const LayerProblem& problem, const Assignment& assignment);
 
 }  // namespace gem

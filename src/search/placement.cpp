@@ -6,11 +6,12 @@ namespace gem {
 
 Placement::Placement(const LayerProblem& problem, Assignment assignment)
     : problem_(&problem), assignment_(std::move(assignment)) {
-  const std::size_t devices = problem.device_count(), steps = problem.padded_steps();
+  const std::size_t devices = problem.device_count(), columns = problem.column_count();
   experts_of_.resize(devices);
-  loads_.assign(devices * steps, 0);
-  if (problem.has_extras()) extras_.assign(devices * steps, 0);
-  times_.assign(devices * steps, 0);
+  loads_.resize(devices * columns);
+  for (std::size_t d = 0; d < devices; ++d) problem.empty_load(loads_.data() + d * columns);
+  if (problem.has_added()) added_.assign(devices * columns, 0);
+  times_.assign(devices * columns, 0);
   for (std::size_t e = 0; e < assignment_.size(); ++e) {
     const auto expert = static_cast<std::int32_t>(e);
     const std::int32_t device = assignment_[e];
@@ -18,49 +19,49 @@ Placement::Placement(const LayerProblem& problem, Assignment assignment)
     add(device, expert, 1);
   }
   for (std::int32_t d = 0; d < static_cast<std::int32_t>(devices); ++d)
-    look_up(times_.data() + offset(d), load(d), table(d), steps);
-  for (auto& times : slowest_time_) times.resize(steps);
-  for (auto& ids : slowest_device_) ids.resize(steps);
-  steps_of_straggler_.resize(devices);
+    look_up(times_.data() + offset(d), load(d), table(d), columns);
+  for (auto& times : slowest_time_) times.resize(columns);
+  for (auto& ids : slowest_device_) ids.resize(columns);
+  columns_of_straggler_.resize(devices);
   refresh_slowest();
 }
 
 void Placement::add(std::int32_t device, std::int32_t expert, std::int32_t sign) {
-  const std::size_t steps = problem_->padded_steps();
+  const std::size_t columns = problem_->column_count();
   const LoadRow row = problem_->row(expert);
-  add_keys(loads_.data() + offset(device), row.key, sign, steps);
-  if (row.extra != nullptr) add_keys(extras_.data() + offset(device), row.extra, sign, steps);
+  add_keys(loads_.data() + offset(device), row.key, sign, columns);
+  if (row.added != nullptr) add_keys(added_.data() + offset(device), row.added, sign, columns);
 }
 
 void Placement::refresh_slowest() {
-  const std::size_t devices = problem_->device_count(), steps = problem_->padded_steps();
+  const std::size_t devices = problem_->device_count(), columns = problem_->column_count();
   const SlowestThree<std::int32_t> slowest{{slowest_time_[0].data(), slowest_time_[1].data(), slowest_time_[2].data()},
                                            {slowest_device_[0].data(), slowest_device_[1].data()}};
-  find_slowest(slowest, problem_->floor().data(), times_.data(), steps, devices, steps);
-  cost_ = sum_of(slowest_time_[0].data(), steps);
+  find_slowest(slowest, problem_->floor().data(), times_.data(), columns, devices, columns);
+  cost_ = sum_of(slowest_time_[0].data(), columns);
 
-  alone_.assign(devices, 0);
-  together_.assign(devices * devices, 0);
-  for (auto& list : steps_of_straggler_) list.clear();
-  for (std::size_t t = 0; t < steps; ++t) {
+  above_second_.assign(devices, 0);
+  above_third_.assign(devices * devices, 0);
+  for (auto& list : columns_of_straggler_) list.clear();
+  for (std::size_t t = 0; t < columns; ++t) {
     if (slowest_device_[0][t] < 0) continue;  // the floor decides
     const auto first = static_cast<std::size_t>(slowest_device_[0][t]);
-    steps_of_straggler_[first].push_back(static_cast<std::int32_t>(t));
-    alone_[first] += slowest_time_[0][t] - slowest_time_[1][t];
+    columns_of_straggler_[first].push_back(static_cast<std::int32_t>(t));
+    above_second_[first] += slowest_time_[0][t] - slowest_time_[1][t];
     if (slowest_device_[1][t] < 0) continue;  // below it is the floor, or nothing
-    together_[first * devices + static_cast<std::size_t>(slowest_device_[1][t])] +=
+    above_third_[first * devices + static_cast<std::size_t>(slowest_device_[1][t])] +=
         slowest_time_[1][t] - slowest_time_[2][t];
   }
 }
 
-std::int64_t Placement::promise(std::int32_t first, std::int32_t second) const {
+std::int64_t Placement::max_saving(std::int32_t first, std::int32_t second) const {
   const std::size_t devices = problem_->device_count();
   const auto a = static_cast<std::size_t>(first), b = static_cast<std::size_t>(second);
-  return alone_[a] + alone_[b] + together_[a * devices + b] + together_[b * devices + a];
+  return above_second_[a] + above_second_[b] + above_third_[a * devices + b] + above_third_[b * devices + a];
 }
 
 void Placement::slowest_of_others(std::int32_t first, std::int32_t second, std::vector<std::int32_t>& out) const {
-  out.resize(problem_->padded_steps());
+  out.resize(problem_->column_count());
   const SlowestThree<const std::int32_t> slowest{
       {slowest_time_[0].data(), slowest_time_[1].data(), slowest_time_[2].data()},
       {slowest_device_[0].data(), slowest_device_[1].data()}};
@@ -78,37 +79,26 @@ bool Placement::holds_another(std::int32_t device, std::int32_t copy) const {
   return false;
 }
 
-bool Placement::may_apply(Swap swap) const {
-  return !problem_->has_copies() || (!holds_another(assignment_[static_cast<std::size_t>(swap.second)], swap.first) &&
-                                     !holds_another(assignment_[static_cast<std::size_t>(swap.first)], swap.second));
-}
-
-std::int64_t Placement::evaluate(Swap swap) const {
-  const std::int32_t first = assignment_[static_cast<std::size_t>(swap.first)];
-  const std::int32_t second = assignment_[static_cast<std::size_t>(swap.second)];
-  std::vector<std::int32_t> others;
-  slowest_of_others(first, second, others);
-  const SwapSteps steps{load(first), load(second), others.data(), table(first), table(second)};
-  std::uint64_t summed = 0;
-  const std::int64_t excess =
-      swapped_excess(steps, problem_->row(swap.first), problem_->row(swap.second), others.size(), INT64_MAX, summed);
-  return excess - promise(first, second);
-}
-
-void Placement::apply(Swap swap) {
-  const std::size_t steps = problem_->padded_steps();
-  const std::int32_t devices[] = {assignment_[static_cast<std::size_t>(swap.first)],
-                                  assignment_[static_cast<std::size_t>(swap.second)]};
-  const std::int32_t leaving[] = {swap.first, swap.second};
-  for (int side = 0; side < 2; ++side) {
-    const std::int32_t device = devices[side], out = leaving[side], in = leaving[1 - side];
+void Placement::apply(std::span<const Relocation> relocations) {
+  constexpr std::int32_t free_slot = -1;
+  const auto slot_of = [&](std::int32_t device, std::int32_t expert) {
     std::vector<std::int32_t>& experts = experts_of_[static_cast<std::size_t>(device)];
-    *std::find(experts.begin(), experts.end(), out) = in;
-    assignment_[static_cast<std::size_t>(in)] = device;
-    add(device, out, -1);
-    add(device, in, 1);
-    look_up(times_.data() + offset(device), load(device), table(device), steps);
+    return std::find(experts.begin(), experts.end(), expert);
+  };
+  for (const Relocation& relocation : relocations) {
+    const std::int32_t from = device_of(relocation.expert);
+    *slot_of(from, relocation.expert) = free_slot;
+    add(from, relocation.expert, -1);
   }
+  for (const Relocation& relocation : relocations) {
+    *slot_of(relocation.device, free_slot) = relocation.expert;
+    add(relocation.device, relocation.expert, 1);
+    assignment_[static_cast<std::size_t>(relocation.expert)] = relocation.device;
+  }
+  // Each device gets an expert, so that each is looked up.
+  for (const Relocation& relocation : relocations)
+    look_up(times_.data() + offset(relocation.device), load(relocation.device), table(relocation.device),
+            problem_->column_count());
   refresh_slowest();
 }
 

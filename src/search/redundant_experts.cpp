@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "base/statistics.hpp"
-#include "search/baselines.hpp"
+#include "search/packing.hpp"
 
 namespace gem {
 namespace {

@@ -6,19 +6,19 @@
 
 namespace gem {
 
-// Inlined into every version of its callers. Without extras their loads and additions are not compiled at all.
-template <bool kExtra>
+// Inlined into every version of its callers. Without added ticks their loads and additions are not compiled at all.
+template <bool kAdded>
 [[gnu::always_inline]] static inline std::uint64_t excess_of(const SwapSteps& steps, const LoadRow& row_first,
                                                              const LoadRow& row_second, std::size_t begin,
                                                              std::size_t end) {
   const std::int32_t* const load_first = steps.first.key;
   const std::int32_t* const load_second = steps.second.key;
-  const std::int32_t* const extra_first = steps.first.extra;
-  const std::int32_t* const extra_second = steps.second.extra;
+  const std::int32_t* const added_first = steps.first.added;
+  const std::int32_t* const added_second = steps.second.added;
   const std::int32_t* const key_first = row_first.key;
   const std::int32_t* const key_second = row_second.key;
-  const std::int32_t* const own_first = row_first.extra;
-  const std::int32_t* const own_second = row_second.extra;
+  const std::int32_t* const own_first = row_first.added;
+  const std::int32_t* const own_second = row_second.added;
   const std::int32_t* const floor = steps.floor;
   const std::int32_t* const table_first = steps.table_first;
   const std::int32_t* const table_second = steps.table_second;
@@ -27,10 +27,10 @@ template <bool kExtra>
     const std::int32_t moved = key_second[t] - key_first[t];
     std::int32_t first = table_first[load_first[t] + moved];
     std::int32_t second = table_second[load_second[t] - moved];
-    if constexpr (kExtra) {
-      const std::int32_t moved_extra = own_second[t] - own_first[t];
-      first += extra_first[t] + moved_extra;
-      second += extra_second[t] - moved_extra;
+    if constexpr (kAdded) {
+      const std::int32_t moved_added = own_second[t] - own_first[t];
+      first += added_first[t] + moved_added;
+      second += added_second[t] - moved_added;
     }
     // 0 or more, so that unsigned sums need no sign extension.
     sum += static_cast<std::uint32_t>(std::max(std::max(first, second), floor[t]) - floor[t]);
@@ -38,7 +38,7 @@ template <bool kExtra>
   return sum;
 }
 
-template <bool kExtra>
+template <bool kAdded>
 [[gnu::always_inline]] static inline std::int64_t excess_until(const SwapSteps& steps, const LoadRow& first,
                                                                const LoadRow& second, std::size_t count,
                                                                std::int64_t allowed, std::uint64_t& summed) {
@@ -46,7 +46,7 @@ template <bool kExtra>
   std::int64_t sum = 0;
   for (std::size_t begin = 0; begin < count && sum <= allowed; begin += chunk) {
     const std::size_t end = std::min(begin + chunk, count);
-    sum += static_cast<std::int64_t>(excess_of<kExtra>(steps, first, second, begin, end));
+    sum += static_cast<std::int64_t>(excess_of<kAdded>(steps, first, second, begin, end));
     summed += end - begin;
   }
   return sum;
@@ -54,26 +54,26 @@ template <bool kExtra>
 
 GEM_CLONES std::int64_t swapped_excess(const SwapSteps& steps, const LoadRow& first, const LoadRow& second,
                                        std::size_t count, std::int64_t allowed, std::uint64_t& summed) {
-  if (steps.first.extra == nullptr) return excess_until<false>(steps, first, second, count, allowed, summed);
+  if (steps.first.added == nullptr) return excess_until<false>(steps, first, second, count, allowed, summed);
   return excess_until<true>(steps, first, second, count, allowed, summed);
 }
 
-template <bool kExtra>
+template <bool kAdded>
 [[gnu::always_inline]] static inline void excesses_of(const SwapSteps& steps, const LoadRow& first,
                                                       const LoadRow& second, std::size_t slots, std::size_t count,
                                                       std::int64_t* excess) {
   const auto row = [&](const LoadRow& rows, std::size_t slot) {
-    return LoadRow{rows.key + slot * count, kExtra ? rows.extra + slot * count : nullptr};
+    return LoadRow{rows.key + slot * count, kAdded ? rows.added + slot * count : nullptr};
   };
   for (std::size_t i = 0; i < slots; ++i)
     for (std::size_t j = 0; j < slots; ++j)
       excess[i * slots + j] =
-          static_cast<std::int64_t>(excess_of<kExtra>(steps, row(first, i), row(second, j), 0, count));
+          static_cast<std::int64_t>(excess_of<kAdded>(steps, row(first, i), row(second, j), 0, count));
 }
 
 GEM_CLONES void all_swapped_excesses(const SwapSteps& steps, const LoadRow& first, const LoadRow& second,
                                      std::size_t slots, std::size_t count, std::int64_t* excess) {
-  if (steps.first.extra == nullptr)
+  if (steps.first.added == nullptr)
     excesses_of<false>(steps, first, second, slots, count, excess);
   else
     excesses_of<true>(steps, first, second, slots, count, excess);
@@ -87,10 +87,10 @@ GEM_CLONES void add_keys(std::int32_t* __restrict load, const std::int32_t* __re
 GEM_CLONES void look_up(std::int32_t* __restrict time, const LoadRow& load, const std::int32_t* __restrict table,
                         std::size_t count) {
   const std::int32_t* const key = load.key;
-  const std::int32_t* const extra = load.extra;
+  const std::int32_t* const added = load.added;
   for (std::size_t t = 0; t < count; ++t) time[t] = table[key[t]];
-  if (extra == nullptr) return;
-  for (std::size_t t = 0; t < count; ++t) time[t] += extra[t];
+  if (added == nullptr) return;
+  for (std::size_t t = 0; t < count; ++t) time[t] += added[t];
 }
 
 GEM_CLONES std::int64_t sum_of(const std::int32_t* values, std::size_t count) {

@@ -3,30 +3,25 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "cost/layer_cost.hpp"
+
 namespace gem {
 
-// The loops over steps where the search spends its time. Plain pointers, because the compiler makes several versions of
-// each (AVX-512, AVX2, baseline) and picks one when the program starts; integers, so that all give equal bits.
+// The loops over columns where the search spends its time. Plain pointers, because the compiler makes several versions
+// of each (AVX-512, AVX2, baseline) and picks one when the program starts; integers, so that all give equal bits.
 
-/// Loads or experts, step by step: their keys, and the ticks that experts add beside (LoadRule), null where none adds
-/// any.
-struct LoadRow {
-  const std::int32_t* key;
-  const std::int32_t* extra;
-};
-
-/// What a swap of one expert of each of two devices is judged from, step by step.
+/// What a swap of one expert of each of two devices is judged from, column by column (LayerCost).
 struct SwapSteps {
   LoadRow first;  ///< load of the first device
   LoadRow second;
-  const std::int32_t* floor;        ///< ticks that the step takes at least, whatever the two devices hold
-  const std::int32_t* table_first;  ///< ticks by key
+  const std::int32_t* floor;        ///< ticks that the column costs at least, whatever the two devices hold
+  const std::int32_t* table_first;  ///< ticks by key (CostTables::of)
   const std::int32_t* table_second;
 };
 
-/// Sum over steps of max(floor, time of first, time of second) - floor after an expert `first` went from the first
+/// Sum over columns of max(floor, time of first, time of second) - floor after an expert `first` went from the first
 /// device to the second and `second` the other way. Once the sum is above `allowed` it may stop short; `summed` counts
-/// the steps that were summed.
+/// the columns that were summed.
 std::int64_t swapped_excess(const SwapSteps& steps, const LoadRow& first, const LoadRow& second, std::size_t count,
                             std::int64_t allowed, std::uint64_t& summed);
 
@@ -48,15 +43,16 @@ std::int64_t sum_of(const std::int32_t* values, std::size_t count);
 std::int64_t merge_slowest(std::int32_t* out, const std::int32_t* first, const std::int32_t* second,
                            const std::int32_t* floor, std::size_t count);
 
-/// The three slowest devices of each step, slowest first: their times [3][step] and, of the first two, which they are
-/// (-1 for the step's floor, which counts as a device). `Ticks` is std::int32_t or const std::int32_t.
+/// The three slowest devices of each column, slowest first: their times [3][column] and, of the first two, which they
+/// are
+/// (-1 for the floor, which counts as a device). `Ticks` is std::int32_t or const std::int32_t.
 template <class Ticks>
 struct SlowestThree {
   Ticks* time[3];
   Ticks* device[2];
 };
 
-/// Finds them from `floor` [step] and `times` [device, stride]; ties go to the floor, then to the lower device.
+/// Finds them from `floor` [column] and `times` [device, stride]; ties go to the floor, then to the lower device.
 void find_slowest(const SlowestThree<std::int32_t>& slowest, const std::int32_t* floor, const std::int32_t* times,
                   std::size_t stride, std::size_t device_count, std::size_t count);
 

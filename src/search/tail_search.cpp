@@ -18,7 +18,9 @@ std::size_t slowest_count(std::size_t steps, double share) {
 void add_layer(std::vector<std::int64_t>& totals, const LayerProblem& problem, const Assignment& assignment,
                std::int64_t sign) {
   const Placement placement(problem, assignment);
-  for (std::size_t t = 0; t < totals.size(); ++t) totals[t] += sign * placement.step_cost()[t];
+  for (std::size_t stage = 0; stage < problem.stage_count(); ++stage)
+    for (std::size_t t = 0; t < totals.size(); ++t)
+      totals[t] += sign * placement.column_cost()[problem.first_column(stage) + t];
 }
 
 }  // namespace
@@ -51,13 +53,13 @@ std::vector<Assignment> improve_tail(std::vector<LayerProblem> problems, std::ve
       const std::int64_t eta = sorted[std::min(slowest_count(steps, options.share), steps - 1)];
       LayerProblem& problem = problems[layer];
       add_layer(totals, problem, assignments[layer], -1);
-      std::vector<std::int32_t> floor(problem.padded_steps(), 0);
+      std::vector<std::int32_t> floor(problem.column_count(), 0);
       for (std::size_t t = 0; t < steps; ++t)
         floor[t] = static_cast<std::int32_t>(std::clamp<std::int64_t>(eta - totals[t], 0, INT32_MAX));
       problem.set_floor(std::move(floor));
       assignments[layer] =
           run_start(problem, assignments[layer], RandomStream{random.next()}, {options.iterations, {}}).assignment;
-      problem.set_floor(std::vector<std::int32_t>(problem.padded_steps(), 0));
+      problem.set_floor(std::vector<std::int32_t>(problem.column_count(), 0));
       add_layer(totals, problem, assignments[layer], 1);
     }
   return assignments;

@@ -30,7 +30,8 @@ std::vector<std::int64_t> step_totals(const std::vector<LayerProblem>& problems,
 /// that is
 ///   min over eta of  eta + sum_t max(0, time_t - eta) / (share * steps);
 /// with eta and the other layers held, a layer's part is  sum_t max(eta - rest_t, slowest device of t)  and a constant:
-/// the usual cost with a floor under each step. Layers take turns, eta follows. Never ends worse than it began.
+/// the usual cost with a floor under each step. Layers take turns, eta follows. Never ends worse than it began. A floor
+/// is under the slowest device of one stage: layers of several stages are not searched like this.
 std::vector<Assignment> improve_tail(std::vector<LayerProblem> problems, std::vector<Assignment> assignments,
                                      RandomStream random, const TailOptions& options);
 

@@ -7,45 +7,50 @@ namespace gem {
 namespace {
 
 struct Weights {
-  std::int64_t tiles;
+  std::int64_t units;
   std::int64_t experts;
 };
 
 // Reading an expert's weights takes as long as part of a tile to a hundred tiles.
 constexpr Weights weights_tried[] = {{1, 0}, {4, 1}, {2, 1}, {1, 1}, {1, 2}, {1, 4}, {1, 8}, {1, 16}, {1, 32}, {0, 1}};
 
-// The least entry at this or any larger load: a tile more, or an expert more with its tile.
-std::vector<std::int32_t> least_time_from(const LatencyTables& tables, std::size_t first_device) {
-  std::vector<std::int32_t> least(tables.key_count(), INT32_MAX);
+// The minimum entry at this or any larger load: a unit more, or an expert more with its unit.
+std::vector<std::int32_t> min_time_from(const CostTables& tables, std::size_t stage, std::size_t first_device) {
+  const LoadKeys& keys = *tables.keys(stage);
+  std::vector<std::int32_t> minimum(tables.even(stage, first_device).size(), INT32_MAX);
   for (std::size_t d = first_device; d < tables.device_count(); ++d)
-    for (std::size_t key = 0; key < least.size(); ++key) least[key] = std::min(least[key], tables.even(d)[key]);
-  const bool surface = tables.keys().features == LoadFeatures::TilesAndExperts;
-  const std::size_t radix = static_cast<std::size_t>(tables.keys().experts_per_device) + 1;
-  const std::size_t tile = surface ? radix : 1;
-  for (std::size_t key = least.size(); key-- > 1;) {
-    if (key + tile < least.size()) least[key] = std::min(least[key], least[key + tile]);
-    if (surface && key % radix + 1 < radix && key + tile + 1 < least.size())
-      least[key] = std::min(least[key], least[key + tile + 1]);
+    for (std::size_t key = 0; key < minimum.size(); ++key)
+      minimum[key] = std::min(minimum[key], tables.even(stage, d)[key]);
+  const auto unit = static_cast<std::size_t>(keys.radix);
+  for (std::size_t key = minimum.size(); key-- > 1;) {
+    if (key + unit < minimum.size()) minimum[key] = std::min(minimum[key], minimum[key + unit]);
+    if (keys.counts_experts() && key % unit + 1 < unit && key + unit + 1 < minimum.size())
+      minimum[key] = std::min(minimum[key], minimum[key + unit + 1]);
   }
-  return least;
+  return minimum;
 }
 
 }  // namespace
 
-WaterFilling::WaterFilling(const LatencyTables& tables, std::size_t first_device, bool experts_are_whole)
+WaterFilling::WaterFilling(const CostTables& tables, std::size_t first_device, bool experts_are_whole)
     : tables_(&tables),
       device_count_(tables.device_count() - first_device),
-      tile_key_(tables.keys().features == LoadFeatures::Tokens ? 1 : tables.keys().experts_per_device + 1),
-      least_time_from_(experts_are_whole ? least_time_from(tables, first_device) : std::vector<std::int32_t>{}) {
-  for (const Weights& weights : weights_tried) {
-    capacities_.push_back({weights.tiles, weights.experts, {}});
-    fill(capacities_.back(), first_device);
-    if (tables.keys().features == LoadFeatures::Tokens) return;  // one kind of load: any weight is the same
+      experts_are_whole_(experts_are_whole),
+      fillings_(tables.stage_count()) {
+  for (std::size_t stage = 0; stage < fillings_.size(); ++stage) {
+    if (!tables.keys(stage)) continue;
+    Filling& filling = fillings_[stage];
+    if (experts_are_whole) filling.min_time_from = min_time_from(tables, stage, first_device);
+    for (const Weights& weights : weights_tried) {
+      filling.capacities.push_back({weights.units, weights.experts, {}});
+      fill(filling.capacities.back(), stage, first_device);
+      if (!tables.keys(stage)->counts_experts()) break;  // one kind of load: any weight is the same
+    }
   }
 }
 
-void WaterFilling::fill(Capacity& capacity, std::size_t first_device) const {
-  const bool surface = tables_->keys().features == LoadFeatures::TilesAndExperts;
+void WaterFilling::fill(Capacity& capacity, std::size_t stage, std::size_t first_device) const {
+  const LoadKeys& keys = *tables_->keys(stage);
   struct Entry {
     std::int32_t time;
     std::int64_t load;
@@ -54,88 +59,94 @@ void WaterFilling::fill(Capacity& capacity, std::size_t first_device) const {
   std::vector<Entry> entries;
   for (std::size_t d = first_device; d < tables_->device_count(); ++d) {
     entries.clear();
-    const auto table = tables_->even(d);
-    for (std::size_t key = 1; key < table.size(); ++key) {
-      const std::int64_t tiles = static_cast<std::int32_t>(key) / tile_key_;
-      const std::int64_t active = static_cast<std::int32_t>(key) % tile_key_;
-      // On the surface, a device has at least one active expert, and each has a tile.
-      if (surface && (active == 0 || active > tiles)) continue;
-      entries.push_back({table[key], capacity.tile_weight * tiles + capacity.expert_weight * active});
-    }
+    const auto table = tables_->even(stage, d);
+    for (std::int32_t key = 1; key < static_cast<std::int32_t>(table.size()); ++key)
+      if (keys.is_load(key))
+        entries.push_back({table[static_cast<std::size_t>(key)],
+                           capacity.unit_weight * keys.units(key) + capacity.expert_weight * keys.active_experts(key)});
     std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.time < b.time; });
-    std::int64_t most = 0;
+    std::int64_t max_load = 0;
     for (const Entry& entry : entries) {
-      if (entry.load <= most) continue;
-      gains.push_back({entry.time, entry.load - most});
-      most = entry.load;
+      if (entry.load <= max_load) continue;
+      gains.push_back({entry.time, entry.load - max_load});
+      max_load = entry.load;
     }
   }
   std::sort(gains.begin(), gains.end(), [](const Entry& a, const Entry& b) { return a.time < b.time; });
-  capacity.least_time.assign(1, 0);  // no load, no time
+  capacity.min_time.assign(1, 0);  // no load, no time
   std::int64_t carried = 0;
   for (const Entry& gain : gains) {
     carried += gain.load;
-    capacity.least_time.resize(static_cast<std::size_t>(carried) + 1, gain.time);
+    capacity.min_time.resize(static_cast<std::size_t>(carried) + 1, gain.time);
   }
 }
 
-void WaterFilling::step_bounds(const LayerProblem& problem, std::span<const std::int32_t> experts,
+void WaterFilling::column_bounds(const LayerCost& layer, std::span<const std::int32_t> experts,
+                                 std::vector<std::int32_t>& bounds) const {
+  bounds.assign(layer.column_count(), 0);
+  for (std::size_t stage = 0; stage < fillings_.size(); ++stage) bound_stage(layer, stage, experts, bounds);
+}
+
+void WaterFilling::bound_stage(const LayerCost& layer, std::size_t stage, std::span<const std::int32_t> experts,
                                std::vector<std::int32_t>& bounds) const {
-  const std::size_t steps = problem.padded_steps();
-  const std::int32_t radix = tile_key_;
-  bounds.assign(steps, 0);
-  std::vector<std::int32_t> tiles(steps, 0), active(steps, 0);
-  for (std::int32_t expert : experts) {
-    const std::int32_t* const keys = problem.row(expert).key;
-    for (std::size_t t = 0; t < steps; ++t) {
-      tiles[t] += keys[t] / radix;
-      active[t] += keys[t] % radix;
-      if (keys[t] > 0 && !least_time_from_.empty())
-        bounds[t] = std::max(bounds[t], least_time_from_[static_cast<std::size_t>(keys[t])]);
-    }
-  }
-  for (const Capacity& capacity : capacities_)
-    for (std::size_t t = 0; t < steps; ++t) {
-      const auto load = static_cast<std::size_t>(capacity.tile_weight * tiles[t] + capacity.expert_weight * active[t]);
-      if (load < capacity.least_time.size()) bounds[t] = std::max(bounds[t], capacity.least_time[load]);
-    }
-  // Skew only adds to even loads; rows of last tiles may take off.
-  const std::vector<std::int32_t>& saved = problem.most_saved();
-  for (std::size_t t = 0; t < saved.size(); ++t) bounds[t] = std::max(0, bounds[t] - saved[t]);
-  if (problem.has_exchange()) exchange_bounds(problem, experts, bounds);
+  if (tables_->keys(stage))
+    bound_table(layer, stage, experts, bounds);
+  else
+    bound_linear(layer, stage, experts, bounds);
 }
 
-void WaterFilling::exchange_bounds(const LayerProblem& problem, std::span<const std::int32_t> experts,
-                                   std::vector<std::int32_t>& bounds) const {
+void WaterFilling::bound_table(const LayerCost& layer, std::size_t stage, std::span<const std::int32_t> experts,
+                               std::vector<std::int32_t>& bounds) const {
+  const Filling& filling = fillings_[stage];
+  const std::size_t steps = layer.padded_steps(), first = layer.first_column(stage);
+  const std::int32_t radix = tables_->keys(stage)->radix;
+  std::vector<std::int32_t> units(steps, 0), active(steps, 0);
+  std::int32_t* const bound = bounds.data() + first;
+  for (std::int32_t expert : experts) {
+    const std::int32_t* const keys = layer.row(expert).key + first;
+    for (std::size_t t = 0; t < steps; ++t) {
+      units[t] += keys[t] / radix;
+      active[t] += keys[t] % radix;
+      if (keys[t] > 0 && experts_are_whole_)
+        bound[t] = std::max(bound[t], filling.min_time_from[static_cast<std::size_t>(keys[t])]);
+    }
+  }
+  for (const Capacity& capacity : filling.capacities)
+    for (std::size_t t = 0; t < steps; ++t) {
+      const auto load = static_cast<std::size_t>(capacity.unit_weight * units[t] + capacity.expert_weight * active[t]);
+      if (load < capacity.min_time.size()) bound[t] = std::max(bound[t], capacity.min_time[load]);
+    }
+  // What experts add beside can only be more than that of even loads, but for what it may take off.
+  if (layer.max_saved().empty()) return;
+  for (std::size_t t = 0; t < steps; ++t) bound[t] = std::max(0, bound[t] - layer.max_saved()[first + t]);
+}
+
+void WaterFilling::bound_linear(const LayerCost& layer, std::size_t stage, std::span<const std::int32_t> experts,
+                                std::vector<std::int32_t>& bounds) const {
   const auto devices = static_cast<std::int64_t>(device_count_);
-  for (std::size_t t = problem.exchange_begin(); t < bounds.size(); ++t) {
+  for (std::size_t column = layer.first_column(stage); column < layer.first_column(stage + 1); ++column) {
     std::int64_t sum = 0;
     for (std::int32_t expert : experts) {
-      const std::int32_t own = problem.row(expert).extra[t];
+      const std::int32_t own = layer.row(expert).added[column];
       sum += own;
-      if (!least_time_from_.empty()) bounds[t] = std::max(bounds[t], own);
+      if (experts_are_whole_) bounds[column] = std::max(bounds[column], own);
     }
-    bounds[t] = std::max(bounds[t], static_cast<std::int32_t>((sum + devices - 1) / devices));
+    bounds[column] = std::max(bounds[column], static_cast<std::int32_t>((sum + devices - 1) / devices));
   }
 }
 
-std::vector<std::int32_t> WaterFilling::all_step_bounds(const LayerProblem& problem) const {
-  std::vector<std::int32_t> all(problem.expert_count());
+std::int64_t WaterFilling::bound(const LayerCost& layer) const {
+  std::int64_t sum = 0;
+  for (std::size_t stage = 0; stage < layer.stage_count(); ++stage) sum += stage_bound(layer, stage);
+  return sum;
+}
+
+std::int64_t WaterFilling::stage_bound(const LayerCost& layer, std::size_t stage) const {
+  std::vector<std::int32_t> all(layer.expert_count());
   std::iota(all.begin(), all.end(), 0);
-  std::vector<std::int32_t> bounds;
-  step_bounds(problem, all, bounds);
-  return bounds;
-}
-
-std::int64_t WaterFilling::bound(const LayerProblem& problem) const {
-  const std::vector<std::int32_t> bounds = all_step_bounds(problem);
+  std::vector<std::int32_t> bounds(layer.column_count(), 0);
+  bound_stage(layer, stage, all, bounds);
   return std::accumulate(bounds.begin(), bounds.end(), std::int64_t{0});
-}
-
-std::int64_t WaterFilling::compute_bound(const LayerProblem& problem) const {
-  const std::vector<std::int32_t> bounds = all_step_bounds(problem);
-  const auto compute = static_cast<std::ptrdiff_t>(problem.exchange_begin());
-  return std::accumulate(bounds.begin(), bounds.begin() + compute, std::int64_t{0});
 }
 
 }  // namespace gem

@@ -8,6 +8,8 @@
 #include "base/error.hpp"
 #include "base/random.hpp"
 #include "base/text.hpp"
+#include "cost/device_loads.hpp"
+#include "cost/prediction.hpp"
 
 namespace gem {
 namespace {
@@ -89,17 +91,6 @@ void collect(const Communicator& communicator, const LocalTimes& local, std::siz
   replay.layer_s = median_of_rounds(layer_rounds);
 }
 
-// What each device gets of a layer's tokens [expert].
-void sum_loads(std::span<const std::uint32_t> counts, const ExpertHomes& homes, const LoadRule& rule,
-               std::vector<DeviceLoad>& loads) {
-  std::ranges::fill(loads, DeviceLoad{});
-  for (std::size_t expert = 0; expert < counts.size(); ++expert) {
-    const auto copies = homes.of(expert);
-    for (std::size_t copy = 0; copy < copies.size(); ++copy)
-      loads[static_cast<std::size_t>(copies[copy])].add(rule, share_of(counts[expert], copies.size(), copy));
-  }
-}
-
 }  // namespace
 
 std::vector<ExpertHomes> homes_for(const Mapping& mapping, const LoadTrace& trace) {
@@ -119,33 +110,9 @@ std::vector<ExpertHomes> homes_for(const Mapping& mapping, const LoadTrace& trac
   return homes;
 }
 
-Cube<double> predict(const LoadTrace& trace, const std::vector<ExpertHomes>& homes,
-                     const std::vector<LatencySurface>& surfaces, const LoadRule& rule) {
-  Cube<double> predicted(trace.step_count(), trace.layer_count(), surfaces.size());
-  std::vector<DeviceLoad> loads(surfaces.size());
-  for (std::size_t step = 0; step < trace.step_count(); ++step)
-    for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
-      sum_loads(trace.counts.row(step, layer), homes[layer], rule, loads);
-      for (std::size_t device = 0; device < surfaces.size(); ++device)
-        predicted(step, layer, device) = surfaces[device].seconds(loads[device]);
-    }
-  return predicted;
-}
-
-Matrix<double> most_rows(const LoadTrace& trace, const std::vector<ExpertHomes>& homes, std::size_t device_count) {
-  Matrix<double> most(trace.step_count(), trace.layer_count());
-  std::vector<DeviceLoad> loads(device_count);
-  for (std::size_t step = 0; step < trace.step_count(); ++step)
-    for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
-      sum_loads(trace.counts.row(step, layer), homes[layer], {}, loads);
-      most(step, layer) = static_cast<double>(std::ranges::max(loads, {}, &DeviceLoad::tokens).tokens);
-    }
-  return most;
-}
-
 VerificationReport replay(const Communicator& communicator, ReplayTarget& target, const LoadTrace& trace,
-                          const std::vector<Mapping>& mappings, const std::vector<LatencySurface>& surfaces,
-                          const LoadRule& rule, const ReplayOptions& options, const ReplayProgress& progress) {
+                          const std::vector<Mapping>& mappings, const CostModel& model, const ReplayOptions& options,
+                          const ReplayProgress& progress) {
   const std::size_t steps = trace.step_count();
   const std::size_t layers = trace.layer_count();
   VerificationReport report;
@@ -161,8 +128,8 @@ VerificationReport replay(const Communicator& communicator, ReplayTarget& target
     homes.push_back(homes_for(mapping, trace));
     MappingReplay& replay = report.mappings.emplace_back();
     replay.name = mapping.method;
-    replay.predicted_s = predict(trace, homes.back(), surfaces, rule);
-    replay.most_rows = most_rows(trace, homes.back(), surfaces.size());
+    replay.predicted_s = predict(model, profiled_stage, trace, homes.back());
+    replay.most_rows = max_rows(trace, homes.back(), model.device_count());
   }
   report.mappings[0].move_s = 0.0;
   for (std::size_t m = 1; m < homes.size(); ++m) {

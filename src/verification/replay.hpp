@@ -7,9 +7,9 @@
 #include <span>
 #include <vector>
 
+#include "cost/cost_model.hpp"
 #include "device/moe_device.hpp"
 #include "model/expert_copies.hpp"
-#include "model/latency_surface.hpp"
 #include "model/load_trace.hpp"
 #include "model/mapping.hpp"
 #include "platform/mpi/mpi.hpp"
@@ -64,17 +64,11 @@ using ReplayProgress = std::function<void(std::size_t done, std::size_t total)>;
 
 /// Replays every step of `trace` under every mapping, interleaved in random order step by step, so that drift hits all
 /// alike; layers follow each other as in serving. Mappings must cover the trace's layers (matched by layer id).
-/// The report is complete on rank 0; its notes are left to the caller. `surfaces` has one entry a device.
+/// The report is complete on rank 0; its notes are left to the caller. What devices take is predicted by
+/// `model`.
 VerificationReport replay(const Communicator& communicator, ReplayTarget& target, const LoadTrace& trace,
-                          const std::vector<Mapping>& mappings, const std::vector<LatencySurface>& surfaces,
-                          const LoadRule& rule, const ReplayOptions& options, const ReplayProgress& progress);
-
-/// [step, layer, device] predicted seconds of a placement; homes: [layer].
-Cube<double> predict(const LoadTrace& trace, const std::vector<ExpertHomes>& homes,
-                     const std::vector<LatencySurface>& surfaces, const LoadRule& rule);
-
-/// [step, layer] rows of the device that gets most; homes: [layer].
-Matrix<double> most_rows(const LoadTrace& trace, const std::vector<ExpertHomes>& homes, std::size_t device_count);
+                          const std::vector<Mapping>& mappings, const CostModel& model, const ReplayOptions& options,
+                          const ReplayProgress& progress);
 
 /// [layer] the mapping's homes for each layer of the trace; DataError naming the layer that the mapping lacks.
 std::vector<ExpertHomes> homes_for(const Mapping& mapping, const LoadTrace& trace);

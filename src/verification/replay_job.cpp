@@ -9,7 +9,6 @@
 #include "base/error.hpp"
 #include "base/statistics.hpp"
 #include "base/text.hpp"
-#include "model/latency_surface.hpp"
 #include "platform/command_line/progress.hpp"
 #include "platform/host/host_info.hpp"
 #include "profile/summary.hpp"
@@ -79,15 +78,15 @@ void check_device_count(const Communicator& ranks, const DeviceOptions& devices,
 // experts' order and their outputs; each token at home and back) must fit, or the kernel ends some process of its
 // choice.
 void check_exchange_memory(const Communicator& ranks, const LoadTrace& trace, std::size_t hidden_size) {
-  double most_rows = 0.0;
+  double max_rows = 0.0;
   for (std::size_t step = 0; step < trace.step_count(); ++step)
     for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
       const auto counts = trace.counts.row(step, layer);
       const double pairs = std::accumulate(counts.begin(), counts.end(), 0.0);
-      most_rows = std::max(most_rows, 4.0 * pairs + 2.0 * static_cast<double>(token_count_of(counts, trace.top_k)));
+      max_rows = std::max(max_rows, 4.0 * pairs + 2.0 * static_cast<double>(token_count_of(counts, trace.top_k)));
     }
   const double on_node = static_cast<double>(ranks.node_place().size) / ranks.size();
-  const double needed = on_node * most_rows * static_cast<double>(hidden_size * sizeof(float));
+  const double needed = on_node * max_rows * static_cast<double>(hidden_size * sizeof(float));
   const auto available = static_cast<double>(available_memory_bytes());
   ranks.on_all([&] {
     if (needed > available)
@@ -232,8 +231,8 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
   Progress progress("replaying", request.replay.rounds * question.trace.step_count(),
                     ranks.is_root() && !request.quiet);
   std::vector<double> clock_sums(local.size(), 0.0);
-  VerificationReport report = replay(ranks, *target, question.trace, question.mappings, surfaces_of(question.profile),
-                                     question.profile.load_rule(), request.replay, [&](std::size_t done, std::size_t) {
+  VerificationReport report = replay(ranks, *target, question.trace, question.mappings, CostModel(question.profile),
+                                     request.replay, [&](std::size_t done, std::size_t) {
                                        progress.update(done);
                                        for (std::size_t d = 0; d < local.size(); ++d)
                                          clock_sums[d] += local[d]->telemetry().sm_clock_hz;

@@ -2,7 +2,7 @@
 // and what was seen.
 #include <benchmark/benchmark.h>
 
-#include "search/baselines.hpp"
+#include "mapping/baselines.hpp"
 #include "search/exact_search.hpp"
 #include "search/layer_search.hpp"
 #include "search/random_problem.hpp"
@@ -42,10 +42,10 @@ Instance instance_of(const Shape& shape) {
   options.steps = shape.steps;
   Instance instance{
       testing::made_up_profile(shape.devices, shape.experts / shape.devices), synthesize_trace(options), {}, {}};
-  const DeviceLatencies latencies(instance.profile, LoadFeatures::TilesAndExperts);
-  instance.problems = layer_problems(latencies, instance.trace);
+  const CostModel model(instance.profile);
+  instance.problems = layer_problems(model, instance.trace);
   for (std::size_t layer = 0; layer < shape.layers; ++layer)
-    instance.starts.push_back(baseline_assignment(Method::SpeedAware, latencies, instance.trace, layer));
+    instance.starts.push_back(baseline_assignment(Method::SpeedAware, model, instance.trace, layer));
   return instance;
 }
 
@@ -132,8 +132,8 @@ BENCHMARK(iterations)->DenseRange(0, 3)->Unit(benchmark::kMillisecond);
 // Keys and latency tables from a trace, all layers.
 void preparation(benchmark::State& state) {
   const Instance& instance = instance_of(state);
-  const DeviceLatencies latencies(instance.profile, LoadFeatures::TilesAndExperts);
-  for (auto _ : state) benchmark::DoNotOptimize(layer_problems(latencies, instance.trace));
+  const CostModel model(instance.profile);
+  for (auto _ : state) benchmark::DoNotOptimize(layer_problems(model, instance.trace));
   state.SetLabel(shapes[state.range(0)].name);
 }
 BENCHMARK(preparation)->DenseRange(0, 3)->Unit(benchmark::kMillisecond);

@@ -89,8 +89,8 @@ TEST(LoadRuleFit, SkewedLoadsOfAKernelThatTakesExpertsInTurnArePredicted) {
   LatencyProfile profile = profile_of(one_after_another);
   const double plain = p90_error(one_after_another, profile);
   profile.rule = rule_for(one_after_another, profile);
-  EXPECT_NEAR(profile.load_rule().extra_s(3 * tile_tokens), 0.0, 4e-7);
-  EXPECT_NEAR(profile.load_rule().extra_s(8 * tile_tokens), 5 * 2e-6, 1e-6);
+  EXPECT_NEAR(profile.load_rule().added_s(3 * tile_tokens), 0.0, 4e-7);
+  EXPECT_NEAR(profile.load_rule().added_s(8 * tile_tokens), 5 * 2e-6, 1e-6);
   EXPECT_LT(p90_error(one_after_another, profile), 0.3 * plain);
   EXPECT_LT(p90_error(one_after_another, profile), 0.03);
 }
@@ -105,8 +105,8 @@ TEST(LoadRuleFit, TilesThatBendTwiceAreFound) {
   };
   LatencyProfile profile = profile_of(bent_twice);
   profile.rule = rule_for(bent_twice, profile);
-  EXPECT_NEAR(profile.load_rule().extra_s(6 * tile_tokens), 3 * 2e-6, 1e-6);
-  EXPECT_NEAR(profile.load_rule().extra_s(12 * tile_tokens), 9 * 2e-6 + 6 * 6e-6, 5e-6);
+  EXPECT_NEAR(profile.load_rule().added_s(6 * tile_tokens), 3 * 2e-6, 1e-6);
+  EXPECT_NEAR(profile.load_rule().added_s(12 * tile_tokens), 9 * 2e-6 + 6 * 6e-6, 5e-6);
 }
 
 TEST(LoadRuleFit, RowsThatCostTimeAreFound) {
@@ -183,14 +183,14 @@ TEST(LoadRule, EvenLoadsKeepTheirMeasuredLatency) {
 
 TEST(LoadRule, CountsTilesBeyondTheBendsAndRowsOfLastTiles) {
   const LoadRule rule{16, {8, 0.5, {{3, 2.0}}}};
-  EXPECT_EQ(rule.extra_s(0), 0.0);
-  EXPECT_EQ(rule.extra_s(16), 0.5 * 8);
-  EXPECT_EQ(rule.extra_s(5 * 16 - 10), 2.0 * 2 - 0.5 * 2);
+  EXPECT_EQ(rule.added_s(0), 0.0);
+  EXPECT_EQ(rule.added_s(16), 0.5 * 8);
+  EXPECT_EQ(rule.added_s(5 * 16 - 10), 2.0 * 2 - 0.5 * 2);
   EXPECT_EQ(rule.costs.even_surplus_s(10, 2), 2.0 * 4);
   EXPECT_EQ(rule.costs.even_surplus_s(5, 2), 0.0);
   const LoadRule bent_twice{16, {16, 0.0, {{3, 2.0}, {5, 10.0}}}};
-  EXPECT_EQ(bent_twice.extra_s(5 * 16), 2.0 * 2);
-  EXPECT_EQ(bent_twice.extra_s(7 * 16), 2.0 * 4 + 10.0 * 2);
+  EXPECT_EQ(bent_twice.added_s(5 * 16), 2.0 * 2);
+  EXPECT_EQ(bent_twice.added_s(7 * 16), 2.0 * 4 + 10.0 * 2);
   EXPECT_EQ(bent_twice.costs.even_surplus_s(12, 2), 2.0 * 6 + 10.0 * 2);
 }
 

@@ -8,7 +8,7 @@
 #include <numeric>
 
 #include "base/error.hpp"
-#include "search/baselines.hpp"
+#include "mapping/baselines.hpp"
 #include "search/layer_search.hpp"
 #include "search/random_problem.hpp"
 

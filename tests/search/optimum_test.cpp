@@ -84,47 +84,9 @@ TEST(WaterFilling, IsTightWhereOneExpertDoesAllTheWork) {
   auto made = made_up_problem(4, 2, 20, 1);
   for (std::size_t t = 0; t < 20; ++t)
     for (std::size_t e = 0; e < 4; ++e) made.trace.counts(t, 0, e) = e == 2 ? 200 : 0;
-  const auto problems = layer_problems(DeviceLatencies(made.profile, LoadFeatures::TilesAndExperts), made.trace);
+  const auto problems = layer_problems(CostModel(made.profile), made.trace);
   const std::int64_t best = std::min(cost_of(problems[0], {0, 1, 0, 1}), cost_of(problems[0], {0, 1, 1, 0}));
   EXPECT_EQ(WaterFilling(problems[0].tables()).bound(problems[0]), best);
-}
-
-TEST(LatencyTables, TimesOfLoadsAreThoseOfTheSurface) {
-  const auto made = made_up_problem(8, 4, 40, 1, 1, LoadFeatures::TilesAndExperts, load_rules()[1]);
-  const LayerProblem& problem = made.problems[0];
-  const Placement placement(problem, {0, 1, 2, 3, 3, 2, 1, 0});
-  const std::vector<LatencySurface> surfaces = surfaces_of(made.profile);
-  for (std::size_t d = 0; d < 4; ++d)
-    for (std::size_t t = 0; t < 40; ++t) {
-      DeviceLoad load;
-      for (const std::int32_t expert : placement.experts_of(static_cast<std::int32_t>(d)))
-        load.add(made.profile.load_rule(), made.trace.counts(t, 0, static_cast<std::size_t>(expert)));
-      // Rounded to nanoseconds three times.
-      EXPECT_NEAR(placement.time(static_cast<std::int32_t>(d))[t] * 1e-9, surfaces[d].seconds(load), 2.1e-9);
-    }
-}
-
-TEST(LatencyTables, RulesBeyondBeliefAreRefused) {
-  const LoadTrace trace = testing::made_up_trace(10, 1, 8, 1);
-  for (const LoadCosts& rule : {LoadCosts{.bends = {{1, 0.5}}}, LoadCosts{.row_s = 0.5}}) {
-    LatencyProfile profile = testing::made_up_profile(2, 4);
-    profile.rule = rule;
-    EXPECT_THROW(layer_problems(DeviceLatencies(profile, LoadFeatures::TilesAndExperts), trace), DataError);
-    EXPECT_EQ(layer_problems(DeviceLatencies(profile, LoadFeatures::Tokens), trace).size(), 1u);
-  }
-}
-
-TEST(LatencyTables, LatenciesTooLongForNanosecondsGetLongerTicks) {
-  LatencyProfile profile = testing::made_up_profile(2, 4);
-  for (double& latency : profile.median_s.values()) latency *= 1e6;  // seconds
-  const LoadTrace trace = testing::made_up_trace(10, 1, 8, 1);
-  const DeviceLatencies latencies(profile, LoadFeatures::TilesAndExperts);
-  const auto problems = layer_problems(latencies, trace);
-  EXPECT_GT(problems[0].tables().tick_s(), 1e-9);
-  const LoadKeys& keys = problems[0].tables().keys();
-  const auto key = static_cast<std::int32_t>(keys.of(40));
-  EXPECT_NEAR(problems[0].tables().of(1)[static_cast<std::size_t>(key)] * problems[0].tables().tick_s(),
-              latencies.seconds(1, 3, 1, 40), 1e-7);
 }
 
 }  // namespace

@@ -3,12 +3,18 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <stdexcept>
 #include <utility>
 
+#include "search/delta_check.hpp"
 #include "search/descent.hpp"
 #include "search/layer_search.hpp"
+#include "search/moves.hpp"
 #include "search/random_problem.hpp"
-#include "search/swap_finder.hpp"
 
 namespace gem {
 namespace {
@@ -35,7 +41,48 @@ TEST(Placement, CostIsThatOfTheObviousSum) {
     }
 }
 
-TEST(Placement, DeltaEqualsFullCostAfterAnySwap) {
+// Cost after two experts of different devices changed places.
+std::int64_t swapped_cost(const Placement& placement, std::int32_t first, std::int32_t second) {
+  Assignment assignment = placement.assignment();
+  std::swap(assignment[static_cast<std::size_t>(first)], assignment[static_cast<std::size_t>(second)]);
+  return Placement(placement.problem(), assignment).cost();
+}
+
+// The best swap of the experts of two devices by trying them all, the first in slot order of equal ones.
+std::optional<FoundMove> best_swap_by_hand(const Placement& placement, std::int32_t a, std::int32_t b) {
+  FoundMove best{{}, 0};
+  for (const std::int32_t first : placement.experts_of(a))
+    for (const std::int32_t second : placement.experts_of(b)) {
+      const std::int64_t change = swapped_cost(placement, first, second) - placement.cost();
+      if (change < best.change) best = {{{first, b}, {second, a}}, change};
+    }
+  return best.change < 0 ? std::optional(best) : std::nullopt;
+}
+
+std::unique_ptr<Move> swap_move() {
+  for (auto& move : make_moves())
+    if (move->name() == "swap") return std::move(move);
+  return nullptr;
+}
+
+void expect_best_swaps(const Placement& placement) {
+  const auto move = swap_move();
+  const auto devices = static_cast<std::int32_t>(placement.problem().device_count());
+  for (std::int32_t a = 0; a < devices; ++a)
+    for (std::int32_t b = a + 1; b < devices; ++b) {
+      const auto found = move->evaluate(placement, a, b), expected = best_swap_by_hand(placement, a, b);
+      ASSERT_EQ(found.has_value(), expected.has_value());
+      if (!found) continue;
+      EXPECT_EQ(found->change, expected->change);
+      ASSERT_EQ(found->relocations.size(), 2u);
+      for (std::size_t i = 0; i < 2; ++i) {
+        EXPECT_EQ(found->relocations[i].expert, expected->relocations[i].expert) << "of equal ones the first";
+        EXPECT_EQ(found->relocations[i].device, expected->relocations[i].device);
+      }
+    }
+}
+
+TEST(Placement, CostStaysThatOfTheObviousSumAfterAnyChange) {
   for (const Shape& shape : shapes) {
     const auto made = made_up_problem(shape.experts, shape.devices, shape.steps, 11, 1, LoadFeatures::TilesAndExperts,
                                       load_rules()[shape.experts / 4 % 2]);
@@ -43,20 +90,27 @@ TEST(Placement, DeltaEqualsFullCostAfterAnySwap) {
     RandomStream random{shape.experts, shape.steps};
     Placement placement(problem, random_assignment(problem, random));
     for (int i = 0; i < 50; ++i) {
-      const Swap swap{static_cast<std::int32_t>(random.below(shape.experts)),
-                      static_cast<std::int32_t>(random.below(shape.experts))};
-      if (placement.assignment()[static_cast<std::size_t>(swap.first)] ==
-          placement.assignment()[static_cast<std::size_t>(swap.second)])
-        continue;
-      const std::int64_t before = placement.cost(), change = placement.evaluate(swap);
+      const auto first = static_cast<std::int32_t>(random.below(shape.experts));
+      const auto second = static_cast<std::int32_t>(random.below(shape.experts));
+      if (placement.device_of(first) == placement.device_of(second)) continue;
+      const Relocation swap[] = {{first, placement.device_of(second)}, {second, placement.device_of(first)}};
       placement.apply(swap);
-      ASSERT_EQ(placement.cost(), before + change);
       ASSERT_EQ(placement.cost(), cost_by_hand(problem, placement.assignment()));
     }
   }
 }
 
-TEST(Placement, PromiseIsWhatTheOthersLeave) {
+TEST(Placement, ThreeExpertsCanGoRoundInOneChange) {
+  const auto made = made_up_problem(12, 3, 40, 2);
+  Placement placement(made.problems[0], {0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2});
+  const Relocation round[] = {{3, 1}, {1, 2}, {8, 0}};
+  placement.apply(round);
+  EXPECT_EQ(placement.assignment(), (Assignment{0, 2, 2, 1, 1, 2, 0, 1, 0, 0, 1, 2}));
+  EXPECT_EQ(placement.experts_of(0), (std::vector<std::int32_t>{0, 8, 6, 9})) << "they take the slots that are free";
+  EXPECT_EQ(placement.cost(), cost_by_hand(made.problems[0], placement.assignment()));
+}
+
+TEST(Placement, WhatTwoDevicesCanSaveIsWhatTheOthersLeave) {
   const auto made = made_up_problem(16, 4, 50, 3);
   const Placement placement(made.problems[0], {0, 1, 2, 3, 3, 2, 1, 0, 0, 1, 1, 0, 2, 2, 3, 3});
   for (std::int32_t a = 0; a < 4; ++a)
@@ -69,7 +123,7 @@ TEST(Placement, PromiseIsWhatTheOthersLeave) {
           if (d != a && d != b) slowest = std::max(slowest, placement.time(d)[t]);
         others_cost += slowest;
       }
-      EXPECT_EQ(placement.promise(a, b), placement.cost() - others_cost);
+      EXPECT_EQ(placement.max_saving(a, b), placement.cost() - others_cost);
     }
 }
 
@@ -78,56 +132,80 @@ TEST(Placement, AFloorHidesWhatIsBelowIt) {
   LayerProblem& problem = made.problems[0];
   RandomStream random{7};
   const Assignment assignment = random_assignment(problem, random);
-  std::vector<std::int32_t> floor(problem.padded_steps(), 0);
+  std::vector<std::int32_t> floor(problem.column_count(), 0);
   std::int64_t expected = 0;
   {
     const Placement free(problem, assignment);
     for (std::size_t t = 0; t < 50; ++t) {
-      floor[t] = static_cast<std::int32_t>(random.below(2) * static_cast<std::uint64_t>(free.step_cost()[t]) * 5 / 4);
-      expected += std::max(floor[t], free.step_cost()[t]);
+      floor[t] = static_cast<std::int32_t>(random.below(2) * static_cast<std::uint64_t>(free.column_cost()[t]) * 5 / 4);
+      expected += std::max(floor[t], free.column_cost()[t]);
     }
   }
   problem.set_floor(floor);
-  Placement placement(problem, assignment);
+  const Placement placement(problem, assignment);
   EXPECT_EQ(placement.cost(), expected);
-  SwapFinder finder;
-  for (std::int32_t a = 0; a < 4; ++a)
-    for (std::int32_t b = a + 1; b < 4; ++b) {
-      std::int64_t best = 0;
-      for (std::int32_t first : placement.experts_of(a))
-        for (std::int32_t second : placement.experts_of(b)) {
-          Placement swapped = placement;
-          swapped.apply({first, second});
-          EXPECT_EQ(placement.evaluate({first, second}), swapped.cost() - placement.cost());
-          best = std::min(best, swapped.cost() - placement.cost());
-        }
-      const auto found = finder.best_swap(placement, a, b);
-      EXPECT_EQ(found ? found->change : 0, best);
-    }
+  expect_best_swaps(placement);
 }
 
-TEST(SwapFinder, FindsTheBestSwapOfEveryPairOfDevices) {
+TEST(SwapMove, FindsTheBestSwapOfEveryPairOfDevices) {
   for (const Shape& shape : shapes) {
     const auto made = made_up_problem(shape.experts, shape.devices, shape.steps, 13, 1, LoadFeatures::TilesAndExperts,
                                       load_rules()[shape.experts / 4 % 2]);
     const LayerProblem& problem = made.problems[0];
     RandomStream random{shape.steps};
     const Placement placement(problem, random_assignment(problem, random));
-    SwapFinder finder;
+    expect_best_swaps(placement);
+    const auto move = swap_move();
     for (std::int32_t a = 0; a < static_cast<std::int32_t>(shape.devices); ++a)
-      for (std::int32_t b = a + 1; b < static_cast<std::int32_t>(shape.devices); ++b) {
-        std::int64_t best = 0;
-        for (std::int32_t first : placement.experts_of(a))
-          for (std::int32_t second : placement.experts_of(b))
-            best = std::min(best, placement.evaluate({first, second}));
-        const auto found = finder.best_swap(placement, a, b);
-        ASSERT_EQ(found ? found->change : 0, best);
-        if (found) {
-          ASSERT_EQ(placement.evaluate(found->swap), best);
-        }
-      }
-    EXPECT_LE(finder.work().evaluated_steps, 2 * finder.work().candidate_steps + 512 * shape.devices * shape.experts);
+      for (std::int32_t b = a + 1; b < static_cast<std::int32_t>(shape.devices); ++b) move->evaluate(placement, a, b);
+    EXPECT_LE(move->work().evaluated_steps, 2 * move->work().candidate_steps + 512 * shape.devices * shape.experts);
   }
+}
+
+// Experts that come in equal pairs: each swap has three others that are worth the same.
+TEST(SwapMove, OfEqualSwapsItIsTheFirstInSlotOrder) {
+  std::size_t found = 0;
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    auto made = made_up_problem(16, 4, 30, seed);
+    for (std::size_t t = 0; t < 30; ++t)
+      for (std::size_t e = 0; e < 16; e += 2) made.trace.counts(t, 0, e + 1) = made.trace.counts(t, 0, e);
+    const LayerProblem problem = layer_problems(CostModel(made.profile), made.trace)[0];
+    const Placement placement(problem, {0, 0, 1, 1, 2, 2, 3, 3, 0, 0, 1, 1, 2, 2, 3, 3});
+    expect_best_swaps(placement);
+    for (std::int32_t b = 1; b < 4; ++b) found += best_swap_by_hand(placement, 0, b).has_value() ? 1 : 0;
+  }
+  EXPECT_GT(found, 0u) << "then the test would show nothing";
+}
+
+TEST(Moves, WhatTheyChangeIsTheFullCost) {
+  for (const Shape& shape : shapes) {
+    const auto made = made_up_problem(shape.experts, shape.devices, shape.steps, 5, 1, LoadFeatures::TilesAndExperts,
+                                      load_rules()[shape.experts / 4 % 2]);
+    RandomStream random{shape.steps};
+    Placement placement(made.problems[0], random_assignment(made.problems[0], random));
+    for (const auto& move : make_moves())
+      for (std::int32_t a = 0; a < static_cast<std::int32_t>(shape.devices); ++a)
+        for (std::int32_t b = a + 1; b < static_cast<std::int32_t>(shape.devices); ++b) {
+          const auto found = move->evaluate(placement, a, b);
+          if (!found) continue;
+          EXPECT_LT(found->change, 0) << move->name();
+          const std::int64_t before = placement.cost();
+          placement.apply(found->relocations);
+          ASSERT_EQ(cost_by_hand(made.problems[0], placement.assignment()), before + found->change) << move->name();
+          ASSERT_EQ(placement.cost(), before + found->change) << move->name();
+        }
+  }
+}
+
+TEST(Moves, ADeltaThatIsWrongIsFoundInTheLoop) {
+  const auto made = made_up_problem(16, 4, 50, 3);
+  RandomStream random{7};
+  Placement placement(made.problems[0], random_assignment(made.problems[0], random));
+  const std::int64_t before = placement.cost();
+  const Relocation swap[] = {{placement.experts_of(0)[0], 1}, {placement.experts_of(1)[0], 0}};
+  placement.apply(swap);
+  EXPECT_NO_THROW(check_delta(placement, before, placement.cost() - before, "swap"));
+  EXPECT_THROW(check_delta(placement, before, placement.cost() - before + 1, "swap"), std::logic_error);
 }
 
 TEST(Descent, EndsWhereNoSwapHelps) {
@@ -141,11 +219,52 @@ TEST(Descent, EndsWhereNoSwapHelps) {
     EXPECT_LE(placement.cost(), before);
     for (std::int32_t first = 0; first < static_cast<std::int32_t>(shape.experts); ++first)
       for (std::int32_t second = 0; second < first; ++second)
-        if (placement.assignment()[static_cast<std::size_t>(first)] !=
-            placement.assignment()[static_cast<std::size_t>(second)]) {
-          ASSERT_GE(placement.evaluate({first, second}), 0);
+        if (placement.device_of(first) != placement.device_of(second)) {
+          ASSERT_GE(swapped_cost(placement, first, second), placement.cost());
         }
   }
+}
+
+// The same sweeps with swaps tried by hand and a list of the pairs to look at: those with a device that has changed.
+Assignment repaired_by_hand(Placement placement, std::span<const std::int32_t> changed) {
+  const auto devices = static_cast<std::int32_t>(placement.problem().device_count());
+  std::set<std::pair<std::int32_t, std::int32_t>> open;
+  const auto mark = [&](std::int32_t device) {
+    for (std::int32_t other = 0; other < devices; ++other)
+      if (other != device) open.insert({std::min(device, other), std::max(device, other)});
+  };
+  for (const std::int32_t device : changed) mark(device);
+  while (!open.empty())
+    for (std::int32_t a = 0; a < devices; ++a)
+      for (std::int32_t b = a + 1; b < devices; ++b) {
+        if (!open.contains({a, b})) continue;
+        if (const auto found = best_swap_by_hand(placement, a, b)) {
+          placement.apply(found->relocations);
+          mark(a);
+          mark(b);
+        } else {
+          open.erase({a, b});
+        }
+      }
+  return placement.assignment();
+}
+
+TEST(Descent, ARepairLooksAgainAtAllPairsWithADeviceThatHasChanged) {
+  std::size_t improved = 0;
+  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+    const auto made = made_up_problem(18, 6, 40, seed);
+    RandomStream random{seed};
+    Placement placement(made.problems[0], random_assignment(made.problems[0], random));
+    Descent().run(placement);
+    const Relocation swap[] = {{placement.experts_of(1)[0], 4}, {placement.experts_of(4)[2], 1}};
+    placement.apply(swap);
+    const std::int32_t changed[] = {1, 4};
+    const Assignment expected = repaired_by_hand(placement, changed);
+    improved += expected != placement.assignment() ? 1 : 0;
+    Descent().repair(placement, changed);
+    EXPECT_EQ(placement.assignment(), expected) << "seed " << seed;
+  }
+  EXPECT_GT(improved, 20u) << "then the test would show little";
 }
 
 }  // namespace

@@ -12,11 +12,11 @@
 namespace gem::testing {
 
 /// A profile of made-up devices: launch + weights + tiles in waves of 4, slowed down device by device; not convex.
-inline LatencyProfile made_up_profile(std::size_t device_count, std::size_t most_experts, double spread = 1.28) {
+inline LatencyProfile made_up_profile(std::size_t device_count, std::size_t max_experts, double spread = 1.28) {
   LatencyProfile profile;
   profile.model = "made-up";
   profile.tile_tokens = 16;
-  for (std::int64_t active = 1; active <= static_cast<std::int64_t>(most_experts); ++active)
+  for (std::int64_t active = 1; active <= static_cast<std::int64_t>(max_experts); ++active)
     for (std::int64_t tiles = active; tiles <= active + 60; tiles += tiles < 20 ? 1 : 5)
       profile.points.push_back({tiles, active, tiles * 16});
   profile.devices.resize(device_count);
@@ -74,27 +74,29 @@ inline MadeUp made_up_problem(std::size_t experts, std::size_t devices, std::siz
                               const LoadCosts& rule = {}) {
   MadeUp made{made_up_profile(devices, experts / devices), made_up_trace(steps, layers, experts, seed), {}};
   made.profile.rule = rule;
-  made.problems = layer_problems(DeviceLatencies(made.profile, features), made.trace);
+  made.problems = layer_problems(CostModel(made.profile, {.features = features}), made.trace);
   return made;
 }
 
-/// Cost in ticks the slow and obvious way: one step, one device, one expert after the other.
-inline std::int64_t cost_by_hand(const LayerProblem& problem, const Assignment& assignment) {
+/// Cost in ticks the slow and obvious way: one stage, one step, one device, one expert after the other.
+inline std::int64_t cost_by_hand(const LayerCost& layer, const Assignment& assignment) {
   std::int64_t cost = 0;
-  for (std::size_t t = 0; t < problem.step_count(); ++t) {
-    std::int32_t slowest = 0;
-    for (std::size_t d = 0; d < problem.device_count(); ++d) {
-      std::int32_t load = 0, extra = 0;
-      for (std::size_t e = 0; e < assignment.size(); ++e) {
-        if (assignment[e] != static_cast<std::int32_t>(d)) continue;
-        const LoadRow row = problem.row(static_cast<std::int32_t>(e));
-        load += row.key[t];
-        extra += row.extra != nullptr ? row.extra[t] : 0;
+  for (std::size_t stage = 0; stage < layer.stage_count(); ++stage)
+    for (std::size_t t = 0; t < layer.step_count(); ++t) {
+      const std::size_t column = layer.first_column(stage) + t;
+      std::int32_t slowest = 0;
+      for (std::size_t d = 0; d < layer.device_count(); ++d) {
+        std::int32_t load = layer.tables().first_entry(stage), added = 0;
+        for (std::size_t e = 0; e < assignment.size(); ++e) {
+          if (assignment[e] != static_cast<std::int32_t>(d)) continue;
+          const LoadRow row = layer.row(static_cast<std::int32_t>(e));
+          load += row.key[column];
+          added += row.added != nullptr ? row.added[column] : 0;
+        }
+        slowest = std::max(slowest, layer.tables().of(d)[static_cast<std::size_t>(load)] + added);
       }
-      slowest = std::max(slowest, problem.tables().of(d)[static_cast<std::size_t>(load)] + extra);
+      cost += slowest;
     }
-    cost += slowest;
-  }
   return cost;
 }
 

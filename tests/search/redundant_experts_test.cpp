@@ -31,8 +31,7 @@ LayerProblem problem_with_copies(const Shape& shape, std::uint64_t seed) {
   const CopyCounts copies = choose_copies(trace, shape.redundant, shape.devices);
   const auto slots = (shape.experts + shape.redundant) / shape.devices;
   const LatencyProfile profile = testing::made_up_profile(shape.devices, slots);
-  LayerProblem problem =
-      layer_problems(DeviceLatencies(profile, LoadFeatures::TilesAndExperts), split_over_copies(trace, copies))[0];
+  LayerProblem problem = layer_problems(CostModel(profile), split_over_copies(trace, copies))[0];
   problem.set_copies(experts_of_copies(copies.row(0)));
   return problem;
 }
@@ -128,20 +127,20 @@ TEST(RedundantExperts, TheBoundHoldsForAllCopiesThatCouldBeChosen) {
     const LoadTrace trace = testing::made_up_trace(3, 1, experts, seed);
     LatencyProfile profile = testing::made_up_profile(devices, (experts + redundant) / devices);
     if (seed % 2 == 1) profile.rule = {8, 2e-7, {{1, 1e-6}}};
-    const DeviceLatencies latencies(profile, LoadFeatures::TilesAndExperts);
+    const CostModel model(profile);
     std::int64_t least = INT64_MAX, chosen_bound = 0;
     for (std::size_t a = 0; a < experts; ++a)
       for (std::size_t b = a + 1; b < experts; ++b) {
         CopyCounts copies(1, experts, 1);
         copies(0, a) = copies(0, b) = 2;
-        LayerProblem problem = layer_problems(latencies, split_over_copies(trace, copies))[0];
+        LayerProblem problem = layer_problems(model, split_over_copies(trace, copies))[0];
         problem.set_copies(experts_of_copies(copies.row(0)));
         testing::for_each_assignment(problem, [&](const Assignment& assignment) {
           least = std::min(least, testing::cost_by_hand(problem, assignment));
         });
         chosen_bound = std::max(chosen_bound, WaterFilling(problem.tables()).bound(problem));
       }
-    const LayerProblem loads = bounding_problems(latencies, trace, (experts + redundant) / devices)[0];
+    const LayerCost loads = bounding_layer_costs(model, trace, (experts + redundant) / devices)[0];
     const std::int64_t bound = WaterFilling(loads.tables(), 0, false).bound(loads);
     EXPECT_LE(bound, least) << "seed " << seed;
     EXPECT_GT(bound, 0);

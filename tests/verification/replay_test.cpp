@@ -101,14 +101,18 @@ Mapping with_copies(Mapping mapping) {
   return mapping;
 }
 
-std::vector<LatencySurface> surfaces(std::size_t devices) {
-  std::vector<LatencySurface> result;
+LatencyProfile profile_of(std::size_t devices) {
+  LatencyProfile profile;
+  profile.tile_tokens = 4;
+  profile.points = {{1, 1, 4}, {101, 1, 404}};
+  profile.devices.resize(devices);
+  profile.median_s = Matrix<double>(devices, 2);
   for (std::size_t d = 0; d < devices; ++d) {
     const double slowdown = 1.0 + 0.25 * static_cast<double>(d);
-    const std::vector<LoadPoint> points{{1, 1, 4}, {101, 1, 404}};
-    result.emplace_back(points, std::vector<double>{1e-6 * slowdown, 101e-6 * slowdown}, "fake");
+    profile.median_s(d, 0) = 1e-6 * slowdown;
+    profile.median_s(d, 1) = 101e-6 * slowdown;
   }
-  return result;
+  return profile;
 }
 
 VerificationReport replayed(FakeDevice& device, bool in_turns = false, bool compute_only = false) {
@@ -119,8 +123,8 @@ VerificationReport replayed(FakeDevice& device, bool in_turns = false, bool comp
       make_exchange_target(world, device, std::make_unique<MpiExpertLayer>(world, device, hidden_size, turns), turns,
                            {hidden_size, 2, compute_only});
   return replay(world, *target, small_trace(),
-                {mapping_of("linear", devices, true), mapping_of("other", devices, false)}, surfaces(devices),
-                LoadRule{4}, {}, [](std::size_t, std::size_t) {});
+                {mapping_of("linear", devices, true), mapping_of("other", devices, false)},
+                CostModel(profile_of(devices)), {}, [](std::size_t, std::size_t) {});
 }
 
 TEST(Replay, DataArrivesOutputsAgreeAndTimesMatchThePrediction) {
@@ -241,8 +245,8 @@ TEST(Replay, VirtualClocksNeedNoExchangeAndAnyNumberOfRanks) {
     devices.push_back(std::make_unique<FakeDevice>(
         1.0 + 0.25 * static_cast<double>(static_cast<std::size_t>(world.rank()) * per_rank + i)));
   const auto target = make_clock_target(world, devices);
-  const VerificationReport report = replay(world, *target, small_trace(), {mapping_of("linear", 8, true)}, surfaces(8),
-                                           LoadRule{4}, {}, [](std::size_t, std::size_t) {});
+  const VerificationReport report = replay(world, *target, small_trace(), {mapping_of("linear", 8, true)},
+                                           CostModel(profile_of(8)), {}, [](std::size_t, std::size_t) {});
   if (!world.is_root()) return;
   const MappingReplay& replayed_linear = report.mappings[0];
   EXPECT_TRUE(std::isnan(summarize(report, 1)[0].combine_s));
@@ -265,7 +269,7 @@ TEST(Replay, CopiesShareTokensAndGiveTheSameOutputs) {
       make_exchange_target(world, device, std::make_unique<MpiExpertLayer>(world, device, hidden_size, turns), turns,
                            {hidden_size, 2, false});
   const std::vector<Mapping> mappings{mapping_of("linear", ranks, true), with_copies(mapping_of("x", ranks, false))};
-  const VerificationReport report = replay(world, *target, small_trace(), mappings, surfaces(ranks), LoadRule{4}, {},
+  const VerificationReport report = replay(world, *target, small_trace(), mappings, CostModel(profile_of(ranks)), {},
                                            [](std::size_t, std::size_t) {});
   if (!world.is_root()) return;
   EXPECT_EQ(report.mappings[1].wrong_values, 0u);
@@ -274,7 +278,7 @@ TEST(Replay, CopiesShareTokensAndGiveTheSameOutputs) {
   const LoadTrace trace = small_trace();
   for (std::size_t step = 0; step < trace.step_count(); ++step)
     for (std::size_t layer = 0; layer < 2; ++layer) {
-      std::uint32_t most_rows = 0;
+      std::uint32_t max_rows = 0;
       for (std::size_t rank = 0; rank < ranks; ++rank) {
         std::int64_t tiles = 0, active = 0;
         std::uint32_t rows = 0;
@@ -286,11 +290,12 @@ TEST(Replay, CopiesShareTokensAndGiveTheSameOutputs) {
           active += tokens > 0;
           rows += tokens;
         }
-        most_rows = std::max(most_rows, rows);
-        EXPECT_DOUBLE_EQ(report.mappings[1].predicted_s(step, layer, rank),
-                         surfaces(ranks)[rank].seconds(static_cast<double>(tiles), static_cast<double>(active)));
+        max_rows = std::max(max_rows, rows);
+        EXPECT_DOUBLE_EQ(
+            report.mappings[1].predicted_s(step, layer, rank),
+            surfaces_of(profile_of(ranks))[rank].seconds(static_cast<double>(tiles), static_cast<double>(active)));
       }
-      EXPECT_EQ(report.mappings[1].most_rows(step, layer), most_rows);
+      EXPECT_EQ(report.mappings[1].most_rows(step, layer), max_rows);
     }
 }
 

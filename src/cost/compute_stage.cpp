@@ -1,0 +1,67 @@
+#include "cost/stages.hpp"
+
+#include <fmt/core.h>
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+
+namespace gem {
+namespace {
+
+class ComputeStage : public Stage {
+ public:
+  explicit ComputeStage(std::shared_ptr<const DeviceLatencies> latencies)
+      : latencies_(std::move(latencies)), rule_(latencies_->rule()) {}
+
+  std::string_view name() const override { return "compute"; }
+
+  double seconds(std::size_t device, const DeviceLoad& load) const override {
+    return latencies_->seconds(device, load);
+  }
+
+  std::optional<LoadKeys> keys(std::size_t slots) const override {
+    if (latencies_->features() == LoadFeatures::Tokens) return LoadKeys{};
+    return LoadKeys{rule_.tile_tokens, static_cast<std::int32_t>(slots) + 1};
+  }
+
+  double even_s(std::size_t device, const LoadKeys& keys, std::int32_t key) const override {
+    return latencies_->even_s(device, keys.units(key), keys.active_experts(key), keys.units(key));
+  }
+
+  double even_added_s(const LoadKeys& keys, std::int32_t key) const override {
+    return rule_.costs.even_surplus_s(keys.units(key), keys.active_experts(key));
+  }
+
+  void check_table(const LoadKeys& keys, std::int32_t max_key, double max_s) const override {
+    const double skewed_s = rule_.costs.even_surplus_s(keys.units(max_key), 0.0);
+    if (skewed_s > max_s)
+      throw DataError(fmt::format(
+          "the profile says that {} tiles of one expert cost {} more than if they were spread evenly, longer than any "
+          "load that was measured; profile again",
+          keys.units(max_key), format_seconds(skewed_s)));
+  }
+
+  bool has_added() const override { return !rule_.costs.is_plain(); }
+  double added_s(std::uint32_t tokens) const override { return rule_.added_s(tokens); }
+  double saved_s(std::uint32_t tokens) const override { return std::max(0.0, -rule_.rows_s(tokens)); }
+
+  [[noreturn]] void refuse(double sum_s) const override {
+    throw DataError(
+        fmt::format("the profile says that tiles and rows of one step cost {} beside what was measured, which cannot "
+                    "be; profile again",
+                    format_seconds(sum_s)));
+  }
+
+ private:
+  std::shared_ptr<const DeviceLatencies> latencies_;
+  LoadRule rule_;
+};
+
+}  // namespace
+
+std::shared_ptr<const Stage> make_compute_stage(std::shared_ptr<const DeviceLatencies> latencies) {
+  return std::make_shared<ComputeStage>(std::move(latencies));
+}
+
+}  // namespace gem

@@ -1,0 +1,25 @@
+#include "cost/device_latencies.hpp"
+
+namespace gem {
+
+DeviceLatencies::DeviceLatencies(const LatencyProfile& profile, LoadFeatures features)
+    : features_(features), rule_(profile.load_rule()) {
+  if (features == LoadFeatures::Tokens) {
+    rule_ = {.tile_tokens = rule_.tile_tokens};
+    curves_ = curves_of(profile);
+  } else {
+    surfaces_ = surfaces_of(profile);
+  }
+}
+
+double DeviceLatencies::even_s(std::size_t device, double tiles, double active_experts, double tokens) const {
+  return features_ == LoadFeatures::Tokens ? curves_[device].seconds(tokens)
+                                           : surfaces_[device].seconds(tiles, active_experts);
+}
+
+double DeviceLatencies::seconds(std::size_t device, const DeviceLoad& load) const {
+  return features_ == LoadFeatures::Tokens ? curves_[device].seconds(static_cast<double>(load.tokens))
+                                           : surfaces_[device].seconds(load);
+}
+
+}  // namespace gem

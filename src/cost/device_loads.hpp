@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/array.hpp"
+#include "model/expert_copies.hpp"
+#include "model/load_rule.hpp"
+#include "model/load_trace.hpp"
+
+namespace gem {
+
+/// Load of a device whose experts get so many tokens each.
+DeviceLoad load_of(std::span<const std::uint32_t> tokens, const LoadRule& rule);
+
+/// What each device gets, [device], of a layer's tokens in a step, [expert]. Overwrites `loads`.
+void sum_loads(std::span<const std::uint32_t> tokens, const ExpertHomes& homes, const LoadRule& rule,
+               std::span<DeviceLoad> loads);
+
+/// [step, layer] rows of the device that gets the most; homes: [layer].
+Matrix<double> max_rows(const LoadTrace& trace, const std::vector<ExpertHomes>& homes, std::size_t device_count);
+
+}  // namespace gem

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "base/array.hpp"
+#include "cost/cost_model.hpp"
+#include "model/expert_copies.hpp"
+
+namespace gem {
+
+/// [step, layer, device] seconds that one stage of each layer takes on each device under a placement; homes: [layer].
+Cube<double> predict(const CostModel& model, std::size_t stage, const LoadTrace& trace,
+                     const std::vector<ExpertHomes>& homes);
+
+}  // namespace gem

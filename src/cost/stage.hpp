@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "cost/load_keys.hpp"
+#include "model/load_rule.hpp"
+
+namespace gem {
+
+/// One part of a layer's time. In each step a stage ends when its slowest device ends: it takes the maximum over
+/// devices of
+///     table_d[ sum of the keys of the device's experts ]  +  sum of what these experts add beside,
+/// and a layer takes the sum of its stages. A stage without keys is *linear*: what experts add is all there is.
+/// Search, bounds and predictions know stages by this interface alone; a new one is a class and an entry in
+/// CostModel's constructor (README.md here).
+class Stage {
+ public:
+  virtual ~Stage() = default;
+  virtual std::string_view name() const = 0;
+
+  /// Seconds of a device for a load, for predictions.
+  virtual double seconds(std::size_t device, const DeviceLoad& load) const = 0;
+
+  /// How the loads of devices with up to `slots` experts are packed; nothing for a linear stage.
+  virtual std::optional<LoadKeys> keys(std::size_t slots) const;
+  /// Seconds of a device for a key above 0, its units spread evenly over its active experts. No load with this key
+  /// takes less, but for what `saved_s` says.
+  virtual double even_s(std::size_t device, const LoadKeys& keys, std::int32_t key) const;
+  /// The part of even_s that the experts add themselves (added_s), so that it isn't counted twice.
+  virtual double even_added_s(const LoadKeys& keys, std::int32_t key) const;
+  /// Throws, with the remedy, if what experts can add is beyond belief beside `max_s`, the table's largest entry.
+  virtual void check_table(const LoadKeys& keys, std::int32_t max_key, double max_s) const;
+
+  /// Whether experts add anything beside their keys.
+  virtual bool has_added() const = 0;
+  /// Seconds that an expert with so many tokens adds; 0 or more in a linear stage.
+  virtual double added_s(std::uint32_t tokens) const = 0;
+  /// Seconds by which such an expert can bring its device below even_s at most; of all numbers of tokens, one token's
+  /// is the largest.
+  virtual double saved_s(std::uint32_t tokens) const;
+  /// Throws, with the remedy: the experts of one step add `sum_s` together, more than can be counted in ticks.
+  [[noreturn]] virtual void refuse(double sum_s) const = 0;
+};
+
+inline std::optional<LoadKeys> Stage::keys(std::size_t) const {
+  return std::nullopt;
+}
+inline double Stage::even_s(std::size_t, const LoadKeys&, std::int32_t) const {
+  return 0.0;
+}
+inline double Stage::even_added_s(const LoadKeys&, std::int32_t) const {
+  return 0.0;
+}
+inline void Stage::check_table(const LoadKeys&, std::int32_t, double) const {}
+inline double Stage::saved_s(std::uint32_t) const {
+  return 0.0;
+}
+
+}  // namespace gem

@@ -1,0 +1,80 @@
+#include "mapping/certificate.hpp"
+
+#include <fmt/core.h>
+#include <optional>
+
+#include "base/text.hpp"
+#include "mapping/deal.hpp"
+#include "platform/command_line/progress.hpp"
+#include "search/exact_search.hpp"
+#include "search/water_filling.hpp"
+
+namespace gem {
+
+std::vector<Certificate> certify(const Communicator& world, const std::vector<LayerProblem>& problems,
+                                 std::vector<LayerAnswer>& answers, bool show_progress) {
+  const LayerProblem& first = problems[0];
+  const WaterFilling water_filling(first.tables());
+  std::optional<ExactSearch> exact;
+  // The exact search knows neither blocks of devices nor copies.
+  if (first.block_devices() == first.device_count() && !first.has_copies() &&
+      ExactSearch::fits(first.expert_count(), first.device_count(), first.column_count()))
+    exact.emplace(first.expert_count(), first.device_count());
+
+  // What this rank found out: layer, cost, bound, device of each expert.
+  const std::size_t record = 3 + first.expert_count();
+  std::vector<std::int64_t> mine;
+  Progress progress("certify", problems.size(), show_progress && world.is_root());
+  deal(world, problems.size(), [&](std::size_t layer, const SharedCounter&) {
+    progress.update(layer);
+    Assignment assignment = answers[layer].assignment;
+    std::int64_t cost = cost_of(problems[layer], assignment);
+    std::int64_t bound = water_filling.bound(problems[layer]);
+    if (exact && bound < cost) {
+      const ExactResult result = exact->solve(problems[layer], assignment);
+      assignment = result.assignment;
+      cost = result.cost;
+      if (result.proven) bound = cost;
+    }
+    mine.insert(mine.end(), {static_cast<std::int64_t>(layer), cost, bound});
+    mine.insert(mine.end(), assignment.begin(), assignment.end());
+  });
+  std::vector<std::int64_t> all = world.gather(std::span<const std::int64_t>(mine));
+  world.broadcast(all);
+
+  std::vector<Certificate> certificates(problems.size());
+  for (auto at = all.begin(); at != all.end(); at += static_cast<std::ptrdiff_t>(record)) {
+    const auto layer = static_cast<std::size_t>(at[0]);
+    certificates[layer] = {at[1], at[2]};
+    answers[layer].assignment.assign(at + 3, at + static_cast<std::ptrdiff_t>(record));
+    answers[layer].cost = at[1];
+  }
+  return certificates;
+}
+
+std::string certificate_table(const std::vector<LayerProblem>& problems, const std::vector<std::int32_t>& layer_ids,
+                              const std::vector<Certificate>& certificates) {
+  Table table({{"layer", ""}, {"predicted", "us/step"}, {"bound", "us/step"}, {"gap", "%"}, {"", ""}});
+  double cost_s = 0.0, bound_s = 0.0;
+  std::size_t optimal = 0;
+  const auto add = [&](const std::string& name, double cost, double bound, const std::string& verdict) {
+    table.add_row({name, fmt::format("{:.3f}", cost * 1e6), fmt::format("{:.3f}", bound * 1e6),
+                   fmt::format("{:.2f}", bound > 0.0 ? (cost / bound - 1.0) * 100.0 : 0.0), verdict});
+  };
+  for (std::size_t layer = 0; layer < problems.size(); ++layer) {
+    const Certificate& certificate = certificates[layer];
+    const double cost = mean_seconds(problems[layer], certificate.cost);
+    const double bound = mean_seconds(problems[layer], certificate.lower_bound);
+    const bool is_optimal = certificate.cost == certificate.lower_bound;
+    add(std::to_string(layer_ids[layer]), cost, bound, is_optimal ? "optimal" : "");
+    cost_s += cost;
+    bound_s += bound;
+    optimal += is_optimal ? 1 : 0;
+  }
+  add("all", cost_s, bound_s, fmt::format("optimal: {} of {}", optimal, problems.size()));
+  return fmt::format("Certificate, on the {} steps searched on{}:\n", problems[0].step_count(),
+                     problems[0].has_copies() ? ", of these copies" : "") +
+         table.to_string();
+}
+
+}  // namespace gem

@@ -1,0 +1,128 @@
+#include "mapping/mapping_question.hpp"
+
+#include <fmt/core.h>
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+#include "mapping/broadcast.hpp"
+#include "mapping/device_selection.hpp"
+#include "mapping/mapping_request.hpp"
+#include "model/mapping.hpp"
+
+namespace gem {
+namespace {
+
+void check_redundant_experts(const MappingQuestion& question) {
+  const std::size_t redundant = question.redundant_experts, experts = question.train.expert_count();
+  const std::size_t devices = question.profile.device_count();
+  const OptionName option = option_name(&MappingRequest::redundant_experts);
+  if (redundant == 0) return;
+  if ((experts + redundant) % devices != 0 || redundant > experts * (devices - 1))
+    throw option_error(option,
+                       "{}: {} experts and {} copies do not divide over {} devices, or are more than a copy of each "
+                       "expert on each; give a multiple of {} up to {}",
+                       experts, redundant, devices, devices, experts * (devices - 1));
+  if (question.expert_groups > 1)
+    throw option_error(option, "{} and {} exclude each other: a checkpoint has no copies",
+                       option_name(&MappingRequest::expert_groups));
+  if (question.method != Method::Gem && !packs_loads(question.method))
+    throw option_error(option, "{}: method {} places no copies; use eplb, speed-aware or gem, or leave the option out",
+                       method_name(question.method));
+}
+
+void check_tokens(const LoadTrace& trace, const char* name) {
+  const auto& counts = trace.counts.values();
+  if (std::ranges::all_of(counts, [](std::uint32_t tokens) { return tokens == 0; }))
+    throw DataError(
+        fmt::format("{} of task '{}' has no token in any step, so that nothing can be placed by it; give another", name,
+                    trace.task));
+}
+
+void check_same_model(const LoadTrace& train, const LoadTrace& test) {
+  const bool same_model = test.layer_count() == train.layer_count() && test.expert_count() == train.expert_count() &&
+                          to_lower(test.model) == to_lower(train.model);
+  if (same_model && test.layer_ids == train.layer_ids) return;
+  if (same_model)
+    throw UsageError(
+        "the test trace has other layers, or in another order, than the trace that is searched on (/layer_ids); make "
+        "both with the same layers");
+  throw UsageError(fmt::format(
+      "the test trace ('{}', {} layers, {} experts) is not of the model that is searched on ('{}', {} layers, "
+      "{} experts); make both from routing of one model",
+      test.model, test.layer_count(), test.expert_count(), train.model, train.layer_count(), train.expert_count()));
+}
+
+}  // namespace
+
+void prepare(MappingQuestion& question, const Selection& selection) {
+  LatencyProfile& profile = question.profile;
+  LoadTrace& train = question.train;
+  const bool both_named = !profile.model.empty() && !train.model.empty();
+  if (both_named && !selection.allow_model_mismatch && to_lower(profile.model) != to_lower(train.model)) {
+    const OptionName option = option_name(&Selection::allow_model_mismatch);
+    if (train.model == "unknown")
+      throw UsageError(
+          fmt::format("the trace does not name its model, the profile is of '{}'; make it again with gem-trace import "
+                      "{}, or use {} if it is that one",
+                      profile.model, on_command_line("model"), option));
+    throw UsageError(
+        fmt::format("the profile is of model '{}', the trace of '{}'; measure the devices with gem-profile {} {}, or "
+                    "use {} if the experts have the same shape",
+                    profile.model, train.model, on_command_line("model"), train.model, option));
+  }
+  if (selection.devices > 0) profile = first_devices(profile, selection.devices);
+  if (selection.equal_devices) profile = equal_devices(profile);
+  check_divisible(train.expert_count(), profile.device_count());
+  check_redundant_experts(question);
+  expert_groups_of(question);
+  if (question.expert_groups > 1 && question.method != Method::Gem)
+    throw option_error(option_name(&MappingRequest::expert_groups),
+                       "{} limits what method gem searches for; leave it out with method {}",
+                       method_name(question.method));
+  if (question.certify && question.method != Method::Gem)
+    throw option_error(option_name(&MappingRequest::certify),
+                       "{} proves what method gem finds; leave it out with method {}", method_name(question.method));
+
+  if (question.test) {
+    check_same_model(train, *question.test);
+    question.relation = relation_of(train, *question.test);
+  }
+  if (selection.train_steps > 0) {
+    const std::size_t rest = train.step_count() - std::min(train.step_count(), selection.train_steps);
+    if (!question.test && rest > 0) {
+      question.test = steps_of(train, selection.train_steps, rest);
+      question.relation = HeldOut::LaterSteps;
+    }
+    train = steps_of(train, 0, selection.train_steps);
+  }
+  check_tokens(train, "the trace");
+  if (question.test) check_tokens(*question.test, "the test trace");
+}
+
+ExpertGroups expert_groups_of(const MappingQuestion& question) {
+  return blaming(option_name(&MappingRequest::expert_groups), [&] {
+    return ExpertGroups(question.expert_groups, question.train.expert_count(), question.profile.device_count());
+  });
+}
+
+void share(const Communicator& world, MappingQuestion& question) {
+  broadcast(world, question.profile);
+  broadcast(world, question.train);
+  if (world.broadcast(std::int32_t{question.test ? 1 : 0}) == 0) return;
+  if (!question.test) question.test.emplace();
+  broadcast(world, *question.test);
+  question.relation = static_cast<HeldOut>(world.broadcast(static_cast<std::int32_t>(question.relation)));
+}
+
+CostModel cost_model_of(const MappingQuestion& question) {
+  return CostModel(question.profile, {question.features, question.exchange_row_s});
+}
+
+std::string describe_question(const MappingQuestion& question) {
+  const LoadTrace& trace = question.train;
+  return fmt::format("{} layers x {} experts on {} devices,\n    {} steps of task '{}' (part {})", trace.layer_count(),
+                     trace.expert_count(), question.profile.device_count(), trace.step_count(), trace.task, trace.part);
+}
+
+}  // namespace gem

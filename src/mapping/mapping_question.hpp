@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+
+#include "mapping/baselines.hpp"
+#include "mapping/comparison.hpp"
+#include "mapping/model_search.hpp"
+#include "model/latency_profile.hpp"
+#include "platform/mpi/mpi.hpp"
+#include "search/expert_groups.hpp"
+
+namespace gem {
+
+/// What is to be least: the mean step, or the mean of the slowest steps, which is the way to a low 99th percentile.
+enum class Objective { Mean, P99 };
+
+/// All that a mapping is found from, the same on every rank.
+struct MappingQuestion {
+  LatencyProfile profile;
+  LoadTrace train;                ///< searched on
+  std::optional<LoadTrace> test;  ///< scored only
+  HeldOut relation = HeldOut::InSample;
+  LoadFeatures features = LoadFeatures::TilesAndExperts;
+  Method method = Method::Gem;
+  Objective objective = Objective::Mean;
+  double exchange_row_s = 0.0;        ///< of dispatch and combine, for each row of the device that gets most
+  std::size_t mixed_steps = 0;        ///< search on at least so many steps, see with_mixed_steps
+  bool certify = false;               ///< prove optima where that can be done
+  std::size_t redundant_experts = 0;  ///< further copies of experts, a layer
+  std::size_t expert_groups = 1;      ///< keep so many groups of experts together, see ExpertGroups
+  SearchOptions search;
+};
+
+/// What is used of the files that were read.
+struct Selection {
+  std::size_t devices = 0;      ///< the first so many of the profile; 0: all
+  bool equal_devices = false;   ///< every device with the mean latency
+  std::size_t train_steps = 0;  ///< the first so many steps; 0: all. The rest are scored unless there is a test trace.
+  bool allow_model_mismatch = false;
+};
+
+/// Cuts profile and traces to what is used and checks that they fit together. UsageError or DataError with the remedy.
+void prepare(MappingQuestion& question, const Selection& selection);
+
+/// The groups of experts that stay together. UsageError as of ExpertGroups.
+ExpertGroups expert_groups_of(const MappingQuestion& question);
+
+/// Gives every rank rank 0's profile, traces and relation. Collective.
+void share(const Communicator& world, MappingQuestion& question);
+
+/// What the devices take for loads in the features that are searched on, and for the exchange.
+CostModel cost_model_of(const MappingQuestion& question);
+
+/// "24 layers x 32 experts on 4 devices,", and on a second line "128 steps of task 'mmlu' (part train)".
+std::string describe_question(const MappingQuestion& question);
+
+}  // namespace gem

@@ -1,0 +1,101 @@
+#include "mapping/mapping_request.hpp"
+
+namespace gem {
+namespace {
+
+SearchOptions options_of(Effort effort) {
+  SearchOptions options;
+  if (effort == Effort::Fast) options.iterations = 0;
+  if (effort == Effort::Thorough) {
+    options.starts = 8;
+    options.iterations = 500;
+  }
+  return options;
+}
+
+}  // namespace
+
+std::vector<Word<Method>> words_of(Method) {
+  std::vector<Word<Method>> words;
+  for (const Method method : all_methods()) words.push_back({method_name(method), method});
+  return words;
+}
+
+void describe(OptionList& options, MappingRequest& request) {
+  options.group("What to find");
+  options.add("method", request.method, "how experts are placed");
+  options.add("objective", request.objective, "what gem minimises: the mean step, or p99, the slowest steps");
+  options
+      .add("exchange-row-time", request.exchange_row_ns, "NANOSECONDS",
+           "make whole layers fast: count, beside the slowest device's compute, so much of dispatch and combine for "
+           "each row of the device that gets most, as gem-verify finds it")
+      .range(0, 1e9)
+      .without("compute alone");
+  options
+      .add("redundant-experts", request.redundant_experts, "N",
+           "further copies of experts a layer, a multiple of the devices: the copies of an expert share its tokens; "
+           "gem chooses by search who gets them, eplb and speed-aware by mean load")
+      .range(0, 65536)
+      .without("none");
+  options
+      .add("expert-groups", request.expert_groups, "N",
+           "keep the model's N groups of consecutive experts together (DeepSeek-V2 and V3: 8), so that gem-deploy "
+           "permute can deploy the mapping in a checkpoint")
+      .range(1, 65536)
+      .without("any mapping");
+  options.add("features", request.features, "search on latency over tiles and active experts, or over tokens");
+  options.add("certify", request.certify, "bound and gap of each layer, with proofs of optimality for few experts");
+  options.group("How long to search");
+  options.add("effort", request.effort, "sets {starts} and {iterations}");
+  options.add("starts", request.starts, "N", "assignments that each layer's search starts from")
+      .range(0, 65536)
+      .without("by {effort}");
+  options.add("iterations", request.iterations, "N", "disturbances of each start").range(0, 1e9).without("by {effort}");
+  options
+      .add("mixed-steps", request.mixed_steps, "N",
+           "search on at least N steps: one half the trace's own, the other mixtures of two of them, because a mapping "
+           "fits few steps too well; 0: the trace's own only")
+      .range(0, 65536);
+  options
+      .add("time-limit", request.time_limit_s, "SECONDS",
+           "stop the search after this time; the mapping then depends on the machine's speed and is not repeatable")
+      .range(0, 1e9)
+      .without("none");
+  options.add("seed", request.seed, "N", "seed of all random choices");
+}
+
+void describe(OptionList& options, Selection& selection) {
+  options.group("What of the files is used");
+  options
+      .add("train-steps", selection.train_steps, "N",
+           "search on the first N steps; without {test-trace} the rest are scored")
+      .without("all");
+  options.add("devices", selection.devices, "N", "use the first N devices of the profile").without("all");
+  options.add("equal-devices", selection.equal_devices, "give every device the mean latency: what if they were equal?");
+  options.add("allow-model-mismatch", selection.allow_model_mismatch,
+              "map although profile and trace name different models");
+}
+
+MappingQuestion make_question(const MappingRequest& request) {
+  MappingQuestion question;
+  question.method = request.method;
+  question.features = request.features;
+  question.objective = request.objective;
+  question.exchange_row_s = request.exchange_row_ns * 1e-9;
+  if (question.exchange_row_s > 0.0 && question.objective == Objective::P99)
+    throw option_error(option_name(&MappingRequest::exchange_row_ns),
+                       "{} counts the mean step's exchange; leave it out with {} p99",
+                       option_name(&MappingRequest::objective));
+  question.mixed_steps = request.mixed_steps;
+  question.expert_groups = request.expert_groups;
+  question.redundant_experts = request.redundant_experts;
+  question.certify = request.certify;
+  question.search = options_of(request.effort);
+  if (request.starts > 0) question.search.starts = request.starts;
+  if (request.iterations > 0) question.search.iterations = request.iterations;
+  question.search.time_limit_s = request.time_limit_s;
+  question.search.seed = request.seed;
+  return question;
+}
+
+}  // namespace gem

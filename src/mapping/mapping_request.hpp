@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "base/option.hpp"
+#include "mapping/mapping_question.hpp"
+
+namespace gem {
+
+/// How long to search.
+enum class Effort {
+  Fast,  ///< one local optimum a layer
+  Default,
+  Thorough
+};
+
+inline std::vector<Word<Effort>> words_of(Effort) {
+  return {{"fast", Effort::Fast}, {"default", Effort::Default}, {"thorough", Effort::Thorough}};
+}
+
+inline std::vector<Word<LoadFeatures>> words_of(LoadFeatures) {
+  return {{"tiles", LoadFeatures::TilesAndExperts}, {"tokens", LoadFeatures::Tokens}};
+}
+
+inline std::vector<Word<Objective>> words_of(Objective) {
+  return {{"mean", Objective::Mean}, {"p99", Objective::P99}};
+}
+
+std::vector<Word<Method>> words_of(Method);
+
+/// How a mapping is to be found, as a user says it.
+struct MappingRequest {
+  Method method = Method::Gem;
+  Effort effort = Effort::Default;
+  LoadFeatures features = LoadFeatures::TilesAndExperts;
+  Objective objective = Objective::Mean;
+  double exchange_row_ns = 0.0;       ///< time of dispatch and combine for each row of the device that gets most
+  std::size_t mixed_steps = 512;      ///< search on at least so many steps
+  std::size_t expert_groups = 1;      ///< keep so many groups of experts together
+  std::size_t redundant_experts = 0;  ///< further copies of experts, a layer
+  std::size_t starts = 0;             ///< 0: by effort
+  std::size_t iterations = 0;         ///< 0: by effort
+  double time_limit_s = 0.0;          ///< 0: none
+  bool certify = false;               ///< prove optima where that can be done
+  std::size_t seed = 1;
+};
+
+void describe(OptionList& options, MappingRequest& request);
+void describe(OptionList& options, Selection& selection);
+
+/// The question of which only profile and traces are missing. OptionError for options that contradict each other.
+MappingQuestion make_question(const MappingRequest& request);
+
+}  // namespace gem

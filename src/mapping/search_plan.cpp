@@ -1,0 +1,44 @@
+#include "mapping/search_plan.hpp"
+
+#include <fmt/core.h>
+#include <algorithm>
+#include <cmath>
+
+#include "base/text.hpp"
+#include "mapping/candidates.hpp"
+#include "mapping/copy_search.hpp"
+#include "mapping/mixed_steps.hpp"
+
+namespace gem {
+
+std::string describe_search_plan(const Communicator& world, const MappingQuestion& question) {
+  std::string plan = "Would search " + describe_question(question) + "\n";
+  if (question.method != Method::Gem)
+    return plan + "Method " + method_name(question.method) + ": nothing to search for, under a second\n";
+  const SearchOptions& options = question.search;
+  const LoadTrace trace = with_mixed_steps(question.train, question.mixed_steps, options.seed);
+  const CostModel model = cost_model_of(question);
+  const std::vector<LayerProblem> one_layer{
+      expert_groups_of(question).limited(problems_of(model, trace, copies_by_mean_load(question))[0])};
+  const auto seconds = [&](std::size_t iterations) {
+    const SearchOptions trial{options.seed, 1, iterations, 0.0, false};
+    return search_model(
+               world, one_layer, [](std::size_t) { return std::vector<Assignment>{}; }, trial)
+        .elapsed_s;
+  };
+  constexpr std::size_t trial_iterations = 20;
+  const double descent_s = seconds(0);
+  const double iteration_s = std::max(0.0, seconds(trial_iterations) - descent_s) / trial_iterations;
+  const double starts_a_rank =
+      std::ceil(static_cast<double>(question.train.layer_count() * options.starts) / world.size());
+  double total_s = starts_a_rank * (descent_s + iteration_s * static_cast<double>(options.iterations));
+  if (question.redundant_experts > 0)  // each way to choose copies, and none
+    total_s += std::ceil(static_cast<double>(question.train.layer_count()) / world.size()) * 7.0 * descent_s;
+  if (options.time_limit_s > 0.0) total_s = std::min(total_s, options.time_limit_s);
+  return plan +
+         fmt::format("Method gem: on {} steps, {} starts a layer, {} iterations each, seed {}, {} rank{}: {}{}\n",
+                     trace.step_count(), options.starts, options.iterations, options.seed, world.size(),
+                     world.size() == 1 ? "" : "s", total_s < 1.0 ? "" : "about ", format_duration(total_s));
+}
+
+}  // namespace gem

@@ -1,0 +1,57 @@
+#include "mapping/baselines.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/error.hpp"
+#include "mapping/device_selection.hpp"
+#include "search/packing.hpp"
+#include "search/random_problem.hpp"
+
+namespace gem {
+namespace {
+
+TEST(Baselines, LinearAndRoundRobinAreWhatTheirNamesSay) {
+  const auto made = testing::made_up_problem(8, 4, 5, 1);
+  const CostModel model(made.profile);
+  EXPECT_EQ(baseline_assignment(Method::Linear, model, made.trace, 0), (Assignment{0, 0, 1, 1, 2, 2, 3, 3}));
+  EXPECT_EQ(baseline_assignment(Method::RoundRobin, model, made.trace, 0), (Assignment{0, 1, 2, 3, 0, 1, 2, 3}));
+}
+
+TEST(Baselines, GreedyPackingByHand) {
+  const std::vector<double> loads{10, 1, 7, 4, 3, 8};
+  // Heaviest first: 10 -> 0, 8 -> 1, 7 -> 1 (8 < 10), 4 -> 0, 3 -> 0 (14 < 15), 1 -> 1.
+  EXPECT_EQ(pack_greedily(loads, std::vector<double>{1, 1}), (Assignment{0, 1, 1, 0, 0, 1}));
+  // Device 1 twice as fast: 10 -> 1, 8 -> 0 (8 < 9), 7 -> 1 (8.5), 4 -> 1 (10.5 < 12), then 0 takes what is left.
+  EXPECT_EQ(pack_greedily(loads, std::vector<double>{1, 2}), (Assignment{1, 0, 1, 1, 0, 0}));
+}
+
+TEST(Baselines, SpeedAwareIsEplbOnEqualDevices) {
+  const LoadTrace trace = testing::made_up_trace(30, 2, 16, 3);
+  const CostModel equal(equal_devices(testing::made_up_profile(4, 4)));
+  for (std::size_t layer = 0; layer < 2; ++layer)
+    EXPECT_EQ(baseline_assignment(Method::SpeedAware, equal, trace, layer),
+              baseline_assignment(Method::Eplb, equal, trace, layer));
+}
+
+TEST(Baselines, SlowDevicesGetLessFromSpeedAware) {
+  const LoadTrace trace = testing::made_up_trace(30, 1, 32, 3);
+  const CostModel model(testing::made_up_profile(4, 8, 2.0));
+  const Assignment assignment = baseline_assignment(Method::SpeedAware, model, trace, 0);
+  const std::vector<double> loads = mean_loads(trace, 0);
+  std::vector<double> of_device(4, 0.0);
+  for (std::size_t e = 0; e < 32; ++e) of_device[static_cast<std::size_t>(assignment[e])] += loads[e];
+  EXPECT_GT(of_device[0], 1.2 * of_device[3]);
+}
+
+TEST(Baselines, ImpossibleShapesAreRefused) {
+  const LoadTrace trace = testing::made_up_trace(3, 1, 8, 3);
+  const CostModel three(testing::made_up_profile(3, 4));
+  EXPECT_THROW(layer_problems(three, trace), UsageError);
+  const CostModel sixteen(testing::made_up_profile(16, 4));
+  EXPECT_THROW(layer_problems(sixteen, trace), UsageError);
+  EXPECT_THROW(parse_method("best"), UsageError);
+  EXPECT_EQ(parse_method("speed-aware"), Method::SpeedAware);
+}
+
+}  // namespace
+}  // namespace gem

@@ -1,0 +1,290 @@
+#include "mapping/model_search.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "mapping/baselines.hpp"
+#include "mapping/certificate.hpp"
+#include "mapping/mapping_answer.hpp"
+#include "mapping/mapping_question.hpp"
+#include "mapping/model_tail.hpp"
+#include "model/expert_copies.hpp"
+#include "platform/mpi/shared_counter.hpp"
+#include "search/random_problem.hpp"
+#include "search/tail_search.hpp"
+
+namespace gem {
+namespace {
+
+std::uint64_t fingerprint(const ModelAnswer& answer) {
+  std::uint64_t hash = 14695981039346656037u;
+  const auto add = [&](std::int64_t value) { hash = (hash ^ static_cast<std::uint64_t>(value)) * 1099511628211u; };
+  for (const LayerAnswer& layer : answer.layers) {
+    add(layer.cost);
+    add(static_cast<std::int64_t>(layer.start));
+    for (std::int32_t device : layer.assignment) add(device);
+  }
+  return hash;
+}
+
+TEST(ModelSearch, SameMappingOnAnyNumberOfRanks) {
+  const Communicator world = Communicator::world();
+  const auto made = testing::made_up_problem(16, 4, 40, 5, 3);
+  const auto starts = [&](std::size_t) { return std::vector<Assignment>{}; };
+  SearchOptions options;
+  options.starts = 5;
+  options.iterations = 20;
+  const ModelAnswer answer = search_model(world, made.problems, starts, options);
+  // The same units, one after the other, by hand.
+  std::vector<LayerAnswer> expected;
+  for (std::size_t layer = 0; layer < 3; ++layer) {
+    LayerAnswer best{{}, INT64_MAX, 0};
+    for (std::size_t start = 0; start < 5; ++start) {
+      RandomStream random{options.seed, layer, start};
+      const Assignment initial = random_assignment(made.problems[layer], random);
+      const StartResult result = run_start(made.problems[layer], initial, random, {options.iterations, {}});
+      if (result.cost < best.cost) best = {result.assignment, result.cost, start};
+    }
+    expected.push_back(best);
+  }
+  for (std::size_t layer = 0; layer < 3; ++layer) {
+    EXPECT_EQ(answer.layers[layer].cost, expected[layer].cost);
+    EXPECT_EQ(answer.layers[layer].start, expected[layer].start);
+    EXPECT_EQ(answer.layers[layer].assignment, expected[layer].assignment);
+  }
+  const std::vector<std::uint64_t> all = world.all_gather(fingerprint(answer));
+  for (std::uint64_t other : all) EXPECT_EQ(other, all[0]);
+  EXPECT_EQ(answer.starts_run, 15u);
+  EXPECT_EQ(answer.iterations_run, 300u);
+}
+
+TEST(ModelSearch, NeverWorseThanWhereItStarts) {
+  const Communicator world = Communicator::world();
+  const auto made = testing::made_up_problem(16, 4, 40, 6, 2);
+  const CostModel model(made.profile);
+  const auto starts = [&](std::size_t layer) {
+    return std::vector<Assignment>{baseline_assignment(Method::SpeedAware, model, made.trace, layer)};
+  };
+  const ModelAnswer answer = search_model(world, made.problems, starts, {1, 1, 0, 0.0, false});
+  for (std::size_t layer = 0; layer < 2; ++layer)
+    EXPECT_LE(answer.layers[layer].cost, cost_of(made.problems[layer], starts(layer)[0]));
+}
+
+TEST(ModelSearch, ATimeLimitStillGivesEveryLayerAnAnswer) {
+  const Communicator world = Communicator::world();
+  const auto made = testing::made_up_problem(16, 4, 40, 6, 4);
+  SearchOptions options;
+  options.starts = 1000000;
+  options.iterations = 1000000;
+  options.time_limit_s = 0.05;
+  const ModelAnswer answer = search_model(
+      world, made.problems, [](std::size_t) { return std::vector<Assignment>{}; }, options);
+  EXPECT_LT(answer.elapsed_s, 20.0);
+  for (std::size_t layer = 0; layer < 4; ++layer)
+    EXPECT_EQ(answer.layers[layer].cost, cost_of(made.problems[layer], answer.layers[layer].assignment));
+}
+
+TEST(ModelSearch, TheCourseOfEveryStartFallsToItsResult) {
+  const Communicator world = Communicator::world();
+  const auto made = testing::made_up_problem(16, 4, 40, 8, 2);
+  const auto none = [](std::size_t) { return std::vector<Assignment>{}; };
+  const ModelAnswer answer = search_model(world, made.problems, none, {1, 3, 20, 0.0, false});
+  if (!world.is_root()) return;
+  std::vector<std::vector<std::int64_t>> last(2, std::vector<std::int64_t>(3, INT64_MAX));
+  for (const StartPoint& point : answer.course) {
+    std::int64_t& before = last[static_cast<std::size_t>(point.layer)][static_cast<std::size_t>(point.start)];
+    EXPECT_LE(point.cost, before);
+    before = point.cost;
+  }
+  for (std::size_t layer = 0; layer < 2; ++layer)
+    EXPECT_EQ(*std::min_element(last[layer].begin(), last[layer].end()), answer.layers[layer].cost);
+}
+
+TEST(Certificate, ProvesOptimaOfSmallLayersOnEveryRank) {
+  const Communicator world = Communicator::world();
+  const auto made = testing::made_up_problem(8, 4, 30, 4, 3);
+  std::vector<LayerAnswer> answers;
+  for (std::size_t layer = 0; layer < 3; ++layer) {
+    RandomStream random{layer};
+    const Assignment any = random_assignment(made.problems[layer], random);
+    answers.push_back({any, cost_of(made.problems[layer], any), 0});
+  }
+  const std::vector<Certificate> certificates = certify(world, made.problems, answers, false);
+  for (std::size_t layer = 0; layer < 3; ++layer) {
+    std::int64_t optimum = INT64_MAX;
+    testing::for_each_assignment(made.problems[layer], [&](const Assignment& assignment) {
+      optimum = std::min(optimum, cost_of(made.problems[layer], assignment));
+    });
+    EXPECT_EQ(certificates[layer].cost, optimum);
+    EXPECT_EQ(certificates[layer].lower_bound, optimum);
+    EXPECT_EQ(cost_of(made.problems[layer], answers[layer].assignment), optimum);
+  }
+}
+
+TEST(Certificate, LargeLayersAreBoundedBelow) {
+  const Communicator world = Communicator::world();
+  const auto made = testing::made_up_problem(64, 8, 20, 4);
+  RandomStream random{1};
+  const Assignment any = random_assignment(made.problems[0], random);
+  std::vector<LayerAnswer> answers{{any, cost_of(made.problems[0], any), 0}};
+  const std::vector<Certificate> certificates = certify(world, made.problems, answers, false);
+  const StartResult good = run_start(made.problems[0], any, random, {20, {}});
+  EXPECT_EQ(certificates[0].cost, answers[0].cost);
+  EXPECT_LE(certificates[0].lower_bound, good.cost);
+  EXPECT_GT(certificates[0].lower_bound, good.cost / 2);
+}
+
+TEST(ModelTail, LowersTheSlowestStepsAlikeOnAnyNumberOfRanks) {
+  const Communicator world = Communicator::world();
+  const auto made = testing::made_up_problem(16, 4, 60, 9, 3);
+  const auto none = [](std::size_t) { return std::vector<Assignment>{}; };
+  const SearchOptions options{1, 3, 20, 0.0, false};
+  const ModelAnswer answer = search_model(world, made.problems, none, options);
+  const auto tail = [&](const std::vector<LayerAnswer>& layers) {
+    std::vector<Assignment> assignments;
+    for (const LayerAnswer& layer : layers) assignments.push_back(layer.assignment);
+    const std::vector<std::int64_t> totals = step_totals(made.problems, assignments);
+    return mean_of_slowest(std::vector<double>(totals.begin(), totals.end()), TailOptions{}.share);
+  };
+  std::vector<LayerAnswer> lowered = answer.layers;
+  improve_model_tail(world, made.problems, lowered, options);
+  EXPECT_LT(tail(lowered), tail(answer.layers));
+  // What one rank would have found, attempt by attempt.
+  std::vector<Assignment> assignments, expected;
+  for (const LayerAnswer& layer : answer.layers) assignments.push_back(layer.assignment);
+  double least = INFINITY;
+  for (std::size_t attempt = 0; attempt < options.starts; ++attempt) {
+    const auto improved = improve_tail(made.problems, assignments, RandomStream{options.seed, attempt}, TailOptions{});
+    const std::vector<std::int64_t> totals = step_totals(made.problems, improved);
+    const double value = mean_of_slowest(std::vector<double>(totals.begin(), totals.end()), TailOptions{}.share);
+    if (value >= least) continue;
+    least = value;
+    expected = improved;
+  }
+  for (std::size_t layer = 0; layer < 3; ++layer) EXPECT_EQ(lowered[layer].assignment, expected[layer]);
+}
+
+// No field as it is by default.
+LatencyProfile full_profile() {
+  LatencyProfile profile = testing::made_up_profile(3, 4);
+  const std::size_t devices = profile.device_count(), points = profile.points.size();
+  profile.device_kind = "host";
+  profile.weight_dtype = "f32";
+  profile.expert = {64, 128};
+  profile.experts_per_device = 4;
+  profile.rule = testing::load_rules()[1];
+  profile.devices[1] = {"host", "made-up", "node7", "GPU-1", 1, 1.28};
+  profile.p95_s = Matrix<double>(devices, points, 2e-5);
+  profile.samples_s = Cube<float>(devices, points, 2, 3e-5f);
+  profile.settled = Matrix<std::uint8_t>(devices, points, 1);
+  profile.sm_clock_hz = Matrix<double>(devices, points, 1.7e9);
+  profile.power_w = Matrix<double>(devices, points, 300.0);
+  profile.temperature_c = Matrix<double>(devices, points, 50.0);
+  profile.throttle_reasons = Matrix<std::uint64_t>(devices, points, 4);
+  profile.drift = {0.0, 0.01, 0.02};
+  profile.exchange = {"mpi", Matrix<double>(devices, devices, 1e-6), Matrix<double>(devices, devices, 1e10)};
+  return profile;
+}
+
+LoadTrace full_trace(std::size_t steps, std::uint64_t seed) {
+  LoadTrace trace = testing::made_up_trace(steps, 2, 6, seed);
+  trace.phase = "decode";
+  trace.part = "train";
+  trace.top_k = 4;
+  trace.tokens_per_step = 256;
+  return trace;
+}
+
+TEST(MappingQuestion, EveryRankGetsAllOfTracesAndProfile) {
+  const Communicator world = Communicator::world();
+  MappingQuestion question;
+  if (world.is_root()) {
+    question.profile = full_profile();
+    question.train = full_trace(7, 9);
+    question.test = full_trace(5, 10);
+    question.relation = HeldOut::OtherTask;
+  }
+  share(world, question);
+  EXPECT_EQ(question.train, full_trace(7, 9));
+  EXPECT_EQ(question.test, full_trace(5, 10));
+  EXPECT_EQ(question.relation, HeldOut::OtherTask);
+  EXPECT_EQ(question.profile, full_profile());
+}
+
+TEST(SharedCounter, DealsEveryNumberOnce) {
+  const Communicator world = Communicator::world();
+  SharedCounter counter(world);
+  std::int64_t sum = 0, mine = 0;
+  for (std::int64_t number = counter.next(); number < 1000; number = counter.next()) {
+    sum += number;
+    ++mine;
+  }
+  EXPECT_EQ(world.sum(mine), 1000);
+  EXPECT_EQ(world.sum(sum), 999 * 1000 / 2);
+}
+
+TEST(ModelSearch, RedundantExpertsHelpWhereOneIsHot) {
+  const Communicator world = Communicator::world();
+  MappingQuestion question;
+  question.profile = testing::made_up_profile(4, 8);
+  question.train = testing::made_up_trace(40, 2, 16, 3);
+  for (std::size_t step = 0; step < 40; ++step)
+    for (std::size_t layer = 0; layer < 2; ++layer) question.train.counts(step, layer, 5) += 900;
+  const MappingAnswer plain = find_mapping(world, question);
+  question.redundant_experts = 4;
+  prepare(question, {});
+  const MappingAnswer answer = find_mapping(world, question);
+  EXPECT_NO_THROW(check_mapping(answer.mapping, "found"));
+  EXPECT_EQ(answer.mapping.redundant_count(), 4u);
+  for (std::size_t layer = 0; layer < 2; ++layer) {
+    EXPECT_GE(homes_of(answer.mapping, layer).of(5).size(), 3u);
+    EXPECT_LT(answer.mapping.predicted_s[layer], 0.7 * plain.mapping.predicted_s[layer]);
+    EXPECT_LE(answer.mapping.lower_bound_s[layer], answer.mapping.predicted_s[layer]);
+  }
+  for (const Mapping& other : answer.others) {
+    EXPECT_NO_THROW(check_mapping(other, other.method));
+    const bool packs = other.method == "eplb" || other.method == "speed-aware";
+    EXPECT_EQ(other.redundant_count(), packs ? 4u : 0u) << other.method;
+  }
+  const std::vector<std::int32_t> homes = answer.mapping.expert_to_device.values();
+  for (std::size_t i = 0; i < homes.size(); ++i) EXPECT_EQ(world.max(homes[i]), world.min(homes[i]));
+}
+
+TEST(ModelSearch, RedundantExpertsThatDoHarmAreCalledSo) {
+  const Communicator world = Communicator::world();
+  MappingQuestion question;
+  question.profile = testing::made_up_profile(4, 8);
+  question.train = testing::made_up_trace(40, 2, 16, 3);
+  question.redundant_experts = 4;
+  const auto report_with = [&](std::uint32_t hot, std::uint32_t others) {
+    for (std::size_t step = 0; step < 40; ++step)
+      for (std::size_t layer = 0; layer < 2; ++layer)
+        for (std::size_t e = 0; e < 16; ++e) question.train.counts(step, layer, e) = e == 5 ? hot : others;
+    return find_mapping(world, question).report;
+  };
+  const std::string harmful = report_with(2, 2), helpful = report_with(900, 20);
+  if (!world.is_root()) return;
+  EXPECT_NE(harmful.find("here they do harm"), std::string::npos) << harmful;
+  EXPECT_EQ(helpful.find("here they do harm"), std::string::npos) << helpful;
+}
+
+TEST(ModelSearch, RedundantExpertsThatCannotBeAreRefused) {
+  const auto refused = [](std::size_t redundant, Method method, std::size_t groups) {
+    MappingQuestion question;
+    question.profile = testing::made_up_profile(4, 8);
+    question.train = testing::made_up_trace(4, 1, 16, 3);
+    question.redundant_experts = redundant;
+    question.method = method;
+    question.expert_groups = groups;
+    EXPECT_THROW(prepare(question, {}), UsageError) << redundant;
+  };
+  refused(3, Method::Gem, 1);
+  refused(52, Method::Gem, 1);
+  refused(4, Method::Gem, 4);
+  refused(4, Method::Paper, 1);
+}
+
+}  // namespace
+}  // namespace gem
