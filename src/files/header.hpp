@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "base/text.hpp"
+#include "files/field_reader.hpp"
+#include "files/field_writer.hpp"
 #include "files/provenance.hpp"
 #include "platform/hdf5/input.hpp"
 #include "platform/hdf5/output.hpp"
@@ -50,6 +52,25 @@ std::vector<T> read_checked(const Hdf5Input& file, const std::string& name, cons
                             static_cast<double>(values[i]), to_string(position), must_hold));
   }
   return values;
+}
+
+/// Reads a noun's fields, checked; DataError naming file and field.
+template <class Noun>
+Noun read_fields(const Hdf5Input& file) {
+  Noun noun;
+  FieldReader(file).read(noun);
+  return noun;
+}
+
+/// Writes a noun as a file of `file_format` under a temporary name and renames it when whole. SystemError if it cannot
+/// be written.
+template <class Noun>
+void write_gem_file(const std::string& path, const std::string& file_format, const Noun& noun,
+                    const Provenance& provenance) {
+  Hdf5Output file(path);
+  write_header(file, file_format, provenance);
+  visit_fields(noun, FieldWriter(file));
+  file.commit();
 }
 
 }  // namespace gem

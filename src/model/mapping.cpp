@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 #include <algorithm>
+#include <utility>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -29,6 +30,36 @@ Cube<std::int32_t> slots_of(const Mapping& mapping) {
       std::ranges::copy(by_device[device], slots.row(layer, device).begin());
   }
   return slots;
+}
+
+void take_slots(Mapping& mapping, const Cube<std::int32_t>& slots) {
+  mapping.device_count = slots.rows();
+  for (std::size_t layer = 0; layer < slots.planes(); ++layer) {
+    std::vector<std::uint8_t> at_home(mapping.expert_count(), 0);
+    std::vector<RedundantCopy> copies;
+    for (std::size_t device = 0; device < slots.rows(); ++device) {
+      for (const std::int32_t expert : slots.row(layer, device)) {
+        if (expert == -1) continue;
+        const auto index = static_cast<std::size_t>(expert);
+        const auto here = static_cast<std::int32_t>(device);
+        if (mapping.expert_to_device(layer, index) == here && at_home[index] == 0)
+          at_home[index] = 1;
+        else
+          copies.push_back({expert, here});
+      }
+    }
+    for (std::size_t expert = 0; expert < at_home.size(); ++expert)
+      if (at_home[expert] == 0)
+        throw DataError(fmt::format(
+            "has no slot for expert {} of layer {} on device {}, where /expert_to_device puts it; make the file again",
+            expert, layer, mapping.expert_to_device(layer, expert)));
+    if (layer == 0) mapping.redundant = Matrix<RedundantCopy>(slots.planes(), copies.size());
+    if (copies.size() != mapping.redundant.columns())
+      throw DataError(fmt::format("holds {} redundant copies in layer {}, but {} in layer 0; make the file again",
+                                  copies.size(), layer, mapping.redundant.columns()));
+    std::ranges::sort(copies, {}, [](const RedundantCopy& copy) { return std::pair(copy.expert, copy.device); });
+    std::ranges::copy(copies, mapping.redundant.row(layer).begin());
+  }
 }
 
 void check_mapping(const Mapping& mapping, const std::string& origin) {

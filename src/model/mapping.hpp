@@ -55,6 +55,11 @@ std::vector<std::vector<std::int32_t>> slots_of(const Mapping& mapping, std::siz
 /// [layer, device, slot] expert ids.
 Cube<std::int32_t> slots_of(const Mapping& mapping);
 
+/// The reverse, once the first homes are there: sets the number of devices and, from what the slots (-1: empty) hold
+/// beside each expert's home, the copies. DataError unless every expert has a slot at its home, and every layer as many
+/// copies.
+void take_slots(Mapping& mapping, const Cube<std::int32_t>& slots);
+
 /// Every expert has a home in 0 .. device_count - 1, every device holds slots_per_device() experts in each layer and
 /// none twice; DataError naming `origin`, the layer and what is wrong otherwise.
 void check_mapping(const Mapping& mapping, const std::string& origin);

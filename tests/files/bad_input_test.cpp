@@ -30,7 +30,7 @@ const std::vector<std::pair<std::string, Reader>> readers = {
 /// One field of a valid file replaced; the message must name the file and hold `word`.
 struct Spoiled {
   std::string field;
-  Field replacement;
+  WriteStep replacement;
   std::string word;
 };
 
@@ -129,7 +129,7 @@ TEST(BadInput, Routing) {
                       {"/request_offsets", dataset<std::int64_t>("/request_offsets", {1, 2, 3}, {3}), "from 1"},
                       {"/request_offsets", dataset<std::int64_t>("/request_offsets", {0, 1, 4}, {3}), "to 4"},
                       {"/request_offsets", dataset<std::int64_t>("/request_offsets", {0}, {1}), "length"},
-                      {"/request_offsets", dataset<std::int64_t>("/request_offsets", {}, {0}), "length"},
+                      {"/request_offsets", dataset<std::int64_t>("/request_offsets", {}, {0}), "[0]"},
                       {ids, dataset<std::uint8_t>(ids, {0, 1, 2, 4, 3, 0}, {3, 1, 2}), "holds 4 at [1, 0, 1]"},
                       {ids, dataset<std::int32_t>(ids, {0, 1, 2, -1, 3, 0}, {3, 1, 2}), "out of range"},
                       {ids, dataset<std::uint8_t>(ids, {0, 1, 2, 3, 3, 0}, {3, 2}), "2 dimensions"},
@@ -167,7 +167,6 @@ TEST(BadInput, Mapping) {
       {{homes, dataset<std::int32_t>(homes, {0, 1, 1, 2}, {1, 4}), "holds 2 at [0, 3]"},
        {homes, dataset<std::int32_t>(homes, {0, 1, 1, -1}, {1, 4}), "holds -1 at [0, 3]"},
        {homes, dataset<std::int32_t>(homes, {0, 1, 1, 1}, {1, 4}), "no slot for expert 3 of layer 0 on device 1"},
-       {homes, dataset<std::int32_t>(homes, {0, 1, 1}, {1, 3}), "/expert_to_device"},
        {homes, dataset<std::int32_t>(homes, {0, 1, 1, 0}, {4}), "1 dimensions"},
        {slots, dataset<std::int32_t>(slots, {3, 0, -1, -1, 1, 4}, {1, 2, 3}), "holds 4 at [0, 1, 2]"},
        {slots, dataset<std::int32_t>(slots, {3, 0, -1, -2, 1, 2}, {1, 2, 3}), "holds -2"},
@@ -181,6 +180,11 @@ TEST(BadInput, Mapping) {
        {score, dataset<double>(score, {INFINITY}, {1}, "s"), "holds inf"},
        {score, dataset<double>(score, {1.0, 1.0}, {2}, "s"), "[2]"},
        {"/layer_ids", dataset<std::int32_t>("/layer_ids", {0, 1}, {2}), "[2]"}});
+  Fields fewer_experts = mapping_fields();
+  fewer_experts[homes] = dataset<std::int32_t>(homes, {0, 1, 1}, {1, 3});
+  const TemporaryDirectory directory;
+  write_fields(directory / "fewer.h5", fewer_experts);
+  expect_error<DataError>([&] { read_mapping(directory / "fewer.h5"); }, {slots, "holds 3 at [0, 0, 0]", "0 to 2"});
   expect_needed(mapping_fields(), [](const std::string& path) { read_mapping(path); },
                 {"method", "train_steps", "/layer_ids", homes, slots});
 }

@@ -135,23 +135,23 @@ inline VerificationReport sample_report() {
   return report;
 }
 
-/// A field of a file, as a step of writing it.
-using Field = std::function<void(Hdf5Output&)>;
+/// A step of writing a file: one field.
+using WriteStep = std::function<void(Hdf5Output&)>;
 /// All fields of a file by name ("/counts" for datasets, "top_k" for attributes), to replace or leave out one.
-using Fields = std::map<std::string, Field>;
+using Fields = std::map<std::string, WriteStep>;
 
-inline Field text(const std::string& name, const std::string& value) {
+inline WriteStep text(const std::string& name, const std::string& value) {
   return [=](Hdf5Output& file) { file.attribute(name, value); };
 }
-inline Field count(const std::string& name, std::uint64_t value) {
+inline WriteStep count(const std::string& name, std::uint64_t value) {
   return [=](Hdf5Output& file) { file.attribute(name, value); };
 }
 template <class T>
-Field dataset(const std::string& name, const std::vector<T>& values, const Extents& extents,
-              const std::string& units = "1") {
+WriteStep dataset(const std::string& name, const std::vector<T>& values, const Extents& extents,
+                  const std::string& units = "1") {
   return [=](Hdf5Output& file) { file.write({name, units, ""}, values, extents); };
 }
-inline Field texts(const std::string& name, const std::vector<std::string>& values) {
+inline WriteStep texts(const std::string& name, const std::vector<std::string>& values) {
   return [=](Hdf5Output& file) { file.write({name, "1", ""}, values); };
 }
 

@@ -1,0 +1,91 @@
+#pragma once
+
+#include "base/field.hpp"
+#include "model/mapping.hpp"
+#include "model/shared_fields.hpp"
+
+namespace gem {
+
+/// A mapping's copies, written as what sits in each device's slots.
+template <ConstOr<Mapping> Noun>
+struct Slots {
+  Noun* mapping;
+  Cube<std::int32_t> get() const { return slots_of(*mapping); }
+  void set(const Cube<std::int32_t>& slots) const { take_slots(*mapping, slots); }
+};
+
+/// The fields of `gem.mapping`.
+template <ConstOr<Mapping> Noun, class Visit>
+void visit_fields(Noun& mapping, Visit&& visit) {
+  // A new member doesn't compile until it has a name here, and then a line below.
+  auto& [model, method, device_count, layer_ids, expert_to_device, redundant, predicted_s, lower_bound_s, train_steps,
+         train_task, train_part, course] = mapping;
+  static_cast<void>(device_count);  // it and `redundant` are in the slots
+  static_cast<void>(redundant);
+  visit(model_field, model);
+  visit(Field{.name = "method", .meaning = "how the mapping was made: \"gem\", \"eplb\", ..."}, method);
+  visit(Field{.name = "/expert_to_device",
+              .axes = "layer, expert",
+              .rule = {.index_of = "device"},
+              .meaning = "first home of each expert"},
+        expert_to_device);
+  visit(Field{.name = "/slots",
+              .axes = "layer, device, slot",
+              .rule = {.least = -1, .index_of = "expert"},
+              .meaning = "experts on each device, further copies included; a slot holds an expert or none"},
+        Slots<Noun>{&mapping});
+  visit(layer_ids_field, layer_ids);
+  constexpr ValueRule seconds_or_unknown{.least = 0, .or_unknown = true};
+  visit(Field{.name = "/score/predicted_s",
+              .unit = "s",
+              .axes = "layer",
+              .rule = seconds_or_unknown,
+              .presence = Presence::OrDefault,
+              .meaning = "predicted time of the layer's slowest device, mean over the steps searched on"},
+        predicted_s);
+  visit(Field{.name = "/score/lower_bound_s",
+              .unit = "s",
+              .axes = "layer",
+              .rule = seconds_or_unknown,
+              .presence = Presence::OrDefault,
+              .meaning = "no mapping of the layer is faster on these steps"},
+        lower_bound_s);
+  visit(Field{.name = "train_steps", .meaning = "steps that were searched on"}, train_steps);
+  visit(Field{.name = "train_task", .presence = Presence::OrDefault, .meaning = "task that was searched on"},
+        train_task);
+  visit(Field{.name = "train_part",
+              .presence = Presence::OrDefault,
+              .meaning = "part of the requests that was searched on: \"all\", \"train\" or \"test\""},
+        train_part);
+
+  // How the search went: from a point on, a start's best for the layer took so long.
+  visit(Field{.name = "/search/layer",
+              .axes = "improvement",
+              .rule = {.index_of = "layer"},
+              .presence = Presence::OrEmpty,
+              .meaning = "how the search went, one entry for each improvement: the layer's index"},
+        Column(course, &SearchPoint::layer));
+  visit(Field{.name = "/search/start",
+              .axes = "improvement",
+              .rule = {.least = 0},
+              .presence = Presence::OrEmpty,
+              .meaning = "the start that found it"},
+        Column(course, &SearchPoint::start));
+  visit(Field{.name = "/search/elapsed_s",
+              .unit = "s",
+              .axes = "improvement",
+              .rule = {.least = 0},
+              .presence = Presence::OrEmpty,
+              .meaning = "since that start began"},
+        Column(course, &SearchPoint::elapsed_s));
+  visit(
+      Field{.name = "/search/predicted_s",
+            .unit = "s",
+            .axes = "improvement",
+            .rule = {.least = 0},
+            .presence = Presence::OrEmpty,
+            .meaning = "time of a step then, mean over the steps searched on, with the exchange where it was counted"},
+      Column(course, &SearchPoint::predicted_s));
+}
+
+}  // namespace gem
