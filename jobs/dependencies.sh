@@ -47,8 +47,11 @@ programs_or_build() {
   ${2:-} cmake --build "$1/build/release" --target gem-profile gem-trace gem-map gem-verify
 }
 
-# Ranks on one machine: as root in a container too, no binding by the launcher (GEM pins its ranks itself), shared memory
-# without the kernel's cross-memory copies, which containers often forbid.
+# Ranks on one machine. Open MPI: as root in a container too, no binding by the launcher (GEM pins its ranks itself),
+# shared memory without the kernel's cross-memory copies, which containers often forbid. Other MPIs need none of it.
 # shellcheck disable=SC2034  # used by the scripts that source this file
-MPIRUN=(mpirun --oversubscribe --bind-to none --mca btl 'self,vader' --mca btl_vader_single_copy_mechanism none)
-[ "$(id -u)" -eq 0 ] && MPIRUN+=(--allow-run-as-root)
+MPIRUN=(mpirun)
+if mpirun --version 2> /dev/null | grep -qiE 'open ?mpi|openrte' || ! command -v mpirun > /dev/null; then
+  MPIRUN+=(--oversubscribe --bind-to none --mca btl 'self,vader' --mca btl_vader_single_copy_mechanism none)
+  [ "$(id -u)" -ne 0 ] || MPIRUN+=(--allow-run-as-root)
+fi

@@ -20,10 +20,13 @@ gem_environment
 # Ranks of the whole job, whichever the launcher. A rank that fails ends all. From 22.05 on srun no longer takes the
 # processor cores of a task from sbatch.
 case ${GEM_LAUNCHER:-srun} in
-  srun) GEM_START=(srun --mpi=pmix --kill-on-bad-exit=1 --export=ALL --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}") ;;
+  srun) GEM_START=(srun --mpi="${GEM_SRUN_MPI:-pmix}" --kill-on-bad-exit=1 --export=ALL --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}") ;;
   mpirun)
-    GEM_START=(mpirun -n "${SLURM_NTASKS:-1}" --bind-to none)
-    [ "$(id -u)" -ne 0 ] || GEM_START+=(--allow-run-as-root)
+    GEM_START=(mpirun -n "${SLURM_NTASKS:-1}")
+    if mpirun --version 2> /dev/null | grep -qiE 'open ?mpi|openrte'; then
+      GEM_START+=(--bind-to none)
+      [ "$(id -u)" -ne 0 ] || GEM_START+=(--allow-run-as-root)
+    fi
     ;;
   *)
     echo "GEM_LAUNCHER=$GEM_LAUNCHER is neither srun nor mpirun; see $GEM_SITE" >&2

@@ -1,11 +1,26 @@
 # Host arithmetic: oneDNN (f32 and bf16) where it is found, else OpenBLAS (f32).
 set(GEM_HOST_GEMM auto CACHE STRING "Library of the host device's matrix products: auto, onednn or openblas")
 set_property(CACHE GEM_HOST_GEMM PROPERTY STRINGS auto onednn openblas)
+# Installations that no search path holds (modules, Spack) are known by their own CMake packages. The search comes first
+# all the same where nothing points to a package: Debian's ends the configuration where OpenCL's headers aren't there.
 find_path(GEM_ONEDNN_INCLUDE_DIR oneapi/dnnl/dnnl.hpp)
 find_library(GEM_ONEDNN_LIBRARY dnnl)
-find_path(GEM_OPENBLAS_INCLUDE_DIR openblas_config.h
+if(dnnl_DIR OR dnnl_ROOT OR DEFINED ENV{dnnl_ROOT} OR NOT GEM_ONEDNN_LIBRARY)
+  find_package(dnnl CONFIG QUIET)
+  if(TARGET DNNL::dnnl)
+    get_target_property(folders DNNL::dnnl INTERFACE_INCLUDE_DIRECTORIES)
+    find_path(onednn_include_dir oneapi/dnnl/dnnl.hpp HINTS ${folders} NO_CACHE)
+    set(GEM_ONEDNN_INCLUDE_DIR ${onednn_include_dir})
+    set(GEM_ONEDNN_LIBRARY DNNL::dnnl)
+  endif()
+endif()
+find_package(OpenBLAS CONFIG QUIET)
+find_path(GEM_OPENBLAS_INCLUDE_DIR openblas_config.h HINTS ${OpenBLAS_INCLUDE_DIRS}
           PATH_SUFFIXES openblas openblas-pthread openblas-openmp openblas-serial)
 find_library(GEM_OPENBLAS_LIBRARY openblas)
+if(OpenBLAS_LIBRARIES)
+  set(GEM_OPENBLAS_LIBRARY ${OpenBLAS_LIBRARIES})
+endif()
 mark_as_advanced(GEM_ONEDNN_INCLUDE_DIR GEM_ONEDNN_LIBRARY GEM_OPENBLAS_INCLUDE_DIR GEM_OPENBLAS_LIBRARY)
 
 if(GEM_HOST_GEMM STREQUAL "openblas" OR (GEM_HOST_GEMM STREQUAL "auto" AND NOT GEM_ONEDNN_LIBRARY))

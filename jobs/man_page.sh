@@ -1,0 +1,37 @@
+#!/bin/sh
+# Prints the manual page of a program, made from what its --help says: jobs/man_page.sh PROGRAM [COMMAND] > gem-map.1
+set -eu
+[ $# -ge 1 ] || { echo "usage: man_page.sh PROGRAM [COMMAND]" >&2; exit 2; }
+program=$1
+shift
+version=$("$program" --version | head -n 1)
+"$program" "$@" --help | awk -v name="$(basename "$program")${1:+-$1}" -v version="$version" '
+  function roff(text) { gsub(/\\/, "\\e", text); gsub(/-/, "\\-", text); return text }
+  function flush_summary() {
+    if (summary == "") return
+    sub(/^[^:]*: /, "", summary)
+    print ".SH NAME\n" roff(name) " \\- " roff(summary)
+    summary = ""
+  }
+  BEGIN { print ".TH \"" toupper(name) "\" 1 \"\" \"" version "\" \"GEM\"" }
+  /^Usage: / {
+    flush_summary()
+    sub(/^Usage: /, "")
+    print ".SH SYNOPSIS\n" roff($0)
+    in_usage = 1
+    next
+  }
+  !in_usage { if ($0 != "") summary = summary (summary == "" ? "" : " ") $0; next }
+  /^[A-Z].*:$/ { sub(/:$/, ""); print ".SH " toupper($0); verbatim = ($0 ~ /^Example/); next }
+  verbatim && NF { if (!opened) print ".nf"; opened = 1; print roff($0); next }
+  /^$/ { if (opened) print ".fi"; opened = 0; verbatim = 0; next }
+  /^  -/ || /^  [a-z0-9]/ {
+    line = substr($0, 3)
+    cut = match(line, /  +/)
+    print ".TP\n.B " roff(cut ? substr(line, 1, cut - 1) : line)
+    if (cut) print roff(substr(line, RSTART + RLENGTH))
+    next
+  }
+  /^[^ ]/ { print ".PP" }
+  { sub(/^ +/, ""); print roff($0) }
+  END { if (opened) print ".fi" }'

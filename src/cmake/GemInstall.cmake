@@ -1,0 +1,61 @@
+# cmake --install: programs, gem-analysis, data, scripts, completion of bash, manual pages; and packages of them (cpack).
+include(GNUInstallDirs)
+set(gem_share ${CMAKE_INSTALL_DATADIR}/gem)
+set(gem_programs profile trace map verify deploy batch)
+
+foreach(program ${gem_programs})
+  install(TARGETS gem-${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(FILES ${CMAKE_SOURCE_DIR}/jobs/completion.bash RENAME gem-${program}
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+endforeach()
+
+# What draws results is Python and lies in a folder of its own; its launcher finds itself through the link.
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/analysis/ DESTINATION ${gem_share}/analysis USE_SOURCE_PERMISSIONS
+        PATTERN __pycache__ EXCLUDE PATTERN build EXCLUDE PATTERN *.egg-info EXCLUDE PATTERN pictures/*.png EXCLUDE)
+# As in the source tree, so that examples and scripts find each other.
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/jobs/data DESTINATION ${gem_share}/jobs)
+install(FILES ${CMAKE_SOURCE_DIR}/jobs/plan24.toml ${CMAKE_SOURCE_DIR}/jobs/two_models.toml
+              ${CMAKE_SOURCE_DIR}/jobs/dependencies.sh
+        DESTINATION ${gem_share}/jobs)
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/slurm/ DESTINATION ${gem_share}/slurm USE_SOURCE_PERMISSIONS
+        PATTERN site.env EXCLUDE)
+install(FILES ${CMAKE_SOURCE_DIR}/LICENSE ${CMAKE_SOURCE_DIR}/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(CODE "
+  set(prefix \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}\")
+  file(RELATIVE_PATH launcher \"\${prefix}/${CMAKE_INSTALL_BINDIR}\" \"\${prefix}/${gem_share}/analysis/gem-analysis\")
+  file(CREATE_LINK \"\${launcher}\" \"\${prefix}/${CMAKE_INSTALL_BINDIR}/gem-analysis\" SYMBOLIC)
+  # Manual pages say what --help says: of each program, and of each command of those that have some.
+  file(MAKE_DIRECTORY \"\${prefix}/${CMAKE_INSTALL_MANDIR}/man1\")
+  foreach(program ${gem_programs})
+    set(program ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/gem-\${program})
+    execute_process(COMMAND \${program} --help OUTPUT_VARIABLE help)
+    set(commands \"\")
+    if(help MATCHES \"\\nCommands:\\n((  [^\\n]*\\n)+)\")
+      string(REGEX MATCHALL \"\\n  [a-z]+\" commands \"\\n\${CMAKE_MATCH_1}\")
+      string(REGEX REPLACE \"[\\n ]\" \"\" commands \"\${commands}\")
+    endif()
+    foreach(command \"\" \${commands})
+      get_filename_component(page \${program} NAME)
+      if(command)
+        set(page \${page}-\${command})
+      endif()
+      execute_process(COMMAND ${CMAKE_SOURCE_DIR}/jobs/man_page.sh \${program} \${command}
+                      OUTPUT_FILE \"\${prefix}/${CMAKE_INSTALL_MANDIR}/man1/\${page}.1\" COMMAND_ERROR_IS_FATAL ANY)
+    endforeach()
+  endforeach()
+")
+
+# Packages: cpack -G DEB (or TGZ) in the build folder.
+set(CPACK_PACKAGE_NAME gem-moe)
+set(CPACK_PACKAGE_VENDOR "GEM")
+set(CPACK_PACKAGE_CONTACT "GEM <https://arxiv.org/abs/2605.19945>")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "${PROJECT_DESCRIPTION}")
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_RESOURCE_FILE_LICENSE ${CMAKE_SOURCE_DIR}/LICENSE)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SECTION science)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "python3-numpy, python3-h5py, python3-jinja2, openmpi-bin")
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS "python3-matplotlib")
+include(CPack)

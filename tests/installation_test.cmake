@@ -1,0 +1,28 @@
+# What cmake --install leaves works from where it lies: programs, their manual pages, gem-analysis, data, completion.
+file(REMOVE_RECURSE ${PREFIX})
+execute_process(COMMAND ${CMAKE_COMMAND} --install ${BUILD_DIR} --prefix ${PREFIX} OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
+foreach(program profile trace map verify deploy batch)
+  execute_process(COMMAND ${PREFIX}/bin/gem-${program} --version OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
+  if(NOT EXISTS ${PREFIX}/share/bash-completion/completions/gem-${program})
+    message(FATAL_ERROR "gem-${program} has no completion")
+  endif()
+  file(READ ${PREFIX}/share/man/man1/gem-${program}.1 page)
+  foreach(part ".TH \"GEM-" ".SH NAME" ".SH SYNOPSIS" "GEM 0.")
+    string(FIND "${page}" "${part}" place)
+    if(place LESS 0)
+      message(FATAL_ERROR "gem-${program}.1 has no ${part}:\n${page}")
+    endif()
+  endforeach()
+endforeach()
+foreach(file man/man1/gem-trace-batch.1 man/man1/gem-deploy-permute.1 gem/jobs/data/models.csv gem/jobs/plan24.toml
+             gem/jobs/dependencies.sh gem/slurm/common.sh gem/slurm/pipeline.sh)
+  if(NOT EXISTS ${PREFIX}/share/${file})
+    message(FATAL_ERROR "share/${file} wasn't installed")
+  endif()
+endforeach()
+execute_process(COMMAND ${PREFIX}/bin/gem-analysis --help RESULT_VARIABLE code OUTPUT_QUIET ERROR_QUIET)
+if(NOT code EQUAL 0 AND NOT code EQUAL 127)  # 127: no Python on this machine
+  message(FATAL_ERROR "gem-analysis ended with ${code}")
+endif()
+execute_process(COMMAND ${PREFIX}/bin/gem-batch ${PREFIX}/share/gem/jobs/plan24.toml --dry-run
+                OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
