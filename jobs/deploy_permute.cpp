@@ -3,11 +3,13 @@
 #include <chrono>
 #include <filesystem>
 #include <iostream>
+#include <optional>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "deploy_commands.hpp"
 #include "files/mapping_file.hpp"
+#include "interchange/checkpoint_config.hpp"
 #include "interchange/checkpoint_permutation.hpp"
 #include "platform/command_line/command_line.hpp"
 #include "platform/command_line/progress.hpp"
@@ -17,6 +19,7 @@ namespace {
 
 struct PermuteJob {
   std::string mapping, checkpoint, output;
+  std::size_t experts = 0, expert_groups = 0;  // 0: as the configuration says
   bool inverse = false, in_place = false, force = false, resume = false, dry_run = false, quiet = false;
 };
 
@@ -27,6 +30,10 @@ bool parse(const Arguments& arguments, PermuteJob& job) {
   line.add("mapping", &job.mapping, "FILE", "mapping (gem.mapping), from gem-map");
   line.add("checkpoint", &job.checkpoint, "DIR", "checkpoint to read: safetensors, config.json");
   line.add("output", &job.output, "DIR", "checkpoint to write");
+  line.add("experts", &job.experts, "E", "experts of a layer, for a model whose configuration doesn't state them");
+  line.add("expert-groups", &job.expert_groups, "G",
+           "groups of consecutive experts of which a token uses a few, instead of what the configuration says; 1: a "
+           "token may use any experts");
   line.add_flag("inverse", &job.inverse, "undo: from a permuted checkpoint, the original to the byte (no --mapping)");
   line.add_flag("in-place", &job.in_place, "change the checkpoint itself (no --output); needs --force");
   line.add_flag("force", &job.force, "do change it in place");
@@ -40,6 +47,8 @@ bool parse(const Arguments& arguments, PermuteJob& job) {
   if (!job.inverse) require_option(job.mapping, "mapping", "the gem.mapping file to renumber by");
   if (job.inverse && !job.mapping.empty())
     throw UsageError("--inverse takes the permutation from the checkpoint's gem_mapping.json; leave --mapping out");
+  if (job.inverse && (job.experts != 0 || job.expert_groups != 0))
+    throw UsageError("--inverse needs neither --experts nor --expert-groups; leave them out");
   if (job.in_place && !job.output.empty())
     throw UsageError("--in-place and --output contradict each other; give one of them");
   if (!job.in_place) require_option(job.output, "output", "the directory for the renumbered checkpoint");
@@ -53,13 +62,15 @@ bool parse(const Arguments& arguments, PermuteJob& job) {
   return true;
 }
 
-PermutationRecord record_to_undo(const std::string& checkpoint) {
-  namespace fs = std::filesystem;
-  const std::string path = checkpoint + "/gem_mapping.json";
-  if (!fs::exists(path) && !fs::exists(path + ".partial"))
-    throw DataError(path + ": there is no such file, so this checkpoint was not permuted by GEM");
-  PermutationRecord record = read_permutation_record(fs::exists(path) ? path : path + ".partial");
-  // A record under the partial name is this undoing itself, interrupted at its very end.
+PermutationRecord record_to_undo(const PermuteJob& job, PermutationStanding standing) {
+  if (standing == PermutationStanding::Plain)
+    throw DataError(job.checkpoint +
+                    "/gem_mapping.json: there is no such file, so this checkpoint was not permuted by GEM");
+  PermutationRecord record = read_record_of(job.checkpoint);
+  if (standing == PermutationStanding::Unfinished && !record.undoing)
+    throw UsageError(job.checkpoint +
+                     ": holds an unfinished permutation; finish it first, by its --mapping with --resume");
+  // The record of an undoing that was interrupted holds the inverse already.
   if (!record.undoing) record.renumbering = inverse_of(record.renumbering);
   record.undoing = true;
   return record;
@@ -67,13 +78,46 @@ PermutationRecord record_to_undo(const std::string& checkpoint) {
 
 PermutationRecord record_of_mapping(const PermuteJob& job, const Checkpoint& checkpoint) {
   const Mapping mapping = read_mapping(job.mapping);
-  const CheckpointConfig config = read_checkpoint_config(checkpoint);
-  if (config.expert_count != 0 && config.expert_count != mapping.expert_count())
+  StatedRouting stated;
+  if (job.experts != 0) stated.expert_count = job.experts;
+  if (job.expert_groups != 0) stated.group_count = job.expert_groups;
+  const RoutingConfig routing = read_routing_config(checkpoint, mapping.expert_count(), stated);
+  PermutationRecord record{mapping.model, mapping.method, false, {}, {}};
+  try {
+    record.renumbering = renumbering_of(mapping, routing.group_count);
+  } catch (const UsageError& error) {
+    throw UsageError((routing.group_count > 1 ? routing.group_origin : job.mapping) + ": " + error.what());
+  }
+  record.renumbering.zero_expert_count = routing.zero_expert_count;
+  return record;
+}
+
+/// Nothing may be read from a checkpoint of which a part is renumbered, but by the run that goes on with it.
+void expect_whole(const PermuteJob& job, PermutationStanding standing) {
+  if (standing == PermutationStanding::Lost)
     throw DataError(
-        fmt::format("{}/config.json: the model has {} experts a layer, but {} places {}; give the mapping of this "
-                    "model",
-                    job.checkpoint, config.expert_count, job.mapping, mapping.expert_count()));
-  return {mapping.model, mapping.method, false, renumbering_of(mapping, config.group_count), {}};
+        job.checkpoint +
+        ": holds what an interrupted permutation left behind, but not its record (gem_mapping.json.partial): "
+        "some files may be renumbered and others not; copy the checkpoint again");
+  if (standing == PermutationStanding::Unfinished && !(job.in_place && job.resume))
+    throw UsageError(job.checkpoint +
+                     ": holds an unfinished permutation, in which some files are renumbered and others are not; finish "
+                     "it first, by the command that was interrupted with --resume");
+}
+
+/// Says so if the run would do what is done already.
+bool is_done_already(const PermuteJob& job, const Checkpoint& checkpoint, PermutationStanding standing) {
+  if (!job.resume) return false;
+  if (job.inverse && job.in_place && standing == PermutationStanding::Plain) {
+    if (!job.dry_run) sweep_up(job.output);
+    std::cout << job.output << ": holds no permutation, nothing is left to undo\n";
+    return true;
+  }
+  const PermutationRecord record = job.inverse ? record_to_undo(job, standing) : record_of_mapping(job, checkpoint);
+  if ((job.inverse && job.in_place) || !is_carried_out(checkpoint, job.output, record)) return false;
+  if (!job.dry_run) sweep_up(job.output);
+  std::cout << job.output << ": this permutation is finished, nothing is left to do\n";
+  return true;
 }
 
 void print_plan(const CheckpointPermutation& plan) {
@@ -84,8 +128,7 @@ void print_plan(const CheckpointPermutation& plan) {
       renumbering.expert_count, renumbering.device_count, renumbering.expert_count / renumbering.device_count,
       plan.record.undoing ? " (undoing)" : "");
   if (plan.finished_files > 0) std::cout << fmt::format("{} files were finished before\n", plan.finished_files);
-  for (const std::int32_t layer : plan.untouched_layers)
-    std::cout << fmt::format("Layer {} is not in the mapping: its experts keep their numbers\n", layer);
+  for (const std::string& note : plan.notes) std::cout << note << "\n";
   if (!plan.in_place && !plan.source.skipped.empty())
     std::cout << "Left out, since experts in it would keep their old numbers: " << join(plan.source.skipped) << "\n";
 }
@@ -95,21 +138,22 @@ void print_plan(const CheckpointPermutation& plan) {
 int run_permute(const Arguments& arguments) {
   PermuteJob job;
   if (!parse(arguments, job)) return 0;
+  std::optional<PermutationLock> lock;
+  if (job.in_place && !job.dry_run && std::filesystem::is_directory(job.checkpoint)) lock.emplace(job.checkpoint);
   const Checkpoint checkpoint = find_checkpoint(job.checkpoint);
-  const PermutationRecord record = job.inverse ? record_to_undo(job.checkpoint) : record_of_mapping(job, checkpoint);
-  if (!job.inverse && job.resume && is_carried_out(job.output, record)) {
-    if (!job.dry_run) sweep_up(job.output);
-    std::cout << job.output << ": this permutation is finished, nothing is left to do\n";
-    return 0;
-  }
-  if (!job.inverse && std::filesystem::exists(job.checkpoint + "/gem_mapping.json"))
+  const PermutationStanding standing = standing_of(job.checkpoint);
+  expect_whole(job, standing);
+  if (is_done_already(job, checkpoint, standing)) return 0;
+  if (!job.inverse && standing == PermutationStanding::Permuted)
     throw UsageError(job.checkpoint + ": is permuted already (gem_mapping.json); undo that first with --inverse");
+  const PermutationRecord record = job.inverse ? record_to_undo(job, standing) : record_of_mapping(job, checkpoint);
   const CheckpointPermutation plan = plan_permutation(checkpoint, job.output, record, job.resume);
   print_plan(plan);
   if (job.dry_run) {
     std::cout << "Dry run: nothing was written\n";
     return 0;
   }
+  if (!lock) lock.emplace(job.output);
   set_termination_message("gem-deploy: interrupted; the same command with --resume goes on");
   const std::uint64_t total = plan.bytes_to_write();
   const auto begin = std::chrono::steady_clock::now();

@@ -1,13 +1,15 @@
 #include "interchange/checkpoint.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
-#include <map>
-#include <set>
+#include <optional>
+#include <utility>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
-#include "interchange/safetensors.hpp"
+#include "platform/file_system/input_file.hpp"
 #include "platform/text_formats/json.hpp"
 
 namespace gem {
@@ -21,26 +23,71 @@ bool is_other_weights(const std::string& name) {
   return false;
 }
 
-/// "experts.12" anywhere in the configuration: a list of layers that are quantised or not, say.
-bool names_single_experts(const std::string& text) {
-  for (std::size_t at = text.find("experts."); at != std::string::npos; at = text.find("experts.", at + 1))
-    if (at + 8 < text.size() && text[at + 8] >= '0' && text[at + 8] <= '9') return true;
+/// "model-rank-0-part-0", "rank0": what engines call the files of one rank.
+bool is_of_one_rank(const std::string& name) {
+  for (std::size_t at = name.find("rank"); at != std::string::npos; at = name.find("rank", at + 1)) {
+    std::size_t number = at + 4;
+    if (number < name.size() && (name[number] == '-' || name[number] == '_')) ++number;
+    const bool word_begins = at == 0 || std::isalpha(static_cast<unsigned char>(name[at - 1])) == 0;
+    if (word_begins && number < name.size() && std::isdigit(static_cast<unsigned char>(name[number])) != 0) return true;
+  }
   return false;
 }
 
-std::size_t group_count_of(const JsonNode& config) {
-  const auto text_or = [&](const char* key) {
-    return config.has(key) && !config.at(key).is_null() ? config.at(key).text() : std::string();
-  };
-  const auto count_or = [&](const char* key, std::int64_t fallback) {
-    return config.has(key) && !config.at(key).is_null() ? config.at(key).integer(1, 65536) : fallback;
-  };
-  if (text_or("topk_method") == "greedy") return 1;  // DeepSeek-V2-Lite: groups are there, but not used
-  const std::string type = text_or("model_type");
-  if ((type == "deepseek_v2" || type == "deepseek_v3") && !config.has("n_group"))
-    config.reject("model_type '" + type + "' needs n_group, the groups that routing is limited to");
-  const std::int64_t groups = count_or("n_group", 1);
-  return count_or("topk_group", groups) >= groups ? 1 : static_cast<std::size_t>(groups);
+/// A shard's name in three parts: "model-", 2, "-of-00003.safetensors".
+struct NumberedName {
+  std::string before;
+  std::size_t number;
+  std::string behind;
+  std::size_t total;
+  std::size_t digits;  ///< of the number
+};
+
+std::optional<NumberedName> numbered_name_of(const std::string& name) {
+  const std::size_t of = name.rfind("-of-");
+  if (of == std::string::npos) return std::nullopt;
+  std::size_t begin = of;
+  while (begin > 0 && std::isdigit(static_cast<unsigned char>(name[begin - 1])) != 0) --begin;
+  std::size_t end = of + 4;
+  while (end < name.size() && std::isdigit(static_cast<unsigned char>(name[end])) != 0) ++end;
+  if (begin == of || end == of + 4 || of - begin > 9 || end - of - 4 > 9) return std::nullopt;
+  return NumberedName{name.substr(0, begin), std::stoul(name.substr(begin, of - begin)), name.substr(of),
+                      std::stoul(name.substr(of + 4, end - of - 4)), of - begin};
+}
+
+/// Shards "00001-of-00003" count from 1 or from 0; none may be missing in between or at the end.
+void check_numbered_names(const Checkpoint& checkpoint, const std::set<std::string>& strays) {
+  std::map<std::pair<std::string, std::string>, std::map<std::size_t, NumberedName>> series;
+  for (const std::string& shard : checkpoint.shards)
+    if (const auto name = numbered_name_of(shard); name && !strays.contains(shard))
+      series[{name->before, name->behind}].emplace(name->number, *name);
+  for (const auto& [names, found] : series) {
+    const NumberedName& any = found.begin()->second;
+    const std::size_t first = found.contains(0) ? 0 : 1;
+    for (std::size_t number = first; number < first + any.total; ++number) {
+      if (found.contains(number)) continue;
+      std::string digits = std::to_string(number);
+      digits.insert(0, any.digits - std::min(any.digits, digits.size()), '0');
+      throw DataError(
+          fmt::format("{}: {}{}{} is missing, of which {} files there are others; copy the checkpoint again",
+                      checkpoint.directory, any.before, digits, any.behind, any.total));
+    }
+  }
+}
+
+struct Index {
+  std::string name;
+  std::vector<std::pair<std::string, std::string>> weights;  ///< tensor, file
+};
+
+Index read_index(const Checkpoint& checkpoint, const std::string& name) {
+  const std::string path = checkpoint.path(name);
+  const JsonDocument document = JsonDocument::parse(read_text_beside_weights(path), path);
+  const JsonNode weights = document.root().at("weight_map");
+  Index index{name, {}};
+  for (std::size_t i = 0; i < weights.keys().size(); ++i)
+    index.weights.emplace_back(weights.keys()[i], weights.member(i).text());
+  return index;
 }
 
 }  // namespace
@@ -70,43 +117,63 @@ Checkpoint find_checkpoint(const std::string& directory) {
     throw DataError(directory + ": has no .safetensors file; give a checkpoint in that format");
   for (auto* names : {&checkpoint.shards, &checkpoint.indices, &checkpoint.others, &checkpoint.skipped})
     std::ranges::sort(*names);
+  for (const std::string& shard : checkpoint.shards)
+    if (is_of_one_rank(shard))
+      throw DataError(directory + "/" + shard +
+                      ": holds the tensors of one rank of an engine (a sharded state), which "
+                      "is bound to that engine's placement; give the checkpoint that it was "
+                      "made from");
   return checkpoint;
 }
 
-CheckpointConfig read_checkpoint_config(const Checkpoint& checkpoint) {
-  const std::string path = checkpoint.path("config.json");
-  const std::string text = read_whole_text(path, std::uint64_t{64} << 20);
-  const JsonDocument document = JsonDocument::parse(text, path);
-  if (names_single_experts(text))
-    document.root().reject(
-        "names single experts (\"experts.N\"), which would be others after renumbering; deploy the "
-        "mapping with gem-deploy export instead");
-  const JsonNode config = document.root().has("text_config") ? document.root().at("text_config") : document.root();
-  CheckpointConfig found;
-  for (const char* key : {"num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"})
-    if (found.expert_count == 0 && config.has(key) && !config.at(key).is_null())
-      found.expert_count = static_cast<std::size_t>(config.at(key).integer(1, 65536));
-  found.group_count = group_count_of(config);
-  return found;
+std::string read_text_beside_weights(const std::string& path) {
+  return read_whole_text(path, std::uint64_t{1} << 30);
 }
 
-void check_indices(const Checkpoint& checkpoint) {
+IndexCheck check_indices(const Checkpoint& checkpoint, const std::map<std::string, SafetensorsHeader>& headers) {
   std::map<std::string, std::set<std::string>> tensors;
-  for (const std::string& shard : checkpoint.shards)
-    for (const SafetensorsTensor& tensor : read_safetensors_header(InputFile(checkpoint.path(shard))).tensors)
+  std::set<std::string> all_tensors;
+  for (const auto& [shard, header] : headers)
+    for (const SafetensorsTensor& tensor : header.tensors) {
       tensors[shard].insert(tensor.name);
-  for (const std::string& index : checkpoint.indices) {
-    const JsonDocument document = JsonDocument::read(checkpoint.path(index));
-    const JsonNode weights = document.root().at("weight_map");
-    for (std::size_t i = 0; i < weights.keys().size(); ++i) {
-      const std::string shard = weights.member(i).text();
+      all_tensors.insert(tensor.name);
+    }
+  IndexCheck check;
+  std::set<std::string> named;
+  std::vector<Index> stale;
+  for (const std::string& name : checkpoint.indices) {
+    Index index = read_index(checkpoint, name);
+    const bool any_file =
+        std::ranges::any_of(index.weights, [&](const auto& entry) { return tensors.contains(entry.second); });
+    if (!any_file && !index.weights.empty()) {
+      stale.push_back(std::move(index));
+      continue;
+    }
+    for (const auto& [tensor, shard] : index.weights) {
       const auto found = tensors.find(shard);
-      if (found == tensors.end() || !found->second.contains(weights.keys()[i]))
-        weights.reject("tensor " + weights.keys()[i] + " should be in " + shard +
-                       (found == tensors.end() ? ", which is missing" : ", but is not") +
-                       "; copy the checkpoint again");
+      if (found == tensors.end() || !found->second.contains(tensor))
+        throw DataError(checkpoint.path(name) + ": weight_map: tensor " + tensor + " should be in " + shard +
+                        (found == tensors.end() ? ", which is missing" : ", but is not") +
+                        "; copy the checkpoint again");
+      named.insert(shard);
     }
   }
+  for (const Index& index : stale) {
+    const auto lost =
+        std::ranges::find_if(index.weights, [&](const auto& entry) { return !all_tensors.contains(entry.first); });
+    if (named.empty() && lost != index.weights.end())
+      throw DataError(checkpoint.path(index.name) + ": weight_map: tensor " + lost->first + " should be in " +
+                      lost->second + ", which is missing, and no other file has it; copy the checkpoint again");
+    check.notes.push_back(index.name + " names files that are not here (" + index.weights.front().second +
+                          "), as if of another build: the files that are here count");
+  }
+  if (!named.empty())
+    for (const std::string& shard : checkpoint.shards)
+      if (!named.contains(shard)) check.strays.insert(shard);
+  for (const std::string& stray : check.strays)
+    check.notes.push_back("No index names " + stray + ": it is renumbered too, as far as it holds experts");
+  check_numbered_names(checkpoint, check.strays);
+  return check;
 }
 
 }  // namespace gem

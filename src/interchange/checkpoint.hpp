@@ -1,8 +1,12 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
+#include <set>
 #include <string>
 #include <vector>
+
+#include "interchange/safetensors.hpp"
 
 namespace gem {
 
@@ -11,26 +15,28 @@ struct Checkpoint {
   std::string directory;
   std::vector<std::string> shards;   ///< *.safetensors
   std::vector<std::string> indices;  ///< *.safetensors.index.json
-  std::vector<std::string> others;   ///< configuration, tokenizer: copied as they are
+  std::vector<std::string> others;   ///< configuration, tokenizer
   std::vector<std::string> skipped;  ///< weights in other formats, subdirectories: they would keep the old numbers
 
   std::string path(const std::string& name) const { return directory + "/" + name; }
 };
 
-/// DataError if there is no such directory, or no safetensors file in it.
+/// DataError if there is no such directory, or no safetensors file in it, or files of another kind: those that an
+/// engine has saved rank by rank.
 Checkpoint find_checkpoint(const std::string& directory);
 
-/// What config.json says of the model's experts.
-struct CheckpointConfig {
-  std::size_t expert_count = 0;  ///< 0 where it isn't said
-  std::size_t group_count = 1;   ///< groups of consecutive experts of which a token uses a few; 1: no such limit
+/// What the indices say of the files.
+struct IndexCheck {
+  std::set<std::string> strays;    ///< shards that no index names, though there is one
+  std::vector<std::string> notes;  ///< sentences for the user
 };
 
-/// Reads config.json, the text model's part of it where the model has several. DataError if it is missing or names
-/// single experts (quantised ones, say), which renumbering would make wrong.
-CheckpointConfig read_checkpoint_config(const Checkpoint& checkpoint);
+/// Every shard is there, by the names' "00001-of-00003" and by the indices, and every tensor of an index in the shard
+/// that it names. An index of which no shard is there is of another build: the files count. DataError naming file and
+/// tensor otherwise. headers: of each shard.
+IndexCheck check_indices(const Checkpoint& checkpoint, const std::map<std::string, SafetensorsHeader>& headers);
 
-/// Every tensor of the indices is in the shard that they name. DataError naming tensor and file otherwise.
-void check_indices(const Checkpoint& checkpoint);
+/// The text of an index or another JSON file beside the weights. DataError above 1 GiB.
+std::string read_text_beside_weights(const std::string& path);
 
 }  // namespace gem

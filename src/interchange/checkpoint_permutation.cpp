@@ -6,11 +6,15 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <initializer_list>
+#include <map>
 #include <set>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
-#include "interchange/tensor_role.hpp"
+#include "interchange/expert_references.hpp"
+#include "interchange/expert_survey.hpp"
+#include "platform/file_system/input_file.hpp"
 #include "platform/file_system/temporary_file.hpp"
 #include "platform/file_system/whole_file.hpp"
 
@@ -21,10 +25,13 @@ namespace fs = std::filesystem;
 
 // The record stands under its partial name while a run is under way. In place, a file's successor gets the name
 // "FILE.permuted" when it is whole, then FILE enters the journal, then the successor is renamed over it: whenever that
-// is interrupted, a resumed run knows which of the two it sees.
+// is interrupted, a resumed run knows which of the two it sees. When all is undone, the record gets the name of what is
+// done before the traces are swept up.
 const char* const record_name = "gem_mapping.json";
 const char* const running_name = "gem_mapping.json.partial";
 const char* const journal_name = "gem_mapping.json.journal";
+const char* const undone_name = "gem_mapping.json.undone";
+const char* const lock_name = "gem_mapping.json.lock";
 const char* const successor_suffix = ".permuted";
 constexpr std::uint64_t copy_step_bytes = std::uint64_t{64} << 20;
 
@@ -57,8 +64,15 @@ bool holds_files(const std::string& directory) {
   return static_cast<std::size_t>(entries) > traces_of_run(directory).size();
 }
 
+/// The numbers that a record has for layers of fewer experts than the mapping's.
+Renumbering fitted_to(const Renumbering& renumbering, const Renumbering& recorded) {
+  std::map<std::int32_t, std::size_t> counts;
+  for (const Renumbering::Layer& layer : recorded.layers) counts[layer.id] = layer.old_of_new.size();
+  return with_expert_counts(renumbering, counts);
+}
+
 /// Files that an interrupted run of the same permutation has finished.
-std::set<std::string> finished_files(const CheckpointPermutation& job, bool resume) {
+std::set<std::string> finished_files(CheckpointPermutation& job, bool resume) {
   const std::string running = job.output + "/" + running_name;
   const bool interrupted = fs::exists(running);
   if (interrupted && !resume) throw UsageError(job.output + ": holds an unfinished permutation; go on with --resume");
@@ -70,9 +84,17 @@ std::set<std::string> finished_files(const CheckpointPermutation& job, bool resu
     return {};
   }
   const PermutationRecord before = read_permutation_record(running);
-  if (before.renumbering != job.record.renumbering || before.undoing != job.record.undoing)
+  if (before.undoing != job.record.undoing)
+    throw UsageError(job.output + (before.undoing ? ": holds an unfinished --inverse; finish it first, by --inverse "
+                                                    "with --resume"
+                                                  : ": holds an unfinished permutation; finish it first, by its "
+                                                    "--mapping with --resume"));
+  if (!job.record.undoing) job.record.renumbering = fitted_to(job.record.renumbering, before.renumbering);
+  if (before.renumbering != job.record.renumbering)
     throw UsageError(job.output +
-                     ": holds an unfinished permutation by another mapping; finish it first, or remove it");
+                     ": holds an unfinished permutation by another mapping; finish it first, by its own "
+                     "mapping with --resume");
+  job.record.shards = before.shards;
   if (job.in_place) return read_journal(job.output + "/" + journal_name);
   std::set<std::string> names;
   for (const auto& entry : fs::directory_iterator(job.output)) names.insert(entry.path().filename().string());
@@ -83,48 +105,103 @@ ShardPlan plan_whole_copy(const std::string& path) {
   return {"", {{0, InputFile(path).size()}}};
 }
 
-void check_coverage(const CheckpointPermutation& job, const Coverage& coverage) {
-  const Renumbering& renumbering = job.record.renumbering;
-  for (const Renumbering::Layer& layer : renumbering.layers) {
-    const auto found = coverage.find(layer.id);
-    if (found == coverage.end() || !found->second.all_experts_tensor)
-      throw DataError(
-          fmt::format("{}: no tensors of a router were found for layer {} of the mapping; this is another model, or "
-                      "a layout that GEM does not know",
-                      job.source.directory, layer.id));
-    const std::size_t own = found->second.experts.size();
-    if (own != 0 && own != renumbering.expert_count)
-      throw DataError(
-          fmt::format("{}: tensors of {} experts were found in layer {}, but the mapping has {}; give the mapping "
-                      "of this model, or copy the checkpoint again",
-                      job.source.directory, own, layer.id, renumbering.expert_count));
+/// Gives the layers of the renumbering their own numbers of experts, or sees that they have them.
+void fit_to_files(CheckpointPermutation& job, const ExpertSurvey& survey) {
+  const Renumbering whole = job.record.renumbering;
+  const auto counts = expert_counts(survey, whole, job.source.directory);
+  if (!job.resumed && !job.record.undoing) job.record.renumbering = with_expert_counts(whole, counts);
+  for (const Renumbering::Layer& layer : job.record.renumbering.layers) {
+    const std::size_t count = counts.at(layer.id);
+    if (count != layer.old_of_new.size())
+      throw DataError(fmt::format("{}: layer {} has {} experts, but gem_mapping.json has {}; copy the checkpoint again",
+                                  job.source.directory, layer.id, count, layer.old_of_new.size()));
+    if (count < whole.expert_count && !job.record.undoing)
+      job.notes.push_back(
+          fmt::format("Layer {} has {} experts, the mapping {}: they keep the mapping's order, and {} of "
+                      "them come to another device than the mapping's",
+                      layer.id, count, whole.expert_count, displaced_experts(whole, layer)));
   }
 }
 
-void plan_shards(CheckpointPermutation& job, const std::set<std::string>& finished) {
-  // In a run that was resumed in place, some shards have their new names already; the first run has checked them.
-  const bool all_old = !job.in_place || finished.empty();
-  if (all_old) check_indices(job.source);
-  Coverage coverage;
+void note_what_stays(CheckpointPermutation& job, const ExpertSurvey& survey) {
   std::set<std::int32_t> untouched;
-  for (const std::string& name : job.source.shards) {
-    if (job.in_place && finished.contains(name)) continue;
+  for (const auto& [place, layer] : survey.layers)
+    if (job.record.renumbering.find(place.second) == nullptr) untouched.insert(place.second);
+  for (const std::int32_t layer : untouched)
+    job.notes.push_back(fmt::format("Layer {} is not in the mapping: its experts keep their numbers", layer));
+  for (const std::string& stack : survey.other_stacks)
+    job.notes.push_back("Experts in " + stack + " are of another stack of layers: they keep their numbers");
+}
+
+/// Headers of the shards, but for those that a run in place has renumbered already.
+std::map<std::string, SafetensorsHeader> read_headers(const CheckpointPermutation& job,
+                                                      const std::set<std::string>& finished) {
+  std::map<std::string, SafetensorsHeader> headers;
+  for (const std::string& name : job.source.shards)
+    if (!job.in_place || !finished.contains(name))
+      headers.emplace(name, read_safetensors_header(InputFile(job.source.path(name))));
+  return headers;
+}
+
+void plan_shards(CheckpointPermutation& job, const std::set<std::string>& finished) {
+  const std::map<std::string, SafetensorsHeader> headers = read_headers(job, finished);
+  // In a run that was resumed in place, some shards have their new names already; the first run has checked them.
+  if (!job.in_place || finished.empty()) {
+    const IndexCheck check = check_indices(job.source, headers);
+    job.notes = check.notes;
+    ExpertSurvey survey;
+    for (const auto& [name, header] : headers)
+      if (!check.strays.contains(name)) add_to_survey(survey, header);
+    fit_to_files(job, survey);
+    note_what_stays(job, survey);
+  }
+  for (const auto& [name, header] : headers) {
     const InputFile file(job.source.path(name));
-    const SafetensorsHeader header = read_safetensors_header(file);
     const auto before = job.record.shards.find(name);
+    const PermutationRecord::Shard now = {file.size(), header.text.size()};
+    if (!job.record.undoing && job.resumed && (before == job.record.shards.end() || before->second != now))
+      throw UsageError(job.output + ": holds an unfinished permutation of another checkpoint, or " + name +
+                       " was changed since; give the checkpoint that it was begun from");
     const std::uint64_t header_bytes =
         job.record.undoing && before != job.record.shards.end() ? before->second.header_bytes : 0;
-    ShardPlan plan = plan_shard(file, header, job.record.renumbering, header_bytes, coverage);
-    if (!job.record.undoing) job.record.shards[name] = {file.size(), header.text.size()};
+    ShardPlan plan = plan_shard(file, header, job.record.renumbering, header_bytes);
+    if (!job.record.undoing) job.record.shards[name] = now;
     if (!finished.contains(name)) job.files.emplace_back(name, std::move(plan));
-    for (const SafetensorsTensor& tensor : header.tensors) {
-      const TensorRole role = role_of(tensor.name);
-      const bool has_experts = role.kind == TensorRole::Kind::OneExpert || role.kind == TensorRole::Kind::AllExperts;
-      if (has_experts && job.record.renumbering.find(role.layer) == nullptr) untouched.insert(role.layer);
+  }
+}
+
+/// Texts that may name experts. Vocabularies, templates and cards have words that only look so.
+bool may_name_experts(const std::string& name) {
+  for (const char* beginning :
+       {"tokenizer", "vocab", "merges", "chat_template", "special_tokens", "added_tokens", "README"})
+    if (name.starts_with(beginning)) return false;
+  return std::ranges::any_of(
+      std::initializer_list<const char*>{".json", ".yaml", ".yml", ".toml", ".txt", ".cfg", ".ini"},
+      [&](const char* ending) { return name.ends_with(ending); });
+}
+
+void plan_texts(CheckpointPermutation& job, const std::set<std::string>& finished) {
+  for (const std::string& name : job.source.indices) {
+    if (finished.contains(name)) continue;
+    const std::string path = job.source.path(name);
+    job.files.emplace_back(
+        name, ShardPlan{renumbered_index(read_text_beside_weights(path), job.record.renumbering, path), {}});
+  }
+  for (const std::string& name : job.source.others) {
+    if (finished.contains(name)) continue;
+    const std::string path = job.source.path(name);
+    std::string text, renumbered;
+    if (may_name_experts(name)) {
+      text = read_text_beside_weights(path);
+      renumbered = renumbered_references(text, job.record.renumbering, path);
+    }
+    if (renumbered != text) {
+      job.notes.push_back(name + " names single experts: they are renumbered there too");
+      job.files.emplace_back(name, ShardPlan{std::move(renumbered), {}});
+    } else if (!job.in_place) {
+      job.files.emplace_back(name, plan_whole_copy(path));
     }
   }
-  job.untouched_layers.assign(untouched.begin(), untouched.end());
-  if (all_old) check_coverage(job, coverage);
 }
 
 void finish_interrupted_renames(const CheckpointPermutation& job, const std::set<std::string>& finished) {
@@ -134,7 +211,50 @@ void finish_interrupted_renames(const CheckpointPermutation& job, const std::set
   }
 }
 
+/// Copies a part of the source to the end of the file; `done` counts the bytes.
+void append_part(TemporaryFile& file, const InputFile& source, const ShardPlan::Part& part,
+                 const std::function<void(std::uint64_t)>& copied) {
+  std::vector<std::byte> bytes;
+  for (std::uint64_t at = 0; at < part.byte_count; at += copy_step_bytes) {
+    const std::uint64_t count = std::min(copy_step_bytes, part.byte_count - at);
+    if (part.rewrite) {
+      bytes.resize(static_cast<std::size_t>(count));
+      source.read_at(part.offset + at, bytes);
+      rewrite_numbers(*part.rewrite, bytes, source.path());
+      file.write(bytes);
+    } else {
+      file.append_from(source, part.offset + at, count);
+    }
+    copied(count);
+  }
+}
+
 }  // namespace
+
+PermutationStanding standing_of(const std::string& directory) {
+  if (fs::exists(directory + "/" + running_name)) return PermutationStanding::Unfinished;
+  if (fs::exists(directory + "/" + record_name)) return PermutationStanding::Permuted;
+  if (!fs::is_directory(directory) || fs::exists(directory + "/" + undone_name)) return PermutationStanding::Plain;
+  for (const auto& entry : fs::directory_iterator(directory)) {
+    const std::string name = entry.path().filename().string();
+    if (name == journal_name || name.ends_with(successor_suffix)) return PermutationStanding::Lost;
+  }
+  return PermutationStanding::Plain;
+}
+
+PermutationRecord read_record_of(const std::string& directory) {
+  const std::string running = directory + "/" + running_name;
+  return read_permutation_record(fs::exists(running) ? running : directory + "/" + record_name);
+}
+
+PermutationLock::PermutationLock(const std::string& directory)
+    : path_(directory + "/" + lock_name),
+      lock_((make_directory(directory), path_), FileLock::Kind::Exclusive, false, directory) {}
+
+PermutationLock::~PermutationLock() {
+  std::error_code ignored;
+  fs::remove(path_, ignored);
+}
 
 std::uint64_t CheckpointPermutation::bytes_to_write() const {
   std::uint64_t bytes = 0;
@@ -151,24 +271,20 @@ CheckpointPermutation plan_permutation(const Checkpoint& source, const std::stri
   job.in_place = fs::equivalent(source.directory, output, ignored);
   job.record = record;
   const std::set<std::string> finished = finished_files(job, resume);
-  if (job.in_place) finish_interrupted_renames(job, finished);
+  job.resumed = fs::exists(output + "/" + running_name);
   plan_shards(job, finished);
-  for (const std::string& name : source.indices) {
-    if (finished.contains(name)) continue;
-    const std::string path = source.path(name);
-    const std::string text = read_whole_text(path, std::uint64_t{64} << 20);
-    job.files.emplace_back(name, ShardPlan{renumbered_index(text, record.renumbering, path), {}});
-  }
-  if (!job.in_place)
-    for (const std::string& name : source.others)
-      if (!finished.contains(name)) job.files.emplace_back(name, plan_whole_copy(source.path(name)));
-  job.finished_files =
-      source.shards.size() + source.indices.size() + (job.in_place ? 0 : source.others.size()) - job.files.size();
+  plan_texts(job, finished);
+  for (const auto* names : {&source.shards, &source.indices, &source.others})
+    job.finished_files += static_cast<std::size_t>(
+        std::ranges::count_if(*names, [&](const std::string& name) { return finished.contains(name); }));
   return job;
 }
 
 void carry_out(const CheckpointPermutation& job, const std::function<void(std::uint64_t)>& written) {
   make_directory(job.output);
+  if (job.resumed != fs::exists(job.output + "/" + running_name) ||
+      (!job.resumed && !job.in_place && holds_files(job.output)))
+    throw UsageError(job.output + ": another run has written to it meanwhile; look what is there, and try again");
   std::error_code error;
   const auto free = fs::space(job.output, error).available;
   std::uint64_t largest = 0;
@@ -184,6 +300,7 @@ void carry_out(const CheckpointPermutation& job, const std::function<void(std::u
     write_whole_text(running, text_of(job.record));
   }
   std::set<std::string> journaled = read_journal(journal);
+  finish_interrupted_renames(job, journaled);
   std::uint64_t done = 0;
   for (const auto& [name, plan] : job.files) {
     const InputFile source(job.source.path(name));
@@ -191,13 +308,8 @@ void carry_out(const CheckpointPermutation& job, const std::function<void(std::u
     TemporaryFile file(job.in_place ? path + successor_suffix : path, ".partial");
     file.write(std::as_bytes(std::span(plan.prefix)));
     done += plan.prefix.size();
-    for (const ShardPlan::Part& part : plan.parts) {
-      for (std::uint64_t at = 0; at < part.byte_count; at += copy_step_bytes) {
-        const std::uint64_t bytes = std::min(copy_step_bytes, part.byte_count - at);
-        file.append_from(source, part.offset + at, bytes);
-        written(done += bytes);
-      }
-    }
+    for (const ShardPlan::Part& part : plan.parts)
+      append_part(file, source, part, [&](std::uint64_t bytes) { written(done += bytes); });
     file.synchronize_and_close();
     file.rename_to_final();
     if (job.in_place) {
@@ -208,21 +320,42 @@ void carry_out(const CheckpointPermutation& job, const std::function<void(std::u
   // The journal goes last: a run that is under way without one would begin again, on files that it has changed.
   if (job.record.undoing) {
     fs::remove(job.output + "/" + record_name);
-    fs::remove(running);
+    fs::rename(running, job.output + "/" + undone_name);
   } else {
     fs::rename(running, job.output + "/" + record_name);
   }
   sweep_up(job.output);
 }
 
-bool is_carried_out(const std::string& output, const PermutationRecord& record) {
-  const std::string path = output + "/" + record_name;
-  return fs::exists(path) && !fs::exists(output + "/" + running_name) &&
-         read_permutation_record(path).renumbering == record.renumbering;
+bool is_carried_out(const Checkpoint& source, const std::string& output, const PermutationRecord& record) {
+  const PermutationStanding standing = standing_of(output);
+  if (!record.undoing) {
+    if (standing != PermutationStanding::Permuted) return false;
+    const PermutationRecord found = read_record_of(output);
+    return !found.undoing && found.renumbering == fitted_to(record.renumbering, found.renumbering);
+  }
+  if (standing != PermutationStanding::Plain) return false;
+  std::error_code missing;
+  const auto has_size = [&](const std::string& name, std::uint64_t bytes) {
+    return fs::file_size(output + "/" + name, missing) == bytes && !missing;
+  };
+  for (const std::string& name : source.shards) {
+    const auto before = record.shards.find(name);
+    if (before == record.shards.end() || !has_size(name, before->second.bytes)) return false;
+  }
+  for (const auto* names : {&source.indices, &source.others})
+    for (const std::string& name : *names)
+      if (!fs::exists(output + "/" + name)) return false;
+  return true;
 }
 
 void sweep_up(const std::string& output) {
-  for (const fs::path& path : traces_of_run(output)) fs::remove(path);
+  // What says how the directory stands goes after what depends on it, and the lock stays with its holder.
+  for (const bool last : {false, true})
+    for (const fs::path& path : traces_of_run(output)) {
+      const std::string name = path.filename().string();
+      if (name != lock_name && (name == undone_name) == last) fs::remove(path);
+    }
 }
 
 }  // namespace gem

@@ -16,25 +16,34 @@ constexpr std::int64_t most_experts = 65536;
 Renumbering::Layer layer_of(const std::string& id, const JsonNode& node, std::size_t expert_count) {
   Renumbering::Layer layer;
   layer.id = static_cast<std::int32_t>(JsonDocument::parse(id, "layer number").root().integer(0, 1 << 20));
-  layer.old_of_new = node.integers(0, static_cast<std::int32_t>(expert_count) - 1);
+  const std::size_t own_count = node.size();
+  if (own_count == 0 || own_count > expert_count)
+    node.reject(fmt::format("has {} experts, but must have 1 to {}", own_count, expert_count));
+  layer.old_of_new = node.integers(0, static_cast<std::int32_t>(own_count) - 1);
   std::vector<std::int32_t> sorted = layer.old_of_new;
   std::ranges::sort(sorted);
-  if (sorted.size() != expert_count || std::ranges::adjacent_find(sorted) != sorted.end())
-    node.reject(fmt::format("must hold each of the {} experts once", expert_count));
+  if (std::ranges::adjacent_find(sorted) != sorted.end())
+    node.reject(fmt::format("must hold each of the {} experts once", own_count));
   return layer;
+}
+
+std::size_t count_or(const JsonNode& root, const char* key, std::int64_t least, std::size_t fallback) {
+  return root.has(key) ? static_cast<std::size_t>(root.at(key).integer(least, most_experts)) : fallback;
 }
 
 }  // namespace
 
 std::string text_of(const PermutationRecord& record) {
-  std::string text = fmt::format("{{\n\"format\": \"{}\",\n\"format_version\": \"1.0\",\n", format_name);
+  std::string text = fmt::format("{{\n\"format\": \"{}\",\n\"format_version\": \"1.1\",\n", format_name);
   text += "\"meaning\": \"experts of this checkpoint are renumbered; layers: at each new number, the old one\",\n";
   text += "\"model\": " + to_json(record.model) + ",\n\"method\": " + to_json(record.method) + ",\n";
-  text +=
-      fmt::format("\"undoing\": {},\n\"device_count\": {},\n\"expert_count\": {},\n\"layers\": {{",
-                  record.undoing ? "true" : "false", record.renumbering.device_count, record.renumbering.expert_count);
+  const Renumbering& numbers = record.renumbering;
+  text += fmt::format("\"undoing\": {},\n\"device_count\": {},\n\"expert_count\": {},\n", record.undoing,
+                      numbers.device_count, numbers.expert_count);
+  text += fmt::format("\"group_count\": {},\n\"zero_expert_count\": {},\n\"layers\": {{", numbers.group_count,
+                      numbers.zero_expert_count);
   const char* separator = "\n";
-  for (const Renumbering::Layer& layer : record.renumbering.layers) {
+  for (const Renumbering::Layer& layer : numbers.layers) {
     text += fmt::format("{}\"{}\": {}", separator, layer.id, to_json(layer.old_of_new));
     separator = ",\n";
   }
@@ -53,16 +62,24 @@ PermutationRecord read_permutation_record(const std::string& path) {
   const JsonNode root = document.root();
   if (!root.has("format") || root.at("format").text() != format_name)
     root.reject(std::string("is no ") + format_name + " file, which gem-deploy permute writes");
+  const std::string version = root.at("format_version").text();
+  if (version != "1.0" && version != "1.1")
+    root.reject("format_version is " + to_json(version) +
+                ", but this program knows 1.0 and 1.1; use the program that wrote it, or a newer one");
   PermutationRecord record;
   record.model = root.at("model").text();
   record.method = root.at("method").text();
   record.undoing = root.at("undoing").boolean();
-  record.renumbering.expert_count = static_cast<std::size_t>(root.at("expert_count").integer(1, most_experts));
-  record.renumbering.device_count = static_cast<std::size_t>(root.at("device_count").integer(1, most_experts));
+  Renumbering& numbers = record.renumbering;
+  numbers.expert_count = static_cast<std::size_t>(root.at("expert_count").integer(1, most_experts));
+  numbers.device_count = static_cast<std::size_t>(root.at("device_count").integer(1, most_experts));
+  numbers.group_count = count_or(root, "group_count", 1, 1);
+  numbers.zero_expert_count = count_or(root, "zero_expert_count", 0, 0);
   const JsonNode layers = root.at("layers");
+  if (layers.keys().empty()) layers.reject("names no layer, so it says of no expert which one it was");
   for (std::size_t i = 0; i < layers.keys().size(); ++i)
-    record.renumbering.layers.push_back(layer_of(layers.keys()[i], layers.member(i), record.renumbering.expert_count));
-  std::ranges::sort(record.renumbering.layers, {}, &Renumbering::Layer::id);
+    numbers.layers.push_back(layer_of(layers.keys()[i], layers.member(i), numbers.expert_count));
+  std::ranges::sort(numbers.layers, {}, &Renumbering::Layer::id);
   const JsonNode shards = root.at("shards");
   for (std::size_t i = 0; i < shards.keys().size(); ++i)
     record.shards[shards.keys()[i]] = {

@@ -56,7 +56,7 @@ Renumbering renumbering_of(const Mapping& mapping, std::size_t group_count) {
   if (group_count == 0 || map.expert_count % group_count != 0)
     throw UsageError(fmt::format("{} experts do not divide into {} groups", map.expert_count, group_count));
   const std::size_t per_group = map.expert_count / group_count;
-  Renumbering renumbering{map.device_count, map.expert_count, {}};
+  Renumbering renumbering{map.device_count, map.expert_count, {}, group_count, 0};
   for (std::size_t layer = 0; layer < map.layer_count(); ++layer) {
     const std::vector<std::size_t> old_group = groups_by_place(map, layer, group_count);
     Renumbering::Layer& numbers = renumbering.layers.emplace_back();
@@ -71,6 +71,37 @@ Renumbering renumbering_of(const Mapping& mapping, std::size_t group_count) {
     }
   }
   return renumbering;
+}
+
+Renumbering with_expert_counts(const Renumbering& renumbering,
+                               const std::map<std::int32_t, std::size_t>& expert_counts) {
+  Renumbering fitted = renumbering;
+  for (Renumbering::Layer& layer : fitted.layers) {
+    const auto count = expert_counts.find(layer.id);
+    if (count == expert_counts.end() || count->second >= layer.old_of_new.size()) continue;
+    if (renumbering.group_count > 1)
+      throw UsageError(
+          fmt::format("layer {} has {} experts where the mapping has {}, and the model routes by groups of "
+                      "experts, so that it can't be renumbered; deploy the mapping with gem-deploy export",
+                      layer.id, count->second, layer.old_of_new.size()));
+    std::erase_if(layer.old_of_new, [&](std::int32_t old) { return static_cast<std::size_t>(old) >= count->second; });
+  }
+  return fitted;
+}
+
+std::size_t displaced_experts(const Renumbering& whole, const Renumbering::Layer& layer) {
+  const std::vector<std::int32_t> place = new_of_old(*whole.find(layer.id));
+  const std::size_t per_device = whole.expert_count / whole.device_count;
+  const std::size_t experts = layer.old_of_new.size(), fewest = experts / whole.device_count;
+  std::size_t displaced = 0, next = 0;
+  for (std::size_t device = 0; device < whole.device_count; ++device) {
+    const std::size_t end = next + fewest + (device < experts % whole.device_count ? 1 : 0);
+    for (; next < end; ++next) {
+      const auto old = static_cast<std::size_t>(layer.old_of_new[next]);
+      displaced += static_cast<std::size_t>(place[old]) / per_device != device;
+    }
+  }
+  return displaced;
 }
 
 Renumbering inverse_of(const Renumbering& renumbering) {

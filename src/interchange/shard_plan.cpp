@@ -2,10 +2,11 @@
 
 #include <fmt/core.h>
 #include <algorithm>
+#include <map>
+#include <utility>
 
 #include "base/error.hpp"
-#include "base/text.hpp"
-#include "interchange/tensor_role.hpp"
+#include "interchange/checkpoint_layout.hpp"
 
 namespace gem {
 namespace {
@@ -32,40 +33,89 @@ std::string padded(std::string text, std::uint64_t header_bytes) {
 
 void add_part(std::vector<ShardPlan::Part>& parts, std::uint64_t offset, std::uint64_t byte_count) {
   if (byte_count == 0) return;
-  if (!parts.empty() && parts.back().offset + parts.back().byte_count == offset)
+  if (!parts.empty() && !parts.back().rewrite && parts.back().offset + parts.back().byte_count == offset)
     parts.back().byte_count += byte_count;
   else
     parts.push_back({offset, byte_count});
 }
 
-/// The layer's new numbers if the tensor's first dimension must be permuted, else null.
-const Renumbering::Layer* permuted_layer(const InputFile& file, const SafetensorsTensor& tensor,
-                                         const Renumbering& renumbering, Coverage& coverage) {
+std::string shape_text(const SafetensorsTensor& tensor) {
+  std::string text;
+  for (const std::size_t extent : tensor.extents) text += (text.empty() ? "" : ", ") + std::to_string(extent);
+  return "[" + text + "]";
+}
+
+/// Bytes of the block of each expert in the first dimension of the tensor; 0 if one value holds for all experts.
+std::uint64_t block_bytes(const InputFile& file, const SafetensorsTensor& tensor, const TensorRole& role,
+                          std::size_t expert_count, std::size_t zero_expert_count) {
+  const std::vector<std::size_t>& extents = tensor.extents;
+  const auto not_one = std::ranges::find_if(extents, [](std::size_t extent) { return extent != 1; });
+  if (not_one == extents.end() || role.tail == "weight_shape") return 0;
+  const bool is_scale = role.tail.find("scale") != std::string_view::npos;
+  // The scales of blocks of rows: one block holds all experts. A vector [1, experts] is none.
+  if (is_scale && extents[0] == 1 && std::ranges::find(extents, expert_count) == extents.end()) return 0;
+  const std::uint64_t bytes = tensor.end - tensor.begin, rows = *not_one;
+  const bool fits = role.kind == TensorRole::Kind::Stacked ? rows % expert_count == 0
+                    : role.kind == TensorRole::Kind::Router
+                        ? rows == expert_count || rows == expert_count + zero_expert_count
+                        : rows == expert_count;
+  const std::uint64_t blocks = role.kind == TensorRole::Kind::Stacked ? expert_count : rows;
+  if (!fits || (is_scale && extents[0] == 1) || bytes % blocks != 0)
+    file.reject(fmt::format(
+        "tensor {} has shape {}, but its first dimension must be the {} experts of the layer{}; deploy the mapping "
+        "with gem-deploy export instead, or copy the checkpoint again if it is damaged",
+        tensor.name, shape_text(tensor), expert_count,
+        zero_expert_count == 0 ? "" : fmt::format(" (and {} zero-computation experts)", zero_expert_count)));
+  return bytes / blocks;
+}
+
+std::size_t bytes_of_whole_number(const std::string& dtype) {
+  static const std::map<std::string, std::size_t> bytes = {{"U8", 1},  {"I8", 1},  {"U16", 2}, {"I16", 2},
+                                                           {"U32", 4}, {"I32", 4}, {"U64", 8}, {"I64", 8}};
+  const auto found = bytes.find(dtype);
+  return found == bytes.end() ? 0 : found->second;
+}
+
+/// Plans a tensor whose values are numbers of experts, after a look at all of them: none may fail when files are
+/// being replaced.
+void add_expert_ids(std::vector<ShardPlan::Part>& parts, const InputFile& file, std::uint64_t begin,
+                    const SafetensorsTensor& tensor, const Renumbering::Layer& layer) {
+  const std::size_t element_bytes = bytes_of_whole_number(tensor.dtype);
+  if (element_bytes == 0)
+    file.reject("tensor " + tensor.name + " is of type " + tensor.dtype + ", but numbers of experts are whole numbers");
+  PartRewrite rewrite{element_bytes, new_of_old(layer)};
+  constexpr std::uint64_t step_bytes = std::uint64_t{16} << 20;
+  const std::uint64_t end = begin + (tensor.end - tensor.begin);
+  std::vector<std::byte> bytes;
+  for (std::uint64_t at = begin; at < end; at += step_bytes) {
+    bytes.resize(static_cast<std::size_t>(std::min(step_bytes, end - at)));
+    file.read_at(at, bytes);
+    rewrite_numbers(rewrite, bytes, file.path() + ": tensor " + tensor.name);
+  }
+  parts.push_back({begin, end - begin, std::move(rewrite)});
+}
+
+void add_tensor(std::vector<ShardPlan::Part>& parts, const InputFile& file, std::uint64_t begin,
+                const SafetensorsTensor& tensor, const Renumbering& renumbering) {
+  using Kind = TensorRole::Kind;
   const TensorRole role = role_of(tensor.name);
-  const Renumbering::Layer* layer = role.kind == TensorRole::Kind::None ? nullptr : renumbering.find(role.layer);
-  if (layer == nullptr) return nullptr;
-  const bool by_expert = !tensor.extents.empty() && tensor.extents[0] == renumbering.expert_count;
-  if (role.kind == TensorRole::Kind::OneExpert) {
-    coverage[role.layer].experts.insert(role.expert);
-    return nullptr;
-  }
-  if (role.kind == TensorRole::Kind::Unclear) {
-    // A router's unknown tensor may hold numbers of experts (a table from tokens to experts, say), whatever its shape.
-    const bool of_router =
-        tensor.name.find(".gate.") != std::string::npos || tensor.name.find(".router.") != std::string::npos;
-    const bool has_experts = std::ranges::find(tensor.extents, renumbering.expert_count) != tensor.extents.end();
-    if (!of_router && !has_experts) return nullptr;
+  const Renumbering::Layer* layer = renumbering.find(role.layer);
+  const std::uint64_t bytes = tensor.end - tensor.begin;
+  if (layer == nullptr || role.kind == Kind::None || role.kind == Kind::OneExpert || role.kind == Kind::OtherStack)
+    return add_part(parts, begin, bytes);
+  if (role.kind == Kind::Unknown || (role.kind == Kind::Dense && tensor.extents.size() > 2))
     file.reject(
-        fmt::format("tensor {} is in an MoE block and may go by expert, but its name is of no layout that GEM knows; "
-                    "deploy the mapping with gem-deploy export instead",
-                    tensor.name));
-  }
-  if (!by_expert || (tensor.end - tensor.begin) % renumbering.expert_count != 0)
-    file.reject(fmt::format("tensor {} has shape {}, but its first dimension must be the {} experts of the mapping",
-                            tensor.name, tensor.extents.empty() ? "[]" : fmt::format("[{}, ...]", tensor.extents[0]),
-                            renumbering.expert_count));
-  coverage[role.layer].all_experts_tensor = true;
-  return layer;
+        fmt::format("tensor {} with shape {} stands where routed experts do, but GEM knows no layout with that name, "
+                    "and it may go by expert; deploy the mapping with gem-deploy export instead",
+                    tensor.name, shape_text(tensor)));
+  if (role.kind == Kind::Dense) return add_part(parts, begin, bytes);
+  if (role.kind == Kind::ExpertIds) return add_expert_ids(parts, file, begin, tensor, *layer);
+  const std::size_t experts = layer->old_of_new.size();
+  const std::uint64_t block = block_bytes(file, tensor, role, experts, renumbering.zero_expert_count);
+  if (block == 0) return add_part(parts, begin, bytes);
+  for (const std::int32_t old : layer->old_of_new)
+    add_part(parts, begin + static_cast<std::uint64_t>(old) * block, block);
+  add_part(parts, begin + experts * block, bytes - experts * block);
 }
 
 }  // namespace
@@ -83,14 +133,14 @@ std::string renumbered_name(const std::string& name, const Renumbering& renumber
   if (layer == nullptr) return name;
   if (static_cast<std::size_t>(role.expert) >= layer->old_of_new.size())
     throw DataError(
-        fmt::format("{}: there is a tensor {}, but the mapping has experts 0 to {}; give the mapping of this model",
+        fmt::format("{}: there is a tensor {}, but the layer has experts 0 to {}; give the mapping of this model",
                     origin, name, layer->old_of_new.size() - 1));
   const auto place = std::ranges::find(layer->old_of_new, role.expert) - layer->old_of_new.begin();
   return name.substr(0, role.number_begin) + std::to_string(place) + name.substr(role.number_end);
 }
 
 ShardPlan plan_shard(const InputFile& file, const SafetensorsHeader& header, const Renumbering& renumbering,
-                     std::uint64_t header_bytes, Coverage& coverage) {
+                     std::uint64_t header_bytes) {
   std::vector<const SafetensorsTensor*> by_place;
   std::vector<JsonKeySpan> spans;
   for (const SafetensorsTensor& tensor : header.tensors) {
@@ -100,18 +150,27 @@ ShardPlan plan_shard(const InputFile& file, const SafetensorsHeader& header, con
   std::ranges::sort(by_place, {}, &SafetensorsTensor::begin);
   ShardPlan plan;
   plan.prefix = safetensors_prefix(padded(with_new_names(header.text, spans, renumbering, file.path()), header_bytes));
-  for (const SafetensorsTensor* tensor : by_place) {
-    const std::uint64_t begin = header.data_begin() + tensor->begin, bytes = tensor->end - tensor->begin;
-    const Renumbering::Layer* layer = permuted_layer(file, *tensor, renumbering, coverage);
-    if (layer == nullptr) {
-      add_part(plan.parts, begin, bytes);
-      continue;
-    }
-    const std::uint64_t block = bytes / renumbering.expert_count;
-    for (const std::int32_t old : layer->old_of_new)
-      add_part(plan.parts, begin + static_cast<std::uint64_t>(old) * block, block);
-  }
+  for (const SafetensorsTensor* tensor : by_place)
+    add_tensor(plan.parts, file, header.data_begin() + tensor->begin, *tensor, renumbering);
   return plan;
+}
+
+void rewrite_numbers(const PartRewrite& rewrite, std::span<std::byte> bytes, const std::string& origin) {
+  const std::uint64_t none = ~std::uint64_t{0} >> (64 - 8 * rewrite.element_bytes);
+  for (std::size_t at = 0; at + rewrite.element_bytes <= bytes.size(); at += rewrite.element_bytes) {
+    std::uint64_t number = 0;
+    for (std::size_t i = 0; i < rewrite.element_bytes; ++i)
+      number |= std::to_integer<std::uint64_t>(bytes[at + i]) << (8 * i);
+    if (number == none) continue;
+    if (number >= rewrite.number_of_old.size())
+      throw DataError(
+          fmt::format("{} holds the number {}, but the layer has experts 0 to {}; it may mean something "
+                      "else here, so deploy the mapping with gem-deploy export instead",
+                      origin, number, rewrite.number_of_old.size() - 1));
+    const auto renumbered = static_cast<std::uint64_t>(rewrite.number_of_old[static_cast<std::size_t>(number)]);
+    for (std::size_t i = 0; i < rewrite.element_bytes; ++i)
+      bytes[at + i] = static_cast<std::byte>(renumbered >> (8 * i) & 0xff);
+  }
 }
 
 std::string renumbered_index(const std::string& text, const Renumbering& renumbering, const std::string& origin) {

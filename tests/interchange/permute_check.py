@@ -153,27 +153,137 @@ def check_refusals(gem_deploy, folder, source, mapping_file):
     write_mapping(other, random_mapping(rng, 1, 6, 3), [1])
     expect("12 experts", 3, mapping=other)
     write_mapping(other, random_mapping(rng, 1, 12, 3), [5])
-    expect("no tensors of a router were found for layer 5", 3, mapping=other)
+    expect("no tensors of a router and experts were found for layer 5", 3, mapping=other)
     expect("is not a directory", 3, checkpoint=os.path.join(folder, "absent"))
     expect("truncated", 3, spoiled("short", lambda d: os.truncate(os.path.join(d, first), 5000)))
     expect("is missing", 3, spoiled("lost", lambda d: os.remove(os.path.join(d, first))))
-    expect("single experts", 3, spoiled("config", lambda d: edit(d, "config.json", b'"mixtral"', b'"x.experts.3.w1"')))
     expect("should be in", 3, spoiled("index", lambda d: edit(d, "model.safetensors.index.json", b"00002-of", b"00003-of")))
-    expect("no layout that GEM knows", 3, spoiled("name", lambda d: [
+    expect("no router under a name that GEM knows", 3, spoiled("name", lambda d: [
         edit(d, name, b"layers.1.block_sparse_moe.gate.weight", b"layers.1.block_sparse_moe.gato.weight")
         for name in (first, "model.safetensors.index.json")]))
-    # A tensor of an unknown name may go by expert whichever extent is the number of experts; one without it may not.
-    for i, shape in enumerate([(EXPERTS,), (1, EXPERTS), (HIDDEN, 2, EXPERTS)]):
-        expect("no layout that GEM knows", 3, spoiled(f"unknown_{i}", lambda d: write_safetensors(
-            os.path.join(d, "more.safetensors"), {"model.layers.2.block_sparse_moe.scale": np.zeros(shape)})))
-    expect("no layout that GEM knows", 3, spoiled("table", lambda d: write_safetensors(
-        os.path.join(d, "more.safetensors"), {"model.layers.2.block_sparse_moe.gate.expert_of_token": np.zeros((7, 2))})))
+    # Where experts stand, only known names are let through, whatever the shape.
+    for i, (tensor, shape) in enumerate([("scale", (EXPERTS,)), ("scale", (1, EXPERTS)), ("scale", (HIDDEN, 1)),
+                                         ("gate.expert_of_token", (7, 2)), ("w1.weight", (EXPERTS, HIDDEN, 2)),
+                                         ("chunk_experts.0.w1.weight", (2, HIDDEN)), ("gate.norm.weight", (EXPERTS,))]):
+        expect("GEM knows no layout with that name", 3, spoiled(f"unknown_{i}", lambda d: write_safetensors(
+            os.path.join(d, "more.safetensors"), {f"model.layers.2.block_sparse_moe.{tensor}": np.zeros(shape)})))
+    expect("GEM knows no layout with that name", 3, spoiled("elsewhere", lambda d: write_safetensors(
+        os.path.join(d, "more.safetensors"), {"model.layers.2.expert_table.weight": np.zeros((3, 2))})))
     harmless = spoiled("harmless", lambda d: write_safetensors(
-        os.path.join(d, "more.safetensors"), {"model.layers.2.block_sparse_moe.scale": np.zeros((HIDDEN, 1))}))
+        os.path.join(d, "more.safetensors"), {"model.layers.2.block_sparse_moe.routed_expert_norm.weight": np.zeros(5)}))
     os.symlink("nowhere", os.path.join(harmless, "lost.json"))  # a broken link, as an interrupted download leaves it
     done = run([gem_deploy, "permute", "--mapping", mapping_file, "--checkpoint", harmless, "--output", output])
     assert "Left out" in done.stdout and "lost.json" in done.stdout, done.stdout
+    assert "No index names more.safetensors" in done.stdout, done.stdout
     assert not os.path.lexists(os.path.join(output, "lost.json"))
+
+
+def check_half_permuted(gem_deploy, folder, source, mapping_file, permuted):
+    """Of a checkpoint of which a part is renumbered nothing is read but by the run that goes on with it."""
+    half = os.path.join(folder, "half")
+    output = os.path.join(folder, "of_half")
+    forward = [gem_deploy, "permute", "--mapping", mapping_file, "--checkpoint", half]
+    inverse = [gem_deploy, "permute", "--inverse", "--checkpoint", half]
+
+    def refused(command, words, code=2):
+        before = content(half)
+        done = run(command, code)
+        assert words in done.stderr and done.stderr.count("\n") == 1, done.stderr
+        assert content(half) == before and not os.path.exists(output)
+
+    def as_if_killed(begin, end, names):
+        """`begin` with files of `end`, as a run in place leaves it that was killed after `names`."""
+        shutil.rmtree(half, ignore_errors=True)
+        shutil.copytree(begin, half)
+        for name in names:
+            shutil.copy(os.path.join(end, name), half)
+        shutil.copy(os.path.join(permuted, "gem_mapping.json"), os.path.join(half, "gem_mapping.json.partial"))
+        if end == source:
+            record = json.load(open(os.path.join(permuted, "gem_mapping.json")))
+            record["undoing"] = True
+            record["layers"] = {layer: np.argsort(numbers).tolist() for layer, numbers in record["layers"].items()}
+            json.dump(record, open(os.path.join(half, "gem_mapping.json.partial"), "w"))
+        open(os.path.join(half, "gem_mapping.json.journal"), "w").write("".join(name + "\n" for name in names))
+
+    first = "model-00001-of-00003.safetensors"
+    as_if_killed(source, permuted, [first])
+    for options in (["--output", output], ["--output", output, "--dry-run"], ["--output", output, "--resume"],
+                    ["--in-place", "--force"]):
+        refused([*forward, *options], "unfinished permutation")
+        refused([*inverse, *options], "unfinished permutation")
+    refused([*inverse, "--in-place", "--force", "--resume"], "by its --mapping with --resume")
+    run([*forward, "--in-place", "--force", "--resume"])
+    assert content(half) == content(permuted)
+
+    as_if_killed(permuted, source, [first])
+    refused([*inverse, "--output", output], "unfinished permutation")
+    refused([*forward, "--in-place", "--force", "--resume"], "holds an unfinished --inverse")
+    run([*inverse, "--in-place", "--force", "--resume"])
+    assert content(half) == content(source)
+
+    # Without the record of the run, nobody knows which files are which.
+    as_if_killed(source, permuted, [first])
+    os.remove(os.path.join(half, "gem_mapping.json.partial"))
+    for options in (["--output", output], ["--in-place", "--force"], ["--in-place", "--force", "--resume"]):
+        refused([*forward, *options], "not its record", 3)
+        refused([*inverse, *options], "not its record", 3)
+
+    # A copy that was killed near its end is no source either.
+    shutil.rmtree(half)
+    shutil.copytree(permuted, half)
+    os.rename(os.path.join(half, "gem_mapping.json"), os.path.join(half, "gem_mapping.json.partial"))
+    refused([*inverse, "--output", output], "unfinished permutation")
+    refused([*forward, "--output", output], "unfinished permutation")
+
+    # What is undone says so, in place and as a copy.
+    shutil.rmtree(half)
+    shutil.copytree(permuted, half)
+    run([*inverse, "--output", output])
+    assert "finished" in run([*inverse, "--output", output, "--resume"]).stdout
+    os.truncate(os.path.join(output, first), 10)
+    assert "not empty" in run([*inverse, "--output", output, "--resume"], 2).stderr
+    shutil.rmtree(output)
+    run([*inverse, "--in-place", "--force"])
+    for _ in range(2):
+        assert "nothing is left to undo" in run([*inverse, "--in-place", "--force", "--resume"]).stdout
+        assert content(half) == content(source)
+        for name in ("undone", "journal"):  # killed between its last steps
+            open(os.path.join(half, "gem_mapping.json." + name), "w").close()
+    assert "not permuted by GEM" in run([*inverse, "--output", output], 3).stderr
+
+    # Records that say nothing, or of a version to come.
+    for words, change in (("names no layer", {"layers": {}}), ("format_version", {"format_version": "2.0"}),
+                          ("must hold each", {"layers": {"1": [0] * EXPERTS, "2": list(range(EXPERTS))}})):
+        shutil.rmtree(half)
+        shutil.copytree(permuted, half)
+        record = json.load(open(os.path.join(half, "gem_mapping.json"))) | change
+        json.dump(record, open(os.path.join(half, "gem_mapping.json"), "w"))
+        refused([*inverse, "--output", output], words, 3)
+
+    # Another checkpoint than the one that a copy was begun from.
+    shutil.rmtree(half)
+    shutil.copytree(permuted, output)
+    os.rename(os.path.join(output, "gem_mapping.json"), os.path.join(output, "gem_mapping.json.partial"))
+    shutil.copytree(source, half)
+    more = os.path.join(half, "model-00002-of-00003.safetensors")
+    write_safetensors(more, load_one(half, os.path.basename(more)) | {"model.norm.weight": np.zeros(3)})
+    assert "begun from" in run([*forward, "--output", output, "--resume"], 2).stderr
+    shutil.rmtree(output)
+
+
+def check_lock(gem_deploy, folder, source, mapping_file):
+    """Two runs do not write into one directory."""
+    import fcntl
+    locked = os.path.join(folder, "locked")
+    shutil.copytree(source, locked)
+    command = [gem_deploy, "permute", "--mapping", mapping_file, "--checkpoint", locked, "--in-place", "--force"]
+    path = os.path.join(locked, "gem_mapping.json.lock")
+    with open(path, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        done = run(command, 2)
+        assert "in use" in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    run(command)
+    assert not os.path.exists(path)
 
 
 def main():
@@ -184,6 +294,8 @@ def main():
         check_groups(gem_deploy, folder, rng)
         source, mapping_file, permuted = check_layout(gem_deploy, make_separate, folder, rng)
         check_refusals(gem_deploy, folder, source, mapping_file)
+        check_half_permuted(gem_deploy, folder, source, mapping_file, permuted)
+        check_lock(gem_deploy, folder, source, mapping_file)
         for in_place in (False, True):
             check_resume(gem_deploy, folder, source, mapping_file, permuted, in_place)
     print("permuted checkpoints compute the same")

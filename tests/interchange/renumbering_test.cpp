@@ -6,8 +6,8 @@
 #include <set>
 
 #include "base/error.hpp"
+#include "interchange/checkpoint_layout.hpp"
 #include "interchange/interchange_examples.hpp"
-#include "interchange/tensor_role.hpp"
 
 namespace gem {
 namespace {
@@ -91,16 +91,16 @@ TEST(TensorRole, KnowsTheLayouts) {
   expect_role("model.layers.0.mlp.experts.0.gate_proj.weight_scale_inv", Kind::OneExpert, 0, 0);
   expect_role("language_model.model.layers.47.feed_forward.experts.gate_up_proj", Kind::AllExperts, 47);
   expect_role("model.layers.7.mlp.experts.gate_up_proj_blocks", Kind::AllExperts, 7);
-  expect_role("model.layers.7.mlp.gate.e_score_correction_bias", Kind::AllExperts, 7);
-  expect_role("model.layers.7.mlp.router.bias", Kind::AllExperts, 7);
+  expect_role("model.layers.7.mlp.gate.e_score_correction_bias", Kind::Router, 7);
+  expect_role("model.layers.7.mlp.router.bias", Kind::Router, 7);
   expect_role("model.layers.7.mlp.shared_experts.gate_proj.weight", Kind::None);
   expect_role("model.layers.7.mlp.shared_expert_gate.weight", Kind::None);
   expect_role("model.layers.7.self_attn.q_proj.weight", Kind::None);
-  expect_role("model.layers.7.mlp.gate_proj.weight", Kind::Unclear, 7);
-  expect_role("mtp.layers.0.mlp.experts.3.gate_proj.weight", Kind::None);
-  expect_role("vision_model.model.layers.0.mlp.experts.3.w1.weight", Kind::None);
-  expect_role("model.layers.x.mlp.experts.3.w1.weight", Kind::None);
-  expect_role("model.layers.99999999999.mlp.experts.3.w1.weight", Kind::None);
+  expect_role("model.layers.7.mlp.gate_proj.weight", Kind::Dense, 7);
+  expect_role("mtp.layers.0.mlp.experts.3.gate_proj.weight", Kind::OtherStack);
+  expect_role("vision_model.model.layers.0.mlp.experts.3.w1.weight", Kind::OtherStack);
+  expect_role("model.layers.x.mlp.experts.3.w1.weight", Kind::OtherStack);
+  expect_role("model.layers.99999999999.mlp.experts.3.w1.weight", Kind::OtherStack);
   expect_role("", Kind::None);
 }
 

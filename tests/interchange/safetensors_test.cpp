@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "base/error.hpp"
+#include "interchange/expert_survey.hpp"
 #include "interchange/shard_plan.hpp"
 #include "jobs/program_run.hpp"
 
@@ -56,17 +57,19 @@ TEST(ShardPlan, RenamesAndMovesBlocksAndPadsAsAsked) {
                            R"("model.layers.1.mlp.gate.weight":{"dtype":"U8","shape":[12,2],"data_offsets":[1,25]}})";
   const SafetensorsHeader header = read_text(folder, text, 25);
   Renumbering renumbering{3, 12, {{1, {9, 1, 2, 3, 4, 5, 6, 7, 8, 0, 10, 11}}}};
-  Coverage coverage;
   const InputFile file(folder.file("f"));
-  const ShardPlan plan = plan_shard(file, header, renumbering, 0, coverage);
+  const ShardPlan plan = plan_shard(file, header, renumbering, 0);
   EXPECT_NE(plan.prefix.find("experts.0.w"), std::string::npos);
   EXPECT_EQ(plan.prefix.size() % 8, 0u);
   EXPECT_EQ(plan.part_bytes(), 25u);
   ASSERT_EQ(plan.parts.size(), 5u);  // expert, row 9, rows 1 to 8, row 0, rows 10 and 11
   EXPECT_EQ(plan.parts[1].offset, header.data_begin() + 1 + 18);
-  EXPECT_EQ(coverage[1].experts.size(), 1u);
-  EXPECT_TRUE(coverage[1].all_experts_tensor);
-  EXPECT_EQ(plan_shard(file, header, renumbering, 509, coverage).prefix.size(), 517u);
+  ExpertSurvey survey;
+  add_to_survey(survey, header);
+  const LayerSurvey& layer = survey.layers.at({"model.", 1});
+  EXPECT_EQ(layer.numbered.size(), 1u);
+  EXPECT_EQ(layer.router_rows, 12u);
+  EXPECT_EQ(plan_shard(file, header, renumbering, 509).prefix.size(), 517u);
   EXPECT_EQ(renumbered_index("{\"metadata\": {\"model.layers.1.mlp.experts.9.w\": 1},\n \"weight_map\" : "
                              "{\"model.layers.1.mlp.experts.9.w\": \"model.layers.1.mlp.experts.9.w\"}}",
                              renumbering, "index"),

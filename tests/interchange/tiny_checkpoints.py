@@ -11,11 +11,15 @@ EXPERTS, TOP_K, HIDDEN, INNER, LAYERS = 12, 3, 16, 8, (1, 2)  # layer 0 is dense
 GROUPS, TOP_GROUPS = 6, 3
 
 
+DTYPES = {"float64": "F64", "float32": "F32", "uint8": "U8", "int8": "I8", "int32": "I32", "int64": "I64",
+          "uint16": "U16"}
+
+
 def write_safetensors(path, tensors):
     """As the safetensors library writes it: compact JSON, padded with spaces to a multiple of 8."""
     header, offset = {"__metadata__": {"format": "np"}}, 0
     for name, tensor in tensors.items():
-        header[name] = {"dtype": {"float64": "F64", "uint8": "U8"}[tensor.dtype.name], "shape": list(tensor.shape),
+        header[name] = {"dtype": DTYPES[tensor.dtype.name], "shape": list(tensor.shape),
                         "data_offsets": [offset, offset + tensor.nbytes]}
         offset += tensor.nbytes
     text = json.dumps(header, separators=(",", ":")).encode()
@@ -31,8 +35,9 @@ def read_safetensors(path):
         header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
         data = file.read()
     header.pop("__metadata__", None)
+    names = {word: name for name, word in DTYPES.items()}
     return {name: np.frombuffer(data[entry["data_offsets"][0]:entry["data_offsets"][1]],
-                                {"F64": np.float64, "U8": np.uint8}[entry["dtype"]]).reshape(entry["shape"])
+                                names[entry["dtype"]]).reshape(entry["shape"])
             for name, entry in header.items()}
 
 

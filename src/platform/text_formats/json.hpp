@@ -39,6 +39,11 @@ class JsonNode {
   bool is_object() const { return std::holds_alternative<std::unique_ptr<JsonObject>>(value_->value); }
   bool is_array() const { return std::holds_alternative<std::vector<JsonValue>>(value_->value); }
   bool is_null() const { return std::holds_alternative<std::nullptr_t>(value_->value); }
+  bool is_boolean() const { return std::holds_alternative<bool>(value_->value); }
+  bool is_integer() const { return std::holds_alternative<std::int64_t>(value_->value); }
+  bool is_text() const { return std::holds_alternative<std::string>(value_->value); }
+  /// File and way, for messages.
+  const std::string& where() const { return where_; }
 
   /// Names of an object's members in their order.
   const std::vector<std::string>& keys() const;

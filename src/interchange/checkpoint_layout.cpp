@@ -1,0 +1,306 @@
+#include "interchange/checkpoint_layout.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <string>
+
+#include "base/text.hpp"
+
+namespace gem {
+namespace {
+
+using Names = std::vector<std::string_view>;
+
+const Names gate_up_down = {"experts.gate_up_proj", "experts.gate_proj", "experts.up_proj", "experts.down_proj"};
+const Names w13_w2 = {"experts.w13", "experts.w1", "experts.w2", "experts.w3"};
+
+// A new layout is an entry here and a tiny model in tests/interchange/tiny_layouts.py. Names are those of the models'
+// published checkpoints and of transformers, src/transformers/models/*/modeling_*.py and conversion_mapping.py.
+const std::array layouts = {
+    CheckpointLayout{.models = "Mixtral, Phi-3.5-MoE, MiniMax, Kimi K3, Grok",
+                     .block = "block_sparse_moe",
+                     .router = {"gate"},
+                     .vectors = {"gate.e_score_correction_bias", "e_score_correction_bias"},
+                     .numbered = {"experts"},
+                     .fused = w13_w2},
+    CheckpointLayout{
+        .models = "Qwen2/3-MoE, OLMoE, DeepSeek-V2/V3, Kimi K2, GLM-4.5, Ling, dots.llm1, MiniMax-M2, EXAONE",
+        .block = "mlp",
+        .router = {"gate"},
+        .vectors = {"gate.e_score_correction_bias", "gate.expert_bias", "e_score_correction_bias", "expert_bias"},
+        .numbered = {"experts"}},
+    CheckpointLayout{.models = "Qwen3.5, Qwen3-VL, GLM-5, models saved by transformers 5",
+                     .block = "mlp",
+                     .router = {"gate"},
+                     .vectors = {"gate.e_score_correction_bias"},
+                     .fused = gate_up_down},
+    CheckpointLayout{.models = "Hunyuan", .block = "mlp", .router = {"gate.wg"}, .numbered = {"experts"}},
+    CheckpointLayout{.models = "Ernie-4.5",
+                     .block = "mlp",
+                     .router = {"gate"},
+                     .vectors = {"moe_statics.e_score_correction_bias"},
+                     .numbered = {"experts"}},
+    CheckpointLayout{.models = "AFMoE",
+                     .block = "mlp",
+                     .router = {"router.gate"},
+                     .vectors = {"expert_bias", "router.expert_bias"},
+                     .numbered = {"experts"}},
+    CheckpointLayout{.models = "LongCat",
+                     .block = "mlp",
+                     .router = {"router.classifier"},
+                     .vectors = {"router.e_score_correction_bias"},
+                     .numbered = {"experts"},
+                     .fused = gate_up_down},
+    CheckpointLayout{.models = "gpt-oss",
+                     .block = "mlp",
+                     .router = {"router"},
+                     .numbered = {"experts.gate_up_projs", "experts.down_projs"},
+                     .fused = gate_up_down},
+    CheckpointLayout{.models = "MLX",
+                     .block = "mlp",
+                     .router = {"gate", "router"},
+                     .vectors = {"gate.e_score_correction_bias", "e_score_correction_bias"},
+                     .fused = {"switch_mlp.gate_proj", "switch_mlp.up_proj", "switch_mlp.down_proj",
+                               "switch_mlp.gate_up_proj", "switch_mlp.fc1", "switch_mlp.fc2"}},
+    CheckpointLayout{.models = "MLX, Mixtral and MiniMax",
+                     .block = "block_sparse_moe",
+                     .router = {"gate"},
+                     .vectors = {"e_score_correction_bias"},
+                     .fused = {"switch_mlp.gate_proj", "switch_mlp.up_proj", "switch_mlp.down_proj"}},
+    CheckpointLayout{.models = "Llama-4, Jamba",
+                     .block = "feed_forward",
+                     .router = {"router"},
+                     .numbered = {"experts"},
+                     .fused = gate_up_down},
+    CheckpointLayout{.models = "LFM2-MoE, Mistral's own names of Mixtral 8x22B",
+                     .block = "feed_forward",
+                     .router = {"gate"},
+                     .vectors = {"expert_bias", "gate.expert_bias", "gate.e_score_correction_bias"},
+                     .numbered = {"experts"},
+                     .fused = gate_up_down},
+    CheckpointLayout{.models = "Granite",
+                     .block = "block_sparse_moe",
+                     .router = {"router.layer", "router"},
+                     .fused = {"input_linear", "output_linear", "experts.gate_up_proj", "experts.down_proj"}},
+    CheckpointLayout{.models = "Nemotron-3",
+                     .block = "mixer",
+                     .router = {"gate"},
+                     .vectors = {"gate.e_score_correction_bias"},
+                     .numbered = {"experts"},
+                     .fused = gate_up_down},
+    CheckpointLayout{.models = "DeepSeek-V4",
+                     .block = "ffn",
+                     .router = {"gate"},
+                     .vectors = {"gate.e_score_correction_bias"},
+                     .numbered = {"experts"},
+                     .ids = {"gate.tid2eid"}},
+    CheckpointLayout{.models = "DeepSeek-V4 as transformers saves it",
+                     .block = "mlp",
+                     .router = {"gate"},
+                     .vectors = {"gate.e_score_correction_bias"},
+                     .numbered = {"experts"},
+                     .fused = gate_up_down,
+                     .ids = {"gate.tid2eid"}},
+    CheckpointLayout{.models = "Step-3.5",
+                     .block = "moe",
+                     .router = {"gate"},
+                     .vectors = {"router_bias", "gate.e_score_correction_bias"},
+                     .numbered = {"experts"},
+                     .fused = {"gate_proj", "up_proj", "down_proj"}},
+    CheckpointLayout{.models = "DBRX",
+                     .layers = "blocks",
+                     .block = "ffn",
+                     .router = {"router.layer"},
+                     .stacked = {"experts.mlp.w1", "experts.mlp.v1", "experts.mlp.w2"}},
+    CheckpointLayout{.models = "Mistral's own names", .block = "", .router = {"gate"}, .numbered = {"experts"}},
+    CheckpointLayout{.models = "Gemma 4",
+                     .block = "",
+                     .router = {"router.proj"},
+                     .vectors = {"router.per_expert_scale"},
+                     .fused = {"experts.gate_up_proj", "experts.down_proj"},
+                     .others = {"router.scale"}},
+};
+
+// What may stand behind a module's name and a dot or an underscore: its weight, biases, and what quantisation adds with
+// a value for each row, each block of a row, or all.
+constexpr std::array<std::string_view, 25> tensor_tails = {"weight",           "bias",          "scale",
+                                                           "scales",           "biases",        "blocks",
+                                                           "scale_inv",        "weight_scale",  "weight_scale_inv",
+                                                           "weight_scale_2",   "weight_scales", "weight_blocks",
+                                                           "weight_packed",    "weight_shape",  "weight_global_scale",
+                                                           "weight_bias",      "input_scale",   "input_global_scale",
+                                                           "activation_scale", "qscale_weight", "qscale_act",
+                                                           "qweight",          "output_scale",  "weight_scale_2_inv",
+                                                           "weight_zero_point"};
+
+// Parts of names of other stacks, whose layers are numbered anew.
+constexpr std::array<std::string_view, 18> other_stacks = {
+    "mtp",   "nextn",  "draft",  "eagle",          "medusa",    "vision",   "visual",    "vit.",    "image",
+    "audio", "speech", "talker", "code_predictor", "token2wav", "code2wav", "projector", "encoder", "tower"};
+
+// Modules of a dense MLP, beside routed experts in the same block or in layers without any.
+constexpr std::array<std::string_view, 11> dense_modules = {
+    "gate_proj", "up_proj", "down_proj", "gate_up_proj", "w1", "w2", "w3", "fc1", "fc2", "w13", "linear_fc1"};
+
+bool contains(const auto& words, std::string_view word) {
+  return std::ranges::find(words, word) != words.end();
+}
+
+/// Takes a number away from the front of `text` that ends there or before a dot, and the dot.
+bool consume_number(std::string_view& text, std::int32_t& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const auto length = static_cast<std::size_t>(end - text.data());
+  if (error != std::errc{} || number < 0 || (length < text.size() && text[length] != '.')) return false;
+  text.remove_prefix(std::min(length + 1, text.size()));
+  return true;
+}
+
+/// Whether `name` is the module itself or a tensor of it, which `tail` then names.
+bool is_of_module(std::string_view name, std::string_view module, std::string_view& tail) {
+  if (!name.starts_with(module)) return false;
+  name.remove_prefix(module.size());
+  if (!name.empty() && name[0] != '.' && name[0] != '_') return false;
+  tail = name.substr(std::min<std::size_t>(1, name.size()));
+  return tail.empty() || contains(tensor_tails, tail);
+}
+
+bool is_of_any(std::string_view name, const Names& modules, std::string_view& tail) {
+  return std::ranges::any_of(modules, [&](std::string_view module) { return is_of_module(name, module, tail); });
+}
+
+/// Finds the role of `name`, which stands behind layer and block, in one layout.
+bool find_in_layout(const CheckpointLayout& layout, std::string_view name, TensorRole& role) {
+  using Kind = TensorRole::Kind;
+  std::string_view tail;
+  for (const std::string_view module : layout.numbered) {
+    std::string_view rest = name;
+    if (!rest.starts_with(module) || rest.size() <= module.size() || rest[module.size()] != '.') continue;
+    rest.remove_prefix(module.size() + 1);
+    const auto number_begin = static_cast<std::size_t>(rest.data() - name.data());
+    if (!consume_number(rest, role.expert)) continue;
+    role.kind = Kind::OneExpert;
+    role.number_begin = number_begin;  // within `name`; the caller knows where that stands
+    role.number_end = rest.empty() ? name.size() : static_cast<std::size_t>(rest.data() - name.data());
+    if (role.number_end > 0 && name[role.number_end - 1] == '.') --role.number_end;
+    return true;
+  }
+  if (contains(layout.ids, name))
+    role.kind = Kind::ExpertIds;
+  else if (is_of_any(name, layout.router, tail) || contains(layout.vectors, name))
+    role.kind = Kind::Router;
+  else if (is_of_any(name, layout.fused, tail))
+    role.kind = Kind::AllExperts;
+  else if (is_of_any(name, layout.stacked, tail))
+    role.kind = Kind::Stacked;
+  else if (is_of_any(name, layout.others, tail))
+    role.kind = Kind::None;
+  else
+    return false;
+  role.tail = tail;
+  return true;
+}
+
+/// Shared experts, norms and projections to a latent space: modules that have no rows or numbers of routed experts.
+/// Within a router a norm may have them.
+bool is_beside_experts(std::string_view name) {
+  const std::string lower = to_lower(name);
+  const bool in_router = lower.starts_with("gate.") || lower.starts_with("router.");
+  std::size_t begin = 0;
+  for (std::size_t end = lower.find('.'); end != std::string::npos; end = lower.find('.', begin)) {
+    const std::string_view module = std::string_view(lower).substr(begin, end - begin);
+    if (module.starts_with("share")) return true;
+    if (!in_router && (module.find("norm") != module.npos || module.find("latent") != module.npos)) return true;
+    begin = end + 1;
+  }
+  return lower.starts_with("share");
+}
+
+bool is_dense(std::string_view name) {
+  return contains(dense_modules, name.substr(0, name.find('.')));
+}
+
+/// Whether some layout has experts in the module that `name`, which stands behind the layer, begins with.
+bool is_in_moe_block(std::string_view name) {
+  const std::string_view first = name.substr(0, name.find('.'));
+  for (const CheckpointLayout& layout : layouts) {
+    if (!layout.block.empty() && first == layout.block) return true;
+    if (!layout.block.empty()) continue;
+    for (const Names* names : {&layout.router, &layout.vectors, &layout.numbered, &layout.fused})
+      for (const std::string_view module : *names)
+        if (first == module.substr(0, module.find('.'))) return true;
+  }
+  return false;
+}
+
+bool speaks_of_experts(std::string_view name) {
+  const std::string lower = to_lower(name);
+  return lower.find("expert") != std::string::npos || lower.find("router") != std::string::npos ||
+         lower.find("moe") != std::string::npos;
+}
+
+/// Where "LAYERS.N." stands in a name: splits it into what comes before, the number and what comes behind.
+bool split_at_layer(std::string_view name, std::string_view& stack, std::string_view& word, std::int32_t& layer,
+                    std::string_view& rest) {
+  for (std::size_t begin = 0; begin < name.size();) {
+    const std::size_t end = std::min(name.find('.', begin), name.size());
+    word = name.substr(begin, end - begin);
+    rest = name.substr(std::min(end + 1, name.size()));
+    if ((word == "layers" || word == "blocks") && consume_number(rest, layer)) {
+      stack = name.substr(0, begin);
+      return true;
+    }
+    begin = end + 1;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::span<const CheckpointLayout> checkpoint_layouts() {
+  return layouts;
+}
+
+bool is_other_stack(std::string_view prefix) {
+  const std::string lower = to_lower(prefix);
+  return std::ranges::any_of(other_stacks,
+                             [&](std::string_view word) { return lower.find(word) != std::string::npos; });
+}
+
+TensorRole role_of(std::string_view tensor_name) {
+  using Kind = TensorRole::Kind;
+  TensorRole role;
+  std::string_view word, rest;
+  const bool in_layer = split_at_layer(tensor_name, role.stack, word, role.layer, rest);
+  if (!in_layer || is_other_stack(role.stack)) {
+    role.layer = -1;
+    if (speaks_of_experts(tensor_name) && !is_beside_experts(tensor_name)) role.kind = Kind::OtherStack;
+    return role;
+  }
+  for (const CheckpointLayout& layout : layouts) {
+    std::string_view name = rest;
+    if (layout.layers != word) continue;
+    if (!layout.block.empty()) {
+      if (!name.starts_with(layout.block) || name.size() <= layout.block.size() || name[layout.block.size()] != '.')
+        continue;
+      name.remove_prefix(layout.block.size() + 1);
+    }
+    if (!find_in_layout(layout, name, role)) continue;
+    if (role.kind == Kind::OneExpert) {
+      const auto offset = static_cast<std::size_t>(name.data() - tensor_name.data());
+      role.number_begin += offset;
+      role.number_end += offset;
+    }
+    return role;
+  }
+  if (is_in_moe_block(rest)) {
+    const std::size_t dot = rest.find('.');
+    const std::string_view name = dot == std::string_view::npos ? std::string_view() : rest.substr(dot + 1);
+    role.kind = is_beside_experts(name) ? Kind::None : is_dense(name) ? Kind::Dense : Kind::Unknown;
+  } else if (speaks_of_experts(rest) && !is_beside_experts(rest)) {
+    role.kind = Kind::Unknown;
+  }
+  return role;
+}
+
+}  // namespace gem

@@ -1,0 +1,353 @@
+#include "interchange/expert_references.hpp"
+
+#include <fmt/core.h>
+#include <algorithm>
+#include <cctype>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <regex>
+#include <set>
+#include <string_view>
+#include <vector>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+#include "interchange/checkpoint_layout.hpp"
+#include "platform/text_formats/json.hpp"
+
+namespace gem {
+namespace {
+
+bool is_digit(char letter) {
+  return std::isdigit(static_cast<unsigned char>(letter)) != 0;
+}
+
+bool is_all_digits(std::string_view text) {
+  return !text.empty() && text.size() < 9 && std::ranges::all_of(text, is_digit);
+}
+
+/// A place in a name or pattern that says which numbers may stand there: "3", "(1|5)", "[0-9]+", "*".
+struct NumberPlace {
+  std::size_t begin = 0;
+  std::size_t end = 0;
+  bool all = false;    ///< any number
+  bool clear = false;  ///< it can be said which numbers are meant
+  std::set<std::int32_t> numbers;
+};
+
+/// The end of the place that begins at `begin`: before the next dot, slash or colon that is in no bracket.
+std::size_t end_of_place(std::string_view text, std::size_t begin) {
+  int depth = 0;
+  std::size_t at = begin;
+  for (; at < text.size(); ++at) {
+    const char letter = text[at];
+    if (depth == 0 && at > begin && text.substr(at).starts_with("[.]")) break;
+    if (letter == '(' || letter == '[' || letter == '{') ++depth;
+    if ((letter == ')' || letter == ']' || letter == '}') && --depth < 0) break;
+    const bool escaped_dot = letter == '\\' && text.find_first_not_of('\\', at) != std::string_view::npos &&
+                             text[text.find_first_not_of('\\', at)] == '.';
+    if (depth == 0 && at > begin && (letter == '.' || letter == '/' || letter == ':' || escaped_dot)) break;
+  }
+  return at;
+}
+
+/// Whether a pattern goes on as names do, so that what stands before means any number: "*gate_proj", ".*", "*.w1".
+bool goes_on_with_a_name(std::string_view text, std::size_t at) {
+  at = std::min(text.find_first_not_of("*+?.\\()$", at), text.size());
+  return at == text.size() || std::isalpha(static_cast<unsigned char>(text[at])) != 0 || text[at] == '_';
+}
+
+NumberPlace place_at(std::string_view text, std::size_t begin, std::size_t count) {
+  NumberPlace place;
+  place.begin = begin;
+  place.end = end_of_place(text, begin);
+  std::string pattern(text.substr(begin, place.end - begin));
+  for (std::size_t at = pattern.find("\\\\"); at != std::string::npos; at = pattern.find("\\\\", at))
+    pattern.erase(at, 1);  // JSON writes a backslash as two
+  if (is_all_digits(pattern)) {
+    place.clear = true;
+    place.numbers = {static_cast<std::int32_t>(std::stol(pattern))};
+    return place;
+  }
+  for (const char* any :
+       {"\\d+", "\\d*", "[0-9]+", "[0-9]*", "(\\d+)", "([0-9]+)", "\\w+", "[^.]+", "[^.]*", "{}", "#"})
+    if (pattern == any) place.all = place.clear = true;
+  if (place.all) return place;
+  if (pattern.starts_with("*") || pattern.starts_with(".*") || pattern.starts_with(".+")) {
+    place.all = place.clear = goes_on_with_a_name(text, begin);
+    return place;
+  }
+  // A star behind a number means "30" to a shell and "33" to a regular expression.
+  if (pattern.size() > 200 || pattern.find_first_not_of("0123456789|()[]-^?:!\\d+{},") != std::string::npos)
+    return place;
+  try {
+    const std::regex expression(pattern);
+    for (std::size_t number = 0; number < count; ++number)
+      if (std::regex_match(std::to_string(number), expression)) place.numbers.insert(static_cast<std::int32_t>(number));
+    place.clear = true;
+    place.all = place.numbers.size() == count;
+  } catch (const std::regex_error&) {
+  }
+  return place;
+}
+
+/// Behind a word: over the dots and backslashes that separate names in names and patterns.
+std::size_t over_separators(std::string_view text, std::size_t at) {
+  while (at < text.size() && text[at] == '\\' && at + 1 < text.size() && (text[at + 1] == '.' || text[at + 1] == '\\'))
+    ++at;
+  if (at < text.size() && text[at] == '.') return at + 1;
+  return text.substr(at).starts_with("[.]") ? at + 3 : at;
+}
+
+/// Whether numbers may begin with this letter, in a name or in a pattern.
+bool may_begin_numbers(std::string_view text, std::size_t at) {
+  return at < text.size() &&
+         (is_digit(text[at]) || std::string_view("([{*?.\\#^").find(text[at]) != std::string_view::npos);
+}
+
+/// Renumbers single names and patterns.
+class ReferenceRenumbering {
+ public:
+  ReferenceRenumbering(const Renumbering& renumbering, const std::string& origin)
+      : renumbering_(renumbering), origin_(origin) {}
+
+  /// The words with the experts renumbered that they name.
+  std::string renumbered(std::string_view words) const {
+    std::string result;
+    std::size_t copied = 0;
+    for (std::size_t at = words.find("expert"); at != std::string_view::npos; at = words.find("expert", at + 6)) {
+      std::size_t behind = at + 6 + (words.substr(at + 6, 1) == "s" ? 1 : 0);
+      if (is_shared(words, at)) continue;
+      const std::size_t begin = over_separators(words, behind);
+      if (begin == behind) {
+        if (may_hide_numbers(words, behind)) refuse(words);
+        continue;
+      }
+      if (!may_begin_numbers(words, begin)) continue;
+      const std::optional<std::string> numbers = renumbered_place(words, at, begin);
+      if (!numbers) continue;
+      result.append(words, copied, begin - copied);
+      result += *numbers;
+      copied = end_of_place(words, begin);
+    }
+    return result.append(words, copied, std::string_view::npos);
+  }
+
+  bool are_all_experts(const std::set<std::int64_t>& numbers) const {
+    return *numbers.begin() == 0 && numbers.size() == renumbering_.expert_count &&
+           *numbers.rbegin() + 1 == static_cast<std::int64_t>(numbers.size());
+  }
+
+  [[noreturn]] void refuse(std::string_view words) const {
+    throw DataError(
+        fmt::format("{}: names single experts in \"{}\", in a way that GEM can't renumber; deploy the "
+                    "mapping with gem-deploy export instead",
+                    origin_, words.substr(0, 120)));
+  }
+
+ private:
+  static bool is_shared(std::string_view words, std::size_t at) {
+    std::size_t begin = at;
+    while (begin > 0 && (std::isalpha(static_cast<unsigned char>(words[begin - 1])) != 0 || words[begin - 1] == '_'))
+      --begin;
+    return words.substr(begin, at - begin).starts_with("share");
+  }
+
+  /// "experts[3]", "layers.0.mlp.experts_3": numbers that follow the word in another way than in names of tensors.
+  static bool may_hide_numbers(std::string_view words, std::size_t behind) {
+    if (behind >= words.size()) return false;
+    const bool joined = words[behind] == '_' && words.find("layers") != std::string_view::npos;
+    const bool pattern = std::string_view("[\\(/+*?").find(words[behind]) != std::string_view::npos;
+    const std::size_t end = joined ? behind + 2 : behind + 12;
+    return (joined || pattern) && std::ranges::any_of(words.substr(behind, end - behind), is_digit);
+  }
+
+  /// The new text of the numbers at `begin`, behind the word "experts" at `word`; nothing if they stay.
+  std::optional<std::string> renumbered_place(std::string_view words, std::size_t word, std::size_t begin) const {
+    const NumberPlace experts = place_at(words, begin, renumbering_.expert_count);
+    if (experts.all) return std::nullopt;
+    if (!experts.clear) refuse(words);
+    const std::size_t layers_word = words.substr(0, word).rfind("layers");
+    NumberPlace layers;
+    if (is_other_stack(words.substr(0, layers_word == std::string_view::npos ? word : layers_word)))
+      return std::nullopt;
+    if (layers_word == std::string_view::npos) {
+      layers.all = true;
+    } else {
+      layers = place_at(words, over_separators(words, layers_word + 6), max_layers);
+      if (!layers.clear) refuse(words);
+    }
+    std::size_t touched = 0;
+    const Renumbering::Layer* only = nullptr;
+    for (const Renumbering::Layer& layer : renumbering_.layers) {
+      if (!layers.all && !layers.numbers.contains(layer.id)) continue;
+      if (is_closed(layer, experts.numbers)) continue;
+      ++touched;
+      only = &layer;
+    }
+    if (touched == 0) return std::nullopt;
+    if (touched > 1 || layers.all || layers.numbers.size() != 1) refuse(words);
+    return with_new_numbers(words.substr(begin, experts.end - begin), *only, words);
+  }
+
+  static bool is_closed(const Renumbering::Layer& layer, const std::set<std::int32_t>& numbers) {
+    return std::ranges::all_of(numbers, [&](std::int32_t number) {
+      return static_cast<std::size_t>(number) < layer.old_of_new.size() &&
+             numbers.contains(layer.old_of_new[static_cast<std::size_t>(number)]);
+    });
+  }
+
+  /// "3" and "(3|5)" number by number; other patterns can't be renumbered.
+  std::string with_new_numbers(std::string_view place, const Renumbering::Layer& layer, std::string_view words) const {
+    const bool is_list = place.starts_with("(") && place.ends_with(")");
+    if (place.find_first_not_of(is_list ? "0123456789|()?:" : "0123456789") != std::string_view::npos) refuse(words);
+    if (is_list && std::ranges::count(place, '(') != 1) refuse(words);
+    const std::vector<std::int32_t> place_of_old = new_of_old(layer);
+    std::string renamed;
+    for (std::size_t at = 0; at < place.size();) {
+      std::size_t end = at;
+      while (end < place.size() && is_digit(place[end])) ++end;
+      if (end == at) {
+        renamed += place[at++];
+        continue;
+      }
+      const auto number =
+          static_cast<std::size_t>(std::stol(std::string(place.substr(at, std::min<std::size_t>(9, end - at)))));
+      if (number >= place_of_old.size())
+        throw DataError(
+            fmt::format("{}: names expert {} in \"{}\", but layer {} has experts 0 to {}; give the mapping of "
+                        "this model",
+                        origin_, number, words.substr(0, 120), layer.id, place_of_old.size() - 1));
+      renamed += std::to_string(place_of_old[number]);
+      at = end;
+    }
+    return renamed;
+  }
+
+  static constexpr std::size_t max_layers = 1024;
+  const Renumbering& renumbering_;
+  const std::string& origin_;
+};
+
+/// A string of a JSON text, and the array that it is an item of.
+struct JsonString {
+  std::size_t begin;
+  std::size_t end;
+  std::size_t array;  ///< where that begins; npos if it is no array's item
+};
+
+std::vector<JsonString> strings_of(std::string_view text) {
+  std::vector<JsonString> strings;
+  std::vector<std::size_t> open;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const char letter = text[at];
+    if (letter == '{' || letter == '[') open.push_back(at);
+    if ((letter == '}' || letter == ']') && !open.empty()) open.pop_back();
+    if (letter != '"') continue;
+    const std::size_t begin = at + 1;
+    for (at = begin; at < text.size() && text[at] != '"'; ++at)
+      if (text[at] == '\\') ++at;
+    const bool in_array = !open.empty() && text[open.back()] == '[';
+    strings.push_back({begin, std::min(at, text.size()), in_array ? open.back() : std::string::npos});
+  }
+  return strings;
+}
+
+/// Whether a key that speaks of experts says how many or how large, not which.
+bool is_count_of_experts(const std::string& key) {
+  const auto has = [&](const char* word) { return key.find(word) != std::string::npos; };
+  if (has("experts") && has("layers.")) return false;  // "model.layers.3.mlp.experts": [1, 5]
+  const std::size_t layer = key.find("layer");
+  return (has("num") && !has("number")) || key.starts_with("n_") || has("size") || has("per_tok") || has("topk") ||
+         has("top_k") || has("count") || has("share") || has("dim") || has("capacity") ||
+         (layer != std::string::npos && layer > key.find("expert"));
+}
+
+/// Arrays and objects of numbers under keys that speak of experts: lists of expert numbers, as far as one can tell.
+void refuse_numbers_of_experts(const JsonNode& node, const ReferenceRenumbering& references, bool of_experts) {
+  if (node.is_array()) {
+    std::set<std::int64_t> numbers;
+    for (std::size_t i = 0; i < node.size(); ++i) {
+      if (node.item(i).is_integer()) numbers.insert(node.item(i).integer());
+      refuse_numbers_of_experts(node.item(i), references, of_experts);
+    }
+    if (of_experts && numbers.size() > 1 && !references.are_all_experts(numbers)) references.refuse(node.where());
+  }
+  if (!node.is_object()) return;
+  for (std::size_t i = 0; i < node.keys().size(); ++i) {
+    const std::string key = to_lower(node.keys()[i]);
+    if (of_experts && is_all_digits(key)) references.refuse(node.where() + ": " + key);
+    const bool speaks = key.find("expert") != std::string::npos ? !is_count_of_experts(key)
+                                                                : of_experts && key.find("layer") != std::string::npos;
+    refuse_numbers_of_experts(node.member(i), references, speaks);
+  }
+}
+
+std::string renumbered_json(const std::string& text, const ReferenceRenumbering& references) {
+  const std::vector<JsonString> strings = strings_of(text);
+  std::vector<std::string> renamed(strings.size());
+  std::map<std::size_t, std::multiset<std::string_view>> before, after;
+  for (std::size_t i = 0; i < strings.size(); ++i) {
+    const std::string_view words = std::string_view(text).substr(strings[i].begin, strings[i].end - strings[i].begin);
+    renamed[i] = references.renumbered(words);
+    before[strings[i].array].insert(words);
+    after[strings[i].array].insert(renamed[i]);
+  }
+  std::string result;
+  std::size_t copied = 0;
+  for (std::size_t i = 0; i < strings.size(); ++i) {
+    const std::size_t array = strings[i].array;
+    if (array != std::string::npos && before[array] == after[array]) continue;
+    result.append(text, copied, strings[i].begin - copied);
+    result += renamed[i];
+    copied = strings[i].end;
+  }
+  return result.append(text, copied, std::string::npos);
+}
+
+/// Nothing if the text is no JSON, whatever its first letter: a template, say.
+std::optional<JsonDocument> parsed(const std::string& text, const std::string& origin) {
+  try {
+    return JsonDocument::parse(text, origin);
+  } catch (const DataError&) {
+    return std::nullopt;
+  }
+}
+
+/// Words between white space, quotes and commas; a list's brackets around them are no part of them.
+std::string renumbered_plain_text(const std::string& text, const ReferenceRenumbering& references) {
+  std::string result;
+  const std::string_view between = " \t\r\n\"',";
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t begin = std::min(text.find_first_not_of(between, at), text.size());
+    const std::size_t end = std::min(text.find_first_of(between, begin), text.size());
+    result.append(text, at, begin - at);
+    std::string_view words = std::string_view(text).substr(begin, end - begin);
+    std::string_view behind;
+    if (std::ranges::count(words, ']') > std::ranges::count(words, '[') && words.ends_with(']')) {
+      behind = words.substr(words.size() - 1);
+      words.remove_suffix(1);
+    }
+    result += references.renumbered(words);
+    result += behind;
+    at = end;
+  }
+  return result;
+}
+
+}  // namespace
+
+std::string renumbered_references(const std::string& text, const Renumbering& renumbering, const std::string& origin) {
+  if (text.find("expert") == std::string::npos) return text;
+  const ReferenceRenumbering references(renumbering, origin);
+  const std::size_t first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string::npos || (text[first] != '{' && text[first] != '['))
+    return renumbered_plain_text(text, references);
+  const std::optional<JsonDocument> document = parsed(text, origin);
+  if (!document) return renumbered_plain_text(text, references);
+  refuse_numbers_of_experts(document->root(), references, false);
+  return renumbered_json(text, references);
+}
+
+}  // namespace gem
