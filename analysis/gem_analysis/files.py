@@ -104,9 +104,16 @@ class Mapping:
 
 @dataclass
 class Routing:
-    """gem.routing: known, but not drawn; gem-trace makes traces of it."""
+    """gem.routing: which experts each token used; gem-trace makes traces of it."""
 
     header: Header
+    task: str
+    phase: str
+    num_experts: int
+    top_k: int
+    layer_ids: np.ndarray  # [layer]
+    request_offsets: np.ndarray  # [request + 1], where each request's tokens begin
+    topk_ids: np.ndarray  # [token, layer, k]; 65535 where a token used fewer experts
 
 
 @dataclass
@@ -175,6 +182,8 @@ SUMMARY_FIELDS = (
     "imbalance",
     "median_error",
 )
+
+UNUSED = 65535  # in topk_ids: a place that a token did not use
 
 NEWER_SUMMARY_FIELDS = ("dispatch_s", "compute_s", "waiting_s", "combine_s", "waiting_share")
 
@@ -271,6 +280,31 @@ def _read_exchange(file, devices):
     known = bytes_per_s[~np.isnan(bytes_per_s)]
     file.check("/exchange/bandwidth", known, known > 0, "positive bytes per second")
     return file.text_attribute("exchange_transport"), latency_s, bytes_per_s
+
+
+def _read_routing(file):
+    topk_ids = file.numbers("/topk_ids", (None, None, None))
+    if topk_ids.dtype.kind == "f":
+        file.reject("/topk_ids holds floating-point numbers, but must hold experts; make the file again")
+    experts = file.count_attribute("num_experts", 1)
+    file.check("/topk_ids", topk_ids, (topk_ids < experts) | (topk_ids == UNUSED), f"experts, 0 to {experts - 1}")
+    offsets = file.numbers("/request_offsets", (None,)).astype(np.int64)
+    rises = np.append(offsets[0] == 0, np.diff(offsets) > 0)
+    file.check("/request_offsets", offsets, rises, "tokens that rise from 0")
+    if offsets[-1] != len(topk_ids):
+        file.reject(
+            f"/request_offsets ends at {offsets[-1]}, but there are {len(topk_ids)} tokens; make the file again"
+        )
+    return Routing(
+        _read_header(file),
+        file.text_attribute("task"),
+        file.text_attribute("phase"),
+        experts,
+        topk_ids.shape[2],
+        _read_layer_ids(file, topk_ids.shape[1]),
+        offsets,
+        topk_ids,
+    )
 
 
 def _read_trace(file):
@@ -397,7 +431,7 @@ READERS = {
     "gem.trace": _read_trace,
     "gem.mapping": _read_mapping,
     "gem.report": _read_report,
-    "gem.routing": lambda file: Routing(_read_header(file)),
+    "gem.routing": _read_routing,
 }
 
 

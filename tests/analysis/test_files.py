@@ -61,6 +61,10 @@ class Reads(support.TestCase):
         path = self.path("routing.h5")
         with h5py.File(path, "w") as file:
             file.attrs.update({"format": "gem.routing", "format_version": "1.0", "model": "m"})
+            file.attrs.update({"task": "t", "phase": "decode", "num_experts": 4, "top_k": 2})
+            file["topk_ids"] = np.array([[[0, 3]], [[2, 1]]], np.uint8)
+            file["request_offsets"] = [0, 2]
+            file["layer_ids"] = [5]
         self.assertIsInstance(read_file(path), Routing)
 
 

@@ -7,13 +7,11 @@ devices.
 """
 
 import glob
-import io
 import json
 import os
 import shutil
 import struct
 import sys
-import tempfile
 
 import h5py
 import numpy as np

@@ -26,15 +26,13 @@ def draw(results):
     series, sentences = [], []
     for method, found in curves.items():
         steps = np.array([n for n in sorted(found) if found[n].name in worth])
-        for place, (kind, role, name) in enumerate(
-            (
-                ("held-out requests", mapping_role(method), f"{method}, held-out requests"),
-                ("the steps searched on", "other", f"{method}, all recorded steps"),
-            )
-        ):
-            values = np.array([worth[found[n].name][1 - place] for n in steps])
+        # Of held_out.ratios: 1 is on held-out requests, 0 on the steps searched on.
+        for place, role, name in ((1, mapping_role(method), "held-out requests"), (0, "other", "all recorded steps")):
+            values = np.array([worth[found[n].name][place] for n in steps])
             if not np.isnan(values).all():
-                series.append(Series(name, role, steps, 100 * (values - 1), "line+dots", dashed=place == 1))
+                series.append(
+                    Series(f"{method}, {name}", role, steps, 100 * (values - 1), "line+dots", dashed=place == 0)
+                )
         held = np.array([worth[found[n].name][1] for n in steps])
         if len(steps) > 1 and np.isfinite(held[-2:]).all():
             sentences.append(

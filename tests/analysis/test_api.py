@@ -1,0 +1,163 @@
+"""The Python API: what it writes is read by the programs and by itself, and calls that make no sense are refused."""
+
+import os
+import unittest
+from unittest import mock
+
+import support
+
+import h5py
+import numpy as np
+
+import gem_analysis as gem
+
+SMALL = {"model": "small", "hidden_size": 128, "intermediate_size": 64}
+
+
+def small_profile(devices=2, **options):
+    tiles, active = np.array([1, 2, 4, 8, 2, 4, 8]), np.array([1, 1, 1, 1, 2, 2, 2])
+    speeds = np.linspace(1.0, 1.2, devices)[:, None]
+    return gem.make_profile(speeds * 1e-5 * (tiles + active), tiles, active, tile_tokens=16, **SMALL, **options)
+
+
+def small_trace(part="all"):
+    counts = np.random.default_rng(5).integers(0, 40, (12, 3, 4))
+    return gem.make_trace(counts, model="small", top_k=2, task="chat", part=part)
+
+
+class Files(support.TestCase):
+    def test_each_format_is_read_as_it_was_written(self):
+        routing = gem.make_routing(
+            np.random.default_rng(1).integers(0, 4, (20, 3, 2)), [0, 5, 20], model="small", task="chat", num_experts=4
+        )
+        mapping = gem.make_mapping([[0, 1, 1, 0]] * 3, 2, model="small", method="mine")
+        sampled = gem.make_profile(
+            np.full((2, 3, 5), 1e-4), [1, 2, 3], [1, 1, 1], tile_tokens=16, **SMALL, slowdowns=[1.0, 1.28]
+        )
+        for number, noun in enumerate((small_profile(), sampled, small_trace("test"), mapping, routing)):
+            with self.subTest(kind=type(noun).__name__):
+                gem.write(self.path(f"{number}.h5"), noun)
+                again = gem.read(self.path(f"{number}.h5"))
+                self.assertIs(type(again), type(noun))
+                for name, value in vars(noun).items():
+                    if name not in ("header", "telemetry", "name", "course"):
+                        np.testing.assert_array_equal(getattr(again, name), value, err_msg=name)
+                self.assertEqual(again.header.model, "small")
+        self.assertEqual([name for name in os.listdir(self.folder) if name.endswith(".partial")], [])
+
+    def test_files_of_the_programs_are_written_back_unchanged(self):
+        for name in ("profile.h5", "train.h5", "gem.h5"):
+            noun = gem.read(support.result("simulated", name))
+            gem.write(self.path(name), noun)
+            with h5py.File(support.result("simulated", name)) as first, h5py.File(self.path(name)) as second:
+                for part in second:
+                    second.visititems(
+                        lambda path, node, first=first: (
+                            isinstance(node, h5py.Dataset)
+                            and np.testing.assert_array_equal(node[()], first[path][()], err_msg=path)
+                        )
+                    )
+                self.assertEqual(first.attrs["format"], second.attrs["format"])
+                self.assertTrue(part)
+
+    def test_what_makes_no_sense_is_refused(self):
+        one = np.full((2, 2), 1e-4)
+        for call, said in (
+            (lambda: gem.make_profile(one, [1, 2, 3], [1, 1], tile_tokens=16, **SMALL), "tiles"),
+            (lambda: gem.make_profile(-one, [1, 2], [1, 1], tile_tokens=16, **SMALL), "positive"),
+            (lambda: gem.make_profile(one, [1, 2], [1, 4], tile_tokens=16, **SMALL), "one tile or more"),
+            (lambda: gem.make_trace([[[0.5]]], model="m", top_k=1, task="t"), "whole tokens"),
+            (lambda: gem.make_mapping([[0, 0, 0, 1]], 2, model="m", method="x"), "must hold 2 experts"),
+            (lambda: gem.make_mapping([[0, 1, 1]], 2, model="m", method="x"), "do not divide"),
+            (lambda: gem.make_routing([[[9]]], [0, 1], model="m", task="t", num_experts=4), "experts, 0 to 3"),
+            (lambda: gem.make_routing([[[1]]], [0, 2], model="m", task="t", num_experts=4), "request_offsets"),
+            (lambda: gem.write(self.path("r.h5"), gem.read(support.result("host", "report.h5"))), "cannot be written"),
+        ):
+            with self.subTest(said=said), self.assertRaisesRegex(gem.UsageError, said):
+                call()
+        with self.assertRaises(gem.SystemFailure):
+            gem.write(self.path("no", "such", "folder.h5"), small_trace())
+
+    def test_damaged_routing_is_refused(self):
+        routing = gem.make_routing([[[1]], [[2]]], [0, 2], model="m", task="t", num_experts=4)
+        for name, values in (("topk_ids", [[[7]], [[2]]]), ("request_offsets", [0, 3])):
+            gem.write(self.path("r.h5"), routing)
+            with h5py.File(self.path("r.h5"), "r+") as file:
+                file[name][...] = values
+            with self.assertRaises(gem.DataError):
+                gem.read(self.path("r.h5"))
+
+
+class Programs(support.TestCase):
+    def test_a_profile_of_arrays_is_mapped_for(self):
+        gem.write(self.path("p.h5"), small_profile())
+        gem.write(self.path("t.h5"), small_trace())
+        done = gem.run("gem-map", profile=self.path("p.h5"), trace=self.path("t.h5"), output=self.path("m.h5"))
+        self.assertEqual(done.code, 0)
+        self.assertEqual(gem.read(self.path("m.h5")).method, "gem")
+        described = gem.run("gem-trace", "describe", trace=self.path("t.h5"))
+        self.assertIn("chat", described.output)
+
+    def test_codes_become_errors_in_the_programs_own_words(self):
+        gem.write(self.path("t.h5"), small_trace())
+        with self.assertRaisesRegex(gem.UsageError, "--nonsense"):
+            gem.run("gem-map", nonsense=3)
+        with self.assertRaisesRegex(gem.DataError, "t.h5"):
+            gem.run("gem-map", profile=self.path("t.h5"), trace=self.path("t.h5"), output=self.path("m.h5"))
+        with self.assertRaisesRegex(gem.SystemFailure, "gem-nothing is not on the PATH"):
+            gem.run("gem-nothing")
+
+    def test_a_verdict_is_a_result_whatever_it_says(self):
+        done = gem.run(
+            "gem-verify",
+            profile=support.result("simulated", "profile.h5"),
+            trace=support.result("simulated", "test.h5"),
+            mapping=[support.result("simulated", "eplb.h5"), support.result("simulated", "gem.h5")],
+            steps=4,
+            output=self.path("r.h5"),
+            quiet=False,
+        )
+        self.assertIn(done.code, (0, 1))
+        self.assertTrue(done.verdict)
+        self.assertEqual(gem.summary(gem.read(self.path("r.h5")))["mapping"].tolist(), ["linear", "eplb", "gem"])
+
+
+class Frames(support.TestCase):
+    def test_columns_hold_what_the_file_holds(self):
+        report = gem.read(support.result("host", "report.h5"))
+        table = gem.columns(report)
+        self.assertEqual({len(values) for values in table.values()}, {report.measured_s.size})
+        row = np.flatnonzero(
+            (table["mapping"] == "gem") & (table["layer"] == report.layer_ids[2]) & (table["device"] == 1)
+        )[0]
+        self.assertEqual(table["measured_s"][row], report.measured_s[1, 0, 2, 1])
+        mapping = gem.read(support.result("simulated", "gem.h5"))
+        held = gem.columns(mapping)
+        np.testing.assert_array_equal(
+            held["device"], mapping.expert_to_device[np.searchsorted(mapping.layer_ids, held["layer"]), held["expert"]]
+        )
+        trace = gem.read(support.result("simulated", "train.h5"))
+        self.assertEqual(gem.columns(trace)["tokens"].sum(), trace.counts.sum())
+        profile = gem.read(support.result("simulated", "profile.h5"))
+        self.assertEqual(len(gem.columns(profile)["median_s"]), profile.median_s.size)
+
+    def test_a_frame_needs_pandas(self):
+        trace = small_trace()
+        with mock.patch.dict("sys.modules", {"pandas": None}), self.assertRaisesRegex(gem.SystemFailure, "pandas"):
+            gem.frame(trace)
+        made = mock.Mock()
+        with mock.patch.dict("sys.modules", {"pandas": made}):
+            gem.frame(trace)
+        made.DataFrame.assert_called_once()
+
+
+class Names(unittest.TestCase):
+    def test_everything_promised_is_there(self):
+        for name in gem.__all__:
+            self.assertTrue(callable(getattr(gem, name)), name)
+        with self.assertRaises(AttributeError):
+            gem.nothing  # noqa: B018
+
+
+if __name__ == "__main__":
+    unittest.main()
