@@ -59,11 +59,11 @@ bool parse(const Arguments& arguments, Options& options) {
 // What replays the mapping on all of the profile's devices; of steps that were all searched on, others are wanted.
 std::string next_hint(const Arguments& arguments, const Options& options, const MappingQuestion& question) {
   std::vector<std::string> command{program_beside(arguments, "gem-verify"), "--profile", options.profile, "--trace"};
-  const bool held_out = question.test && question.relation != HeldOut::InSample;
+  const bool held_out = question.test && is_held_out(question.sample);
   command.push_back(!held_out ? "TEST" : options.test_trace.empty() ? options.trace : options.test_trace);
   command.insert(command.end(), {"--mapping", options.output});
   if (!is_virtual_kind(question.profile.device_kind)) {
-    if (question.exchange_row_s > 0.0) command.insert(command.end(), {"--judge-by", "layer"});
+    if (cost_model_of(question).stage_count() > 1) command.insert(command.end(), {"--judge-by", "layer"});
     const std::string ranks = fmt::format("{}", question.profile.device_count());
     command.insert(command.begin(), {"mpirun", "-n", ranks});
   }
@@ -93,13 +93,13 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
   }
   const MappingAnswer answer = find_mapping(world, question);
   world.on_root([&] {
-    write_mapping(options.output, answer.mapping,
+    write_mapping(options.output, answer.mapping(),
                   provenance_now(command_line_text(arguments), question.train.model, options.seed));
     std::cout << answer.report;
     if (options.quiet) return;
     std::cout << "Written: " << options.output << " (method " << method_name(options.method) << ")\n"
               << drawing_hint(arguments, {options.profile, options.trace, options.test_trace, options.output});
-    if (question.method != Method::Linear && options.selection.devices == 0)
+    if (question.method != reference_method() && options.selection.devices == 0)
       std::cout << next_hint(arguments, options, question);
   });
   return static_cast<int>(ExitCode::Good);

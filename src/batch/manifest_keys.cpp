@@ -243,7 +243,7 @@ std::vector<ManifestKey> make_keys() {
   add("Mapping",
       {
           {"methods", "a list of methods",
-           "whose mappings are written and compared: linear, round-robin, eplb, speed-aware, paper, gem", take_methods,
+           "whose mappings are written and compared: " + method_names(), take_methods,
            [](PairDraft& draft) { return join(draft.pair.methods); }},
           word("effort", "fast, default or thorough: sets starts and iterations", GEM_FIELD(pair.mapping.effort)),
           word("objective", "what gem makes least: the mean step, or p99, the slowest steps",
@@ -252,12 +252,12 @@ std::vector<ManifestKey> make_keys() {
               "exchange_row_time",
               "nanoseconds of dispatch and combine for each row of the device that gets most, which gem counts beside "
               "the compute; 0: compute alone",
-              GEM_FIELD(pair.mapping.exchange_row_ns)),
+              GEM_FIELD(pair.mapping.cost.exchange_row_ns)),
           count("mixed_steps",
                 "search on at least so many steps: half the trace's own, half mixtures of two of them; 0: its own only",
                 GEM_FIELD(pair.mapping.mixed_steps)),
           word("features", "search on latency over tiles and active experts, or over tokens",
-               GEM_FIELD(pair.mapping.features)),
+               GEM_FIELD(pair.mapping.cost.features)),
           count("expert_groups",
                 "keep the model's groups of consecutive experts together (DeepSeek-V2 and V3: 8); 1: any mapping",
                 GEM_FIELD(pair.mapping.expert_groups)),

@@ -40,9 +40,9 @@ StageKey map_key(const BatchPair& pair, const std::string& profile, const PairTr
   key.add("train_steps", traces.train_steps);
   key.add("methods", join(pair.methods));
   key.add("effort", word_of(request.effort));
-  key.add("features", word_of(request.features));
+  key.add("features", word_of(request.cost.features));
   key.add("objective", word_of(request.objective));
-  if (request.exchange_row_ns > 0.0) key.add("exchange_row_ns", request.exchange_row_ns);
+  if (request.cost.exchange_row_ns > 0.0) key.add("exchange_row_ns", request.cost.exchange_row_ns);
   key.add("mixed_steps", request.mixed_steps);
   key.add("expert_groups", request.expert_groups);
   key.add("redundant_experts", request.redundant_experts);

@@ -128,10 +128,12 @@ class PairRun {
     if (!is_stale("map", key, PairState::Mapping)) return;
 
     const std::vector<std::string>& methods = pair_.methods;
-    const bool searches = std::ranges::find(methods, method_name(Method::Gem)) != methods.end();
+    const auto searched = std::ranges::find_if(
+        methods, [](const std::string& method) { return entry_of(parse_method(method)).searches; });
     MappingRequest request = pair_.mapping;
-    request.method = searches ? Method::Gem : parse_method(methods.back());
+    request.method = parse_method(searched != methods.end() ? *searched : methods.back());
     MappingQuestion question = make_question(request);
+    for (const std::string& method : methods) question.wanted.push_back(parse_method(method));
     group_.on_root([&] {
       question.profile = read_profile(profile);
       question.train = read_trace(traces.train);
@@ -139,11 +141,10 @@ class PairRun {
       prepare(question, {0, false, traces.train_steps, false});
     });
     share(group_, question);
-    MappingAnswer answer = find_mapping(group_, question);
+    const MappingAnswer answer = find_mapping(group_, question);
     group_.on_root([&] {
-      answer.others.push_back(answer.mapping);
       std::vector<std::string> outputs{files_.scores(), files_.text("map")};
-      for (const Mapping& mapping : answer.others) {
+      for (const Mapping& mapping : answer.mappings) {
         if (std::ranges::find(methods, mapping.method) == methods.end()) continue;
         outputs.push_back(files_.mapping(mapping.method));
         write_mapping(outputs.back(), mapping, provenance());
@@ -156,14 +157,14 @@ class PairRun {
 
   std::string scores_csv(const MappingAnswer& answer, const MappingQuestion& question) const {
     std::string text = "method,train_s,test_s,test_p99_s,test_imbalance,test_bound_s,in_sample,extrapolated\n";
-    const int in_sample = question.relation == HeldOut::InSample ? 1 : 0;
+    const int in_sample = is_held_out(question.sample) ? 0 : 1;
     const LoadTrace& scored = question.test ? *question.test : question.train;
     for (const ComparedMethod& method : answer.compared) {
       const bool asked = std::ranges::find(pair_.methods, method.name) != pair_.methods.end();
       if (!asked && method.name != answer.compared.front().name) continue;
-      const auto mapping = std::ranges::find(answer.others, method.name, &Mapping::method);
+      const auto mapping = std::ranges::find(answer.mappings, method.name, &Mapping::method);
       const double extrapolated =
-          mapping == answer.others.end() ? 0.0 : share_beyond_measured(question.profile, scored, *mapping);
+          mapping == answer.mappings.end() ? 0.0 : share_beyond_measured(question.profile, scored, *mapping);
       text += fmt::format("{},{:.9g},{:.9g},{:.9g},{:.6g},{:.9g},{},{:.4g}\n", method.name, method.train.mean_s,
                           method.test.mean_s, method.test.p99_s, method.test.imbalance, answer.bounds.test_s, in_sample,
                           extrapolated);

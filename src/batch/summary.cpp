@@ -10,6 +10,7 @@
 #include "base/text.hpp"
 #include "batch/pair_check.hpp"
 #include "batch/pair_files.hpp"
+#include "mapping/methods.hpp"
 #include "platform/file_system/input_file.hpp"
 #include "platform/file_system/whole_file.hpp"
 
@@ -137,7 +138,7 @@ std::string markdown_of(const Manifest& manifest, const std::vector<SummaryRow>&
           "| " + row.pair + (row.in_sample ? " (in-sample)" : "") + (is_stale ? " (stale)" : "") + " | " + row.method +
           " | " + shown(row.test_s * 1e3, 4) + " | " + shown(row.test_vs_linear, 3) + " | " +
           shown(row.above_bound * 100.0, 1) + " | " + shown(row.measured_vs_linear, 3) + " | " +
-          (std::isnan(row.low) || row.method == "linear" ? "-" : fmt::format("{:.3f} - {:.3f}", row.low, row.high)) +
+          (std::isnan(row.low) || row.method == method_name(reference_method()) ? "-" : fmt::format("{:.3f} - {:.3f}", row.low, row.high)) +
           " |\n";
     } else if (row.state == "failed") {
       ++failed;

@@ -15,6 +15,7 @@ class ComputeStage : public Stage {
       : latencies_(std::move(latencies)), rule_(latencies_->rule()) {}
 
   std::string_view name() const override { return "compute"; }
+  std::string describe() const override { return "the slowest device's compute"; }
 
   double seconds(std::size_t device, const DeviceLoad& load) const override {
     return latencies_->seconds(device, load);

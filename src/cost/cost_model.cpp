@@ -2,10 +2,20 @@
 
 namespace gem {
 
+void describe(OptionList& options, CostOptions& cost) {
+  options.add("features", cost.features, "search on latency over tiles and active experts, or over tokens");
+  options
+      .add("exchange-row-time", cost.exchange_row_ns, "NANOSECONDS",
+           "minimise the exchange, too: so much time of dispatch and combine for each row of the device that gets the "
+           "most, as gem-verify finds it")
+      .range(0, 1e9)
+      .without("compute alone");
+}
+
 CostModel::CostModel(const LatencyProfile& profile, const CostOptions& options)
     : latencies_(std::make_shared<const DeviceLatencies>(profile, options.features)) {
   stages_.push_back(make_compute_stage(latencies_));
-  if (options.exchange_row_s > 0.0) stages_.push_back(make_exchange_stage(options.exchange_row_s));
+  if (options.exchange_row_ns > 0.0) stages_.push_back(make_exchange_stage(options.exchange_row_ns));
 }
 
 }  // namespace gem

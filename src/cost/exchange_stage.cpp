@@ -10,9 +10,12 @@ namespace {
 
 class ExchangeStage : public Stage {
  public:
-  explicit ExchangeStage(double row_s) : row_s_(row_s) {}
+  explicit ExchangeStage(double row_ns) : row_s_(row_ns * 1e-9) {}
 
   std::string_view name() const override { return "exchange"; }
+  std::string describe() const override {
+    return fmt::format("{:.3g} ns of exchange for each row of the device that gets the most", row_s_ * 1e9);
+  }
   double seconds(std::size_t, const DeviceLoad& load) const override {
     return row_s_ * static_cast<double>(load.tokens);
   }
@@ -32,8 +35,8 @@ class ExchangeStage : public Stage {
 
 }  // namespace
 
-std::shared_ptr<const Stage> make_exchange_stage(double row_s) {
-  return std::make_shared<ExchangeStage>(row_s);
+std::shared_ptr<const Stage> make_exchange_stage(double row_ns) {
+  return std::make_shared<ExchangeStage>(row_ns);
 }
 
 }  // namespace gem

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "cost/load_keys.hpp"
@@ -20,6 +21,8 @@ class Stage {
  public:
   virtual ~Stage() = default;
   virtual std::string_view name() const = 0;
+  /// What it counts, as part of a sentence.
+  virtual std::string describe() const = 0;
 
   /// Seconds of a device for a load, for predictions.
   virtual double seconds(std::size_t device, const DeviceLoad& load) const = 0;

@@ -1,83 +1,52 @@
 #include "mapping/baselines.hpp"
 
-#include <algorithm>
-
-#include "base/error.hpp"
-#include "base/text.hpp"
-#include "model/mapping.hpp"
 #include "search/packing.hpp"
+#include "search/redundant_experts.hpp"
 
 namespace gem {
+namespace {
 
-const std::vector<Method>& all_methods() {
-  static const std::vector<Method> methods{Method::Linear,     Method::RoundRobin, Method::Eplb,
-                                           Method::SpeedAware, Method::Paper,      Method::Gem};
-  return methods;
+// `device(expert)` holds an expert in every layer.
+template <class Device>
+Mapping same_in_all_layers(const LoadTrace& trace, std::size_t device_count, Device device) {
+  check_divisible(trace.expert_count(), device_count);
+  Assignment assignment;
+  for (std::size_t expert = 0; expert < trace.expert_count(); ++expert)
+    assignment.push_back(static_cast<std::int32_t>(device(expert)));
+  Mapping mapping = mapping_of(std::vector<Assignment>(trace.layer_count(), assignment), {}, device_count);
+  mapping.layer_ids = trace.layer_ids;
+  return mapping;
 }
 
-std::string method_name(Method method) {
-  switch (method) {
-    case Method::Linear:
-      return "linear";
-    case Method::RoundRobin:
-      return "round-robin";
-    case Method::Eplb:
-      return "eplb";
-    case Method::SpeedAware:
-      return "speed-aware";
-    case Method::Paper:
-      return "paper";
-    case Method::Gem:
-      return "gem";
-  }
-  return "";
+}  // namespace
+
+Mapping linear_mapping(const LoadTrace& trace, std::size_t device_count) {
+  return same_in_all_layers(trace, device_count,
+                            [&](std::size_t expert) { return expert / (trace.expert_count() / device_count); });
 }
 
-Method parse_method(std::string_view name) {
-  std::vector<std::string> names;
-  for (Method method : all_methods()) {
-    if (method_name(method) == name) return method;
-    names.push_back(method_name(method));
-  }
-  throw UsageError("unknown method '" + std::string(name) + "'; there are " + join(names));
+Mapping round_robin_mapping(const LoadTrace& trace, std::size_t device_count) {
+  return same_in_all_layers(trace, device_count, [&](std::size_t expert) { return expert % device_count; });
 }
 
-bool is_baseline(Method method) {
-  return method != Method::Paper && method != Method::Gem;
-}
-
-bool packs_loads(Method method) {
-  return method == Method::Eplb || method == Method::SpeedAware;
-}
-
-Assignment baseline_assignment(Method method, const CostModel& model, const LoadTrace& trace, std::size_t layer) {
-  const std::size_t experts = trace.expert_count(), devices = model.device_count();
-  check_divisible(experts, devices);
-  Assignment assignment(experts);
-  switch (method) {
-    case Method::Linear:
-      for (std::size_t e = 0; e < experts; ++e) assignment[e] = static_cast<std::int32_t>(e / (experts / devices));
-      return assignment;
-    case Method::RoundRobin:
-      for (std::size_t e = 0; e < experts; ++e) assignment[e] = static_cast<std::int32_t>(e % devices);
-      return assignment;
-    case Method::Eplb:
-      return pack_greedily(mean_loads(trace, layer), std::vector<double>(devices, 1.0));
-    case Method::SpeedAware:
-      return pack_greedily(mean_loads(trace, layer), relative_speeds(model.latencies(), trace, layer));
-    case Method::Paper:
-    case Method::Gem:
-      break;
-  }
-  throw UsageError("method '" + method_name(method) + "' is searched for, it is not a baseline");
-}
-
-Matrix<std::int32_t> baseline_mapping(Method method, const CostModel& model, const LoadTrace& trace) {
-  Matrix<std::int32_t> mapping(trace.layer_count(), trace.expert_count());
+Mapping packed_mapping(PackedBy packed_by, const CostModel& model, const LoadTrace& trace, const CopyCounts& copies) {
+  const bool has_copies = copies.rows() > 0;
+  LoadTrace split_trace;
+  if (has_copies) split_trace = split_over_copies(trace, copies);
+  const LoadTrace& packed = has_copies ? split_trace : trace;
+  std::vector<Assignment> layers;
   for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
-    const Assignment assignment = baseline_assignment(method, model, trace, layer);
-    std::copy(assignment.begin(), assignment.end(), mapping.row(layer).begin());
+    const std::vector<double> loads = mean_loads(packed, layer);
+    Assignment& assignment = layers.emplace_back(
+        pack_greedily(loads, packed_by == PackedBy::Speed ? relative_speeds(model.latencies(), packed, layer)
+                                                          : std::vector<double>(model.device_count(), 1.0)));
+    if (!has_copies) continue;
+    const std::vector<std::int32_t> expert_of_copy = experts_of_copies(copies.row(layer));
+    separate_copies(assignment, expert_of_copy, loads, model.device_count());
+    order_copies(assignment, expert_of_copy);
   }
+  Mapping mapping = mapping_of(layers, copies, model.device_count());
+  mapping.layer_ids = trace.layer_ids;
   return mapping;
 }
 

@@ -1,36 +1,28 @@
 #pragma once
 
 #include <cstddef>
-#include <span>
-#include <string>
-#include <string_view>
-#include <vector>
 
-#include "base/array.hpp"
+#include "cost/cost_model.hpp"
+#include "model/expert_copies.hpp"
 #include "model/load_trace.hpp"
-#include "search/layer_problem.hpp"
+#include "model/mapping.hpp"
 
 namespace gem {
 
-/// How a mapping can be found.
-enum class Method { Linear, RoundRobin, Eplb, SpeedAware, Paper, Gem };
+/// Expert e of E on device e / (E / D) in every layer of the trace: what engines do by default. UsageError unless
+/// experts divide over devices.
+Mapping linear_mapping(const LoadTrace& trace, std::size_t device_count);
 
-/// All methods and the word for each: "linear", "round-robin", "eplb", "speed-aware", "paper", "gem".
-const std::vector<Method>& all_methods();
-std::string method_name(Method method);
-/// UsageError listing the methods for an unknown word.
-Method parse_method(std::string_view name);
+/// Expert e on device e mod D.
+Mapping round_robin_mapping(const LoadTrace& trace, std::size_t device_count);
 
-/// True for the methods of baseline_assignment.
-bool is_baseline(Method method);
-/// True for the baselines that pack loads, and copies of experts as well.
-bool packs_loads(Method method);
+/// What packing takes devices for.
+enum class PackedBy {
+  Load,  ///< equal ones
+  Speed  ///< as fast as the model says
+};
 
-/// One layer's assignment by a baseline: `Linear` expert e on device e / (E / D), `RoundRobin` on e mod D, `Eplb` packs
-/// mean loads, `SpeedAware` packs them in proportion to speed.
-Assignment baseline_assignment(Method method, const CostModel& model, const LoadTrace& trace, std::size_t layer);
-
-/// The same for all layers, [layer, expert].
-Matrix<std::int32_t> baseline_mapping(Method method, const CostModel& model, const LoadTrace& trace);
+/// Mean loads of experts, or of their copies, none twice on a device, packed greedily.
+Mapping packed_mapping(PackedBy packed_by, const CostModel& model, const LoadTrace& trace, const CopyCounts& copies);
 
 }  // namespace gem

@@ -7,32 +7,12 @@
 
 namespace gem {
 
-HeldOut relation_of(const LoadTrace& searched, const LoadTrace& scored) {
-  if (to_lower(searched.task) != to_lower(scored.task)) return HeldOut::OtherTask;
-  const bool apart =
-      (searched.part == "train" && scored.part == "test") || (searched.part == "test" && scored.part == "train");
-  return apart ? HeldOut::DisjointRequests : HeldOut::InSample;
-}
-
-std::string describe_relation(HeldOut relation) {
-  switch (relation) {
-    case HeldOut::DisjointRequests:
-      return "held-out, requests never searched on";
-    case HeldOut::LaterSteps:
-      return "held-out, later steps (of requests that may have been searched on)";
-    case HeldOut::OtherTask:
-      return "held-out, another task";
-    case HeldOut::InSample:
-      return "in-sample, requests that were searched on";
-  }
-  return "";
-}
-
 std::string comparison_table(const std::vector<ComparedMethod>& methods, const Bounds& bounds, bool has_test,
-                             HeldOut relation) {
-  const std::string test_name = relation == HeldOut::InSample ? "in-sample" : "held-out";
-  std::vector<Table::Column> columns{{"method", ""}, {"train", "ms/step"}, {"", "of linear"}, {"above", "bound %"}};
-  if (has_test) columns.insert(columns.end(), {{test_name, "ms/step"}, {"", "of linear"}});
+                             Sample sample) {
+  const std::string test_name = is_held_out(sample) ? "held-out" : sample_note(sample);
+  std::vector<Table::Column> columns{
+      {"method", ""}, {"train", "ms/step"}, {"", "of " + methods[0].name}, {"above", "bound %"}};
+  if (has_test) columns.insert(columns.end(), {{test_name, "ms/step"}, {"", "of " + methods[0].name}});
   columns.insert(columns.end(), {{"p99", "ms"}, {"imbalance", "max/mean"}});
   Table table(columns);
   const auto add = [&](const std::string& name, double train_s, double test_s, const Score* shown) {

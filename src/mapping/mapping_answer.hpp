@@ -1,8 +1,10 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
+#include "mapping/comparison.hpp"
 #include "mapping/mapping_question.hpp"
 #include "model/mapping.hpp"
 
@@ -10,14 +12,17 @@ namespace gem {
 
 /// The mapping that was found, and what it was compared with.
 struct MappingAnswer {
-  Mapping mapping;                       ///< of the method asked for
-  std::vector<Mapping> others;           ///< of the methods that it was compared with
-  std::vector<ComparedMethod> compared;  ///< scores of all methods, linear first; on rank 0
+  std::vector<Mapping> mappings;         ///< of all methods that were run, in the table's order, the reference first
+  std::size_t chosen = 0;                ///< index of the method asked for
+  std::vector<ComparedMethod> compared;  ///< their scores; on rank 0
   Bounds bounds;                         ///< on rank 0
   std::string report;                    ///< what was searched, and the table of methods; on rank 0
+
+  const Mapping& mapping() const { return mappings[chosen]; }
 };
 
-/// Finds the mapping and compares all methods, judged on the latency surface whatever was searched on. Collective.
+/// Finds the mapping and compares it with those of all methods that need no search, judged on the latency surface
+/// whatever was searched on. Collective.
 MappingAnswer find_mapping(const Communicator& world, const MappingQuestion& question);
 
 }  // namespace gem

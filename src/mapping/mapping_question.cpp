@@ -9,6 +9,7 @@
 #include "mapping/device_selection.hpp"
 #include "mapping/mapping_request.hpp"
 #include "model/mapping.hpp"
+#include "search/redundant_experts.hpp"
 
 namespace gem {
 namespace {
@@ -26,9 +27,9 @@ void check_redundant_experts(const MappingQuestion& question) {
   if (question.expert_groups > 1)
     throw option_error(option, "{} and {} exclude each other: a checkpoint has no copies",
                        option_name(&MappingRequest::expert_groups));
-  if (question.method != Method::Gem && !packs_loads(question.method))
-    throw option_error(option, "{}: method {} places no copies; use eplb, speed-aware or gem, or leave the option out",
-                       method_name(question.method));
+  if (!entry_of(question.method).places_copies)
+    throw option_error(option, "{}: method {} places no copies; use {}, or leave the option out",
+                       method_name(question.method), names_of(&MethodEntry::places_copies));
 }
 
 void check_tokens(const LoadTrace& trace, const char* name) {
@@ -76,23 +77,29 @@ void prepare(MappingQuestion& question, const Selection& selection) {
   check_divisible(train.expert_count(), profile.device_count());
   check_redundant_experts(question);
   expert_groups_of(question);
-  if (question.expert_groups > 1 && question.method != Method::Gem)
+  if (question.expert_groups > 1 && !entry_of(question.method).searches)
     throw option_error(option_name(&MappingRequest::expert_groups),
-                       "{} limits what method gem searches for; leave it out with method {}",
-                       method_name(question.method));
-  if (question.certify && question.method != Method::Gem)
+                       "{} limits what method {} searches for; leave it out with method {}",
+                       names_of(&MethodEntry::searches), method_name(question.method));
+  if (question.certify && !entry_of(question.method).searches)
     throw option_error(option_name(&MappingRequest::certify),
-                       "{} proves what method gem finds; leave it out with method {}", method_name(question.method));
+                       "{} proves what method {} finds; leave it out with method {}", names_of(&MethodEntry::searches),
+                       method_name(question.method));
+  const CostModel model = cost_model_of(question);
+  if (question.objective == Objective::P99 && model.stage_count() > 1)
+    throw option_error(option_name(&MappingRequest::objective),
+                       "{} p99 counts {} alone; leave it out, or the option that counts {}", model.stage(0).name(),
+                       model.stage(1).name());
 
   if (question.test) {
     check_same_model(train, *question.test);
-    question.relation = relation_of(train, *question.test);
+    question.sample = sample_of(train, *question.test);
   }
   if (selection.train_steps > 0) {
     const std::size_t rest = train.step_count() - std::min(train.step_count(), selection.train_steps);
     if (!question.test && rest > 0) {
       question.test = steps_of(train, selection.train_steps, rest);
-      question.relation = HeldOut::LaterSteps;
+      question.sample = Sample::LaterSteps;
     }
     train = steps_of(train, 0, selection.train_steps);
   }
@@ -112,11 +119,16 @@ void share(const Communicator& world, MappingQuestion& question) {
   if (world.broadcast(std::int32_t{question.test ? 1 : 0}) == 0) return;
   if (!question.test) question.test.emplace();
   broadcast(world, *question.test);
-  question.relation = static_cast<HeldOut>(world.broadcast(static_cast<std::int32_t>(question.relation)));
+  question.sample = static_cast<Sample>(world.broadcast(static_cast<std::int32_t>(question.sample)));
 }
 
 CostModel cost_model_of(const MappingQuestion& question) {
-  return CostModel(question.profile, {question.features, question.exchange_row_s});
+  return CostModel(question.profile, question.cost);
+}
+
+CopyCounts copies_by_mean_load(const MappingQuestion& question) {
+  if (question.redundant_experts == 0) return {};
+  return choose_copies(question.train, question.redundant_experts, question.profile.device_count());
 }
 
 std::string describe_question(const MappingQuestion& question) {

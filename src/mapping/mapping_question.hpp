@@ -3,29 +3,32 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <vector>
 
-#include "mapping/baselines.hpp"
-#include "mapping/comparison.hpp"
+#include "cost/cost_model.hpp"
+#include "mapping/methods.hpp"
 #include "mapping/model_search.hpp"
+#include "mapping/sample.hpp"
+#include "model/expert_copies.hpp"
 #include "model/latency_profile.hpp"
 #include "platform/mpi/mpi.hpp"
 #include "search/expert_groups.hpp"
 
 namespace gem {
 
-/// What is to be least: the mean step, or the mean of the slowest steps, which is the way to a low 99th percentile.
+/// What is minimised: the mean step, or the mean of the slowest steps, which is the way to a low 99th percentile.
 enum class Objective { Mean, P99 };
 
 /// All that a mapping is found from, the same on every rank.
 struct MappingQuestion {
   LatencyProfile profile;
-  LoadTrace train;                ///< searched on
-  std::optional<LoadTrace> test;  ///< scored only
-  HeldOut relation = HeldOut::InSample;
-  LoadFeatures features = LoadFeatures::TilesAndExperts;
-  Method method = Method::Gem;
+  LoadTrace train;                   ///< searched on
+  std::optional<LoadTrace> test;     ///< scored only
+  Sample sample = Sample::InSample;  ///< what is scored, beside what is searched on
+  Method method = default_method();
+  std::vector<Method> wanted{};  ///< further methods whose mappings are needed: what they can't find is an error, too
+  CostOptions cost{};
   Objective objective = Objective::Mean;
-  double exchange_row_s = 0.0;        ///< of dispatch and combine, for each row of the device that gets most
   std::size_t mixed_steps = 0;        ///< search on at least so many steps, see with_mixed_steps
   bool certify = false;               ///< prove optima where that can be done
   std::size_t redundant_experts = 0;  ///< further copies of experts, a layer
@@ -47,11 +50,14 @@ void prepare(MappingQuestion& question, const Selection& selection);
 /// The groups of experts that stay together. UsageError as of ExpertGroups.
 ExpertGroups expert_groups_of(const MappingQuestion& question);
 
-/// Gives every rank rank 0's profile, traces and relation. Collective.
+/// Gives every rank rank 0's profile, traces and what these tell. Collective.
 void share(const Communicator& world, MappingQuestion& question);
 
-/// What the devices take for loads in the features that are searched on, and for the exchange.
+/// What is searched on: the stages that count, in the features that were chosen.
 CostModel cost_model_of(const MappingQuestion& question);
+
+/// Which experts get copies where mean loads decide, as EPLB chooses them; empty where there are to be none.
+CopyCounts copies_by_mean_load(const MappingQuestion& question);
 
 /// "24 layers x 32 experts on 4 devices,", and on a second line "128 steps of task 'mmlu' (part train)".
 std::string describe_question(const MappingQuestion& question);

@@ -28,13 +28,13 @@ std::string describe_search(const MappingQuestion& question, const ModelAnswer& 
 }
 
 std::string describe_copies(const MappingQuestion& question, const CopyCounts& copies) {
-  const std::int32_t most = *std::max_element(copies.values().begin(), copies.values().end());
+  const std::int32_t max_copies = *std::max_element(copies.values().begin(), copies.values().end());
   const double share = static_cast<double>(question.redundant_experts) / static_cast<double>(copies.columns());
   return fmt::format(
       "        {} redundant experts a layer (+{:.0f} % of the experts' weights), at most\n"
-      "        {} copies of one, chosen by search; eplb and speed-aware copy the experts\n"
-      "        with the most tokens; linear, round-robin and paper have no copies\n",
-      question.redundant_experts, share * 100.0, most);
+      "        {} copies of one; of the methods compared, {}\n"
+      "        place copies\n",
+      question.redundant_experts, share * 100.0, max_copies, names_of(&MethodEntry::places_copies, " and "));
 }
 
 std::string describe_comparison(const MappingQuestion& question, const std::vector<ComparedMethod>& compared,
@@ -42,22 +42,29 @@ std::string describe_comparison(const MappingQuestion& question, const std::vect
   std::string text;
   if (question.test)
     text = fmt::format("Scored on {} steps of task '{}' (part {}):\n    {}\n", question.test->step_count(),
-                       question.test->task, question.test->part, describe_relation(question.relation));
-  if (question.exchange_row_s > 0.0)
-    text += fmt::format(
-        "Times are the slowest device's compute and {:.3g} ns of exchange for each row of\n"
-        "    the device that gets most\n",
-        question.exchange_row_s * 1e9);
-  return text + "\n" + comparison_table(compared, bounds, question.test.has_value(), question.relation);
+                       question.test->task, question.test->part, describe_sample(question.sample));
+  const CostModel model = cost_model_of(question);
+  if (model.stage_count() > 1) {
+    std::vector<std::string> stages;
+    for (std::size_t s = 0; s < model.stage_count(); ++s) stages.push_back(model.stage(s).describe());
+    text += wrap("Times are the sum of " + join(stages, " and ")) + "\n";
+  }
+  return text + "\n" + comparison_table(compared, bounds, question.test.has_value(), question.sample);
+}
+
+std::string describe_left_out(Method method, const std::string& reason) {
+  return wrap(fmt::format("Note: method {} is left out of the table: {}", method_name(method), reason)) + "\n";
 }
 
 std::string describe_harm(const MappingQuestion& question, double with_s, double without_s) {
   if (without_s >= with_s) return {};
-  return fmt::format(
-      "\nNote: without redundant experts a quick search finds a mapping that takes {:.1f} %\n"
-      "less time on the {}: here they do harm, leave {} out.\n",
-      (1.0 - without_s / with_s) * 100.0, question.test ? "steps scored" : "steps searched on",
-      option_name(&MappingRequest::redundant_experts));
+  return "\n" +
+         wrap(fmt::format(
+             "Note: without redundant experts a quick search finds a mapping that takes {:.1f} % less time on "
+             "the {}: here they do harm, leave {} out.",
+             (1.0 - without_s / with_s) * 100.0, question.test ? "steps scored" : "steps searched on",
+             option_name(&MappingRequest::redundant_experts))) +
+         "\n";
 }
 
 }  // namespace gem

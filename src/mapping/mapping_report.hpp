@@ -20,6 +20,9 @@ std::string describe_copies(const MappingQuestion& question, const CopyCounts& c
 std::string describe_comparison(const MappingQuestion& question, const std::vector<ComparedMethod>& compared,
                                 const Bounds& bounds);
 
+/// Says that a method to compare with is left out, and why.
+std::string describe_left_out(Method method, const std::string& reason);
+
 /// Says so where copies do harm, from mean seconds a step with them and without; else empty.
 std::string describe_harm(const MappingQuestion& question, double with_s, double without_s);
 

@@ -1,5 +1,7 @@
 #include "mapping/mapping_request.hpp"
 
+#include <fmt/core.h>
+
 namespace gem {
 namespace {
 
@@ -23,18 +25,17 @@ std::vector<Word<Method>> words_of(Method) {
 
 void describe(OptionList& options, MappingRequest& request) {
   options.group("What to find");
-  options.add("method", request.method, "how experts are placed");
+  std::string summaries;
+  for (const Method method : all_methods())
+    summaries += fmt::format("{}{}: {}", summaries.empty() ? "" : "; ", method_name(method), entry_of(method).summary);
+  options.add("method", request.method, "how experts are placed. " + summaries);
   options.add("objective", request.objective, "what gem minimises: the mean step, or p99, the slowest steps");
-  options
-      .add("exchange-row-time", request.exchange_row_ns, "NANOSECONDS",
-           "make whole layers fast: count, beside the slowest device's compute, so much of dispatch and combine for "
-           "each row of the device that gets most, as gem-verify finds it")
-      .range(0, 1e9)
-      .without("compute alone");
+  describe(options, request.cost);
   options
       .add("redundant-experts", request.redundant_experts, "N",
            "further copies of experts a layer, a multiple of the devices: the copies of an expert share its tokens; "
-           "gem chooses by search who gets them, eplb and speed-aware by mean load")
+           "placed by method " +
+               names_of(&MethodEntry::places_copies))
       .range(0, 65536)
       .without("none");
   options
@@ -43,7 +44,6 @@ void describe(OptionList& options, MappingRequest& request) {
            "permute can deploy the mapping in a checkpoint")
       .range(1, 65536)
       .without("any mapping");
-  options.add("features", request.features, "search on latency over tiles and active experts, or over tokens");
   options.add("certify", request.certify, "bound and gap of each layer, with proofs of optimality for few experts");
   options.group("How long to search");
   options.add("effort", request.effort, "sets {starts} and {iterations}");
@@ -79,13 +79,8 @@ void describe(OptionList& options, Selection& selection) {
 MappingQuestion make_question(const MappingRequest& request) {
   MappingQuestion question;
   question.method = request.method;
-  question.features = request.features;
+  question.cost = request.cost;
   question.objective = request.objective;
-  question.exchange_row_s = request.exchange_row_ns * 1e-9;
-  if (question.exchange_row_s > 0.0 && question.objective == Objective::P99)
-    throw option_error(option_name(&MappingRequest::exchange_row_ns),
-                       "{} counts the mean step's exchange; leave it out with {} p99",
-                       option_name(&MappingRequest::objective));
   question.mixed_steps = request.mixed_steps;
   question.expert_groups = request.expert_groups;
   question.redundant_experts = request.redundant_experts;

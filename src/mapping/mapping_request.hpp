@@ -19,10 +19,6 @@ inline std::vector<Word<Effort>> words_of(Effort) {
   return {{"fast", Effort::Fast}, {"default", Effort::Default}, {"thorough", Effort::Thorough}};
 }
 
-inline std::vector<Word<LoadFeatures>> words_of(LoadFeatures) {
-  return {{"tiles", LoadFeatures::TilesAndExperts}, {"tokens", LoadFeatures::Tokens}};
-}
-
 inline std::vector<Word<Objective>> words_of(Objective) {
   return {{"mean", Objective::Mean}, {"p99", Objective::P99}};
 }
@@ -31,11 +27,10 @@ std::vector<Word<Method>> words_of(Method);
 
 /// How a mapping is to be found, as a user says it.
 struct MappingRequest {
-  Method method = Method::Gem;
+  Method method = default_method();
   Effort effort = Effort::Default;
-  LoadFeatures features = LoadFeatures::TilesAndExperts;
+  CostOptions cost{};
   Objective objective = Objective::Mean;
-  double exchange_row_ns = 0.0;       ///< time of dispatch and combine for each row of the device that gets most
   std::size_t mixed_steps = 512;      ///< search on at least so many steps
   std::size_t expert_groups = 1;      ///< keep so many groups of experts together
   std::size_t redundant_experts = 0;  ///< further copies of experts, a layer

@@ -4,21 +4,24 @@
 
 #include "mapping/baselines.hpp"
 #include "search/descent.hpp"
+#include "search/redundant_experts.hpp"
 
 namespace gem {
 
-Matrix<std::int32_t> paper_mapping(const LatencyProfile& profile, const LoadTrace& trace) {
+Mapping paper_mapping(const LatencyProfile& profile, const LoadTrace& trace) {
   constexpr std::size_t window_steps = 16;
   const std::size_t steps = std::min(window_steps, trace.step_count());
   const LoadTrace window = steps_of(trace, trace.step_count() - steps, steps);
   const CostModel model(profile, {.features = LoadFeatures::Tokens});
   const std::vector<LayerProblem> problems = layer_problems(model, window);
-  Matrix<std::int32_t> mapping(trace.layer_count(), trace.expert_count());
+  std::vector<Assignment> layers = assignments_of(linear_mapping(window, model.device_count()));
   for (std::size_t layer = 0; layer < problems.size(); ++layer) {
-    Placement placement(problems[layer], baseline_assignment(Method::Linear, model, window, layer));
+    Placement placement(problems[layer], layers[layer]);
     Descent().run(placement);
-    std::copy(placement.assignment().begin(), placement.assignment().end(), mapping.row(layer).begin());
+    layers[layer] = placement.assignment();
   }
+  Mapping mapping = mapping_of(layers, {}, model.device_count());
+  mapping.layer_ids = trace.layer_ids;
   return mapping;
 }
 

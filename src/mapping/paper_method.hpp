@@ -1,13 +1,13 @@
 #pragma once
 
-#include "base/array.hpp"
 #include "model/latency_profile.hpp"
 #include "model/load_trace.hpp"
+#include "model/mapping.hpp"
 
 namespace gem {
 
-/// The search of arXiv 2605.19945, to compare with, [layer, expert]: on the last 16 steps of the trace, with latency as
-/// a curve over a device's tokens, swaps from the linear mapping on until none helps.
-Matrix<std::int32_t> paper_mapping(const LatencyProfile& profile, const LoadTrace& trace);
+/// The search of arXiv 2605.19945, to compare with: on the last 16 steps of the trace, with latency as a curve over a
+/// device's tokens, swaps from the linear mapping on until none helps.
+Mapping paper_mapping(const LatencyProfile& profile, const LoadTrace& trace);
 
 }  // namespace gem

@@ -5,15 +5,15 @@
 #include <cmath>
 
 #include "base/text.hpp"
-#include "mapping/candidates.hpp"
-#include "mapping/copy_search.hpp"
+#include "mapping/mapping_costs.hpp"
+#include "mapping/mapping_question.hpp"
 #include "mapping/mixed_steps.hpp"
 
 namespace gem {
 
 std::string describe_search_plan(const Communicator& world, const MappingQuestion& question) {
   std::string plan = "Would search " + describe_question(question) + "\n";
-  if (question.method != Method::Gem)
+  if (!entry_of(question.method).searches)
     return plan + "Method " + method_name(question.method) + ": nothing to search for, under a second\n";
   const SearchOptions& options = question.search;
   const LoadTrace trace = with_mixed_steps(question.train, question.mixed_steps, options.seed);
@@ -35,10 +35,10 @@ std::string describe_search_plan(const Communicator& world, const MappingQuestio
   if (question.redundant_experts > 0)  // each way to choose copies, and none
     total_s += std::ceil(static_cast<double>(question.train.layer_count()) / world.size()) * 7.0 * descent_s;
   if (options.time_limit_s > 0.0) total_s = std::min(total_s, options.time_limit_s);
-  return plan +
-         fmt::format("Method gem: on {} steps, {} starts a layer, {} iterations each, seed {}, {} rank{}: {}{}\n",
-                     trace.step_count(), options.starts, options.iterations, options.seed, world.size(),
-                     world.size() == 1 ? "" : "s", total_s < 1.0 ? "" : "about ", format_duration(total_s));
+  return plan + fmt::format("Method {}: on {} steps, {} starts a layer, {} iterations each, seed {}, {} rank{}: {}{}\n",
+                            method_name(question.method), trace.step_count(), options.starts, options.iterations,
+                            options.seed, world.size(), world.size() == 1 ? "" : "s", total_s < 1.0 ? "" : "about ",
+                            format_duration(total_s));
 }
 
 }  // namespace gem

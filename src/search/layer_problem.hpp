@@ -11,11 +11,6 @@ namespace gem {
 /// Device of each expert of one layer, [expert].
 using Assignment = std::vector<std::int32_t>;
 
-/// One layer's row of [layer, expert or copy].
-inline Assignment assignment_of(const Matrix<std::int32_t>& devices, std::size_t layer) {
-  return Assignment(devices.row(layer).begin(), devices.row(layer).end());
-}
-
 /// One layer's question: place its experts, `slots()` on each device, so that its cost is the minimum; and what limits
 /// the answer.
 class LayerProblem : public LayerCost {

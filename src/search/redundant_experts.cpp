@@ -125,21 +125,45 @@ void order_copies(Assignment& assignment, std::span<const std::int32_t> expert_o
   }
 }
 
-void set_copies(Mapping& mapping, const Matrix<std::int32_t>& copy_to_device, const CopyCounts& copy_counts) {
-  const std::size_t layers = copy_counts.rows(), experts = copy_counts.columns();
-  mapping.expert_to_device = Matrix<std::int32_t>(layers, experts);
-  mapping.redundant = Matrix<RedundantCopy>(layers, copy_to_device.columns() - experts);
-  for (std::size_t layer = 0; layer < layers; ++layer) {
-    const std::vector<std::int32_t> expert_of_copy = experts_of_copies(copy_counts.row(layer));
-    auto redundant = mapping.redundant.row(layer).begin();
-    for (std::size_t copy = 0; copy < expert_of_copy.size(); ++copy) {
-      const std::int32_t expert = expert_of_copy[copy], device = copy_to_device(layer, copy);
-      if (copy == 0 || expert_of_copy[copy - 1] != expert)
-        mapping.expert_to_device(layer, static_cast<std::size_t>(expert)) = device;
-      else
-        *redundant++ = {expert, device};
+CopyCounts copies_of(const Mapping& mapping) {
+  if (mapping.redundant_count() == 0) return {};
+  CopyCounts counts(mapping.layer_count(), mapping.expert_count(), 1);
+  for (std::size_t layer = 0; layer < mapping.layer_count(); ++layer)
+    for (const RedundantCopy& copy : mapping.redundant.row(layer))
+      ++counts(layer, static_cast<std::size_t>(copy.expert));
+  return counts;
+}
+
+Assignment assignment_of(const Mapping& mapping, std::size_t layer) {
+  const ExpertHomes homes = homes_of(mapping, layer);
+  Assignment assignment;
+  for (std::size_t expert = 0; expert < homes.expert_count(); ++expert)
+    assignment.insert(assignment.end(), homes.of(expert).begin(), homes.of(expert).end());
+  return assignment;
+}
+
+std::vector<Assignment> assignments_of(const Mapping& mapping) {
+  std::vector<Assignment> layers;
+  for (std::size_t layer = 0; layer < mapping.layer_count(); ++layer) layers.push_back(assignment_of(mapping, layer));
+  return layers;
+}
+
+Mapping mapping_of(const std::vector<Assignment>& layers, const CopyCounts& copy_counts, std::size_t device_count) {
+  const bool has_copies = copy_counts.rows() > 0;
+  const std::size_t experts = has_copies ? copy_counts.columns() : layers.front().size();
+  Mapping mapping;
+  mapping.device_count = device_count;
+  mapping.expert_to_device = Matrix<std::int32_t>(layers.size(), experts);
+  if (has_copies) mapping.redundant = Matrix<RedundantCopy>(layers.size(), layers.front().size() - experts);
+  for (std::size_t layer = 0; layer < layers.size(); ++layer) {
+    std::size_t copy = 0, further = 0;
+    for (std::size_t expert = 0; expert < experts; ++expert) {
+      mapping.expert_to_device(layer, expert) = layers[layer][copy++];
+      for (std::int32_t count = has_copies ? copy_counts(layer, expert) : 1; count > 1; --count)
+        mapping.redundant(layer, further++) = {static_cast<std::int32_t>(expert), layers[layer][copy++]};
     }
   }
+  return mapping;
 }
 
 }  // namespace gem

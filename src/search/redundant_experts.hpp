@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "model/expert_copies.hpp"
+#include "model/mapping.hpp"
 #include "search/layer_problem.hpp"
 
 namespace gem {
@@ -28,7 +29,16 @@ void separate_copies(Assignment& assignment, std::span<const std::int32_t> exper
 /// rest of tokens that don't divide. Does nothing where `expert_of_copy` is empty.
 void order_copies(Assignment& assignment, std::span<const std::int32_t> expert_of_copy);
 
-/// The layers' assignments of copies, [layer, copy], as homes and redundant copies of `mapping`.
-void set_copies(Mapping& mapping, const Matrix<std::int32_t>& copy_to_device, const CopyCounts& copy_counts);
+/// Copies of each expert of a mapping; empty where each has one.
+CopyCounts copies_of(const Mapping& mapping);
+
+/// Device of each expert of a mapping's layer, or, where there are copies, of each copy.
+Assignment assignment_of(const Mapping& mapping, std::size_t layer);
+
+/// The same of all layers.
+std::vector<Assignment> assignments_of(const Mapping& mapping);
+
+/// Assignments of experts, [layer], or of the copies of `copy_counts`, as a mapping without a name.
+Mapping mapping_of(const std::vector<Assignment>& layers, const CopyCounts& copy_counts, std::size_t device_count);
 
 }  // namespace gem

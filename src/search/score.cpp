@@ -4,17 +4,18 @@
 
 #include "base/statistics.hpp"
 #include "search/placement.hpp"
+#include "search/redundant_experts.hpp"
 
 namespace gem {
 
-Score score_of(const std::vector<LayerProblem>& problems, const Matrix<std::int32_t>& devices) {
+Score score_of(const std::vector<LayerProblem>& problems, const Mapping& mapping) {
   Score score;
   if (problems.empty()) return score;
   std::vector<double> step_s(problems[0].step_count(), 0.0);
   double slowest_s = 0.0, mean_device_s = 0.0;
   for (std::size_t layer = 0; layer < problems.size(); ++layer) {
     const LayerProblem& problem = problems[layer];
-    const Placement placement(problem, assignment_of(devices, layer));
+    const Placement placement(problem, assignment_of(mapping, layer));
     const double tick_s = problem.tables().tick_s();
     const auto device_count = static_cast<std::int32_t>(problem.device_count());
     const std::size_t profiled = problem.first_column(profiled_stage);

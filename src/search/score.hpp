@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "model/mapping.hpp"
 #include "search/layer_problem.hpp"
 
 namespace gem {
@@ -16,8 +17,8 @@ struct Score {
       1.0;  ///< of the profiled stage: slowest device over mean device, both summed over steps and layers
 };
 
-/// `devices` is [layer, expert or copy].
-Score score_of(const std::vector<LayerProblem>& problems, const Matrix<std::int32_t>& devices);
+/// `problems` are of the mapping's layers and of its copies, if any; zeros of no layers.
+Score score_of(const std::vector<LayerProblem>& problems, const Mapping& mapping);
 
 /// Mean seconds a step of one stage of a layer.
 double stage_seconds(const LayerProblem& problem, const Assignment& assignment, std::size_t stage);

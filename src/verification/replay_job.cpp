@@ -10,6 +10,9 @@
 #include "base/statistics.hpp"
 #include "base/text.hpp"
 #include "platform/command_line/progress.hpp"
+#include "mapping/baselines.hpp"
+#include "mapping/methods.hpp"
+#include "mapping/sample.hpp"
 #include "platform/host/host_info.hpp"
 #include "profile/summary.hpp"
 #include "profile/sweep.hpp"
@@ -109,12 +112,13 @@ std::string step_notes(const ReplayRequest& request, std::size_t steps) {
   return notes;
 }
 
-// Index of the mapping of that name; of none, the last that is gem's, else the last.
+// Index of the mapping of that name; of none, the last that the default method made, else the last.
 std::size_t judged_of(const std::string& judge, const std::vector<std::string>& methods,
                       const std::vector<std::string>& names) {
   const std::vector<std::string>& searched = judge.empty() ? methods : names;
+  const std::string wanted = judge.empty() ? method_name(default_method()) : judge;
   for (std::size_t m = names.size() - 1; m > 0; --m)
-    if (searched[m] == (judge.empty() ? "gem" : judge)) return m;
+    if (searched[m] == wanted) return m;
   if (judge.empty()) return names.size() - 1;
   throw UsageError("--judge: no mapping given is named '" + judge + "'; there is " +
                    join(std::span(names).subspan(1), " and "));
@@ -167,9 +171,10 @@ ReplayQuestion make_replay_question(const ReplayRequest& request, const LatencyP
   question.profile = profile;
   question.model_layers = whole.layer_count();
   question.mappings.push_back(linear_mapping(whole, profile.device_count()));
-  std::vector<std::string> methods{"linear"}, files(request.mapping_files.empty() ? 0 : 1);
+  question.mappings[0].method = method_name(reference_method());
+  std::vector<std::string> methods{question.mappings[0].method}, files(request.mapping_files.empty() ? 0 : 1);
   for (std::size_t m = 0; m < mappings.size(); ++m) {
-    if (mappings[m].method == "linear") continue;
+    if (made_by(mappings[m], reference_method())) continue;
     question.mappings.push_back(mappings[m]);
     methods.push_back(mappings[m].method);
     if (!files.empty()) files.push_back(request.mapping_files[m]);
@@ -186,7 +191,7 @@ ReplayQuestion make_replay_question(const ReplayRequest& request, const LatencyP
         fmt::format("the trace has no token in steps {} to {}, so that nothing can be replayed; choose others",
                     question.first_step, question.first_step + count - 1));
   for (const Mapping& mapping : question.mappings) homes_for(mapping, question.trace);  // refuses what doesn't fit
-  question.sample_note = sample_note(question.mappings[question.judged], whole, question.first_step);
+  question.sample_note = sample_note(sample_of(question.mappings[question.judged], whole, question.first_step));
   return question;
 }
 

@@ -7,41 +7,22 @@
 
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "mapping/sample.hpp"
 
 namespace gem {
-namespace {
-
-bool names_its_task(const Mapping& mapping) {
-  return !mapping.train_task.empty();
-}
-
-bool may_share_requests(const Mapping& mapping, const LoadTrace& trace) {
-  const bool same_task = names_its_task(mapping) && mapping.train_task == trace.task;
-  const bool disjoint = mapping.train_part != trace.part && mapping.train_part != "all" && trace.part != "all";
-  return mapping.train_steps > 0 && same_task && !disjoint;
-}
-
-}  // namespace
-
 std::size_t first_unseen_step(const std::vector<Mapping>& mappings, const LoadTrace& trace) {
   std::size_t first = 0;
-  for (const Mapping& mapping : mappings)
-    if (may_share_requests(mapping, trace) || (!names_its_task(mapping) && mapping.train_steps < trace.step_count()))
+  for (const Mapping& mapping : mappings) {
+    const Sample sample = sample_of(mapping, trace, 0);
+    if (sample == Sample::InSample || (sample == Sample::Unknown && mapping.train_steps < trace.step_count()))
       first = std::max(first, mapping.train_steps);
+  }
   if (first >= trace.step_count() && first > 0)
     throw UsageError(
         fmt::format("all {} steps of the trace were searched on; give a trace of other requests (gem-trace batch "
                     "--part test), or --first-step 0 for an in-sample score",
                     trace.step_count()));
   return first;
-}
-
-std::string sample_note(const Mapping& mapping, const LoadTrace& trace, std::size_t first_step) {
-  if (mapping.train_steps == 0) return "not searched";
-  if (!names_its_task(mapping)) return "unknown whether searched on";
-  if (mapping.train_task != trace.task) return "another task";
-  if (!may_share_requests(mapping, trace)) return "held-out requests";
-  return first_step >= mapping.train_steps ? "later steps of the same requests" : "in-sample";
 }
 
 LoadTrace layers_of(const LoadTrace& trace, const std::vector<std::int32_t>& layer_ids) {
@@ -74,20 +55,6 @@ std::vector<std::string> distinct_names(const std::vector<std::string>& methods,
     if (place > 1) numbered[m] += fmt::format("#{}", static_cast<std::size_t>(place));
   }
   return std::set<std::string>(by_file.begin(), by_file.end()).size() == methods.size() ? by_file : numbered;
-}
-
-Mapping linear_mapping(const LoadTrace& trace, std::size_t device_count) {
-  check_divisible(trace.expert_count(), device_count);
-  Mapping mapping;
-  mapping.method = "linear";
-  mapping.device_count = device_count;
-  mapping.layer_ids = trace.layer_ids;
-  mapping.expert_to_device = Matrix<std::int32_t>(trace.layer_count(), trace.expert_count());
-  for (std::size_t layer = 0; layer < trace.layer_count(); ++layer)
-    for (std::size_t expert = 0; expert < trace.expert_count(); ++expert)
-      mapping.expert_to_device(layer, expert) =
-          static_cast<std::int32_t>(expert / (trace.expert_count() / device_count));
-  return mapping;
 }
 
 }  // namespace gem

@@ -6,6 +6,7 @@
 #include "search/exact_search.hpp"
 #include "search/layer_search.hpp"
 #include "search/random_problem.hpp"
+#include "search/redundant_experts.hpp"
 #include "search/step_kernels.hpp"
 #include "search/water_filling.hpp"
 #include "workload/synthesis.hpp"
@@ -44,8 +45,7 @@ Instance instance_of(const Shape& shape) {
       testing::made_up_profile(shape.devices, shape.experts / shape.devices), synthesize_trace(options), {}, {}};
   const CostModel model(instance.profile);
   instance.problems = layer_problems(model, instance.trace);
-  for (std::size_t layer = 0; layer < shape.layers; ++layer)
-    instance.starts.push_back(baseline_assignment(Method::SpeedAware, model, instance.trace, layer));
+  instance.starts = assignments_of(packed_mapping(PackedBy::Speed, model, instance.trace, {}));
   return instance;
 }
 

@@ -6,15 +6,16 @@
 #include "mapping/device_selection.hpp"
 #include "search/packing.hpp"
 #include "search/random_problem.hpp"
+#include "search/redundant_experts.hpp"
 
 namespace gem {
 namespace {
 
 TEST(Baselines, LinearAndRoundRobinAreWhatTheirNamesSay) {
   const auto made = testing::made_up_problem(8, 4, 5, 1);
-  const CostModel model(made.profile);
-  EXPECT_EQ(baseline_assignment(Method::Linear, model, made.trace, 0), (Assignment{0, 0, 1, 1, 2, 2, 3, 3}));
-  EXPECT_EQ(baseline_assignment(Method::RoundRobin, model, made.trace, 0), (Assignment{0, 1, 2, 3, 0, 1, 2, 3}));
+  EXPECT_EQ(assignment_of(linear_mapping(made.trace, 4), 0), (Assignment{0, 0, 1, 1, 2, 2, 3, 3}));
+  EXPECT_EQ(assignment_of(round_robin_mapping(made.trace, 4), 0), (Assignment{0, 1, 2, 3, 0, 1, 2, 3}));
+  EXPECT_THROW(linear_mapping(made.trace, 3), UsageError);
 }
 
 TEST(Baselines, GreedyPackingByHand) {
@@ -28,15 +29,14 @@ TEST(Baselines, GreedyPackingByHand) {
 TEST(Baselines, SpeedAwareIsEplbOnEqualDevices) {
   const LoadTrace trace = testing::made_up_trace(30, 2, 16, 3);
   const CostModel equal(equal_devices(testing::made_up_profile(4, 4)));
-  for (std::size_t layer = 0; layer < 2; ++layer)
-    EXPECT_EQ(baseline_assignment(Method::SpeedAware, equal, trace, layer),
-              baseline_assignment(Method::Eplb, equal, trace, layer));
+  EXPECT_EQ(packed_mapping(PackedBy::Speed, equal, trace, {}).expert_to_device,
+            packed_mapping(PackedBy::Load, equal, trace, {}).expert_to_device);
 }
 
 TEST(Baselines, SlowDevicesGetLessFromSpeedAware) {
   const LoadTrace trace = testing::made_up_trace(30, 1, 32, 3);
   const CostModel model(testing::made_up_profile(4, 8, 2.0));
-  const Assignment assignment = baseline_assignment(Method::SpeedAware, model, trace, 0);
+  const Assignment assignment = assignment_of(packed_mapping(PackedBy::Speed, model, trace, {}), 0);
   const std::vector<double> loads = mean_loads(trace, 0);
   std::vector<double> of_device(4, 0.0);
   for (std::size_t e = 0; e < 32; ++e) of_device[static_cast<std::size_t>(assignment[e])] += loads[e];
@@ -49,8 +49,6 @@ TEST(Baselines, ImpossibleShapesAreRefused) {
   EXPECT_THROW(layer_problems(three, trace), UsageError);
   const CostModel sixteen(testing::made_up_profile(16, 4));
   EXPECT_THROW(layer_problems(sixteen, trace), UsageError);
-  EXPECT_THROW(parse_method("best"), UsageError);
-  EXPECT_EQ(parse_method("speed-aware"), Method::SpeedAware);
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "model/expert_copies.hpp"
 #include "platform/mpi/shared_counter.hpp"
 #include "search/random_problem.hpp"
+#include "search/redundant_experts.hpp"
 #include "search/tail_search.hpp"
 
 namespace gem {
@@ -63,10 +64,8 @@ TEST(ModelSearch, SameMappingOnAnyNumberOfRanks) {
 TEST(ModelSearch, NeverWorseThanWhereItStarts) {
   const Communicator world = Communicator::world();
   const auto made = testing::made_up_problem(16, 4, 40, 6, 2);
-  const CostModel model(made.profile);
-  const auto starts = [&](std::size_t layer) {
-    return std::vector<Assignment>{baseline_assignment(Method::SpeedAware, model, made.trace, layer)};
-  };
+  const Mapping packed = packed_mapping(PackedBy::Speed, CostModel(made.profile), made.trace, {});
+  const auto starts = [&](std::size_t layer) { return std::vector<Assignment>{assignment_of(packed, layer)}; };
   const ModelAnswer answer = search_model(world, made.problems, starts, {1, 1, 0, 0.0, false});
   for (std::size_t layer = 0; layer < 2; ++layer)
     EXPECT_LE(answer.layers[layer].cost, cost_of(made.problems[layer], starts(layer)[0]));
@@ -204,12 +203,12 @@ TEST(MappingQuestion, EveryRankGetsAllOfTracesAndProfile) {
     question.profile = full_profile();
     question.train = full_trace(7, 9);
     question.test = full_trace(5, 10);
-    question.relation = HeldOut::OtherTask;
+    question.sample = Sample::OtherTask;
   }
   share(world, question);
   EXPECT_EQ(question.train, full_trace(7, 9));
   EXPECT_EQ(question.test, full_trace(5, 10));
-  EXPECT_EQ(question.relation, HeldOut::OtherTask);
+  EXPECT_EQ(question.sample, Sample::OtherTask);
   EXPECT_EQ(question.profile, full_profile());
 }
 
@@ -236,19 +235,19 @@ TEST(ModelSearch, RedundantExpertsHelpWhereOneIsHot) {
   question.redundant_experts = 4;
   prepare(question, {});
   const MappingAnswer answer = find_mapping(world, question);
-  EXPECT_NO_THROW(check_mapping(answer.mapping, "found"));
-  EXPECT_EQ(answer.mapping.redundant_count(), 4u);
+  EXPECT_NO_THROW(check_mapping(answer.mapping(), "found"));
+  EXPECT_EQ(answer.mapping().redundant_count(), 4u);
   for (std::size_t layer = 0; layer < 2; ++layer) {
-    EXPECT_GE(homes_of(answer.mapping, layer).of(5).size(), 3u);
-    EXPECT_LT(answer.mapping.predicted_s[layer], 0.7 * plain.mapping.predicted_s[layer]);
-    EXPECT_LE(answer.mapping.lower_bound_s[layer], answer.mapping.predicted_s[layer]);
+    EXPECT_GE(homes_of(answer.mapping(), layer).of(5).size(), 3u);
+    EXPECT_LT(answer.mapping().predicted_s[layer], 0.7 * plain.mapping().predicted_s[layer]);
+    EXPECT_LE(answer.mapping().lower_bound_s[layer], answer.mapping().predicted_s[layer]);
   }
-  for (const Mapping& other : answer.others) {
+  for (const Mapping& other : answer.mappings) {
     EXPECT_NO_THROW(check_mapping(other, other.method));
-    const bool packs = other.method == "eplb" || other.method == "speed-aware";
+    const bool packs = entry_of(parse_method(other.method)).places_copies;
     EXPECT_EQ(other.redundant_count(), packs ? 4u : 0u) << other.method;
   }
-  const std::vector<std::int32_t> homes = answer.mapping.expert_to_device.values();
+  const std::vector<std::int32_t> homes = answer.mapping().expert_to_device.values();
   for (std::size_t i = 0; i < homes.size(); ++i) EXPECT_EQ(world.max(homes[i]), world.min(homes[i]));
 }
 
@@ -280,10 +279,10 @@ TEST(ModelSearch, RedundantExpertsThatCannotBeAreRefused) {
     question.expert_groups = groups;
     EXPECT_THROW(prepare(question, {}), UsageError) << redundant;
   };
-  refused(3, Method::Gem, 1);
-  refused(52, Method::Gem, 1);
-  refused(4, Method::Gem, 4);
-  refused(4, Method::Paper, 1);
+  refused(3, default_method(), 1);
+  refused(52, default_method(), 1);
+  refused(4, default_method(), 4);
+  refused(4, parse_method("paper"), 1);
 }
 
 }  // namespace

@@ -152,17 +152,15 @@ TEST(RedundantExperts, TheBoundHoldsForAllCopiesThatCouldBeChosen) {
 TEST(RedundantExperts, AMappingHasFirstHomesAndTheRest) {
   CopyCounts copies(1, 3, 1);
   copies.values() = {2, 1, 3};
-  Matrix<std::int32_t> devices(1, 6);
   Assignment assignment{2, 0, 1, 2, 0, 1};
   order_copies(assignment, experts_of_copies(copies.row(0)));
   EXPECT_EQ(assignment, (Assignment{0, 2, 1, 0, 1, 2}));
-  devices.values() = assignment;
-  Mapping mapping;
-  mapping.device_count = 3;
-  set_copies(mapping, devices, copies);
+  const Mapping mapping = mapping_of({assignment}, copies, 3);
   EXPECT_EQ(mapping.expert_to_device.values(), (std::vector<std::int32_t>{0, 1, 0}));
   EXPECT_EQ(mapping.redundant.values(), (std::vector<RedundantCopy>{{0, 2}, {2, 1}, {2, 2}}));
   EXPECT_NO_THROW(check_mapping(mapping, "m.h5"));
+  EXPECT_EQ(copies_of(mapping), copies);
+  EXPECT_EQ(assignment_of(mapping, 0), assignment);
 }
 
 }  // namespace

@@ -21,10 +21,10 @@ using testing::for_each_assignment;
 using testing::load_rules;
 using testing::made_up_problem;
 
-constexpr double row_s = 50e-9;
+constexpr double row_ns = 50.0;
 
-std::vector<LayerProblem> with_exchange(const testing::MadeUp& made, double seconds_a_row = row_s) {
-  return layer_problems(CostModel(made.profile, {.exchange_row_s = seconds_a_row}), made.trace);
+std::vector<LayerProblem> with_exchange(const testing::MadeUp& made, double nanoseconds_a_row = row_ns) {
+  return layer_problems(CostModel(made.profile, {.exchange_row_ns = nanoseconds_a_row}), made.trace);
 }
 
 // Ticks that the rows of the device that gets most take, over all steps of layer 0.
@@ -34,7 +34,7 @@ std::int64_t exchange_by_hand(const LayerProblem& problem, const LoadTrace& trac
     std::vector<std::int64_t> device_ticks(problem.device_count(), 0);
     for (std::size_t e = 0; e < assignment.size(); ++e)
       device_ticks[static_cast<std::size_t>(assignment[e])] +=
-          std::llround(row_s * trace.counts(t, 0, e) / problem.tables().tick_s());
+          std::llround(row_ns * 1e-9 * trace.counts(t, 0, e) / problem.tables().tick_s());
     cost += std::ranges::max(device_ticks);
   }
   return cost;
@@ -50,8 +50,7 @@ TEST(Stages, CostsWhatTheRowsOfTheFullestDeviceTakeBesideTheCompute) {
       const std::int64_t compute = testing::cost_by_hand(made.problems[0], assignment);
       const std::int64_t whole = compute + exchange_by_hand(problems[0], made.trace, assignment);
       EXPECT_EQ(cost_of(problems[0], assignment), whole);
-      Matrix<std::int32_t> mapping(1, assignment.size());
-      std::ranges::copy(assignment, mapping.row(0).begin());
+      const Mapping mapping = mapping_of({assignment}, {}, 4);
       const Score score = score_of(problems, mapping);
       EXPECT_NEAR(score.mean_s, mean_seconds(problems[0], whole), 1e-12);
       EXPECT_EQ(score.imbalance, score_of(made.problems, mapping).imbalance) << "of the compute";
@@ -97,7 +96,7 @@ TEST(Stages, SearchReachesTheBestOfAllAssignmentsAndTheBoundStaysBelow) {
 TEST(Stages, BoundsHoldForAnyCopies) {
   for (std::uint64_t seed = 1; seed <= 4; ++seed) {
     const auto made = made_up_problem(6, 2, 20, seed);
-    const CostModel model(made.profile, {.exchange_row_s = row_s});
+    const CostModel model(made.profile, {.exchange_row_ns = row_ns});
     const LayerCost bounding = bounding_layer_costs(model, made.trace, 4)[0];
     const std::int64_t bound = WaterFilling(bounding.tables(), 0, false).bound(bounding);
     for (std::int32_t first = 0; first < 6; ++first) {
@@ -114,7 +113,7 @@ TEST(Stages, BoundsHoldForAnyCopies) {
 
 TEST(Stages, ATimeBeyondBeliefIsRefused) {
   const auto made = made_up_problem(8, 4, 30, 1);
-  EXPECT_THROW(with_exchange(made, 0.1), UsageError);
+  EXPECT_THROW(with_exchange(made, 1e8), UsageError);
 }
 
 }  // namespace

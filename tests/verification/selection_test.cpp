@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.hpp"
+#include "mapping/sample.hpp"
 
 namespace gem {
 namespace {
@@ -26,17 +27,6 @@ Mapping searched_on(const std::string& part, std::size_t steps) {
   return mapping;
 }
 
-TEST(Selection, AScoreOnRequestsThatWereSearchedOnIsCalledInSample) {
-  EXPECT_EQ(sample_note(searched_on("train", 8), trace_of("test"), 0), "held-out requests");
-  EXPECT_EQ(sample_note(searched_on("train", 8), trace_of("train"), 0), "in-sample");
-  EXPECT_EQ(sample_note(searched_on("train", 8), trace_of("all"), 0), "in-sample");
-  EXPECT_EQ(sample_note(searched_on("all", 8), trace_of("test"), 0), "in-sample");
-  EXPECT_EQ(sample_note(searched_on("all", 8), trace_of("all"), 8), "later steps of the same requests");
-  Mapping other = searched_on("all", 8);
-  other.train_task = "gpqa";
-  EXPECT_EQ(sample_note(other, trace_of("all"), 0), "another task");
-}
-
 TEST(Selection, StepsSearchedOnArePassedOver) {
   EXPECT_EQ(first_unseen_step({searched_on("all", 6), searched_on("train", 8)}, trace_of("all")), 8u);
   EXPECT_EQ(first_unseen_step({searched_on("train", 8)}, trace_of("test")), 0u);
@@ -47,12 +37,12 @@ TEST(Selection, AMappingWithoutATaskMayHaveBeenSearchedOnTheseSteps) {
   Mapping unnamed = searched_on("all", 6);
   unnamed.train_task.clear();
   EXPECT_EQ(first_unseen_step({unnamed}, trace_of("all")), 6u);
-  EXPECT_EQ(sample_note(unnamed, trace_of("all"), 6), "unknown whether searched on");
+  EXPECT_EQ(sample_note(sample_of(unnamed, trace_of("all"), 6)), "unknown whether searched on");
   unnamed.train_steps = 10;
   EXPECT_EQ(first_unseen_step({unnamed}, trace_of("all")), 0u) << "all steps, since none is known to be left";
   LoadTrace nameless = trace_of("all");
   nameless.task.clear();
-  EXPECT_EQ(sample_note(unnamed, nameless, 0), "unknown whether searched on");
+  EXPECT_EQ(sample_note(sample_of(unnamed, nameless, 0)), "unknown whether searched on");
 }
 
 TEST(Selection, LayersAreChosenByTheModelsNumbers) {
@@ -73,13 +63,6 @@ TEST(Selection, MappingsOfOneMethodAreCalledAsTheirFilesOrByNumber) {
   EXPECT_EQ(distinct_names({"linear", "gem", "gem"}, {"", "a/gem.h5", "b/gem.h5"}), (Words{"linear", "gem", "gem#2"}));
   EXPECT_EQ(distinct_names({"eplb", "gem", "gem"}, {"", "eplb.h5", "b.h5"}), (Words{"eplb", "gem", "gem#2"}));
   EXPECT_EQ(distinct_names({"gem", "gem", "gem"}, {}), (Words{"gem", "gem#2", "gem#3"}));
-}
-
-TEST(Selection, LinearKeepsNeighboursTogether) {
-  const Mapping mapping = linear_mapping(trace_of("all"), 2);
-  EXPECT_EQ(mapping.expert_to_device(1, 1), 0);
-  EXPECT_EQ(mapping.expert_to_device(1, 2), 1);
-  EXPECT_THROW(linear_mapping(trace_of("all"), 3), UsageError);
 }
 
 }  // namespace
