@@ -44,6 +44,7 @@ bool is_group_size_key(const std::string& key) {
 /// A key that may speak of groups of experts: every one with "group" in it, but for what else is known to have groups.
 bool may_be_group_key(const std::string& key, bool has_mamba) {
   const std::string lower = to_lower(key);
+  if (contains_any(lower, {"expert", "rout"}) && contains_any(lower, {"cluster", "partition", "node"})) return true;
   if (lower.find("group") == std::string::npos) return false;
   if (is_group_size_key(key)) return true;
   if (contains_any(lower, {"size", "key_value", "kv_", "query", "attention", "norm", "mamba", "ssm", "conv", "gemm",

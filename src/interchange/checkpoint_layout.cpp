@@ -57,6 +57,7 @@ const std::array layouts = {
                      .router = {"router"},
                      .numbered = {"experts.gate_up_projs", "experts.down_projs"},
                      .fused = gate_up_down},
+    CheckpointLayout{.models = "Aria", .block = "mlp", .router = {"router"}, .fused = {"experts.fc1", "experts.fc2"}},
     CheckpointLayout{.models = "MLX",
                      .block = "mlp",
                      .router = {"gate", "router"},
@@ -143,15 +144,23 @@ constexpr std::array<std::string_view, 18> other_stacks = {
 constexpr std::array<std::string_view, 11> dense_modules = {
     "gate_proj", "up_proj", "down_proj", "gate_up_proj", "w1", "w2", "w3", "fc1", "fc2", "w13", "linear_fc1"};
 
+// Modules of shared experts.
+constexpr std::array<std::string_view, 8> shared_modules = {
+    "shared_expert", "shared_experts",      "shared_mlp", "shared_expert_gate",
+    "share_expert",  "shared_experts_gate", "shared_moe", "shared_experts_norm"};
+
 bool contains(const auto& words, std::string_view word) {
   return std::ranges::find(words, word) != words.end();
 }
 
-/// Takes a number away from the front of `text` that ends there or before a dot, and the dot.
+/// Takes a number away from the front of `text` that ends there or before a dot, and the dot. Not with leading zeros,
+/// which renumbering would not give back.
 bool consume_number(std::string_view& text, std::int32_t& number) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   const auto length = static_cast<std::size_t>(end - text.data());
-  if (error != std::errc{} || number < 0 || (length < text.size() && text[length] != '.')) return false;
+  if (error != std::errc{} || number < 0 || (length > 1 && text[0] == '0') ||
+      (length < text.size() && text[length] != '.'))
+    return false;
   text.remove_prefix(std::min(length + 1, text.size()));
   return true;
 }
@@ -201,23 +210,19 @@ bool find_in_layout(const CheckpointLayout& layout, std::string_view name, Tenso
   return true;
 }
 
-/// Shared experts, norms and projections to a latent space: modules that have no rows or numbers of routed experts.
-/// Within a router a norm may have them.
-bool is_beside_experts(std::string_view name) {
-  const std::string lower = to_lower(name);
-  const bool in_router = lower.starts_with("gate.") || lower.starts_with("router.");
-  std::size_t begin = 0;
-  for (std::size_t end = lower.find('.'); end != std::string::npos; end = lower.find('.', begin)) {
-    const std::string_view module = std::string_view(lower).substr(begin, end - begin);
-    if (module.starts_with("share")) return true;
-    if (!in_router && (module.find("norm") != module.npos || module.find("latent") != module.npos)) return true;
-    begin = end + 1;
-  }
-  return lower.starts_with("share");
+/// Shared experts, which every token uses.
+bool is_shared(std::string_view name) {
+  return contains(shared_modules, name.substr(0, name.find('.')));
 }
 
-bool is_dense(std::string_view name) {
-  return contains(dense_modules, name.substr(0, name.find('.')));
+/// The dimensions that a tensor has under a name that doesn't speak of routed experts: dense weights and projections to
+/// a latent space two, norms one; 0 for other names. Within routers and experts, norms may have values by expert.
+std::size_t dimensions_beside_experts(std::string_view name) {
+  const std::string lower = to_lower(name.substr(0, name.find('.')));
+  if (contains(dense_modules, lower) || lower.find("latent") != std::string::npos) return 2;
+  const bool by_expert = lower.find("expert") != std::string::npos && lower.find("routed") == std::string::npos;
+  const bool of_router = lower.find("router") != std::string::npos || lower.find("gate") != std::string::npos;
+  return lower.find("norm") != std::string::npos && !of_router && !by_expert ? 1 : 0;
 }
 
 /// Whether some layout has experts in the module that `name`, which stands behind the layer, begins with.
@@ -274,7 +279,8 @@ TensorRole role_of(std::string_view tensor_name) {
   const bool in_layer = split_at_layer(tensor_name, role.stack, word, role.layer, rest);
   if (!in_layer || is_other_stack(role.stack)) {
     role.layer = -1;
-    if (speaks_of_experts(tensor_name) && !is_beside_experts(tensor_name)) role.kind = Kind::OtherStack;
+    if (speaks_of_experts(tensor_name) && tensor_name.find("share") == std::string_view::npos)
+      role.kind = Kind::OtherStack;
     return role;
   }
   for (const CheckpointLayout& layout : layouts) {
@@ -293,12 +299,17 @@ TensorRole role_of(std::string_view tensor_name) {
     }
     return role;
   }
+  if (is_shared(rest)) return role;
   if (is_in_moe_block(rest)) {
     const std::size_t dot = rest.find('.');
     const std::string_view name = dot == std::string_view::npos ? std::string_view() : rest.substr(dot + 1);
-    role.kind = is_beside_experts(name) ? Kind::None : is_dense(name) ? Kind::Dense : Kind::Unknown;
-  } else if (speaks_of_experts(rest) && !is_beside_experts(rest)) {
-    role.kind = Kind::Unknown;
+    if (is_shared(name)) return role;
+    role.max_dimensions = dimensions_beside_experts(name);
+    role.kind = role.max_dimensions > 0 ? Kind::Beside : Kind::Unknown;
+  } else if (speaks_of_experts(rest)) {
+    // "pre_moe_layernorm"
+    role.max_dimensions = to_lower(rest).find("norm") != std::string::npos ? 1 : 0;
+    role.kind = role.max_dimensions > 0 ? Kind::Beside : Kind::Unknown;
   }
   return role;
 }

@@ -29,8 +29,8 @@ std::span<const CheckpointLayout> checkpoint_layouts();
 /// What a tensor of a checkpoint has to do with the routed experts, by its name.
 struct TensorRole {
   enum class Kind {
-    None,        ///< nothing: attention, norms, shared experts
-    Dense,       ///< a dense MLP's weight, which has two dimensions; with three it would be all experts'
+    None,        ///< nothing: attention, shared experts
+    Beside,      ///< a dense MLP's weight or a norm beside the experts; with more dimensions it would be all experts'
     OneExpert,   ///< a tensor of one expert; its number is in the name
     Router,      ///< a row for each expert; behind them there may be rows of zero-computation experts
     AllExperts,  ///< fused: the first dimension is the experts
@@ -40,11 +40,12 @@ struct TensorRole {
     OtherStack,  ///< of experts in another stack of layers (multi-token prediction, a vision tower), which keep theirs
   };
   Kind kind = Kind::None;
-  std::string_view stack;        ///< what stands before the layer in the name: "model."
-  std::int32_t layer = -1;       ///< decoder layer; -1: in none
-  std::string_view tail;         ///< behind the module: "weight", "weight_scale"; empty if nothing is
-  std::int32_t expert = 0;       ///< of OneExpert
-  std::size_t number_begin = 0;  ///< of OneExpert: where its number stands in the name
+  std::string_view stack;          ///< what stands before the layer in the name: "model."
+  std::int32_t layer = -1;         ///< decoder layer; -1: in none
+  std::string_view tail;           ///< behind the module: "weight", "weight_scale"; empty if nothing is
+  std::int32_t expert = 0;         ///< of OneExpert
+  std::size_t max_dimensions = 0;  ///< of Beside
+  std::size_t number_begin = 0;    ///< of OneExpert: where its number stands in the name
   std::size_t number_end = 0;
 };
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdint>
+#include <initializer_list>
 #include <map>
 #include <optional>
 #include <regex>
@@ -114,6 +115,7 @@ class ReferenceRenumbering {
 
   /// The words with the experts renumbered that they name.
   std::string renumbered(std::string_view words) const {
+    if (may_mean_experts(words)) refuse(words);
     std::string result;
     std::size_t copied = 0;
     for (std::size_t at = words.find("expert"); at != std::string_view::npos; at = words.find("expert", at + 6)) {
@@ -147,6 +149,28 @@ class ReferenceRenumbering {
   }
 
  private:
+  /// A pattern of modules that doesn't say "experts", but has a number that may be one: "re:.*\\.3\\.down_proj".
+  static bool may_mean_experts(std::string_view words) {
+    const auto has_any = [&](std::initializer_list<std::string_view> parts) {
+      return std::ranges::any_of(parts,
+                                 [&](std::string_view part) { return words.find(part) != std::string_view::npos; });
+    };
+    if (words.find_first_of("*\\([+") == std::string_view::npos || has_any({"expert", "share", "attn", "attention"}) ||
+        is_other_stack(words) || !has_any({"mlp", "moe", "_proj", "feed_forward", "ffn", ".w1", ".w2", ".w3", "mixer"}))
+      return false;
+    for (std::size_t at = 0; at < words.size(); ++at) {
+      const std::size_t layers = words.substr(at).starts_with("layers")   ? 6
+                                 : words.substr(at).starts_with("blocks") ? 6
+                                                                          : 0;
+      if (layers != 0) at = end_of_place(words, std::min(over_separators(words, at + layers), words.size()));
+      if (at >= words.size()) break;
+      const bool joined =
+          at > 0 && (std::isalnum(static_cast<unsigned char>(words[at - 1])) != 0 || words[at - 1] == '_');
+      if (is_digit(words[at]) && !joined && !(at > 1 && words[at - 1] == '[' && words[at - 2] == 'w')) return true;
+    }
+    return false;
+  }
+
   static bool is_shared(std::string_view words, std::size_t at) {
     std::size_t begin = at;
     while (begin > 0 && (std::isalpha(static_cast<unsigned char>(words[begin - 1])) != 0 || words[begin - 1] == '_'))
@@ -158,7 +182,9 @@ class ReferenceRenumbering {
   static bool may_hide_numbers(std::string_view words, std::size_t behind) {
     if (behind >= words.size()) return false;
     const bool joined = words[behind] == '_' && words.find("layers") != std::string_view::npos;
-    const bool pattern = std::string_view("[\\(/+*?").find(words[behind]) != std::string_view::npos;
+    if (std::string_view("+*?").find(words[behind]) != std::string_view::npos)
+      return !goes_on_with_a_name(words, behind);
+    const bool pattern = std::string_view("[\\(/").find(words[behind]) != std::string_view::npos;
     const std::size_t end = joined ? behind + 2 : behind + 12;
     return (joined || pattern) && std::ranges::any_of(words.substr(behind, end - behind), is_digit);
   }
@@ -212,6 +238,7 @@ class ReferenceRenumbering {
         renamed += place[at++];
         continue;
       }
+      if (place[at] == '0' && end - at > 1) refuse(words);
       const auto number =
           static_cast<std::size_t>(std::stol(std::string(place.substr(at, std::min<std::size_t>(9, end - at)))));
       if (number >= place_of_old.size())

@@ -24,8 +24,8 @@ std::size_t count_in_layer(const LayerSurvey& layer, std::size_t zero_experts, c
   const std::size_t own = layer.numbered.size();
   if (layer.router_rows == 0)
     throw DataError(where +
-                    " has experts, but no router under a name that GEM knows; the checkpoint lacks a file, or "
-                    "has a layout that GEM does not know");
+                    " has experts, but no router under a name that GEM knows; the checkpoint lacks a file, has "
+                    "a layout that GEM does not know, or a router quantised by columns (GPTQ, AWQ)");
   if (own != 0) {
     std::int32_t next = 0;
     for (const std::int32_t expert : layer.numbered)

@@ -94,7 +94,12 @@ SafetensorsHeader read_safetensors_header(const InputFile& file) {
   const std::vector<JsonKeySpan> spans = json_key_spans(header.text);
   const std::uint64_t data_bytes = file.size() - header.data_begin();
   for (std::size_t i = 0; i < names.size(); ++i) {
-    if (names[i] == "__metadata__") continue;
+    if (names[i] == "__metadata__") {
+      const JsonNode notes = root.member(i);
+      for (std::size_t note = 0; note < (notes.is_object() ? notes.keys().size() : 0); ++note)
+        if (notes.member(note).is_text()) header.notes.push_back(notes.member(note).text());
+      continue;
+    }
     header.tensors.push_back(tensor_of(names[i], root.member(i), data_bytes));
     header.tensors.back().name_span = spans[i];
   }

@@ -27,6 +27,7 @@ struct SafetensorsTensor {
 struct SafetensorsHeader {
   std::string text;                        ///< the JSON with the spaces that pad it
   std::vector<SafetensorsTensor> tensors;  ///< in the order of the header
+  std::vector<std::string> notes;          ///< the texts of "__metadata__"
 
   std::uint64_t data_begin() const { return 8 + text.size(); }
 };

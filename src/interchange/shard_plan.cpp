@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "interchange/checkpoint_layout.hpp"
+#include "interchange/expert_references.hpp"
 
 namespace gem {
 namespace {
@@ -103,12 +104,12 @@ void add_tensor(std::vector<ShardPlan::Part>& parts, const InputFile& file, std:
   const std::uint64_t bytes = tensor.end - tensor.begin;
   if (layer == nullptr || role.kind == Kind::None || role.kind == Kind::OneExpert || role.kind == Kind::OtherStack)
     return add_part(parts, begin, bytes);
-  if (role.kind == Kind::Unknown || (role.kind == Kind::Dense && tensor.extents.size() > 2))
+  if (role.kind == Kind::Unknown || (role.kind == Kind::Beside && tensor.extents.size() > role.max_dimensions))
     file.reject(
         fmt::format("tensor {} with shape {} stands where routed experts do, but GEM knows no layout with that name, "
                     "and it may go by expert; deploy the mapping with gem-deploy export instead",
                     tensor.name, shape_text(tensor)));
-  if (role.kind == Kind::Dense) return add_part(parts, begin, bytes);
+  if (role.kind == Kind::Beside) return add_part(parts, begin, bytes);
   if (role.kind == Kind::ExpertIds) return add_expert_ids(parts, file, begin, tensor, *layer);
   const std::size_t experts = layer->old_of_new.size();
   const std::uint64_t block = block_bytes(file, tensor, role, experts, renumbering.zero_expert_count);
@@ -148,6 +149,11 @@ ShardPlan plan_shard(const InputFile& file, const SafetensorsHeader& header, con
     spans.push_back(tensor.name_span);
   }
   std::ranges::sort(by_place, {}, &SafetensorsTensor::begin);
+  for (const std::string& note : header.notes)
+    if (renumbered_references(note, renumbering, file.path() + ": __metadata__") != note)
+      file.reject(
+          "__metadata__ names single experts, which would be others after renumbering; deploy the mapping with "
+          "gem-deploy export instead");
   ShardPlan plan;
   plan.prefix = safetensors_prefix(padded(with_new_names(header.text, spans, renumbering, file.path()), header_bytes));
   for (const SafetensorsTensor* tensor : by_place)

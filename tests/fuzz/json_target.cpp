@@ -1,8 +1,10 @@
-// JSON in every use: documents, names of members, permutation records, engine files, load statistics, tables of counts.
+// JSON in every use: documents, names of members, permutation records, names of experts, engine files, load statistics,
+// tables of counts.
 #include <cstdlib>
 
 #include "fuzz/fuzz_input.hpp"
 #include "interchange/engine_format.hpp"
+#include "interchange/expert_references.hpp"
 #include "interchange/permutation_record.hpp"
 #include "interchange/shard_plan.hpp"
 #include "interchange/statistics_readers.hpp"
@@ -18,6 +20,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
         if (span.begin > span.end || span.end > text.size()) std::abort();
     if (document.root().is_object() && json_key_spans(text).size() != document.root().keys().size()) std::abort();
     renumbered_index(text, {2, 4, {{0, {1, 0, 3, 2}}, {1, {3, 2, 1, 0}}}}, "index");
+  });
+  must_read_or_refuse([&] {
+    const Renumbering renumbering{2, 4, {{0, {1, 0, 3, 2}}, {1, {3, 0, 1, 2}}}};
+    const std::string renumbered = renumbered_references(text, renumbering, "text");
+    if (renumbered_references(renumbered, inverse_of(renumbering), "text") != text) std::abort();
   });
   PhysicalMap shape;
   shape.device_count = 2;

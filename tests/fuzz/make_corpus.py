@@ -62,6 +62,9 @@ hdf5("trace", {"format": "gem.trace", "top_k": np.uint64(1), "tokens_per_step": 
      {"counts": np.ones((2, 2, 4), np.uint32), "layer_ids": np.array([0, 1], np.int32)})
 write_mapping(path("hdf5", "mapping"), np.array([[0, 1, 0, 1], [1, 1, 0, 0]], np.int32), [0, 1])
 
+text("json", "named_experts", json.dumps({"ignore": ["model.layers.1.mlp.experts.3.up_proj", "lm_head",
+                                                     "re:.*layers\\.0\\.mlp\\.experts\\.(0|1)\\..*"],
+                                          "model.layers.0.mlp.experts.2": {"bits": 8}, "experts.[0-3]": "*experts*"}))
 text("json", "sglang", json.dumps({"physical_to_logical_map": rows}))
 text("json", "tensorrt_llm", "num_slots: 4\nlayer_updates_per_iter: 0\ninitial_global_assignments:\n  0: [0, 1, 2, 3]\n"
                              "  1: [3, 1, 0, 2]\n")

@@ -100,6 +100,7 @@ def check_groups(cases):
         refused({key: 3}, key, "--expert-groups G", code=3)
     refused({"n_group": 6}, "n_group")
     refused({"num_experts_per_group": 2, "topk_group": 2}, "num_experts_per_group", "--expert-groups 6")
+    refused({"num_expert_clusters": 6}, "num_expert_clusters")
     refused({"moe_group_size": 4}, "moe_group_size", "--expert-groups 3")
     refused({"num_experts": None, "thinker_config": {"text_config": {"num_experts": EXPERTS, "n_group": 6, "topk_group": 2}}},
             "thinker_config: text_config: n_group")
@@ -169,7 +170,9 @@ def check_named_experts(cases):
                           ("layers[.]1[.]mlp[.]experts[.]3[.]up", "layers[.]1[.]mlp[.]experts[.]4[.]up")):
         _, output = cases.accepted(config=quantised([before]))
         assert json.load(open(os.path.join(output, "config.json")))["quantization_config"]["ignore"] == [after], after
-    for unclear in ("re:.*experts\\.3\\..*", "*experts.3*", "re:.*layers\\.[12]\\..*experts\\.(3|7)\\..*",
+    cases.accepted(config=quantised(["model.layers.1.mlp.experts*w1", "re:.*layers\\.(3|5)\\.mlp.*", "re:.*w[123]$"]))
+    for unclear in ("re:.*\\.3\\.down_proj$", "model.layers.1.mlp.*.3.down_proj", "re:.*layers\\.1\\.mlp\\..*\\.(3|5)\\..*",
+                    "model.layers.1.mlp.experts.03.up_proj", "re:.*experts\\.3\\..*", "*experts.3*", "re:.*layers\\.[12]\\..*experts\\.(3|7)\\..*",
                     "re:.*layers.1.mlp.experts.[0-3].up", "re:.*layers.1.mlp.experts.(3\\.up|1\\.gate)",
                     "re:layers.1.mlp.experts\\.*\\.3\\.up", "model.layers.1.mlp.experts[0].up_proj",
                     "model/layers/1/mlp/experts/0", "re:.*layers.1.mlp.experts.(?!3)\\d+"):
@@ -279,7 +282,9 @@ def check_tensors(cases):
         cases.refused(*words, of=of, tensors=tensors, **made)
 
     for name in ("gate.weight_1", "gate.score_bias_2", "router.weights", "expert_biases", "moe_statics.counts",
-                 "gate.tid2expert", "experts.table", "gate.weight.absmax"):
+                 "gate.tid2expert", "experts.table", "gate.weight.absmax", "gate.correction_bias", "expert_norm.weight",
+                 "experts.norm.weight", "router_norm.weight", "shared_chunk_experts.0.up_proj.weight",
+                 "experts.expert_3.wi.weight", "experts.03.up_proj.weight"):
         refused({place + name: np.zeros((EXPERTS, 2))}, place + name)
     for shape in ((EXPERTS + 1,), (2, EXPERTS), (EXPERTS - 1, 3)):
         refused({place + "gate.bias": np.zeros(shape)}, "gate.bias", "12 experts of the layer")
@@ -288,6 +293,17 @@ def check_tensors(cases):
     cases.accepted(tensors={place + "gate.weight_scale_inv": np.zeros((1, 3))})
     for shape in ((), (1,), (1, 1)):
         cases.accepted(tensors={place + "gate.input_scale": np.zeros(shape)})
+    for prefix in ("base_model.model.model.", "llm.model.", "model.text_model.", "transformer.", "decoder."):
+        cases.accepted(layout("prefix", prefix + "layers.{layer}.mlp.", find("qwen3_moe").tensors))
+    cases.refused("no tensors of a router and experts", of=layout("block", "model.layers.{layer}.moe_layer.",
+                                                                  find("qwen3_moe").tensors))
+    # What is fused in a block's own name, or dense there.
+    refused({place + "gate_proj.weight": np.zeros((EXPERTS, INNER, HIDDEN))}, "gate_proj")
+    cases.accepted(tensors={place + "gate_proj.weight": np.zeros((EXPERTS, HIDDEN)), place + "norm.weight": np.zeros(EXPERTS),
+                            "model.layers.1.pre_moe_layernorm.weight": np.zeros(HIDDEN),
+                            "model.layers.1.self_attn.gate_proj.weight": np.zeros((EXPERTS, HIDDEN))})
+    refused({place + "norm.weight": np.zeros((EXPERTS, HIDDEN))}, place + "norm")
+    refused({"model.layers.1.expert_scale": np.zeros(EXPERTS)}, "expert_scale")
     nvfp4 = "language_model.model.layers.1.feed_forward.experts."
     for shape in ((), (1,), (EXPERTS,), (EXPERTS, 1)):
         cases.accepted("llama4", tensors={nvfp4 + "down_proj_weight_scale_2": np.zeros(shape)})
