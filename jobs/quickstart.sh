@@ -51,5 +51,5 @@ echo "== Verifying: replay of requests that were never searched on"
 
 echo "== Drawing"
 gem-analysis report "$results"
-echo "Done in $((SECONDS - begin)) s. Next: gem-profile --help; the README shows GPUs and clusters."
+echo "Done in $((SECONDS - begin)) s. Next: jobs/README.md, for GPUs, engines and clusters."
 exit "$verdict"
