@@ -9,6 +9,11 @@
 
 namespace gem {
 
+/// Whether a file is called as torch.save's files are.
+inline bool is_torch_name(const std::string& path) {
+  return path.ends_with(".pt") || path.ends_with(".pth");
+}
+
 /// A file that torch.save wrote (since 1.6: a ZIP archive with data.pkl and one entry a storage), read without
 /// executing what is in it. DataError naming the file for anything but tensors and plain values.
 class TorchFile {

@@ -1,11 +1,10 @@
 // JSON in every use: documents, names of members, permutation records, engine files, load statistics, tables of counts.
 #include <cstdlib>
 
-#include "fuzz/fuzz_input.hpp"
+#include "fuzz/import_input.hpp"
 #include "interchange/engine_format.hpp"
 #include "interchange/permutation_record.hpp"
 #include "interchange/shard_plan.hpp"
-#include "interchange/statistics_readers.hpp"
 #include "platform/text_formats/json.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
@@ -35,7 +34,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     const PermutationRecord record = read_permutation_record(file.path());
     if (inverse_of(inverse_of(record.renumbering)) != record.renumbering) std::abort();
   });
-  must_read_or_refuse([&] { read_vllm_load(file.path()); });
-  must_read_or_refuse([&] { read_plain_counts(file.path()); });
+  must_import_or_refuse(vllm_load_recording, file.path());
+  must_import_or_refuse(routed_experts_recording, file.path());
+  must_import_or_refuse(plain_counts_recording, file.path());
   return 0;
 }

@@ -38,6 +38,10 @@ class JsonNode {
 
   bool is_object() const { return std::holds_alternative<std::unique_ptr<JsonObject>>(value_->value); }
   bool is_array() const { return std::holds_alternative<std::vector<JsonValue>>(value_->value); }
+  bool is_text() const { return std::holds_alternative<std::string>(value_->value); }
+  bool is_number() const {
+    return std::holds_alternative<std::int64_t>(value_->value) || std::holds_alternative<double>(value_->value);
+  }
   bool is_null() const { return std::holds_alternative<std::nullptr_t>(value_->value); }
   bool is_boolean() const { return std::holds_alternative<bool>(value_->value); }
   bool is_integer() const { return std::holds_alternative<std::int64_t>(value_->value); }
@@ -64,10 +68,14 @@ class JsonNode {
   /// An array of whole numbers, each of least .. greatest.
   std::vector<std::int32_t> integers(std::int32_t least, std::int32_t greatest) const;
 
+  /// File and way to the value, for messages.
+  const std::string& where() const { return where_; }
   /// Throws DataError "WHERE: WHAT".
   [[noreturn]] void reject(const std::string& what) const;
 
  private:
+  [[noreturn]] void reject_kind(const std::string& wanted) const;
+
   const JsonValue* value_;
   std::string where_;
 };
