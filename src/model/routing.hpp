@@ -11,7 +11,8 @@ namespace gem {
 /// Token-level routing: which experts each token of each request used, layer by layer. Requests own disjoint runs of
 /// tokens in generation order.
 struct Routing {
-  static constexpr std::uint16_t no_expert = 65535;  ///< in the last places of a token with fewer experts than top_k
+  /// In the last places of a token with fewer experts than top_k; no expert where there are fewer than 65,536.
+  static constexpr std::uint16_t no_expert = 65535;
 
   std::string model;
   std::string task;
