@@ -68,20 +68,6 @@ bool parse(const Arguments& arguments, ImportJob& job) {
   return true;
 }
 
-/// "3-60" or "1,3,5", ascending.
-std::vector<std::int32_t> parse_layer_ids(const std::string& text) {
-  std::vector<std::int32_t> ids;
-  for (const std::string& part : split(text, ',')) {
-    const std::vector<std::string> ends = split(part, '-');
-    const std::int64_t first = parse_integer(ends.front(), "--layer-ids"),
-                       last = parse_integer(ends.back(), "--layer-ids");
-    if (ends.size() > 2 || first < 0 || last < first || last > 65535 || (!ids.empty() && first <= ids.back()))
-      throw UsageError("--layer-ids '" + text + "' must be ascending numbers, as 3-60 or 1,3,5");
-    for (std::int64_t id = first; id <= last; ++id) ids.push_back(static_cast<std::int32_t>(id));
-  }
-  return ids;
-}
-
 void take_model(ImportJob& job) {
   if (!job.model.empty()) {
     if (job.options.expert_count > 0 || job.options.top_k > 0)
@@ -93,7 +79,7 @@ void take_model(ImportJob& job) {
     job.options.layer_ids = moe_layer_ids(model);
     job.options.decoder_layers = model.layer_count;
   }
-  if (!job.layer_ids.empty()) job.options.layer_ids = parse_layer_ids(job.layer_ids);
+  if (!job.layer_ids.empty()) job.options.layer_ids = parse_layer_ids(job.layer_ids, "--layer-ids");
 }
 
 void print_notes(const std::vector<std::string>& notes) {

@@ -85,4 +85,7 @@ std::vector<std::int32_t> numbered_layers(std::size_t count, const ImportOptions
 /// "3", "3-60" or "1-4, 7": ascending numbers in short, after `most` ranges "...".
 std::string ranges_text(const std::vector<std::int64_t>& numbers, std::size_t most = 8);
 
+/// "3-60" or "1,3,5" as ascending numbers of layers. UsageError naming `what` for anything else.
+std::vector<std::int32_t> parse_layer_ids(const std::string& text, const std::string& what);
+
 }  // namespace gem

@@ -149,4 +149,16 @@ std::string ranges_text(const std::vector<std::int64_t>& numbers, std::size_t mo
   return text;
 }
 
+std::vector<std::int32_t> parse_layer_ids(const std::string& text, const std::string& what) {
+  std::vector<std::int32_t> ids;
+  for (const std::string& part : split(text, ',')) {
+    const std::vector<std::string> ends = split(part, '-');
+    const std::int64_t first = parse_integer(ends.front(), what), last = parse_integer(ends.back(), what);
+    if (ends.size() > 2 || first < 0 || last < first || last > 65535 || (!ids.empty() && first <= ids.back()))
+      throw UsageError(what + " '" + text + "' must be ascending numbers, as 3-60 or 1,3,5");
+    for (std::int64_t id = first; id <= last; ++id) ids.push_back(static_cast<std::int32_t>(id));
+  }
+  return ids;
+}
+
 }  // namespace gem

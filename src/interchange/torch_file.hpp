@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -34,6 +35,7 @@ class TorchFile {
   ZipInput archive_;
   std::string prefix_;  // of the names of all entries
   Pickle pickle_;
+  mutable std::uint64_t numbers_read_ = 0;
 };
 
 }  // namespace gem

@@ -24,9 +24,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   shape.layer_ids = {0, 1};
   for (const EngineFormat* engine : engine_formats()) {
     must_read_or_refuse([&] {
-      const PhysicalMap map = engine->parse(text, "engine", shape);
+      const PhysicalMap map = map_of_rows(engine->read(text, "engine"), shape, "engine");
       check_physical_map(map, "engine");
-      if (engine->parse(engine->text_of(map, "engine"), "again", map) != map) std::abort();
+      if (map_of_rows(engine->read(engine->text_of(map, "engine"), "again"), map, "again") != map) std::abort();
     });
   }
   const FuzzFile file(bytes, size, ".json");

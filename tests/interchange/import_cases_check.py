@@ -333,12 +333,36 @@ def check_lines(cases, rng):
     cases.refuse(cases.text("a.jsonl", line(counts[0] + 0.5)), "expert_load[0][0]: is", 3, "--top-k", "2")
 
 
+def check_archives(cases, rng):
+    """Damaged archives, and those made to exhaust memory."""
+    np.savez(cases.path("whole.npz"), counts=consistent_counts(rng))
+    text = bytearray(open(cases.path("whole.npz"), "rb").read())
+    text[400] ^= 1
+    open(cases.path("damaged.npz"), "wb").write(text)
+    cases.refuse(cases.path("damaged.npz"), "checksum", 3, *COUNTS)
+    np.savez_compressed(cases.path("bomb.npz"), counts=np.zeros((70, 1024, 1024), np.uint8))
+    assert os.path.getsize(cases.path("bomb.npz")) < 200000
+    cases.refuse(cases.path("bomb.npz"), "no recording packs so tightly", 3, *COUNTS)
+
+
+def check_counted_by_every_rank(cases, rng):
+    """SGLang's mode stat sums over ranks that may all have counted each token."""
+    counts = consistent_counts(rng)
+    table = lambda values: cases.text("stat.json", {"logical_count": values.tolist()})
+    found = cases.accept(table(8 * counts), "--top-k", "2", notes=["every count is a multiple of 8"])
+    assert np.array_equal(found["counts"], counts)
+    found = cases.accept(table(8 * counts), "--top-k", "2", "--counted-times", "1")
+    assert np.array_equal(found["counts"], 8 * counts)
+    assert np.array_equal(cases.accept(cases.npy(4 * counts), *COUNTS, "--counted-times", "4")["counts"], counts)
+    cases.refuse(cases.npy(counts), "not all counts are multiples", 2, *COUNTS, "--counted-times", "5")
+
+
 def main():
     rng = np.random.default_rng(3)
     with tempfile.TemporaryDirectory() as folder:
         cases = Cases(sys.argv[1], folder)
         for check in (check_routing, check_other_experts, check_json_routing, check_no_counts, check_plain, check_csv, check_ranks,
-                      check_lines):
+                      check_lines, check_archives, check_counted_by_every_rank):
             check(cases, rng)
     print("what is recorded came out, what isn't was left out or refused")
 
