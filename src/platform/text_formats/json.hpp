@@ -38,13 +38,10 @@ class JsonNode {
 
   bool is_object() const { return std::holds_alternative<std::unique_ptr<JsonObject>>(value_->value); }
   bool is_array() const { return std::holds_alternative<std::vector<JsonValue>>(value_->value); }
-  bool is_text() const { return std::holds_alternative<std::string>(value_->value); }
-  bool is_number() const {
-    return std::holds_alternative<std::int64_t>(value_->value) || std::holds_alternative<double>(value_->value);
-  }
   bool is_null() const { return std::holds_alternative<std::nullptr_t>(value_->value); }
   bool is_boolean() const { return std::holds_alternative<bool>(value_->value); }
   bool is_integer() const { return std::holds_alternative<std::int64_t>(value_->value); }
+  bool is_number() const { return is_integer() || std::holds_alternative<double>(value_->value); }
   bool is_text() const { return std::holds_alternative<std::string>(value_->value); }
   /// File and way, for messages.
   const std::string& where() const { return where_; }
@@ -68,8 +65,6 @@ class JsonNode {
   /// An array of whole numbers, each of least .. greatest.
   std::vector<std::int32_t> integers(std::int32_t least, std::int32_t greatest) const;
 
-  /// File and way to the value, for messages.
-  const std::string& where() const { return where_; }
   /// Throws DataError "WHERE: WHAT".
   [[noreturn]] void reject(const std::string& what) const;
 
