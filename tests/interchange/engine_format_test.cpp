@@ -114,11 +114,8 @@ TEST(EngineFormat, IsToldByWhatItHolds) {
 TEST(PhysicalMap, IsAMappingAgain) {
   Mapping mapping = random_mapping(2, 4, 2, 1);
   mapping.redundant = Matrix<RedundantCopy>(2, 2);
-  for (std::size_t layer = 0; layer < 2; ++layer)
-    for (std::size_t copy = 0; copy < 2; ++copy) {
-      const auto expert = static_cast<std::int32_t>(layer + copy);
-      mapping.redundant(layer, copy) = {expert, 1 - mapping.expert_to_device(layer, static_cast<std::size_t>(expert))};
-    }
+  mapping.expert_to_device.values() = {1, 0, 0, 1, /* the second layer: */ 0, 0, 1, 1};
+  mapping.redundant.values() = {{0, 0}, {2, 1}, /* the second layer: */ {1, 1}, {3, 0}};
   const PhysicalMap map = physical_map_of(mapping);
   EXPECT_EQ(physical_map_of(mapping_of(map)), map);
 }
