@@ -19,7 +19,7 @@ namespace {
 
 struct ExportJob {
   std::string mapping, engine, output, model;
-  std::size_t layers = 0;
+  std::size_t layers = 0, mtp_layers = 0;
   bool dry_run = false;
   bool quiet = false;
 };
@@ -35,6 +35,10 @@ bool parse(const Arguments& arguments, ExportJob& job) {
   line.add("output", &job.output, "FILE", "file to write for the engine");
   line.add("model", &job.model, "NAME", "the model, if the mapping file names none that is known; a name or FILE.csv");
   line.add("layers", &job.layers, "N", "decoder layers of the model, dense ones too, if it is not a known one");
+  line.add(
+      "mtp-layers", &job.mtp_layers, "N",
+      "layers of multi-token prediction, for tensorrt-llm: they get their experts in order behind the model's last "
+      "layer");
   line.add_flag("dry-run", &job.dry_run, "say what would be written, write nothing");
   line.add_example("gem-deploy export --mapping mapping.h5 --engine sglang --output location.json");
   line.add_example("gem-deploy export --mapping mapping.h5 --engine tensorrt-llm --output moe_load_balancer.yaml");
@@ -43,6 +47,7 @@ bool parse(const Arguments& arguments, ExportJob& job) {
   require_option(job.mapping, "mapping", "the gem.mapping file to deploy");
   require_option(job.engine, "engine", "the engine to write for: " + engines);
   if (job.layers > 65536) throw UsageError(fmt::format("--layers: {} are more than a model has", job.layers));
+  if (job.mtp_layers > 256) throw UsageError(fmt::format("--mtp-layers: {} are more than a model has", job.mtp_layers));
   if (job.dry_run) return true;
   require_option(job.output, "output", "the file to write for the engine");
   keep_input(job.mapping, job.output);
@@ -75,13 +80,18 @@ int run_export(const Arguments& arguments) {
   const std::optional<MoeModel> known = find_model(job, mapping.model);
   ExportModel model;
   if (known) model = {known->name, known->layer_count, known->moe_layer_count, known->expert_count};
+  if (!known) model.name = mapping.model;
   if (job.layers > 0) model.decoder_layers = job.layers;
+  model.mtp_layers = job.mtp_layers;
   const PhysicalMap map = map_for_engine(mapping, engine, model);
   std::cout << fmt::format("{}: {} layers, {} experts on {} devices, {} each (method {}, model {})\n", job.mapping,
                            mapping.layer_count(), map.expert_count, map.device_count, map.slots_per_device(),
                            mapping.method, mapping.model);
   if (engine.layers == EngineFormat::Layers::MoeLayerOrder && model.moe_layers == 0)
     std::cout << "Not checked: whether these are all MoE layers of the model, which is not a known one (--model)\n";
+  if (!known && !engine.refused_models.empty())
+    std::cout << fmt::format("Not checked: whether {} places the experts of {} by a file, which is not a known model\n",
+                             engine.name, mapping.model);
   if (const auto dense = known ? dense_layer_of(mapping, *known) : std::nullopt)
     std::cout << fmt::format(
         "Check the layers: the mapping has layer {}, which should have no experts in {}; gem-trace import "

@@ -7,7 +7,6 @@
 #include "base/text.hpp"
 #include "files/routing_file.hpp"
 #include "interchange/import.hpp"
-#include "interchange/statistics_readers.hpp"
 #include "model/moe_model.hpp"
 #include "platform/command_line/command_line.hpp"
 #include "platform/file_system/whole_file.hpp"
@@ -27,7 +26,7 @@ struct ImportJob {
 
 bool parse(const Arguments& arguments, ImportJob& job) {
   std::string formats = "what the input is, if it cannot be told";
-  for (const ImportFormat& known : import_formats()) formats += "; " + known.name + ": " + known.summary;
+  for (const ImportFormat* known : import_formats()) formats += "; " + known->name + ": " + known->summary;
   CommandLine line("gem-trace import",
                    "reads what serving engines record of their routing; nothing in it is executed.");
   line.add("input", &job.inputs, "PATH", "file or directory that an engine recorded");
@@ -38,6 +37,18 @@ bool parse(const Arguments& arguments, ImportJob& job) {
   line.add("experts", &job.options.expert_count, "N", "routed experts a layer, without --model");
   line.add("top-k", &job.options.top_k, "N", "experts a token, without --model and where the data don't say");
   line.add("layer-ids", &job.layer_ids, "A-B", "the model's own numbers of the layers, as 3-60 or 1,3,5");
+  line.add("axes", &job.options.axes, "NAMES",
+           "order of a plain array's axes, as layer,step,expert; or layer,rank,slot for loads of each rank's experts");
+  line.add("ranks", &job.options.ranks, "N", "ranks that recorded; files of all of them must be given");
+  line.add_flag("keep-partial", &job.options.keep_partial,
+                "keep steps, layers and ranks that were not recorded by all ranks, as sums of those that did");
+  line.add("counted-times", &job.options.counted_times, "N",
+           "ranks that each counted every token (SGLang's mode stat without attention data parallelism); 1: as they "
+           "are. Found from the counts if left out");
+  line.add("fused-shared", &job.options.fused_shared, "N",
+           "shared experts that the engine counts as the last ones; they are left out");
+  line.add("zero-experts", &job.options.zero_experts, "N",
+           "ids behind the routed experts that compute nothing; they are left out");
   line.add("tokens", &job.options.tokens, "N", "scale data without a time axis to so many tokens a step");
   line.add("task", &job.options.task, "NAME", "what the engine was doing, for the file");
   line.add("phase", &job.options.phase, "PHASE", "decode or prefill, for the file");
@@ -57,20 +68,6 @@ bool parse(const Arguments& arguments, ImportJob& job) {
   return true;
 }
 
-/// "3-60" or "1,3,5", ascending.
-std::vector<std::int32_t> parse_layer_ids(const std::string& text) {
-  std::vector<std::int32_t> ids;
-  for (const std::string& part : split(text, ',')) {
-    const std::vector<std::string> ends = split(part, '-');
-    const std::int64_t first = parse_integer(ends.front(), "--layer-ids"),
-                       last = parse_integer(ends.back(), "--layer-ids");
-    if (ends.size() > 2 || first < 0 || last < first || last > 65535 || (!ids.empty() && first <= ids.back()))
-      throw UsageError("--layer-ids '" + text + "' must be ascending numbers, as 3-60 or 1,3,5");
-    for (std::int64_t id = first; id <= last; ++id) ids.push_back(static_cast<std::int32_t>(id));
-  }
-  return ids;
-}
-
 void take_model(ImportJob& job) {
   if (!job.model.empty()) {
     if (job.options.expert_count > 0 || job.options.top_k > 0)
@@ -80,20 +77,18 @@ void take_model(ImportJob& job) {
     job.options.expert_count = model.expert_count;
     job.options.top_k = model.top_k;
     job.options.layer_ids = moe_layer_ids(model);
+    job.options.decoder_layers = model.layer_count;
   }
-  if (!job.layer_ids.empty()) job.options.layer_ids = parse_layer_ids(job.layer_ids);
+  if (!job.layer_ids.empty()) job.options.layer_ids = parse_layer_ids(job.layer_ids, "--layer-ids");
 }
 
 void print_notes(const std::vector<std::string>& notes) {
   for (const std::string& note : notes) std::cout << wrap("Note: " + note, 120) << "\n";
 }
 
-void import_routing(const ImportJob& job, const ImportSources& sources, const Arguments& arguments) {
-  if (job.options.expert_count == 0)
-    throw UsageError("routed experts don't say how many there are; give --model or --experts");
-  std::vector<std::string> notes;
-  Routing routing = read_routed_experts(sources.paths, job.options.expert_count);
-  complete(routing, job.options, notes);
+void import_routing(const ImportJob& job, RecordedRouting recorded, std::vector<std::string> notes,
+                    const Arguments& arguments) {
+  const Routing routing = routing_of(recorded, job.options, notes);
   std::cout << fmt::format("Read: routed experts; {} requests, {} tokens, {} layers, {} experts, top-{}\n",
                            routing.request_count(), routing.token_count(), routing.layer_count(), routing.expert_count,
                            routing.top_k);
@@ -104,11 +99,11 @@ void import_routing(const ImportJob& job, const ImportSources& sources, const Ar
   if (!job.quiet) std::cout << "Next: gem-trace batch --routing " << job.output << " --output TRACE\n";
 }
 
-void import_trace(const ImportJob& job, const ImportSources& sources, const Arguments& arguments) {
-  std::vector<std::string> notes;
-  const ImportedCounts imported = read_counts(sources);
-  const LoadTrace trace = trace_of(imported, job.options, notes);
-  std::cout << "Read: " << imported.source << "\n";
+void import_trace(const ImportJob& job, ImportedCounts imported, std::vector<std::string> notes,
+                  const Arguments& arguments) {
+  const std::string source = imported.source;
+  const LoadTrace trace = trace_of(std::move(imported), job.options, notes);
+  std::cout << "Read: " << source << "\n";
   print_notes(notes);
   if (job.dry_run) return print_shape(trace);
   store_trace(job.output, trace, arguments, 0);
@@ -123,11 +118,12 @@ int run_import(const Arguments& arguments) {
   ImportJob job;
   if (!parse(arguments, job)) return 0;
   take_model(job);
-  const ImportSources sources = find_sources(job.inputs, job.format);
-  if (sources.format == "vllm-routed")
-    import_routing(job, sources, arguments);
+  const ImportSources sources = find_sources(job.inputs, job.format, job.options);
+  Recording recording = read_recording(sources, job.options);
+  if (auto* routing = std::get_if<RecordedRouting>(&recording))
+    import_routing(job, std::move(*routing), sources.notes, arguments);
   else
-    import_trace(job, sources, arguments);
+    import_trace(job, std::move(std::get<ImportedCounts>(recording)), sources.notes, arguments);
   if (job.dry_run) std::cout << "Dry run: nothing was written\n";
   return 0;
 }

@@ -40,7 +40,9 @@ std::string text_of(const ValueRule& rule, std::string_view unit, const AxisLeng
     const std::size_t* length = axes.find(rule.index_of);
     text = length != nullptr ? fmt::format("{}s, 0 to {}", rule.index_of, static_cast<std::int64_t>(*length) - 1)
                              : fmt::format("{}s, counted from 0", rule.index_of);
-    return rule.least == -1.0 ? text + ", or -1 for none" : text;
+    if (rule.least == -1.0) return text + ", or -1 for none";
+    return rule.greatest < std::numeric_limits<double>::max() ? fmt::format("{}, or {:.0f} for none", text, rule.greatest)
+                                                              : text;
   }
   const std::string suffix = unit == "1" || unit.empty() ? "" : fmt::format(" {}", unit);
   const bool has_least = rule.least > std::numeric_limits<double>::lowest();
@@ -65,7 +67,8 @@ std::string text_of(const ValueRule& rule, std::string_view unit, const AxisLeng
 bool is_allowed(const ValueRule& rule, double value, const AxisLengths& axes) {
   if (std::isnan(value)) return rule.or_unknown;
   if (!rule.index_of.empty())
-    return value >= (rule.least == -1.0 ? -1.0 : 0.0) && value < static_cast<double>(axes.length(rule.index_of));
+    return value == rule.greatest ||
+           (value >= (rule.least == -1.0 ? -1.0 : 0.0) && value < static_cast<double>(axes.length(rule.index_of)));
   if (!rule.up_to.empty() && value > static_cast<double>(axes.length(rule.up_to))) return false;
   return value >= rule.least && value <= rule.greatest;
 }

@@ -35,7 +35,8 @@ struct ValueRule {
   double least = std::numeric_limits<double>::lowest();
   double greatest = std::numeric_limits<double>::max();
   bool or_unknown = false;         ///< NaN, too
-  std::string_view index_of = {};  ///< an axis: the values are positions along it; -1 for none where `least` is -1
+  std::string_view index_of = {};  ///< an axis: the values are positions along it; none is -1 where `least` is that, or
+                                   ///< `greatest` where that is set
   std::string_view up_to = {};     ///< an axis: no value is greater than its length
   std::string_view words = {};     ///< of a text: "all, train, test"
   bool distinct = false;           ///< no value twice

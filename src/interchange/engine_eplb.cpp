@@ -5,7 +5,9 @@
 #include <fmt/core.h>
 #include "base/text.hpp"
 #include "interchange/engine_format.hpp"
+#include "interchange/import_text.hpp"
 #include "interchange/npy.hpp"
+#include "platform/text_formats/json.hpp"
 
 namespace gem {
 namespace {
@@ -15,19 +17,33 @@ std::string text_of(const PhysicalMap& map, const std::string&) {
   return npy_text(std::vector<std::int64_t>(experts.begin(), experts.end()), {map.layer_count(), map.slot_count()});
 }
 
-PhysicalMap parse(const std::string& text, const std::string& origin, const PhysicalMap& shape) {
-  const NumberArray array = parse_npy(std::as_bytes(std::span(text)), origin);
-  if (array.extents.size() != 2 || !array.whole)
+NumberArray array_of(const std::string& text, const std::string& origin) {
+  if (text.starts_with("\x93NUMPY")) return parse_npy(std::as_bytes(std::span(text)), origin);
+  const JsonDocument document = JsonDocument::parse(text, origin);
+  return array_of_json(document.root().is_object() ? document.root().at("phy2log") : document.root());
+}
+
+EngineRows read(const std::string& text, const std::string& origin) {
+  NumberArray array = array_of(text, origin);
+  EngineRows rows;
+  if (array.extents.size() == 3) {  // by GPU
+    rows.device_count = array.extents[1];
+    array.extents = {array.extents[0], array.extents[1] * array.extents[2]};
+  }
+  if (array.extents.size() != 2 || !array.whole || array.values.empty())
     throw DataError(origin + ": phy2log must be whole numbers [layers, replicas], but has extents " +
                     extents_text(array.extents));
-  std::vector<std::vector<std::int32_t>> rows(array.extents[0]);
+  rows.slots.resize(array.extents[0]);
   for (std::size_t i = 0; i < array.values.size(); ++i) {
-    if (array.values[i] < 0.0 || array.values[i] >= static_cast<double>(shape.expert_count))
-      throw DataError(fmt::format("{}: phy2log holds expert {:g}, but experts are 0 to {}", origin, array.values[i],
-                                  shape.expert_count - 1));
-    rows[i / array.extents[1]].push_back(static_cast<std::int32_t>(array.values[i]));
+    if (array.values[i] < 0.0 || array.values[i] > largest_expert)
+      throw DataError(fmt::format("{}: phy2log holds expert {:g}, which is none", origin, array.values[i]));
+    rows.slots[i / array.extents[1]].push_back(static_cast<std::int32_t>(array.values[i]));
   }
-  return map_of_rows(rows, shape, origin);
+  return rows;
+}
+
+bool recognises(const std::string& text) {
+  return text.starts_with("\x93NUMPY") || text.find("\"phy2log\"") != std::string::npos || trim(text).starts_with("[[");
 }
 
 std::string instructions(const PhysicalMap& map, const std::string& path) {
@@ -40,8 +56,15 @@ std::string instructions(const PhysicalMap& map, const std::string& path) {
 
 }  // namespace
 
-const EngineFormat eplb_format = {
-    "eplb",      "DeepSeek EPLB, tensor phy2log as NPY", EngineFormat::Layers::MoeLayerOrder, false, text_of, parse,
-    instructions};
+const EngineFormat eplb_format = {"eplb",
+                                  "DeepSeek EPLB, tensor phy2log as NPY",
+                                  "github.com/deepseek-ai/EPLB",
+                                  EngineFormat::Layers::MoeLayerOrder,
+                                  false,
+                                  text_of,
+                                  read,
+                                  recognises,
+                                  instructions,
+                                  {}};
 
 }  // namespace gem

@@ -8,13 +8,48 @@
 #include "platform/file_system/whole_file.hpp"
 
 namespace gem {
+namespace {
+
+void check_model(const EngineFormat& engine, const std::string& model) {
+  for (const auto& [begin, why] : engine.refused_models)
+    if (to_lower(model).starts_with(begin))
+      throw UsageError(
+          fmt::format("--engine {} cannot place the experts of {}: {}; gem-deploy permute makes a checkpoint "
+                      "whose linear placement is the mapping",
+                      engine.name, model, why));
+}
+
+/// Rows for the layers of multi-token prediction, where the engine wants them.
+PhysicalMap with_mtp_layers(const PhysicalMap& map, const EngineFormat& engine, const ExportModel& model) {
+  if (model.decoder_layers == 0) {
+    if (model.mtp_layers == 0) return map;
+    throw UsageError(
+        "--mtp-layers: the layers of multi-token prediction are counted behind the model's last one; say how "
+        "many it has: --model NAME or --layers N");
+  }
+  const std::size_t end = model.decoder_layers + model.mtp_layers;
+  if (!map.layer_ids.empty() && static_cast<std::size_t>(map.layer_ids.back()) >= end)
+    throw UsageError(
+        fmt::format("the mapping has layer {}, but the model has decoder layers 0 to {}; give the model that "
+                    "the mapping was made for, or --mtp-layers N if those behind are of multi-token "
+                    "prediction and {} is to place them",
+                    map.layer_ids.back(), model.decoder_layers - 1, engine.name));
+  return with_further_layers(map, model.decoder_layers, model.mtp_layers);
+}
+
+}  // namespace
+
 PhysicalMap map_for_engine(const Mapping& mapping, const EngineFormat& engine, const ExportModel& model) {
   if (model.expert_count != 0 && model.expert_count != mapping.expert_count())
     throw UsageError(
         fmt::format("the mapping places {} experts a layer, but {} has {}; give the model that the mapping was "
                     "made for",
                     mapping.expert_count(), model.name, model.expert_count));
+  check_model(engine, model.name);
   const PhysicalMap map = physical_map_of(mapping);
+  if (engine.layers == EngineFormat::Layers::Named) return with_mtp_layers(map, engine, model);
+  if (model.mtp_layers > 0)
+    throw UsageError("--mtp-layers: " + engine.name + " places layers of multi-token prediction itself; leave it out");
   if (engine.layers == EngineFormat::Layers::MoeLayerOrder && model.moe_layers != 0 &&
       model.moe_layers != map.layer_count())
     throw UsageError(
@@ -34,7 +69,7 @@ std::vector<std::string> export_to_engine(const PhysicalMap& map, const EngineFo
   write_whole_text(path, engine.text_of(map, path));
   PhysicalMap shape = map;
   shape.physical_to_logical = Matrix<std::int32_t>(map.layer_count(), 0);
-  const PhysicalMap again = engine.parse(read_whole_text(path, std::uint64_t{1} << 30), path, shape);
+  const PhysicalMap again = map_of_rows(engine.read(read_whole_text(path, std::uint64_t{1} << 30), path), shape, path);
   check_physical_map(again, path);
   if (again != map) throw DataError(path + ": read back, it holds another placement than was written; write it again");
   if (engine.has_comments) return {path};

@@ -29,17 +29,24 @@ std::string note_of_ending(const std::string& path, const std::string& ending) {
   return "Rename the file first: the engine takes none whose name does not end in " + ending + ".\n";
 }
 
-PhysicalMap map_of_rows(const std::vector<std::vector<std::int32_t>>& rows, const PhysicalMap& shape,
-                        const std::string& origin) {
-  if (rows.size() != shape.layer_count())
-    throw DataError(fmt::format("{}: has {} layers, but must have {}", origin, rows.size(), shape.layer_count()));
+PhysicalMap map_of_rows(const EngineRows& rows, const PhysicalMap& shape, const std::string& origin) {
   PhysicalMap map = shape;
-  map.physical_to_logical = Matrix<std::int32_t>(rows.size(), rows.empty() ? 0 : rows[0].size());
-  for (std::size_t layer = 0; layer < rows.size(); ++layer) {
-    if (rows[layer].size() != map.slot_count())
+  if (!rows.layer_ids.empty()) map.layer_ids = rows.layer_ids;
+  if (rows.device_count > 0) map.device_count = rows.device_count;
+  if (rows.slots.size() != map.layer_ids.size())
+    throw DataError(
+        fmt::format("{}: has {} layers, but must have {}", origin, rows.slots.size(), map.layer_ids.size()));
+  map.physical_to_logical = Matrix<std::int32_t>(rows.slots.size(), rows.slots.empty() ? 0 : rows.slots[0].size());
+  for (std::size_t layer = 0; layer < rows.slots.size(); ++layer) {
+    const std::vector<std::int32_t>& slots = rows.slots[layer];
+    if (slots.size() != map.slot_count())
       throw DataError(fmt::format("{}: layer {} has {} slots, but the first layer has {}", origin, map.layer_ids[layer],
-                                  rows[layer].size(), map.slot_count()));
-    std::ranges::copy(rows[layer], map.physical_to_logical.row(layer).begin());
+                                  slots.size(), map.slot_count()));
+    for (const std::int32_t expert : slots)
+      if (expert < 0 || static_cast<std::size_t>(expert) >= map.expert_count)
+        throw DataError(fmt::format("{}: layer {} holds expert {}, but experts are 0 to {}", origin,
+                                    map.layer_ids[layer], expert, map.expert_count - 1));
+    std::ranges::copy(slots, map.physical_to_logical.row(layer).begin());
   }
   return map;
 }

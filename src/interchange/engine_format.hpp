@@ -1,11 +1,20 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "interchange/physical_map.hpp"
 
 namespace gem {
+
+/// Slots as an engine's file has them.
+struct EngineRows {
+  std::vector<std::vector<std::int32_t>> slots;  ///< [layer][slot] experts; slots of device after device
+  std::vector<std::int32_t> layer_ids;           ///< [layer], the model's own numbers; empty where the file has none
+  std::size_t device_count = 0;                  ///< 0 where the file doesn't say
+};
 
 /// How a serving engine takes a placement.
 struct EngineFormat {
@@ -17,15 +26,19 @@ struct EngineFormat {
 
   std::string name;     ///< of --engine
   std::string summary;  ///< for --help
+  std::string checked;  ///< the version whose loader the format was checked against
   Layers layers;
   bool has_comments;  ///< the file itself says how to start the engine; else a file beside it does
   /// The engine's file. `path` is where it will stand, for comments.
   std::string (*text_of)(const PhysicalMap& map, const std::string& path);
-  /// Reads such a file back. What the format doesn't say is taken from `shape`: devices, experts, layer numbers.
-  /// DataError naming `origin` for anything else.
-  PhysicalMap (*parse)(const std::string& text, const std::string& origin, const PhysicalMap& shape);
+  /// Reads such a file. DataError naming `origin` for anything else.
+  EngineRows (*read)(const std::string& text, const std::string& origin);
+  /// True if the text can be of this format alone.
+  bool (*recognises)(const std::string& text);
   /// How to start the engine with the file.
   std::string (*instructions)(const PhysicalMap& map, const std::string& path);
+  /// Models that the engine cannot place by a file, by how their names begin in lower case, and why.
+  std::vector<std::pair<std::string, std::string>> refused_models;
 };
 
 extern const EngineFormat sglang_format;
@@ -44,9 +57,11 @@ const EngineFormat& find_engine(const std::string& name);
 /// nothing.
 std::string note_of_ending(const std::string& path, const std::string& ending);
 
-/// A map of `shape`'s devices, experts and layers with these rows, [layer][slot]. DataError naming `origin` for another
-/// number of layers, or rows of unequal length.
-PhysicalMap map_of_rows(const std::vector<std::vector<std::int32_t>>& rows, const PhysicalMap& shape,
-                        const std::string& origin);
+/// Rows of a file as a map of `shape`'s experts, and of its devices and layers where the file doesn't say them.
+/// DataError naming `origin` for another number of layers, rows of unequal length, or an expert that isn't one.
+PhysicalMap map_of_rows(const EngineRows& rows, const PhysicalMap& shape, const std::string& origin);
+
+/// The largest number of an expert that is read.
+constexpr std::int32_t largest_expert = 65535;
 
 }  // namespace gem

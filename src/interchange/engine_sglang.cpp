@@ -1,6 +1,6 @@
 // SGLang reads a JSON file {"physical_to_logical_map": [[expert of slot 0, ...], ...]} with one row a decoder layer,
 // dense layers too, and no other member: python/sglang/srt/eplb/expert_location.py,
-// compute_initial_expert_location_metadata (version 0.5).
+// compute_initial_expert_location_metadata (version 0.5.23).
 #include "base/text.hpp"
 
 #include <fmt/core.h>
@@ -17,14 +17,17 @@ std::string text_of(const PhysicalMap& map, const std::string&) {
   return text + "]}\n";
 }
 
-PhysicalMap parse(const std::string& text, const std::string& origin, const PhysicalMap& shape) {
+EngineRows read(const std::string& text, const std::string& origin) {
   const JsonDocument document = JsonDocument::parse(text, origin);
   const JsonNode map = document.root().at("physical_to_logical_map");
-  if (document.root().keys().size() != 1) document.root().reject("must have no other member");
-  std::vector<std::vector<std::int32_t>> rows;
+  EngineRows rows;
   for (std::size_t layer = 0; layer < map.size(); ++layer)
-    rows.push_back(map.item(layer).integers(0, static_cast<std::int32_t>(shape.expert_count) - 1));
-  return map_of_rows(rows, shape, origin);
+    rows.slots.push_back(map.item(layer).integers(0, largest_expert));
+  return rows;
+}
+
+bool recognises(const std::string& text) {
+  return text.find("\"physical_to_logical_map\"") != std::string::npos;
 }
 
 std::string instructions(const PhysicalMap& map, const std::string& path) {
@@ -39,10 +42,35 @@ std::string instructions(const PhysicalMap& map, const std::string& path) {
              map.redundant_count() > 0 ? fmt::format(" --ep-num-redundant-experts {}", map.redundant_count()) : "");
 }
 
+constexpr const char* no_location = "SGLang knows no expert location for this model and dies at start";
+
 }  // namespace
 
 const EngineFormat sglang_format = {
-    "sglang",    "SGLang, JSON for --init-expert-location", EngineFormat::Layers::EveryDecoder, false, text_of, parse,
-    instructions};
+    "sglang",
+    "SGLang, JSON for --init-expert-location",
+    "SGLang 0.5.23",
+    EngineFormat::Layers::EveryDecoder,
+    false,
+    text_of,
+    read,
+    recognises,
+    instructions,
+    // Model classes with get_model_config_for_expert_location read the file; gpt-oss has it, but loads its fused
+    // experts in linear order.
+    {{"gpt-oss",
+      "SGLang loads this model's experts in linear order but sends tokens where the file says, so that most "
+      "would meet other experts"},
+     {"llama-4", no_location},
+     {"mixtral", no_location},
+     {"olmoe", no_location},
+     {"phi-", no_location},
+     {"hunyuan", no_location},
+     {"granite", no_location},
+     {"ernie", no_location},
+     {"lfm2", no_location},
+     {"gemma-4", no_location},
+     {"grok", no_location},
+     {"kimi-linear", no_location}}};
 
 }  // namespace gem

@@ -2,7 +2,6 @@
 // by the model's own layer numbers, and layer_updates_per_iter: 0 (no moves at run time). Documented in
 // examples/wide_ep/ep_load_balancer/README.md (version 1.0): every num_slots / ep_size successive slots are one rank's.
 #include <fmt/core.h>
-#include <map>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -19,7 +18,8 @@ std::string instructions(const PhysicalMap& map, const std::string& path) {
       "  moe_config:\n"
       "    backend: WIDEEP\n"
       "    load_balancer: {}\n"
-      "and on the command line: --tp_size {} --ep_size {}\n",
+      "and on the command line: --tp_size {} --ep_size {}\n"
+      "With multi-token prediction the file must have its layers too: make it with --mtp-layers N.\n",
       map.device_count, path, map.device_count, map.device_count);
 }
 
@@ -34,49 +34,65 @@ std::string text_of(const PhysicalMap& map, const std::string& path) {
   return text;
 }
 
-/// The part of YAML that such files use: comments, "key: value", and lists in brackets, which are JSON.
-PhysicalMap parse(const std::string& text, const std::string& origin, const PhysicalMap& shape) {
-  std::map<std::string, std::string> values;
-  std::vector<std::vector<std::int32_t>> rows;
-  PhysicalMap found = shape;
-  found.layer_ids.clear();
+/// Numbers of a list in brackets ("[0, 5,"), or of a block ("- 0"), of which one line may hold a part.
+void append_numbers(const std::string& text, std::vector<std::int32_t>& numbers, const std::string& where) {
+  std::string list = text.starts_with("- ") ? text.substr(2) : text;
+  std::erase_if(list, [](char letter) { return letter == '[' || letter == ']'; });
+  for (const std::string& part : split(list, ',')) {
+    const std::string word = trim(part);
+    if (word.empty()) continue;
+    numbers.push_back(static_cast<std::int32_t>(JsonDocument::parse(word, where).root().integer(0, largest_expert)));
+  }
+}
+
+/// The part of YAML that such files use: comments, "key: value", and lists of numbers.
+EngineRows read(const std::string& text, const std::string& origin) {
+  EngineRows rows;
+  std::string slot_count;
   bool in_assignments = false;
   for (const std::string& line : split(text, '\n')) {
     const std::string content = trim(line);
     if (content.empty() || content[0] == '#') continue;
     const std::size_t colon = content.find(':');
-    if (colon == std::string::npos)
-      throw DataError(origin + ": the line '" + content.substr(0, 60) + "' has no 'key:'");
-    const std::string key = content.substr(0, colon), value = trim(content.substr(colon + 1));
-    if (line[0] != ' ') {
+    const std::string key = content.substr(0, colon);
+    const std::string value = colon == std::string::npos ? content : trim(content.substr(colon + 1));
+    if (line[0] != ' ' && line[0] != '-') {
+      if (colon == std::string::npos)
+        throw DataError(origin + ": the line '" + content.substr(0, 60) + "' has no 'key:'");
       in_assignments = key == "initial_global_assignments";
-      values[key] = value;
+      if (key == "num_slots") slot_count = value;
     } else if (in_assignments) {
-      found.layer_ids.push_back(
-          static_cast<std::int32_t>(JsonDocument::parse(key, origin + ": layer").root().integer(0, 1 << 20)));
-      rows.push_back(JsonDocument::parse(value, origin + ": layer " + key)
-                         .root()
-                         .integers(0, static_cast<std::int32_t>(shape.expert_count) - 1));
+      if (colon != std::string::npos) {
+        rows.layer_ids.push_back(
+            static_cast<std::int32_t>(JsonDocument::parse(key, origin + ": layer").root().integer(0, largest_expert)));
+        rows.slots.emplace_back();
+      }
+      if (rows.slots.empty()) throw DataError(origin + ": initial_global_assignments has a list without a layer");
+      append_numbers(value, rows.slots.back(), fmt::format("{}: layer {}", origin, rows.layer_ids.back()));
     }
   }
-  if (values["layer_updates_per_iter"] != "0")
-    throw DataError(origin + ": layer_updates_per_iter is '" + values["layer_updates_per_iter"] + "', but must be 0");
-  found.physical_to_logical = Matrix<std::int32_t>(rows.size(), 0);
-  const PhysicalMap map = map_of_rows(rows, found, origin);
-  if (values["num_slots"] != std::to_string(map.slot_count()))
-    throw DataError(fmt::format("{}: num_slots is '{}', but each layer has {} slots", origin, values["num_slots"],
-                                map.slot_count()));
-  return map;
+  if (rows.slots.empty()) throw DataError(origin + ": has no initial_global_assignments of a layer");
+  if (slot_count != std::to_string(rows.slots.front().size()))
+    throw DataError(fmt::format("{}: num_slots is '{}', but the first layer has {} slots", origin, slot_count,
+                                rows.slots.front().size()));
+  return rows;
+}
+
+bool recognises(const std::string& text) {
+  return text.find("initial_global_assignments:") != std::string::npos;
 }
 
 }  // namespace
 
 const EngineFormat tensorrt_llm_format = {"tensorrt-llm",
                                           "TensorRT-LLM, YAML for moe_config: load_balancer",
+                                          "TensorRT-LLM 1.0",
                                           EngineFormat::Layers::Named,
                                           true,
                                           text_of,
-                                          parse,
-                                          instructions};
+                                          read,
+                                          recognises,
+                                          instructions,
+                                          {}};
 
 }  // namespace gem

@@ -4,6 +4,7 @@
 #include "base/text.hpp"
 
 #include <fmt/core.h>
+#include <algorithm>
 #include "interchange/engine_format.hpp"
 #include "platform/text_formats/json.hpp"
 
@@ -20,23 +21,26 @@ std::string text_of(const PhysicalMap& map, const std::string&) {
   return text + "}}\n";
 }
 
-PhysicalMap parse(const std::string& text, const std::string& origin, const PhysicalMap& shape) {
+EngineRows read(const std::string& text, const std::string& origin) {
   const JsonDocument document = JsonDocument::parse(text, origin);
   const JsonNode record = document.root();
   if (record.at("record_type").text() != "eplb_initial_mapping")
     record.at("record_type").reject("is '" + record.at("record_type").text() + "', but must be 'eplb_initial_mapping'");
   record.at("version").integer(1, 1);
   const JsonNode assignments = record.at("initial_global_assignments");
-  std::vector<std::vector<std::int32_t>> rows;
+  EngineRows rows;
   for (std::size_t layer = 0; layer < assignments.keys().size(); ++layer)
-    rows.push_back(
-        assignments.at(std::to_string(layer)).integers(0, static_cast<std::int32_t>(shape.expert_count) - 1));
-  const PhysicalMap map = map_of_rows(rows, shape, origin);
-  const auto slots = static_cast<std::int64_t>(map.slot_count());
-  const auto redundant = slots - static_cast<std::int64_t>(shape.expert_count);
+    rows.slots.push_back(assignments.at(std::to_string(layer)).integers(0, largest_expert));
+  if (rows.slots.empty()) assignments.reject("names no layer");
+  const auto slots = static_cast<std::int64_t>(rows.slots.front().size());
   record.at("num_slots").integer(slots, slots);
-  record.at("num_redundant_experts").integer(redundant, redundant);
-  return map;
+  const std::int64_t experts = std::int64_t{std::ranges::max(rows.slots.front())} + 1;
+  record.at("num_redundant_experts").integer(slots - experts, slots - experts);
+  return rows;
+}
+
+bool recognises(const std::string& text) {
+  return text.find("\"eplb_initial_mapping\"") != std::string::npos;
 }
 
 std::string instructions(const PhysicalMap& map, const std::string& path) {
@@ -54,10 +58,13 @@ std::string instructions(const PhysicalMap& map, const std::string& path) {
 
 const EngineFormat vllm_format = {"vllm",
                                   "vLLM, JSON line for the proposed initial mapping of EPLB (provisional)",
+                                  "vLLM pull request 41141; 0.33.0 reads none",
                                   EngineFormat::Layers::MoeLayerOrder,
                                   false,
                                   text_of,
-                                  parse,
-                                  instructions};
+                                  read,
+                                  recognises,
+                                  instructions,
+                                  {}};
 
 }  // namespace gem

@@ -23,42 +23,60 @@ std::string text_of(const PhysicalMap& map, const std::string&) {
   return text + "]}\n";
 }
 
-PhysicalMap parse(const std::string& text, const std::string& origin, const PhysicalMap& shape) {
+EngineRows read(const std::string& text, const std::string& origin) {
   const JsonDocument document = JsonDocument::parse(text, origin);
   const JsonNode layers = document.root().at("layer_list");
   const auto count = static_cast<std::int64_t>(layers.size());
   document.root().at("moe_layer_count").integer(count, count);
-  std::vector<std::vector<std::int32_t>> rows;
-  PhysicalMap found = shape;
+  EngineRows rows;
   for (std::size_t layer = 0; layer < layers.size(); ++layer) {
     const JsonNode devices = layers.item(layer).at("device_list");
     const auto device_count = static_cast<std::int64_t>(devices.size());
     layers.item(layer).at("device_count").integer(device_count, device_count);
-    found.device_count = devices.size();
-    std::vector<std::int32_t>& row = rows.emplace_back();
+    if (layer > 0 && devices.size() != rows.device_count)
+      devices.reject(fmt::format("has {} devices, but the layers before have {}", devices.size(), rows.device_count));
+    rows.device_count = devices.size();
+    std::vector<std::int32_t>& slots = rows.slots.emplace_back();
     for (std::size_t device = 0; device < devices.size(); ++device) {
-      const auto experts =
-          devices.item(device).at("device_expert").integers(0, static_cast<std::int32_t>(shape.expert_count) - 1);
-      row.insert(row.end(), experts.begin(), experts.end());
+      const auto experts = devices.item(device).at("device_expert").integers(0, largest_expert);
+      if (device > 0 && experts.size() * device != slots.size())
+        devices.item(device).reject(
+            fmt::format("holds {} experts, but the devices before hold {} each; devices that hold "
+                        "unequal numbers are not supported",
+                        experts.size(), slots.size() / device));
+      slots.insert(slots.end(), experts.begin(), experts.end());
     }
   }
-  return map_of_rows(rows, found, origin);
+  return rows;
+}
+
+bool recognises(const std::string& text) {
+  return text.find("\"moe_layer_count\"") != std::string::npos;
 }
 
 std::string instructions(const PhysicalMap& map, const std::string& path) {
+  const std::string redundant =
+      map.redundant_count() == 0 ? "" : fmt::format(",\n      \"num_redundant_experts\": {}", map.redundant_count());
   return note_of_ending(path, ".json") +
          fmt::format(
              "vllm-ascend, {} expert-parallel ranks in the order of the mapping's devices:\n"
              "  vllm serve MODEL --tensor-parallel-size {} --enable-expert-parallel \\\n"
-             "    --additional-config '{{\"eplb_config\": {{\"expert_map_path\": \"{}\"}}}}'\n"
+             "    --additional-config '{{\"eplb_config\": {{\"expert_map_path\": \"{}\"{}}}}}'\n"
              "(before 0.12: --additional-config '{{\"expert_map_path\": \"{}\"}}')\n",
-             map.device_count, map.device_count, path, path);
+             map.device_count, map.device_count, path, redundant, path);
 }
 
 }  // namespace
 
-const EngineFormat vllm_ascend_format = {
-    "vllm-ascend", "vllm-ascend, JSON for expert_map_path", EngineFormat::Layers::MoeLayerOrder, false, text_of, parse,
-    instructions};
+const EngineFormat vllm_ascend_format = {"vllm-ascend",
+                                         "vllm-ascend, JSON for expert_map_path",
+                                         "vllm-ascend 0.23.0 and 0.26.0rc1",
+                                         EngineFormat::Layers::MoeLayerOrder,
+                                         false,
+                                         text_of,
+                                         read,
+                                         recognises,
+                                         instructions,
+                                         {}};
 
 }  // namespace gem

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <set>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -26,11 +27,11 @@ void check_counts(const ImportedCounts& imported) {
       throw DataError(fmt::format("{}: holds {:g}, which is no count of tokens", place_of(imported), count));
 }
 
-/// Indices of the layers that have experts: all, unless dense ones are there as zeros.
-std::vector<std::size_t> moe_layers(const ImportedCounts& imported) {
+/// Indices of the layers in which an expert got a token.
+std::vector<std::size_t> used_layers(const ImportedCounts& imported) {
   std::vector<std::size_t> layers;
   for (std::size_t layer = 0; layer < imported.counts.rows(); ++layer) {
-    bool used = !imported.every_decoder_layer;
+    bool used = false;
     for (std::size_t step = 0; step < imported.counts.planes() && !used; ++step)
       used = sum_of(imported.counts.row(step, layer)) > 0.0;
     if (used) layers.push_back(layer);
@@ -47,22 +48,6 @@ std::vector<std::size_t> used_steps(const ImportedCounts& imported) {
     if (tokens > 0.0) steps.push_back(step);
   }
   return steps;
-}
-
-std::vector<std::int32_t> numbered_layers(std::size_t count, const ImportOptions& options,
-                                          std::vector<std::string>& notes) {
-  if (options.layer_ids.empty()) {
-    std::vector<std::int32_t> ids(count);
-    std::iota(ids.begin(), ids.end(), 0);
-    notes.push_back(
-        "layers are numbered from 0, since the data don't say the model's own numbers; --model or --layer-ids "
-        "can");
-    return ids;
-  }
-  if (options.layer_ids.size() != count)
-    throw UsageError(
-        fmt::format("the data have {} layers, but --model or --layer-ids names {}", count, options.layer_ids.size()));
-  return options.layer_ids;
 }
 
 /// `total` tokens in proportion to the weights, in whole numbers: what is left goes to the largest remainders.
@@ -133,16 +118,192 @@ std::size_t tokens_per_step(const LoadTrace& trace, std::vector<std::string>& no
   return static_cast<std::size_t>(std::clamp(std::round(mean), 1.0, greatest_count));
 }
 
+/// The counts without their last columns.
+void drop_last_experts(ImportedCounts& imported, std::size_t dropped) {
+  Cube<double> counts(imported.counts.planes(), imported.counts.rows(), imported.counts.columns() - dropped);
+  for (std::size_t step = 0; step < counts.planes(); ++step)
+    for (std::size_t layer = 0; layer < counts.rows(); ++layer)
+      std::ranges::copy(imported.counts.row(step, layer).first(counts.columns()), counts.row(step, layer).begin());
+  imported.counts = std::move(counts);
+}
+
+/// Whether the last expert gets every token: of `top_k` times as many, spread over the others, but for a rest.
+bool last_gets_every_token(const Cube<double>& counts, std::size_t top_k) {
+  std::size_t rows = 0;
+  const auto k = static_cast<double>(top_k);
+  for (std::size_t step = 0; step < counts.planes(); ++step)
+    for (std::size_t layer = 0; layer < counts.rows(); ++layer) {
+      const auto row = counts.row(step, layer);
+      const double others = sum_of(row.first(row.size() - 1));
+      if (std::abs(row.back() * k - others) >= k) return false;
+      rows += others > 0.0;
+    }
+  return rows > 0;
+}
+
+/// Shared experts that the engine fused into the routed ones are counted behind them.
+void drop_shared_experts(ImportedCounts& imported, const ImportOptions& options, std::vector<std::string>& notes) {
+  const std::size_t columns = imported.counts.columns();
+  if (options.fused_shared >= columns)
+    throw UsageError(fmt::format("--fused-shared {}: the data have only {} experts", options.fused_shared, columns));
+  if (options.fused_shared > 0) return drop_last_experts(imported, options.fused_shared);
+  const std::size_t top_k = imported.top_k != 0 ? imported.top_k : options.top_k;
+  if (top_k < 2 || columns <= top_k + 1 || columns == options.expert_count) return;
+  if (!last_gets_every_token(imported.counts, top_k)) return;
+  drop_last_experts(imported, 1);
+  notes.push_back(
+      fmt::format("expert {} gets every token: a shared expert that the engine fused into the routed ones; "
+                  "it was left out",
+                  columns - 1));
+}
+
+/// The largest number that all counts are multiples of, if there are enough of them to judge by; else 1.
+std::size_t common_factor(const Cube<double>& counts) {
+  constexpr std::size_t fewest = 32;
+  std::uint64_t factor = 0;
+  std::size_t used = 0;
+  for (const double count : counts.values()) {
+    if (count == 0.0) continue;
+    if (count != std::floor(count) || count > greatest_count) return 1;
+    factor = std::gcd(factor, static_cast<std::uint64_t>(count));
+    ++used;
+  }
+  return used >= fewest ? factor : 1;
+}
+
+/// An engine that sums over its ranks counts a token as often as ranks see it.
+void count_each_token_once(ImportedCounts& imported, const ImportOptions& options, std::vector<std::string>& notes) {
+  std::size_t times = options.counted_times;
+  if (times == 0 && imported.summed_over_ranks) {
+    times = common_factor(imported.counts);
+    if (times > 1)
+      notes.push_back(
+          fmt::format("every count is a multiple of {}, as where each of {} ranks counts every token (no "
+                      "attention data parallelism), and was divided by it; --counted-times 1 keeps them",
+                      times, times));
+  }
+  if (times <= 1) return;
+  for (double& count : imported.counts.values()) {
+    count /= static_cast<double>(times);
+    if (imported.has_steps && count != std::floor(count))
+      throw UsageError(fmt::format("--counted-times {}: not all counts are multiples of it", times));
+  }
+}
+
+/// Rows behind the model's last layer are those of a draft model.
+void drop_draft_layers(ImportedCounts& imported, const ImportOptions& options, std::vector<std::size_t>& layers,
+                       std::vector<std::string>& notes) {
+  if (!imported.every_decoder_layer || options.decoder_layers == 0) return;
+  const std::size_t dropped = std::erase_if(layers, [&](std::size_t layer) { return layer >= options.decoder_layers; });
+  if (dropped > 0)
+    notes.push_back(fmt::format("{} layers behind the model's {} decoder layers (multi-token prediction) were left out",
+                                dropped, options.decoder_layers));
+}
+
+/// The model's own numbers of the layers that got a token.
+std::vector<std::int32_t> layer_numbers(const ImportedCounts& imported, const std::vector<std::size_t>& layers,
+                                        const ImportOptions& options, std::vector<std::string>& notes) {
+  const std::size_t rows = imported.counts.rows();
+  std::vector<std::int32_t> numbers;
+  const bool by_row = imported.every_decoder_layer || (imported.layer_ids.empty() && options.decoder_layers == rows &&
+                                                       options.layer_ids.size() != rows);
+  std::vector<std::int32_t> all = imported.layer_ids;
+  if (by_row) {
+    all.resize(rows);
+    std::iota(all.begin(), all.end(), 0);
+  } else if (all.empty()) {
+    if (options.layer_ids.size() == layers.size()) return options.layer_ids;
+    all = numbered_layers(rows, options, notes);
+  }
+  for (const std::size_t layer : layers) numbers.push_back(all[layer]);
+  return numbers;
+}
+
+/// Names layers without a token, and layers that are not the model's.
+void note_layers(const ImportedCounts& imported, const std::vector<std::size_t>& layers,
+                 const std::vector<std::int32_t>& numbers, const ImportOptions& options,
+                 std::vector<std::string>& notes) {
+  const std::set<std::int32_t> kept(numbers.begin(), numbers.end());
+  if (!options.layer_ids.empty()) {
+    std::vector<std::int64_t> lacking;
+    for (const std::int32_t id : options.layer_ids)
+      if (!kept.contains(id)) lacking.push_back(id);
+    if (options.layer_ids == numbers) return;
+    if (lacking.size() + numbers.size() == options.layer_ids.size())
+      notes.push_back(fmt::format("WARNING: layers {} got no token and are not in the trace; were they recorded?",
+                                  ranges_text(lacking)));
+    else
+      notes.push_back(
+          fmt::format("the data have experts in {} layers from {} to {}, other ones than --model or "
+                      "--layer-ids says; the data's numbers are kept",
+                      numbers.size(), numbers.front(), numbers.back()));
+    return;
+  }
+  std::vector<std::int64_t> idle;
+  for (std::size_t layer = 0; layer < imported.counts.rows(); ++layer)
+    if (std::ranges::find(layers, layer) == layers.end())
+      idle.push_back(imported.layer_ids.empty() ? static_cast<std::int64_t>(layer) : imported.layer_ids[layer]);
+  if (!idle.empty())
+    notes.push_back(fmt::format("layer{} {} got no token (dense, or not recorded) and {} left out",
+                                idle.size() > 1 ? "s" : "", ranges_text(idle), idle.size() > 1 ? "were" : "was"));
+}
+
+/// A token goes to top-k different experts: sums are multiples of it, and no expert has more than the step's tokens.
+void note_contradictions(const LoadTrace& trace, std::vector<std::string>& notes) {
+  std::size_t contradicting = 0, used = 0;
+  for (std::size_t step = 0; step < trace.step_count(); ++step)
+    for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
+      const auto row = trace.counts.row(step, layer);
+      const std::size_t pairs = row_count(row);
+      used += pairs > 0;
+      contradicting += pairs % trace.top_k != 0 || *std::ranges::max_element(row) > pairs / trace.top_k;
+    }
+  if (contradicting > 0)
+    notes.push_back(
+        fmt::format("WARNING: {} of {} layers of steps contradict {} experts a token: their sum is no "
+                    "multiple of it, or an expert has more tokens than the step; check top-k, and whether "
+                    "all experts were counted",
+                    contradicting, used, trace.top_k));
+}
+
+void check_expert_count(const ImportedCounts& imported, const ImportOptions& options) {
+  const Cube<double>& counts = imported.counts;
+  if (options.expert_count == 0 || options.expert_count == counts.columns()) return;
+  const bool transposed = options.expert_count == counts.rows() || options.expert_count == counts.planes();
+  throw UsageError(fmt::format("{}: the data have {} experts a layer, but --model or --experts says {}{}",
+                               place_of(imported), counts.columns(), options.expert_count,
+                               transposed ? "; another axis has as many: say the order of the axes with --axes" : ""));
+}
+
 }  // namespace
 
-LoadTrace trace_of(const ImportedCounts& imported, const ImportOptions& options, std::vector<std::string>& notes) {
+std::vector<std::int32_t> numbered_layers(std::size_t count, const ImportOptions& options,
+                                          std::vector<std::string>& notes) {
+  if (options.layer_ids.empty()) {
+    std::vector<std::int32_t> ids(count);
+    std::iota(ids.begin(), ids.end(), 0);
+    notes.push_back(
+        "layers are numbered from 0, since the data don't say the model's own numbers; --model or --layer-ids "
+        "can");
+    return ids;
+  }
+  if (options.layer_ids.size() != count)
+    throw UsageError(
+        fmt::format("the data have {} layers, but --model or --layer-ids names {}", count, options.layer_ids.size()));
+  return options.layer_ids;
+}
+
+LoadTrace trace_of(ImportedCounts imported, const ImportOptions& options, std::vector<std::string>& notes) {
   check_counts(imported);
+  notes.insert(notes.end(), imported.notes.begin(), imported.notes.end());
   if (options.tokens > 0 && imported.has_steps)
     throw UsageError("--tokens scales aggregates, but these data have a time axis; leave it out");
-  if (options.expert_count != 0 && options.expert_count != imported.counts.columns())
-    throw UsageError(fmt::format("the data have {} experts a layer, but --model or --experts says {}",
-                                 imported.counts.columns(), options.expert_count));
-  const std::vector<std::size_t> layers = moe_layers(imported), steps = used_steps(imported);
+  drop_shared_experts(imported, options, notes);
+  check_expert_count(imported, options);
+  count_each_token_once(imported, options, notes);
+  std::vector<std::size_t> layers = used_layers(imported);
+  const std::vector<std::size_t> steps = used_steps(imported);
+  drop_draft_layers(imported, options, layers, notes);
   if (layers.empty() || steps.empty()) throw DataError(place_of(imported) + ": no expert got a token in any step");
 
   LoadTrace trace;
@@ -150,18 +311,8 @@ LoadTrace trace_of(const ImportedCounts& imported, const ImportOptions& options,
   trace.task = options.task;
   trace.phase = options.phase;
   trace.top_k = top_k_of(imported, options);
-  if (imported.every_decoder_layer)
-    for (const std::size_t layer : layers) trace.layer_ids.push_back(static_cast<std::int32_t>(layer));
-  else if (!imported.layer_ids.empty())
-    trace.layer_ids = imported.layer_ids;
-  else
-    trace.layer_ids = numbered_layers(layers.size(), options, notes);
-
-  if (!options.layer_ids.empty() && options.layer_ids != trace.layer_ids)
-    notes.push_back(fmt::format(
-        "the data have experts in {} layers from {} to {}, other ones than --model or --layer-ids says; the "
-        "data's numbers are kept",
-        trace.layer_ids.size(), trace.layer_ids.front(), trace.layer_ids.back()));
+  trace.layer_ids = layer_numbers(imported, layers, options, notes);
+  note_layers(imported, layers, trace.layer_ids, options, notes);
 
   trace.counts = Cube<std::uint32_t>(steps.size(), layers.size(), imported.counts.columns());
   const double pairs = static_cast<double>(options.tokens) * static_cast<double>(trace.top_k);
@@ -175,7 +326,6 @@ LoadTrace trace_of(const ImportedCounts& imported, const ImportOptions& options,
         copy_counts(row, imported, trace.counts.row(step, layer));
     }
   }
-  notes.insert(notes.end(), imported.notes.begin(), imported.notes.end());
   if (!imported.has_steps)
     notes.push_back(
         "NO TIME AXIS: an aggregate, kept as one step; a mapping found on it balances means only, blind to "
@@ -183,20 +333,8 @@ LoadTrace trace_of(const ImportedCounts& imported, const ImportOptions& options,
   if (steps.size() < imported.counts.planes())
     notes.push_back(fmt::format("{} steps without tokens were left out", imported.counts.planes() - steps.size()));
   trace.tokens_per_step = tokens_per_step(trace, notes);
+  if (imported.has_steps) note_contradictions(trace, notes);
   return trace;
-}
-
-void complete(Routing& routing, const ImportOptions& options, std::vector<std::string>& notes) {
-  if (options.top_k != 0 && options.top_k != routing.top_k)
-    throw UsageError(
-        fmt::format("the data have {} experts a token, but --top-k or --model says {}", routing.top_k, options.top_k));
-  if (routing.top_k > routing.expert_count)
-    throw UsageError(fmt::format("the data have {} experts a token, more than the {} that --experts or --model says",
-                                 routing.top_k, routing.expert_count));
-  routing.model = options.model;
-  routing.task = options.task;
-  routing.phase = options.phase;
-  routing.layer_ids = numbered_layers(routing.layer_count(), options, notes);
 }
 
 }  // namespace gem

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <cstring>
 #include <string_view>
 
@@ -58,6 +59,19 @@ std::vector<std::size_t> extents_of(std::string_view shape, const std::string& o
   return extents;
 }
 
+/// The values of an array that is stored columns first, in rows-first order.
+std::vector<double> rows_first(const NumberArray& array) {
+  std::vector<double> values(array.values.size());
+  std::vector<std::size_t> index(array.extents.size(), 0);
+  for (double& value : values) {
+    std::size_t place = 0;
+    for (std::size_t d = array.extents.size(); d-- > 0;) place = place * array.extents[d] + index[d];
+    value = array.values[place];
+    for (std::size_t d = array.extents.size(); d-- > 0 && ++index[d] == array.extents[d];) index[d] = 0;
+  }
+  return values;
+}
+
 }  // namespace
 
 NumberArray parse_npy(std::span<const std::byte> bytes, const std::string& origin) {
@@ -76,14 +90,16 @@ NumberArray parse_npy(std::span<const std::byte> bytes, const std::string& origi
   const NumberType type = type_of(header_value(header, "descr", '\'', '\'', origin), origin);
   NumberArray array;
   array.whole = type.kind != NumberType::Kind::Float;
+  if (type.kind == NumberType::Kind::Unsigned) array.none = std::exp2(8.0 * static_cast<double>(type.byte_count)) - 1.0;
   array.extents = extents_of(header_value(header, "shape", '(', ')', origin), origin);
   const std::string_view order = header.substr(std::min(header.size(), header.find("'fortran_order'")));
   if (order.empty()) throw DataError(origin + ": the NPY header has no fortran_order; make the file again");
-  if (trim(order.substr(std::min(order.size(), order.find(':') + 1))).starts_with("True") && array.extents.size() > 1)
-    throw DataError(origin + ": the array is stored columns first; save numpy.ascontiguousarray(array) instead");
+  const bool columns_first =
+      trim(order.substr(std::min(order.size(), order.find(':') + 1))).starts_with("True") && array.extents.size() > 1;
   const auto data = bytes.subspan(header_begin + header_bytes);
   const std::size_t count = checked_count(array.extents, data.size() / type.byte_count, origin);
   array.values = numbers_of(data, type, count, origin);
+  if (columns_first) array.values = rows_first(array);
   return array;
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -27,23 +28,68 @@ PhysicalMap physical_map_of(const Mapping& mapping) {
   return map;
 }
 
+namespace {
+
+/// The map's rows for `layers`, which include its own; others hold their experts in order, over and over.
+PhysicalMap with_layers(const PhysicalMap& map, const std::vector<std::int32_t>& layers) {
+  PhysicalMap whole = map;
+  whole.layer_ids = layers;
+  whole.physical_to_logical = Matrix<std::int32_t>(layers.size(), map.slot_count());
+  for (std::size_t row = 0; row < layers.size(); ++row) {
+    const auto own = std::ranges::find(map.layer_ids, layers[row]);
+    const auto slots = whole.physical_to_logical.row(row);
+    if (own != map.layer_ids.end())
+      std::ranges::copy(map.physical_to_logical.row(static_cast<std::size_t>(own - map.layer_ids.begin())),
+                        slots.begin());
+    else
+      for (std::size_t slot = 0; slot < slots.size(); ++slot)
+        slots[slot] = static_cast<std::int32_t>(slot % map.expert_count);
+  }
+  return whole;
+}
+
+}  // namespace
+
 PhysicalMap with_all_layers(const PhysicalMap& map, std::size_t decoder_layers) {
   if (!map.layer_ids.empty() && static_cast<std::size_t>(map.layer_ids.back()) >= decoder_layers)
     throw UsageError(
         fmt::format("the mapping has layer {}, but the model has decoder layers 0 to {}; give the model that "
                     "the mapping was made for",
                     map.layer_ids.back(), decoder_layers - 1));
-  PhysicalMap whole = map;
-  whole.layer_ids.resize(decoder_layers);
-  std::iota(whole.layer_ids.begin(), whole.layer_ids.end(), 0);
-  whole.physical_to_logical = Matrix<std::int32_t>(decoder_layers, map.slot_count());
-  for (std::size_t layer = 0; layer < decoder_layers; ++layer)
-    for (std::size_t slot = 0; slot < map.slot_count(); ++slot)
-      whole.physical_to_logical(layer, slot) = static_cast<std::int32_t>(slot % map.expert_count);
-  for (std::size_t row = 0; row < map.layer_count(); ++row)
-    std::ranges::copy(map.physical_to_logical.row(row),
-                      whole.physical_to_logical.row(static_cast<std::size_t>(map.layer_ids[row])).begin());
-  return whole;
+  std::vector<std::int32_t> all(decoder_layers);
+  std::iota(all.begin(), all.end(), 0);
+  return with_layers(map, all);
+}
+
+PhysicalMap with_further_layers(const PhysicalMap& map, std::size_t first, std::size_t count) {
+  std::vector<std::int32_t> all = map.layer_ids;
+  for (std::size_t layer = first; layer < first + count; ++layer) all.push_back(static_cast<std::int32_t>(layer));
+  std::ranges::sort(all);
+  all.erase(std::ranges::unique(all).begin(), all.end());
+  return with_layers(map, all);
+}
+
+Mapping mapping_of(const PhysicalMap& map) {
+  Mapping mapping;
+  mapping.device_count = map.device_count;
+  mapping.layer_ids = map.layer_ids;
+  mapping.expert_to_device = Matrix<std::int32_t>(map.layer_count(), map.expert_count, -1);
+  if (map.redundant_count() > 0) mapping.redundant = Matrix<RedundantCopy>(map.layer_count(), map.redundant_count());
+  for (std::size_t layer = 0; layer < map.layer_count(); ++layer) {
+    std::vector<RedundantCopy> copies;
+    for (std::size_t slot = 0; slot < map.slot_count(); ++slot) {
+      const std::int32_t expert = map.physical_to_logical(layer, slot);
+      const auto device = static_cast<std::int32_t>(slot / map.slots_per_device());
+      std::int32_t& home = mapping.expert_to_device(layer, static_cast<std::size_t>(expert));
+      if (home == -1)
+        home = device;
+      else
+        copies.push_back({expert, device});
+    }
+    std::ranges::sort(copies, {}, [](const RedundantCopy& copy) { return std::pair(copy.expert, copy.device); });
+    if (!copies.empty()) std::ranges::copy(copies, mapping.redundant.row(layer).begin());
+  }
+  return mapping;
 }
 
 void check_physical_map(const PhysicalMap& map, const std::string& origin) {

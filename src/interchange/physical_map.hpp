@@ -36,6 +36,14 @@ PhysicalMap physical_map_of(const Mapping& mapping);
 /// their experts in order. UsageError if the map has a layer beyond.
 PhysicalMap with_all_layers(const PhysicalMap& map, std::size_t decoder_layers);
 
+/// The same with further layers `first` .. first + count - 1, which hold their experts in order unless the map has
+/// them.
+PhysicalMap with_further_layers(const PhysicalMap& map, std::size_t first, std::size_t count);
+
+/// The map as a mapping: an expert's first slot is its home, its other slots are redundant copies. Slots must pass
+/// check_physical_map.
+Mapping mapping_of(const PhysicalMap& map);
+
 /// What an engine relies on: slots divide evenly over the devices, in each layer every expert has a slot, and no device
 /// holds an expert twice. DataError naming `origin`, layer and expert otherwise.
 void check_physical_map(const PhysicalMap& map, const std::string& origin);

@@ -1,205 +1,247 @@
-// Counts in plain form, for everybody else: arrays of NumPy and PyTorch, nested JSON arrays ([layers][experts] as
-// popularity tables have it, or [steps][layers][experts]), and CSV: with columns layer, expert, count and, optionally,
-// step; or, without a header, a line a layer with a number an expert.
+// Counts in plain form, for everybody else: arrays of NumPy and PyTorch, JSON (nested lists, [layers][experts] as
+// popularity tables have it or [steps][layers][experts], alone or as a member; or a member for each layer), and CSV.
 #include <fmt/core.h>
 #include <algorithm>
-#include <map>
+#include <array>
+#include <cctype>
 #include <optional>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "interchange/csv_counts.hpp"
+#include "interchange/import.hpp"
+#include "interchange/import_text.hpp"
 #include "interchange/npy.hpp"
-#include "interchange/statistics_readers.hpp"
 #include "interchange/torch_file.hpp"
 #include "platform/file_system/zip_input.hpp"
-#include "platform/text_formats/json.hpp"
 
 namespace gem {
 namespace {
 
-constexpr std::uint64_t largest_text_bytes = std::uint64_t{1} << 30;
+/// Names under which tools keep counts; one member of another name is taken too, unless it says what else it is.
+constexpr std::array<std::string_view, 8> names_of_counts = {"logical_count", "expert_load",       "counts",
+                                                             "expert_counts", "tokens_per_expert", "popularity",
+                                                             "load",          "expert_count"};
+constexpr std::array<std::string_view, 14> words_of_maps = {
+    "physical", "phy2log",   "log2phy",  "p2l",        "l2p",    "_map",       "map_",
+    "mapping",  "placement", "location", "assignment", "device", "layer_list", "slot"};
+constexpr std::array<std::string_view, 5> words_of_ids = {"routed_experts", "topk_id", "top_k_id", "expert_id",
+                                                          "selected_experts"};
 
-/// Extents and numbers of nested arrays of equal lengths.
-void flatten(const JsonNode& node, std::size_t depth, NumberArray& array) {
-  if (!node.is_array()) {
-    if (depth != array.extents.size()) node.reject("must be an array as its neighbours are");
-    array.values.push_back(node.number());
-    return;
-  }
-  if (depth == array.extents.size()) {
-    if (!array.values.empty()) node.reject("is nested deeper than its neighbours");
-    array.extents.push_back(node.size());
-  }
-  if (node.size() != array.extents[depth])
-    node.reject(fmt::format("has {} items, but its neighbours have {}", node.size(), array.extents[depth]));
-  for (std::size_t i = 0; i < node.size(); ++i) flatten(node.item(i), depth + 1, array);
+template <std::size_t N>
+bool has_word(const std::string& key, const std::array<std::string_view, N>& words) {
+  const std::string lower = to_lower(key);
+  return std::ranges::any_of(words, [&](std::string_view word) { return lower.find(word) != std::string::npos; });
 }
 
-NumberArray read_json_array(const std::string& path) {
-  const JsonDocument document = JsonDocument::read(path);
-  NumberArray array;
-  // A table in an object: {"expert_load": [...]}, whatever the name.
-  const bool wrapped = document.root().is_object() && document.root().keys().size() == 1;
-  flatten(wrapped ? document.root().member(0) : document.root(), 0, array);
-  return array;
+std::string quoted(const std::vector<std::string>& keys) {
+  std::string text;
+  for (std::size_t i = 0; i < keys.size() && i < 6; ++i) text += (i > 0 ? ", '" : "'") + keys[i].substr(0, 60) + "'";
+  return text + (keys.size() > 6 ? ", ..." : "");
 }
 
-NumberArray read_npz(const std::string& path) {
+/// The member that holds counts; `reject` says that there is none.
+template <class Reject>
+std::string key_of_counts(const std::vector<std::string>& keys, const Reject& reject) {
+  for (const std::string_view name : names_of_counts)
+    if (std::ranges::find(keys, name) != keys.end()) return std::string(name);
+  for (const std::string& key : keys) {
+    if (has_word(key, words_of_maps))
+      reject("has the member '" + key +
+             "', a map of experts rather than counts of tokens; gem-deploy import reads maps");
+    if (has_word(key, words_of_ids))
+      reject("has the member '" + key + "', ids of experts rather than counts; read it with --format vllm-routed");
+  }
+  if (keys.size() != 1)
+    reject("has the members " + quoted(keys) + ", but counts must be one of them, called counts or expert_load");
+  return keys.front();
+}
+
+/// The one number in a key: 3 in "3", "layer_3" or "model.layers.3.mlp".
+std::optional<std::int32_t> number_in(const std::string& key) {
+  const auto is_digit = [](char letter) { return std::isdigit(static_cast<unsigned char>(letter)) != 0; };
+  const auto begin = std::ranges::find_if(key, is_digit);
+  const auto end = std::find_if_not(begin, key.end(), is_digit);
+  if (begin == end || end - begin > 5 || std::find_if(end, key.end(), is_digit) != key.end()) return std::nullopt;
+  return static_cast<std::int32_t>(std::stol(std::string(begin, end)));
+}
+
+bool names_layer(const std::string& key) {
+  const bool digits_alone = key.find_first_not_of("0123456789") == std::string::npos;
+  return number_in(key).has_value() && (digits_alone || to_lower(key).find("layer") != std::string::npos);
+}
+
+bool has_layers_as_keys(const JsonNode& node) {
+  return !node.keys().empty() && std::ranges::all_of(node.keys(), names_layer);
+}
+
+/// Tokens of each expert from a list, or from members that are called as the experts.
+std::vector<double> experts_of(const JsonNode& node, const ImportOptions& options) {
+  std::vector<double> experts;
+  if (node.is_array()) {
+    for (std::size_t i = 0; i < node.size(); ++i) experts.push_back(node.item(i).number());
+    return experts;
+  }
+  experts.assign(options.expert_count, 0.0);
+  for (std::size_t i = 0; i < node.keys().size(); ++i) {
+    const auto expert = number_in(node.keys()[i]);
+    if (!expert)
+      node.reject("has the member '" + node.keys()[i].substr(0, 60) + "', but members must be numbers of experts");
+    experts.resize(std::max(experts.size(), static_cast<std::size_t>(*expert) + 1), 0.0);
+    experts[static_cast<std::size_t>(*expert)] += node.member(i).number();
+  }
+  return experts;
+}
+
+/// A row of counts for each layer, or rows by step; layers go by `number`.
+void add_layer(CountCollector& collector, const JsonNode& node, std::int32_t layer, const ImportOptions& options,
+               bool& has_steps) {
+  if (node.is_array() && node.size() > 0 && node.item(0).is_array()) {
+    has_steps = true;
+    for (std::size_t step = 0; step < node.size(); ++step)
+      collector.add(static_cast<std::int64_t>(step), layer, experts_of(node.item(step), options));
+  } else {
+    collector.add(0, layer, experts_of(node, options));
+  }
+}
+
+ImportedCounts collected(CountCollector& collector, bool has_steps, const ImportOptions& options) {
+  ImportedCounts imported;
+  collector.finish(imported, options);
+  imported.has_steps = has_steps;
+  imported.source = "JSON counts by layer";
+  return imported;
+}
+
+ImportedCounts counts_by_layer(const JsonNode& node, const ImportOptions& options) {
+  CountCollector collector(node.where());
+  bool has_steps = false;
+  for (std::size_t i = 0; i < node.keys().size(); ++i)
+    add_layer(collector, node.member(i), *number_in(node.keys()[i]), options, has_steps);
+  return collected(collector, has_steps, options);
+}
+
+/// Lists of experts that differ in length from layer to layer.
+bool is_uneven_table(const JsonNode& node) {
+  if (!node.is_array() || node.size() == 0) return false;
+  bool uneven = false;
+  for (std::size_t i = 0; i < node.size(); ++i) {
+    if (!node.item(i).is_array() || node.item(i).size() == 0 || !node.item(i).item(0).is_number()) return false;
+    uneven = uneven || node.item(i).size() != node.item(0).size();
+  }
+  return uneven;
+}
+
+ImportedCounts counts_of_node(const JsonNode& node, const ImportOptions& options) {
+  if (node.is_object() && has_layers_as_keys(node)) return counts_by_layer(node, options);
+  if (node.is_object()) {
+    const std::string key = key_of_counts(node.keys(), [&](const std::string& what) { node.reject(what); });
+    ImportedCounts imported = counts_of_node(node.at(key), options);
+    if (key == "logical_count") {  // as SGLang keeps it
+      imported.every_decoder_layer = imported.layer_ids.empty();
+      imported.summed_over_ranks = true;
+    }
+    return imported;
+  }
+  if (is_uneven_table(node)) {
+    CountCollector collector(node.where());
+    bool has_steps = false;
+    for (std::size_t layer = 0; layer < node.size(); ++layer)
+      add_layer(collector, node.item(layer), static_cast<std::int32_t>(layer), options, has_steps);
+    return collected(collector, has_steps, options);
+  }
+  return counts_of_array(array_of_json(node), options, node.where());
+}
+
+ImportedCounts read_npz(const std::string& path, const ImportOptions& options) {
   const ZipInput archive(path);
-  if (archive.entries().size() != 1)
-    throw DataError(fmt::format("{}: has {} arrays, but counts must be one; save it alone, as .npy", path,
-                                archive.entries().size()));
-  const std::string bytes = archive.read(archive.entries()[0]);
-  return parse_npy(std::as_bytes(std::span(bytes)), path + ": " + archive.entries()[0].name);
+  std::vector<std::string> names;
+  for (const ZipInput::Entry& entry : archive.entries())
+    names.push_back(entry.name.ends_with(".npy") ? entry.name.substr(0, entry.name.size() - 4) : entry.name);
+  const std::string key = key_of_counts(names, [&](const std::string& what) { throw DataError(path + ": " + what); });
+  const auto place = static_cast<std::size_t>(std::ranges::find(names, key) - names.begin());
+  const std::string bytes = archive.read(archive.entries()[place]);
+  const std::string origin = path + ": " + archive.entries()[place].name;
+  return counts_of_array(parse_npy(std::as_bytes(std::span(bytes)), origin), options, origin);
 }
 
-NumberArray read_tensor(const std::string& path) {
+ImportedCounts read_tensor(const std::string& path, const ImportOptions& options) {
   const TorchFile file(path);
   const Pickle& pickle = file.pickle();
   Pickle::Index value = pickle.root();
-  if (const auto member = file.find(value, "expert_load")) value = *member;
+  std::string name = "the tensor";
+  if (pickle.kind(value) == Pickle::Kind::Dictionary) {
+    std::vector<std::string> keys;
+    for (std::size_t i = 0; i + 1 < pickle.items(value).size(); i += 2)
+      if (const Pickle::Index key = pickle.items(value)[i]; pickle.kind(key) == Pickle::Kind::Text)
+        keys.push_back(pickle.text(key));
+    name = key_of_counts(keys, [&](const std::string& what) { file.reject(what); });
+    value = *file.find(value, name);
+  }
   if (pickle.kind(value) != Pickle::Kind::Tensor) file.reject("must hold one tensor, alone or as expert_load");
-  return file.tensor(value, pickle.tensor(value).extents.size(), "the tensor");
+  return counts_of_array(file.tensor(value, pickle.tensor(value).extents.size(), name), options, path);
 }
 
-/// A number of a file is wrong by the file's fault, not the user's.
-template <class Parse>
-auto number_in_file(const Parse& parse) {
-  try {
-    return parse();
-  } catch (const UsageError& error) {
-    throw DataError(error.what());
+ImportedCounts read_one(const std::string& path, const ImportOptions& options) {
+  if (path.ends_with(".csv") || path.ends_with(".tsv")) return read_csv_counts(path, options);
+  if (path.ends_with(".json")) return counts_of_node(read_large_json(path).root(), options);
+  if (path.ends_with(".npy")) return counts_of_array(read_npy(path), options, path);
+  if (path.ends_with(".npz")) return read_npz(path, options);
+  if (is_torch_name(path)) return read_tensor(path, options);
+  throw UsageError(path + ": counts are read from .csv, .json, .npy, .npz and .pt files; give one with such a name");
+}
+
+/// The same counts by rank or by part of a run, one after the other.
+void add_part(CountCollector& collector, const std::string& path, const ImportedCounts& part) {
+  collector.begin_part(path);
+  for (std::size_t step = 0; step < part.counts.planes(); ++step)
+    for (std::size_t layer = 0; layer < part.counts.rows(); ++layer)
+      collector.add(part.step_numbers.empty() ? static_cast<std::int64_t>(step) : part.step_numbers[step],
+                    part.layer_ids.empty() ? static_cast<std::int32_t>(layer) : part.layer_ids[layer],
+                    part.counts.row(step, layer));
+}
+
+Recording read(const std::vector<std::string>& paths, const ImportOptions& options) {
+  if (paths.size() == 1) return read_one(paths.front(), options);
+  std::vector<ImportedCounts> parts;
+  for (const std::string& path : paths) parts.push_back(read_one(path, options));
+  ImportedCounts imported = parts.front();
+  CountCollector collector(paths.front());
+  std::size_t experts = 0;
+  for (const ImportedCounts& part : parts) {
+    if (part.sparse) experts = std::max(experts, part.counts.columns());
+    if (part.has_steps != imported.has_steps || part.layer_ids.empty() != imported.layer_ids.empty())
+      throw DataError(paths.front() +
+                      ": the files given don't hold counts of one kind (with a time axis or without, "
+                      "with numbers of layers or without); import them one by one");
   }
-}
-
-std::int64_t whole_number(const std::string& cell, const std::string& where) {
-  return number_in_file([&] { return parse_integer(cell, where); });
-}
-
-struct CsvColumns {
-  std::optional<std::size_t> step;
-  std::size_t layer = 0, expert = 0, count = 0;
-};
-
-CsvColumns columns_of(const std::vector<std::string>& header, const std::string& where) {
-  const auto find = [&](const std::string& name) -> std::optional<std::size_t> {
-    const auto found = std::ranges::find(header, name);
-    if (found == header.end()) return std::nullopt;
-    return static_cast<std::size_t>(found - header.begin());
-  };
-  const auto layer = find("layer"), expert = find("expert"), count = find("count");
-  if (!layer || !expert || !count)
-    throw DataError(where + ": the header '" + join(header, ",").substr(0, 80) +
-                    "' lacks a column of layer, expert, count (and step, where there is a time axis)");
-  return {find("step"), *layer, *expert, *count};
-}
-
-std::vector<std::string> cells_of(const std::string& line) {
-  std::vector<std::string> cells = split(line, ',');
-  for (std::string& cell : cells) cell = trim(cell);
-  return cells;
-}
-
-struct CsvLine {
-  std::size_t number;  // from 1
-  std::vector<std::string> cells;
-};
-
-/// The next line that is neither empty nor a comment, from `begin` on, which moves behind it; none at the end.
-std::optional<CsvLine> next_line(const std::string& text, std::size_t& begin, std::size_t& number) {
-  while (begin < text.size()) {
-    const std::size_t end = std::min(text.find('\n', begin), text.size());
-    const std::string line = trim(std::string_view(text).substr(begin, end - begin));
-    begin = end + 1;
-    ++number;
-    if (!line.empty() && line[0] != '#') return CsvLine{number, cells_of(line)};
-  }
-  return std::nullopt;
-}
-
-std::optional<double> as_number(const std::string& cell) {
-  try {
-    return parse_number(cell, "");
-  } catch (const UsageError&) {
-    return std::nullopt;
-  }
-}
-
-/// [layer, expert], a line a layer.
-NumberArray read_csv_matrix(const std::string& path, const std::string& text) {
-  NumberArray array{{0, 0}, {}};
-  std::size_t begin = 0, number = 0;
-  while (const auto line = next_line(text, begin, number)) {
-    const std::string where = fmt::format("{}, line {}", path, line->number);
-    if (array.extents[0] == 0) array.extents[1] = line->cells.size();
-    if (line->cells.size() != array.extents[1])
-      throw DataError(
-          fmt::format("{}: has {} numbers, but the lines before have {}", where, line->cells.size(), array.extents[1]));
-    for (const std::string& cell : line->cells)
-      array.values.push_back(number_in_file([&] { return parse_number(cell, where); }));
-    ++array.extents[0];
-  }
-  return array;
-}
-
-bool has_header(const std::string& text) {
-  std::size_t begin = 0, number = 0;
-  const auto line = next_line(text, begin, number);
-  return !line ||
-         !std::ranges::all_of(line->cells, [](const std::string& cell) { return as_number(cell).has_value(); });
-}
-
-ImportedCounts read_csv(const std::string& path) {
-  const std::string text = read_whole_text(path, largest_text_bytes);
-  if (!has_header(text)) return counts_of_array(read_csv_matrix(path, text), path);
-  std::optional<CsvColumns> columns;
-  std::map<std::pair<std::int64_t, std::int32_t>, std::map<std::size_t, double>> rows;
-  std::size_t expert_count = 0, begin = 0, number = 0, counts = 0;
-  while (const auto line = next_line(text, begin, number)) {
-    const std::string where = fmt::format("{}, line {}", path, line->number);
-    const std::vector<std::string>& cells = line->cells;
-    if (!columns) {
-      columns = columns_of(cells, where);
-      continue;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (parts[i].sparse) {
+      widen(parts[i].counts, experts);  // the last experts may have no token in one file
+      collector.allow_missing_layers();
     }
-    if (cells.size() <= std::max({columns->layer, columns->expert, columns->count, columns->step.value_or(0)}))
-      throw DataError(where + ": has fewer columns than the header");
-    const std::int64_t layer = whole_number(cells[columns->layer], where + ", layer");
-    const std::int64_t expert = whole_number(cells[columns->expert], where + ", expert");
-    if (layer < 0 || layer > 65535 || expert < 0 || expert > 65535)
-      throw DataError(where + ": layer and expert must be 0 to 65535");
-    const std::int64_t step = columns->step ? whole_number(cells[*columns->step], where + ", step") : 0;
-    rows[{step, static_cast<std::int32_t>(layer)}][static_cast<std::size_t>(expert)] +=
-        number_in_file([&] { return parse_number(cells[columns->count], where + ", count"); });
-    expert_count = std::max(expert_count, static_cast<std::size_t>(expert) + 1);
-    ++counts;
+    add_part(collector, paths[i], parts[i]);
   }
-  // Counts of 0 may be left out, but not nearly all of them.
-  if (rows.size() * expert_count > 1024 * counts + 65536)
-    throw DataError(fmt::format("{}: {} lines are too few for {} pairs of step and layer with {} experts", path, counts,
-                                rows.size(), expert_count));
-  CountCollector collector(path);
-  for (const auto& [key, row] : rows) {
-    std::vector<double> experts(expert_count, 0.0);
-    for (const auto& [expert, count] : row) experts[expert] = count;
-    collector.add(key.first, key.second, experts);
-  }
-  ImportedCounts imported;
-  collector.finish(imported);
-  imported.has_steps = columns->step.has_value();
-  imported.source = "CSV of counts";
+  collector.finish(imported, options);
+  if (parts.front().layer_ids.empty()) imported.layer_ids.clear();
+  imported.notes.push_back(fmt::format("counts are summed over the {} files given", paths.size()));
   return imported;
+}
+
+bool recognises(const std::string& path, const ImportOptions& options) {
+  if (path.ends_with(".csv") || path.ends_with(".tsv") || is_torch_name(path)) return true;
+  if (!path.ends_with(".npy") && !path.ends_with(".npz") && !path.ends_with(".json")) return false;
+  const auto array = array_to_look_at(path);
+  if (!array) return true;  // says what is wrong with it
+  return array->extents.size() != 3 || kind_of_array(*array, options) == ArrayKind::Counts;
 }
 
 }  // namespace
 
-ImportedCounts read_plain_counts(const std::string& path) {
-  if (path.ends_with(".csv")) return read_csv(path);
-  if (path.ends_with(".json")) return counts_of_array(read_json_array(path), path);
-  if (path.ends_with(".npy")) return counts_of_array(read_npy(path), path);
-  if (path.ends_with(".npz")) return counts_of_array(read_npz(path), path);
-  if (path.ends_with(".pt") || path.ends_with(".pth")) return counts_of_array(read_tensor(path), path);
-  throw UsageError(path + ": counts are read from .csv, .json, .npy, .npz and .pt files; give one with such a name");
-}
+const ImportFormat plain_counts_recording = {
+    "counts",
+    "counts [step, layer, expert], or [layer, expert] without a time axis (vllm-ascend's expert_load, popularity "
+    "tables): .csv, .json, .npy, .npz, .pt",
+    "vllm-ascend 0.23.0 and 0.26.0rc1", recognises, read};
 
 }  // namespace gem

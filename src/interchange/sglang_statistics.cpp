@@ -1,14 +1,16 @@
-// SGLang's expert distribution recorder (python/sglang/srt/eplb/expert_distribution.py, version 0.5), written by
+// SGLang's expert distribution recorder (python/sglang/srt/eplb/expert_distribution.py, version 0.5.23), written by
 // torch.save: mode stat: {"logical_count": [step, layer, expert], ...}, summed over ranks, rows of zeros for dense
 // layers and for steps of the ring buffer that were not used; modes per_pass and per_token: {"records":
 // [{"forward_pass_id", "rank", "global_physical_count": [layer, slot], ...}], "last_physical_to_logical_map": [layer,
 // slot]}, one file a rank.
 #include <fmt/core.h>
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
-#include "interchange/statistics_readers.hpp"
+#include "interchange/import.hpp"
 #include "interchange/torch_file.hpp"
 
 namespace gem {
@@ -56,7 +58,40 @@ NumberArray physical_counts(const TorchFile& file, Pickle::Index record, std::si
   return counted;
 }
 
-void add_records(CountCollector& collector, const TorchFile& file, Pickle::Index records, std::size_t& top_k) {
+/// What has been read of the passes of all ranks.
+struct Passes {
+  std::set<std::int64_t> ranks;
+  std::map<std::string, std::vector<double>> seen;  // counts by rank, pass and gatherer
+  std::size_t repeated = 0;
+  std::size_t top_k = 0;
+};
+
+std::int64_t integer_of(const TorchFile& file, Pickle::Index record, const char* key, std::int64_t otherwise) {
+  const auto value = file.find(record, key);
+  return value && file.pickle().kind(*value) == Pickle::Kind::Integer ? file.pickle().integer(*value) : otherwise;
+}
+
+std::string text_of(const TorchFile& file, Pickle::Index record, const char* key) {
+  const auto value = file.find(record, key);
+  return value && file.pickle().kind(*value) == Pickle::Kind::Text ? file.pickle().text(*value) : "";
+}
+
+/// A rank may dump several times, into files that overlap; what it says again is passed over.
+bool is_new(Passes& passes, const TorchFile& file, Pickle::Index record, std::int64_t rank, std::int64_t pass,
+            const NumberArray& counts) {
+  const std::string gatherer = text_of(file, record, "gatherer_key");
+  const auto [seen, added] = passes.seen.emplace(fmt::format("{} {} {}", rank, pass, gatherer), counts.values);
+  if (added) return true;
+  if (seen->second != counts.values)
+    file.reject(
+        fmt::format("rank {} recorded pass {} twice, with other counts: these are files of several recordings; "
+                    "import them one by one",
+                    rank, pass));
+  ++passes.repeated;
+  return false;
+}
+
+void add_records(CountCollector& collector, const TorchFile& file, Pickle::Index records, Passes& passes) {
   const Pickle& pickle = file.pickle();
   const auto map_value = file.find(pickle.root(), "last_physical_to_logical_map");
   if (!map_value) file.reject("has records, but no last_physical_to_logical_map");
@@ -66,9 +101,13 @@ void add_records(CountCollector& collector, const TorchFile& file, Pickle::Index
   for (const Pickle::Index record : pickle.items(records)) {
     const auto pass = file.find(record, "forward_pass_id");
     if (!pass || pickle.kind(*pass) != Pickle::Kind::Integer) file.reject("has a record without forward_pass_id");
-    const NumberArray counts = physical_counts(file, record, slots, top_k);
+    const std::int64_t rank = integer_of(file, record, "rank", 0);
+    const NumberArray counts = physical_counts(file, record, slots, passes.top_k);
     if (counts.extents != map.extents)
       file.reject("has counts " + extents_text(counts.extents) + ", but a map of " + extents_text(map.extents));
+    passes.ranks.insert(rank);
+    collector.begin_part(fmt::format("rank {}", rank));
+    if (!is_new(passes, file, record, rank, pickle.integer(*pass), counts)) continue;
     for (std::size_t layer = 0; layer < layers; ++layer) {
       std::vector<double> logical(experts, 0.0);
       add_physical(std::span(counts.values).subspan(layer * slots, slots),
@@ -78,43 +117,70 @@ void add_records(CountCollector& collector, const TorchFile& file, Pickle::Index
   }
 }
 
-}  // namespace
+NumberArray logical_counts(const TorchFile& file, Pickle::Index value) {
+  const Pickle& pickle = file.pickle();
+  const bool aggregate = pickle.kind(value) == Pickle::Kind::Tensor && pickle.tensor(value).extents.size() == 2;
+  NumberArray counts = file.tensor(value, aggregate ? 2 : 3, "logical_count");
+  if (aggregate) counts.extents.insert(counts.extents.begin(), 1);
+  return counts;
+}
 
-ImportedCounts read_sglang_statistics(const std::vector<std::string>& paths) {
+bool recognises(const std::string& path, const ImportOptions&) {
+  if (!is_torch_name(path)) return false;
+  try {
+    const TorchFile file(path);
+    const Pickle::Index root = file.pickle().root();
+    return file.find(root, "logical_count") || file.find(root, "records");
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+Recording read(const std::vector<std::string>& paths, const ImportOptions& options) {
   ImportedCounts imported;
-  imported.every_decoder_layer = true;
   CountCollector collector(paths.front());
+  Passes passes;
   std::int64_t steps = 0;
-  bool by_rank = false;
   for (const std::string& path : paths) {
     const TorchFile file(path);
     const Pickle::Index root = file.pickle().root();
     const auto records = file.find(root, "records");
     if (const auto counts = file.find(root, "logical_count")) {
-      const NumberArray array = file.tensor(*counts, 3, "logical_count");
+      const NumberArray array = logical_counts(file, *counts);
       add_steps(collector, array, steps);
       steps += static_cast<std::int64_t>(array.extents[0]);
     } else if (records && file.pickle().kind(*records) == Pickle::Kind::List) {
-      by_rank = true;
-      add_records(collector, file, *records, imported.top_k);
+      add_records(collector, file, *records, passes);
     } else {
       file.reject("has neither logical_count nor records, so SGLang's expert distribution recorder did not write it");
     }
   }
+  const bool by_rank = !passes.ranks.empty();
   if (by_rank && steps > 0)
     throw DataError(paths.front() +
                     ": files of the modes stat and per_pass or per_token do not go together; give one kind");
-  collector.finish(imported);
-  imported.layer_ids.clear();  // all decoder layers from 0
+  check_ranks(passes.ranks, options, paths.front(), imported.notes);
+  collector.finish(imported, options);
+  imported.top_k = passes.top_k;
+  imported.every_decoder_layer = static_cast<std::size_t>(imported.layer_ids.back()) + 1 == imported.layer_ids.size();
+  if (imported.every_decoder_layer) imported.layer_ids.clear();
+  imported.summed_over_ranks = !by_rank;
+  imported.has_steps = by_rank || steps > 1;
   imported.source = by_rank ? "SGLang expert distribution, by forward pass" : "SGLang expert distribution, mode stat";
+  if (passes.repeated > 0)
+    imported.notes.push_back(fmt::format("{} passes were given twice and counted once", passes.repeated));
   if (by_rank)
     imported.notes.push_back(
-        fmt::format("passes are summed over the {} files given; give those of all ranks, or of one where "
-                    "all ranks see all tokens (no DP attention)",
-                    paths.size()));
-  else
+        fmt::format("passes are summed over the {} files given, of {} ranks", paths.size(), passes.ranks.size()));
+  else if (imported.has_steps)
     imported.notes.push_back("mode stat keeps the last steps in a ring: they may not begin with the oldest");
   return imported;
 }
+
+}  // namespace
+
+const ImportFormat sglang_recording = {
+    "sglang", "SGLang's expert distribution recorder, .pt files (modes stat, per_pass, per_token)", "SGLang 0.5.23",
+    recognises, read};
 
 }  // namespace gem

@@ -89,6 +89,9 @@ NumberArray TorchFile::tensor(Pickle::Index value, std::size_t rank, const std::
   const std::size_t stored = bytes.size() / type.byte_count;
   const std::size_t count = checked_count(array.extents, stored, origin);
   if (count == 0) return array;
+  numbers_read_ += count;
+  if (numbers_read_ > 4 * archive_.unpacked_bytes() + 65536)  // a number takes a byte at least
+    reject("refers to the same numbers over and over, far more than it holds; record again");
   double last = static_cast<double>(tensor.offset);
   for (std::size_t d = 0; d < rank; ++d)
     last += static_cast<double>(array.extents[d] - 1) * static_cast<double>(tensor.strides[d]);

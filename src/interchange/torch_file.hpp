@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -8,6 +9,11 @@
 #include "platform/file_system/zip_input.hpp"
 
 namespace gem {
+
+/// Whether a file is called as torch.save's files are.
+inline bool is_torch_name(const std::string& path) {
+  return path.ends_with(".pt") || path.ends_with(".pth");
+}
 
 /// A file that torch.save wrote (since 1.6: a ZIP archive with data.pkl and one entry a storage), read without
 /// executing what is in it. DataError naming the file for anything but tensors and plain values.
@@ -29,6 +35,7 @@ class TorchFile {
   ZipInput archive_;
   std::string prefix_;  // of the names of all entries
   Pickle pickle_;
+  mutable std::uint64_t numbers_read_ = 0;
 };
 
 }  // namespace gem

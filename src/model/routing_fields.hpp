@@ -39,9 +39,9 @@ void visit_fields(Noun& routing, Visit&& visit) {
         top_k);
   visit(Field{.name = "/topk_ids",
               .axes = "token, layer, k",
-              .rule = {.index_of = "expert"},
+              .rule = {.greatest = Routing::no_expert, .index_of = "expert"},
               .narrow = true,
-              .meaning = "the experts of each token"},
+              .meaning = "the experts of each token; none in the last places of tokens with fewer"},
         TopkIds<Noun>{&routing});
   visit(layer_ids_field, layer_ids);
   visit(Field{.name = "/request_offsets",

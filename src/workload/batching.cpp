@@ -165,7 +165,8 @@ LoadTrace batch_routing(const Routing& routing, const BatchingOptions& options) 
       Slot& slot = slots[decode ? i : 0];
       if (slot.token == slot.end) slot = slot_of(routing, line.next());
       for (std::size_t layer = 0; layer < routing.layer_count(); ++layer)
-        for (const std::uint16_t expert : routing.experts(slot.token, layer)) ++trace.counts(step, layer, expert);
+        for (const std::uint16_t expert : routing.experts(slot.token, layer))
+          if (expert < routing.expert_count) ++trace.counts(step, layer, expert);
       ++slot.token;
     }
   }

@@ -1,9 +1,8 @@
 // NumPy's NPY and NPZ files, as counts and as routed experts.
 #include <cstdlib>
 
-#include "fuzz/fuzz_input.hpp"
+#include "fuzz/import_input.hpp"
 #include "interchange/npy.hpp"
-#include "interchange/statistics_readers.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
   using namespace gem;
@@ -15,8 +14,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   });
   for (const char* ending : {".npy", ".npz"}) {
     const FuzzFile file(bytes, size, ending);
-    must_read_or_refuse([&] { read_plain_counts(file.path()); });
-    must_read_or_refuse([&] { read_routed_experts({file.path()}, 16); });
+    must_import_or_refuse(plain_counts_recording, file.path());
+    must_import_or_refuse(routed_experts_recording, file.path());
   }
   return 0;
 }

@@ -1,8 +1,7 @@
 // Tables in CSV: counts, models, runtimes of GPUs.
 #include <string_view>
 
-#include "fuzz/fuzz_input.hpp"
-#include "interchange/statistics_readers.hpp"
+#include "fuzz/import_input.hpp"
 #include "model/moe_model.hpp"
 #include "model/variability.hpp"
 
@@ -12,6 +11,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   must_read_or_refuse([&] { parse_models(text, "models"); });
   must_read_or_refuse([&] { parse_variability(text, "runtimes"); });
   const FuzzFile file(bytes, size, ".csv");
-  must_read_or_refuse([&] { read_plain_counts(file.path()); });
+  must_import_or_refuse(plain_counts_recording, file.path());
   return 0;
 }

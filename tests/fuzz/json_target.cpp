@@ -2,12 +2,11 @@
 // tables of counts.
 #include <cstdlib>
 
-#include "fuzz/fuzz_input.hpp"
+#include "fuzz/import_input.hpp"
 #include "interchange/engine_format.hpp"
 #include "interchange/expert_references.hpp"
 #include "interchange/permutation_record.hpp"
 #include "interchange/shard_plan.hpp"
-#include "interchange/statistics_readers.hpp"
 #include "platform/text_formats/json.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
@@ -32,9 +31,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   shape.layer_ids = {0, 1};
   for (const EngineFormat* engine : engine_formats()) {
     must_read_or_refuse([&] {
-      const PhysicalMap map = engine->parse(text, "engine", shape);
+      const PhysicalMap map = map_of_rows(engine->read(text, "engine"), shape, "engine");
       check_physical_map(map, "engine");
-      if (engine->parse(engine->text_of(map, "engine"), "again", map) != map) std::abort();
+      if (map_of_rows(engine->read(engine->text_of(map, "engine"), "again"), map, "again") != map) std::abort();
     });
   }
   const FuzzFile file(bytes, size, ".json");
@@ -42,7 +41,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     const PermutationRecord record = read_permutation_record(file.path());
     if (inverse_of(inverse_of(record.renumbering)) != record.renumbering) std::abort();
   });
-  must_read_or_refuse([&] { read_vllm_load(file.path()); });
-  must_read_or_refuse([&] { read_plain_counts(file.path()); });
+  must_import_or_refuse(vllm_load_recording, file.path());
+  must_import_or_refuse(routed_experts_recording, file.path());
+  must_import_or_refuse(plain_counts_recording, file.path());
   return 0;
 }

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <fmt/core.h>
+#include <algorithm>
 #include <filesystem>
 
 #include "base/error.hpp"
@@ -18,12 +20,16 @@ PhysicalMap shape_of(const PhysicalMap& map) {
   return shape;
 }
 
+PhysicalMap read_back(const EngineFormat& engine, const std::string& text, const PhysicalMap& shape) {
+  return map_of_rows(engine.read(text, "file"), shape, "file");
+}
+
 TEST(EngineFormat, EveryFormatReadsBackWhatItWrote) {
   for (const auto& [experts, devices] : {std::pair{8, 4}, {32, 8}, {60, 3}, {4, 4}, {6, 1}}) {
     const PhysicalMap map =
         physical_map_of(random_mapping(3, static_cast<std::size_t>(experts), static_cast<std::size_t>(devices), 5));
     for (const EngineFormat* engine : engine_formats())
-      EXPECT_EQ(engine->parse(engine->text_of(map, "file"), "file", shape_of(map)), map) << engine->name;
+      EXPECT_EQ(read_back(*engine, engine->text_of(map, "file"), shape_of(map)), map) << engine->name;
   }
 }
 
@@ -63,7 +69,7 @@ TEST(EngineFormat, RedundantExpertsHaveSlotsOfTheirOwn) {
   EXPECT_EQ(map.physical_to_logical.values(), (std::vector<std::int32_t>{0, 1, 2, 0, 2, 3}));
   for (const EngineFormat* engine : engine_formats()) {
     EXPECT_NO_THROW(check_physical_map(map, engine->name));
-    EXPECT_EQ(engine->parse(engine->text_of(map, "file"), "file", shape_of(map)), map) << engine->name;
+    EXPECT_EQ(read_back(*engine, engine->text_of(map, "file"), shape_of(map)), map) << engine->name;
   }
   EXPECT_NE(sglang_format.instructions(map, "f.json").find("--ep-num-redundant-experts 2"), std::string::npos);
   EXPECT_NE(vllm_format.text_of(map, "").find("\"num_redundant_experts\": 2, \"num_slots\": 6"), std::string::npos);
@@ -79,12 +85,39 @@ TEST(EngineFormat, RefusesWhatAnEngineCannotUse) {
   twice.physical_to_logical.values() = {0, 1, 2, 4};
   EXPECT_THROW(check_physical_map(twice, "m"), DataError);
   for (const char* text :
-       {"", "{}", "[1]", "{\"physical_to_logical_map\": [[0, 1, 2]], \"x\": 1}",
-        "{\"physical_to_logical_map\": [[0, 1, 2, 9]]}", "{\"physical_to_logical_map\": [[0], [1]]}"})
-    EXPECT_THROW(sglang_format.parse(text, "f", shape_of(map)), DataError) << text;
-  EXPECT_THROW(
-      tensorrt_llm_format.parse("num_slots: 4\ninitial_global_assignments:\n  1: [0, 1, 2, 3]\n", "f", shape_of(map)),
-      DataError);  // moves layers at run time
+       {"", "{}", "[1]", "{\"physical_to_logical_map\": [[0, 1, 2, 9]]}", "{\"physical_to_logical_map\": [[0], [1]]}"})
+    EXPECT_THROW(read_back(sglang_format, text, shape_of(map)), DataError) << text;
+  for (const char* text : {"num_slots: 5\ninitial_global_assignments:\n  1: [0, 1, 2, 3]\n",
+                           "num_slots: 4\ninitial_global_assignments:\n  [0, 1, 2, 3]\n",
+                           "num_slots: 4\ninitial_global_assignments:\n  1: [0, x, 2, 3]\n", "num_slots: 4\n"})
+    EXPECT_THROW(read_back(tensorrt_llm_format, text, shape_of(map)), DataError) << text;
+}
+
+TEST(EngineFormat, ReadsYamlAsItsWritersWrapIt) {
+  const PhysicalMap map = physical_map_of(random_mapping(1, 4, 2, 1));
+  PhysicalMap expected = map;
+  expected.physical_to_logical.values() = {3, 0, 2, 1};
+  for (const char* list : {"  1: [3, 0,\n    2, 1]\n", "  1:\n  - 3\n  - 0\n  - 2\n  - 1\n"})
+    EXPECT_EQ(read_back(tensorrt_llm_format, fmt::format("initial_global_assignments:\n{}num_slots: 4\n", list),
+                        shape_of(map)),
+              expected)
+        << list;
+}
+
+TEST(EngineFormat, IsToldByWhatItHolds) {
+  const PhysicalMap map = physical_map_of(random_mapping(2, 8, 4, 1));
+  for (const EngineFormat* engine : engine_formats())
+    for (const EngineFormat* other : engine_formats())
+      EXPECT_EQ(other->recognises(engine->text_of(map, "file")), engine == other) << engine->name << other->name;
+}
+
+TEST(PhysicalMap, IsAMappingAgain) {
+  Mapping mapping = random_mapping(2, 4, 2, 1);
+  mapping.redundant = Matrix<RedundantCopy>(2, 2);
+  mapping.expert_to_device.values() = {1, 0, 0, 1, /* the second layer: */ 0, 0, 1, 1};
+  mapping.redundant.values() = {{0, 0}, {2, 1}, /* the second layer: */ {1, 1}, {3, 0}};
+  const PhysicalMap map = physical_map_of(mapping);
+  EXPECT_EQ(physical_map_of(mapping_of(map)), map);
 }
 
 TEST(EngineFormat, SaysWhenANameWillNotDo) {
@@ -104,6 +137,18 @@ TEST(EngineExport, ChecksWhatTheEngineNeeds) {
   EXPECT_THROW(map_for_engine(mapping, vllm_ascend_format, {"m", 5, 4, 8}), UsageError);  // a layer is missing
   EXPECT_EQ(map_for_engine(mapping, vllm_ascend_format, {"m", 4, 3, 8}).layer_count(), 3u);
   EXPECT_EQ(map_for_engine(mapping, tensorrt_llm_format, {}).layer_count(), 3u);
+  const PhysicalMap with_mtp = map_for_engine(mapping, tensorrt_llm_format, {"m", 4, 3, 8, 2});
+  EXPECT_EQ(with_mtp.layer_ids, (std::vector<std::int32_t>{1, 2, 3, 4, 5}));
+  EXPECT_TRUE(std::ranges::is_sorted(with_mtp.physical_to_logical.row(4)));
+  EXPECT_NO_THROW(check_physical_map(with_mtp, "m"));
+  EXPECT_THROW(map_for_engine(mapping, tensorrt_llm_format, {"m", 3, 3, 8}), UsageError);     // layer 3 is beyond
+  EXPECT_THROW(map_for_engine(mapping, tensorrt_llm_format, {"m", 0, 3, 8, 1}), UsageError);  // behind which layer?
+  EXPECT_THROW(map_for_engine(mapping, vllm_ascend_format, {"m", 4, 3, 8, 1}), UsageError);   // places them itself
+  for (const char* model : {"gpt-oss-20b", "Mixtral-8x7B", "Llama-4-Scout-17B-16E", "OLMoE-1B-7B", "Phi-3.5-MoE",
+                            "Hunyuan-A13B", "Granite-3.x-1B-A400M"}) {
+    EXPECT_THROW(map_for_engine(mapping, sglang_format, {model, 4, 3, 8}), UsageError) << model;
+    EXPECT_NO_THROW(map_for_engine(mapping, vllm_ascend_format, {model, 4, 3, 8})) << model;
+  }
 
   const TestFolder folder;
   for (const EngineFormat* engine : engine_formats()) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
 #include "base/text.hpp"
 
@@ -15,6 +16,9 @@ namespace {
 constexpr std::uint64_t greatest_compression = 1032;
 constexpr std::uint64_t largest_entry_bytes = std::uint64_t{1} << 31;
 constexpr std::uint64_t longest_comment = 65535;
+// Recordings shrink less than this; where a small file claims more, it was made to exhaust memory.
+constexpr std::uint64_t greatest_usual_compression = 200;
+constexpr std::uint64_t always_unpacked_bytes = std::uint64_t{64} << 20;
 
 /// Little-endian numbers at fixed places; 0 beyond the end.
 std::uint64_t number_at(std::string_view bytes, std::size_t at, std::size_t byte_count) {
@@ -90,15 +94,21 @@ void ZipInput::read_directory(std::uint64_t offset, std::uint64_t count, std::ui
       file_.reject(fmt::format("has a damaged directory at entry {}; copy or make the file again", i));
     Entry entry;
     entry.method = static_cast<std::uint16_t>(number_at(rest, 10, 2));
+    entry.crc = static_cast<std::uint32_t>(number_at(rest, 16, 4));
     entry.packed_size = number_at(rest, 20, 4);
     entry.size = number_at(rest, 24, 4);
     entry.header_offset = number_at(rest, 42, 4);
     entry.name = rest.substr(46, name_bytes);
     apply_zip64(rest.substr(46 + name_bytes, extra_bytes), entry);
     if (number_at(rest, 8, 2) & 1) file_.reject("entry " + entry.name + " is encrypted");
+    unpacked_bytes_ += std::min(entry.size, largest_entry_bytes + 1);  // no overflow
     entries_.push_back(std::move(entry));
     rest.remove_prefix(length);
   }
+  if (unpacked_bytes_ > always_unpacked_bytes && unpacked_bytes_ / greatest_usual_compression > file_.size())
+    file_.reject(fmt::format("claims {} in a file of {}, which no recording packs so tightly; it is not read",
+                             format_bytes(static_cast<double>(unpacked_bytes_)),
+                             format_bytes(static_cast<double>(file_.size()))));
 }
 
 std::string ZipInput::read(const Entry& entry) const {
@@ -120,7 +130,11 @@ std::string ZipInput::read(const Entry& entry) const {
   if (begin > file_.size() || entry.packed_size > file_.size() - begin)
     file_.reject("entry " + entry.name + " ends beyond the file; it is truncated, copy it again");
   std::string packed = file_.read_text(begin, entry.packed_size);
-  return entry.method == 0 ? packed : inflate_all(packed, entry.size, file_, entry.name);
+  std::string bytes = entry.method == 0 ? std::move(packed) : inflate_all(packed, entry.size, file_, entry.name);
+  const auto* data = reinterpret_cast<const Bytef*>(bytes.data());
+  if (entry.crc != 0 && crc32_z(crc32_z(0, nullptr, 0), data, bytes.size()) != entry.crc)
+    file_.reject("entry " + entry.name + " has another checksum than the archive says; it is damaged, copy it again");
+  return bytes;
 }
 
 }  // namespace gem

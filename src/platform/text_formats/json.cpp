@@ -99,7 +99,7 @@ std::size_t end_of_string(std::string_view text, std::size_t begin) {
 }  // namespace
 
 const std::vector<std::string>& JsonNode::keys() const {
-  if (!is_object()) reject("must be an object");
+  if (!is_object()) reject_kind("an object");
   return std::get<std::unique_ptr<JsonObject>>(value_->value)->keys;
 }
 
@@ -119,7 +119,7 @@ JsonNode JsonNode::member(std::size_t index) const {
 }
 
 std::size_t JsonNode::size() const {
-  if (!is_array()) reject("must be an array");
+  if (!is_array()) reject_kind("an array");
   return std::get<std::vector<JsonValue>>(value_->value).size();
 }
 
@@ -130,7 +130,7 @@ JsonNode JsonNode::item(std::size_t index) const {
 
 std::int64_t JsonNode::integer() const {
   const auto* value = std::get_if<std::int64_t>(&value_->value);
-  if (value == nullptr) reject("must be a whole number");
+  if (value == nullptr) reject_kind("a whole number");
   return *value;
 }
 
@@ -142,20 +142,20 @@ std::int64_t JsonNode::integer(std::int64_t least, std::int64_t greatest) const 
 
 bool JsonNode::boolean() const {
   const auto* value = std::get_if<bool>(&value_->value);
-  if (value == nullptr) reject("must be true or false");
+  if (value == nullptr) reject_kind("true or false");
   return *value;
 }
 
 double JsonNode::number() const {
   if (const auto* value = std::get_if<std::int64_t>(&value_->value)) return static_cast<double>(*value);
   const auto* value = std::get_if<double>(&value_->value);
-  if (value == nullptr || !std::isfinite(*value)) reject("must be a number");
+  if (value == nullptr || !std::isfinite(*value)) reject_kind("a number");
   return *value;
 }
 
 const std::string& JsonNode::text() const {
   const auto* value = std::get_if<std::string>(&value_->value);
-  if (value == nullptr) reject("must be a text");
+  if (value == nullptr) reject_kind("a text");
   return *value;
 }
 
@@ -169,6 +169,22 @@ std::vector<std::int32_t> JsonNode::integers(std::int32_t least, std::int32_t gr
     numbers[i] = static_cast<std::int32_t>(*value);
   }
   return numbers;
+}
+
+void JsonNode::reject_kind(const std::string& wanted) const {
+  std::string found = "null";
+  if (is_array()) found = "an array";
+  if (is_number()) found = fmt::format("{:g}", std::holds_alternative<double>(value_->value)
+                                                   ? std::get<double>(value_->value)
+                                                   : static_cast<double>(std::get<std::int64_t>(value_->value)));
+  if (is_text()) found = "a text";
+  if (std::holds_alternative<bool>(value_->value)) found = "true or false";
+  if (is_object()) {
+    std::string names;
+    for (std::size_t i = 0; i < keys().size() && i < 3; ++i) names += (i > 0 ? ", '" : "'") + keys()[i].substr(0, 40) + "'";
+    found = "an object" + (names.empty() ? "" : " with the members " + names + (keys().size() > 3 ? ", ..." : ""));
+  }
+  reject("is " + found + ", but must be " + wanted);
 }
 
 void JsonNode::reject(const std::string& what) const {

@@ -48,6 +48,47 @@ TEST(DeployProgram, ExportsToEveryEngineAndSaysHowToStartIt) {
   EXPECT_NE(dry.output.find("27 rows of 64 slots"), std::string::npos) << dry.output << dry.errors;
 }
 
+TEST(DeployProgram, ImportsWhatItExports) {
+  const TestFolder folder;
+  const Mapping mapping = lite_mapping();
+  const std::string original = write_example(folder, "DeepSeek-V2-Lite", mapping);
+  for (const std::string engine : {"sglang", "tensorrt-llm", "vllm-ascend", "vllm", "eplb"}) {
+    const std::string file = folder.file("out." + engine), again = folder.file("again.h5");
+    ASSERT_EQ(folder.run(program + " export --mapping " + original + " --engine " + engine + " --output " + file).code,
+              0);
+    const std::string import = program + " import --model deepseek-v2-lite --input " + file + " --output " + again;
+    const bool says_devices = engine == "vllm-ascend";
+    const ProgramRun run = folder.run(import + (says_devices ? "" : " --devices 4"));
+    ASSERT_EQ(run.code, 0) << engine << run.errors;
+    const Mapping read = read_mapping(again);
+    EXPECT_EQ(read.expert_to_device, mapping.expert_to_device) << engine;
+    EXPECT_EQ(read.layer_ids, mapping.layer_ids) << engine << run.output;
+    EXPECT_EQ(read.method, "imported");
+    if (!says_devices) expect_refused(folder, import.substr(program.size() + 1), 2, "--devices");
+  }
+}
+
+TEST(DeployProgram, TellsDraftLayersAndUnknownModelsApart) {
+  const TestFolder folder;
+  const std::string original = write_example(folder, "DeepSeek-V2-Lite", lite_mapping()), file = folder.file("lb.yaml");
+  ASSERT_EQ(
+      folder.run(program + " export --engine tensorrt-llm --mtp-layers 1 --mapping " + original + " --output " + file)
+          .code,
+      0);
+  const std::string import = program + " import --devices 4 --output " + folder.file("again.h5") + " --input " + file;
+  const ProgramRun known = folder.run(import + " --model deepseek-v2-lite");
+  EXPECT_NE(known.output.find("layer 27 lies behind the model's last"), std::string::npos)
+      << known.output << known.errors;
+  EXPECT_EQ(read_mapping(folder.file("again.h5")).layer_ids.back(), 26);
+  EXPECT_EQ(folder.run(import).code, 0);
+  EXPECT_EQ(read_mapping(folder.file("again.h5")).layer_ids.back(), 27);
+  expect_refused(folder, import.substr(program.size() + 1) + " --model gpt-oss-20b", 3, "experts are 0 to 31");
+  expect_refused(folder, "import --devices 5 --output x --input " + file, 3, "do not divide over 5 devices");
+  expect_refused(folder, "import --output x --input " + original, 2, "--engine");
+  const std::string mixtral = write_example(folder, "Mixtral-8x7B", random_mapping(32, 8, 4, 1));
+  expect_refused(folder, "export --engine sglang --output x --mapping " + mixtral, 2, "gem-deploy permute");
+}
+
 TEST(DeployProgram, WarnsOfLayersNumberedOtherwise) {
   const TestFolder folder;
   Mapping mapping = lite_mapping();
@@ -65,8 +106,8 @@ TEST(DeployProgram, RefusesWrongUse) {
   const std::string mapping = write_example(folder, "my-own", lite_mapping());
   const std::string base = "export --mapping " + mapping + " --output " + folder.file("out") + " --engine ";
   expect_refused(folder, "", 2, "a command is missing");
-  expect_refused(folder, "exprt", 2, "did you mean export?");
-  expect_refused(folder, "fly", 2, "the commands are export, permute.");
+  expect_refused(folder, "exprt", 2, "did you mean export");
+  expect_refused(folder, "fly", 2, "the commands are export, import, permute.");
   expect_refused(folder, base + "sglnag", 2, "sglang, tensorrt-llm");
   expect_refused(folder, base + "sglang", 2, "--model NAME or --layers N");
   expect_refused(folder, base + "sglang --layers 20", 2, "has layer 26");
