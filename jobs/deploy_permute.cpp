@@ -129,8 +129,10 @@ void print_plan(const CheckpointPermutation& plan) {
       plan.record.undoing ? " (undoing)" : "");
   if (plan.finished_files > 0) std::cout << fmt::format("{} files were finished before\n", plan.finished_files);
   for (const std::string& note : plan.notes) std::cout << note << "\n";
-  if (!plan.in_place && !plan.source.skipped.empty())
-    std::cout << "Left out, since experts in it would keep their old numbers: " << join(plan.source.skipped) << "\n";
+  if (!plan.source.skipped.empty())
+    std::cout << (plan.in_place ? "Not changed, so that experts in it keep their old numbers: "
+                                : "Left out, since experts in it would keep their old numbers: ")
+              << join(plan.source.skipped) << "\n";
 }
 
 }  // namespace

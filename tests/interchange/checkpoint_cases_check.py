@@ -179,6 +179,7 @@ def check_named_experts(cases):
         cases.refused("config.json", "names single experts", config=quantised([unclear]))
     cases.refused("config.json", "has experts 0 to 11", config=quantised([names[3].replace("experts.3", "experts.12")]))
     for numbers in ({"pruned_experts": {"1": [0, 3]}}, {"experts_in_fp8": [0, 5]}, {"layer_experts": [[0, 3], [1, 2]]},
+                    {"expert_scales": [0.5] * 11 + [0.25]}, {"physical_to_logical_map": [[0, 1, 3, 2]]},
                     {"layers": {"1": {"mlp": {"experts": {"0": {"bits": 8}}}}}}):
         cases.refused("config.json", "names single experts", config=numbers)
     cases.accepted(config={"num_experts_per_tok": [2, 3], "expert_layer_offset": 1, "expert_layers": [1, 2]},

@@ -41,6 +41,7 @@ class JsonNode {
   bool is_null() const { return std::holds_alternative<std::nullptr_t>(value_->value); }
   bool is_boolean() const { return std::holds_alternative<bool>(value_->value); }
   bool is_integer() const { return std::holds_alternative<std::int64_t>(value_->value); }
+  bool is_number() const { return is_integer() || std::holds_alternative<double>(value_->value); }
   bool is_text() const { return std::holds_alternative<std::string>(value_->value); }
   /// File and way, for messages.
   const std::string& where() const { return where_; }
