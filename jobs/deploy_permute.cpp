@@ -142,9 +142,9 @@ int run_permute(const Arguments& arguments) {
   if (!parse(arguments, job)) return 0;
   std::optional<PermutationLock> lock;
   if (job.in_place && !job.dry_run && std::filesystem::is_directory(job.checkpoint)) lock.emplace(job.checkpoint);
-  const Checkpoint checkpoint = find_checkpoint(job.checkpoint);
   const PermutationStanding standing = standing_of(job.checkpoint);
   expect_whole(job, standing);
+  const Checkpoint checkpoint = find_checkpoint(job.checkpoint);
   if (is_done_already(job, checkpoint, standing)) return 0;
   if (!job.inverse && standing == PermutationStanding::Permuted)
     throw UsageError(job.checkpoint + ": is permuted already (gem_mapping.json); undo that first with --inverse");
