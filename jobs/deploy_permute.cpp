@@ -129,8 +129,10 @@ void print_plan(const CheckpointPermutation& plan) {
       plan.record.undoing ? " (undoing)" : "");
   if (plan.finished_files > 0) std::cout << fmt::format("{} files were finished before\n", plan.finished_files);
   for (const std::string& note : plan.notes) std::cout << note << "\n";
-  if (!plan.in_place && !plan.source.skipped.empty())
-    std::cout << "Left out, since experts in it would keep their old numbers: " << join(plan.source.skipped) << "\n";
+  if (!plan.source.skipped.empty())
+    std::cout << (plan.in_place ? "Not changed, so that experts in it keep their old numbers: "
+                                : "Left out, since experts in it would keep their old numbers: ")
+              << join(plan.source.skipped) << "\n";
 }
 
 }  // namespace
@@ -140,9 +142,9 @@ int run_permute(const Arguments& arguments) {
   if (!parse(arguments, job)) return 0;
   std::optional<PermutationLock> lock;
   if (job.in_place && !job.dry_run && std::filesystem::is_directory(job.checkpoint)) lock.emplace(job.checkpoint);
-  const Checkpoint checkpoint = find_checkpoint(job.checkpoint);
   const PermutationStanding standing = standing_of(job.checkpoint);
   expect_whole(job, standing);
+  const Checkpoint checkpoint = find_checkpoint(job.checkpoint);
   if (is_done_already(job, checkpoint, standing)) return 0;
   if (!job.inverse && standing == PermutationStanding::Permuted)
     throw UsageError(job.checkpoint + ": is permuted already (gem_mapping.json); undo that first with --inverse");

@@ -9,6 +9,7 @@
 
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "interchange/checkpoint_layout.hpp"
 #include "platform/file_system/input_file.hpp"
 #include "platform/text_formats/json.hpp"
 
@@ -23,8 +24,12 @@ bool is_other_weights(const std::string& name) {
   return false;
 }
 
-/// "model-rank-0-part-0", "rank0": what engines call the files of one rank.
+/// "model-rank-0-part-0", "rank0", "model0-mp8": what engines call the files of one rank.
 bool is_of_one_rank(const std::string& name) {
+  const std::size_t parallel = name.rfind("-mp");
+  if (parallel != std::string::npos && parallel > 0 &&
+      std::isdigit(static_cast<unsigned char>(name[parallel - 1])) != 0)
+    return true;
   for (std::size_t at = name.find("rank"); at != std::string::npos; at = name.find("rank", at + 1)) {
     std::size_t number = at + 4;
     if (number < name.size() && (name[number] == '-' || name[number] == '_')) ++number;
@@ -73,6 +78,11 @@ void check_numbered_names(const Checkpoint& checkpoint, const std::set<std::stri
                       checkpoint.directory, any.before, digits, any.behind, any.total));
     }
   }
+}
+
+/// Whether the file is a whole model, or one of a whole series, by its name.
+bool is_whole_by_name(const std::string& shard) {
+  return shard == "model.safetensors" || shard == "consolidated.safetensors" || numbered_name_of(shard).has_value();
 }
 
 struct Index {
@@ -130,6 +140,28 @@ std::string read_text_beside_weights(const std::string& path) {
   return read_whole_text(path, std::uint64_t{1} << 30);
 }
 
+namespace {
+
+/// Files of single ranks under names that don't say so hold the same router each, or the same expert's numbers.
+void refuse_experts_twice(const Checkpoint& checkpoint, const std::map<std::string, SafetensorsHeader>& headers,
+                          const std::set<std::string>& strays) {
+  std::map<std::string_view, std::string_view> shard_of;
+  for (const auto& [shard, header] : headers) {
+    if (strays.contains(shard)) continue;
+    for (const SafetensorsTensor& tensor : header.tensors) {
+      if (role_of(tensor.name).layer < 0 || role_of(tensor.name).kind == TensorRole::Kind::None) continue;
+      const auto [known, is_new] = shard_of.emplace(tensor.name, shard);
+      if (!is_new)
+        throw DataError(
+            fmt::format("{}: tensor {} is in {} and in {}; give a checkpoint that has each tensor once, not "
+                        "the files of single ranks, or move one of the two away",
+                        checkpoint.directory, tensor.name, known->second, shard));
+    }
+  }
+}
+
+}  // namespace
+
 IndexCheck check_indices(const Checkpoint& checkpoint, const std::map<std::string, SafetensorsHeader>& headers) {
   std::map<std::string, std::set<std::string>> tensors;
   std::set<std::string> all_tensors;
@@ -161,7 +193,7 @@ IndexCheck check_indices(const Checkpoint& checkpoint, const std::map<std::strin
   for (const Index& index : stale) {
     const auto lost =
         std::ranges::find_if(index.weights, [&](const auto& entry) { return !all_tensors.contains(entry.first); });
-    if (named.empty() && lost != index.weights.end())
+    if (named.empty() && !std::ranges::any_of(checkpoint.shards, is_whole_by_name) && lost != index.weights.end())
       throw DataError(checkpoint.path(index.name) + ": weight_map: tensor " + lost->first + " should be in " +
                       lost->second + ", which is missing, and no other file has it; copy the checkpoint again");
     check.notes.push_back(index.name + " names files that are not here (" + index.weights.front().second +
@@ -173,6 +205,7 @@ IndexCheck check_indices(const Checkpoint& checkpoint, const std::map<std::strin
   for (const std::string& stray : check.strays)
     check.notes.push_back("No index names " + stray + ": it is renumbered too, as far as it holds experts");
   check_numbered_names(checkpoint, check.strays);
+  refuse_experts_twice(checkpoint, headers, check.strays);
   return check;
 }
 

@@ -33,7 +33,8 @@ struct IndexCheck {
 
 /// Every shard is there, by the names' "00001-of-00003" and by the indices, and every tensor of an index in the shard
 /// that it names. An index of which no shard is there is of another build: the files count. DataError naming file and
-/// tensor otherwise. headers: of each shard.
+/// tensor otherwise, also for a tensor of the experts that two files have, unless an index decides. headers: of each
+/// shard.
 IndexCheck check_indices(const Checkpoint& checkpoint, const std::map<std::string, SafetensorsHeader>& headers);
 
 /// The text of an index or another JSON file beside the weights. DataError above 1 GiB.

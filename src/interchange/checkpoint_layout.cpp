@@ -64,6 +64,16 @@ const std::array layouts = {
                      .vectors = {"gate.e_score_correction_bias", "e_score_correction_bias"},
                      .fused = {"switch_mlp.gate_proj", "switch_mlp.up_proj", "switch_mlp.down_proj",
                                "switch_mlp.gate_up_proj", "switch_mlp.fc1", "switch_mlp.fc2"}},
+    CheckpointLayout{.models = "MLX, LFM2 and Jamba",
+                     .block = "feed_forward",
+                     .router = {"gate", "router"},
+                     .vectors = {"expert_bias"},
+                     .fused = {"switch_mlp.gate_proj", "switch_mlp.up_proj", "switch_mlp.down_proj"}},
+    CheckpointLayout{.models = "MLX, Nemotron-3",
+                     .block = "mixer",
+                     .router = {"gate"},
+                     .vectors = {"gate.e_score_correction_bias"},
+                     .fused = {"switch_mlp.fc1", "switch_mlp.fc2"}},
     CheckpointLayout{.models = "MLX, Mixtral and MiniMax",
                      .block = "block_sparse_moe",
                      .router = {"gate"},
@@ -215,14 +225,23 @@ bool is_shared(std::string_view name) {
   return contains(shared_modules, name.substr(0, name.find('.')));
 }
 
-/// The dimensions that a tensor has under a name that doesn't speak of routed experts: dense weights and projections to
-/// a latent space two, norms one; 0 for other names. Within routers and experts, norms may have values by expert.
-std::size_t dimensions_beside_experts(std::string_view name) {
-  const std::string lower = to_lower(name.substr(0, name.find('.')));
-  if (contains(dense_modules, lower) || lower.find("latent") != std::string::npos) return 2;
-  const bool by_expert = lower.find("expert") != std::string::npos && lower.find("routed") == std::string::npos;
-  const bool of_router = lower.find("router") != std::string::npos || lower.find("gate") != std::string::npos;
-  return lower.find("norm") != std::string::npos && !of_router && !by_expert ? 1 : 0;
+/// How large a tensor may be under a name that no layout has: dense weights and projections have two dimensions, norms
+/// one, and what is called otherwise one value for all experts. Unless its module is called after experts or a router,
+/// an extent may happen to be the number of experts.
+void limit_unlisted(std::string_view name, TensorRole& role) {
+  role.kind = TensorRole::Kind::Unlisted;
+  const std::string lower = to_lower(name);
+  const std::string_view modules = std::string_view(lower).substr(0, std::max<std::size_t>(lower.rfind('.'), 1));
+  const std::string_view first = modules.substr(0, modules.find('.'));
+  const auto has = [](std::string_view text, std::string_view word) {
+    return text.find(word) != std::string_view::npos;
+  };
+  const bool of_router = has(first, "router") || first == "gate" || has(first, "gate_norm");
+  role.may_have_expert_count = !of_router && !has(first, "expert");
+  if (contains(dense_modules, first) || has(first, "latent") || (first.ends_with("_proj") && !of_router))
+    role.max_dimensions = 2;
+  else if (has(modules, "norm"))
+    role.max_dimensions = 1;
 }
 
 /// Whether some layout has experts in the module that `name`, which stands behind the layer, begins with.
@@ -304,12 +323,9 @@ TensorRole role_of(std::string_view tensor_name) {
     const std::size_t dot = rest.find('.');
     const std::string_view name = dot == std::string_view::npos ? std::string_view() : rest.substr(dot + 1);
     if (is_shared(name)) return role;
-    role.max_dimensions = dimensions_beside_experts(name);
-    role.kind = role.max_dimensions > 0 ? Kind::Beside : Kind::Unknown;
+    limit_unlisted(name, role);
   } else if (speaks_of_experts(rest)) {
-    // "pre_moe_layernorm"
-    role.max_dimensions = to_lower(rest).find("norm") != std::string::npos ? 1 : 0;
-    role.kind = role.max_dimensions > 0 ? Kind::Beside : Kind::Unknown;
+    limit_unlisted(rest, role);
   }
   return role;
 }

@@ -30,28 +30,29 @@ std::span<const CheckpointLayout> checkpoint_layouts();
 struct TensorRole {
   enum class Kind {
     None,        ///< nothing: attention, shared experts
-    Beside,      ///< a dense MLP's weight or a norm beside the experts; with more dimensions it would be all experts'
     OneExpert,   ///< a tensor of one expert; its number is in the name
     Router,      ///< a row for each expert; behind them there may be rows of zero-computation experts
     AllExperts,  ///< fused: the first dimension is the experts
     Stacked,     ///< the first dimension is all experts' rows, one expert after the other
     ExpertIds,   ///< its values are numbers of experts
-    Unknown,     ///< stands where routed experts do, under a name that no layout has
+    Unlisted,    ///< stands where routed experts do, under a name that no layout has
     OtherStack,  ///< of experts in another stack of layers (multi-token prediction, a vision tower), which keep theirs
   };
   Kind kind = Kind::None;
-  std::string_view stack;          ///< what stands before the layer in the name: "model."
-  std::int32_t layer = -1;         ///< decoder layer; -1: in none
-  std::string_view tail;           ///< behind the module: "weight", "weight_scale"; empty if nothing is
-  std::int32_t expert = 0;         ///< of OneExpert
-  std::size_t max_dimensions = 0;  ///< of Beside
-  std::size_t number_begin = 0;    ///< of OneExpert: where its number stands in the name
+  std::string_view stack;   ///< what stands before the layer in the name: "model."
+  std::int32_t layer = -1;  ///< decoder layer; -1: in none
+  std::string_view tail;    ///< behind the module: "weight", "weight_scale"; empty if nothing is
+  std::int32_t expert = 0;  ///< of OneExpert
+  std::size_t max_dimensions =
+      0;  ///< of Unlisted: with so many extents above 1 it can't go by expert, with more it may
+  bool may_have_expert_count = false;  ///< of Unlisted: not even if an extent is the number of experts
+  std::size_t number_begin = 0;        ///< of OneExpert: where its number stands in the name
   std::size_t number_end = 0;
 };
 
 /// The role of a tensor, or of a module as configurations name it. Whatever stands in a module that holds experts in
-/// some layout, and whatever is called after experts or routers elsewhere in a decoder layer, is Unknown unless its
-/// name is known.
+/// some layout, and whatever is called after experts or routers elsewhere in a decoder layer, is Unlisted unless a
+/// layout has its name; shared experts are None.
 TensorRole role_of(std::string_view tensor_name);
 
 /// Whether "PREFIX" before "layers.N" is of another stack than the text model's decoder.

@@ -136,9 +136,10 @@ class ReferenceRenumbering {
     return result.append(words, copied, std::string_view::npos);
   }
 
-  bool are_all_experts(const std::set<std::int64_t>& numbers) const {
-    return *numbers.begin() == 0 && numbers.size() == renumbering_.expert_count &&
-           *numbers.rbegin() + 1 == static_cast<std::int64_t>(numbers.size());
+  bool are_all_experts(const std::set<double>& numbers) const {
+    std::size_t next = 0;
+    return numbers.size() == renumbering_.expert_count &&
+           std::ranges::all_of(numbers, [&](double number) { return number == static_cast<double>(next++); });
   }
 
   [[noreturn]] void refuse(std::string_view words) const {
@@ -291,12 +292,19 @@ bool is_count_of_experts(const std::string& key) {
          (layer != std::string::npos && layer > key.find("expert"));
 }
 
+/// Whether a key speaks of experts, or is one under which engines keep a map of them.
+bool speaks_of_experts(const std::string& key) {
+  return std::ranges::any_of(
+      std::initializer_list<const char*>{"expert", "to_logical", "to_physical", "phy2log", "log2phy"},
+      [&](const char* word) { return key.find(word) != std::string::npos; });
+}
+
 /// Arrays and objects of numbers under keys that speak of experts: lists of expert numbers, as far as one can tell.
 void refuse_numbers_of_experts(const JsonNode& node, const ReferenceRenumbering& references, bool of_experts) {
   if (node.is_array()) {
-    std::set<std::int64_t> numbers;
+    std::set<double> numbers;
     for (std::size_t i = 0; i < node.size(); ++i) {
-      if (node.item(i).is_integer()) numbers.insert(node.item(i).integer());
+      if (node.item(i).is_number()) numbers.insert(node.item(i).number());
       refuse_numbers_of_experts(node.item(i), references, of_experts);
     }
     if (of_experts && numbers.size() > 1 && !references.are_all_experts(numbers)) references.refuse(node.where());
@@ -305,8 +313,8 @@ void refuse_numbers_of_experts(const JsonNode& node, const ReferenceRenumbering&
   for (std::size_t i = 0; i < node.keys().size(); ++i) {
     const std::string key = to_lower(node.keys()[i]);
     if (of_experts && is_all_digits(key)) references.refuse(node.where() + ": " + key);
-    const bool speaks = key.find("expert") != std::string::npos ? !is_count_of_experts(key)
-                                                                : of_experts && key.find("layer") != std::string::npos;
+    const bool speaks =
+        speaks_of_experts(key) ? !is_count_of_experts(key) : of_experts && key.find("layer") != std::string::npos;
     refuse_numbers_of_experts(node.member(i), references, speaks);
   }
 }
@@ -366,7 +374,6 @@ std::string renumbered_plain_text(const std::string& text, const ReferenceRenumb
 }  // namespace
 
 std::string renumbered_references(const std::string& text, const Renumbering& renumbering, const std::string& origin) {
-  if (text.find("expert") == std::string::npos) return text;
   const ReferenceRenumbering references(renumbering, origin);
   const std::size_t first = text.find_first_not_of(" \t\r\n");
   if (first == std::string::npos || (text[first] != '{' && text[first] != '['))

@@ -96,6 +96,15 @@ void add_expert_ids(std::vector<ShardPlan::Part>& parts, const InputFile& file, 
   parts.push_back({begin, end - begin, std::move(rewrite)});
 }
 
+/// Whether a tensor whose name no layout has may have values by expert, going by its shape.
+bool may_go_by_expert(const SafetensorsTensor& tensor, const TensorRole& role, std::size_t expert_count) {
+  const std::vector<std::size_t>& extents = tensor.extents;
+  const auto dimensions = std::ranges::count_if(extents, [](std::size_t extent) { return extent != 1; });
+  if (tensor.begin == tensor.end || dimensions == 0) return false;
+  return static_cast<std::size_t>(dimensions) > role.max_dimensions ||
+         (!role.may_have_expert_count && std::ranges::find(extents, expert_count) != extents.end());
+}
+
 void add_tensor(std::vector<ShardPlan::Part>& parts, const InputFile& file, std::uint64_t begin,
                 const SafetensorsTensor& tensor, const Renumbering& renumbering) {
   using Kind = TensorRole::Kind;
@@ -104,14 +113,14 @@ void add_tensor(std::vector<ShardPlan::Part>& parts, const InputFile& file, std:
   const std::uint64_t bytes = tensor.end - tensor.begin;
   if (layer == nullptr || role.kind == Kind::None || role.kind == Kind::OneExpert || role.kind == Kind::OtherStack)
     return add_part(parts, begin, bytes);
-  if (role.kind == Kind::Unknown || (role.kind == Kind::Beside && tensor.extents.size() > role.max_dimensions))
+  const std::size_t experts = layer->old_of_new.size();
+  if (role.kind == Kind::Unlisted && may_go_by_expert(tensor, role, experts))
     file.reject(
         fmt::format("tensor {} with shape {} stands where routed experts do, but GEM knows no layout with that name, "
                     "and it may go by expert; deploy the mapping with gem-deploy export instead",
                     tensor.name, shape_text(tensor)));
-  if (role.kind == Kind::Beside) return add_part(parts, begin, bytes);
+  if (role.kind == Kind::Unlisted) return add_part(parts, begin, bytes);
   if (role.kind == Kind::ExpertIds) return add_expert_ids(parts, file, begin, tensor, *layer);
-  const std::size_t experts = layer->old_of_new.size();
   const std::uint64_t block = block_bytes(file, tensor, role, experts, renumbering.zero_expert_count);
   if (block == 0) return add_part(parts, begin, bytes);
   for (const std::int32_t old : layer->old_of_new)

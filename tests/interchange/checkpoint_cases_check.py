@@ -179,6 +179,7 @@ def check_named_experts(cases):
         cases.refused("config.json", "names single experts", config=quantised([unclear]))
     cases.refused("config.json", "has experts 0 to 11", config=quantised([names[3].replace("experts.3", "experts.12")]))
     for numbers in ({"pruned_experts": {"1": [0, 3]}}, {"experts_in_fp8": [0, 5]}, {"layer_experts": [[0, 3], [1, 2]]},
+                    {"expert_scales": [0.5] * 11 + [0.25]}, {"physical_to_logical_map": [[0, 1, 3, 2]]},
                     {"layers": {"1": {"mlp": {"experts": {"0": {"bits": 8}}}}}}):
         cases.refused("config.json", "names single experts", config=numbers)
     cases.accepted(config={"num_experts_per_tok": [2, 3], "expert_layer_offset": 1, "expert_layers": [1, 2]},
@@ -208,8 +209,19 @@ def check_files(cases):
     cases.refused(SECOND, "is missing", change=lose(SECOND, INDEX))
     cases.refused(FIRST, "is missing", change=lose(FIRST, INDEX))
     cases.refused("and no other file has it", change=lambda d: [renamed(FIRST, "part.safetensors")(d), lose(SECOND)(d)])
-    for name in ("model-rank-0-part-0.safetensors", "rank1.safetensors", "pp_rank_00.safetensors"):
+    for name in ("model-rank-0-part-0.safetensors", "model0-mp2.safetensors", "rank1.safetensors", "pp_rank_00.safetensors"):
         cases.refused("one rank", name, change=renamed(FIRST, name))
+
+    def of_another_model(d):
+        stale_index(d)
+        path = os.path.join(d, INDEX)
+        text = open(path).read()
+        open(path, "w").write(text.replace('"model.', '"model.language_model.'))
+    cases.accepted(change=of_another_model, says="the files that are here count")
+    cases.refused("is in a.safetensors and in b.safetensors", change=lambda d: [
+        lose(INDEX)(d), renamed(FIRST, "a.safetensors")(d), renamed(SECOND, "b.safetensors")(d),
+        write_safetensors(os.path.join(d, "b.safetensors"), read_safetensors(os.path.join(d, "a.safetensors")) |
+                          read_safetensors(os.path.join(d, "b.safetensors")))])
 
     def consolidated(d):
         other = layout("other", "layers.{layer}.", ROUTER | W123)
@@ -302,6 +314,14 @@ def check_tensors(cases):
     cases.accepted(tensors={place + "gate_proj.weight": np.zeros((EXPERTS, HIDDEN)), place + "norm.weight": np.zeros(EXPERTS),
                             "model.layers.1.pre_moe_layernorm.weight": np.zeros(HIDDEN),
                             "model.layers.1.self_attn.gate_proj.weight": np.zeros((EXPERTS, HIDDEN))})
+    cases.accepted(tensors={place + "gate.temperature": np.zeros(1), place + "routed_scaling": np.zeros(()),
+                            place + "experts.post_expert_norm.weight": np.zeros(HIDDEN), place + "extra_state": np.zeros(0),
+                            place + "pre_expert_proj.weight": np.zeros((HIDDEN, 2 * HIDDEN)),
+                            place + "gate.norm.weight": np.zeros(HIDDEN), place + "head_proj.weight": np.zeros((EXPERTS, 3))})
+    for name, shape in (("pre_expert_proj.weight", (EXPERTS, HIDDEN)), ("experts.scale_proj.weight", (EXPERTS, 1)),
+                        ("router_proj.weight", (3, 3)), ("gate.norm.weight", (EXPERTS,)), ("gate.norm_table", (3,)),
+                        ("routed_expert_norm.weight", (EXPERTS,))):
+        refused({place + name: np.zeros(shape)}, place + name)
     refused({place + "norm.weight": np.zeros((EXPERTS, HIDDEN))}, place + "norm")
     refused({"model.layers.1.expert_scale": np.zeros(EXPERTS)}, "expert_scale")
     nvfp4 = "language_model.model.layers.1.feed_forward.experts."

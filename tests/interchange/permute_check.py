@@ -88,24 +88,24 @@ def load_one(directory, shard):
     return read_safetensors(os.path.join(directory, shard))
 
 
-def check_resume(gem_deploy, folder, source, mapping_file, permuted, in_place):
-    """Killed at many moments and resumed, the result is the same."""
+def check_resume(gem_deploy, folder, source, mapping_file, in_place, inverse):
+    """Killed at many moments and resumed, the result is the same; nothing else reads what a kill has left."""
     large = os.path.join(folder, "large")  # shards that take a while make kills hit in the middle
+    target, whole = os.path.join(folder, "resumed"), os.path.join(folder, "whole")
+    forward, back = [gem_deploy, "permute", "--mapping", mapping_file], [gem_deploy, "permute", "--inverse"]
     if not os.path.exists(large):
         shutil.copytree(source, large)
         for i in range(4):
             write_safetensors(os.path.join(large, f"extra-{i}.safetensors"),
                               {f"model.embed_{i}.weight": np.zeros((1 << 20) + i)})
-    target, whole = os.path.join(folder, "resumed"), os.path.join(folder, "whole")
-    base = [gem_deploy, "permute", "--mapping", mapping_file]
-    if not os.path.exists(whole):
-        run([*base, "--checkpoint", large, "--output", whole])
+        run([*forward, "--checkpoint", large, "--output", whole])
+    begin, end, base = (whole, large, back) if inverse else (large, whole, forward)
     kills = 0
     for delay in np.linspace(0.004, 0.08, 8):
         shutil.rmtree(target, ignore_errors=True)
-        options = ["--checkpoint", large, "--output", target]
+        options = ["--checkpoint", begin, "--output", target]
         if in_place:
-            shutil.copytree(large, target)
+            shutil.copytree(begin, target)
             options = ["--checkpoint", target, "--in-place", "--force"]
         process = subprocess.Popen([*base, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(delay)
@@ -115,13 +115,18 @@ def check_resume(gem_deploy, folder, source, mapping_file, permuted, in_place):
         kills += unfinished
         if unfinished:
             assert "--resume" in run([*base, *options], expected=2).stderr
+            for reader in (forward, back):
+                done = run([*reader, "--checkpoint", target, "--output", os.path.join(folder, "of_killed")], 2)
+                assert "unfinished" in done.stderr, done.stderr
         run([*base, *options, "--resume"])
-        assert content(target) == content(whole), f"killed after {delay} s"
+        assert content(target) == content(end), f"killed after {delay} s"
     # A kill between the last two steps of a run leaves the journal behind.
-    open(os.path.join(target, "gem_mapping.json.journal"), "w").close()
-    assert "finished" in run([*base, *options, "--resume"]).stdout
-    assert content(target) == content(whole)
-    print(f"resumed after {kills} kills in the middle{' in place' if in_place else ''}")
+    for trace in ["journal", "undone"] if inverse else ["journal"]:
+        open(os.path.join(target, "gem_mapping.json." + trace), "w").close()
+    done = run([*base, *options, "--resume"])
+    assert "finished" in done.stdout or "nothing is left to undo" in done.stdout
+    assert content(target) == content(end)
+    print(f"{'undoing ' if inverse else ''}resumed after {kills} kills in the middle{' in place' if in_place else ''}")
 
 
 def check_refusals(gem_deploy, folder, source, mapping_file):
@@ -297,7 +302,8 @@ def main():
         check_half_permuted(gem_deploy, folder, source, mapping_file, permuted)
         check_lock(gem_deploy, folder, source, mapping_file)
         for in_place in (False, True):
-            check_resume(gem_deploy, folder, source, mapping_file, permuted, in_place)
+            for inverse in (False, True):
+                check_resume(gem_deploy, folder, source, mapping_file, in_place, inverse)
     print("permuted checkpoints compute the same")
 
 

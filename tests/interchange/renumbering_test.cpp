@@ -96,7 +96,7 @@ TEST(TensorRole, KnowsTheLayouts) {
   expect_role("model.layers.7.mlp.shared_experts.gate_proj.weight", Kind::None);
   expect_role("model.layers.7.mlp.shared_expert_gate.weight", Kind::None);
   expect_role("model.layers.7.self_attn.q_proj.weight", Kind::None);
-  expect_role("model.layers.7.mlp.gate_proj.weight", Kind::Beside, 7);
+  expect_role("model.layers.7.mlp.gate_proj.weight", Kind::Unlisted, 7);
   expect_role("mtp.layers.0.mlp.experts.3.gate_proj.weight", Kind::OtherStack);
   expect_role("vision_model.model.layers.0.mlp.experts.3.w1.weight", Kind::OtherStack);
   expect_role("model.layers.x.mlp.experts.3.w1.weight", Kind::OtherStack);

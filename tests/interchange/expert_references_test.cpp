@@ -1,0 +1,63 @@
+#include "interchange/expert_references.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/error.hpp"
+
+namespace gem {
+namespace {
+
+/// Layer 1 exchanges experts 3 and 4 of 12; in layer 2 expert 0 goes to the end.
+const Renumbering renumbering{
+    3, 12, {{1, {0, 1, 2, 4, 3, 5, 6, 7, 8, 9, 10, 11}}, {2, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0}}}};
+
+std::string renumbered(const std::string& text) {
+  const std::string changed = renumbered_references(text, renumbering, "file");
+  EXPECT_EQ(renumbered_references(changed, inverse_of(renumbering), "file"), text);
+  return changed;
+}
+
+void expect_refused(const std::string& text) {
+  EXPECT_THROW(renumbered_references(text, renumbering, "file"), DataError) << text;
+}
+
+TEST(ExpertReferences, AreRenumberedByNameAndByLists) {
+  EXPECT_EQ(renumbered(R"({"a": ["model.layers.1.mlp.experts.3.up_proj"]})"),
+            R"({"a": ["model.layers.1.mlp.experts.4.up_proj"]})");
+  EXPECT_EQ(renumbered(R"({"layers.2.experts.0": {"bits": 8}, "layers.2.experts.11": 4})"),
+            R"({"layers.2.experts.11": {"bits": 8}, "layers.2.experts.10": 4})");
+  EXPECT_EQ(renumbered(R"(["re:layers\\.2\\.mlp\\.experts\\.(?:0|5)\\..*"])"),
+            R"(["re:layers\\.2\\.mlp\\.experts\\.(?:11|4)\\..*"])");
+  EXPECT_EQ(renumbered("ignore: [model.layers.1.mlp.experts.4, lm_head]\n# experts\n"),
+            "ignore: [model.layers.1.mlp.experts.3, lm_head]\n# experts\n");
+  EXPECT_EQ(renumbered("{% experts %} of layers.1"), "{% experts %} of layers.1");
+}
+
+TEST(ExpertReferences, StayWhereAllOrNoneIsMeant) {
+  for (const char* words :
+       {"model.layers.0.mlp.experts.3.up_proj", "mtp.layers.1.mlp.experts.3", "layers.1.mlp.shared_experts.3",
+        "layers.1.mlp.experts", "*experts*", "re:.*experts\\\\.[0-9]+\\\\..*", "layers.1.mlp.experts.(3|4).up_proj",
+        "layers.1.mlp.experts.7.up_proj", "re:.*experts.*gate_proj", "128 experts", "layers.1.mlp.experts.gate_up_proj",
+        "re:.*layers\\\\.(3|5)\\\\.mlp.*"}) {
+    const std::string text = "[\"" + std::string(words) + "\"]";
+    EXPECT_EQ(renumbered(text), text);
+  }
+  // Names that only change places in an array.
+  const std::string closed = R"(["layers.1.mlp.experts.3", "layers.1.mlp.experts.4"])";
+  EXPECT_EQ(renumbered(closed), closed);
+  const std::string numbers = R"({"num_experts": [12, 8], "expert_layers": [1, 2], "experts": [3]})";
+  EXPECT_EQ(renumbered(numbers), numbers);
+}
+
+TEST(ExpertReferences, AreRefusedWhereTheyCannotBeRenumbered) {
+  for (const char* words : {"experts.3", "*experts.3*", "layers.[12].experts.3", "layers.1.experts.[0-3]",
+                            "layers.1.experts.03", "layers.1.experts[3]", "layers.1.experts.(3\\\\.up|5\\\\.up)",
+                            "layers.1.experts.*.3.up", "re:.*\\\\.3\\\\.up_proj", "layers.1.experts.12"})
+    expect_refused("[\"" + std::string(words) + "\"]");
+  expect_refused(R"({"pruned_experts": [1, 3]})");
+  expect_refused(R"({"experts": {"3": {"bits": 8}}})");
+  expect_refused(R"({"physical_to_logical_map": [[0, 2, 1]]})");
+}
+
+}  // namespace
+}  // namespace gem
