@@ -10,6 +10,7 @@
 #include "platform/command_line/command_line.hpp"
 #include "platform/file_system/whole_file.hpp"
 #include "profile/summary.hpp"
+#include "profile_check.hpp"
 #include "profile_setup.hpp"
 
 namespace gem {
@@ -77,8 +78,16 @@ int run(const Communicator& world, ProfileOptions options, const Arguments& argu
   ProfileSetup setup;
   world.on_all([&] {
     read_workloads(options);
+    if (options.check) choose_experts_to_check(options, rank_count);
     setup = set_up_profile(options, rank_count);
   });
+  if (options.check) {
+    world.on_root([&] {
+      if (!options.quiet || options.dry_run) std::cout << describe_check(setup) << std::flush;
+    });
+    if (!options.dry_run) check_devices(world, options, setup, make_and_place(world, setup));
+    return 0;
+  }
   world.on_root([&] {
     if (!options.quiet || options.dry_run) std::cout << describe_plan(options, setup, rank_count) << std::flush;
     if (options.dry_run) std::cout << "\n" << point_table(setup.plan);

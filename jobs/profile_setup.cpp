@@ -8,6 +8,7 @@
 #include "base/text.hpp"
 #include "files/trace_file.hpp"
 #include "platform/command_line/command_line.hpp"
+#include "profile_check.hpp"
 
 namespace gem {
 namespace {
@@ -73,17 +74,26 @@ bool parse_profile_options(ProfileOptions& options, const Arguments& arguments) 
   line.add("seed", &options.seed, "N", "order of the points, weights, noise");
   line.add("output", &options.output, "FILE", "the profile to write");
   line.add_flag("naive", &options.naive, "measure every number of tokens, spread evenly, instead of tiles; to compare");
+  line.add_flag("check", &options.check,
+                "say whether the devices differ in speed, by how much, whether it repeats, and what that is worth; a few "
+                "minutes, no file");
+  line.add("compare", &options.compare, "A.h5,B.h5", "say so of profiles of the same devices that are there; ends then");
   line.add_flag("resume", &options.resume, "go on with a profile that was interrupted");
   line.add_flag("dry-run", &options.dry_run, "say what would be measured, and end");
   line.add_flag("list-models", &options.list_models, "list the models known by name, and end");
   line.add_exit_code(75, "stopped at SIGUSR1 with all finished work saved (--resume)");
   line.add_example("mpirun -n 4 gem-profile --model Mixtral-8x7B --output profile.h5");
+  line.add_example("mpirun -n 8 gem-profile --check --model Mixtral-8x7B");
   line.add_example(
       "mpirun -n 2 gem-profile --model gpt-oss-20b --device host --expert-shape 512x256 --slowdown 1.0,1.28");
   line.add_example("gem-profile --model DeepSeek-V3 --device simulated --devices 64 --slowdown cluster.csv");
   if (!line.parse(arguments)) return false;
   if (options.list_models) {
     std::cout << model_table();
+    return false;
+  }
+  if (!options.compare.empty()) {
+    std::cout << compare_profiles(split(options.compare, ','));
     return false;
   }
   require_option(options.model, "model", "a name (see --list-models) or a CSV file");

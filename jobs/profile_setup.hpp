@@ -17,6 +17,8 @@ struct ProfileOptions : ProfileRequest {
   std::vector<std::string> for_trace;  ///< files of the workloads
   std::string trace;                   ///< steps that loads are drawn from
   std::string validation_output;       ///< CSV, or empty
+  bool check = false;                  ///< whether the devices differ, instead of a profile
+  std::string compare;                 ///< profiles to say so of, separated by commas, or empty
   bool resume = false;
   bool dry_run = false;
   bool list_models = false;

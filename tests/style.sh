@@ -4,7 +4,7 @@
 #
 #   tests/style.sh [--fix]
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 4
 case ${1:-} in
   --help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
   --fix) fix=true ;;

@@ -66,11 +66,13 @@ def parse(arguments):
     spread = commands.add_parser(
         "spread",
         help="how unequal devices are, and how repeatably",
-        description="Compares two profiles of the same devices and loads: their speeds in both, the spread, and whether "
-        "the same ones are slow again.",
+        description="Compares two profiles of the same devices and loads: their speeds in both, the spread, whether the "
+        "devices can be told apart, whether the same ones are slow again, and what that is worth.",
     )
     spread.add_argument("first", metavar="FIRST", help="a profile")
-    spread.add_argument("second", metavar="SECOND", help="another of the same sweep")
+    spread.add_argument(
+        "second", metavar="SECOND", nargs="?", help="another of the same sweep (default: the first alone)"
+    )
     return parser.parse_args(arguments)
 
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from .errors import DataError
+from .errors import DataError, SystemFailure
 from .files import read_file
 from .latency import relative_speeds
+from .programs import run
 from .tables import Table
 
 
@@ -118,7 +119,18 @@ def pair_line(first, second):
     )
 
 
-def spread_text(first_path, second_path):
-    """What `gem-analysis spread` prints."""
+def verdict_text(*paths):
+    """What gem-profile --compare says of the profiles: told apart or not, repeatable or not, worth how much."""
+    try:
+        return run("gem-profile", compare=",".join(map(str, paths))).output.strip()
+    except SystemFailure as error:
+        return f"No verdict: {error}"
+
+
+def spread_text(first_path, second_path=None):
+    """What `gem-analysis spread` prints of one profile, or of two of the same sweep."""
+    if second_path is None:
+        return verdict_text(first_path)
     first, second = read_pair(first_path, second_path)
-    return "\n".join([f"{first.header.model}:", "", device_table(first, second).text, "", *spread_lines(first, second)])
+    table = [f"{first.header.model}:", "", device_table(first, second).text, "", *spread_lines(first, second)]
+    return "\n".join([*table, "", verdict_text(first_path, second_path)])

@@ -226,8 +226,9 @@ std::string spread_text(const DeviceSpread& spread, std::span<const DeviceDescri
     table.add_row(std::move(row));
   }
   std::string notes;
-  if (devices.front().kind == "simulated") notes += "Devices are simulated: their speeds are stated, not measured. ";
-  if (std::ranges::any_of(devices, [](const DeviceDescription& d) { return d.emulated_slowdown != 1.0; }))
+  if (devices.front().kind == "simulated")
+    notes += "Devices are simulated: their speeds are stated, not measured. ";
+  else if (std::ranges::any_of(devices, [](const DeviceDescription& d) { return d.emulated_slowdown != 1.0; }))
     notes += "Their slowness is emulated by proportionally more time. ";
   notes += fmt::format(
       "At most {} % of the slowest device's time can be won from speeds alone: equal loads given out anew in step with "

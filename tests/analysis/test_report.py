@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import unittest
+from unittest import mock
 
 import support
 
@@ -72,7 +73,7 @@ class Spread(support.TestCase):
         profile = support.result("simulated", "profile.h5")
         code, out, err = self.run_program("spread", profile, profile)
         self.assertEqual((code, err), (0, ""))
-        speeds = [line.split("|")[3:5] for line in out.splitlines() if "simulated" in line]
+        speeds = [line.split("|")[3:5] for line in out.splitlines() if "|" in line and "simulated" in line]
         self.assertEqual(len(speeds), 4)
         self.assertTrue(all(first == second for first, second in speeds), speeds)
         self.assertIn("moved by 0.0 % in the median", out)
@@ -83,6 +84,19 @@ class Spread(support.TestCase):
         code, out, err = self.run_program("spread", profile, self.path("reversed.h5"))
         self.assertEqual((code, err), (0, ""))
         self.assertIn("-1.00 at heavy loads, -1.00 in", out)
+
+    def test_it_ends_with_the_verdict_of_gem_profile(self):
+        profile = support.result("simulated", "profile.h5")
+        for paths in ((profile,), (profile, profile)):
+            code, out, err = self.run_program("spread", *paths)
+            self.assertEqual((code, err), (0, ""))
+            self.assertIn("VERDICT: DISTINGUISHABLE", out)
+            self.assertIn("simulated", out)
+            self.assertIn("At most", out)
+        with mock.patch.dict(os.environ, {"GEM_PROGRAMS": self.folder, "PATH": self.folder}):
+            code, out, _ = self.run_program("spread", profile, profile)
+        self.assertEqual(code, 0)
+        self.assertIn("No verdict: gem-profile is not on the PATH", out)
 
     def test_only_two_profiles_of_the_same_sweep_are_compared(self):
         profile = support.result("simulated", "profile.h5")

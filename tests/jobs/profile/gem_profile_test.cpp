@@ -46,6 +46,39 @@ TEST(GemProfile, MeasuresHostDevices) {
   EXPECT_GT(profile.exchange.bytes_per_s(1, 0), 1e6);
 }
 
+TEST(GemProfile, ChecksWhetherDevicesDiffer) {
+  const TestFolder folder;
+  const ProgramRun host =
+      folder.run(on_ranks(2) + " --check --model gpt-oss-20b --device host --dtype f32 --expert-shape 64x32" +
+                 " --max-tokens 64 --min-samples 3 --max-samples 5 --slowdown 1.0,3.0");
+  ASSERT_EQ(host.code, 0) << host.errors;
+  EXPECT_NE(host.output.find("VERDICT: DISTINGUISHABLE"), std::string::npos) << host.output;
+  EXPECT_NE(host.output.find("emulated"), std::string::npos) << host.output;
+  const ProgramRun equal =
+      folder.run(program + " --check --model Mixtral-8x7B --device simulated --devices 24 --noise 0.01");
+  ASSERT_EQ(equal.code, 0) << equal.errors;
+  EXPECT_NE(equal.output.find("NOT DISTINGUISHABLE"), std::string::npos) << equal.output;
+  EXPECT_TRUE(folder.holds_only({}));
+  const ProgramRun dry = folder.run(program + " --check --dry-run --model Mixtral-8x7B --device simulated --devices 3");
+  EXPECT_EQ(dry.code, 0) << dry.errors;
+  EXPECT_NE(dry.output.find("24 passes"), std::string::npos) << dry.output;
+}
+
+TEST(GemProfile, ComparesProfilesThatAreThere) {
+  const TestFolder folder;
+  const std::string simulated =
+      " --quiet --model Mixtral-8x7B --device simulated --devices 4 --slowdown 1,1.1,1.2,1.28";
+  for (const std::string name : {"a.h5", "b.h5"})
+    ASSERT_EQ(folder.run(program + simulated + " --output " + folder.file(name)).code, 0);
+  const ProgramRun two = folder.run(program + " --compare " + folder.file("a.h5") + "," + folder.file("b.h5"));
+  ASSERT_EQ(two.code, 0) << two.errors;
+  EXPECT_NE(two.output.find("correlation of their"), std::string::npos) << two.output;
+  const ProgramRun one = folder.run(program + " --compare " + folder.file("a.h5"));
+  EXPECT_NE(one.output.find("VERDICT: DISTINGUISHABLE"), std::string::npos) << one.output << one.errors;
+  EXPECT_EQ(one.output.find("correlation of their"), std::string::npos) << one.output;
+  EXPECT_EQ(folder.run(program + " --compare " + folder.file("c.h5")).code, 3);
+}
+
 TEST(GemProfile, SimulatesManyDevicesFast) {
   const TestFolder folder;
   const std::string path = folder.file("profile.h5");
