@@ -99,7 +99,7 @@ MethodResult search(const MethodTask& task, const SearchOptions& options, const 
     layers.push_back(groups.experts_of(assignment));
   }
   result.mapping = mapping_of(layers, copies, problems[0].device_count());
-  for (const StartPoint& point : found.course)
+  for (const StartPoint& point : found.history)
     result.mapping.course.push_back({point.layer, point.start, point.elapsed_s,
                                      mean_seconds(problems[static_cast<std::size_t>(point.layer)], point.cost)});
   return result;

@@ -41,19 +41,19 @@ std::vector<LayerAnswer> agree(const Communicator& world, const std::vector<Laye
 }
 
 // All points on rank 0, in an order that does not depend on who found them.
-std::vector<StartPoint> gather_course(const Communicator& world, const std::vector<StartPoint>& mine) {
+std::vector<StartPoint> gather_history(const Communicator& world, const std::vector<StartPoint>& mine) {
   std::vector<std::int64_t> packed;
   for (const StartPoint& point : mine)
     packed.insert(packed.end(), {point.layer, point.start, std::llround(point.elapsed_s * 1e9), point.cost});
   const std::vector<std::int64_t> all = world.gather(std::span<const std::int64_t>(packed));
-  std::vector<StartPoint> course;
+  std::vector<StartPoint> history;
   for (std::size_t i = 0; i < all.size(); i += 4)
-    course.push_back({static_cast<std::int32_t>(all[i]), static_cast<std::int32_t>(all[i + 1]),
+    history.push_back({static_cast<std::int32_t>(all[i]), static_cast<std::int32_t>(all[i + 1]),
                       static_cast<double>(all[i + 2]) * 1e-9, all[i + 3]});
-  std::stable_sort(course.begin(), course.end(), [](const StartPoint& a, const StartPoint& b) {
+  std::stable_sort(history.begin(), history.end(), [](const StartPoint& a, const StartPoint& b) {
     return std::pair(a.layer, a.start) < std::pair(b.layer, b.start);
   });
-  return course;
+  return history;
 }
 
 }  // namespace
@@ -69,7 +69,7 @@ ModelAnswer search_model(const Communicator& world, const std::vector<LayerProbl
 
   const std::size_t layer_count = problems.size(), unit_count = layer_count * std::max<std::size_t>(1, options.starts);
   std::vector<LayerAnswer> mine(layer_count, LayerAnswer{{}, no_cost, 0});
-  std::vector<StartPoint> course;
+  std::vector<StartPoint> history;
   std::uint64_t starts_run = 0, iterations_run = 0;
   SearchWork work;
   Progress progress("search", unit_count, options.show_progress && world.is_root());
@@ -90,7 +90,7 @@ ModelAnswer search_model(const Communicator& world, const std::vector<LayerProbl
                          }};
     const StartResult result = run_start(problems[layer], initial, random, rule);
     for (const CostAt& point : result.history)
-      course.push_back(
+      history.push_back(
           {static_cast<std::int32_t>(layer), static_cast<std::int32_t>(start), point.elapsed_s, point.cost});
     ++starts_run;
     iterations_run += result.iterations;
@@ -103,7 +103,7 @@ ModelAnswer search_model(const Communicator& world, const std::vector<LayerProbl
   ModelAnswer answer;
   answer.elapsed_s = world.max(elapsed_s());
   answer.layers = agree(world, mine, problems.empty() ? 0 : problems[0].expert_count());
-  answer.course = gather_course(world, course);
+  answer.history = gather_history(world, history);
   answer.starts_run = world.sum(starts_run);
   answer.iterations_run = world.sum(iterations_run);
   answer.work = {world.sum(work.candidate_steps), world.sum(work.evaluated_steps)};

@@ -26,7 +26,7 @@ struct LayerAnswer {
   std::size_t start = 0;  ///< which start found it
 };
 
-/// A point of one start's course: its best cost from then on.
+/// A point of one start's history: its best cost from then on.
 struct StartPoint {
   std::int32_t layer;
   std::int32_t start;
@@ -37,7 +37,7 @@ struct StartPoint {
 /// The best that was found for all layers, and what it took.
 struct ModelAnswer {
   std::vector<LayerAnswer> layers;
-  std::vector<StartPoint> course;  ///< of all starts, by layer, start and time; on rank 0
+  std::vector<StartPoint> history;  ///< of all starts, by layer, start and time; on rank 0
   std::size_t starts_run = 0;
   std::size_t iterations_run = 0;
   SearchWork work;

@@ -11,10 +11,4 @@ struct ExpertId {
   auto operator<=>(const ExpertId&) const = default;
 };
 
-/// Number of a device (a GPU) within the cluster, from 0; the rank, where each rank has one device.
-struct DeviceId {
-  std::int32_t value = 0;
-  auto operator<=>(const DeviceId&) const = default;
-};
-
 }  // namespace gem

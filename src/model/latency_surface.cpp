@@ -80,11 +80,11 @@ double LatencySurface::seconds(double tiles, double active_experts) const {
 LatencyCurve::LatencyCurve(std::span<const LoadPoint> points, std::span<const double> latency_s,
                            const std::string& origin) {
   check_points(points, latency_s, origin);
-  std::int64_t most_active = 0;
-  for (const LoadPoint& point : points) most_active = std::max(most_active, point.active_experts);
+  std::int64_t max_active = 0;
+  for (const LoadPoint& point : points) max_active = std::max(max_active, point.active_experts);
   std::map<std::int64_t, double> by_tokens;
   for (std::size_t i = 0; i < points.size(); ++i)
-    if (points[i].active_experts == std::min(points[i].tiles, most_active)) by_tokens[points[i].tokens] = latency_s[i];
+    if (points[i].active_experts == std::min(points[i].tiles, max_active)) by_tokens[points[i].tokens] = latency_s[i];
   if (by_tokens.empty())
     throw DataError(origin +
                     ": no point of the profile has all experts active, so there is no curve over tokens; use the "

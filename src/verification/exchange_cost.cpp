@@ -11,7 +11,7 @@ namespace gem {
 namespace {
 
 // A line that explains less is no reason to place experts by it.
-constexpr double least_explained = 0.5;
+constexpr double min_explained = 0.5;
 
 }  // namespace
 
@@ -41,7 +41,7 @@ std::optional<ExchangeCost> exchange_cost_of(const VerificationReport& report) {
 std::string exchange_line(const VerificationReport& report) {
   const std::optional<ExchangeCost> cost = exchange_cost_of(report);
   if (!cost) return {};
-  if (cost->row_s <= 0.0 || cost->explained < least_explained)
+  if (cost->row_s <= 0.0 || cost->explained < min_explained)
     return fmt::format("Exchange of a layer: {} in the mean, of which rows explain little ({:.0f} %)\n",
                        format_seconds(cost->mean_s), 100.0 * cost->explained);
   return fmt::format(

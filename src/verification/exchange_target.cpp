@@ -47,7 +47,7 @@ class ExchangeTarget : public ReplayTarget {
     }
     // The next load is about as long.
     if (times[0].compute_s > 0.0)
-      busy_launches_ = static_cast<std::size_t>(std::ceil(least_busy_s / times[0].compute_s));
+      busy_launches_ = static_cast<std::size_t>(std::ceil(min_busy_s / times[0].compute_s));
   }
 
   void check(std::size_t layer, std::span<const std::uint32_t> counts, const std::vector<ExpertHomes>& homes,
@@ -128,7 +128,7 @@ class ExchangeTarget : public ReplayTarget {
 
   // Work before each timed load, as a GPU has it under the layers before; otherwise it rests while others measure, and
   // its clock rises.
-  static constexpr double least_busy_s = 1e-3;
+  static constexpr double min_busy_s = 1e-3;
 
   Communicator communicator_;
   MoeDevice& device_;

@@ -92,7 +92,7 @@ TEST(ModelSearch, TheCourseOfEveryStartFallsToItsResult) {
   const ModelAnswer answer = search_model(world, made.problems, none, {1, 3, 20, 0.0, false});
   if (!world.is_root()) return;
   std::vector<std::vector<std::int64_t>> last(2, std::vector<std::int64_t>(3, INT64_MAX));
-  for (const StartPoint& point : answer.course) {
+  for (const StartPoint& point : answer.history) {
     std::int64_t& before = last[static_cast<std::size_t>(point.layer)][static_cast<std::size_t>(point.start)];
     EXPECT_LE(point.cost, before);
     before = point.cost;

@@ -71,10 +71,10 @@ TEST(Stages, SearchReachesTheBestOfAllAssignmentsAndTheBoundStaysBelow) {
   for (std::uint64_t seed = 1; seed <= 6; ++seed) {
     const auto made = made_up_problem(8, 4, 30, seed, 1, LoadFeatures::TilesAndExperts, load_rules()[seed % 3]);
     const LayerProblem problem = with_exchange(made)[0];
-    std::int64_t optimum = INT64_MAX, least_compute = INT64_MAX;
+    std::int64_t optimum = INT64_MAX, min_compute = INT64_MAX;
     for_each_assignment(problem, [&](const Assignment& assignment) {
       optimum = std::min(optimum, cost_of(problem, assignment));
-      least_compute = std::min(least_compute, cost_of(made.problems[0], assignment));
+      min_compute = std::min(min_compute, cost_of(made.problems[0], assignment));
     });
     RandomStream random{seed};
     const Assignment initial = random_assignment(problem, random);
@@ -85,7 +85,7 @@ TEST(Stages, SearchReachesTheBestOfAllAssignmentsAndTheBoundStaysBelow) {
     const WaterFilling water_filling(problem.tables());
     EXPECT_LE(water_filling.bound(problem), optimum);
     EXPECT_GT(water_filling.bound(problem), optimum / 2);
-    EXPECT_LE(water_filling.stage_bound(problem, profiled_stage), least_compute);
+    EXPECT_LE(water_filling.stage_bound(problem, profiled_stage), min_compute);
     EXPECT_EQ(water_filling.stage_bound(problem, profiled_stage),
               WaterFilling(made.problems[0].tables()).bound(made.problems[0]));
     EXPECT_GT(water_filling.bound(problem), water_filling.stage_bound(problem, profiled_stage))
