@@ -21,9 +21,17 @@ namespace {
 
 struct PermuteJob {
   std::string mapping, checkpoint, output;
-  std::size_t experts = 0, expert_groups = 0;  // 0: as the configuration says
+  StatedRouting stated;
   bool inverse = false, in_place = false, force = false, resume = false, dry_run = false, quiet = false;
 };
+
+/// Nothing if the option wasn't given.
+std::optional<std::size_t> stated_count(const std::string& text, const std::string& option) {
+  if (text.empty()) return std::nullopt;
+  const std::int64_t count = parse_integer(text, option);
+  if (count < 1 || count > 65536) throw UsageError(fmt::format("{} is {}, but must be 1 to 65536", option, count));
+  return static_cast<std::size_t>(count);
+}
 
 bool parse(const Arguments& arguments, PermuteJob& job) {
   CommandLine line("gem-deploy permute",
@@ -32,8 +40,9 @@ bool parse(const Arguments& arguments, PermuteJob& job) {
   line.add("mapping", &job.mapping, "FILE", "mapping (gem.mapping), from gem-map");
   line.add("checkpoint", &job.checkpoint, "DIR", "checkpoint to read: safetensors, config.json");
   line.add("output", &job.output, "DIR", "checkpoint to write");
-  line.add("experts", &job.experts, "E", "experts of a layer, for a model whose configuration doesn't state them");
-  line.add("expert-groups", &job.expert_groups, "G",
+  std::string experts, expert_groups;
+  line.add("experts", &experts, "E", "experts of a layer, for a model whose configuration doesn't state them");
+  line.add("expert-groups", &expert_groups, "G",
            "groups of consecutive experts of which a token uses a few, instead of what the configuration says; 1: a "
            "token may use any experts");
   line.add_flag("inverse", &job.inverse, "undo: from a permuted checkpoint, the original to the byte (no --mapping)");
@@ -49,7 +58,7 @@ bool parse(const Arguments& arguments, PermuteJob& job) {
   if (!job.inverse) require_option(job.mapping, "mapping", "the gem.mapping file to renumber by");
   if (job.inverse && !job.mapping.empty())
     throw UsageError("--inverse takes the permutation from the checkpoint's gem_mapping.json; leave --mapping out");
-  if (job.inverse && (job.experts != 0 || job.expert_groups != 0))
+  if (job.inverse && !(experts + expert_groups).empty())
     throw UsageError("--inverse needs neither --experts nor --expert-groups; leave them out");
   if (job.in_place && !job.output.empty())
     throw UsageError("--in-place and --output contradict each other; give one of them");
@@ -61,6 +70,7 @@ bool parse(const Arguments& arguments, PermuteJob& job) {
     throw UsageError("--in-place would change the only copy of " + job.checkpoint +
                      "; give --output DIR instead, or add --force (--inverse can undo it)");
   if (job.in_place) job.output = job.checkpoint;
+  job.stated = {stated_count(experts, "--experts"), stated_count(expert_groups, "--expert-groups")};
   return true;
 }
 
@@ -80,10 +90,7 @@ PermutationRecord record_to_undo(const PermuteJob& job, PermutationStanding stan
 
 PermutationRecord record_of_mapping(const PermuteJob& job, const Checkpoint& checkpoint) {
   const Mapping mapping = read_mapping(job.mapping);
-  StatedRouting stated;
-  if (job.experts != 0) stated.expert_count = job.experts;
-  if (job.expert_groups != 0) stated.group_count = job.expert_groups;
-  const RoutingConfig routing = read_routing_config(checkpoint, mapping.expert_count(), stated);
+  const RoutingConfig routing = read_routing_config(checkpoint, mapping.expert_count(), job.stated);
   PermutationRecord record{mapping.model, mapping.method, false, {}, {}};
   try {
     record.renumbering = renumbering_of(mapping, routing.group_count);
