@@ -127,7 +127,8 @@ def check_groups(cases):
 
 def check_expert_counts(cases):
     cases.accepted(config={"num_experts": [EXPERTS, EXPERTS]})
-    cases.accepted(config={"num_experts": [8, EXPERTS]})
+    for counts in ([8, EXPERTS], [16, EXPERTS]):
+        cases.accepted(config={"num_experts": counts})
     cases.refused("num_experts", "the model has 16 experts", config={"num_experts": 16})
     cases.refused("states no number of experts", "--experts", config={"num_experts": None})
     cases.refused("states no number of experts", config={"num_experts": None, "vision_config": {"num_experts": EXPERTS}})
