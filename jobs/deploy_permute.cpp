@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <iostream>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -19,9 +21,17 @@ namespace {
 
 struct PermuteJob {
   std::string mapping, checkpoint, output;
-  std::size_t experts = 0, expert_groups = 0;  // 0: as the configuration says
+  StatedRouting stated;
   bool inverse = false, in_place = false, force = false, resume = false, dry_run = false, quiet = false;
 };
+
+/// Nothing if the option wasn't given.
+std::optional<std::size_t> stated_count(const std::string& text, const std::string& option) {
+  if (text.empty()) return std::nullopt;
+  const std::int64_t count = parse_integer(text, option);
+  if (count < 1 || count > 65536) throw UsageError(fmt::format("{} is {}, but must be 1 to 65536", option, count));
+  return static_cast<std::size_t>(count);
+}
 
 bool parse(const Arguments& arguments, PermuteJob& job) {
   CommandLine line("gem-deploy permute",
@@ -30,8 +40,9 @@ bool parse(const Arguments& arguments, PermuteJob& job) {
   line.add("mapping", &job.mapping, "FILE", "mapping (gem.mapping), from gem-map");
   line.add("checkpoint", &job.checkpoint, "DIR", "checkpoint to read: safetensors, config.json");
   line.add("output", &job.output, "DIR", "checkpoint to write");
-  line.add("experts", &job.experts, "E", "experts of a layer, for a model whose configuration doesn't state them");
-  line.add("expert-groups", &job.expert_groups, "G",
+  std::string experts, expert_groups;
+  line.add("experts", &experts, "E", "experts of a layer, for a model whose configuration doesn't state them");
+  line.add("expert-groups", &expert_groups, "G",
            "groups of consecutive experts of which a token uses a few, instead of what the configuration says; 1: a "
            "token may use any experts");
   line.add_flag("inverse", &job.inverse, "undo: from a permuted checkpoint, the original to the byte (no --mapping)");
@@ -47,7 +58,7 @@ bool parse(const Arguments& arguments, PermuteJob& job) {
   if (!job.inverse) require_option(job.mapping, "mapping", "the gem.mapping file to renumber by");
   if (job.inverse && !job.mapping.empty())
     throw UsageError("--inverse takes the permutation from the checkpoint's gem_mapping.json; leave --mapping out");
-  if (job.inverse && (job.experts != 0 || job.expert_groups != 0))
+  if (job.inverse && !(experts + expert_groups).empty())
     throw UsageError("--inverse needs neither --experts nor --expert-groups; leave them out");
   if (job.in_place && !job.output.empty())
     throw UsageError("--in-place and --output contradict each other; give one of them");
@@ -59,6 +70,7 @@ bool parse(const Arguments& arguments, PermuteJob& job) {
     throw UsageError("--in-place would change the only copy of " + job.checkpoint +
                      "; give --output DIR instead, or add --force (--inverse can undo it)");
   if (job.in_place) job.output = job.checkpoint;
+  job.stated = {stated_count(experts, "--experts"), stated_count(expert_groups, "--expert-groups")};
   return true;
 }
 
@@ -78,10 +90,7 @@ PermutationRecord record_to_undo(const PermuteJob& job, PermutationStanding stan
 
 PermutationRecord record_of_mapping(const PermuteJob& job, const Checkpoint& checkpoint) {
   const Mapping mapping = read_mapping(job.mapping);
-  StatedRouting stated;
-  if (job.experts != 0) stated.expert_count = job.experts;
-  if (job.expert_groups != 0) stated.group_count = job.expert_groups;
-  const RoutingConfig routing = read_routing_config(checkpoint, mapping.expert_count(), stated);
+  const RoutingConfig routing = read_routing_config(checkpoint, mapping.expert_count(), job.stated);
   PermutationRecord record{mapping.model, mapping.method, false, {}, {}};
   try {
     record.renumbering = renumbering_of(mapping, routing.group_count);
@@ -122,17 +131,18 @@ bool is_done_already(const PermuteJob& job, const Checkpoint& checkpoint, Permut
 
 void print_plan(const CheckpointPermutation& plan) {
   const Renumbering& renumbering = plan.record.renumbering;
-  std::cout << fmt::format(
-      "{}: {} shards, {} to write; {} layers of {} experts, {} devices of {}{}\n", plan.source.directory,
-      plan.source.shards.size(), format_bytes(static_cast<double>(plan.bytes_to_write())), renumbering.layers.size(),
-      renumbering.expert_count, renumbering.device_count, renumbering.expert_count / renumbering.device_count,
-      plan.record.undoing ? " (undoing)" : "");
-  if (plan.finished_files > 0) std::cout << fmt::format("{} files were finished before\n", plan.finished_files);
-  for (const std::string& note : plan.notes) std::cout << note << "\n";
+  std::vector<std::string> lines = {
+      fmt::format("{}: {} shards, {} to write; {} layers of {} experts, {} devices of {}{}", plan.source.directory,
+                  plan.source.shards.size(), format_bytes(static_cast<double>(plan.bytes_to_write())),
+                  renumbering.layers.size(), renumbering.expert_count, renumbering.device_count,
+                  renumbering.expert_count / renumbering.device_count, plan.record.undoing ? " (undoing)" : "")};
+  if (plan.finished_files > 0) lines.push_back(fmt::format("{} files were finished before", plan.finished_files));
+  lines.insert(lines.end(), plan.notes.begin(), plan.notes.end());
   if (!plan.source.skipped.empty())
-    std::cout << (plan.in_place ? "Not changed, so that experts in it keep their old numbers: "
-                                : "Left out, since experts in it would keep their old numbers: ")
-              << join(plan.source.skipped) << "\n";
+    lines.push_back((plan.in_place ? "Not changed, so that experts in it keep their old numbers: "
+                                   : "Left out, since experts in it would keep their old numbers: ") +
+                    join(plan.source.skipped));
+  for (const std::string& line : lines) std::cout << wrap(line) << "\n";
 }
 
 }  // namespace
@@ -167,15 +177,17 @@ int run_permute(const Arguments& arguments) {
   std::cout << fmt::format("Written: {}, {} in {} ({}/s)\n", job.output, format_bytes(static_cast<double>(total)),
                            format_seconds(seconds), format_bytes(static_cast<double>(total) / seconds));
   if (job.inverse || job.quiet) return 0;
-  std::cout << fmt::format(
-      "\nStart any engine on {} with {} expert-parallel ranks and its plain placement of experts, in the order of "
-      "the\n"
-      "mapping's devices; for example\n"
-      "  vllm serve {} --tensor-parallel-size {} --enable-expert-parallel\n"
-      "  python3 -m sglang.launch_server --model-path {} --tp-size {} --ep-size {}\n"
-      "and no load balancing that moves experts at run time. {}/gem_mapping.json says which expert is which.\n",
-      job.output, plan.record.renumbering.device_count, job.output, plan.record.renumbering.device_count, job.output,
-      plan.record.renumbering.device_count, plan.record.renumbering.device_count, job.output);
+  const std::size_t devices = plan.record.renumbering.device_count;
+  std::cout << "\n"
+            << wrap(fmt::format(
+                   "Start any engine on {} with {} expert-parallel ranks and its plain placement of experts, "
+                   "in the order of the mapping's devices, and without load balancing that moves experts at "
+                   "run time. gem_mapping.json in it says which expert is which. For example:",
+                   job.output, devices))
+            << fmt::format("\n  vllm serve {} \\\n    --tensor-parallel-size {} --enable-expert-parallel\n", job.output,
+                           devices)
+            << fmt::format("  python3 -m sglang.launch_server --model-path {} \\\n    --tp-size {} --ep-size {}\n",
+                           job.output, devices, devices);
   return 0;
 }
 
