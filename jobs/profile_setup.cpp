@@ -2,11 +2,14 @@
 
 #include <fmt/core.h>
 #include <algorithm>
+#include <fstream>
 #include <iostream>
+#include <sstream>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "files/trace_file.hpp"
+#include "model/mapping.hpp"
 #include "platform/command_line/command_line.hpp"
 #include "profile_check.hpp"
 
@@ -39,7 +42,12 @@ bool parse_profile_options(ProfileOptions& options, const Arguments& arguments) 
                    "measures how long every device takes for a load of expert tokens, all devices at the same moment. "
                    "One rank a device.");
   line.add("model", &options.model, "NAME|FILE.csv[:NAME]", "the MoE model; see --list-models");
-  line.add("device", &options.devices.kind, "KIND", "cuda, host or simulated");
+  line.add("device", &options.devices.kind, "KIND", device_kind_names());
+  line.add(
+      "command", &options.devices.command, "COMMAND",
+      "with --device command: the program that each rank starts as its device, e.g. 'python3 -m gem_kernels.torch'; "
+      "src/device/command/README.md has the protocol");
+  line.add("command-timeout", &options.devices.command_timeout_s, "S", "seconds that an answer of it may take");
   line.add("devices", &options.devices.device_count, "N", "how many simulated devices; 0: one a rank");
   line.add("slowdown", &options.slowdown, "LIST|FILE.csv",
            "emulated slowdown of each device, e.g. 1.0,1.28 (repeated over 4, 6, ...), or measured runtimes of a real "
@@ -71,6 +79,12 @@ bool parse_profile_options(ProfileOptions& options, const Arguments& arguments) 
            "measure N random loads outside the plan (and N of --trace) and compare with what the profile predicts");
   line.add("trace", &options.trace, "FILE", "steps of gem-trace, to draw loads for --validate from");
   line.add("validation-output", &options.validation_output, "FILE.csv", "measured and predicted, load by load");
+  line.add("from-table", &options.from_table, "FILE.csv",
+           "measure nothing: a profile from latencies that you measured, with columns device, tokens or tiles, "
+           "active_experts, and seconds; or AIConfigurator's MoE table");
+  line.add("table-columns", &options.table_columns, "NAME=COLUMN,...",
+           "what the table calls these, step_tokens, milliseconds or microseconds; e.g. "
+           "tokens=batch_size,milliseconds=ms");
   line.add("seed", &options.seed, "N", "order of the points, weights, noise");
   line.add("output", &options.output, "FILE", "the profile to write");
   line.add_flag("naive", &options.naive, "measure every number of tokens, spread evenly, instead of tiles; to compare");
@@ -104,6 +118,13 @@ bool parse_profile_options(ProfileOptions& options, const Arguments& arguments) 
     throw UsageError("--for-trace: '" + for_trace + "' has an empty name; separate files by single commas");
   if (!options.for_trace.empty() && (options.max_tokens > 0 || options.naive))
     throw UsageError("--for-trace says what is measured, so --max-tokens and --naive don't go with it");
+  if (options.from_table.empty() && !options.table_columns.empty())
+    throw UsageError("--table-columns is for --from-table FILE.csv, which is missing");
+  if (!options.from_table.empty() && (options.resume || options.exchange || options.naive ||
+                                      options.validation_loads > 0 || !options.for_trace.empty()))
+    throw UsageError(
+        "--from-table measures nothing: --resume, --exchange, --naive, --validate and --for-trace don't go "
+        "with it");
   options.quiet = line.quiet();
   check_profile_request(options);
   return true;
@@ -111,6 +132,28 @@ bool parse_profile_options(ProfileOptions& options, const Arguments& arguments) 
 
 void read_workloads(ProfileOptions& options) {
   for (const std::string& file : options.for_trace) options.workloads.push_back(read_trace(file));
+}
+
+TabulatedProfile read_latency_table(const ProfileOptions& options) {
+  LatencyTableOptions table;
+  table.model = model_of_option(options.model);
+  table.device_count = options.devices.device_count;
+  table.experts_per_device = options.experts_per_device;
+  if (table.experts_per_device == 0) {
+    if (table.device_count == 0)
+      throw UsageError("--from-table: give --experts-per-device N, or --devices N where one device stands for all");
+    check_divisible(table.model.expert_count, table.device_count);
+    table.experts_per_device = table.model.expert_count / table.device_count;
+  }
+  table.slowdowns = parse_slowdowns(options.slowdown, std::max<std::size_t>(1, table.device_count));
+  if (options.devices.tile_tokens > 0) table.tile_tokens = options.devices.tile_tokens;
+  table.dtype = options.devices.weight_dtype;
+  table.columns = options.table_columns;
+  std::ifstream file(options.from_table);
+  if (!file) throw UsageError("--from-table: '" + options.from_table + "' can't be opened");
+  std::ostringstream text;
+  text << file.rdbuf();
+  return profile_from_table(text.str(), options.from_table, table);
 }
 
 ValidationLoads draw_validation_loads(const ProfileOptions& options, const ProfileSetup& setup) {

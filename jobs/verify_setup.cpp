@@ -42,7 +42,10 @@ bool parse_verify_options(VerifyOptions& options, const Arguments& arguments) {
   line.add("judge", &options.judge, "NAME", "mapping that the verdict is about; gem, else the last, if not given");
   line.add("judge-by", &options.judge_by, "TIME",
            "what the verdict is about: straggler (the slowest device's compute) or layer (the exchange, too)");
-  line.add("device", &options.device, "KIND", "cuda, host or simulated; as in the profile if not given");
+  line.add("device", &options.device, "KIND", device_kind_names() + "; as in the profile if not given");
+  line.add("command", &options.command, "COMMAND",
+           "with --device command: the program that each rank starts as its device, as for gem-profile");
+  line.add("command-timeout", &options.command_timeout_s, "S", "seconds that an answer of it may take");
   line.add("slowdown", &options.slowdown, "LIST|FILE",
            "emulated slowdown of each device; as in the profile if not given");
   line.add("share-gpu", &options.share_gpu, "turns", "ranks that share a GPU compute one after the other");

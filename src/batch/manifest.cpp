@@ -197,6 +197,8 @@ class Reader {
     pair.profile.seed = pair.replay.seed = pair.replay.replay.seed = draft.seed;
     pair.source.batching.seed = pair.source.synthesis.seed = pair.mapping.seed = draft.seed;
     pair.replay.share_gpu = pair.profile.share_gpu;
+    pair.replay.command = devices.command;
+    pair.replay.command_timeout_s = devices.command_timeout_s;
     SynthesisOptions& synthesis = pair.source.synthesis;
     synthesis.expert_count = pair.model.expert_count;
     synthesis.top_k = pair.model.top_k;

@@ -180,7 +180,11 @@ std::vector<ManifestKey> make_keys() {
   };
   add("Devices and their profile",
       {
-          text("device", "cuda, host or simulated", GEM_FIELD(pair.profile.devices.kind)),
+          text("device", device_kind_names(), GEM_FIELD(pair.profile.devices.kind)),
+          text("command", "of device = \"command\": the program that each rank starts as its device",
+               GEM_FIELD(pair.profile.devices.command)),
+          number("command_timeout", "seconds that an answer of it may take",
+                 GEM_FIELD(pair.profile.devices.command_timeout_s)),
           count("devices", "how many simulated devices; 0: one a rank", GEM_FIELD(pair.profile.devices.device_count)),
           {"slowdown", "a list of numbers, or the name of a CSV file",
            "emulated slowdown of each device, e.g. [1.0, 1.28], or measured runtimes of a real cluster to pick from",

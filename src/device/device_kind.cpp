@@ -4,6 +4,7 @@
 
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "device/command/command_device.hpp"
 #include "device/cuda/cuda_device.hpp"
 #include "device/host/host_device.hpp"
 
@@ -19,7 +20,7 @@ std::vector<std::string> names() {
 }  // namespace
 
 const std::vector<const DeviceKind*>& device_kinds() {
-  static const std::vector<const DeviceKind*> kinds{&cuda_kind(), &host_kind(), &simulated_kind()};
+  static const std::vector<const DeviceKind*> kinds{&cuda_kind(), &host_kind(), &simulated_kind(), &command_kind()};
   return kinds;
 }
 

@@ -24,6 +24,8 @@ struct ReplayRequest {
   std::string judge_by = "straggler";        ///< time that the verdict is about: "straggler" or "layer"
   std::string device{};                      ///< kind; empty: the profile's
   std::string slowdown{};                    ///< as for parse_slowdowns; empty: the profile's
+  std::string command{};                     ///< of kind "command"
+  double command_timeout_s = 300.0;          ///< for an answer of it
   std::string share_gpu{};                   ///< "turns" or empty
   std::string transport{};                   ///< "mpi" or "nccl"; empty: nccl on GPUs, else mpi
   double patience_s = 60.0;                  ///< most that an NCCL exchange may wait for a peer
