@@ -1,5 +1,6 @@
 // gem-map: finds which device should hold which experts.
 #include <fmt/core.h>
+#include <filesystem>
 #include <iostream>
 
 #include "base/error.hpp"
@@ -8,18 +9,19 @@
 #include "files/mapping_file.hpp"
 #include "files/profile_file.hpp"
 #include "files/trace_file.hpp"
-#include "platform/command_line/command_line.hpp"
-#include "platform/command_line/program.hpp"
-#include "platform/file_system/whole_file.hpp"
 #include "mapping/mapping_answer.hpp"
 #include "mapping/mapping_request.hpp"
 #include "mapping/search_plan.hpp"
+#include "platform/command_line/command_line.hpp"
+#include "platform/command_line/program.hpp"
+#include "platform/file_system/whole_file.hpp"
 
 namespace gem {
 namespace {
 
 struct Options : MappingRequest {
   std::string profile, trace, test_trace, output;
+  std::vector<std::string> mappings;
   Selection selection;
   bool dry_run = false, quiet = false;
 };
@@ -31,6 +33,9 @@ void describe(OptionList& options, Options& job) {
   options.add_file("output", job.output, "FILE", "mapping to write").required_to_write();
   options.add_file("test-trace", job.test_trace, "FILE",
                    "score the mappings on this trace too, best of disjoint requests");
+  options.add_files(
+      "mapping", job.mappings, "FILE",
+      "score this mapping beside the methods', such as an engine's own from gem-deploy import; any number");
   describe(options, static_cast<MappingRequest&>(job));
   describe(options, job.selection);
   options.group("Common");
@@ -70,6 +75,15 @@ std::string next_hint(const Arguments& arguments, const Options& options, const 
   return "Next: " + command_line_text(command) + "\n";
 }
 
+// Mappings that were made elsewhere, each called as its file.
+void read_given(MappingQuestion& question, const std::vector<std::string>& paths) {
+  for (const std::string& path : paths) {
+    Mapping mapping = read_mapping(path);
+    mapping.method = std::filesystem::path(path).filename().string();
+    question.given.push_back(fitted(mapping, question));
+  }
+}
+
 int run(const Communicator& world, const Arguments& arguments, const Options& options) {
   MappingQuestion question = make_question(options);
   question.search.show_progress = !options.quiet;
@@ -77,12 +91,14 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
     if (!options.dry_run) {
       for (const std::string& input : {options.profile, options.trace, options.test_trace})
         keep_input(input, options.output);
+      for (const std::string& input : options.mappings) keep_input(input, options.output);
       expect_writable(options.output);
     }
     question.profile = read_profile(options.profile);
     question.train = read_trace(options.trace);
     if (!options.test_trace.empty()) question.test = read_trace(options.test_trace);
     prepare(question, options.selection);
+    read_given(question, options.mappings);
   });
   share(world, question);
 

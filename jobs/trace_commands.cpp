@@ -21,10 +21,12 @@ void print_shape(const LoadTrace& trace) {
 void store_trace(const std::string& path, const LoadTrace& trace, const Arguments& arguments, std::uint64_t seed) {
   write_trace(path, trace, provenance_now(command_line_text(arguments), trace.model, seed));
   std::vector<double> skews;
-  for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) skews.push_back(layer_skew(trace, layer));
+  for (std::size_t layer = 0; layer < trace.layer_count(); ++layer)
+    if (const double skew = layer_skew(trace, layer); skew > 0.0) skews.push_back(skew);
   print_shape(trace);
-  std::cout << fmt::format("Skew (busiest expert / mean): {:.2f} in the median layer, {:.2f} in the most skewed\n",
-                           median(skews), *std::ranges::max_element(skews));
+  if (!skews.empty())
+    std::cout << fmt::format("Skew (busiest expert / mean): {:.2f} in the median layer, {:.2f} in the most skewed\n",
+                             median(skews), *std::ranges::max_element(skews));
   std::cout << "Trace written to " << path << "\n";
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <numeric>
 #include <optional>
+#include <utility>
 
 #include "base/error.hpp"
 #include "mapping/mapping_costs.hpp"
@@ -64,8 +65,9 @@ class BoundsOf {
 void score(const MappingQuestion& question, MappingCosts& costs, MappingAnswer& answer) {
   std::optional<MappingCosts> on_test;
   if (question.test) on_test.emplace(costs.model(), *question.test);
-  for (const Mapping& mapping : answer.mappings)
-    answer.compared.push_back({mapping.method, costs.score(mapping), on_test ? on_test->score(mapping) : Score{}});
+  for (const std::vector<Mapping>* mappings : {&std::as_const(answer.mappings), &question.given})
+    for (const Mapping& mapping : *mappings)
+      answer.compared.push_back({mapping.method, costs.score(mapping), on_test ? on_test->score(mapping) : Score{}});
   if (on_test) answer.bounds.test_s = sum(on_test->lower_bounds(answer.mapping()).layer_s);
 }
 

@@ -113,6 +113,32 @@ ExpertGroups expert_groups_of(const MappingQuestion& question) {
   });
 }
 
+Mapping fitted(const Mapping& mapping, const MappingQuestion& question) {
+  const LoadTrace& train = question.train;
+  if (mapping.device_count != question.profile.device_count() || mapping.expert_count() != train.expert_count())
+    throw DataError(fmt::format("{}: places {} experts on {} devices, but the trace has {} and the profile {}",
+                                mapping.method, mapping.expert_count(), mapping.device_count, train.expert_count(),
+                                question.profile.device_count()));
+  const std::size_t copies = mapping.redundant_count();
+  if (copies > 0 && copies != question.redundant_experts)
+    throw option_error(option_name(&MappingRequest::redundant_experts),
+                       "{} {} is needed: {} has as many redundant copies a layer, which the bounds must count", copies,
+                       mapping.method);
+  Mapping fitting = mapping;
+  fitting.layer_ids = train.layer_ids;
+  fitting.expert_to_device = Matrix<std::int32_t>(train.layer_count(), train.expert_count());
+  if (copies > 0) fitting.redundant = Matrix<RedundantCopy>(train.layer_count(), copies);
+  for (std::size_t layer = 0; layer < train.layer_count(); ++layer) {
+    const auto found = std::ranges::find(mapping.layer_ids, train.layer_ids[layer]);
+    if (found == mapping.layer_ids.end())
+      throw DataError(fmt::format("{}: has no layer {}, which the trace has", mapping.method, train.layer_ids[layer]));
+    const auto row = static_cast<std::size_t>(found - mapping.layer_ids.begin());
+    std::ranges::copy(mapping.expert_to_device.row(row), fitting.expert_to_device.row(layer).begin());
+    if (copies > 0) std::ranges::copy(mapping.redundant.row(row), fitting.redundant.row(layer).begin());
+  }
+  return fitting;
+}
+
 void share(const Communicator& world, MappingQuestion& question) {
   broadcast(world, question.profile);
   broadcast(world, question.train);

@@ -11,6 +11,7 @@
 #include "mapping/sample.hpp"
 #include "model/expert_copies.hpp"
 #include "model/latency_profile.hpp"
+#include "model/mapping.hpp"
 #include "platform/mpi/mpi.hpp"
 #include "search/expert_groups.hpp"
 
@@ -34,6 +35,7 @@ struct MappingQuestion {
   std::size_t redundant_experts = 0;  ///< further copies of experts, a layer
   std::size_t expert_groups = 1;      ///< keep so many groups of experts together, see ExpertGroups
   SearchOptions search;
+  std::vector<Mapping> given{};  ///< scored beside the methods', called by their `method`; see fitted; on rank 0
 };
 
 /// What is used of the files that were read.
@@ -46,6 +48,10 @@ struct Selection {
 
 /// Cuts profile and traces to what is used and checks that they fit together. UsageError or DataError with the remedy.
 void prepare(MappingQuestion& question, const Selection& selection);
+
+/// A mapping that was made elsewhere, its layers as those searched on. DataError if it is of other devices, experts or
+/// layers; UsageError if it has another number of copies than is asked for, for which the bounds would not hold.
+Mapping fitted(const Mapping& mapping, const MappingQuestion& question);
 
 /// The groups of experts that stay together. UsageError as of ExpertGroups.
 ExpertGroups expert_groups_of(const MappingQuestion& question);

@@ -31,7 +31,7 @@ struct ExpertDescription {
 struct LayerDescription {
   std::int32_t layer_id = 0;
   double mean_load = 0.0;           ///< of the layer's experts, tokens a step
-  double skew = 0.0;                ///< largest over mean of the experts' mean loads; 1 is even
+  double skew = 0.0;                ///< largest over mean of the experts' mean loads; 1 is even, 0 without a token
   double median_imbalance = 0.0;    ///< median over steps of largest over mean load within the step
   double largest_imbalance = 0.0;   ///< the same, largest over steps
   double step_correlation = 0.0;    ///< load with load one step later, mean over the experts whose load varies

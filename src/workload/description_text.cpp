@@ -14,11 +14,18 @@ namespace {
 constexpr std::string_view shades = " .:-=+*#%@";
 constexpr double shades_per_mean = 2.0;
 
+/// Of the layers that got a token; 0 if none did.
 template <class Value>
 double median_over(const std::vector<LayerDescription>& layers, Value value) {
   std::vector<double> values;
-  for (const LayerDescription& layer : layers) values.push_back(value(layer));
-  return median(values);
+  for (const LayerDescription& layer : layers)
+    if (layer.mean_load > 0.0) values.push_back(value(layer));
+  return values.empty() ? 0.0 : median(values);
+}
+
+/// A layer without a token has none of these figures.
+std::string figure(const LayerDescription& layer, double value) {
+  return layer.mean_load > 0.0 ? fmt::format("{:.2f}", value) : "-";
 }
 
 /// Mean load of each expert over each stretch of time, [expert, stretch].
@@ -73,10 +80,9 @@ std::string description_table(const std::vector<LayerDescription>& layers) {
                {"temporal", "count"},
                {"idle", "count"}});
   for (const LayerDescription& layer : layers)
-    table.add_row({fmt::format("{}", layer.layer_id), fmt::format("{:.2f}", layer.skew),
-                   fmt::format("{:.2f}", layer.median_imbalance), fmt::format("{:.2f}", layer.largest_imbalance),
-                   fmt::format("{:.2f}", layer.step_correlation), fmt::format("{:.2f}", layer.expert_correlation),
-                   fmt::format("{}", layer.count(ExpertKind::Consistent)),
+    table.add_row({fmt::format("{}", layer.layer_id), figure(layer, layer.skew), figure(layer, layer.median_imbalance),
+                   figure(layer, layer.largest_imbalance), figure(layer, layer.step_correlation),
+                   figure(layer, layer.expert_correlation), fmt::format("{}", layer.count(ExpertKind::Consistent)),
                    fmt::format("{}", layer.count(ExpertKind::Temporal)), fmt::format("{}", layer.idle_count())});
   const auto middle = [&](auto value) { return fmt::format("{:.2f}", median_over(layers, value)); };
   const auto count_of = [](ExpertKind kind) {

@@ -42,6 +42,19 @@ TEST(Description, NamesWhatATraceIsLike) {
   EXPECT_EQ(layer.idle_count(), 1u);
 }
 
+TEST(Description, ALayerWithoutATokenHasNoSkew) {
+  LoadTrace trace = telling_trace();
+  trace.layer_ids = {7, 9};
+  const Cube<std::uint32_t> counts = trace.counts;
+  trace.counts = Cube<std::uint32_t>(20, 2, 4);
+  for (std::size_t step = 0; step < 20; ++step)
+    std::ranges::copy(counts.row(step, 0), trace.counts.row(step, 0).begin());
+  const auto layers = describe_trace(trace, {});
+  const std::string table = description_table(layers), alone = description_table({layers.front()});
+  EXPECT_NE(table.find("-"), std::string::npos) << table;
+  EXPECT_EQ(split(table, '\n').at(4).substr(0, 20), split(alone, '\n').at(3).substr(0, 20)) << table << alone;  // medians
+}
+
 TEST(Description, ThresholdsAreAdjustable) {
   DescriptionOptions options;
   options.temporal_burst = 4.0;

@@ -159,6 +159,34 @@ TEST(MapProgram, EachBaselineCanBeWritten) {
   }
 }
 
+TEST(MapProgram, ScoresAMappingMadeElsewhere) {
+  const TestFolder folder;
+  write_inputs(folder);
+  const std::string test = " --test-trace " + folder.file("test.h5");
+  ASSERT_EQ(folder.run(map(folder, "--quiet --method eplb")).code, 0);
+  Mapping other = read_mapping(folder.file("map.h5"));
+  other.method = "imported";
+  write_mapping(folder.file("other.h5"), other, provenance_now("test", "made-up", 1));
+  const ProgramRun run = folder.run(map(folder, "--effort fast --mapping " + folder.file("other.h5") + test));
+  ASSERT_EQ(run.code, 0) << run.errors;
+  for (const int number : {1, 4}) EXPECT_EQ(column(run.output, "other.h5", number), column(run.output, "eplb", number));
+  EXPECT_EQ(read_mapping(folder.file("map.h5")).method, "gem");
+
+  other.layer_ids.back() += 7;
+  write_mapping(folder.file("layers.h5"), other, provenance_now("test", "made-up", 1));
+  const ProgramRun lacks = folder.run(map(folder, "--mapping " + folder.file("layers.h5")));
+  EXPECT_EQ(lacks.code, 3);
+  EXPECT_NE(lacks.errors.find("layers.h5: has no layer"), std::string::npos) << lacks.errors;
+  ASSERT_EQ(folder.run(map(folder, "--quiet --effort fast --redundant-experts 4")).code, 0);
+  std::filesystem::copy_file(folder.file("map.h5"), folder.file("copies.h5"));
+  const ProgramRun copies = folder.run(map(folder, "--mapping " + folder.file("copies.h5")));
+  EXPECT_EQ(copies.code, 2);
+  EXPECT_NE(copies.errors.find("--redundant-experts 4"), std::string::npos) << copies.errors;
+  EXPECT_EQ(folder.run(map(folder, "--effort fast --redundant-experts 4 --mapping " + folder.file("copies.h5"))).code,
+            0);
+  EXPECT_EQ(folder.run(map(folder, "--mapping " + folder.file("map.h5"))).code, 2);  // would be replaced
+}
+
 TEST(MapProgram, CertifiesOptimaOfFewExperts) {
   const TestFolder folder;
   write_inputs(folder);
