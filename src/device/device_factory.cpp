@@ -18,11 +18,13 @@ std::size_t default_tile_tokens(const DeviceOptions& options, double tokens_per_
 void check_device_options(const DeviceOptions& options) {
   const DeviceKind& kind = device_kind(options.kind);
   if (!kind.is_virtual() && options.device_count != 0)
-    throw UsageError("--devices is for --device simulated; the others have one device a rank (mpirun -n)");
+    throw option_error(option_name(&DeviceOptions::device_count),
+                       "{} is for simulated devices; the others have one device a rank (mpirun -n)");
   if (options.tile_tokens == 0 || options.tile_tokens > 65536)
-    throw UsageError(fmt::format("--tile-tokens: {} is out of range (1 to 65536)", options.tile_tokens));
+    throw option_error(option_name(&DeviceOptions::tile_tokens), "{}: {} is out of range (1 to 65536)",
+                       options.tile_tokens);
   if (options.expert.weight_count() == 0) throw UsageError("the shape of the experts has a zero in it");
-  weight_element_bytes(options.weight_dtype);
+  blaming(option_name(&DeviceOptions::weight_dtype), [&] { weight_element_bytes(options.weight_dtype); });
   kind.check(options);
 }
 

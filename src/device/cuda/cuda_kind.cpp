@@ -14,9 +14,9 @@ void refuse_shared_gpus(const DeviceDescription& mine, const Communicator& ranks
       for (std::size_t b = a + 1; b < gpus.size(); ++b)
         if (gpus[a] == gpus[b])
           throw UsageError(
-              fmt::format("ranks {} and {} would share {}; start one rank a GPU, or give --share-gpu turns to let "
-                          "them use it one after the other",
-                          a, b, gpus[a]));
+              fmt::format("ranks {} and {} would share {}; start one rank a GPU, or give {} turns to let them use it "
+                          "one after the other",
+                          a, b, gpus[a], option_name(&DeviceOptions::share_gpu)));
   });
 }
 
