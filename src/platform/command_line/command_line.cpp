@@ -189,10 +189,6 @@ bool CommandLine::parse(const std::vector<std::string>& arguments) {
   return true;
 }
 
-void require_option(const std::string& value, const std::string& name, const std::string& why) {
-  if (value.empty()) throw UsageError("--" + name + " is missing: " + why);
-}
-
 OptionError missing_option(const OptionList& options, const Option& option) {
   return option_error(option.name(), "{} is missing: {}", options.spelled_out(option.help()));
 }

@@ -29,12 +29,6 @@ class CommandLine {
   }
   /// For options of no struct.
   OptionList& options() { return options_; }
-  // Options of programs that don't describe theirs as a struct yet.
-  template <class Value>
-  void add(const std::string& name, Value* target, const std::string& value_name, const std::string& help) {
-    options_.add(name, *target, value_name, help);
-  }
-  void add_flag(const std::string& name, bool* target, const std::string& help) { options_.add(name, *target, help); }
   /// `--name`, which prints that text and ends, as --help does.
   void add_answer(const OptionName& name, const std::string& help, std::function<std::string()> text);
   /// An exit code beside those that every program has, for --help.
@@ -74,9 +68,6 @@ class CommandLine {
 /// A command for the examples of --help: broken before an option, as a shell reads it, where a line would pass 80
 /// columns.
 std::string example_lines(std::string_view command);
-
-/// UsageError "--name is missing: why" if the value is empty.
-void require_option(const std::string& value, const std::string& name, const std::string& why);
 
 /// The error for an option that is missing, with its help.
 OptionError missing_option(const OptionList& options, const Option& option);
