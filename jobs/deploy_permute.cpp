@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <iostream>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -133,17 +135,18 @@ bool is_done_already(const PermuteJob& job, const Checkpoint& checkpoint, Permut
 
 void print_plan(const CheckpointPermutation& plan) {
   const Renumbering& renumbering = plan.record.renumbering;
-  std::cout << fmt::format(
-      "{}: {} shards, {} to write; {} layers of {} experts, {} devices of {}{}\n", plan.source.directory,
-      plan.source.shards.size(), format_bytes(static_cast<double>(plan.bytes_to_write())), renumbering.layers.size(),
-      renumbering.expert_count, renumbering.device_count, renumbering.expert_count / renumbering.device_count,
-      plan.record.undoing ? " (undoing)" : "");
-  if (plan.finished_files > 0) std::cout << fmt::format("{} files were finished before\n", plan.finished_files);
-  for (const std::string& note : plan.notes) std::cout << note << "\n";
+  std::vector<std::string> lines = {
+      fmt::format("{}: {} shards, {} to write; {} layers of {} experts, {} devices of {}{}", plan.source.directory,
+                  plan.source.shards.size(), format_bytes(static_cast<double>(plan.bytes_to_write())),
+                  renumbering.layers.size(), renumbering.expert_count, renumbering.device_count,
+                  renumbering.expert_count / renumbering.device_count, plan.record.undoing ? " (undoing)" : "")};
+  if (plan.finished_files > 0) lines.push_back(fmt::format("{} files were finished before", plan.finished_files));
+  lines.insert(lines.end(), plan.notes.begin(), plan.notes.end());
   if (!plan.source.skipped.empty())
-    std::cout << (plan.in_place ? "Not changed, so that experts in it keep their old numbers: "
-                                : "Left out, since experts in it would keep their old numbers: ")
-              << join(plan.source.skipped) << "\n";
+    lines.push_back((plan.in_place ? "Not changed, so that experts in it keep their old numbers: "
+                                   : "Left out, since experts in it would keep their old numbers: ") +
+                    join(plan.source.skipped));
+  for (const std::string& line : lines) std::cout << wrap(line) << "\n";
 }
 
 }  // namespace
@@ -178,15 +181,17 @@ int run_permute(const Arguments& arguments) {
   std::cout << fmt::format("Written: {}, {} in {} ({}/s)\n", job.output, format_bytes(static_cast<double>(total)),
                            format_seconds(seconds), format_bytes(static_cast<double>(total) / seconds));
   if (job.inverse || job.quiet) return 0;
-  std::cout << fmt::format(
-      "\nStart any engine on {} with {} expert-parallel ranks and its plain placement of experts, in the order of "
-      "the\n"
-      "mapping's devices; for example\n"
-      "  vllm serve {} --tensor-parallel-size {} --enable-expert-parallel\n"
-      "  python3 -m sglang.launch_server --model-path {} --tp-size {} --ep-size {}\n"
-      "and no load balancing that moves experts at run time. {}/gem_mapping.json says which expert is which.\n",
-      job.output, plan.record.renumbering.device_count, job.output, plan.record.renumbering.device_count, job.output,
-      plan.record.renumbering.device_count, plan.record.renumbering.device_count, job.output);
+  const std::size_t devices = plan.record.renumbering.device_count;
+  std::cout << "\n"
+            << wrap(fmt::format(
+                   "Start any engine on {} with {} expert-parallel ranks and its plain placement of experts, "
+                   "in the order of the mapping's devices, and without load balancing that moves experts at "
+                   "run time. gem_mapping.json in it says which expert is which. For example:",
+                   job.output, devices))
+            << fmt::format("\n  vllm serve {} \\\n    --tensor-parallel-size {} --enable-expert-parallel\n", job.output,
+                           devices)
+            << fmt::format("  python3 -m sglang.launch_server --model-path {} \\\n    --tp-size {} --ep-size {}\n",
+                           job.output, devices, devices);
   return 0;
 }
 

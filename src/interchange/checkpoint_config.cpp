@@ -126,8 +126,8 @@ class ConfigReader {
       if (!object.has(key)) continue;
       const std::vector<std::size_t> counts = expert_counts_of(object.at(key));
       const std::size_t most = counts.empty() ? 0 : *std::ranges::max_element(counts);
-      if (most == expert_count_) same = true;
-      if (most <= 1 || most == expert_count_) continue;
+      if (std::ranges::find(counts, expert_count_) != counts.end()) same = true;
+      if (same || most <= 1) continue;
       other = true;
       other_count_ = object.at(key).where() + fmt::format(": the model has {} experts a layer", most);
     }

@@ -37,7 +37,7 @@ struct NumberPlace {
   std::set<std::int32_t> numbers;
 };
 
-/// The end of the place that begins at `begin`: before the next dot, slash or colon that is in no bracket.
+/// The end of the place that begins at `begin`: before the next dot, slash, colon or dollar that is in no bracket.
 std::size_t end_of_place(std::string_view text, std::size_t begin) {
   int depth = 0;
   std::size_t at = begin;
@@ -48,7 +48,8 @@ std::size_t end_of_place(std::string_view text, std::size_t begin) {
     if ((letter == ')' || letter == ']' || letter == '}') && --depth < 0) break;
     const bool escaped_dot = letter == '\\' && text.find_first_not_of('\\', at) != std::string_view::npos &&
                              text[text.find_first_not_of('\\', at)] == '.';
-    if (depth == 0 && at > begin && (letter == '.' || letter == '/' || letter == ':' || escaped_dot)) break;
+    if (depth == 0 && at > begin && (letter == '.' || letter == '/' || letter == ':' || letter == '$' || escaped_dot))
+      break;
   }
   return at;
 }
@@ -205,17 +206,34 @@ class ReferenceRenumbering {
       layers = place_at(words, over_separators(words, layers_word + 6), max_layers);
       if (!layers.clear) refuse(words);
     }
+    // At a pattern's end, "experts\\.1" means experts.10 too wherever patterns need not match whole names.
+    const bool ends = experts.end == words.size() && words.find_first_of("*\\([+") != std::string_view::npos;
+    const std::set<std::int32_t> longer = ends ? with_longer_numbers(experts.numbers) : experts.numbers;
     std::size_t touched = 0;
     const Renumbering::Layer* only = nullptr;
     for (const Renumbering::Layer& layer : renumbering_.layers) {
       if (!layers.all && !layers.numbers.contains(layer.id)) continue;
-      if (is_closed(layer, experts.numbers)) continue;
+      if (is_closed(layer, experts.numbers) && is_closed(layer, longer)) continue;
       ++touched;
       only = &layer;
     }
     if (touched == 0) return std::nullopt;
-    if (touched > 1 || layers.all || layers.numbers.size() != 1) refuse(words);
+    if (touched > 1 || layers.all || layers.numbers.size() != 1 || longer != experts.numbers) refuse(words);
+    const std::vector<std::int32_t> place_of_old = new_of_old(*only);
+    std::set<std::int32_t> places;
+    for (const std::int32_t number : experts.numbers)
+      if (static_cast<std::size_t>(number) < place_of_old.size())
+        places.insert(place_of_old[static_cast<std::size_t>(number)]);
+    if (ends && with_longer_numbers(places) != places) refuse(words);
     return with_new_numbers(words.substr(begin, experts.end - begin), *only, words);
+  }
+
+  /// And the numbers that begin with one of these: 10 and 11 with 1.
+  std::set<std::int32_t> with_longer_numbers(std::set<std::int32_t> numbers) const {
+    for (std::size_t number = 0; number < renumbering_.expert_count; ++number)
+      for (std::size_t shorter = number / 10; shorter > 0; shorter /= 10)
+        if (numbers.contains(static_cast<std::int32_t>(shorter))) numbers.insert(static_cast<std::int32_t>(number));
+    return numbers;
   }
 
   static bool is_closed(const Renumbering::Layer& layer, const std::set<std::int32_t>& numbers) {

@@ -28,6 +28,8 @@ TEST(ExpertReferences, AreRenumberedByNameAndByLists) {
             R"({"layers.2.experts.11": {"bits": 8}, "layers.2.experts.10": 4})");
   EXPECT_EQ(renumbered(R"(["re:layers\\.2\\.mlp\\.experts\\.(?:0|5)\\..*"])"),
             R"(["re:layers\\.2\\.mlp\\.experts\\.(?:11|4)\\..*"])");
+  EXPECT_EQ(renumbered(R"(["re:.*layers.2.mlp.experts.1$", "*layers.2.mlp.experts.5"])"),
+            R"(["re:.*layers.2.mlp.experts.0$", "*layers.2.mlp.experts.4"])");
   EXPECT_EQ(renumbered("ignore: [model.layers.1.mlp.experts.4, lm_head]\n# experts\n"),
             "ignore: [model.layers.1.mlp.experts.3, lm_head]\n# experts\n");
   EXPECT_EQ(renumbered("{% experts %} of layers.1"), "{% experts %} of layers.1");
@@ -38,7 +40,7 @@ TEST(ExpertReferences, StayWhereAllOrNoneIsMeant) {
        {"model.layers.0.mlp.experts.3.up_proj", "mtp.layers.1.mlp.experts.3", "layers.1.mlp.shared_experts.3",
         "layers.1.mlp.experts", "*experts*", "re:.*experts\\\\.[0-9]+\\\\..*", "layers.1.mlp.experts.(3|4).up_proj",
         "layers.1.mlp.experts.7.up_proj", "re:.*experts.*gate_proj", "128 experts", "layers.1.mlp.experts.gate_up_proj",
-        "re:.*layers\\\\.(3|5)\\\\.mlp.*"}) {
+        "re:.*layers\\\\.(3|5)\\\\.mlp.*", "*layers.1.mlp.experts.1"}) {
     const std::string text = "[\"" + std::string(words) + "\"]";
     EXPECT_EQ(renumbered(text), text);
   }
@@ -52,7 +54,9 @@ TEST(ExpertReferences, StayWhereAllOrNoneIsMeant) {
 TEST(ExpertReferences, AreRefusedWhereTheyCannotBeRenumbered) {
   for (const char* words : {"experts.3", "*experts.3*", "layers.[12].experts.3", "layers.1.experts.[0-3]",
                             "layers.1.experts.03", "layers.1.experts[3]", "layers.1.experts.(3\\\\.up|5\\\\.up)",
-                            "layers.1.experts.*.3.up", "re:.*\\\\.3\\\\.up_proj", "layers.1.experts.12"})
+                            "layers.1.experts.*.3.up", "re:.*\\\\.3\\\\.up_proj", "layers.1.experts.12",
+                            // "1" at a pattern's end may mean 10 and 11 too, before or after.
+                            "re:.*layers\\\\.2.experts\\\\.1", "*layers.2.experts.2"})
     expect_refused("[\"" + std::string(words) + "\"]");
   expect_refused(R"({"pruned_experts": [1, 3]})");
   expect_refused(R"({"experts": {"3": {"bits": 8}}})");
