@@ -8,12 +8,12 @@
 #include "files/mapping_file.hpp"
 #include "files/profile_file.hpp"
 #include "files/trace_file.hpp"
-#include "platform/command_line/command_line.hpp"
-#include "platform/command_line/program.hpp"
-#include "platform/file_system/whole_file.hpp"
 #include "mapping/mapping_answer.hpp"
 #include "mapping/mapping_request.hpp"
 #include "mapping/search_plan.hpp"
+#include "platform/command_line/command_line.hpp"
+#include "platform/command_line/program.hpp"
+#include "platform/file_system/whole_file.hpp"
 
 namespace gem {
 namespace {

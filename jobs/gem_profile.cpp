@@ -73,7 +73,24 @@ void validate_profile(const Communicator& world, const ProfileOptions& options, 
   });
 }
 
+int run_from_table(const Communicator& world, const ProfileOptions& options, const Arguments& arguments) {
+  world.on_root([&] {
+    const TabulatedProfile table = read_latency_table(options);
+    std::cout << fmt::format("From {}: {} on {}; nothing was measured here\n", options.from_table,
+                             counted(table.profile.points.size(), "load"),
+                             counted(table.profile.device_count(), "device"));
+    for (const std::string& sentence : table.unknown) std::cout << wrap("not known: " + sentence) << "\n";
+    if (options.dry_run) return;
+    keep_input(options.from_table, options.output);
+    write_profile(options.output, table.profile,
+                  provenance_now(command_line_text(arguments), table.profile.model, options.seed));
+    std::cout << "\n" << device_table(table.profile) << "Profile: " << options.output << "\n";
+  });
+  return 0;
+}
+
 int run(const Communicator& world, ProfileOptions options, const Arguments& arguments) {
+  if (!options.from_table.empty()) return run_from_table(world, options, arguments);
   const auto rank_count = static_cast<std::size_t>(world.size());
   ProfileSetup setup;
   world.on_all([&] {
@@ -87,6 +104,11 @@ int run(const Communicator& world, ProfileOptions options, const Arguments& argu
     });
     if (!options.dry_run) check_devices(world, options, setup, make_and_place(world, setup));
     return 0;
+  }
+  Devices devices;
+  if (device_kind(options.devices.kind).tells_tiles && !options.dry_run) {
+    devices = make_devices(setup.devices, world);
+    setup = with_tiles_of(devices, world, options, setup);
   }
   world.on_root([&] {
     if (!options.quiet || options.dry_run) std::cout << describe_plan(options, setup, rank_count) << std::flush;
@@ -106,7 +128,8 @@ int run(const Communicator& world, ProfileOptions options, const Arguments& argu
   stop_at_user_signal();
   const bool finished = is_finished(world, options);
   const bool devices_needed = !finished || options.validation_loads > 0;
-  const Devices devices = devices_needed ? make_and_place(world, setup) : Devices{};
+  if (devices_needed && devices.empty()) devices = make_devices(setup.devices, world);
+  if (devices_needed) place_experts(world, setup, devices);
   LatencyProfile profile;
   if (!finished) profile = measure(world, options, setup, devices, command_line_text(arguments));
   world.on_root([&] {

@@ -2,11 +2,14 @@
 
 #include <fmt/core.h>
 #include <algorithm>
+#include <fstream>
 #include <iostream>
+#include <sstream>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "files/trace_file.hpp"
+#include "model/mapping.hpp"
 #include "platform/command_line/command_line.hpp"
 #include "profile_check.hpp"
 
@@ -40,6 +43,15 @@ void check(const ProfileOptions& options) {
   if (!files.empty() && (options.max_tokens > 0 || options.naive))
     throw option_error(for_trace, "{} says what is measured, so {} and {} don't go with it",
                        option_name(&ProfileOptions::max_tokens), option_name(&ProfileOptions::naive));
+  const OptionName from_table = option_name(&ProfileOptions::from_table);
+  if (options.from_table.empty() && !options.table_columns.empty())
+    throw option_error(option_name(&ProfileOptions::table_columns), "{} is for {} FILE.csv, which is missing",
+                       from_table);
+  if (!options.from_table.empty() &&
+      (options.resume || options.exchange || options.naive || options.validation_loads > 0 || !files.empty()))
+    throw option_error(from_table, "{} measures nothing: {}, {}, {}, {} and {} don't go with it",
+                       option_name(&ProfileOptions::resume), option_name(&ProfileOptions::exchange),
+                       option_name(&ProfileOptions::naive), option_name(&ProfileOptions::validation_loads), for_trace);
   check_profile_request(options);
 }
 
@@ -58,6 +70,13 @@ void describe(OptionList& options, ProfileOptions& job) {
       .without("none");
   options.add_file("trace", job.trace, "FILE", "steps of gem-trace, to draw loads for {validate} from");
   options.add_file("validation-output", job.validation_output, "FILE.csv", "measured and predicted, load by load");
+  options.group("From what others measured");
+  options.add_file("from-table", job.from_table, "FILE.csv",
+                   "measure nothing: a profile from latencies that you measured, with columns device, tokens or tiles, "
+                   "active_experts, and seconds; or AIConfigurator's MoE table");
+  options.add("table-columns", job.table_columns, "NAME=COLUMN,...",
+              "what the table calls these, step_tokens, milliseconds or microseconds; e.g. "
+              "tokens=batch_size,milliseconds=ms");
   options.group("Whether the devices differ");
   options.add("check", job.check,
               "say whether they differ in speed, by how much, whether it repeats, and what that is worth; a few "
@@ -103,6 +122,31 @@ std::vector<std::string> workload_files(const ProfileOptions& options) {
 
 void read_workloads(ProfileOptions& options) {
   for (const std::string& file : workload_files(options)) options.workloads.push_back(read_trace(file));
+}
+
+TabulatedProfile read_latency_table(const ProfileOptions& options) {
+  LatencyTableOptions table;
+  table.model = model_of_option(options.model);
+  table.device_count = options.devices.device_count;
+  table.experts_per_device = options.experts_per_device;
+  if (table.experts_per_device == 0) {
+    if (table.device_count == 0)
+      throw option_error(option_name(&ProfileOptions::from_table),
+                         "{}: give {} N, or {} N where one device stands for all",
+                         option_name(&ProfileOptions::experts_per_device), option_name(&DeviceOptions::device_count));
+    check_divisible(table.model.expert_count, table.device_count);
+    table.experts_per_device = table.model.expert_count / table.device_count;
+  }
+  table.slowdowns = parse_slowdowns(options.devices.slowdown, std::max<std::size_t>(1, table.device_count));
+  if (options.devices.tile_tokens > 0) table.tile_tokens = options.devices.tile_tokens;
+  table.dtype = options.devices.weight_dtype;
+  table.columns = options.table_columns;
+  std::ifstream file(options.from_table);
+  if (!file)
+    throw option_error(option_name(&ProfileOptions::from_table), "{}: '{}' can't be opened", options.from_table);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return profile_from_table(text.str(), options.from_table, table);
 }
 
 ValidationLoads draw_validation_loads(const ProfileOptions& options, const ProfileSetup& setup) {

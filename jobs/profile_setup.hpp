@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "platform/command_line/program.hpp"
+#include "profile/latency_table.hpp"
 #include "profile/profile_job.hpp"
 #include "profile/validation.hpp"
 
@@ -19,6 +20,8 @@ struct ProfileOptions : ProfileRequest {
   std::string validation_output;     ///< CSV, or empty
   bool check = false;                ///< whether the devices differ, instead of a profile
   std::string compare;               ///< profiles to say so of, separated by commas, or empty
+  std::string from_table;            ///< CSV of latencies that others measured, or empty
+  std::string table_columns;         ///< as in LatencyTableOptions
   bool resume = false;
   bool dry_run = false;
 };
@@ -36,6 +39,9 @@ void read_workloads(ProfileOptions& options);
 
 /// The loads of --validate, the same on every rank.
 ValidationLoads draw_validation_loads(const ProfileOptions& options, const ProfileSetup& setup);
+
+/// The profile of --from-table, for so many devices as the options say. UsageError or DataError for what it hasn't.
+TabulatedProfile read_latency_table(const ProfileOptions& options);
 
 /// Every point in measuring order.
 std::string point_table(const LatencyProfile& plan);

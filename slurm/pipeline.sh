@@ -6,8 +6,9 @@
 #
 # --batch-size N (decode) or --chunk-tokens N (prefill): tokens of a step; --steps N (128) to search on and as many of
 # other requests to score on. The devices are those of slurm/site.env. What stands behind -- goes to gem-profile, e.g.
-# --device host --dtype f32. Verification gets the nodes that were profiled. Submitting again keeps a finished profile, and
-# its nodes, and makes the rest anew. --dry-run prints the commands.
+# --device host --dtype f32, or --device command --command "python3 -m gem_kernels.vllm". Verification gets the nodes that
+# were profiled. Submitting again keeps a finished profile, and its nodes, and makes the rest anew. --dry-run prints the
+# commands.
 set -euo pipefail
 GEM_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export GEM_ROOT
@@ -21,7 +22,7 @@ while [ $# -gt 0 ]; do
       shift
       ;;
     --dry-run) dry_run=true ;;
-    --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
     --) shift; break ;;
     *) echo "pipeline.sh: unknown option $1; see pipeline.sh --help" >&2; exit 2 ;;
   esac
@@ -51,6 +52,11 @@ case " $* " in
   *' --max-tokens '* | *' --naive '*) loads=() ;;
   *) loads=(--for-trace "$output/train.h5,$output/test.h5") ;;
 esac
+# A program that stands for the devices (--device command) replays, too.
+engine=()
+for ((i = 1; i < $#; i++)); do
+  case ${!i} in --command | --command-timeout) engine+=("${!i}" "${@:i+1:1}") ;; esac
+done
 # Held until it can tell the job that verifies on which nodes.
 submit --hold --time="$GEM_TIME_PROFILE" "${GEM_DEVICES[@]}" "${log[@]}" "$GEM_ROOT/slurm/profile.sbatch" \
   --model "$model" "${loads[@]}" --output "$output/profile.h5" "$@"
@@ -61,7 +67,7 @@ submit --time="$GEM_TIME_MAP" "${GEM_MAP_OPTIONS[@]}" "${log[@]}" --dependency="
   --test-trace "$output/test.h5" --output "$output/gem.h5"
 submit --time="$GEM_TIME_VERIFY" "${GEM_DEVICES[@]}" "${log[@]}" --dependency="afterok:$JOB" \
   "$GEM_ROOT/slurm/verify.sbatch" --profile "$output/profile.h5" --trace "$output/test.h5" --mapping "$output/gem.h5" \
-  --output "$output/report.h5"
+  --output "$output/report.h5" "${engine[@]}"
 if $dry_run; then
   echo "scontrol release $profile"
 else

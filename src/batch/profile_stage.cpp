@@ -27,6 +27,7 @@ StageKey key_of_kind(const ProfileSetup& setup, const ProfileRequest& request,
   key.add("tile_tokens", plan.tile_tokens);
   key.add("experts_per_device", plan.experts_per_device);
   key.add("kind", plan.device_kind);
+  if (!setup.devices.command.empty()) key.add("command", setup.devices.command);
   key.add("devices", setup.device_count);
   for (double slowdown : setup.devices.slowdowns) key.add("slowdown", slowdown);
   for (const LoadPoint& point : plan.points) {
@@ -51,7 +52,8 @@ ProfileRequest profile_request(const BatchPair& pair, const StepSize& steps) {
   request.redundant_experts = pair.mapping.redundant_experts;
   request.tokens_per_step = std::max(request.tokens_per_step, std::bit_ceil(steps.most_tokens));
   std::size_t& tile_tokens = request.devices.tile_tokens;
-  if (tile_tokens == 0) tile_tokens = default_tile_tokens(request.devices, steps.tokens_per_expert);
+  if (tile_tokens == 0 && !device_kind(request.devices.kind).tells_tiles)
+    tile_tokens = default_tile_tokens(request.devices, steps.tokens_per_expert);
   return request;
 }
 
@@ -63,8 +65,9 @@ std::string profile_kind(const ProfileSetup& setup, const ProfileRequest& reques
 ProfileTask plan_profile(const Communicator& group, const ProfileRequest& request) {
   ProfileTask task;
   group.on_all([&] { task.setup = set_up_profile(request, static_cast<std::size_t>(group.size())); });
-  task.setup.sweep.stop_requested = stop_requested;
   group.on_all([&] { task.devices = make_devices(task.setup.devices, group); });
+  task.setup = with_tiles_of(task.devices, group, request, task.setup);
+  task.setup.sweep.stop_requested = stop_requested;
   const std::vector<DeviceDescription> descriptions = gather_descriptions(group, task.devices);
   task.key = key_of_kind(task.setup, request, descriptions);
   task.kind = profile_kind(task.setup, request, descriptions);

@@ -4,15 +4,36 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "device/command/command_device.hpp"
 
 namespace gem {
+namespace {
+
+void refuse_shared_gpus(const DeviceDescription& mine, const Communicator& ranks) {
+  const std::vector<std::string> gpus = ranks.gather(mine.uuid.empty() ? "" : mine.uuid + " of " + mine.hostname);
+  ranks.on_root([&] {
+    for (std::size_t a = 0; a < gpus.size(); ++a)
+      for (std::size_t b = a + 1; b < gpus.size(); ++b)
+        if (!gpus[a].empty() && gpus[a] == gpus[b])
+          throw UsageError(
+              fmt::format("ranks {} and {} would share {}; start one rank a GPU, or give {} turns to let "
+                          "them use it one after the other",
+                          a, b, gpus[a], option_name(&DeviceOptions::share_gpu)));
+  });
+}
+
+}  // namespace
 
 std::string default_device_kind() {
   return (*std::ranges::find_if(device_kinds(), &DeviceKind::is_built))->name;
 }
 
 std::size_t default_tile_tokens(const DeviceOptions& options, double tokens_per_expert) {
-  return device_kind(options.kind).tile_tokens(options, tokens_per_expert);
+  if (options.tile_rule.empty()) return device_kind(options.kind).tile_tokens(options, tokens_per_expert);
+  const double rows = tokens_per_expert * static_cast<double>(options.experts_per_device);
+  for (const TileStep& step : options.tile_rule)
+    if (rows <= static_cast<double>(step.up_to_rows)) return step.tile_tokens;
+  return options.tile_rule.back().tile_tokens;
 }
 
 void check_device_options(const DeviceOptions& options) {
@@ -25,6 +46,9 @@ void check_device_options(const DeviceOptions& options) {
                        options.tile_tokens);
   if (options.expert.weight_count() == 0) throw UsageError("the shape of the experts has a zero in it");
   blaming(option_name(&DeviceOptions::weight_dtype), [&] { weight_element_bytes(options.weight_dtype); });
+  if (!options.command.empty() && &kind != &command_kind())
+    throw option_error(option_name(&DeviceOptions::command), "{} is for {} command, not for {} {}",
+                       option_name(&DeviceOptions::kind), option_name(&DeviceOptions::kind), kind.name);
   kind.check(options);
 }
 
@@ -39,9 +63,12 @@ DeviceRange devices_of_rank(std::size_t device_count, std::size_t rank_count, st
 
 std::vector<std::unique_ptr<MoeDevice>> make_devices(const DeviceOptions& options, const Communicator& ranks) {
   const auto rank_count = static_cast<std::size_t>(ranks.size());
-  return device_kind(options.kind)
-      .make(options, ranks,
-            devices_of_rank(device_count_of(options, rank_count), rank_count, static_cast<std::size_t>(ranks.rank())));
+  const DeviceKind& kind = device_kind(options.kind);
+  auto devices = kind.make(
+      options, ranks,
+      devices_of_rank(device_count_of(options, rank_count), rank_count, static_cast<std::size_t>(ranks.rank())));
+  if (!kind.is_virtual() && !options.share_gpu) refuse_shared_gpus(devices.front()->description(), ranks);
+  return devices;
 }
 
 }  // namespace gem

@@ -15,7 +15,8 @@ namespace gem {
 /// The first kind that is built: "cuda" where it is, else "host".
 std::string default_device_kind();
 
-/// Rows per tile that suit a mean of `tokens_per_expert`: for cuda what its kernels do best with, else 16.
+/// Rows per tile that suit a mean of `tokens_per_expert`: what the devices' rule has for as many on each of their
+/// experts, without one what the kind does best with, for most 16.
 std::size_t default_tile_tokens(const DeviceOptions& options, double tokens_per_expert);
 
 /// UsageError for an unknown kind, a kind that isn't built in, or options that contradict each other.

@@ -4,13 +4,14 @@
 
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "device/command/command_device.hpp"
 #include "device/cuda/cuda_device.hpp"
 #include "device/host/host_device.hpp"
 
 namespace gem {
 
 const std::vector<const DeviceKind*>& device_kinds() {
-  static const std::vector<const DeviceKind*> kinds{&cuda_kind(), &host_kind(), &simulated_kind()};
+  static const std::vector<const DeviceKind*> kinds{&cuda_kind(), &host_kind(), &simulated_kind(), &command_kind()};
   return kinds;
 }
 

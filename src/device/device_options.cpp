@@ -21,6 +21,12 @@ constexpr double greatest_slowdown = 1e6;
 void describe(OptionList& options, DeviceOptions& devices) {
   options.group("Devices");
   options.add("device", devices.kind, "KIND", "what runs the experts").one_of(device_kind_words());
+  options.add("command", devices.command, "COMMAND",
+              "of {device} command: the program that each rank starts as its device, e.g. 'python3 -m "
+              "gem_kernels.torch'; src/device/command/README.md has the protocol");
+  options.add("command-timeout", devices.command_timeout_s, "SECONDS", "time that an answer of it may take")
+      .above(0, 1e6)
+      .not_in_results();
   options.add("devices", devices.device_count, "N", "how many simulated devices").range(0, 1e6).without("one a rank");
   options.add_numbers_or_file(
       "slowdown", devices.slowdown, "LIST|FILE.csv",

@@ -29,6 +29,10 @@ struct DeviceOptions {
   std::string slowdown{};                 ///< as a user says it, see parse_slowdowns
   std::vector<double> slowdowns{};        ///< [device], repeated if shorter; empty for devices as they are
   std::optional<GpuSharing> share_gpu{};  ///< several ranks may use one GPU
+  std::string command{};                  ///< of kind "command": what each rank starts as its device
+  double command_timeout_s = 300.0;       ///< for each of its answers
+  std::size_t experts_per_device = 0, top_k = 0, tokens_per_step = 0;  ///< that it is told; 0: not known
+  std::vector<TileStep> tile_rule{};  ///< where devices said it; then tile_tokens follows from it
   std::uint64_t seed = 1;
   SimulationModel simulation{};
 };

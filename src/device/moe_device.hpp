@@ -2,8 +2,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "model/ids.hpp"
 #include "model/latency_profile.hpp"
@@ -32,6 +34,19 @@ class ComputesOnGpu {
  protected:
   ~ComputesOnGpu() = default;
 };
+
+/// Rows of a tile in loads of up to so many rows of the device; of a rule's last step: in all beyond.
+struct TileStep {
+  std::size_t up_to_rows = 0;
+  std::size_t tile_tokens = 0;
+  bool operator==(const TileStep&) const = default;
+};
+
+/// Of a device whose state can't be read.
+constexpr Telemetry unknown_telemetry() {
+  constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
+  return {unknown, unknown, unknown, 0};
+}
 
 /// One device that holds routed experts of MoE layers and runs them. Layers are numbered by the caller (0, 1, ...: an
 /// index, not the model's layer id); experts of a layer sit in slots, in the order they were placed.
@@ -70,6 +85,9 @@ class MoeDevice {
 
   /// Where its rows can stay on a GPU; null elsewhere.
   virtual ComputesOnGpu* on_gpu() { return nullptr; }
+
+  /// Tiles that it works in, where it says so itself; else those that it was made with.
+  virtual std::vector<TileStep> tile_rule() const { return {}; }
 
   /// State of the device now; NaN where it cannot be read.
   virtual Telemetry telemetry() = 0;

@@ -69,7 +69,7 @@ double error_of(const Sample& sample, const Costs& costs) {
   return std::abs(predicted_s / sample.measured_s - 1.0);
 }
 
-double mean_error(const std::vector<Sample>& samples, const Costs& costs) {
+double mean_error(std::span<const Sample> samples, const Costs& costs) {
   double sum = 0.0;
   for (const Sample& sample : samples) sum += error_of(sample, costs);
   return sum / static_cast<double>(samples.size());
@@ -77,7 +77,7 @@ double mean_error(const std::vector<Sample>& samples, const Costs& costs) {
 
 // The costs, none below zero, of least absolute relative deviations: least squares with weights made anew a few times,
 // each solved one cost after another, again and again (coordinate descent).
-Costs fit_costs(const std::vector<Sample>& samples) {
+Costs fit_costs(std::span<const Sample> samples) {
   Costs costs{};
   for (int round = 0; round < 15; ++round) {
     std::array<Costs, costs.size()> products{};
@@ -127,14 +127,26 @@ std::vector<std::vector<std::uint32_t>> serving_loads(const LatencyProfile& plan
   return loads;
 }
 
+std::vector<std::vector<std::uint32_t>> trial_loads(const LatencyProfile& plan, std::span<const LoadTrace> workloads,
+                                                    std::size_t count, std::uint64_t seed) {
+  if (!workloads.empty()) return serving_loads(plan, workloads, count, seed ^ 0x7a13u);
+  std::vector<std::vector<std::uint32_t>> loads;
+  RandomStream random({seed, 0x7a13u});
+  while (loads.size() < count) loads.push_back(random_load(random, plan.experts_per_device, random_loads_of(plan)));
+  return loads;
+}
+
 LoadCosts choose_load_rule(const LatencyProfile& profile, std::span<const std::vector<std::uint32_t>> loads,
-                           const Matrix<double>& measured_s) {
+                           const Matrix<double>& measured_s, std::size_t trial_count) {
   if (loads.empty()) return rule_of({}, profile);
-  const std::vector<Sample> samples = samples_of(profile, loads, measured_s);
-  const Costs costs = fit_costs(samples);
-  // A tenth of the plain rule's error, or a thousandth of the latency, is no reason for another.
-  const double plain_error = mean_error(samples, {});
-  const bool better = mean_error(samples, costs) < std::min(0.9 * plain_error, plain_error - 0.001);
+  const std::vector<Sample> samples = samples_of(profile, loads, measured_s);  // of each load one a device
+  const std::size_t fitted = samples.size() - trial_count * measured_s.rows();
+  const Costs costs = fit_costs(std::span(samples).first(fitted));
+  // On loads that it was made from a rule always errs less. A tenth of the plain rule's error, or a thousandth of the
+  // latency, is no reason for another.
+  const auto trial = std::span(samples).subspan(fitted);
+  const double plain_error = mean_error(trial, {});
+  const bool better = mean_error(trial, costs) < std::min(0.9 * plain_error, plain_error - 0.001);
   return rule_of(better ? costs : Costs{}, profile);
 }
 

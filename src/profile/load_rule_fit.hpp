@@ -17,9 +17,15 @@ namespace gem {
 std::vector<std::vector<std::uint32_t>> serving_loads(const LatencyProfile& plan, std::span<const LoadTrace> workloads,
                                                       std::size_t count, std::uint64_t seed);
 
+/// Loads that a rule isn't made from, to try it on: of the workloads, as above; without any, random ones of all that
+/// the plan reaches, since nobody knows what comes.
+std::vector<std::vector<std::uint32_t>> trial_loads(const LatencyProfile& plan, std::span<const LoadTrace> workloads,
+                                                    std::size_t count, std::uint64_t seed);
+
 /// The rule with which the profile's surfaces predict best what these loads took, [device, load] seconds: what tiles
-/// beyond each of a few bends and rows cost, by least absolute deviations. Plain unless that errs less.
+/// beyond each of a few bends and rows cost, by least absolute deviations. It is made from the first loads; plain
+/// unless it errs less on the last `trial_count`.
 LoadCosts choose_load_rule(const LatencyProfile& profile, std::span<const std::vector<std::uint32_t>> loads,
-                           const Matrix<double>& measured_s);
+                           const Matrix<double>& measured_s, std::size_t trial_count);
 
 }  // namespace gem

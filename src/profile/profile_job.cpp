@@ -3,9 +3,11 @@
 #include <fmt/core.h>
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <numeric>
 
 #include "base/error.hpp"
+#include "base/option.hpp"
 #include "base/text.hpp"
 #include "device/device_estimate.hpp"
 #include "model/mapping.hpp"
@@ -93,7 +95,12 @@ SweepOptions sweep_of(const ProfileRequest& request, const ProfileSetup& setup, 
   const MeasuringHabits& habits = device_kind(setup.devices.kind).measuring;
   sweep.measurement.device_warm_up_s = habits.warm_up_s;
   sweep.measurement.block_loads = habits.block_loads;
-  if (habits.load_rule_is_fitted) sweep.rule_loads = serving_loads(setup.plan, request.workloads, 96, request.seed);
+  if (habits.load_rule_is_fitted) {
+    sweep.trial_count = 48;
+    sweep.rule_loads = serving_loads(setup.plan, request.workloads, 96, request.seed);
+    std::ranges::move(trial_loads(setup.plan, request.workloads, sweep.trial_count, request.seed),
+                      std::back_inserter(sweep.rule_loads));
+  }
   if (habits.kept_busy) keep_busy(setup, sweep.measurement);
   sweep.show_progress = !request.quiet;
   return sweep;
@@ -140,6 +147,13 @@ ExpectedTime expected_time(const ProfileRequest& request, const ProfileSetup& se
   const double fixed_s = measurement.device_warm_up_s + estimate.placement_s() * placed;
   const double longest_s = std::max(measuring_s, loads * request.stopping.max_time_s);
   return {fixed_s + measuring_s * ranks_in_turn, fixed_s + longest_s * ranks_in_turn};
+}
+
+// Tokens of a step as the workloads have it, else as the request says.
+std::size_t tokens_per_step_of(const ProfileRequest& request) {
+  std::size_t tokens = request.workloads.empty() ? request.tokens_per_step : 0;
+  for (const LoadTrace& workload : request.workloads) tokens = std::max(tokens, workload.tokens_per_step);
+  return tokens;
 }
 
 double mean_tokens_per_expert(const std::vector<LoadTrace>& workloads) {
@@ -204,6 +218,9 @@ ProfileSetup set_up_profile(const ProfileRequest& request, std::size_t rank_coun
   setup.devices.expert = request.expert_shape.empty() ? model.expert : parse_shape(request.expert_shape);
   setup.devices.seed = request.seed;
   setup.devices.slowdowns = parse_slowdowns(request.devices.slowdown, setup.device_count);
+  setup.devices.experts_per_device = experts;
+  setup.devices.top_k = model.top_k;
+  setup.devices.tokens_per_step = tokens_per_step_of(request);
   if (setup.devices.tile_tokens == 0) setup.devices.tile_tokens = default_tile_tokens(setup.devices, tokens_per_expert);
   check_device_options(setup.devices);
   for (const LoadTrace& workload : request.workloads) {
@@ -239,16 +256,22 @@ std::string describe_plan(const ProfileRequest& request, const ProfileSetup& set
     text += fmt::format("{} rows in each active expert's last tile, the mean of {} loads{}\n", plan.rule.last_tile_rows,
                         request.workloads.empty() ? "real" : "the workloads'",
                         kind.measuring.kept_busy ? ";\nthe GPU is kept busy between samples" : "");
+  if (!setup.devices.command.empty())
+    text += wrap("each rank starts: " + setup.devices.command +
+                 (setup.devices.tile_rule.empty() ? "; it says in which tiles it works" : "")) +
+            "\n";
   if (setup.exchange) text += "exchange: " + counted(rank_count * (rank_count - 1) / 2, "pair") + " of devices\n";
   const DeviceEstimate estimate(setup.devices);
   const std::size_t experts = plan.experts_per_device * setup.sweep.measurement.layer_count;
   const ExpectedTime time = expected_time(request, setup, estimate, rank_count);
+  // Of a program that has measured nothing yet no more is known.
+  const std::string usual = kind.tells_tiles ? "at most" : format_duration(time.usual_s) + ", up to";
   return text + fmt::format(
-                    "expected: {}, up to {} where latencies are noisy ({} {:g});\n"
+                    "expected: {} {} where latencies are noisy ({} {:g});\n"
                     "{} of weights a rank ({} experts)\n",
-                    format_duration(time.usual_s), format_duration(time.longest_s),
-                    option_name(&StoppingRule::max_time_s), request.stopping.max_time_s,
-                    format_bytes(static_cast<double>(experts * estimate.expert_bytes())), experts);
+                    usual, format_duration(time.longest_s), option_name(&StoppingRule::max_time_s),
+                    request.stopping.max_time_s, format_bytes(static_cast<double>(experts * estimate.expert_bytes())),
+                    experts);
 }
 
 void place_experts(const Communicator& ranks, const ProfileSetup& setup, const Devices& devices) {
@@ -257,6 +280,25 @@ void place_experts(const Communicator& ranks, const ProfileSetup& setup, const D
                                               static_cast<std::size_t>(ranks.rank()));
     place_for_sweep(devices, range.first, setup.plan.experts_per_device, setup.sweep.measurement.layer_count);
   });
+}
+
+ProfileSetup with_tiles_of(const Devices& devices, const Communicator& ranks, const ProfileRequest& request,
+                           const ProfileSetup& setup) {
+  if (!device_kind(request.devices.kind).tells_tiles || request.devices.tile_tokens > 0) return setup;
+  const std::vector<TileStep> mine = devices.front()->tile_rule();
+  std::vector<TileStep> first = mine;
+  ranks.broadcast(first);
+  ProfileSetup settled;
+  ranks.on_all([&] {
+    if (mine != first)
+      throw DataError(fmt::format(
+          "the device of rank {} works in other tiles than that of rank 0; give {}, in which all are then measured",
+          ranks.rank(), spelled("tile-tokens")));
+    ProfileRequest told = request;
+    told.devices.tile_rule = first;
+    settled = set_up_profile(told, static_cast<std::size_t>(ranks.size()));
+  });
+  return settled;
 }
 
 Devices make_and_place(const Communicator& ranks, const ProfileSetup& setup) {

@@ -59,6 +59,11 @@ std::string describe_plan(const ProfileRequest& request, const ProfileSetup& set
 /// Devices of one rank.
 using Devices = std::vector<std::unique_ptr<MoeDevice>>;
 
+/// The setup in the tiles that the devices say they work in, if the request leaves that to them; else as it is.
+/// DataError where ranks differ. Collective.
+ProfileSetup with_tiles_of(const Devices& devices, const Communicator& ranks, const ProfileRequest& request,
+                           const ProfileSetup& setup);
+
 /// Makes the experts of the sweep resident on this rank's devices. Collective.
 void place_experts(const Communicator& ranks, const ProfileSetup& setup, const Devices& devices);
 

@@ -191,7 +191,7 @@ LatencyProfile run_sweep(const Communicator& ranks, DeviceList devices, const La
   LatencyProfile profile = plan;
   ranks.on_root([&] {
     profile = assemble_profile(plan, rows, closing);
-    closing.rule = choose_load_rule(profile, options.rule_loads, rule_loads_s);
+    closing.rule = choose_load_rule(profile, options.rule_loads, rule_loads_s, options.trial_count);
     profile = assemble_profile(plan, rows, closing);
     sink.finish(closing);
   });

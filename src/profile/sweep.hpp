@@ -20,6 +20,7 @@ struct SweepOptions {
   bool show_progress = false;
   /// [load][slot] tokens, measured after the plan to choose the load rule by; none: a plain one.
   std::vector<std::vector<std::uint32_t>> rule_loads{};
+  std::size_t trial_count = 0;  ///< of these, the last ones, that the rule isn't made from but tried on
   std::function<void(std::size_t)> on_resume{};  ///< told on rank 0 how many points an earlier run has left, if any
   /// Asked after each row; once it says yes on any rank, the sweep ends with ExitCode::Interrupted, all rows saved.
   std::function<bool()> stop_requested{};

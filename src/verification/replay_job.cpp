@@ -112,6 +112,15 @@ std::string step_notes(const ReplayRequest& request, std::size_t steps) {
   return notes;
 }
 
+// What is said of devices that work but hand out no rows.
+std::string compute_note(const ReplayRequest& request, const std::string& kind_name) {
+  const DeviceKind* kind = find_device_kind(kind_name);
+  if (kind == nullptr || kind->is_virtual() || kind->has_outputs) return "";
+  return wrap("compute alone: " + kind_name +
+              " devices hand out no rows, so that nothing is exchanged and no output checked") +
+         "\n" + (request.command.empty() ? "" : wrap("each rank starts: " + request.command) + "\n");
+}
+
 // Index of the mapping of that name; of none, the last that the default method made, else the last.
 std::size_t judged_of(const std::string& judge, const std::vector<std::string>& methods,
                       const std::vector<std::string>& names) {
@@ -127,7 +136,7 @@ std::size_t judged_of(const std::string& judge, const std::vector<std::string>& 
 // What exchanges the rows, null where none are: connecting the ranks takes seconds.
 std::unique_ptr<ExpertParallelLayer> make_layer(const Communicator& ranks, const ReplayRequest& request,
                                                 const ReplayQuestion& question, MoeDevice& device, const Turns& turns) {
-  if (request.compute_only && request.replay.checked_steps == 0) return nullptr;
+  if (!device.kind().has_outputs || (request.compute_only && request.replay.checked_steps == 0)) return nullptr;
   const std::size_t hidden_size = question.profile.expert.hidden_size;
   if (request.transport.value_or(device.kind().transport) == RowTransport::Nccl)
     return make_nccl_expert_layer(ranks, device, hidden_size, question.trace.top_k, turns, request.patience_s);
@@ -142,7 +151,8 @@ std::unique_ptr<ReplayTarget> make_target(const Communicator& ranks, const Repla
   if (local.empty() || local.front()->kind().is_virtual()) return make_clock_target(ranks, local);
   const Turns turns(ranks, request.share_gpu == GpuSharing::Turns);
   return make_exchange_target(ranks, *local.front(), make_layer(ranks, request, question, *local.front(), turns), turns,
-                              {question.profile.expert.hidden_size, question.trace.top_k, request.compute_only});
+                              {question.profile.expert.hidden_size, question.trace.top_k,
+                               request.compute_only || !local.front()->kind().has_outputs});
 }
 
 }  // namespace
@@ -179,6 +189,11 @@ void describe(OptionList& options, ReplayRequest& request) {
   options.add("device", request.device, "KIND", "what runs the experts")
       .one_of(device_kind_words())
       .without("as in the profile");
+  options.add("command", request.command, "COMMAND",
+              "of {device} command: the program that each rank starts as its device, as for gem-profile");
+  options.add("command-timeout", request.command_timeout_s, "SECONDS", "time that an answer of it may take")
+      .above(0, 1e6)
+      .not_in_results();
   options.add_numbers_or_file("slowdown", request.slowdown, "LIST|FILE.csv", "emulated slowdown of each device")
       .without("as in the profile");
   options.add("share-gpu", request.share_gpu, "ranks that share a GPU work one after the other");
@@ -234,6 +249,8 @@ DeviceOptions replay_devices(const ReplayRequest& request, const LatencyProfile&
   devices.tile_tokens = profile.tile_tokens;
   devices.weight_dtype = profile.weight_dtype;
   devices.share_gpu = request.share_gpu;
+  devices.command = request.command;
+  devices.command_timeout_s = request.command_timeout_s;
   devices.seed = request.seed;
   for (const DeviceDescription& device : profile.devices) devices.slowdowns.push_back(device.emulated_slowdown);
   if (!request.slowdown.empty()) devices.slowdowns = parse_slowdowns(request.slowdown, profile.device_count());
@@ -247,18 +264,27 @@ std::string describe_replay(const ReplayRequest& request, const ReplayQuestion& 
                      question.first_step + question.trace.step_count() - 1, question.trace.layer_count(),
                      question.trace.tokens_per_step, counted(request.replay.rounds, "round"),
                      counted(question.profile.device_count(), device_kind + " device")) +
-         wrap("mappings: " + join(question.names)) + "\n" + step_notes(request, question.trace.step_count());
+         compute_note(request, device_kind) + wrap("mappings: " + join(question.names)) + "\n" +
+         step_notes(request, question.trace.step_count());
 }
 
 VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& request, const ReplayQuestion& question,
                               const DeviceOptions& devices) {
   ranks.on_all([&] {
     check_device_count(ranks, devices, question.profile);
+    if (request.transport && device_kind(devices.kind).transport == RowTransport::None)
+      throw option_error(option_name(&ReplayRequest::transport), "{}: {} devices exchange nothing; leave it out",
+                         devices.kind);
     if (request.judge_by == JudgedBy::Layer && !device_kind(devices.kind).has_outputs)
       throw option_error(option_name(&ReplayRequest::judge_by),
                          "{} layer: {} devices exchange nothing, so that there are no whole layers", devices.kind);
   });
-  const auto local = make_devices(devices, ranks);
+  const DeviceKind& kind = device_kind(devices.kind);
+  DeviceOptions made = devices;
+  made.experts_per_device = question.profile.experts_per_device;
+  made.top_k = question.trace.top_k;
+  made.tokens_per_step = question.trace.tokens_per_step;
+  const auto local = make_devices(made, ranks);
   const std::vector<DeviceDescription> running = gather_descriptions(ranks, local);
   const std::string difference = ranks.is_root() ? device_difference(question.profile, running) : "";
   const auto target = make_target(ranks, request, question, local);
@@ -266,8 +292,10 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
   Progress progress("replaying", request.replay.rounds * question.trace.step_count(),
                     ranks.is_root() && !request.quiet);
   std::vector<double> clock_sums(local.size(), 0.0);
+  ReplayOptions options = request.replay;
+  if (!kind.has_outputs) options.checked_steps = 0;
   VerificationReport report = replay(ranks, *target, question.trace, question.mappings, CostModel(question.profile),
-                                     request.replay, [&](std::size_t done, std::size_t) {
+                                     options, [&](std::size_t done, std::size_t) {
                                        progress.update(done);
                                        for (std::size_t d = 0; d < local.size(); ++d)
                                          clock_sums[d] += local[d]->telemetry().sm_clock_hz;

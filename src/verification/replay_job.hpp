@@ -29,6 +29,8 @@ struct ReplayRequest {
   JudgedBy judge_by = JudgedBy::Straggler;   ///< time that the verdict is about
   std::string device{};                      ///< kind; empty: the profile's
   std::string slowdown{};                    ///< as for parse_slowdowns; empty: the profile's
+  std::string command{};                     ///< of kind "command"
+  double command_timeout_s = 300.0;          ///< for an answer of it
   std::optional<GpuSharing> share_gpu{};
   std::optional<RowTransport> transport{};  ///< none: as suits the devices
   double patience_s = 60.0;                 ///< most that an NCCL exchange may wait for a peer

@@ -13,7 +13,7 @@ done
 PATH="$folder:$PATH"
 cd "$folder"
 for script in jobs/quickstart.sh jobs/held_out_gains.sh tests/run.sh tests/fuzz/run.sh tests/benchmark/ranks.sh \
-  tests/benchmark/surface.sh; do
+  tests/benchmark/surface.sh tests/benchmark/engine_kernels.sh; do
   "$root/$script" --help > log 2>&1 || fail "$script --help ends with $?"
   grep -q "$script" log || fail "$script --help doesn't show how it is called"
   ! grep -q '^set ' log || fail "$script --help shows its own commands"
@@ -23,4 +23,5 @@ expect_refused "$root/jobs/held_out_gains.sh" --bogus x
 expect_refused "$root/tests/fuzz/run.sh" --bogus
 expect_refused "$root/tests/benchmark/ranks.sh" --bogus 'x 3' '2 0'
 expect_refused "$root/tests/benchmark/surface.sh" '--bogus 3' --loads
+expect_refused "$root/tests/benchmark/engine_kernels.sh" '--bogus 3' --cases
 [ ! -e ran ] || fail "something was installed, built or run"

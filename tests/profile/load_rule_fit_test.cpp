@@ -60,12 +60,13 @@ LatencyProfile profile_of(const Latency& latency) {
 }
 
 LoadCosts rule_for(const Latency& latency, const LatencyProfile& profile) {
-  const auto loads = serving_loads(profile, {}, 40, 1);
+  auto loads = serving_loads(profile, {}, 40, 1);
+  for (auto& load : trial_loads(profile, {}, 24, 1)) loads.push_back(std::move(load));
   Matrix<double> measured_s(1, loads.size());
   RandomStream random({6});
   for (std::size_t i = 0; i < loads.size(); ++i)
     measured_s(0, i) = latency(loads[i]) * std::exp(0.005 * random.normal());
-  return choose_load_rule(profile, loads, measured_s);
+  return choose_load_rule(profile, loads, measured_s, 24);
 }
 
 // Largest error but for one load in ten, on skewed loads of partly filled tiles.
@@ -120,6 +121,31 @@ TEST(LoadRuleFit, RowsThatCostTimeAreFound) {
 
 TEST(LoadRuleFit, APlainRuleStaysWhereItSuffices) {
   EXPECT_TRUE(rule_for(all_at_once, profile_of(all_at_once)).is_plain());
+}
+
+TEST(LoadRuleFit, ARuleThatHoldsOnlyWhereItWasMadeIsDropped) {
+  // Experts are taken in turn in loads of few tiles alone, as those that a rule is made from.
+  const auto in_turn_when_small = [](std::span<const std::uint32_t> tokens) {
+    const bool small = std::accumulate(tokens.begin(), tokens.end(), 0u) < 4 * experts * tile_tokens / 3;
+    return small ? one_after_another(tokens) : all_at_once(tokens);
+  };
+  LatencyProfile profile = profile_of(all_at_once);
+  auto loads = serving_loads(profile, {}, 200, 1);
+  std::erase_if(loads, [](const auto& load) {
+    return std::accumulate(load.begin(), load.end(), 0u) >= 4 * experts * tile_tokens / 3;
+  });
+  ASSERT_GE(loads.size(), 30u);
+  const auto measured = [&](const auto& all) {
+    Matrix<double> measured_s(1, all.size());
+    for (std::size_t i = 0; i < all.size(); ++i) measured_s(0, i) = in_turn_when_small(all[i]);
+    return measured_s;
+  };
+  auto tried_alike = loads;
+  tried_alike.insert(tried_alike.end(), loads.begin(), loads.begin() + 10);
+  EXPECT_FALSE(choose_load_rule(profile, tried_alike, measured(tried_alike), 10).is_plain());
+  auto tried_beyond = loads;
+  for (auto& load : trial_loads(profile, {}, 24, 1)) tried_beyond.push_back(std::move(load));
+  EXPECT_TRUE(choose_load_rule(profile, tried_beyond, measured(tried_beyond), 24).is_plain());
 }
 
 TEST(LoadRuleFit, LoadsOfServingAreSkewedAndWithinThePlan) {

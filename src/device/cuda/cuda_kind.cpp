@@ -1,24 +1,8 @@
-#include <fmt/core.h>
-
-#include "base/error.hpp"
 #include "device/cuda/cuda_device.hpp"
 #include "device/device_kind.hpp"
 
 namespace gem {
 namespace {
-
-void refuse_shared_gpus(const DeviceDescription& mine, const Communicator& ranks) {
-  const std::vector<std::string> gpus = ranks.gather(mine.uuid + " of " + mine.hostname);
-  ranks.on_root([&] {
-    for (std::size_t a = 0; a < gpus.size(); ++a)
-      for (std::size_t b = a + 1; b < gpus.size(); ++b)
-        if (gpus[a] == gpus[b])
-          throw UsageError(
-              fmt::format("ranks {} and {} would share {}; start one rank a GPU, or give {} turns to let them use it "
-                          "one after the other",
-                          a, b, gpus[a], option_name(&DeviceOptions::share_gpu)));
-  });
-}
 
 class CudaKind : public DeviceKind {
  public:
@@ -55,7 +39,6 @@ class CudaKind : public DeviceKind {
     cuda.node_rank = ranks.node_rank();
     std::vector<std::unique_ptr<MoeDevice>> devices;
     ranks.on_all([&] { devices.push_back(make_cuda_device(cuda)); });
-    if (!options.share_gpu) refuse_shared_gpus(devices.front()->description(), ranks);
     return devices;
   }
 

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <limits>
 #include <utility>
 
 #include "base/error.hpp"
@@ -194,8 +193,7 @@ double HostDevice::time_layer(std::size_t layer_index, std::span<const std::uint
 }
 
 Telemetry HostDevice::telemetry() {
-  constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
-  return {unknown, unknown, unknown, 0};
+  return unknown_telemetry();
 }
 
 }  // namespace gem

@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -95,8 +94,7 @@ double SimulatedDevice::compute(std::size_t layer, std::span<const std::uint32_t
 }
 
 Telemetry SimulatedDevice::telemetry() {
-  constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
-  return {unknown, unknown, unknown, 0};
+  return unknown_telemetry();
 }
 
 }  // namespace gem

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <fstream>
 #include <sstream>
 
 #include "files/profile_file.hpp"
@@ -77,6 +78,53 @@ TEST(GemProfile, ComparesProfilesThatAreThere) {
   EXPECT_NE(one.output.find("VERDICT: DISTINGUISHABLE"), std::string::npos) << one.output << one.errors;
   EXPECT_EQ(one.output.find("correlation of their"), std::string::npos) << one.output;
   EXPECT_EQ(folder.run(program + " --compare " + folder.file("c.h5")).code, 3);
+}
+
+TEST(GemProfile, MeasuresThroughAnotherProgram) {
+  const TestFolder folder;
+  const std::string path = folder.file("profile.h5");
+  const std::string child = "python3 " GEM_COMMAND_CHILD;
+  const std::string options =
+      " --model gpt-oss-20b --device command --experts-per-device 4 --max-tokens 64 --points-per-doubling 1"
+      " --min-samples 3 --max-samples 5 --slowdown 1.0,1.28 --output " +
+      path;
+  const ProgramRun dry = folder.run(on_ranks(2) + options + " --dry-run --command 'gem-no-such-program'");
+  ASSERT_EQ(dry.code, 0) << dry.errors;
+  EXPECT_NE(dry.output.find("each rank starts: gem-no-such-program"), std::string::npos) << dry.output;
+
+  const ProgramRun run = folder.run(on_ranks(2) + options + " --command '" + child + " steps'");
+  ASSERT_EQ(run.code, 0) << run.errors;
+  const LatencyProfile profile = read_profile(path);
+  ASSERT_EQ(profile.device_count(), 2u);
+  EXPECT_EQ(profile.device_kind, "command");
+  EXPECT_EQ(profile.devices[1].name, "stated, a law (1), emulated x1.28");
+  EXPECT_EQ(profile.tile_tokens, 16u);
+  EXPECT_NEAR(profile.median_s(1, 0) / profile.median_s(0, 0), 1.28, 1e-6);
+
+  const ProgramRun dies = folder.run(on_ranks(2) + options + " --command '" + child + " dies'");
+  EXPECT_EQ(dies.code, 4) << dies.errors;
+  EXPECT_NE(dies.errors.find("exited with code 7 before it answered 'load'"), std::string::npos) << dies.errors;
+  const ProgramRun lies = folder.run(on_ranks(2) + options + " --command '" + child + " 0'");
+  EXPECT_EQ(lies.code, 3) << lies.errors;
+  const ProgramRun shared = folder.run(on_ranks(2) + options + " --command '" + child + " uuid:GPU-1'");
+  EXPECT_EQ(shared.code, 2) << shared.errors;
+  EXPECT_NE(shared.errors.find("--share-gpu turns"), std::string::npos) << shared.errors;
+}
+
+TEST(GemProfile, MakesAProfileOfATable) {
+  const TestFolder folder;
+  std::ofstream(folder.file("mine.csv")) << "rows,ms\n8,0.1\n64,0.15\n512,0.4\n";
+  const std::string path = folder.file("profile.h5");
+  const std::string command = program + " --model gpt-oss-20b --from-table " + folder.file("mine.csv") +
+                              " --devices 4 --slowdown 1.0,1.1 --output " + path;
+  EXPECT_EQ(folder.run(command).code, 2);
+  const ProgramRun run = folder.run(command + " --table-columns tokens=rows,milliseconds=ms");
+  ASSERT_EQ(run.code, 0) << run.errors;
+  EXPECT_NE(run.output.find("not known: what skew adds"), std::string::npos) << run.output;
+  const LatencyProfile profile = read_profile(path);
+  EXPECT_EQ(profile.device_count(), 4u);
+  EXPECT_EQ(profile.experts_per_device, 8u);
+  EXPECT_DOUBLE_EQ(profile.median_s(1, 0), 1.1e-4);
 }
 
 TEST(GemProfile, SimulatesManyDevicesFast) {
