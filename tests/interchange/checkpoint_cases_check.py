@@ -324,6 +324,7 @@ def check_tensors(cases):
                         ("routed_expert_norm.weight", (EXPERTS,))):
         refused({place + name: np.zeros(shape)}, place + name)
     refused({place + "norm.weight": np.zeros((EXPERTS, HIDDEN))}, place + "norm")
+    refused({"model.language_model.layers.1.router.norm.weight": np.zeros(EXPERTS)}, "router.norm", of="gemma4")
     refused({"model.layers.1.expert_scale": np.zeros(EXPERTS)}, "expert_scale")
     nvfp4 = "language_model.model.layers.1.feed_forward.experts."
     for shape in ((), (1,), (EXPERTS,), (EXPERTS, 1)):

@@ -101,6 +101,22 @@ TEST(TensorRole, KnowsTheLayouts) {
   expect_role("vision_model.model.layers.0.mlp.experts.3.w1.weight", Kind::OtherStack);
   expect_role("model.layers.x.mlp.experts.3.w1.weight", Kind::OtherStack);
   expect_role("model.layers.99999999999.mlp.experts.3.w1.weight", Kind::OtherStack);
+  // Names that no layout has: what stands where experts do is looked at, the rest is not.
+  expect_role("model.layers.7.mlp.table", Kind::Unlisted, 7);
+  expect_role("model.layers.7.mlp.experts.03.w1.weight", Kind::Unlisted, 7);
+  expect_role("model.layers.7.router.norm.weight", Kind::Unlisted, 7);
+  expect_role("model.layers.7.expert_table", Kind::Unlisted, 7);
+  expect_role("model.layers.7.share_expert.up_proj.weight", Kind::None);
+  EXPECT_FALSE(role_of("model.layers.7.router.norm.weight").may_have_expert_count);
+  EXPECT_TRUE(role_of("model.layers.7.mlp.latent_proj.weight").may_have_expert_count);
+  EXPECT_EQ(role_of("model.layers.7.mlp.gate_proj.weight").max_dimensions, 2u);
+  EXPECT_EQ(role_of("model.layers.7.mlp.gate.table").max_dimensions, 0u);
+  expect_role("layers.7.ffn.gate.tid2eid", Kind::ExpertIds, 7);
+  expect_role("transformer.blocks.7.ffn.experts.mlp.w1", Kind::Stacked, 7);
+  expect_role("backbone.layers.7.mixer.experts.5.up_proj.weight", Kind::OneExpert, 7, 5);
+  expect_role("thinker.model.layers.7.mlp.experts.5.up_proj.weight", Kind::OneExpert, 7, 5);
+  expect_role("layers.7.experts.5.w1.weight", Kind::OneExpert, 7, 5);
+  expect_role("layers.7.gate.weight", Kind::Router, 7);
   expect_role("", Kind::None);
 }
 
