@@ -75,6 +75,26 @@ TEST(Renumbering, RefusesWhatWouldSplitGroups) {
   EXPECT_THROW(renumbering_of(mapping, 3), UsageError);
 }
 
+TEST(Renumbering, FitsLayersOfFewerExperts) {
+  const Mapping mapping = random_mapping(2, 12, 3, 4);
+  const Renumbering whole = renumbering_of(mapping, 1);
+  EXPECT_EQ(with_expert_counts(whole, {{mapping.layer_ids[0], 12}}), whole);
+  const Renumbering fitted = with_expert_counts(whole, {{mapping.layer_ids[1], 7}});
+  EXPECT_EQ(fitted.layers[0], whole.layers[0]);
+  const std::vector<std::int32_t>& kept = fitted.layers[1].old_of_new;
+  EXPECT_EQ(std::set<std::int32_t>(kept.begin(), kept.end()), (std::set<std::int32_t>{0, 1, 2, 3, 4, 5, 6}));
+  // Linear placement of 7 experts on 3 devices: 3, 2, 2.
+  const std::array<std::int32_t, 7> device_of_place = {0, 0, 0, 1, 1, 2, 2};
+  std::size_t displaced = 0;
+  for (std::size_t place = 0; place < 7; ++place)
+    displaced += mapping.expert_to_device(1, static_cast<std::size_t>(kept[place])) != device_of_place[place];
+  EXPECT_EQ(displaced_experts(whole, fitted.layers[1]), displaced);
+  EXPECT_EQ(displaced_experts(whole, whole.layers[0]), 0u);
+  EXPECT_EQ(inverse_of(inverse_of(fitted)), fitted);
+  const Renumbering grouped = renumbering_of(random_mapping(1, 12, 3, 4, 3), 3);
+  EXPECT_THROW(with_expert_counts(grouped, {{grouped.layers[0].id, 7}}), UsageError);
+}
+
 TEST(TensorRole, KnowsTheLayouts) {
   using Kind = TensorRole::Kind;
   const auto expect_role = [](const std::string& name, Kind kind, std::int32_t layer = -1, std::int32_t expert = -1) {
