@@ -265,6 +265,19 @@ bool speaks_of_experts(std::string_view name) {
          lower.find("moe") != std::string::npos;
 }
 
+/// Whether a number stands before what speaks of experts: a layer's, of whatever stack.
+bool is_in_numbered_module(std::string_view name) {
+  std::int32_t number = 0;
+  for (std::size_t begin = 0; begin < name.size();) {
+    const std::size_t end = std::min(name.find('.', begin), name.size());
+    const std::string_view part = name.substr(begin, end - begin);
+    if (speaks_of_experts(part)) return false;
+    if (std::from_chars(part.data(), part.data() + part.size(), number).ptr == part.data() + part.size()) return true;
+    begin = end + 1;
+  }
+  return false;
+}
+
 /// Where "LAYERS.N." stands in a name: splits it into what comes before, the number and what comes behind.
 bool split_at_layer(std::string_view name, std::string_view& stack, std::string_view& word, std::int32_t& layer,
                     std::string_view& rest) {
@@ -300,8 +313,11 @@ TensorRole role_of(std::string_view tensor_name) {
   const bool in_layer = split_at_layer(tensor_name, role.stack, word, role.layer, rest);
   if (!in_layer || is_other_stack(role.stack)) {
     role.layer = -1;
-    if (speaks_of_experts(tensor_name) && tensor_name.find("share") == std::string_view::npos)
+    if (!speaks_of_experts(tensor_name) || tensor_name.find("share") != std::string_view::npos) return role;
+    if (is_other_stack(tensor_name) || is_in_numbered_module(tensor_name))
       role.kind = Kind::OtherStack;
+    else
+      limit_unlisted(tensor_name, role);
     return role;
   }
   for (const CheckpointLayout& layout : layouts) {

@@ -119,7 +119,11 @@ TEST(TensorRole, KnowsTheLayouts) {
   expect_role("model.layers.7.mlp.gate_proj.weight", Kind::Unlisted, 7);
   expect_role("mtp.layers.0.mlp.experts.3.gate_proj.weight", Kind::OtherStack);
   expect_role("vision_model.model.layers.0.mlp.experts.3.w1.weight", Kind::OtherStack);
-  expect_role("model.layers.x.mlp.experts.3.w1.weight", Kind::OtherStack);
+  expect_role("model.layers.x.mlp.experts.3.w1.weight", Kind::Unlisted);
+  expect_role("model.expert_bias", Kind::Unlisted);
+  expect_role("mtp.0.ffn.experts.3.w1.weight", Kind::OtherStack);
+  expect_role("model.predictor_layers.0.moe.experts.3.w1.weight", Kind::OtherStack);
+  expect_role("model.shared_experts.3.w1.weight", Kind::None);
   expect_role("model.layers.99999999999.mlp.experts.3.w1.weight", Kind::OtherStack);
   // Names that no layout has: what stands where experts do is looked at, the rest is not.
   expect_role("model.layers.7.mlp.table", Kind::Unlisted, 7);
