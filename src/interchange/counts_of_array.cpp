@@ -143,13 +143,19 @@ void refuse_what_is_no_counts(const NumberArray& array, const ImportOptions& opt
         fmt::format("{}: each row names the experts 0 to {}, so it is a map from slots to experts, not "
                     "counts of tokens; gem-deploy import reads maps",
                     origin, static_cast<std::size_t>(*std::ranges::max_element(array.values))));
-  if (array.extents.size() == 3 && array.whole && options.top_k > 1 && array.extents[2] == options.top_k &&
-      options.expert_count != options.top_k)
+  if (!array.whole || options.top_k < 2 || array.extents.back() != options.top_k ||
+      options.expert_count == options.top_k)
+    return;
+  if (array.extents.size() == 2)
     throw DataError(
-        fmt::format("{}: has extents {}, and {} experts a token: it holds ids of experts [token, layer, k] "
-                    "(--format vllm-routed) or loads of ranks (--axes layer,rank,slot), not counts [step, "
-                    "layer, expert]",
+        fmt::format("{}: has extents {}, and {} experts a token: it holds ids of experts [token, k], not "
+                    "counts [layer, expert]; routed experts are read as [token, layer, k]",
                     origin, extents_text(array.extents), options.top_k));
+  throw DataError(
+      fmt::format("{}: has extents {}, and {} experts a token: it holds ids of experts [token, layer, k] "
+                  "(--format vllm-routed) or loads of ranks (--axes layer,rank,slot), not counts [step, "
+                  "layer, expert]",
+                  origin, extents_text(array.extents), options.top_k));
 }
 
 }  // namespace

@@ -174,14 +174,16 @@ std::vector<std::int32_t> JsonNode::integers(std::int32_t least, std::int32_t gr
 void JsonNode::reject_kind(const std::string& wanted) const {
   std::string found = "null";
   if (is_array()) found = "an array";
-  if (is_number()) found = fmt::format("{:g}", std::holds_alternative<double>(value_->value)
-                                                   ? std::get<double>(value_->value)
-                                                   : static_cast<double>(std::get<std::int64_t>(value_->value)));
+  if (is_number())
+    found = fmt::format("{:g}", std::holds_alternative<double>(value_->value)
+                                    ? std::get<double>(value_->value)
+                                    : static_cast<double>(std::get<std::int64_t>(value_->value)));
   if (is_text()) found = "a text";
   if (std::holds_alternative<bool>(value_->value)) found = "true or false";
   if (is_object()) {
     std::string names;
-    for (std::size_t i = 0; i < keys().size() && i < 3; ++i) names += (i > 0 ? ", '" : "'") + keys()[i].substr(0, 40) + "'";
+    for (std::size_t i = 0; i < keys().size() && i < 3; ++i)
+      names += (i > 0 ? ", '" : "'") + keys()[i].substr(0, 40) + "'";
     found = "an object" + (names.empty() ? "" : " with the members " + names + (keys().size() > 3 ? ", ..." : ""));
   }
   reject("is " + found + ", but must be " + wanted);
