@@ -294,6 +294,10 @@ def check_plain(cases, rng):
         notes=["layer 0 got no token"],
     )
     assert np.array_equal(found["counts"], counts) and list(found["layer_ids"]) == [1, 2, 3]
+    sparse = {"3": {"0": 4, "5": 6}, "4": {"1": 10}}  # idle experts have no member
+    assert cases.accept(cases.text("sparse.json", sparse), "--top-k", "2")["counts"].shape == (1, 2, 6)
+    huge = cases.text("huge.json", [[1e300, 2], [3, 4]])
+    cases.refuse(huge, "more than a step of a trace", 3, "--top-k", "1")
     uneven = [[3, 1, 2, 4, 5, 6], [3, 4, 5, 6], [1, 2, 3, 4, 5, 6]]
     cases.refuse(
         cases.text("uneven.json", uneven),
