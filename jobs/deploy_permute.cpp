@@ -1,5 +1,7 @@
 // gem-deploy permute: a checkpoint whose linear placement is the mapping.
 #include <fmt/core.h>
+#include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <filesystem>
 #include <iostream>
@@ -142,7 +144,11 @@ void print_plan(const CheckpointPermutation& plan) {
     lines.push_back((plan.in_place ? "Not changed, so that experts in it keep their old numbers: "
                                    : "Left out, since experts in it would keep their old numbers: ") +
                     join(plan.source.skipped));
-  for (const std::string& line : lines) std::cout << wrap(line) << "\n";
+  for (std::string& line : lines) {
+    std::ranges::replace_if(
+        line, [](unsigned char letter) { return std::iscntrl(letter) != 0; }, '?');
+    std::cout << wrap(line) << "\n";
+  }
 }
 
 }  // namespace

@@ -244,23 +244,38 @@ void limit_unlisted(std::string_view name, TensorRole& role) {
     role.max_dimensions = 1;
 }
 
-/// Whether some layout has experts in the module that `name`, which stands behind the layer, begins with.
-bool is_in_moe_block(std::string_view name) {
-  const std::string_view first = name.substr(0, name.find('.'));
-  for (const CheckpointLayout& layout : layouts) {
-    if (!layout.block.empty() && first == layout.block) return true;
-    if (!layout.block.empty()) continue;
-    for (const Names* names : {&layout.router, &layout.vectors, &layout.numbered, &layout.fused})
-      for (const std::string_view module : *names)
-        if (first == module.substr(0, module.find('.'))) return true;
-  }
-  return false;
+/// Whether some layout has routed experts in this module of a layer.
+bool is_moe_block(std::string_view module) {
+  return std::ranges::any_of(layouts, [&](const CheckpointLayout& layout) { return layout.block == module; });
+}
+
+/// Whether some layout has a router or routed experts in this module without a block around them.
+bool is_module_of_layer(std::string_view module) {
+  return std::ranges::any_of(layouts, [&](const CheckpointLayout& layout) {
+    const auto begins = [&](std::string_view name) { return name.substr(0, name.find('.')) == module; };
+    return layout.block.empty() &&
+           (std::ranges::any_of(layout.router, begins) || std::ranges::any_of(layout.numbered, begins) ||
+            std::ranges::any_of(layout.fused, begins));
+  });
 }
 
 bool speaks_of_experts(std::string_view name) {
   const std::string lower = to_lower(name);
   return lower.find("expert") != std::string::npos || lower.find("router") != std::string::npos ||
          lower.find("moe") != std::string::npos;
+}
+
+/// Whether a number stands before what speaks of experts: a layer's, of whatever stack.
+bool is_in_numbered_module(std::string_view name) {
+  std::int32_t number = 0;
+  for (std::size_t begin = 0; begin < name.size();) {
+    const std::size_t end = std::min(name.find('.', begin), name.size());
+    const std::string_view part = name.substr(begin, end - begin);
+    if (speaks_of_experts(part)) return false;
+    if (std::from_chars(part.data(), part.data() + part.size(), number).ptr == part.data() + part.size()) return true;
+    begin = end + 1;
+  }
+  return false;
 }
 
 /// Where "LAYERS.N." stands in a name: splits it into what comes before, the number and what comes behind.
@@ -298,8 +313,11 @@ TensorRole role_of(std::string_view tensor_name) {
   const bool in_layer = split_at_layer(tensor_name, role.stack, word, role.layer, rest);
   if (!in_layer || is_other_stack(role.stack)) {
     role.layer = -1;
-    if (speaks_of_experts(tensor_name) && tensor_name.find("share") == std::string_view::npos)
+    if (!speaks_of_experts(tensor_name) || tensor_name.find("share") != std::string_view::npos) return role;
+    if (is_other_stack(tensor_name) || is_in_numbered_module(tensor_name))
       role.kind = Kind::OtherStack;
+    else
+      limit_unlisted(tensor_name, role);
     return role;
   }
   for (const CheckpointLayout& layout : layouts) {
@@ -318,15 +336,14 @@ TensorRole role_of(std::string_view tensor_name) {
     }
     return role;
   }
-  if (is_shared(rest)) return role;
-  if (is_in_moe_block(rest)) {
-    const std::size_t dot = rest.find('.');
-    const std::string_view name = dot == std::string_view::npos ? std::string_view() : rest.substr(dot + 1);
-    if (is_shared(name)) return role;
-    limit_unlisted(name, role);
-  } else if (speaks_of_experts(rest)) {
+  const std::size_t first_end = std::min(rest.find('.'), rest.size());
+  const std::string_view first = rest.substr(0, first_end);
+  const std::string_view in_block = rest.substr(std::min(first_end + 1, rest.size()));
+  if (is_shared(rest) || (is_moe_block(first) && is_shared(in_block))) return role;
+  if (is_moe_block(first))
+    limit_unlisted(in_block, role);
+  else if (is_module_of_layer(first) || speaks_of_experts(rest))
     limit_unlisted(rest, role);
-  }
   return role;
 }
 

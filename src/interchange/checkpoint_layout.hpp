@@ -51,8 +51,8 @@ struct TensorRole {
 };
 
 /// The role of a tensor, or of a module as configurations name it. Whatever stands in a module that holds experts in
-/// some layout, and whatever is called after experts or routers elsewhere in a decoder layer, is Unlisted unless a
-/// layout has its name; shared experts are None.
+/// some layout, and whatever is called after experts or routers elsewhere in a decoder layer or outside all layers, is
+/// Unlisted unless a layout has its name; shared experts are None.
 TensorRole role_of(std::string_view tensor_name);
 
 /// Whether "PREFIX" before "layers.N" is of another stack than the text model's decoder.

@@ -237,7 +237,9 @@ PermutationStanding standing_of(const std::string& directory) {
   if (!fs::is_directory(directory) || fs::exists(directory + "/" + undone_name)) return PermutationStanding::Plain;
   for (const auto& entry : fs::directory_iterator(directory)) {
     const std::string name = entry.path().filename().string();
-    if (name == journal_name || name.ends_with(successor_suffix)) return PermutationStanding::Lost;
+    const bool is_successor = name.ends_with(successor_suffix) && entry.is_regular_file() &&
+                              fs::exists(directory + "/" + name.substr(0, name.rfind('.')));
+    if (name == journal_name || is_successor) return PermutationStanding::Lost;
   }
   return PermutationStanding::Plain;
 }

@@ -111,9 +111,11 @@ void add_tensor(std::vector<ShardPlan::Part>& parts, const InputFile& file, std:
   const TensorRole role = role_of(tensor.name);
   const Renumbering::Layer* layer = renumbering.find(role.layer);
   const std::uint64_t bytes = tensor.end - tensor.begin;
-  if (layer == nullptr || role.kind == Kind::None || role.kind == Kind::OneExpert || role.kind == Kind::OtherStack)
+  const bool of_all_layers = role.kind == Kind::Unlisted && role.layer < 0;
+  if ((layer == nullptr && !of_all_layers) || role.kind == Kind::None || role.kind == Kind::OneExpert ||
+      role.kind == Kind::OtherStack)
     return add_part(parts, begin, bytes);
-  const std::size_t experts = layer->old_of_new.size();
+  const std::size_t experts = of_all_layers ? renumbering.expert_count : layer->old_of_new.size();
   if (role.kind == Kind::Unlisted && may_go_by_expert(tensor, role, experts))
     file.reject(
         fmt::format("tensor {} with shape {} stands where routed experts do, but GEM knows no layout with that name, "

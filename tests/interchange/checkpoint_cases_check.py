@@ -324,6 +324,12 @@ def check_tensors(cases):
                         ("routed_expert_norm.weight", (EXPERTS,))):
         refused({place + name: np.zeros(shape)}, place + name)
     refused({place + "norm.weight": np.zeros((EXPERTS, HIDDEN))}, place + "norm")
+    refused({"model.language_model.layers.1.router.norm.weight": np.zeros(EXPERTS)}, "router.norm", of="gemma4")
+    # Of all layers at once.
+    for name, shape in (("model.expert_bias", (2, EXPERTS)), ("model.router_biases.1", (EXPERTS,)),
+                        ("model.moe_table.weight", (3,))):
+        refused({name: np.zeros(shape)}, name)
+    cases.accepted(tensors={"model.moe_loss_scale": np.zeros(1), "model.moe_norm.weight": np.zeros(HIDDEN)})
     refused({"model.layers.1.expert_scale": np.zeros(EXPERTS)}, "expert_scale")
     nvfp4 = "language_model.model.layers.1.feed_forward.experts."
     for shape in ((), (1,), (EXPERTS,), (EXPERTS, 1)):

@@ -75,6 +75,26 @@ TEST(Renumbering, RefusesWhatWouldSplitGroups) {
   EXPECT_THROW(renumbering_of(mapping, 3), UsageError);
 }
 
+TEST(Renumbering, FitsLayersOfFewerExperts) {
+  const Mapping mapping = random_mapping(2, 12, 3, 4);
+  const Renumbering whole = renumbering_of(mapping, 1);
+  EXPECT_EQ(with_expert_counts(whole, {{mapping.layer_ids[0], 12}}), whole);
+  const Renumbering fitted = with_expert_counts(whole, {{mapping.layer_ids[1], 7}});
+  EXPECT_EQ(fitted.layers[0], whole.layers[0]);
+  const std::vector<std::int32_t>& kept = fitted.layers[1].old_of_new;
+  EXPECT_EQ(std::set<std::int32_t>(kept.begin(), kept.end()), (std::set<std::int32_t>{0, 1, 2, 3, 4, 5, 6}));
+  // Linear placement of 7 experts on 3 devices: 3, 2, 2.
+  const std::array<std::int32_t, 7> device_of_place = {0, 0, 0, 1, 1, 2, 2};
+  std::size_t displaced = 0;
+  for (std::size_t place = 0; place < 7; ++place)
+    displaced += mapping.expert_to_device(1, static_cast<std::size_t>(kept[place])) != device_of_place[place];
+  EXPECT_EQ(displaced_experts(whole, fitted.layers[1]), displaced);
+  EXPECT_EQ(displaced_experts(whole, whole.layers[0]), 0u);
+  EXPECT_EQ(inverse_of(inverse_of(fitted)), fitted);
+  const Renumbering grouped = renumbering_of(random_mapping(1, 12, 3, 4, 3), 3);
+  EXPECT_THROW(with_expert_counts(grouped, {{grouped.layers[0].id, 7}}), UsageError);
+}
+
 TEST(TensorRole, KnowsTheLayouts) {
   using Kind = TensorRole::Kind;
   const auto expect_role = [](const std::string& name, Kind kind, std::int32_t layer = -1, std::int32_t expert = -1) {
@@ -99,8 +119,28 @@ TEST(TensorRole, KnowsTheLayouts) {
   expect_role("model.layers.7.mlp.gate_proj.weight", Kind::Unlisted, 7);
   expect_role("mtp.layers.0.mlp.experts.3.gate_proj.weight", Kind::OtherStack);
   expect_role("vision_model.model.layers.0.mlp.experts.3.w1.weight", Kind::OtherStack);
-  expect_role("model.layers.x.mlp.experts.3.w1.weight", Kind::OtherStack);
+  expect_role("model.layers.x.mlp.experts.3.w1.weight", Kind::Unlisted);
+  expect_role("model.expert_bias", Kind::Unlisted);
+  expect_role("mtp.0.ffn.experts.3.w1.weight", Kind::OtherStack);
+  expect_role("model.predictor_layers.0.moe.experts.3.w1.weight", Kind::OtherStack);
+  expect_role("model.shared_experts.3.w1.weight", Kind::None);
   expect_role("model.layers.99999999999.mlp.experts.3.w1.weight", Kind::OtherStack);
+  // Names that no layout has: what stands where experts do is looked at, the rest is not.
+  expect_role("model.layers.7.mlp.table", Kind::Unlisted, 7);
+  expect_role("model.layers.7.mlp.experts.03.w1.weight", Kind::Unlisted, 7);
+  expect_role("model.layers.7.router.norm.weight", Kind::Unlisted, 7);
+  expect_role("model.layers.7.expert_table", Kind::Unlisted, 7);
+  expect_role("model.layers.7.share_expert.up_proj.weight", Kind::None);
+  EXPECT_FALSE(role_of("model.layers.7.router.norm.weight").may_have_expert_count);
+  EXPECT_TRUE(role_of("model.layers.7.mlp.latent_proj.weight").may_have_expert_count);
+  EXPECT_EQ(role_of("model.layers.7.mlp.gate_proj.weight").max_dimensions, 2u);
+  EXPECT_EQ(role_of("model.layers.7.mlp.gate.table").max_dimensions, 0u);
+  expect_role("layers.7.ffn.gate.tid2eid", Kind::ExpertIds, 7);
+  expect_role("transformer.blocks.7.ffn.experts.mlp.w1", Kind::Stacked, 7);
+  expect_role("backbone.layers.7.mixer.experts.5.up_proj.weight", Kind::OneExpert, 7, 5);
+  expect_role("thinker.model.layers.7.mlp.experts.5.up_proj.weight", Kind::OneExpert, 7, 5);
+  expect_role("layers.7.experts.5.w1.weight", Kind::OneExpert, 7, 5);
+  expect_role("layers.7.gate.weight", Kind::Router, 7);
   expect_role("", Kind::None);
 }
 
