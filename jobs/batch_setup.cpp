@@ -12,34 +12,42 @@
 
 namespace gem {
 
+void describe(OptionList& options, BatchProgramOptions& job) {
+  options.group("What is done");
+  options.add("resume", job.resume, "do only what is missing or made from other inputs or options");
+  options.add("pair", job.pairs, "INDEX|NAME", "run only this pair; several such runs may share a directory");
+  options.add("set", job.overrides, "'KEY = VALUE'", "a key of the manifest for all pairs, whatever the manifest says");
+  options.add("output", job.output, "DIR", "directory of the results").without("the manifest's");
+  options.group("What is shown instead");
+  options.add("dry-run", job.dry_run, "check the manifest, show the pairs, with {resume} also what is left to do");
+  options.add("list", job.list, "print index and name of each pair, with {resume} of those left to do");
+  options.add("summary", job.summary, "write summary.csv and summary.md of what is there");
+  options.add("ranks", job.ranks, "N", "of the job, for {dry-run}, {list} and {summary} outside of it")
+      .range(0, 1e6)
+      .without("not known");
+  options.group("Common");
+  options.add("live", job.live, "redraw the table of pairs in place, though no terminal is seen (srun, say)");
+}
+
 bool parse_batch_options(BatchProgramOptions& options, const Arguments& arguments) {
   CommandLine line("gem-batch",
                    "profiles, traces, maps and verifies every (model, task) pair of a manifest (jobs/*.toml show how, "
                    "--keys tells all that can stand in one). A failed pair doesn't stop the others. "
                    "On real devices one rank a device; simulated ones on any number of ranks, pairs side by side.");
-  bool keys = false;
   line.add_positional(&options.manifest, "MANIFEST");
-  line.add("output", &options.output, "DIR", "directory of the results, instead of the manifest's");
-  line.add("pair", &options.pairs, "INDEX|NAME", "run only this pair; several such runs may share a directory");
-  line.add_flag("resume", &options.resume, "do only what is missing or made from other inputs or options");
-  line.add_flag("dry-run", &options.dry_run,
-                "check the manifest, show the pairs, with --resume also what is left to do, and end");
-  line.add_flag("list", &options.list, "print index and name of each pair, with --resume of those left to do, and end");
-  line.add_flag("summary", &options.summary, "write summary.csv and summary.md of what is there, and end");
-  line.add("ranks", &options.ranks, "N", "of the job, for --dry-run, --list and --summary outside of it; 0: not known");
-  line.add_flag("keys", &keys, "list the keys of a manifest with their defaults, and end");
-  line.add_flag("live", &options.live, "redraw the table of pairs in place, though no terminal is seen (srun, say)");
+  line.add(options);
+  line.add_answer("keys", "list the keys of a manifest with their defaults, and end", describe_keys);
   line.add_exit_code(75, "stopped at SIGUSR1 with all finished work saved (--resume)");
   line.add_example("gem-batch jobs/plan24.toml --dry-run");
   line.add_example("mpirun -n 2 gem-batch jobs/two_models.toml --resume");
+  line.add_example("gem-batch jobs/plan24.toml --set 'devices = [4, 8]' --set 'seed = 7' --dry-run");
   if (!line.parse(arguments)) return false;
-  if (keys) {
-    std::cout << describe_keys();
-    return false;
-  }
   if (options.manifest.empty()) throw UsageError("gem-batch: the manifest is missing: gem-batch MANIFEST.toml");
   if (options.ranks > 0 && !options.only_shows())
-    throw UsageError("--ranks is for --dry-run, --list and --summary; a job has the ranks that mpirun -n gives it");
+    throw option_error(option_name(&BatchProgramOptions::ranks),
+                       "{} is for {}, {} and {}; a job has the ranks that mpirun -n gives it",
+                       option_name(&BatchProgramOptions::dry_run), option_name(&BatchProgramOptions::list),
+                       option_name(&BatchProgramOptions::summary));
   options.quiet = line.quiet();
   return true;
 }
@@ -50,7 +58,7 @@ std::vector<std::size_t> selected_pairs(const Manifest& manifest, const std::vec
     const auto named = std::ranges::find(manifest.pairs, word, &BatchPair::name);
     std::size_t index = static_cast<std::size_t>(named - manifest.pairs.begin());
     if (named == manifest.pairs.end() && word.find_first_not_of("0123456789") == std::string::npos)
-      index = static_cast<std::size_t>(parse_integer(word, "--pair"));
+      index = static_cast<std::size_t>(parse_integer(word, on_command_line("pair")));
     if (index >= manifest.pairs.size())
       throw UsageError(fmt::format("--pair {}: {} has {} pairs and none of that name; --list shows them", word,
                                    manifest.path, manifest.pairs.size()));

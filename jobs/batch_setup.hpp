@@ -13,11 +13,14 @@ namespace gem {
 struct BatchProgramOptions {
   std::string manifest, output;
   std::vector<std::string> pairs;
+  std::vector<std::string> overrides;  ///< of the manifest's keys
   std::size_t ranks = 0;
   bool resume = false, dry_run = false, list = false, summary = false, live = false, quiet = false;
 
   bool only_shows() const { return list || dry_run || summary; }
 };
+
+void describe(OptionList& options, BatchProgramOptions& job);
 
 /// Reads the options; false if --help or --version was answered.
 bool parse_batch_options(BatchProgramOptions& options, const Arguments& arguments);

@@ -24,39 +24,44 @@ struct ExportJob {
   bool quiet = false;
 };
 
+void describe(OptionList& options, ExportJob& job) {
+  std::vector<std::string> engines, summaries;
+  for (const EngineFormat* engine : engine_formats()) {
+    engines.push_back(engine->name);
+    summaries.push_back(engine->name + " (" + engine->summary + ")");
+  }
+  options.group("Files");
+  options.add_file("mapping", job.mapping, "FILE", "mapping (gem.mapping), from gem-map").required();
+  options.add("engine", job.engine, join(engines, "|"), "the engine to write for: " + join(summaries, "; ")).required();
+  options.add_file("output", job.output, "FILE", "file to write for the engine").required_to_write();
+  options.group("The model, if the mapping names none that is known");
+  options.add("model", job.model, "NAME|FILE.csv[:NAME]", "a known model or one's own");
+  options.add("layers", job.layers, "N", "decoder layers, dense ones too").range(0, 65536).without("the model's");
+  options
+      .add(
+          "mtp-layers", job.mtp_layers, "N",
+          "layers of multi-token prediction, for tensorrt-llm: they get their experts in order behind the model's last "
+          "layer")
+      .range(0, 256);
+  options.group("Common");
+  options.add("dry-run", job.dry_run, "say what would be written, write nothing");
+}
+
 bool parse(const Arguments& arguments, ExportJob& job) {
-  std::string engines;
-  for (const EngineFormat* engine : engine_formats())
-    engines += (engines.empty() ? "" : "; ") + engine->name + " (" + engine->summary + ")";
   CommandLine line("gem-deploy export",
                    "writes a mapping as the file that a serving engine starts with, and says how.");
-  line.add("mapping", &job.mapping, "FILE", "mapping (gem.mapping), from gem-map");
-  line.add("engine", &job.engine, "NAME", engines);
-  line.add("output", &job.output, "FILE", "file to write for the engine");
-  line.add("model", &job.model, "NAME", "the model, if the mapping file names none that is known; a name or FILE.csv");
-  line.add("layers", &job.layers, "N", "decoder layers of the model, dense ones too, if it is not a known one");
-  line.add(
-      "mtp-layers", &job.mtp_layers, "N",
-      "layers of multi-token prediction, for tensorrt-llm: they get their experts in order behind the model's last "
-      "layer");
-  line.add_flag("dry-run", &job.dry_run, "say what would be written, write nothing");
+  line.add(job);
   line.add_example("gem-deploy export --mapping mapping.h5 --engine sglang --output location.json");
   line.add_example("gem-deploy export --mapping mapping.h5 --engine tensorrt-llm --output moe_load_balancer.yaml");
   if (!line.parse({arguments.begin() + 1, arguments.end()})) return false;
   job.quiet = line.quiet();
-  require_option(job.mapping, "mapping", "the gem.mapping file to deploy");
-  require_option(job.engine, "engine", "the engine to write for: " + engines);
-  if (job.layers > 65536) throw UsageError(fmt::format("--layers: {} are more than a model has", job.layers));
-  if (job.mtp_layers > 256) throw UsageError(fmt::format("--mtp-layers: {} are more than a model has", job.mtp_layers));
-  if (job.dry_run) return true;
-  require_option(job.output, "output", "the file to write for the engine");
-  keep_input(job.mapping, job.output);
+  if (!job.dry_run) keep_input(job.mapping, job.output);
   return true;
 }
 
 /// The model by option, else by the name in the mapping file.
 std::optional<MoeModel> find_model(const ExportJob& job, const std::string& named_in_file) {
-  if (!job.model.empty()) return model_of_option(job.model);
+  if (!job.model.empty()) return blaming(option_name(&ExportJob::model), [&] { return model_of_option(job.model); });
   for (const MoeModel& model : known_models())
     if (to_lower(model.name) == to_lower(named_in_file)) return model;
   return std::nullopt;
@@ -75,7 +80,8 @@ std::optional<std::int32_t> dense_layer_of(const Mapping& mapping, const MoeMode
 int run_export(const Arguments& arguments) {
   ExportJob job;
   if (!parse(arguments, job)) return 0;
-  const EngineFormat& engine = find_engine(job.engine);
+  const EngineFormat& engine =
+      blaming(option_name(&ExportJob::engine), [&]() -> const EngineFormat& { return find_engine(job.engine); });
   const Mapping mapping = read_mapping(job.mapping);
   const std::optional<MoeModel> known = find_model(job, mapping.model);
   ExportModel model;

@@ -23,41 +23,56 @@ struct MapImportJob {
   bool quiet = false;
 };
 
+void describe(OptionList& options, MapImportJob& job) {
+  std::vector<std::string> engines, summaries;
+  for (const EngineFormat* engine : engine_formats()) {
+    engines.push_back(engine->name);
+    summaries.push_back(engine->name + ": " + engine->summary);
+  }
+  options.group("Files");
+  options.add_file("input", job.input, "FILE", "the engine's file, or a .pt file that SGLang recorded").required();
+  options.add_file("output", job.output, "FILE", "mapping (gem.mapping) to write").required_to_write();
+  options.add("engine", job.engine, join(engines, "|"),
+              "whose file it is, if it cannot be told; " + join(summaries, "; "));
+  options.group("What the file doesn't say");
+  options.add("devices", job.shape.device_count, "N", "expert-parallel ranks")
+      .range(0, 65536)
+      .without("as in the file");
+  options.add("model", job.model, "NAME|FILE.csv[:NAME]", "the model: its layers and experts");
+  options.add("experts", job.shape.expert_count, "N", "routed experts a layer, without {model}")
+      .range(0, 65536)
+      .without("as in the file");
+  options.add("layer-ids", job.layer_ids, "A-B", "the model's own numbers of the file's layers, as 3-60 or 1,3,5");
+  options.add("name", job.shape.name, "NAME", "what the mapping is called in tables");
+  options.group("Common");
+  options.add("dry-run", job.dry_run, "say what would be written, write nothing");
+}
+
 bool parse(const Arguments& arguments, MapImportJob& job) {
-  std::string engines = "whose file it is, if it cannot be told";
-  for (const EngineFormat* engine : engine_formats()) engines += "; " + engine->name + ": " + engine->summary;
   CommandLine line("gem-deploy import",
                    "reads a map of experts that an engine uses, to be scored, replayed, or compared with.");
-  line.add("input", &job.input, "FILE", "the engine's file, or a .pt file that SGLang recorded");
-  line.add("engine", &job.engine, "NAME", engines);
-  line.add("output", &job.output, "FILE", "mapping (gem.mapping) to write");
-  line.add("devices", &job.shape.device_count, "N", "expert-parallel ranks, where the file doesn't say how many");
-  line.add("model", &job.model, "NAME", "the model: its layers and experts; a known name or FILE.csv");
-  line.add("experts", &job.shape.expert_count, "N", "routed experts a layer, without --model");
-  line.add("layer-ids", &job.layer_ids, "A-B", "the model's own numbers of the file's layers, as 3-60 or 1,3,5");
-  line.add("name", &job.shape.name, "NAME", "what the mapping is called in tables");
-  line.add_flag("dry-run", &job.dry_run, "say what would be written, write nothing");
+  line.add(job);
   line.add_example("gem-deploy import --input location.json --devices 8 --model deepseek-v3 --output engine.h5");
   line.add_example("gem-deploy import --input expert_map.json --model qwen3-30b-a3b --output engine.h5");
   if (!line.parse({arguments.begin() + 1, arguments.end()})) return false;
   job.quiet = line.quiet();
-  require_option(job.input, "input", "the engine's file");
-  if (job.dry_run) return true;
-  require_option(job.output, "output", "the mapping to write");
-  keep_input(job.input, job.output);
+  if (!job.dry_run) keep_input(job.input, job.output);
   return true;
 }
 
 void take_model(MapImportJob& job) {
   if (!job.model.empty()) {
-    if (job.shape.expert_count > 0) throw UsageError("--model already says the experts; give either it or --experts");
-    const MoeModel model = model_of_option(job.model);
+    const OptionName option = option_name(&MapImportJob::model);
+    if (job.shape.expert_count > 0)
+      throw option_error(option, "{} already says the experts; give either it or {}", on_command_line("experts"));
+    const MoeModel model = blaming(option, [&] { return model_of_option(job.model); });
     job.shape.model = model.name;
     job.shape.expert_count = model.expert_count;
     job.shape.decoder_layers = model.layer_count;
     job.shape.layer_ids = moe_layer_ids(model);
   }
-  if (!job.layer_ids.empty()) job.shape.layer_ids = parse_layer_ids(job.layer_ids, "--layer-ids");
+  if (!job.layer_ids.empty())
+    job.shape.layer_ids = parse_layer_ids(job.layer_ids, spelled(option_name(&MapImportJob::layer_ids)));
 }
 
 }  // namespace

@@ -27,52 +27,56 @@ struct PermuteJob {
   bool inverse = false, in_place = false, force = false, resume = false, dry_run = false, quiet = false;
 };
 
-/// Nothing if the option wasn't given.
-std::optional<std::size_t> stated_count(const std::string& text, const std::string& option) {
-  if (text.empty()) return std::nullopt;
-  const std::int64_t count = parse_integer(text, option);
-  if (count < 1 || count > 65536) throw UsageError(fmt::format("{} is {}, but must be 1 to 65536", option, count));
-  return static_cast<std::size_t>(count);
+void describe(OptionList& options, PermuteJob& job) {
+  options.group("Files");
+  options.add_file("checkpoint", job.checkpoint, "DIR", "checkpoint to read: safetensors, config.json").required();
+  options.add_file("mapping", job.mapping, "FILE", "mapping (gem.mapping), from gem-map; required, unless {inverse}");
+  options.add_file("output", job.output, "DIR", "checkpoint to write; required, unless {in-place}");
+  options.group("What is done");
+  options.add("inverse", job.inverse, "undo: from a permuted checkpoint, the original to the byte (no {mapping})");
+  options.add("in-place", job.in_place, "change the checkpoint itself (no {output}); needs {force}");
+  options.add("force", job.force, "do change it in place");
+  options.add("resume", job.resume, "go on with a run that was interrupted");
+  describe(options, job.stated);
+  options.group("Common");
+  options.add("dry-run", job.dry_run, "check everything, say what would be written, write nothing");
+}
+
+void check(const PermuteJob& job) {
+  const OptionName mapping = option_name(&PermuteJob::mapping), output = option_name(&PermuteJob::output),
+                   inverse = option_name(&PermuteJob::inverse), in_place = option_name(&PermuteJob::in_place);
+  if (!job.inverse && job.mapping.empty())
+    throw option_error(mapping, "{} is missing: the gem.mapping file to renumber by");
+  if (job.inverse && !job.mapping.empty())
+    throw option_error(inverse, "{} takes the permutation from the checkpoint's gem_mapping.json; leave {} out",
+                       mapping);
+  if (job.inverse && (job.stated.expert_count || job.stated.group_count))
+    throw option_error(inverse, "{} needs neither {} nor {}; leave them out", option_name(&StatedRouting::expert_count),
+                       option_name(&StatedRouting::group_count));
+  if (job.in_place && !job.output.empty())
+    throw option_error(in_place, "{} and {} contradict each other; give one of them", output);
+  if (!job.in_place && job.output.empty())
+    throw option_error(output, "{} is missing: the directory for the renumbered checkpoint");
+  std::error_code ignored;
+  if (!job.in_place && std::filesystem::equivalent(job.checkpoint, job.output, ignored))
+    throw option_error(output, "{} is the checkpoint itself; to change it in place, say {} {}", in_place,
+                       option_name(&PermuteJob::force));
+  if (job.in_place && !job.force && !job.dry_run)
+    throw option_error(in_place, "{} would change the only copy of {}; give {} DIR instead, or add {} ({} can undo it)",
+                       job.checkpoint, output, option_name(&PermuteJob::force), inverse);
 }
 
 bool parse(const Arguments& arguments, PermuteJob& job) {
   CommandLine line("gem-deploy permute",
                    "renumbers the experts of a checkpoint (safetensors) so that linear placement, which is what most "
                    "engines do, is the mapping: same outputs, any engine, no change of code.");
-  line.add("mapping", &job.mapping, "FILE", "mapping (gem.mapping), from gem-map");
-  line.add("checkpoint", &job.checkpoint, "DIR", "checkpoint to read: safetensors, config.json");
-  line.add("output", &job.output, "DIR", "checkpoint to write");
-  std::string experts, expert_groups;
-  line.add("experts", &experts, "E", "experts of a layer, for a model whose configuration doesn't state them");
-  line.add("expert-groups", &expert_groups, "G",
-           "groups of consecutive experts of which a token uses a few, instead of what the configuration says; 1: a "
-           "token may use any experts");
-  line.add_flag("inverse", &job.inverse, "undo: from a permuted checkpoint, the original to the byte (no --mapping)");
-  line.add_flag("in-place", &job.in_place, "change the checkpoint itself (no --output); needs --force");
-  line.add_flag("force", &job.force, "do change it in place");
-  line.add_flag("resume", &job.resume, "go on with a run that was interrupted");
-  line.add_flag("dry-run", &job.dry_run, "check everything, say what would be written, write nothing");
+  line.add(job);
   line.add_example("gem-deploy permute --mapping mapping.h5 --checkpoint MODEL --output MODEL-gem");
   line.add_example("gem-deploy permute --inverse --checkpoint MODEL-gem --output MODEL");
   if (!line.parse({arguments.begin() + 1, arguments.end()})) return false;
   job.quiet = line.quiet();
-  require_option(job.checkpoint, "checkpoint", "the directory of the checkpoint to renumber");
-  if (!job.inverse) require_option(job.mapping, "mapping", "the gem.mapping file to renumber by");
-  if (job.inverse && !job.mapping.empty())
-    throw UsageError("--inverse takes the permutation from the checkpoint's gem_mapping.json; leave --mapping out");
-  if (job.inverse && !(experts + expert_groups).empty())
-    throw UsageError("--inverse needs neither --experts nor --expert-groups; leave them out");
-  if (job.in_place && !job.output.empty())
-    throw UsageError("--in-place and --output contradict each other; give one of them");
-  if (!job.in_place) require_option(job.output, "output", "the directory for the renumbered checkpoint");
-  std::error_code ignored;
-  if (!job.in_place && std::filesystem::equivalent(job.checkpoint, job.output, ignored))
-    throw UsageError("--output is the checkpoint itself; to change it in place, say --in-place --force");
-  if (job.in_place && !job.force && !job.dry_run)
-    throw UsageError("--in-place would change the only copy of " + job.checkpoint +
-                     "; give --output DIR instead, or add --force (--inverse can undo it)");
+  check(job);
   if (job.in_place) job.output = job.checkpoint;
-  job.stated = {stated_count(experts, "--experts"), stated_count(expert_groups, "--expert-groups")};
   return true;
 }
 

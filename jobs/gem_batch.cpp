@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "base/error.hpp"
+#include "base/text.hpp"
 #include "batch/batch_run.hpp"
 #include "batch/summary.hpp"
 #include "batch_setup.hpp"
@@ -19,10 +20,12 @@ std::string summary_of_runs(const Manifest& manifest) {
 }
 
 int run(const Communicator& world, const BatchProgramOptions& options, const Arguments& arguments) {
+  const SpellOptions spelling(OptionSpelling::Manifest);  // what pairs go by
   Manifest manifest;
   world.on_all([&] {  // one rank that only shows may stand for a job of many
     const auto rank_count = static_cast<std::size_t>(world.size());
-    manifest = read_manifest(options.manifest, options.only_shows() && rank_count == 1 ? options.ranks : rank_count);
+    manifest = read_manifest(options.manifest, options.only_shows() && rank_count == 1 ? options.ranks : rank_count,
+                             join(options.overrides, "\n"));
   });
   if (!options.output.empty()) manifest.output = options.output;
   BatchOptions batch;

@@ -117,7 +117,7 @@ int run(const Communicator& world, ProfileOptions options, const Arguments& argu
   if (options.dry_run) return 0;
 
   world.on_root([&] {
-    for (const std::string& input : options.for_trace) keep_input(input, options.output);
+    for (const std::string& input : workload_files(options)) keep_input(input, options.output);
     keep_input(options.trace, options.output);
     expect_writable(options.output);
     if (!options.validation_output.empty()) expect_writable(options.validation_output);

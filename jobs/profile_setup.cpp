@@ -32,106 +32,96 @@ std::string model_table() {
   return table.to_string();
 }
 
+void check(const ProfileOptions& options) {
+  if (options.validation_loads == 0 && !(options.trace.empty() && options.validation_output.empty()))
+    throw option_error(option_name(&ProfileOptions::validation_loads), "{} and {} are for {} N, which is missing",
+                       option_name(&ProfileOptions::trace), option_name(&ProfileOptions::validation_output));
+  const OptionName for_trace = option_name(&ProfileOptions::for_trace);
+  const std::vector<std::string> files = workload_files(options);
+  if (std::ranges::any_of(files, &std::string::empty))
+    throw option_error(for_trace, "{}: '{}' has an empty name; separate files by single commas", options.for_trace);
+  if (!files.empty() && (options.max_tokens > 0 || options.naive))
+    throw option_error(for_trace, "{} says what is measured, so {} and {} don't go with it",
+                       option_name(&ProfileOptions::max_tokens), option_name(&ProfileOptions::naive));
+  const OptionName from_table = option_name(&ProfileOptions::from_table);
+  if (options.from_table.empty() && !options.table_columns.empty())
+    throw option_error(option_name(&ProfileOptions::table_columns), "{} is for {} FILE.csv, which is missing",
+                       from_table);
+  if (!options.from_table.empty() &&
+      (options.resume || options.exchange || options.naive || options.validation_loads > 0 || !files.empty()))
+    throw option_error(from_table, "{} measures nothing: {}, {}, {}, {} and {} don't go with it",
+                       option_name(&ProfileOptions::resume), option_name(&ProfileOptions::exchange),
+                       option_name(&ProfileOptions::naive), option_name(&ProfileOptions::validation_loads), for_trace);
+  check_profile_request(options);
+}
+
 }  // namespace
+
+void describe(OptionList& options, ProfileOptions& job) {
+  describe(options, static_cast<ProfileRequest&>(job));
+  options.group("What is measured");
+  options.add("for-trace", job.for_trace, "FILE,...",
+              "measure just what these workloads of gem-trace can bring to a device; instead of {max-tokens}");
+  options.group("Validation");
+  options
+      .add("validate", job.validation_loads, "N",
+           "measure N random loads outside the plan (and N of {trace}) and compare with what the profile predicts")
+      .range(0, 1e6)
+      .without("none");
+  options.add_file("trace", job.trace, "FILE", "steps of gem-trace, to draw loads for {validate} from");
+  options.add_file("validation-output", job.validation_output, "FILE.csv", "measured and predicted, load by load");
+  options.group("From what others measured");
+  options.add_file("from-table", job.from_table, "FILE.csv",
+                   "measure nothing: a profile from latencies that you measured, with columns device, tokens or tiles, "
+                   "active_experts, and seconds; or AIConfigurator's MoE table");
+  options.add("table-columns", job.table_columns, "NAME=COLUMN,...",
+              "what the table calls these, step_tokens, milliseconds or microseconds; e.g. "
+              "tokens=batch_size,milliseconds=ms");
+  options.group("Whether the devices differ");
+  options.add("check", job.check,
+              "say whether they differ in speed, by how much, whether it repeats, and what that is worth; a few "
+              "minutes, no file");
+  options.add("compare", job.compare, "A.h5,B.h5", "say so of profiles of the same devices that are there; ends then")
+      .suffices();
+  options.group("Common");
+  options.add_file("output", job.output, "FILE", "profile to write");
+  options.add("resume", job.resume, "go on with a profile that was interrupted");
+  options.add("dry-run", job.dry_run, "say what would be measured, and end");
+}
 
 bool parse_profile_options(ProfileOptions& options, const Arguments& arguments) {
   options.devices.kind = default_device_kind();
   options.devices.tile_tokens = 0;
-  std::string for_trace;
   CommandLine line("gem-profile",
                    "measures how long every device takes for a load of expert tokens, all devices at the same moment. "
                    "One rank a device.");
-  line.add("model", &options.model, "NAME|FILE.csv[:NAME]", "the MoE model; see --list-models");
-  line.add("device", &options.devices.kind, "KIND", device_kind_names());
-  line.add(
-      "command", &options.devices.command, "COMMAND",
-      "with --device command: the program that each rank starts as its device, e.g. 'python3 -m gem_kernels.torch'; "
-      "src/device/command/README.md has the protocol");
-  line.add("command-timeout", &options.devices.command_timeout_s, "S", "seconds that an answer of it may take");
-  line.add("devices", &options.devices.device_count, "N", "how many simulated devices; 0: one a rank");
-  line.add("slowdown", &options.slowdown, "LIST|FILE.csv",
-           "emulated slowdown of each device, e.g. 1.0,1.28 (repeated over 4, 6, ...), or measured runtimes of a real "
-           "cluster to pick from");
-  line.add("tile-tokens", &options.devices.tile_tokens, "N",
-           "rows of a tile of the expert kernel; 0: what suits the mean tokens of an expert on cuda, else 16");
-  line.add("dtype", &options.devices.weight_dtype, "TYPE", "bf16, f32 (host, simulated) or fp8 (cuda, simulated)");
-  line.add("expert-shape", &options.expert_shape, "HxI", "other sizes of an expert than the model's, to fit a CPU");
-  line.add("experts-per-device", &options.experts_per_device, "N", "0: the model's experts over all devices");
-  line.add("redundant-experts", &options.redundant_experts, "N",
-           "further copies of experts a layer that mappings will have (gem-map --redundant-experts)");
-  line.add(
-      "max-tokens", &options.max_tokens, "N",
-      fmt::format("most rows that one device gets in a step; 0: all that {} tokens can send", default_tokens_per_step));
-  line.add("for-trace", &for_trace, "FILE,...",
-           "measure just what these workloads of gem-trace can bring to a device; instead of --max-tokens");
-  line.add("points-per-doubling", &options.points_per_doubling, "N", "how densely loads are measured");
-  line.add("confidence-width", &options.stopping.confidence_width, "W",
-           "relative half-width of the median's 95 % interval that ends a point");
-  line.add("min-samples", &options.stopping.min_samples, "N", "samples of a point at least");
-  line.add("max-samples", &options.stopping.max_samples, "N", "samples of a point at most");
-  line.add("max-point-time", &options.stopping.max_time_s, "S", "measured seconds of a point at most");
-  line.add("noise", &options.devices.simulation.noise, "S", "relative noise of simulated devices");
-  line.add("outliers", &options.devices.simulation.outlier_probability, "P", "share of disturbed simulated samples");
-  line.add("share-gpu", &options.share_gpu, "turns", "ranks that share a GPU measure one after the other");
-  line.add_flag("exchange", &options.exchange,
-                "latency and bandwidth between each two devices too, by NCCL between GPUs, else by MPI");
-  line.add("validate", &options.validation_loads, "N",
-           "measure N random loads outside the plan (and N of --trace) and compare with what the profile predicts");
-  line.add("trace", &options.trace, "FILE", "steps of gem-trace, to draw loads for --validate from");
-  line.add("validation-output", &options.validation_output, "FILE.csv", "measured and predicted, load by load");
-  line.add("from-table", &options.from_table, "FILE.csv",
-           "measure nothing: a profile from latencies that you measured, with columns device, tokens or tiles, "
-           "active_experts, and seconds; or AIConfigurator's MoE table");
-  line.add("table-columns", &options.table_columns, "NAME=COLUMN,...",
-           "what the table calls these, step_tokens, milliseconds or microseconds; e.g. "
-           "tokens=batch_size,milliseconds=ms");
-  line.add("seed", &options.seed, "N", "order of the points, weights, noise");
-  line.add("output", &options.output, "FILE", "the profile to write");
-  line.add_flag("naive", &options.naive, "measure every number of tokens, spread evenly, instead of tiles; to compare");
-  line.add_flag("check", &options.check,
-                "say whether the devices differ in speed, by how much, whether it repeats, and what that is worth; a few "
-                "minutes, no file");
-  line.add("compare", &options.compare, "A.h5,B.h5", "say so of profiles of the same devices that are there; ends then");
-  line.add_flag("resume", &options.resume, "go on with a profile that was interrupted");
-  line.add_flag("dry-run", &options.dry_run, "say what would be measured, and end");
-  line.add_flag("list-models", &options.list_models, "list the models known by name, and end");
+  line.add(options);
+  line.add_answer("list-models", "list the models known by name, and end", model_table);
   line.add_exit_code(75, "stopped at SIGUSR1 with all finished work saved (--resume)");
   line.add_example("mpirun -n 4 gem-profile --model Mixtral-8x7B --output profile.h5");
   line.add_example("mpirun -n 8 gem-profile --check --model Mixtral-8x7B");
   line.add_example(
-      "mpirun -n 2 gem-profile --model gpt-oss-20b --device host --expert-shape 512x256 --slowdown 1.0,1.28");
-  line.add_example("gem-profile --model DeepSeek-V3 --device simulated --devices 64 --slowdown cluster.csv");
+      "mpirun -n 2 gem-profile --model gpt-oss-20b --device host --dtype f32 --expert-shape 256x256 "
+      "--slowdown 1.0,1.28");
+  line.add_example(
+      "gem-profile --model DeepSeek-V3 --device simulated --devices 64 --slowdown jobs/data/variability/"
+      "longhorn-v100-sgemm.csv");
   if (!line.parse(arguments)) return false;
-  if (options.list_models) {
-    std::cout << model_table();
-    return false;
-  }
   if (!options.compare.empty()) {
     std::cout << compare_profiles(split(options.compare, ','));
     return false;
   }
-  require_option(options.model, "model", "a name (see --list-models) or a CSV file");
-  if (options.validation_loads == 0 && !(options.trace.empty() && options.validation_output.empty()))
-    throw UsageError("--trace and --validation-output are for --validate N, which is missing");
-  if (!for_trace.empty()) options.for_trace = split(for_trace, ',');
-  if (std::ranges::any_of(options.for_trace, &std::string::empty))
-    throw UsageError("--for-trace: '" + for_trace + "' has an empty name; separate files by single commas");
-  if (!options.for_trace.empty() && (options.max_tokens > 0 || options.naive))
-    throw UsageError("--for-trace says what is measured, so --max-tokens and --naive don't go with it");
-  if (options.from_table.empty() && !options.table_columns.empty())
-    throw UsageError("--table-columns is for --from-table FILE.csv, which is missing");
-  if (!options.from_table.empty() && (options.resume || options.exchange || options.naive ||
-                                      options.validation_loads > 0 || !options.for_trace.empty()))
-    throw UsageError(
-        "--from-table measures nothing: --resume, --exchange, --naive, --validate and --for-trace don't go "
-        "with it");
   options.quiet = line.quiet();
-  check_profile_request(options);
+  check(options);
   return true;
 }
 
+std::vector<std::string> workload_files(const ProfileOptions& options) {
+  return options.for_trace.empty() ? std::vector<std::string>() : split(options.for_trace, ',');
+}
+
 void read_workloads(ProfileOptions& options) {
-  for (const std::string& file : options.for_trace) options.workloads.push_back(read_trace(file));
+  for (const std::string& file : workload_files(options)) options.workloads.push_back(read_trace(file));
 }
 
 TabulatedProfile read_latency_table(const ProfileOptions& options) {
@@ -141,16 +131,19 @@ TabulatedProfile read_latency_table(const ProfileOptions& options) {
   table.experts_per_device = options.experts_per_device;
   if (table.experts_per_device == 0) {
     if (table.device_count == 0)
-      throw UsageError("--from-table: give --experts-per-device N, or --devices N where one device stands for all");
+      throw option_error(option_name(&ProfileOptions::from_table),
+                         "{}: give {} N, or {} N where one device stands for all",
+                         option_name(&ProfileOptions::experts_per_device), option_name(&DeviceOptions::device_count));
     check_divisible(table.model.expert_count, table.device_count);
     table.experts_per_device = table.model.expert_count / table.device_count;
   }
-  table.slowdowns = parse_slowdowns(options.slowdown, std::max<std::size_t>(1, table.device_count));
+  table.slowdowns = parse_slowdowns(options.devices.slowdown, std::max<std::size_t>(1, table.device_count));
   if (options.devices.tile_tokens > 0) table.tile_tokens = options.devices.tile_tokens;
   table.dtype = options.devices.weight_dtype;
   table.columns = options.table_columns;
   std::ifstream file(options.from_table);
-  if (!file) throw UsageError("--from-table: '" + options.from_table + "' can't be opened");
+  if (!file)
+    throw option_error(option_name(&ProfileOptions::from_table), "{}: '{}' can't be opened", options.from_table);
   std::ostringstream text;
   text << file.rdbuf();
   return profile_from_table(text.str(), options.from_table, table);

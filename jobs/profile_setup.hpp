@@ -14,18 +14,22 @@ namespace gem {
 /// What gem-profile was asked for.
 struct ProfileOptions : ProfileRequest {
   std::string output = "profile.h5";
-  std::size_t validation_loads = 0;    ///< of each source
-  std::vector<std::string> for_trace;  ///< files of the workloads
-  std::string trace;                   ///< steps that loads are drawn from
-  std::string validation_output;       ///< CSV, or empty
-  bool check = false;                  ///< whether the devices differ, instead of a profile
-  std::string compare;                 ///< profiles to say so of, separated by commas, or empty
-  std::string from_table;              ///< CSV of latencies that others measured, or empty
-  std::string table_columns;           ///< as in LatencyTableOptions
+  std::size_t validation_loads = 0;  ///< of each source
+  std::string for_trace;             ///< files of the workloads, with commas
+  std::string trace;                 ///< steps that loads are drawn from
+  std::string validation_output;     ///< CSV, or empty
+  bool check = false;                ///< whether the devices differ, instead of a profile
+  std::string compare;               ///< profiles to say so of, separated by commas, or empty
+  std::string from_table;            ///< CSV of latencies that others measured, or empty
+  std::string table_columns;         ///< as in LatencyTableOptions
   bool resume = false;
   bool dry_run = false;
-  bool list_models = false;
 };
+
+void describe(OptionList& options, ProfileOptions& job);
+
+/// The files of --for-trace.
+std::vector<std::string> workload_files(const ProfileOptions& options);
 
 /// False if --help, --version or --list-models was answered.
 bool parse_profile_options(ProfileOptions& options, const Arguments& arguments);

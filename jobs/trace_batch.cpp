@@ -20,37 +20,29 @@ struct BatchJob {
   bool quiet = false;
 };
 
+void describe(OptionList& options, BatchJob& job) {
+  options.group("Files");
+  options.add_file("routing", job.routing, "FILE", "token-level routing (gem.routing)").required();
+  options.add_file("output", job.output, "FILE", "step trace to write (gem.trace)").required_to_write();
+  describe(options, job.batching);
+  options
+      .add("part", job.batching.part, "PART", "requests to use: train or test, which have no request in common, or all")
+      .one_of({"all", "train", "test"});
+  options.group("Common");
+  options.add("dry-run", job.dry_run, "say what would be made, write nothing");
+}
+
 bool parse(const Arguments& arguments, BatchJob& job) {
   CommandLine line("gem-trace batch",
                    "batches token-level routing into a step trace; which requests share a step is simulated.");
-  line.add("routing", &job.routing, "FILE", "token-level routing (gem.routing)");
-  line.add("output", &job.output, "FILE", "step trace to write (gem.trace)");
-  line.add("phase", &job.batching.phase, "PHASE", "decode or prefill, whatever the routing file says");
-  line.add("batch-size", &job.batching.batch_size, "N",
-           "decode: slots of continuous batching, so tokens a step; a request leaves when done, the next one enters "
-           "at once; 0: 256");
-  line.add("chunk-tokens", &job.batching.chunk_tokens, "N",
-           "prefill: tokens a step, cut from requests laid one after the other; 0: 512");
-  line.add("steps", &job.batching.steps, "N",
-           "steps to make, all of them full; requests are drawn again, in shuffled passes, as often as needed; 0: as "
-           "many as one pass fills");
-  line.add("part", &job.batching.part, "PART",
-           "requests to use: train or test, which have no request in common, or all");
-  line.add("split", &job.batching.split, "F", "the train part's share of the tokens");
-  line.add("split-seed", &job.batching.split_seed, "N",
-           "which requests are the train part; keep it the same for train and test");
-  line.add("seed", &job.batching.seed, "N", "order of the requests and start of the slots");
-  line.add_flag("dry-run", &job.dry_run, "say what would be made, write nothing");
-  line.add_example("gem-trace batch --routing routing.h5 --batch-size 256 --steps 128 --part train --output train.h5");
-  line.add_example("gem-trace batch --routing routing.h5 --batch-size 256 --steps 128 --part test --output test.h5");
-  line.add_example("gem-trace batch --routing routing.h5 --phase prefill --chunk-tokens 4096 --output prefill.h5");
+  line.add(job);
+  const std::string routing = "gem-trace batch --routing jobs/data/routing/gpt-oss-20b.mmlu.h5 ";
+  line.add_example(routing + "--batch-size 256 --steps 128 --part train --output train.h5");
+  line.add_example(routing + "--batch-size 256 --steps 128 --part test --output test.h5");
+  line.add_example(routing + "--phase prefill --chunk-tokens 4096 --steps 128 --output prefill.h5");
   if (!line.parse({arguments.begin() + 1, arguments.end()})) return false;
   job.quiet = line.quiet();
-  require_option(job.routing, "routing", "the gem.routing file to batch");
-  if (!job.dry_run) {
-    require_option(job.output, "output", "the trace file to write");
-    keep_input(job.routing, job.output);
-  }
+  if (!job.dry_run) keep_input(job.routing, job.output);
   return true;
 }
 

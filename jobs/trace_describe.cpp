@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 #include <algorithm>
 #include <iostream>
+#include <optional>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -16,44 +17,43 @@ namespace {
 
 struct DescribeJob {
   std::string trace;
-  std::string layer;
+  std::optional<std::size_t> layer;
   std::size_t pairs = 5;
   HeatMapOptions heat_map;
   DescriptionOptions description;
   bool quiet = false;
 };
 
+void describe(OptionList& options, DescribeJob& job) {
+  options.group("Files");
+  options.add_file("trace", job.trace, "FILE", "step trace (gem.trace)").required();
+  options.group("What is shown");
+  options.add("layer", job.layer, "ID", "layer of the heat map, by the model's own number").without("the most skewed");
+  options.add("rows", job.heat_map.rows, "N", "experts in the heat map, those with the highest peaks").range(0, 65536);
+  options.add("pairs", job.pairs, "N", "pairs of experts to list that are most often busy together").range(0, 1e6);
+  describe(options, job.description);
+}
+
 bool parse(const Arguments& arguments, DescribeJob& job) {
-  DescriptionOptions& description = job.description;
   CommandLine line("gem-trace describe",
                    "shows what a step trace is like: skew, correlations, kinds of experts, heat map.");
-  line.add("trace", &job.trace, "FILE", "step trace (gem.trace)");
-  line.add("layer", &job.layer, "ID", "layer of the heat map, by the model's own number; else the most skewed one");
-  line.add("rows", &job.heat_map.rows, "N", "experts in the heat map, those with the highest peaks");
-  line.add("pairs", &job.pairs, "N", "pairs of experts to list that are most often busy together");
-  line.add("busy-factor", &description.busy_factor, "X", "an expert is busy in a step above so many mean loads");
-  line.add("consistent-share", &description.consistent_share, "F",
-           "consistent: busy in at least this share of the steps");
-  line.add("temporal-share", &description.temporal_share, "F",
-           "temporal: busy in at most this share of the steps (in one at least) ...");
-  line.add("temporal-burst", &description.temporal_burst, "X",
-           "... and then with at least so many times its own mean load");
-  line.add_example("gem-trace describe --trace trace.h5");
+  line.add(job);
+  line.add_example("gem-trace synthesize --model gpt-oss-20b --output trace.h5");
   line.add_example("gem-trace describe --trace trace.h5 --layer 12 --rows 64 --temporal-burst 2");
   if (!line.parse({arguments.begin() + 1, arguments.end()})) return false;
   job.quiet = line.quiet();
-  require_option(job.trace, "trace", "the gem.trace file to describe");
   return true;
 }
 
 /// Index of the layer asked for, or of the most skewed one.
 std::size_t shown_layer(const DescribeJob& job, const LoadTrace& trace, const std::vector<LayerDescription>& layers) {
-  if (job.layer.empty())
+  if (!job.layer)
     return static_cast<std::size_t>(std::ranges::max_element(layers, {}, &LayerDescription::skew) - layers.begin());
-  const auto found = std::ranges::find(trace.layer_ids, parse_integer(job.layer, "--layer"));
+  const auto found = std::ranges::find(trace.layer_ids, static_cast<std::int64_t>(*job.layer));
   if (found == trace.layer_ids.end())
-    throw UsageError(fmt::format("--layer {}: the trace has no such layer; its {} layers are numbered {} to {}",
-                                 job.layer, trace.layer_count(), trace.layer_ids.front(), trace.layer_ids.back()));
+    throw option_error(option_name(&DescribeJob::layer),
+                       "{} {}: the trace has no such layer; its {} layers are numbered {} to {}", *job.layer,
+                       trace.layer_count(), trace.layer_ids.front(), trace.layer_ids.back());
   return static_cast<std::size_t>(found - trace.layer_ids.begin());
 }
 
@@ -89,7 +89,7 @@ int run_describe(const Arguments& arguments) {
   print_shape(trace);
   std::cout << "\n" << description_table(layers);
   if (!job.quiet) print_terms(job.description);
-  std::cout << fmt::format("\nLayer {}{}\n", trace.layer_ids[layer], job.layer.empty() ? ", the most skewed" : "")
+  std::cout << fmt::format("\nLayer {}{}\n", trace.layer_ids[layer], job.layer ? "" : ", the most skewed")
             << heat_map(trace, layer, layers[layer], job.heat_map);
   if (job.pairs > 0) print_pairs(trace, layer, job.pairs);
   if (!job.quiet) std::cout << drawing_hint(arguments, {job.trace});

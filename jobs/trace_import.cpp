@@ -24,62 +24,93 @@ struct ImportJob {
   bool quiet = false;
 };
 
+void describe(OptionList& options, ImportJob& job) {
+  std::vector<std::string> formats;
+  std::string summaries = "what the input is, if it cannot be told";
+  for (const ImportFormat* known : import_formats()) {
+    formats.push_back(known->name);
+    summaries += "; " + known->name + ": " + known->summary;
+  }
+  ImportOptions& import = job.options;
+  options.group("Files");
+  options.add_files("input", job.inputs, "PATH", "file or directory that an engine recorded").required();
+  options
+      .add_file("output", job.output, "FILE",
+                "step trace (gem.trace) or, from routed experts, routing (gem.routing) to write")
+      .required_to_write();
+  options.add("format", job.format, join(formats, "|"), summaries);
+  options.group("The model");
+  options.add("model", job.model, "NAME|FILE.csv[:NAME]", "the model: layer numbers, experts, top-k");
+  options.add("experts", import.expert_count, "N", "routed experts a layer, without {model}")
+      .range(0, 65536)
+      .without("as in the data");
+  options.add("top-k", import.top_k, "N", "experts a token, without {model} and where the data don't say")
+      .range(0, 65536)
+      .without("as in the data");
+  options.add("layer-ids", job.layer_ids, "A-B", "the model's own numbers of the layers, as 3-60 or 1,3,5");
+  options.group("How it was recorded");
+  options.add(
+      "axes", import.axes, "NAMES",
+      "order of a plain array's axes, as layer,step,expert; or layer,rank,slot for loads of each rank's experts");
+  options.add("ranks", import.ranks, "N", "ranks that recorded; files of all of them must be given")
+      .range(0, 1e6)
+      .without("those whose files are given");
+  options.add("keep-partial", import.keep_partial,
+              "keep steps, layers and ranks that were not recorded by all ranks, as sums of those that did");
+  options
+      .add(
+          "counted-times", import.counted_times, "N",
+          "ranks that each counted every token (SGLang's mode stat without attention data parallelism); 1: counts stay "
+          "as they are")
+      .range(0, 1e6)
+      .without("found from the counts");
+  options
+      .add("fused-shared", import.fused_shared, "N",
+           "shared experts that the engine counts as the last ones; they are left out")
+      .range(0, 65536);
+  options
+      .add("zero-experts", import.zero_experts, "N",
+           "ids behind the routed experts that compute nothing; they are left out")
+      .range(0, 65536);
+  options.add("tokens", import.tokens, "N", "scale data without a time axis to so many tokens a step")
+      .without("left as they are");
+  options.group("Names in the file");
+  options.add("task", import.task, "NAME", "what the engine was doing");
+  options.add("phase", import.phase, "PHASE", "what the steps are").one_of({"decode", "prefill"});
+  options.group("Common");
+  options.add("dry-run", job.dry_run, "say what would be made, write nothing");
+}
+
 bool parse(const Arguments& arguments, ImportJob& job) {
-  std::string formats = "what the input is, if it cannot be told";
-  for (const ImportFormat* known : import_formats()) formats += "; " + known->name + ": " + known->summary;
   CommandLine line("gem-trace import",
                    "reads what serving engines record of their routing; nothing in it is executed.");
-  line.add("input", &job.inputs, "PATH", "file or directory that an engine recorded");
-  line.add("format", &job.format, "NAME", formats);
-  line.add("output", &job.output, "FILE",
-           "step trace (gem.trace) or, from routed experts, routing (gem.routing) to write");
-  line.add("model", &job.model, "NAME", "the model: layer numbers, experts, top-k; a known name or FILE.csv");
-  line.add("experts", &job.options.expert_count, "N", "routed experts a layer, without --model");
-  line.add("top-k", &job.options.top_k, "N", "experts a token, without --model and where the data don't say");
-  line.add("layer-ids", &job.layer_ids, "A-B", "the model's own numbers of the layers, as 3-60 or 1,3,5");
-  line.add("axes", &job.options.axes, "NAMES",
-           "order of a plain array's axes, as layer,step,expert; or layer,rank,slot for loads of each rank's experts");
-  line.add("ranks", &job.options.ranks, "N", "ranks that recorded; files of all of them must be given");
-  line.add_flag("keep-partial", &job.options.keep_partial,
-                "keep steps, layers and ranks that were not recorded by all ranks, as sums of those that did");
-  line.add("counted-times", &job.options.counted_times, "N",
-           "ranks that each counted every token (SGLang's mode stat without attention data parallelism); 1: as they "
-           "are. Found from the counts if left out");
-  line.add("fused-shared", &job.options.fused_shared, "N",
-           "shared experts that the engine counts as the last ones; they are left out");
-  line.add("zero-experts", &job.options.zero_experts, "N",
-           "ids behind the routed experts that compute nothing; they are left out");
-  line.add("tokens", &job.options.tokens, "N", "scale data without a time axis to so many tokens a step");
-  line.add("task", &job.options.task, "NAME", "what the engine was doing, for the file");
-  line.add("phase", &job.options.phase, "PHASE", "decode or prefill, for the file");
-  line.add_flag("dry-run", &job.dry_run, "say what would be made, write nothing");
+  line.add(job);
   line.add_example("gem-trace import --input expert_distribution_recorder_1.pt --model deepseek-v3 --output trace.h5");
   line.add_example("gem-trace import --input expert_statistic/ --output trace.h5");
   line.add_example(
       "gem-trace import --input routed.npz --format vllm-routed --model qwen3-30b-a3b --output routing.h5");
   if (!line.parse({arguments.begin() + 1, arguments.end()})) return false;
   job.quiet = line.quiet();
-  if (job.inputs.empty()) throw UsageError("--input is missing: the file or directory that an engine recorded");
-  if (job.options.phase != "decode" && job.options.phase != "prefill")
-    throw UsageError("--phase '" + job.options.phase + "' is unknown; it is decode or prefill");
-  if (job.dry_run) return true;
-  require_option(job.output, "output", "the file to write");
-  for (const std::string& input : job.inputs) keep_input(input, job.output);
+  if (!job.dry_run)
+    for (const std::string& input : job.inputs) keep_input(input, job.output);
   return true;
 }
 
 void take_model(ImportJob& job) {
   if (!job.model.empty()) {
+    const OptionName option = option_name(&ImportJob::model);
     if (job.options.expert_count > 0 || job.options.top_k > 0)
-      throw UsageError("--model already says experts and top-k; give either it, or --experts and --top-k");
-    const MoeModel model = model_of_option(job.model);
+      throw option_error(option, "{} already says experts and top-k; give either it, or {} and {}",
+                         on_command_line("experts"), on_command_line("top-k"));
+    const MoeModel model = blaming(option, [&] { return model_of_option(job.model); });
     job.options.model = model.name;
     job.options.expert_count = model.expert_count;
     job.options.top_k = model.top_k;
     job.options.layer_ids = moe_layer_ids(model);
     job.options.decoder_layers = model.layer_count;
   }
-  if (!job.layer_ids.empty()) job.options.layer_ids = parse_layer_ids(job.layer_ids, "--layer-ids");
+  if (!job.layer_ids.empty())
+    job.options.layer_ids = parse_layer_ids(job.layer_ids, spelled(option_name(&ImportJob::layer_ids)));
 }
 
 void print_notes(const std::vector<std::string>& notes) {

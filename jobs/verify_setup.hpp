@@ -14,6 +14,8 @@ struct VerifyOptions : ReplayRequest {
   bool dry_run = false;
 };
 
+void describe(OptionList& options, VerifyOptions& job);
+
 /// Reads them; false if --help or --version was answered.
 bool parse_verify_options(VerifyOptions& options, const Arguments& arguments);
 

@@ -57,6 +57,11 @@ std::string on_command_line(const OptionName& name) {
   return "--" + name.word;
 }
 
+Option& Option::of_kind(OptionKind kind) {
+  kind_ = kind;
+  return *this;
+}
+
 Option& Option::range(double min, double max) {
   min_ = min;
   max_ = max;
@@ -85,6 +90,11 @@ Option& Option::required() {
 
 Option& Option::required_to_write() {
   required_to_write_ = true;
+  return *this;
+}
+
+Option& Option::suffices() {
+  suffices_ = true;
   return *this;
 }
 
@@ -123,6 +133,10 @@ void Option::set(const std::string& word) const {
   }
 }
 
+void Option::check() const {
+  if (!is_list() && !value().empty()) set(value());
+}
+
 void Option::forget() const {
   for (const Place& place : places_) place.clear();
 }
@@ -148,7 +162,7 @@ std::string Option::expected() const {
     case OptionKind::Count:
       return "a whole number" + range;
     case OptionKind::Number:
-      return "a number" + range;
+      return "a number" + (value_name_.size() > 2 ? " of " + to_lower(value_name_) : "") + range;
     case OptionKind::File:
       return "the name of a file";
     case OptionKind::Counts:
@@ -156,7 +170,7 @@ std::string Option::expected() const {
     case OptionKind::NumbersOrFile:
       return "a list of numbers, or the name of a CSV file";
     case OptionKind::Texts:
-      return "a list of texts";
+      return words_.empty() ? "a list of texts" : "a list of any of " + join(words_);
     case OptionKind::Files:
       return "a list of names of files";
     case OptionKind::Text:
@@ -170,7 +184,7 @@ Option& OptionList::insert(const OptionName& name, OptionKind kind, const std::s
   const auto same = std::ranges::find(options_, name.key, [](const Option& option) { return option.name_.key; });
   if (same != options_.end()) {
     same->places_.push_back(std::move(place));
-    return *same;
+    return repeated_;
   }
   Option& option = options_.emplace_back(Option(name));
   option.places_.push_back(std::move(place));
@@ -225,7 +239,7 @@ Option& OptionList::add(const OptionName& name, std::string& text, const std::st
 Option& OptionList::add(const OptionName& name, std::vector<std::string>& texts, const std::string& value_name,
                         const std::string& help) {
   return insert(name, OptionKind::Texts, value_name, help,
-                {&texts, [&](const std::string& word) { texts.push_back(word); }, [&] { return join(texts, ","); },
+                {&texts, [&](const std::string& word) { texts.push_back(word); }, [&] { return join(texts); },
                  [&] { texts.clear(); }});
 }
 
@@ -250,29 +264,33 @@ Option& OptionList::add(const OptionName& name, std::vector<std::int32_t>& numbe
 
 Option& OptionList::add_file(const OptionName& name, std::string& path, const std::string& value_name,
                              const std::string& help) {
-  Option& option = add(name, path, value_name, help);
-  option.kind_ = OptionKind::File;
-  return option;
+  return add(name, path, value_name, help).of_kind(OptionKind::File);
 }
 
 Option& OptionList::add_files(const OptionName& name, std::vector<std::string>& paths, const std::string& value_name,
                               const std::string& help) {
-  Option& option = add(name, paths, value_name, help);
-  option.kind_ = OptionKind::Files;
-  return option;
+  return add(name, paths, value_name, help).of_kind(OptionKind::Files);
 }
 
 Option& OptionList::add_numbers_or_file(const OptionName& name, std::string& text, const std::string& value_name,
                                         const std::string& help) {
-  Option& option = add(name, text, value_name, help);
-  option.kind_ = OptionKind::NumbersOrFile;
-  return option;
+  return add(name, text, value_name, help).of_kind(OptionKind::NumbersOrFile);
 }
 
-const Option* OptionList::find(std::string_view name) const {
-  for (const Option& option : options_)
-    if (option.name_.word == name || option.name_.key == name) return &option;
-  return nullptr;
+void OptionList::leave_out(std::span<const std::string_view> words) {
+  std::erase_if(options_, [&](const Option& option) {
+    return std::ranges::find(words, std::string_view(option.name_.word)) != words.end();
+  });
+}
+
+const Option* OptionList::find(std::string_view word) const {
+  const auto found = std::ranges::find(options_, word, [](const Option& option) { return option.name_.word; });
+  return found == options_.end() ? nullptr : &*found;
+}
+
+const Option* OptionList::find_key(std::string_view key) const {
+  const auto found = std::ranges::find(options_, key, [](const Option& option) { return option.name_.key; });
+  return found == options_.end() ? nullptr : &*found;
 }
 
 const Option* OptionList::find_at(const void* address) const {

@@ -9,6 +9,7 @@
 #include <functional>
 #include <limits>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -72,7 +73,7 @@ OptionError option_error(const OptionName& option, fmt::format_string<std::strin
 
 /// Does the work. A UsageError of it, which knows of no options, becomes one of this option.
 template <class Work>
-auto blaming(const OptionName& option, const Work& work) {
+decltype(auto) blaming(const OptionName& option, const Work& work) {
   try {
     return work();
   } catch (const OptionError&) {
@@ -85,7 +86,7 @@ auto blaming(const OptionName& option, const Work& work) {
 /// A word that stands for a value. The words of an enumeration are what `words_of(Enumeration)` returns, a list
 /// declared beside it.
 template <class Value>
-struct Word {
+struct OptionWord {
   std::string word;
   Value value;
 };
@@ -93,7 +94,7 @@ struct Word {
 /// The word that stands for the value.
 template <class Value>
 std::string word_of(Value value) {
-  for (const Word<Value>& known : words_of(value))
+  for (const OptionWord<Value>& known : words_of(value))
     if (known.value == value) return known.word;
   return "";
 }
@@ -117,6 +118,8 @@ class Option {
   Option& required();
   /// Only a dry run can.
   Option& required_to_write();
+  /// Where it is given, no other one is required.
+  Option& suffices();
   /// The same results whatever it is.
   Option& not_in_results();
 
@@ -125,6 +128,8 @@ class Option {
   void set(const std::string& word) const;
   /// Makes a list empty.
   void forget() const;
+  /// OptionError if the present value is out of range.
+  void check() const;
   /// The present value, exact; empty for none. A list's with commas.
   std::string value() const;
   bool is_on() const { return kind_ == OptionKind::Flag && value() == "true"; }
@@ -143,6 +148,7 @@ class Option {
   bool is_list() const { return kind_ == OptionKind::Texts || kind_ == OptionKind::Files; }
   bool is_required() const { return required_; }
   bool is_required_to_write() const { return required_to_write_; }
+  bool does_suffice() const { return suffices_; }
   bool is_in_results() const { return in_results_; }
 
  private:
@@ -154,6 +160,7 @@ class Option {
     std::function<std::string()> value;
     std::function<void()> clear{};
   };
+  Option& of_kind(OptionKind kind);
   void check_number(const std::string& word) const;
   std::string range_text() const;
 
@@ -164,7 +171,7 @@ class Option {
   std::string value_name_, group_, help_, without_;
   std::vector<std::string> words_;
   double min_ = -std::numeric_limits<double>::infinity(), max_ = std::numeric_limits<double>::infinity();
-  bool min_excluded_ = false, required_ = false, required_to_write_ = false, in_results_ = true;
+  bool min_excluded_ = false, required_ = false, required_to_write_ = false, suffices_ = false, in_results_ = true;
   std::vector<Place> places_;
 };
 
@@ -223,9 +230,13 @@ class OptionList {
     return insert(name, OptionKind::Text, "", help, {&value, assign, present}).one_of(words);
   }
 
+  /// Without the options of these words, which are said in another way.
+  void leave_out(std::span<const std::string_view> words);
+
   const std::deque<Option>& all() const { return options_; }
-  /// By word or by key; null if there is none.
-  const Option* find(std::string_view name) const;
+  /// The one of that word; null if there is none.
+  const Option* find(std::string_view word) const;
+  const Option* find_key(std::string_view key) const;
   /// The one whose value lies there; null if there is none.
   const Option* find_at(const void* address) const;
   /// The text, in which "{word}" is an option, with that spelled.
@@ -236,8 +247,18 @@ class OptionList {
                  Option::Place place);
 
   std::deque<Option> options_;  // references to them stay valid
+  Option repeated_{
+      OptionName("")};  // takes the details of an option that is there already: the first description holds
   std::string group_ = "Options";
 };
+
+/// OptionError if an option of the struct has a value out of its range.
+template <class Struct>
+void check_options(Struct values) {
+  OptionList options;
+  describe(options, values);
+  for (const Option& option : options.all()) option.check();
+}
 
 /// The name of the option whose value that member holds.
 template <class Struct, class Value>

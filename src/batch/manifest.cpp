@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "batch/manifest_keys.hpp"
+#include "platform/text_formats/toml.hpp"
 
 namespace gem {
 
@@ -18,18 +19,21 @@ std::string folder_name(std::string model) {
 
 namespace {
 
-/// What other rooms say of their options, as of the manifest's keys: "--skew 1e9 is out of reach" without the dashes.
-/// `other_names` are keys that are not called like their option.
-std::string of_keys(std::string message, const std::map<std::string, std::string>& other_names) {
-  for (std::size_t at = 0; (at = message.find("--", at)) != std::string::npos; ++at) {
-    const std::size_t end = std::min(message.size(), message.find_first_not_of("abcdefghijklmnopqrstuvwxyz-", at + 2));
-    std::string name = message.substr(at + 2, end - at - 2);
-    std::ranges::replace(name, '-', '_');
-    if (const auto other = other_names.find(name); other != other_names.end()) name = other->second;
-    if (std::ranges::find(manifest_keys(), name, &ManifestKey::name) != manifest_keys().end())
-      message.replace(at, end - at, name);
-  }
-  return message;
+/// A pair under construction: what its keys said, level by level.
+struct PairDraft {
+  std::string directory;  ///< of the manifest
+  std::string name;       ///< the task's
+  std::string model;
+  std::string suffix{};  ///< of the pair's name, for its setting
+  BatchPair pair = default_pair();
+  std::map<std::string, std::size_t> lines{};                      ///< where each key was said
+  std::map<std::string, std::vector<std::string>> alternatives{};  ///< a pair for each; by key
+};
+
+/// How the values of a key are told apart in names of pairs.
+std::string letter_of(const std::string& key) {
+  if (key == "batch_size") return "b";
+  return key == "chunk_tokens" ? "c" : key;
 }
 
 /// Values of a slowdown that is a list, else 0.
@@ -41,28 +45,31 @@ std::size_t listed_slowdowns(const std::string& slowdown) {
 /// Reads a manifest and collects its mistakes.
 class Reader {
  public:
-  Reader(const TomlTable& root, const std::string& path, std::size_t rank_count)
-      : root_(root), rank_count_(rank_count), defaults_(default_draft()) {
+  Reader(const JsonNode& root, const JsonNode& overrides, const std::string& path, std::size_t rank_count)
+      : root_(root), overrides_(overrides), rank_count_(rank_count) {
     manifest_.path = path;
     manifest_.rank_count = rank_count;
     defaults_.directory = std::filesystem::path(path).parent_path();
   }
 
   Manifest read() {
-    for (const TomlMember& member : root_.members)
-      if (member.name != "output" && member.name != "defaults" && member.name != "model" && member.name != "task")
-        mistake(member.value.line, "unknown key '" + member.name + "'; there are output, defaults, model and task");
+    for (const std::string& key : root_.keys())
+      if (key != "output" && key != "defaults" && key != "model" && key != "task" && key != "setting")
+        mistake(root_.at(key).line(),
+                fmt::format("unknown key '{}'; there are output, defaults, model, task and setting", key));
     read_output();
-    if (const TomlMember* defaults = root_.find("defaults")) {
-      if (const auto* table = std::get_if<TomlTable>(&defaults->value.value))
-        take_keys(defaults_, *table, {});
+    if (root_.has("defaults")) {
+      const JsonNode defaults = root_.at("defaults");
+      if (defaults.is_object())
+        take_keys(defaults_, defaults, {});
       else
-        mistake(defaults->value.line, "defaults must be a table: [defaults]");
+        mistake(defaults.line(), "defaults must be a table: [defaults]");
     }
-    const std::vector<const TomlTable*> common_tasks = tables(root_, "task");
-    const std::vector<const TomlTable*> models = tables(root_, "model");
+    settings_ = tables(root_, "setting");
+    const std::vector<JsonNode> common_tasks = tables(root_, "task");
+    const std::vector<JsonNode> models = tables(root_, "model");
     if (models.empty()) mistake(1, "no model; give each one as [[model]] with its name");
-    for (const TomlTable* model : models) read_model(*model, common_tasks);
+    for (const JsonNode& model : models) read_model(model, common_tasks);
     if (!mistakes_.empty()) report();
     if (ranks_needed_ > 0)
       throw UsageError(fmt::format(
@@ -96,109 +103,136 @@ class Reader {
                                             join(lines, "\n"));
   }
 
-  /// Runs a check of another room; its error becomes a mistake on that line.
+  /// Runs a check of what a pair's keys said; its error becomes a mistake on the line of the key that it is about, or
+  /// else on that line.
   template <class Check>
-  void check(std::size_t line, const Check& work, const std::map<std::string, std::string>& other_names = {}) {
+  void check(const PairDraft& draft, std::size_t line, const Check& work) {
     try {
       work();
+    } catch (const OptionError& error) {
+      const auto known = draft.lines.find(error.option().key);
+      mistake(known == draft.lines.end() ? line : known->second, error.what());
     } catch (const Error& error) {
-      mistake(line, of_keys(error.what(), other_names));
+      mistake(line, error.what());
     }
   }
 
   void read_output() {
-    const TomlMember* output = root_.find("output");
-    if (output == nullptr) return mistake(1, "output is missing: the directory for all results");
-    const auto* path = std::get_if<std::string>(&output->value.value);
-    if (path == nullptr || path->empty()) return mistake(output->value.line, "output must be the name of a directory");
-    manifest_.output = (std::filesystem::path(defaults_.directory) / *path).lexically_normal();
+    if (!root_.has("output")) return mistake(1, "output is missing: the directory for all results");
+    const JsonNode output = root_.at("output");
+    if (!output.is_text() || output.text().empty())
+      return mistake(output.line(), "output must be the name of a directory");
+    manifest_.output = (std::filesystem::path(defaults_.directory) / output.text()).lexically_normal();
   }
 
-  std::vector<const TomlTable*> tables(const TomlTable& parent, const std::string& name) {
-    std::vector<const TomlTable*> found;
-    const TomlMember* member = parent.find(name);
-    if (member == nullptr) return found;
-    const auto* items = std::get_if<std::vector<TomlValue>>(&member->value.value);
-    if (items != nullptr)
-      for (const TomlValue& item : *items)
-        if (const auto* table = std::get_if<TomlTable>(&item.value)) found.push_back(table);
-    if (items == nullptr || found.size() != items->size())
-      mistake(member->value.line, name + " must be a table of a list: [[" + name + "]]");
+  std::vector<JsonNode> tables(const JsonNode& parent, const std::string& name) {
+    std::vector<JsonNode> found;
+    if (!parent.has(name)) return found;
+    const JsonNode list = parent.at(name);
+    for (std::size_t i = 0; list.is_array() && i < list.size(); ++i)
+      if (list.item(i).is_object()) found.push_back(list.item(i));
+    if (!list.is_array() || found.size() != list.size())
+      mistake(list.line(), fmt::format("{0} must be a table of a list: [[{0}]]", name));
     return found;
   }
 
   /// Takes the keys of a level; `own` are those that it has beside the common ones.
-  void take_keys(PairDraft& draft, const TomlTable& table, const std::vector<std::string>& own) {
-    for (const TomlMember& member : table.members) {
-      if (std::ranges::find(own, member.name) != own.end()) continue;
-      const auto key = std::ranges::find(manifest_keys(), member.name, &ManifestKey::name);
-      if (key == manifest_keys().end()) {
+  void take_keys(PairDraft& draft, const JsonNode& table, const std::vector<std::string>& own) {
+    OptionList options;
+    describe(options, draft.pair);
+    for (const std::string& name : table.keys()) {
+      const JsonNode value = table.at(name);
+      if (std::ranges::find(own, name) != own.end()) continue;
+      const Option* option = options.find_key(name);
+      if (option == nullptr) {
         std::vector<std::string> names = own;
-        for (const ManifestKey& known : manifest_keys()) names.push_back(known.name);
-        const std::vector<std::string> near = near_words(member.name, names);
-        mistake(member.value.line, "unknown key '" + member.name + "'" +
-                                       (near.empty() ? "" : "; did you mean " + join(near, " or ") + "?"));
-      } else if (bool taken = true; check(member.value.line, [&] { taken = key->take(draft, member.value); }), !taken) {
-        mistake(member.value.line, member.name + " is " + member.value.kind() + "; it must be " + key->expected);
+        for (const Option& known : options.all()) names.push_back(known.name().key);
+        const std::vector<std::string> near = near_words(name, names);
+        mistake(value.line(),
+                "unknown key '" + name + "'" + (near.empty() ? "" : "; did you mean " + join(near, " or ") + "?"));
+        continue;
       }
+      draft.lines[name] = value.line();
+      draft.alternatives.erase(name);
+      if (!value.is_array() || option->kind() != OptionKind::Count) {
+        check(draft, value.line(), [&] { take_value(*option, value, draft.directory); });
+        continue;
+      }
+      if (value.size() == 0) mistake(value.line(), name + " is an empty list");
+      for (std::size_t i = 0; i < value.size(); ++i)
+        check(draft, value.line(), [&] {
+          take_value(*option, value.item(i), draft.directory);
+          draft.alternatives[name].push_back(option->value());
+        });
     }
   }
 
   /// The text member `name` of a level, which must be there.
-  std::string required_text(const TomlTable& table, const std::string& level) {
-    const TomlMember* member = table.find("name");
-    const auto* text = member == nullptr ? nullptr : std::get_if<std::string>(&member->value.value);
-    if (text != nullptr && !text->empty()) return *text;
-    mistake(member == nullptr ? table.line : member->value.line, "the " + level + "'s name is missing");
+  std::string required_text(const JsonNode& table, const std::string& level) {
+    if (table.has("name") && table.at("name").is_text() && !table.at("name").text().empty())
+      return table.at("name").text();
+    mistake(table.has("name") ? table.at("name").line() : table.line(), "the " + level + "'s name is missing");
     return "";
   }
 
-  void read_model(const TomlTable& table, const std::vector<const TomlTable*>& common_tasks) {
+  void read_model(const JsonNode& table, const std::vector<JsonNode>& common_tasks) {
     PairDraft draft = defaults_;
     draft.model = required_text(table, "model");
     take_keys(draft, table, {"name", "task"});
     if (draft.model.find(".csv") != std::string::npos && draft.model[0] != '/')
       draft.model = (std::filesystem::path(draft.directory) / draft.model).lexically_normal();
-    if (!draft.model.empty()) check(table.line, [&] { draft.pair.model = model_of_option(draft.model); });
-    std::vector<const TomlTable*> tasks = common_tasks;
-    const std::vector<const TomlTable*> own_tasks = tables(table, "task");
+    if (!draft.model.empty()) check(draft, table.line(), [&] { draft.pair.model = model_of_option(draft.model); });
+    std::vector<JsonNode> tasks = common_tasks;
+    const std::vector<JsonNode> own_tasks = tables(table, "task");
     tasks.insert(tasks.end(), own_tasks.begin(), own_tasks.end());
-    if (tasks.empty()) mistake(table.line, "model '" + draft.model + "' has no task; give [[task]] or [[model.task]]");
-    for (const TomlTable* task : tasks) read_task(draft, *task);
+    if (tasks.empty())
+      mistake(table.line(), "model '" + draft.model + "' has no task; give [[task]] or [[model.task]]");
+    for (const JsonNode& task : tasks) read_task(draft, task);
   }
 
-  void read_task(PairDraft draft, const TomlTable& table) {
+  void read_task(PairDraft draft, const JsonNode& table) {
     draft.name = required_text(table, "task");
     take_keys(draft, table, {"name"});
-    draft.pair.line = table.line;
-    const bool known_model = !draft.pair.model.name.empty();
-    check_files(draft.pair);
-    if (!known_model || draft.name.empty()) return;
-    // Each batch size is a pair of its own.
-    const std::vector<std::size_t> one{0};
-    const bool several = draft.batch_sizes.size() > 1 || draft.chunk_tokens.size() > 1;
-    for (std::size_t batch_size : draft.batch_sizes.empty() ? one : draft.batch_sizes)
-      for (std::size_t chunk : draft.chunk_tokens.empty() ? one : draft.chunk_tokens) {
-        BatchPair pair = draft.pair;
-        pair.source.batching.batch_size = batch_size;
-        pair.source.batching.chunk_tokens = chunk;
-        pair.source.task = draft.name;
-        pair.name = folder_name(pair.model.name) + "/" + draft.name;
-        if (several && batch_size > 0) pair.name += fmt::format("-b{}", batch_size);
-        if (several && chunk > 0) pair.name += fmt::format("-c{}", chunk);
-        finish(pair, draft);
-      }
+    draft.pair.line = table.line();
+    check_files(draft);
+    if (settings_.empty()) return expand(draft);
+    for (const JsonNode& setting : settings_) {
+      PairDraft set = draft;
+      set.suffix = fmt::format("-{}", required_text(setting, "setting"));
+      take_keys(set, setting, {"name"});
+      expand(set);
+    }
   }
 
-  void finish(BatchPair& pair, const PairDraft& draft) {
+  void expand(PairDraft draft) {
+    take_keys(draft, overrides_, {});
+    choose(draft);
+  }
+
+  /// A pair for each combination of alternatives.
+  void choose(PairDraft draft) {
+    if (draft.pair.model.name.empty() || draft.name.empty()) return;
+    if (draft.alternatives.empty()) return finish(draft);
+    const auto [key, values] = *draft.alternatives.begin();
+    draft.alternatives.erase(draft.alternatives.begin());
+    for (const std::string& value : values) {
+      PairDraft chosen = draft;
+      OptionList options;
+      describe(options, chosen.pair);
+      options.find_key(key)->set(value);
+      if (values.size() > 1) chosen.suffix += fmt::format("-{}{}", letter_of(key), value);
+      choose(chosen);
+    }
+  }
+
+  void finish(PairDraft& draft) {
+    BatchPair& pair = draft.pair;
+    pair.source.task = draft.name;
+    pair.name = folder_name(pair.model.name) + "/" + draft.name + draft.suffix;
     pair.profile.model = draft.model;
     DeviceOptions& devices = pair.profile.devices;
     if (is_virtual_kind(devices.kind) && devices.device_count == 0) devices.device_count = rank_count_;
-    pair.profile.seed = pair.replay.seed = pair.replay.replay.seed = draft.seed;
-    pair.source.batching.seed = pair.source.synthesis.seed = pair.mapping.seed = draft.seed;
-    pair.replay.share_gpu = pair.profile.share_gpu;
-    pair.replay.command = devices.command;
-    pair.replay.command_timeout_s = devices.command_timeout_s;
+    pair.replay.replay.seed = pair.replay.seed;
     SynthesisOptions& synthesis = pair.source.synthesis;
     synthesis.expert_count = pair.model.expert_count;
     synthesis.top_k = pair.model.top_k;
@@ -209,24 +243,21 @@ class Reader {
     synthesis.steps = 2 * pair.source.batching.steps;  // the later half to score on
 
     check_name(pair);
-    check_source(pair);
+    check_source(draft);
     // What the whole set-up checks one after the other, for all mistakes at once.
-    check(pair.line, [&] { device_kind(devices.kind); });
-    check(pair.line, [&] { weight_element_bytes(devices.weight_dtype); });
     std::size_t ranks = std::max<std::size_t>(1, rank_count_);
-    if (!is_virtual_kind(devices.kind) && listed_slowdowns(pair.profile.slowdown) > ranks) {
-      ranks = listed_slowdowns(pair.profile.slowdown);
+    if (!is_virtual_kind(devices.kind) && listed_slowdowns(devices.slowdown) > ranks) {
+      ranks = listed_slowdowns(devices.slowdown);
       if (rank_count_ > 0) ranks_needed_ = std::max(ranks_needed_, ranks);
     }
     if (devices.device_count > 0)
-      check(pair.line, [&] { parse_slowdowns(pair.profile.slowdown, devices.device_count); });
-    check(pair.line, [&] {
+      check(draft, pair.line, [&] { parse_slowdowns(devices.slowdown, devices.device_count); });
+    check(draft, pair.line, [&] {
       check_profile_request(pair.profile);
       if (rank_count_ > 0 || is_virtual_kind(devices.kind)) set_up_profile(pair.profile, ranks);
     });
-    for (const std::string& method : pair.methods)
-      check(pair.line, [&] { parse_method(method); }, {{"method", "methods"}});
-    check(pair.line, [&] { check_replay_request(pair.replay); }, {{"steps", "verify_steps"}});
+    check(draft, pair.line, [&] { make_question(pair.mapping); });
+    check(draft, pair.line, [&] { check_replay_request(pair.replay); });
     manifest_.pairs.push_back(pair);
   }
 
@@ -242,29 +273,28 @@ class Reader {
                                        pair.name, other.line));
   }
 
-  void check_files(const BatchPair& pair) {
-    const TraceSource& source = pair.source;
+  void check_files(const PairDraft& draft) {
+    const TraceSource& source = draft.pair.source;
     for (const std::string& path : {source.routing, source.trace, source.test_trace})
-      if (!path.empty() && !std::filesystem::is_regular_file(path)) mistake(pair.line, "there is no file " + path);
+      if (!path.empty() && !std::filesystem::is_regular_file(path))
+        mistake(draft.pair.line, "there is no file " + path);
   }
 
-  void check_source(const BatchPair& pair) {
-    const TraceSource& source = pair.source;
+  void check_source(const PairDraft& draft) {
+    const TraceSource& source = draft.pair.source;
+    const std::size_t line = draft.pair.line;
     const int count = (source.routing.empty() ? 0 : 1) + (source.trace.empty() ? 0 : 1) + (source.synthetic ? 1 : 0);
     if (count != 1)
-      mistake(pair.line,
+      mistake(line,
               fmt::format("task '{}' has {} sources of steps; it needs one of routing, trace and synthetic = true",
                           source.task, count));
     if (!source.test_trace.empty() && source.trace.empty())
-      mistake(pair.line, "test_trace stands alone; give the trace to search on too");
-    if (!(source.batching.split > 0.0 && source.batching.split < 1.0))
-      mistake(pair.line, fmt::format("split is {:g}; it must be between 0 and 1", source.batching.split));
-    const std::string& phase = source.batching.phase;
-    if (!phase.empty() && phase != "decode" && phase != "prefill")
-      mistake(pair.line, "phase is '" + phase + "'; it must be decode or prefill");
-    if (source.batching.steps == 0) mistake(pair.line, "steps must be above 0");
+      mistake(line, "test_trace stands alone; give the trace to search on too");
+    check(draft, line, [&] {
+      if (source.batching.steps == 0) throw option_error(option_name(&BatchingOptions::steps), "{} must be above 0");
+    });
     if (source.synthetic)
-      check(pair.line, [&] {  // a small trace of these parameters
+      check(draft, line, [&] {  // a small trace of these parameters
         SynthesisOptions small = source.synthesis;
         small.steps = 1;
         small.layer_ids = {0};
@@ -272,24 +302,37 @@ class Reader {
       });
   }
 
-  const TomlTable& root_;
+  JsonNode root_;
+  JsonNode overrides_;
   std::size_t rank_count_;
   std::size_t ranks_needed_ = 0;  // more than there are
   PairDraft defaults_;
+  std::vector<JsonNode> settings_;
   Manifest manifest_;
   std::vector<std::pair<std::size_t, std::string>> mistakes_;
 };
 
 }  // namespace
 
-Manifest read_manifest(const std::string& path, std::size_t rank_count) {
-  const TomlTable root = read_toml(path);
-  return Reader(root, path, rank_count).read();
+namespace {
+
+Manifest read(const JsonDocument& document, const std::string& path, std::size_t rank_count,
+              const std::string& overrides) {
+  const JsonDocument set = parse_toml(overrides, on_command_line("set"));
+  return Reader(document.root(), set.root(), path, rank_count).read();
 }
 
-Manifest parse_manifest(std::string_view text, const std::string& path, std::size_t rank_count) {
-  const TomlTable root = parse_toml(text, path);
-  return Reader(root, path, rank_count).read();
+}  // namespace
+
+Manifest read_manifest(const std::string& path, std::size_t rank_count, const std::string& overrides) {
+  const SpellOptions spelling(OptionSpelling::Manifest);
+  return read(read_toml(path), path, rank_count, overrides);
+}
+
+Manifest parse_manifest(std::string_view text, const std::string& path, std::size_t rank_count,
+                        const std::string& overrides) {
+  const SpellOptions spelling(OptionSpelling::Manifest);
+  return read(parse_toml(text, path), path, rank_count, overrides);
 }
 
 }  // namespace gem

@@ -4,8 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "profile/profile_job.hpp"
+#include "base/option.hpp"
 #include "mapping/mapping_request.hpp"
+#include "profile/profile_job.hpp"
 #include "verification/replay_job.hpp"
 #include "workload/batching.hpp"
 #include "workload/synthesis.hpp"
@@ -23,6 +24,8 @@ struct TraceSource {
   SynthesisOptions synthesis;  ///< its shape is the model's
 };
 
+void describe(OptionList& options, TraceSource& source);
+
 /// One model under one task, after defaults and overrides.
 struct BatchPair {
   std::string name;  ///< "MODEL/TASK", its folder
@@ -36,6 +39,9 @@ struct BatchPair {
   ReplayRequest replay;
 };
 
+/// Each of its options is a key of manifests; one that several stages have sets all of them.
+void describe(OptionList& options, BatchPair& pair);
+
 struct Manifest {
   std::string path;
   std::string output;          ///< directory of all results
@@ -48,10 +54,11 @@ std::string folder_name(std::string model);
 
 /// Reads and checks a manifest for a job of `rank_count` ranks; 0: not known yet, what depends on it isn't checked.
 /// File names in it are relative to its own directory. DataError that lists every mistake with its line; UsageError if
-/// only the ranks are too few.
-Manifest read_manifest(const std::string& path, std::size_t rank_count);
+/// only the ranks are too few. `overrides`, lines of TOML, holds keys that replace those of all pairs.
+Manifest read_manifest(const std::string& path, std::size_t rank_count, const std::string& overrides = "");
 
 /// The same of text; `path` is what the manifest is called and whose directory file names are relative to.
-Manifest parse_manifest(std::string_view text, const std::string& path, std::size_t rank_count);
+Manifest parse_manifest(std::string_view text, const std::string& path, std::size_t rank_count,
+                        const std::string& overrides = "");
 
 }  // namespace gem

@@ -1,6 +1,7 @@
 #include "batch/profile_stage.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <optional>
 
@@ -35,13 +36,11 @@ StageKey key_of_kind(const ProfileSetup& setup, const ProfileRequest& request,
   }
   const MeasurementOptions& measurement = setup.sweep.measurement;
   key.add("layers", measurement.layer_count);
-  key.add("turns", request.share_gpu);
-  key.add("confidence_width", measurement.stopping.confidence_width);
-  key.add("min_samples", measurement.stopping.min_samples);
-  key.add("max_samples", measurement.stopping.max_samples);
-  key.add("max_time", measurement.stopping.max_time_s);
-  key.add("noise", setup.devices.simulation.noise);
-  key.add("seed", request.seed);
+  ProfileRequest said = request;
+  OptionList options;
+  describe(options, said);
+  options.leave_out(std::array<std::string_view, 3>{"model", "devices", "slowdown"});  // these are above
+  key.add(options);
   for (const DeviceDescription& device : descriptions) key.add("product", device.name);
   return key;
 }

@@ -33,6 +33,16 @@ void StageKey::add_file(const std::string& name, const std::string& path) {
   add(name, file_digest(path));
 }
 
+void StageKey::add(const OptionList& options) {
+  for (const Option& option : options.all()) {
+    if (!option.is_in_results()) continue;
+    const std::string value = option.value();
+    const bool is_file =
+        option.kind() == OptionKind::File || (option.kind() == OptionKind::NumbersOrFile && value.ends_with(".csv"));
+    is_file && !value.empty() ? add_file(option.name().key, value) : add(option.name().key, value);
+  }
+}
+
 std::string StageKey::digest() const {
   return hexadecimal(checksum_of(std::as_bytes(std::span(text_))));
 }

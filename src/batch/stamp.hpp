@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "base/option.hpp"
+
 namespace gem {
 
 /// What a stage was made from: its options as text, and the contents of its input files.
@@ -14,6 +16,15 @@ class StageKey {
   void add(const std::string& name, const std::string& value) { text_ += name + "=" + value + "\n"; }
   void add(const std::string& name, double value);
   void add(const std::string& name, std::size_t value) { add(name, std::to_string(value)); }
+  /// Each option that results depend on; of a file, what is in it.
+  void add(const OptionList& options);
+  /// The options of a struct.
+  template <class Struct>
+  void add_options(Struct values) {
+    OptionList options;
+    describe(options, values);
+    add(options);
+  }
   /// DataError or SystemError if the file can't be read.
   void add_file(const std::string& name, const std::string& path);
 

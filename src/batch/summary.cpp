@@ -106,7 +106,7 @@ double most_extrapolated(const std::vector<SummaryRow>& rows, const std::string&
 std::string devices_of(const Manifest& manifest) {
   std::set<std::string> kinds;
   for (const BatchPair& pair : manifest.pairs) {
-    const std::string &kind = pair.profile.devices.kind, &slowdowns = pair.profile.slowdown;
+    const std::string &kind = pair.profile.devices.kind, &slowdowns = pair.profile.devices.slowdown;
     kinds.insert(slowdowns.empty() ? kind : kind + ", emulated slowdowns " + slowdowns);
   }
   return join(std::vector<std::string>(kinds.begin(), kinds.end()), "; ");
@@ -126,20 +126,21 @@ std::string markdown_of(const Manifest& manifest, const std::vector<SummaryRow>&
       const bool is_stale = row.state == "stale";
       if (first_of_pair) ++(is_stale ? stale : done);
       if (first_of_pair && is_stale)
-        notes += "- STALE " + row.pair +
-                 ": files are damaged, or made from other inputs or options; --resume makes it again\n";
+        notes += "- STALE " + row.pair + ": files are damaged, or made from other inputs or options; " +
+                 on_command_line("resume") + " makes it again\n";
       if (const double share = most_extrapolated(rows, row.pair); first_of_pair && share > much_extrapolated)
         notes += fmt::format(
             "- EXTRAPOLATED {}: {:.3g} % of the loads of a device are beyond its profile; leave max_tokens out of the "
             "manifest, or raise it\n",
             row.pair, 100.0 * share);
       in_sample = in_sample || row.in_sample;
-      table +=
-          "| " + row.pair + (row.in_sample ? " (in-sample)" : "") + (is_stale ? " (stale)" : "") + " | " + row.method +
-          " | " + shown(row.test_s * 1e3, 4) + " | " + shown(row.test_vs_linear, 3) + " | " +
-          shown(row.above_bound * 100.0, 1) + " | " + shown(row.measured_vs_linear, 3) + " | " +
-          (std::isnan(row.low) || row.method == method_name(reference_method()) ? "-" : fmt::format("{:.3f} - {:.3f}", row.low, row.high)) +
-          " |\n";
+      table += "| " + row.pair + (row.in_sample ? " (in-sample)" : "") + (is_stale ? " (stale)" : "") + " | " +
+               row.method + " | " + shown(row.test_s * 1e3, 4) + " | " + shown(row.test_vs_linear, 3) + " | " +
+               shown(row.above_bound * 100.0, 1) + " | " + shown(row.measured_vs_linear, 3) + " | " +
+               (std::isnan(row.low) || row.method == method_name(reference_method())
+                    ? "-"
+                    : fmt::format("{:.3f} - {:.3f}", row.low, row.high)) +
+               " |\n";
     } else if (row.state == "failed") {
       ++failed;
       notes += "- FAILED " + row.pair + ": " + row.error + "\n";

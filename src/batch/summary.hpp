@@ -10,7 +10,7 @@ namespace gem {
 /// One method of one pair, as the files of the pair tell.
 struct SummaryRow {
   std::string pair;
-  std::string state;                ///< "done", "stale" (--resume would do it again), "failed" or "missing"
+  std::string state;                ///< "done", "stale" (a resumed run would do it again), "failed" or "missing"
   std::string method;               ///< empty unless done
   double test_s = 0.0;              ///< predicted, a step of the scored part; NaN where nothing was scored
   double test_vs_linear = 0.0;      ///< NaN likewise

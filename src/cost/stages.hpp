@@ -16,7 +16,7 @@ struct CostOptions {
       0.0;  ///< of dispatch and combine, for each row of the device that gets the most; 0: no stage
 };
 
-inline std::vector<Word<LoadFeatures>> words_of(LoadFeatures) {
+inline std::vector<OptionWord<LoadFeatures>> words_of(LoadFeatures) {
   return {{"tiles", LoadFeatures::TilesAndExperts}, {"tokens", LoadFeatures::Tokens}};
 }
 

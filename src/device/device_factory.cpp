@@ -16,9 +16,9 @@ void refuse_shared_gpus(const DeviceDescription& mine, const Communicator& ranks
       for (std::size_t b = a + 1; b < gpus.size(); ++b)
         if (!gpus[a].empty() && gpus[a] == gpus[b])
           throw UsageError(
-              fmt::format("ranks {} and {} would share {}; start one rank a GPU, or give --share-gpu turns to let "
+              fmt::format("ranks {} and {} would share {}; start one rank a GPU, or give {} turns to let "
                           "them use it one after the other",
-                          a, b, gpus[a]));
+                          a, b, gpus[a], option_name(&DeviceOptions::share_gpu)));
   });
 }
 
@@ -39,13 +39,16 @@ std::size_t default_tile_tokens(const DeviceOptions& options, double tokens_per_
 void check_device_options(const DeviceOptions& options) {
   const DeviceKind& kind = device_kind(options.kind);
   if (!kind.is_virtual() && options.device_count != 0)
-    throw UsageError("--devices is for --device simulated; the others have one device a rank (mpirun -n)");
+    throw option_error(option_name(&DeviceOptions::device_count),
+                       "{} is for simulated devices; the others have one device a rank (mpirun -n)");
   if (options.tile_tokens == 0 || options.tile_tokens > 65536)
-    throw UsageError(fmt::format("--tile-tokens: {} is out of range (1 to 65536)", options.tile_tokens));
+    throw option_error(option_name(&DeviceOptions::tile_tokens), "{}: {} is out of range (1 to 65536)",
+                       options.tile_tokens);
   if (options.expert.weight_count() == 0) throw UsageError("the shape of the experts has a zero in it");
-  weight_element_bytes(options.weight_dtype);
+  blaming(option_name(&DeviceOptions::weight_dtype), [&] { weight_element_bytes(options.weight_dtype); });
   if (!options.command.empty() && &kind != &command_kind())
-    throw UsageError("--command is for --device command, not for --device " + kind.name);
+    throw option_error(option_name(&DeviceOptions::command), "{} is for {} command, not for {} {}",
+                       option_name(&DeviceOptions::kind), option_name(&DeviceOptions::kind), kind.name);
   kind.check(options);
 }
 

@@ -9,15 +9,6 @@
 #include "device/host/host_device.hpp"
 
 namespace gem {
-namespace {
-
-std::vector<std::string> names() {
-  std::vector<std::string> all;
-  for (const DeviceKind* kind : device_kinds()) all.push_back(kind->name);
-  return all;
-}
-
-}  // namespace
 
 const std::vector<const DeviceKind*>& device_kinds() {
   static const std::vector<const DeviceKind*> kinds{&cuda_kind(), &host_kind(), &simulated_kind(), &command_kind()};
@@ -26,7 +17,8 @@ const std::vector<const DeviceKind*>& device_kinds() {
 
 const DeviceKind& device_kind(const std::string& name) {
   const DeviceKind* kind = find_device_kind(name);
-  if (kind == nullptr) throw UsageError("--device: '" + name + "' is none of " + join(names()));
+  if (kind == nullptr)
+    throw option_error(option_name(&DeviceOptions::kind), "{}: '{}' is none of {}", name, join(device_kind_words()));
   return *kind;
 }
 
@@ -40,9 +32,10 @@ bool is_virtual_kind(const std::string& name) {
   return kind != nullptr && kind->is_virtual();
 }
 
-std::string device_kind_names() {
-  const std::vector<std::string> all = names();
-  return join(std::span(all).first(all.size() - 1)) + " or " + all.back();
+std::vector<std::string> device_kind_words() {
+  std::vector<std::string> words;
+  for (const DeviceKind* kind : device_kinds()) words.push_back(kind->name);
+  return words;
 }
 
 }  // namespace gem

@@ -20,6 +20,10 @@ enum class DeviceClock {
 /// How rows travel between devices.
 enum class RowTransport { None, Mpi, Nccl };
 
+inline std::vector<OptionWord<RowTransport>> words_of(RowTransport) {
+  return {{"mpi", RowTransport::Mpi}, {"nccl", RowTransport::Nccl}};
+}
+
 /// How devices are measured.
 struct MeasuringHabits {
   double warm_up_s = 0.5;            ///< before the first load
@@ -52,7 +56,7 @@ class DeviceKind {
  public:
   virtual ~DeviceKind() = default;
 
-  std::string name;                            ///< what --device and the files call it
+  std::string name;                            ///< what options and files call it
   bool is_built = true;                        ///< whether this program has it
   DeviceClock clock = DeviceClock::Real;       ///< of its latencies
   bool has_outputs = true;                     ///< whether it computes what can be sent on and checked
@@ -81,7 +85,7 @@ class DeviceKind {
 /// All kinds; the first that is built is the default.
 const std::vector<const DeviceKind*>& device_kinds();
 
-/// Of that name; UsageError, which calls it --device, for another word.
+/// Of that name; OptionError for another word.
 const DeviceKind& device_kind(const std::string& name);
 
 /// Of that name; null for another word, as an old profile may have.
@@ -90,7 +94,7 @@ const DeviceKind* find_device_kind(const std::string& name);
 /// Whether devices of a profile's kind are stated models; false for an unknown kind.
 bool is_virtual_kind(const std::string& name);
 
-/// "cuda, host or simulated".
-std::string device_kind_names();
+/// Their names.
+std::vector<std::string> device_kind_words();
 
 }  // namespace gem

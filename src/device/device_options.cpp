@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "device/device_kind.hpp"
 #include "model/variability.hpp"
 #include "platform/host/gemm.hpp"
 
@@ -17,10 +18,38 @@ constexpr double greatest_slowdown = 1e6;
 
 }  // namespace
 
+void describe(OptionList& options, DeviceOptions& devices) {
+  options.group("Devices");
+  options.add("device", devices.kind, "KIND", "what runs the experts").one_of(device_kind_words());
+  options.add("command", devices.command, "COMMAND",
+              "of {device} command: the program that each rank starts as its device, e.g. 'python3 -m "
+              "gem_kernels.torch'; src/device/command/README.md has the protocol");
+  options.add("command-timeout", devices.command_timeout_s, "SECONDS", "time that an answer of it may take")
+      .above(0, 1e6)
+      .not_in_results();
+  options.add("devices", devices.device_count, "N", "how many simulated devices").range(0, 1e6).without("one a rank");
+  options.add_numbers_or_file(
+      "slowdown", devices.slowdown, "LIST|FILE.csv",
+      "emulated slowdown of each device, e.g. 1.0,1.28 (repeated over 4, 6, ...), or measured runtimes of a real "
+      "cluster to pick from");
+  options
+      .add("dtype", devices.weight_dtype, "TYPE",
+           "of the weights: f32 on host and simulated, fp8 on cuda and simulated")
+      .one_of({"bf16", "f32", "fp8"});
+  options.add("tile-tokens", devices.tile_tokens, "N", "rows of a tile of the expert kernel")
+      .range(0, 65536)
+      .without("what suits the mean tokens of an expert on cuda, else 16");
+  options.add("share-gpu", devices.share_gpu, "ranks that share a GPU work one after the other");
+  options.add("noise", devices.simulation.noise, "F", "relative noise of simulated devices").range(0, 0.999);
+  options
+      .add("outliers", devices.simulation.outlier_probability, "F", "share of disturbed samples of simulated devices")
+      .range(0, 1);
+}
+
 std::size_t weight_element_bytes(const std::string& dtype) {
   if (dtype == "fp8") return 1;
-  if (dtype == "bf16" || dtype == "f32") return element_bytes(parse_gemm_type(dtype, "--dtype"));
-  throw UsageError("--dtype: '" + dtype + "' is none of bf16, f32, fp8");
+  if (dtype == "bf16" || dtype == "f32") return element_bytes(parse_gemm_type(dtype, "dtype"));
+  throw UsageError("'" + dtype + "' is none of bf16, f32, fp8");
 }
 
 double slowdown_of(const DeviceOptions& options, std::size_t device) {
@@ -29,23 +58,23 @@ double slowdown_of(const DeviceOptions& options, std::size_t device) {
 
 std::vector<double> parse_slowdowns(const std::string& text, std::size_t device_count) {
   if (text.empty()) return {};
+  const OptionName option = option_name(&DeviceOptions::slowdown);
   const bool is_list = text.find_first_not_of("0123456789.,eE+- ") == std::string::npos;
   if (is_list) {
-    const std::vector<double> slowdowns = parse_number_list(text, "--slowdown");
+    const std::vector<double> slowdowns = parse_number_list(text, spelled(option));
     if (device_count % slowdowns.size() != 0)
-      throw UsageError(
-          fmt::format("--slowdown: {} values for {} devices; give one a device, or so many that they are "
-                      "repeated without rest",
-                      slowdowns.size(), device_count));
+      throw option_error(option,
+                         "{}: {} values for {} devices; give one a device, or so many that they are repeated without "
+                         "rest",
+                         slowdowns.size(), device_count);
     for (const double slowdown : slowdowns)
       if (!(slowdown > 0.0 && slowdown <= greatest_slowdown))
-        throw UsageError(
-            fmt::format("--slowdown: {:g} is out of range (above 0, at most {:g})", slowdown, greatest_slowdown));
+        throw option_error(option, "{}: {:g} is out of range (above 0, up to {:g})", slowdown, greatest_slowdown);
     return slowdowns;
   }
   std::ifstream file(text);
   if (!file)
-    throw UsageError("--slowdown: '" + text + "' is neither a list of numbers nor a CSV file that can be opened");
+    throw option_error(option, "{}: '{}' is neither a list of numbers nor a CSV file that can be opened", text);
   std::ostringstream content;
   content << file.rdbuf();
   std::vector<double> picked = pick_quantiles(parse_variability(content.str(), text), device_count);

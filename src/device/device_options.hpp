@@ -2,13 +2,22 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "base/option.hpp"
 #include "device/simulated/simulated_device.hpp"
 #include "model/moe_model.hpp"
 
 namespace gem {
+
+/// How ranks use a GPU that several of them have.
+enum class GpuSharing { Turns };
+
+inline std::vector<OptionWord<GpuSharing>> words_of(GpuSharing) {
+  return {{"turns", GpuSharing::Turns}};
+}
 
 /// Which devices a job runs on; the same on every rank.
 struct DeviceOptions {
@@ -16,18 +25,22 @@ struct DeviceOptions {
   std::size_t device_count = 0;  ///< on a virtual clock: how many; 0 and the others: one a rank
   ExpertShape expert{};
   std::size_t tile_tokens = 16;
-  std::string weight_dtype = "bf16";  ///< "bf16", "f32" or "fp8"; each kind says which it has
-  std::vector<double> slowdowns{};    ///< [device], repeated if shorter; empty for devices as they are
-  bool share_gpu = false;             ///< several ranks may use one GPU
-  std::string command{};              ///< of kind "command": what each rank starts as its device
-  double command_timeout_s = 300.0;   ///< for each of its answers
+  std::string weight_dtype = "bf16";      ///< "bf16", "f32" or "fp8"; each kind says which it has
+  std::string slowdown{};                 ///< as a user says it, see parse_slowdowns
+  std::vector<double> slowdowns{};        ///< [device], repeated if shorter; empty for devices as they are
+  std::optional<GpuSharing> share_gpu{};  ///< several ranks may use one GPU
+  std::string command{};                  ///< of kind "command": what each rank starts as its device
+  double command_timeout_s = 300.0;       ///< for each of its answers
   std::size_t experts_per_device = 0, top_k = 0, tokens_per_step = 0;  ///< that it is told; 0: not known
   std::vector<TileStep> tile_rule{};  ///< where devices said it; then tile_tokens follows from it
   std::uint64_t seed = 1;
   SimulationModel simulation{};
 };
 
-/// Bytes of a weight in "bf16", "f32" or "fp8"; UsageError, which calls it --dtype, for another word.
+/// What of them a user can choose.
+void describe(OptionList& options, DeviceOptions& devices);
+
+/// Bytes of a weight in "bf16", "f32" or "fp8"; UsageError for another word.
 std::size_t weight_element_bytes(const std::string& dtype);
 
 /// Of one device; fewer values than devices repeat.

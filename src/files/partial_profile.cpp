@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include "base/option.hpp"
 #include "files/profile_fields.hpp"
 
 namespace gem {
@@ -19,7 +20,7 @@ std::string identity_of(const DeviceDescription& device) {
 void check_same_plan(const Hdf5Input& file, const LatencyProfile& found, const LatencyProfile& plan) {
   const auto refuse = [&](const std::string& what, const std::string& was, const std::string& is) {
     file.reject("the unfinished profile has " + what + " " + was + ", but this run has " + is +
-                "; give the same options to go on, or start anew without --resume");
+                "; give the same options to go on, or start anew without " + on_command_line("resume"));
   };
   const auto check_text = [&](const std::string& what, const std::string& was, const std::string& is) {
     if (was != is) refuse(what, "'" + was + "'", "'" + is + "'");
@@ -38,9 +39,9 @@ void check_same_plan(const Hdf5Input& file, const LatencyProfile& found, const L
   for (std::size_t i = 0; i < plan.points.size(); ++i)
     if (found.points[i] != plan.points[i])
       file.reject(
-          fmt::format("/points differ from this run's plan at [{}]; give the "
-                      "same options to go on, or start anew without --resume",
-                      i));
+          fmt::format("/points differ from this run's plan at [{}]; give the same options to go on, or start anew "
+                      "without {}",
+                      i, on_command_line("resume")));
   for (std::size_t i = 0; i < plan.devices.size(); ++i) {
     const std::string which = fmt::format("device {}", i);
     check_text(which + " named", found.devices[i].name, plan.devices[i].name);
@@ -102,15 +103,16 @@ std::vector<ProfileRow> read_partial_rows(const std::string& path, const Latency
   check_same_plan(head, read_profile_plan(head), plan);
   if (head.count_attribute("seed") != seed)
     head.reject(
-        fmt::format("the unfinished profile has seed {}, but this run has {}; give the same --seed to go on, or "
-                    "start anew without --resume",
-                    head.count_attribute("seed"), seed));
+        fmt::format("the unfinished profile has seed {}, but this run has {}; give the same seed to go on, or "
+                    "start anew without {}",
+                    head.count_attribute("seed"), seed, on_command_line("resume")));
   std::vector<ProfileRow> rows;
   std::vector<std::uint8_t> seen(plan.points.size(), 0);
   for (const std::vector<std::byte>& record : read_records(path, head.end())) {
     ProfileRow row = read_row(fmt::format("{}, row {}", path, rows.size()), record, plan);
     if (seen[row.point] != 0)
-      head.reject(fmt::format("has two rows for point {}; start anew without --resume", row.point));
+      head.reject(
+          fmt::format("has two rows for point {}; start anew without {}", row.point, on_command_line("resume")));
     seen[row.point] = 1;
     rows.push_back(std::move(row));
   }

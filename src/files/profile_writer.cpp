@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "base/error.hpp"
+#include "base/option.hpp"
 #include "base/text.hpp"
 #include "files/partial_profile.hpp"
 #include "files/profile_file.hpp"
@@ -35,16 +36,16 @@ void ProfileWriter::append(const ProfileRow& row) {
   try {
     append_partial_row(*file_, row);
   } catch (const SystemError& error) {
-    throw SystemError(fmt::format("{}; the {} points finished so far are kept: go on with --resume then", error.what(),
-                                  rows_.size()));
+    throw SystemError(fmt::format("{}; the {} points finished so far are kept: go on with {} then", error.what(),
+                                  rows_.size(), on_command_line("resume")));
   }
   rows_.push_back(row);
 }
 
 void ProfileWriter::finish(const SweepClosing& closing) {
   if (rows_.size() != plan_.points.size())
-    throw SystemError(fmt::format("cannot write {}: {} of {} points were measured; go on with --resume", output_,
-                                  rows_.size(), plan_.points.size()));
+    throw SystemError(fmt::format("cannot write {}: {} of {} points were measured; go on with {}", output_,
+                                  rows_.size(), plan_.points.size(), on_command_line("resume")));
   write_profile(output_, assemble_profile(plan_, rows_, closing), provenance_);
   file_.reset();
   std::remove(partial_.c_str());

@@ -2,7 +2,7 @@
 
 #include <ctime>
 
-#include "platform/command_line/command_line.hpp"
+#include "platform/command_line/version.hpp"
 
 namespace gem {
 

@@ -103,10 +103,10 @@ class ConfigReader {
       if (!other_count_.empty())
         throw DataError(fmt::format("{}, but the mapping places {} experts a layer; give the mapping of this model",
                                     other_count_, expert_count_));
-      throw DataError(files +
-                      ": states no number of experts (num_experts, n_routed_experts, ...), so that GEM can't "
-                      "tell how this model routes; if you know it, give --experts E and --expert-groups G "
-                      "(1: a token may use any experts)");
+      throw DataError(fmt::format(
+          "{}: states no number of experts (num_experts, n_routed_experts, ...), so that GEM can't tell how "
+          "this model routes; if you know it, give {} E and {} G (1: a token may use any experts)",
+          files, option_name(&StatedRouting::expert_count), option_name(&StatedRouting::group_count)));
     }
     return routing_;
   }
@@ -176,17 +176,19 @@ class ConfigReader {
     if ((!groups && by_default) || (groups.value_or(0) == 0 && !limiting_key.empty()))
       object.reject((limiting_key.empty() ? "model_type '" + type + "' routes by groups of experts"
                                           : limiting_key + " speaks of groups of experts") +
-                    ", but no key says how many there are (n_group, ...); give --expert-groups G (1: a token may use "
-                    "any experts)");
+                    fmt::format(", but no key says how many there are (n_group, ...); give {} G (1: a token may use "
+                                "any experts)",
+                                option_name(&StatedRouting::group_count)));
     if (!groups || *groups <= 1 || (selected && *selected >= *groups)) return;
     if (expert_count_ % *groups != 0)
       object.at(group_key).reject(
-          fmt::format("says that there are {} groups, into which {} experts don't divide; give "
-                      "--expert-groups G if it is not about experts (1: a token may use any)",
-                      *groups, expert_count_));
+          fmt::format("says that there are {} groups, into which {} experts don't divide; give {} G if it is not about "
+                      "experts (1: a token may use any)",
+                      *groups, expert_count_, option_name(&StatedRouting::group_count)));
     if (routing_.group_count > 1 && routing_.group_count != *groups)
-      object.at(group_key).reject(fmt::format("says that there are {} groups, but {} says {}; give --expert-groups G",
-                                              *groups, routing_.group_origin, routing_.group_count));
+      object.at(group_key).reject(fmt::format("says that there are {} groups, but {} says {}; give {} G", *groups,
+                                              routing_.group_origin, routing_.group_count,
+                                              option_name(&StatedRouting::group_count)));
     routing_.group_count = *groups;
     routing_.group_origin = object.at(group_key).where();
   }
@@ -223,12 +225,23 @@ class ConfigReader {
 
 }  // namespace
 
+void describe(OptionList& options, StatedRouting& stated) {
+  options.group("What the configuration doesn't state");
+  options.add("experts", stated.expert_count, "E", "experts of a layer")
+      .range(1, 65536)
+      .without("as the configuration says");
+  options
+      .add("expert-groups", stated.group_count, "G",
+           "groups of consecutive experts of which a token uses a few; 1: a token may use any experts")
+      .range(1, 65536)
+      .without("as the configuration says");
+}
+
 RoutingConfig read_routing_config(const Checkpoint& checkpoint, std::size_t expert_count, const StatedRouting& stated) {
   if (stated.expert_count && *stated.expert_count != expert_count)
-    throw UsageError(
-        fmt::format("--experts is {}, but the mapping places {} experts a layer; give the mapping of this "
-                    "model",
-                    *stated.expert_count, expert_count));
+    throw option_error(option_name(&StatedRouting::expert_count),
+                       "{} is {}, but the mapping places {} experts a layer; give the mapping of this model",
+                       *stated.expert_count, expert_count);
   ConfigReader reader(expert_count, stated);
   std::vector<std::string> files;
   for (const char* name : {"config.json", "params.json"}) {
@@ -239,13 +252,15 @@ RoutingConfig read_routing_config(const Checkpoint& checkpoint, std::size_t expe
     files.push_back(path);
   }
   if (files.empty() && !(stated.expert_count && stated.group_count))
-    throw DataError(checkpoint.path("config.json") +
-                    ": there is no such file, so that GEM can't tell how this model routes; copy it here, or give "
-                    "--experts E and --expert-groups G (1: a token may use any experts)");
+    throw DataError(
+        fmt::format("{}: there is no such file, so that GEM can't tell how this model routes; copy it here, or give {} "
+                    "E and {} G (1: a token may use any experts)",
+                    checkpoint.path("config.json"), option_name(&StatedRouting::expert_count),
+                    option_name(&StatedRouting::group_count)));
   RoutingConfig routing = reader.result(join(files));
   if (stated.group_count) {
     routing.group_count = *stated.group_count;
-    routing.group_origin = "--expert-groups";
+    routing.group_origin = spelled(option_name(&StatedRouting::group_count));
   }
   return routing;
 }

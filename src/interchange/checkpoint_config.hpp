@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/option.hpp"
 #include "interchange/checkpoint.hpp"
 
 namespace gem {
@@ -21,6 +22,8 @@ struct StatedRouting {
   std::optional<std::size_t> expert_count;
   std::optional<std::size_t> group_count;
 };
+
+void describe(OptionList& options, StatedRouting& stated);
 
 /// Reads config.json, and Mistral's params.json, whatever depth the keys stand at, for a mapping of `expert_count`
 /// experts. DataError naming file and key if they state another number of experts or none, groups of experts of which

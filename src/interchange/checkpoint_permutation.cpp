@@ -11,6 +11,7 @@
 #include <set>
 
 #include "base/error.hpp"
+#include "base/option.hpp"
 #include "base/text.hpp"
 #include "interchange/expert_references.hpp"
 #include "interchange/expert_survey.hpp"
@@ -75,7 +76,8 @@ Renumbering fitted_to(const Renumbering& renumbering, const Renumbering& recorde
 std::set<std::string> finished_files(CheckpointPermutation& job, bool resume) {
   const std::string running = job.output + "/" + running_name;
   const bool interrupted = fs::exists(running);
-  if (interrupted && !resume) throw UsageError(job.output + ": holds an unfinished permutation; go on with --resume");
+  if (interrupted && !resume)
+    throw UsageError(job.output + ": holds an unfinished permutation; go on with " + on_command_line("resume"));
   if (!interrupted) {
     if (fs::exists(job.output) && !fs::is_directory(job.output))
       throw UsageError(job.output + ": is no directory; give a new directory");
@@ -85,15 +87,16 @@ std::set<std::string> finished_files(CheckpointPermutation& job, bool resume) {
   }
   const PermutationRecord before = read_permutation_record(running);
   if (before.undoing != job.record.undoing)
-    throw UsageError(job.output + (before.undoing ? ": holds an unfinished --inverse; finish it first, by --inverse "
-                                                    "with --resume"
-                                                  : ": holds an unfinished permutation; finish it first, by its "
-                                                    "--mapping with --resume"));
+    throw UsageError(before.undoing
+                         ? fmt::format("{0}: holds an unfinished {1}; finish it first, by {1} with {2}", job.output,
+                                       on_command_line("inverse"), on_command_line("resume"))
+                         : fmt::format("{}: holds an unfinished permutation; finish it first, by its {} with {}",
+                                       job.output, on_command_line("mapping"), on_command_line("resume")));
   if (!job.record.undoing) job.record.renumbering = fitted_to(job.record.renumbering, before.renumbering);
   if (before.renumbering != job.record.renumbering)
     throw UsageError(job.output +
-                     ": holds an unfinished permutation by another mapping; finish it first, by its own "
-                     "mapping with --resume");
+                     ": holds an unfinished permutation by another mapping; finish it first, by its own mapping with " +
+                     on_command_line("resume"));
   job.record.shards = before.shards;
   if (job.in_place) return read_journal(job.output + "/" + journal_name);
   std::set<std::string> names;

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "base/error.hpp"
+#include "base/option.hpp"
 #include "base/text.hpp"
 #include "interchange/import.hpp"
 
@@ -35,13 +36,13 @@ NumberArray ordered_by_axes(const NumberArray& array, const std::string& axes, c
   std::vector<std::string> names = split(axes, ',');
   for (std::string& name : names) name = trim(name);
   const auto refuse_names = [&]() -> NumberArray {
-    throw UsageError("--axes '" + axes +
+    throw UsageError(on_command_line("axes") + " '" + axes +
                      "' must name each of step, layer and expert once (or layer and expert, or "
                      "layer, rank and slot), in the order of the array's axes, as layer,step,expert");
   };
   if (names.size() != array.extents.size())
-    throw UsageError(
-        fmt::format("{}: has extents {}, but --axes names {} axes", origin, extents_text(array.extents), names.size()));
+    throw UsageError(fmt::format("{}: has extents {}, but {} names {} axes", origin, extents_text(array.extents),
+                                 on_command_line("axes"), names.size()));
   if (names == std::vector<std::string>{"layer", "rank", "slot"}) {
     NumberArray flat = array;  // slots of rank after rank are the experts in order
     flat.extents = {array.extents[0], array.extents[1] * array.extents[2]};
@@ -120,9 +121,9 @@ void refuse_transposed(const NumberArray& array, const std::string& origin) {
   for (const auto& [order, axes] : others)
     if (layers_agree(reordered(cube, order)))
       throw DataError(
-          fmt::format("{}: counts {} are transposed: layers of a step have different numbers of tokens, but "
-                      "all the same if the axes are {}; say --axes {}",
-                      origin, extents_text(array.extents), axes, axes));
+          fmt::format("{}: counts {} are transposed: layers of a step have different numbers of tokens, but all the "
+                      "same if the axes are {}; say {} {}",
+                      origin, extents_text(array.extents), axes, on_command_line("axes"), axes));
 }
 
 /// Whether numbers can be ids of experts: all of a known number, or, where it isn't known, as dense as ids are.
@@ -145,11 +146,10 @@ void refuse_what_is_no_counts(const NumberArray& array, const ImportOptions& opt
                     origin, static_cast<std::size_t>(*std::ranges::max_element(array.values))));
   if (array.extents.size() == 3 && array.whole && options.top_k > 1 && array.extents[2] == options.top_k &&
       options.expert_count != options.top_k)
-    throw DataError(
-        fmt::format("{}: has extents {}, and {} experts a token: it holds ids of experts [token, layer, k] "
-                    "(--format vllm-routed) or loads of ranks (--axes layer,rank,slot), not counts [step, "
-                    "layer, expert]",
-                    origin, extents_text(array.extents), options.top_k));
+    throw DataError(fmt::format(
+        "{}: has extents {}, and {} experts a token: it holds ids of experts [token, layer, k] ({} vllm-routed) or "
+        "loads of ranks ({} layer,rank,slot), not counts [step, layer, expert]",
+        origin, extents_text(array.extents), options.top_k, on_command_line("format"), on_command_line("axes")));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/error.hpp"
+#include "base/option.hpp"
 #include "base/text.hpp"
 #include "interchange/import.hpp"
 #include "platform/file_system/input_file.hpp"
@@ -243,9 +244,8 @@ ImportedCounts read_csv_counts(const std::string& path, const ImportOptions& opt
   imported.source = "CSV of counts";
   if (options.expert_count == 0 && columns.expert)
     imported.notes.push_back(
-        fmt::format("{} experts, from the largest number in the file: say it with --model or "
-                    "--experts if there are more",
-                    expert_count));
+        fmt::format("{} experts, from the largest number in the file: say it with {} or {} if there are more",
+                    expert_count, on_command_line("model"), on_command_line("experts")));
   return imported;
 }
 

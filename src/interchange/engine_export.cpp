@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "base/error.hpp"
+#include "base/option.hpp"
 #include "base/text.hpp"
 #include "platform/file_system/input_file.hpp"
 #include "platform/file_system/whole_file.hpp"
@@ -59,8 +60,8 @@ PhysicalMap map_for_engine(const Mapping& mapping, const EngineFormat& engine, c
   if (engine.layers != EngineFormat::Layers::EveryDecoder) return map;
   if (model.decoder_layers == 0)
     throw UsageError(engine.name +
-                     " needs a row for every decoder layer, dense ones too; say how many the model has: "
-                     "--model NAME or --layers N");
+                     " needs a row for every decoder layer, dense ones too; say how many the model has: " +
+                     on_command_line("model") + " NAME or " + on_command_line("layers") + " N");
   return with_all_layers(map, model.decoder_layers);
 }
 

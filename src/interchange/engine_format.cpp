@@ -20,7 +20,7 @@ const EngineFormat& find_engine(const std::string& name) {
     if (engine->name == name) return *engine;
     names.push_back(engine->name);
   }
-  throw UsageError("--engine '" + name + "' is unknown; it is one of " + join(names) +
+  throw UsageError("'" + name + "' is unknown; it is one of " + join(names) +
                    " (any other engine: gem-deploy permute)");
 }
 

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/error.hpp"
+#include "base/option.hpp"
 #include "base/text.hpp"
 #include "interchange/import.hpp"
 #include "platform/file_system/input_file.hpp"
@@ -46,16 +47,17 @@ const ImportFormat& named_format(const std::string& name) {
     if (format->name == name) return *format;
     names.push_back(format->name);
   }
-  throw UsageError("--format '" + name + "' is unknown; it is one of " + join(names));
+  throw UsageError(on_command_line("format") + " '" + name + "' is unknown; it is one of " + join(names));
 }
 
 const ImportFormat& detected_format(const std::string& path, const ImportOptions& options) {
   if (const ImportFormat* format = recognised(path, options)) return *format;
   if (path.ends_with(".npy") || path.ends_with(".npz") || path.ends_with(".json"))
     throw UsageError(path +
-                     ": may hold counts [step, layer, expert] or routed experts [token, layer, k]; say which with "
-                     "--format counts or --format vllm-routed, or the model with --model");
-  throw UsageError(path + ": its format is not known by its name; say it with --format");
+                     ": may hold counts [step, layer, expert] or routed experts [token, layer, k]; say which with " +
+                     on_command_line("format") + " counts or " + on_command_line("format") +
+                     " vllm-routed, or the model with " + on_command_line("model"));
+  throw UsageError(path + ": its format is not known by its name; say it with " + on_command_line("format"));
 }
 
 bool hold_the_same(const std::string& a, const std::string& b) {
@@ -84,8 +86,8 @@ const ImportFormat& common_format(const std::vector<std::string>& paths, const I
   const ImportFormat& first = detected_format(paths.front(), options);
   for (const std::string& path : paths)
     if (const ImportFormat& other = detected_format(path, options); &other != &first)
-      throw UsageError(fmt::format("{} is of format {}, but {} of format {}; import them one by one, or say --format",
-                                   paths.front(), first.name, path, other.name));
+      throw UsageError(fmt::format("{} is of format {}, but {} of format {}; import them one by one, or say {}",
+                                   paths.front(), first.name, path, other.name, on_command_line("format")));
   return first;
 }
 

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/error.hpp"
+#include "base/option.hpp"
 #include "base/text.hpp"
 #include "interchange/import.hpp"
 
@@ -68,23 +69,26 @@ void apportion(std::span<const double> weights, double total, std::span<std::uin
 void copy_counts(std::span<const double> row, const ImportedCounts& imported, std::span<std::uint32_t> counts) {
   for (std::size_t expert = 0; expert < row.size(); ++expert) {
     if (row[expert] != std::floor(row[expert]))
-      throw DataError(fmt::format(
-          "{}: holds {:g}, a fraction; {}", place_of(imported), row[expert],
-          imported.has_steps ? "counts by step must be whole tokens" : "say how many tokens a step has with --tokens"));
+      throw DataError(fmt::format("{}: holds {:g}, a fraction; {}", place_of(imported), row[expert],
+                                  imported.has_steps
+                                      ? "counts by step must be whole tokens"
+                                      : "say how many tokens a step has with " + on_command_line("tokens")));
     if (row[expert] > greatest_count)
-      throw DataError(fmt::format("{}: holds {:g} tokens, more than a step of a trace can have{}", place_of(imported),
-                                  row[expert],
-                                  imported.has_steps ? "" : "; scale the aggregate to a step with --tokens"));
+      throw DataError(
+          fmt::format("{}: holds {:g} tokens, more than a step of a trace can have{}", place_of(imported), row[expert],
+                      imported.has_steps ? "" : "; scale the aggregate to a step with " + on_command_line("tokens")));
     counts[expert] = static_cast<std::uint32_t>(row[expert]);
   }
 }
 
 std::size_t top_k_of(const ImportedCounts& imported, const ImportOptions& options) {
   if (imported.top_k != 0 && options.top_k != 0 && imported.top_k != options.top_k)
-    throw UsageError(
-        fmt::format("the data have {} experts a token, but --top-k or --model says {}", imported.top_k, options.top_k));
+    throw UsageError(fmt::format("the data have {} experts a token, but {} or {} says {}", imported.top_k,
+                                 on_command_line("top-k"), on_command_line("model"), options.top_k));
   const std::size_t top_k = imported.top_k != 0 ? imported.top_k : options.top_k;
-  if (top_k == 0) throw UsageError("how many experts a token uses is not in the data; say it with --top-k or --model");
+  if (top_k == 0)
+    throw UsageError("how many experts a token uses is not in the data; say it with " + on_command_line("top-k") +
+                     " or " + on_command_line("model"));
   if (top_k > imported.counts.columns())
     throw UsageError(
         fmt::format("{} experts a token are more than the {} of a layer", top_k, imported.counts.columns()));
@@ -145,7 +149,8 @@ bool last_gets_every_token(const Cube<double>& counts, std::size_t top_k) {
 void drop_shared_experts(ImportedCounts& imported, const ImportOptions& options, std::vector<std::string>& notes) {
   const std::size_t columns = imported.counts.columns();
   if (options.fused_shared >= columns)
-    throw UsageError(fmt::format("--fused-shared {}: the data have only {} experts", options.fused_shared, columns));
+    throw UsageError(fmt::format("{} {}: the data have only {} experts", on_command_line("fused-shared"),
+                                 options.fused_shared, columns));
   if (options.fused_shared > 0) return drop_last_experts(imported, options.fused_shared);
   const std::size_t top_k = imported.top_k != 0 ? imported.top_k : options.top_k;
   if (top_k < 2 || columns <= top_k + 1 || columns == options.expert_count) return;
@@ -178,15 +183,16 @@ void count_each_token_once(ImportedCounts& imported, const ImportOptions& option
     times = common_factor(imported.counts);
     if (times > 1)
       notes.push_back(
-          fmt::format("every count is a multiple of {}, as where each of {} ranks counts every token (no "
-                      "attention data parallelism), and was divided by it; --counted-times 1 keeps them",
-                      times, times));
+          fmt::format("every count is a multiple of {}, as where each of {} ranks counts every token (no attention "
+                      "data parallelism), and was divided by it; {} 1 keeps them",
+                      times, times, on_command_line("counted-times")));
   }
   if (times <= 1) return;
   for (double& count : imported.counts.values()) {
     count /= static_cast<double>(times);
     if (imported.has_steps && count != std::floor(count))
-      throw UsageError(fmt::format("--counted-times {}: not all counts are multiples of it", times));
+      throw UsageError(
+          fmt::format("{} {}: not all counts are multiples of it", on_command_line("counted-times"), times));
   }
 }
 
@@ -233,10 +239,10 @@ void note_layers(const ImportedCounts& imported, const std::vector<std::size_t>&
       notes.push_back(fmt::format("WARNING: layers {} got no token and are not in the trace; were they recorded?",
                                   ranges_text(lacking)));
     else
-      notes.push_back(
-          fmt::format("the data have experts in {} layers from {} to {}, other ones than --model or "
-                      "--layer-ids says; the data's numbers are kept",
-                      numbers.size(), numbers.front(), numbers.back()));
+      notes.push_back(fmt::format(
+          "the data have experts in {} layers from {} to {}, other ones than {} or {} says; the data's numbers are "
+          "kept",
+          numbers.size(), numbers.front(), numbers.back(), on_command_line("model"), on_command_line("layer-ids")));
     return;
   }
   std::vector<std::int64_t> idle;
@@ -270,9 +276,10 @@ void check_expert_count(const ImportedCounts& imported, const ImportOptions& opt
   const Cube<double>& counts = imported.counts;
   if (options.expert_count == 0 || options.expert_count == counts.columns()) return;
   const bool transposed = options.expert_count == counts.rows() || options.expert_count == counts.planes();
-  throw UsageError(fmt::format("{}: the data have {} experts a layer, but --model or --experts says {}{}",
-                               place_of(imported), counts.columns(), options.expert_count,
-                               transposed ? "; another axis has as many: say the order of the axes with --axes" : ""));
+  throw UsageError(fmt::format(
+      "{}: the data have {} experts a layer, but {} or {} says {}{}", place_of(imported), counts.columns(),
+      on_command_line("model"), on_command_line("experts"), options.expert_count,
+      transposed ? "; another axis has as many: say the order of the axes with " + on_command_line("axes") : ""));
 }
 
 }  // namespace
@@ -282,14 +289,13 @@ std::vector<std::int32_t> numbered_layers(std::size_t count, const ImportOptions
   if (options.layer_ids.empty()) {
     std::vector<std::int32_t> ids(count);
     std::iota(ids.begin(), ids.end(), 0);
-    notes.push_back(
-        "layers are numbered from 0, since the data don't say the model's own numbers; --model or --layer-ids "
-        "can");
+    notes.push_back("layers are numbered from 0, since the data don't say the model's own numbers; " +
+                    on_command_line("model") + " or " + on_command_line("layer-ids") + " can");
     return ids;
   }
   if (options.layer_ids.size() != count)
-    throw UsageError(
-        fmt::format("the data have {} layers, but --model or --layer-ids names {}", count, options.layer_ids.size()));
+    throw UsageError(fmt::format("the data have {} layers, but {} or {} names {}", count, on_command_line("model"),
+                                 on_command_line("layer-ids"), options.layer_ids.size()));
   return options.layer_ids;
 }
 
@@ -297,7 +303,7 @@ LoadTrace trace_of(ImportedCounts imported, const ImportOptions& options, std::v
   check_counts(imported);
   notes.insert(notes.end(), imported.notes.begin(), imported.notes.end());
   if (options.tokens > 0 && imported.has_steps)
-    throw UsageError("--tokens scales aggregates, but these data have a time axis; leave it out");
+    throw UsageError(on_command_line("tokens") + " scales aggregates, but these data have a time axis; leave it out");
   drop_shared_experts(imported, options, notes);
   check_expert_count(imported, options);
   count_each_token_once(imported, options, notes);
@@ -316,7 +322,7 @@ LoadTrace trace_of(ImportedCounts imported, const ImportOptions& options, std::v
 
   trace.counts = Cube<std::uint32_t>(steps.size(), layers.size(), imported.counts.columns());
   const double pairs = static_cast<double>(options.tokens) * static_cast<double>(trace.top_k);
-  if (pairs > greatest_count) throw UsageError("--tokens is more than a step of a trace can have");
+  if (pairs > greatest_count) throw UsageError(on_command_line("tokens") + " is more than a step of a trace can have");
   for (std::size_t step = 0; step < steps.size(); ++step) {
     for (std::size_t layer = 0; layer < layers.size(); ++layer) {
       const auto row = imported.counts.row(steps[step], layers[layer]);

@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "base/error.hpp"
+#include "base/option.hpp"
 #include "base/text.hpp"
 #include "interchange/import.hpp"
 
@@ -116,9 +117,9 @@ void CountCollector::choose_expert_count(const ImportOptions& options, std::vect
     found += fmt::format("{}{} in layer {}", found.empty() ? "" : ", ", experts, ranges_text(numbers_of_set(of)));
   if (!layers.contains(options.expert_count))
     throw DataError(
-        fmt::format("{}: layers have different numbers of experts ({}); a mapping is made for those of one "
-                    "number: choose them with --experts, and import once for each",
-                    origin_, found));
+        fmt::format("{}: layers have different numbers of experts ({}); a mapping is made for those of one number: "
+                    "choose them with {}, and import once for each",
+                    origin_, found, on_command_line("experts")));
   std::set<std::int32_t> left_out;
   for (const auto& [experts, of] : layers)
     if (experts != options.expert_count) left_out.insert(of.begin(), of.end());
@@ -158,15 +159,12 @@ void CountCollector::drop_partial(const ImportOptions& options, std::vector<std:
     return;
   }
   if (common(steps).empty() || partial_layers.size() == united(layers).size())
-    throw DataError(
-        fmt::format("{}: nothing was recorded by all {} ranks or files ({} are missing somewhere); "
-                    "--keep-partial sums what there is",
-                    origin_, parts_.size(), what));
+    throw DataError(fmt::format(
+        "{}: nothing was recorded by all {} ranks or files ({} are missing somewhere); {} sums what there is", origin_,
+        parts_.size(), what, on_command_line("keep-partial")));
   erase_rows(partial_steps, partial_layers);
-  notes.push_back(
-      fmt::format("{} were not recorded by all {} ranks or files and were left out (--keep-partial keeps "
-                  "them)",
-                  what, parts_.size()));
+  notes.push_back(fmt::format("{} were not recorded by all {} ranks or files and were left out ({} keeps them)", what,
+                              parts_.size(), on_command_line("keep-partial")));
 }
 
 void CountCollector::finish(ImportedCounts& imported, const ImportOptions& options) {
@@ -215,18 +213,18 @@ void check_ranks(const std::set<std::int64_t>& ranks, const ImportOptions& optio
     const std::string what = fmt::format("of ranks 0 to {}, {} {} missing", last - 1,
                                          ranges_text(numbers_of_set(missing)), missing.size() > 1 ? "are" : "is");
     if (!options.keep_partial)
-      throw DataError(
-          origin + ": " + what +
-          ", so that sums over ranks would be partial; give the files of all ranks (--keep-partial takes the "
-          "others alone)");
+      throw DataError(origin + ": " + what +
+                      ", so that sums over ranks would be partial; give the files of all ranks (" +
+                      on_command_line("keep-partial") + " takes the others alone)");
     notes.push_back("PARTIAL SUMS: " + what);
   } else if (options.ranks != 0 && ranks.size() > options.ranks) {
-    throw UsageError(
-        fmt::format("{}: there are files of {} ranks, but --ranks says {}", origin, ranks.size(), options.ranks));
+    throw UsageError(fmt::format("{}: there are files of {} ranks, but {} says {}", origin, ranks.size(),
+                                 on_command_line("ranks"), options.ranks));
   } else if (ranks.size() == 1 && options.ranks == 0) {
     notes.push_back(
         "these are counts of rank 0 alone: whole only if it saw every token (no attention data "
-        "parallelism); --ranks N checks that files of all N ranks are there");
+        "parallelism); " +
+        on_command_line("ranks") + " N checks that files of all N ranks are there");
   }
 }
 

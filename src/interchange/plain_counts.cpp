@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/error.hpp"
+#include "base/option.hpp"
 #include "base/text.hpp"
 #include "interchange/csv_counts.hpp"
 #include "interchange/import.hpp"
@@ -50,7 +51,8 @@ std::string key_of_counts(const std::vector<std::string>& keys, const Reject& re
       reject("has the member '" + key +
              "', a map of experts rather than counts of tokens; gem-deploy import reads maps");
     if (has_word(key, words_of_ids))
-      reject("has the member '" + key + "', ids of experts rather than counts; read it with --format vllm-routed");
+      reject("has the member '" + key + "', ids of experts rather than counts; read it with " +
+             on_command_line("format") + " vllm-routed");
   }
   if (keys.size() != 1)
     reject("has the members " + quoted(keys) + ", but counts must be one of them, called counts or expert_load");

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/error.hpp"
+#include "base/option.hpp"
 #include "base/text.hpp"
 #include "interchange/import.hpp"
 
@@ -70,8 +71,8 @@ class Cleaning {
   /// An engine that fuses shared experts into the routed ones has a place for each, the last ones of every token.
   void remove_shared_experts() {
     if (options_.fused_shared >= places_)
-      throw UsageError(
-          fmt::format("--fused-shared {}: the data have only {} places a token", options_.fused_shared, places_));
+      throw UsageError(fmt::format("{} {}: the data have only {} places a token", on_command_line("fused-shared"),
+                                   options_.fused_shared, places_));
     places_ -= options_.fused_shared;
     if (options_.fused_shared > 0 || token_count() < fewest_to_judge) return;
     while (places_ > 1 && last_place_is_constant()) {
@@ -113,9 +114,9 @@ class Cleaning {
     expert_count_ = static_cast<std::size_t>(largest) + 1 -
                     std::min<std::size_t>(options_.zero_experts, static_cast<std::size_t>(largest));
     notes_.push_back(
-        fmt::format("the data don't say how many experts there are; {} is taken from the largest number in "
-                    "them: say it with --model or --experts if there are more",
-                    expert_count_));
+        fmt::format("the data don't say how many experts there are; {} is taken from the largest number in them: say "
+                    "it with {} or {} if there are more",
+                    expert_count_, on_command_line("model"), on_command_line("experts")));
   }
 
   /// Ids behind the routed experts compute nothing: the token has fewer experts.
@@ -128,11 +129,10 @@ class Cleaning {
         for (std::int32_t& id : ids(token, layer)) {
           if (id >= experts && id == recorded_.unsigned_none) id = RecordedRouting::none;
           if (id >= end)
-            reject(
-                fmt::format("holds expert {} in recorded layer {}, but experts are 0 to {}; if the router has more "
-                            "that compute nothing, say how many with --zero-experts, and with --fused-shared how many "
-                            "shared experts are in the last places",
-                            id, layer, experts - 1));
+            reject(fmt::format(
+                "holds expert {} in recorded layer {}, but experts are 0 to {}; if the router has more that compute "
+                "nothing, say how many with {}, and with {} how many shared experts are in the last places",
+                id, layer, experts - 1, on_command_line("zero-experts"), on_command_line("fused-shared")));
           if (id < experts) continue;
           id = RecordedRouting::none;
           ++removed;
@@ -300,19 +300,18 @@ class Cleaning {
   }
   void check_top_k(std::size_t top_k) const {
     if (options_.top_k != 0 && (options_.top_k < top_k || options_.top_k > places_))
-      throw UsageError(fmt::format("the data have {} experts a token, but --top-k or --model says {}{}", top_k,
-                                   options_.top_k,
+      throw UsageError(fmt::format("the data have {} experts a token, but {} or {} says {}{}", top_k,
+                                   on_command_line("top-k"), on_command_line("model"), options_.top_k,
                                    options_.top_k < top_k ? "; if shared experts are in the last places, say how many "
-                                                            "with --fused-shared"
+                                                            "with " +
+                                                                on_command_line("fused-shared")
                                                           : ""));
     if (top_k > expert_count_)
-      throw UsageError(fmt::format("the data have {} experts a token, more than the {} that --experts or --model says",
-                                   top_k, expert_count_));
+      throw UsageError(fmt::format("the data have {} experts a token, more than the {} that {} or {} says", top_k,
+                                   expert_count_, on_command_line("experts"), on_command_line("model")));
     if (top_k == expert_count_ && expert_count_ > 1)
-      reject(
-          fmt::format("every token has all {} experts, so these are counts rather than routed experts (--format "
-                      "counts)",
-                      top_k));
+      reject(fmt::format("every token has all {} experts, so these are counts rather than routed experts ({} counts)",
+                         top_k, on_command_line("format")));
   }
 
   /// The model's own numbers of the layers that are kept.
@@ -327,9 +326,8 @@ class Cleaning {
     }
     if (named.size() == kept.size()) return named;
     if (!named.empty()) return numbered_layers(layer_count(), options_, notes_);  // says that it is another number
-    notes_.push_back(
-        "layers have the numbers of their rows, as in engines that record every decoder layer; --model or "
-        "--layer-ids can say others");
+    notes_.push_back("layers have the numbers of their rows, as in engines that record every decoder layer; " +
+                     on_command_line("model") + " or " + on_command_line("layer-ids") + " can say others");
     return kept;
   }
   bool has_every_decoder_layer() const {

@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "base/error.hpp"
+#include "base/option.hpp"
 #include "base/text.hpp"
 #include "interchange/physical_map.hpp"
 
@@ -30,9 +31,10 @@ std::vector<std::size_t> groups_by_place(const PhysicalMap& map, std::size_t lay
       throw UsageError(fmt::format(
           "layer {}: the model routes each token to a few of {} groups of {} consecutive experts, and the mapping "
           "spreads groups over the {} devices such that no renumbering keeps each group together: the outputs would "
-          "change; search a mapping that keeps them with gem-map --expert-groups {}, or deploy this one with "
+          "change; search a mapping that keeps them with gem-map {} {}, or deploy this one with "
           "gem-deploy export",
-          map.layer_ids[layer], group_count, per_group, map.device_count, group_count));
+          map.layer_ids[layer], group_count, per_group, map.device_count, on_command_line("expert-groups"),
+          group_count));
     used[group] = true;
     old_of_new.push_back(group);
   }
@@ -51,8 +53,8 @@ Renumbering renumbering_of(const Mapping& mapping, std::size_t group_count) {
   if (mapping.redundant_count() > 0)
     throw UsageError(fmt::format(
         "the mapping has {} redundant copies of experts a layer, and a checkpoint holds each expert once; make a "
-        "mapping without (gem-map without --redundant-experts), or use gem-deploy export",
-        mapping.redundant_count()));
+        "mapping without (gem-map without {}), or use gem-deploy export",
+        mapping.redundant_count(), on_command_line("redundant-experts")));
   if (group_count == 0 || map.expert_count % group_count != 0)
     throw UsageError(fmt::format("{} experts do not divide into {} groups", map.expert_count, group_count));
   const std::size_t per_group = map.expert_count / group_count;

@@ -12,6 +12,7 @@
 #include <span>
 
 #include "base/error.hpp"
+#include "base/option.hpp"
 #include "base/text.hpp"
 #include "interchange/import.hpp"
 #include "interchange/import_text.hpp"
@@ -53,9 +54,9 @@ NumberArray array_of_bytes(const std::string& bytes, const ImportOptions& option
   if (bytes.starts_with("\x93NUMPY")) return parse_npy(std::as_bytes(std::span(bytes)), where);
   const std::size_t layers = options.decoder_layers > 0 ? options.decoder_layers : options.layer_ids.size();
   if (layers == 0 || options.top_k == 0)
-    throw UsageError(where +
-                     ": is base64 of numbers without extents, as SGLang returns them; say --model, or the layers "
-                     "that the engine records with --layer-ids and the experts a token with --top-k");
+    throw UsageError(where + ": is base64 of numbers without extents, as SGLang returns them; say " +
+                     on_command_line("model") + ", or the layers that the engine records with " +
+                     on_command_line("layer-ids") + " and the experts a token with " + on_command_line("top-k"));
   const NumberType type{NumberType::Kind::Signed, 4, false};
   NumberArray array;
   const std::size_t count = bytes.size() / type.byte_count, places = layers * options.top_k;

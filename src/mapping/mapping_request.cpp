@@ -17,8 +17,8 @@ SearchOptions options_of(Effort effort) {
 
 }  // namespace
 
-std::vector<Word<Method>> words_of(Method) {
-  std::vector<Word<Method>> words;
+std::vector<OptionWord<Method>> words_of(Method) {
+  std::vector<OptionWord<Method>> words;
   for (const Method method : all_methods()) words.push_back({method_name(method), method});
   return words;
 }

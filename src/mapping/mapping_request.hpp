@@ -15,15 +15,15 @@ enum class Effort {
   Thorough
 };
 
-inline std::vector<Word<Effort>> words_of(Effort) {
+inline std::vector<OptionWord<Effort>> words_of(Effort) {
   return {{"fast", Effort::Fast}, {"default", Effort::Default}, {"thorough", Effort::Thorough}};
 }
 
-inline std::vector<Word<Objective>> words_of(Objective) {
+inline std::vector<OptionWord<Objective>> words_of(Objective) {
   return {{"mean", Objective::Mean}, {"p99", Objective::P99}};
 }
 
-std::vector<Word<Method>> words_of(Method);
+std::vector<OptionWord<Method>> words_of(Method);
 
 /// How a mapping is to be found, as a user says it.
 struct MappingRequest {

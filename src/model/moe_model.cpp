@@ -118,16 +118,15 @@ MoeModel model_of_option(const std::string& text) {
   const std::string path = text.substr(0, extension + 4);
   const std::string name = text.substr(extension + 4);
   std::ifstream file(path);
-  if (!file)
-    throw UsageError("--model: the file " + path + " cannot be opened; give the name of a model or a CSV file");
+  if (!file) throw UsageError("the file " + path + " cannot be opened; give the name of a model or a CSV file");
   std::ostringstream content;
   content << file.rdbuf();
   const std::vector<MoeModel> models = parse_models(content.str(), path);
   if (name.starts_with(':')) return find_model(models, name.substr(1));
-  if (!name.empty()) throw UsageError("--model '" + text + "' is neither FILE.csv nor FILE.csv:NAME");
+  if (!name.empty()) throw UsageError("'" + text + "' is neither FILE.csv nor FILE.csv:NAME");
   if (models.size() > 1)
     throw UsageError(
-        fmt::format("--model: {} has {} models; choose one as {}:{}", path, models.size(), path, models.front().name));
+        fmt::format("{} has {} models; choose one as {}:{}", path, models.size(), path, models.front().name));
   return models.front();
 }
 

@@ -43,7 +43,7 @@ std::vector<MoeModel> parse_models(std::string_view csv_text, const std::string&
 /// A known model by name, ignoring case; UsageError listing near names if there is none.
 const MoeModel& find_model(const std::vector<MoeModel>& models, std::string_view name);
 
-/// The model that an option `--model` means: a known name; else the path of a CSV file with the header of
+/// The model that a user names: a known name; else the path of a CSV file with the header of
 /// jobs/data/models.csv, `FILE.csv` if it has one model, `FILE.csv:NAME` if it has more. UsageError or DataError as
 /// above.
 MoeModel model_of_option(const std::string& text);

@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "base/error.hpp"
+#include "base/option.hpp"
 #include "base/statistics.hpp"
 #include "base/text.hpp"
 #include "model/load_trace.hpp"
@@ -98,10 +99,11 @@ class Columns {
       for (const std::string& pair : split(given, ',')) {
         const std::vector<std::string> sides = split(pair, '=');
         if (sides.size() != 2 || std::ranges::find(names, sides[0]) == names.end())
-          throw UsageError("--table-columns: '" + pair + "' is not NAME=COLUMN, with a NAME of " + join(names));
+          throw UsageError(on_command_line("table-columns") + ": '" + pair + "' is not NAME=COLUMN, with a NAME of " +
+                           join(names));
         if (!table.has(sides[1]))
-          throw UsageError(
-              fmt::format("--table-columns: {} has no column '{}'; it has {}", origin, sides[1], join(table.header())));
+          throw UsageError(fmt::format("{}: {} has no column '{}'; it has {}", on_command_line("table-columns"), origin,
+                                       sides[1], join(table.header())));
         of_[sides[0]] = sides[1];
       }
     std::erase_if(of_, [&](const auto& entry) { return !table.has(entry.second); });
@@ -109,9 +111,9 @@ class Columns {
       if (has(time.name) && !time_) time_ = time;
     if (!time_ || !(has("tokens") || has("step_tokens") || has("tiles")))
       throw UsageError(fmt::format(
-          "--from-table: {} needs columns of loads (tokens, step_tokens or tiles) and of times (seconds, milliseconds "
-          "or microseconds), but has {}; say which they are, e.g. --table-columns tokens=batch_size,milliseconds=ms",
-          origin, join(table.header())));
+          "{}: {} needs columns of loads (tokens, step_tokens or tiles) and of times (seconds, milliseconds or "
+          "microseconds), but has {}; say which they are, e.g. {} tokens=batch_size,milliseconds=ms",
+          on_command_line("from-table"), origin, join(table.header()), on_command_line("table-columns")));
   }
   bool has(const std::string& name) const { return of_.contains(name); }
   const std::string& operator[](const std::string& name) const { return of_.at(name); }
@@ -217,8 +219,8 @@ TabulatedProfile profile_from_table(std::string_view csv_text, const std::string
   }
   const bool copied = options.device_count > 0 && options.device_count != names.size();
   if (copied && names.size() > 1)
-    throw UsageError(fmt::format("--devices: {} has {} devices, which can't stand for {}; leave it out", origin,
-                                 names.size(), options.device_count));
+    throw UsageError(fmt::format("{}: {} has {} devices, which can't stand for {}; leave it out",
+                                 on_command_line("devices"), origin, names.size(), options.device_count));
   for (std::size_t d = 1; d < names.size(); ++d)
     for (const auto& [point, unused] : times[0])
       if (!times[d].contains(point) || times[d].size() != times[0].size())
@@ -262,13 +264,15 @@ TabulatedProfile profile_from_table(std::string_view csv_text, const std::string
   }
   result.unknown.push_back("what skew adds: all loads count as spread evenly over their active experts");
   if (copied)
-    result.unknown.push_back(
-        fmt::format("how devices differ: one device's times stand for all {}{}", count,
-                    options.slowdowns.empty() ? " (--slowdown states what you know)" : ", with stated slowdowns"));
+    result.unknown.push_back(fmt::format("how devices differ: one device's times stand for all {}{}", count,
+                                         options.slowdowns.empty()
+                                             ? " (" + on_command_line("slowdown") + " states what you know)"
+                                             : ", with stated slowdowns"));
   if (!columns.has("active_experts"))
     result.unknown.push_back("loads of fewer active experts: each has as many active as it has rows for");
   if (!columns.has("tiles"))
-    result.unknown.push_back(fmt::format("the kernel's tile: {} rows are taken (--tile-tokens)", options.tile_tokens));
+    result.unknown.push_back(
+        fmt::format("the kernel's tile: {} rows are taken ({})", options.tile_tokens, on_command_line("tile-tokens")));
   return result;
 }
 

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "base/error.hpp"
+#include "base/option.hpp"
 #include "base/text.hpp"
 #include "device/device_estimate.hpp"
 #include "model/mapping.hpp"
@@ -19,10 +20,11 @@ namespace {
 
 ExpertShape parse_shape(const std::string& text) {
   const std::vector<std::string> parts = split(text, 'x');
-  if (parts.size() != 2) throw UsageError("--expert-shape: '" + text + "' is not HIDDENxINTERMEDIATE, e.g. 512x256");
+  const OptionName option = option_name(&ProfileRequest::expert_shape);
+  if (parts.size() != 2) throw option_error(option, "{}: '{}' is not HIDDENxINTERMEDIATE, e.g. 512x256", text);
   const auto size = [&](const std::string& part) {
-    const std::int64_t value = parse_integer(part, "--expert-shape");
-    if (value < 1 || value > (1 << 20)) throw UsageError("--expert-shape: " + part + " is out of range");
+    const std::int64_t value = parse_integer(part, spelled(option));
+    if (value < 1 || value > (1 << 20)) throw option_error(option, "{}: {} is out of range (1 to {})", part, 1 << 20);
     return static_cast<std::size_t>(value);
   };
   return {size(parts[0]), size(parts[1])};
@@ -30,13 +32,14 @@ ExpertShape parse_shape(const std::string& text) {
 
 std::size_t experts_of_device(const ProfileRequest& request, const MoeModel& model, std::size_t device_count) {
   if (request.experts_per_device > model.expert_count)
-    throw UsageError(fmt::format("--experts-per-device: {}, but {} has {} experts a layer", request.experts_per_device,
-                                 model.name, model.expert_count));
+    throw option_error(option_name(&ProfileRequest::experts_per_device), "{}: {}, but {} has {} experts a layer",
+                       request.experts_per_device, model.name, model.expert_count);
   if (request.experts_per_device > 0) return request.experts_per_device;
   check_divisible(model.expert_count, device_count);
   if (request.redundant_experts % device_count != 0)
-    throw UsageError(fmt::format("--redundant-experts: {} copies do not divide over {} devices; give a multiple of {}",
-                                 request.redundant_experts, device_count, device_count));
+    throw option_error(option_name(&ProfileRequest::redundant_experts),
+                       "{}: {} copies do not divide over {} devices; give a multiple of {}", request.redundant_experts,
+                       device_count, device_count);
   return (model.expert_count + request.redundant_experts) / device_count;
 }
 
@@ -65,8 +68,9 @@ LatencyProfile plan_of(const ProfileRequest& request, const ProfileSetup& setup,
   points.tiles_per_wave = kind.tiles_per_wave(setup.devices);
   points.seed = request.seed;
   if (setup.max_tokens > static_cast<std::size_t>(greatest_load) / 2)  // whole tiles are more
-    throw UsageError(fmt::format("--max-tokens: {} tokens on a device are more than the {} of a profile",
-                                 setup.max_tokens, greatest_load / 2));
+    throw option_error(option_name(&ProfileRequest::max_tokens),
+                       "{}: {} tokens on a device are more than the {} of a profile", setup.max_tokens,
+                       greatest_load / 2);
   plan.points = request.naive ? make_naive_plan(points) : make_plan(points);
   return plan;
 }
@@ -87,7 +91,7 @@ SweepOptions sweep_of(const ProfileRequest& request, const ProfileSetup& setup, 
   SweepOptions sweep;
   sweep.measurement.stopping = request.stopping;
   sweep.measurement.layer_count = cold_layer_count(setup.devices, setup.plan.experts_per_device, model.moe_layer_count);
-  sweep.measurement.take_turns = request.share_gpu == "turns";
+  sweep.measurement.take_turns = request.devices.share_gpu == GpuSharing::Turns;
   const MeasuringHabits& habits = device_kind(setup.devices.kind).measuring;
   sweep.measurement.device_warm_up_s = habits.warm_up_s;
   sweep.measurement.block_loads = habits.block_loads;
@@ -116,7 +120,7 @@ double samples_s(const ProfileRequest& request, const MeasurementOptions& measur
 
 /// Seconds of the whole job.
 struct ExpectedTime {
-  double usual_s = 0.0, longest_s = 0.0;  ///< the longest where every load takes all of --max-point-time
+  double usual_s = 0.0, longest_s = 0.0;  ///< the longest where every load takes all of its time
 };
 
 ExpectedTime expected_time(const ProfileRequest& request, const ProfileSetup& setup, const DeviceEstimate& estimate,
@@ -164,28 +168,45 @@ double mean_tokens_per_expert(const std::vector<LoadTrace>& workloads) {
 
 }  // namespace
 
+void describe(OptionList& options, ProfileRequest& request) {
+  describe(options, request.devices);
+  options.group("What is measured");
+  options.add("model", request.model, "NAME|FILE.csv[:NAME]", "the MoE model; see {list-models}").required();
+  options.add("expert-shape", request.expert_shape, "HxI", "other sizes of an expert than the model's, to fit a CPU");
+  options.add("experts-per-device", request.experts_per_device, "N", "routed experts that a device holds of a layer")
+      .range(0, 65536)
+      .without("the model's experts over all devices");
+  options
+      .add("redundant-experts", request.redundant_experts, "N",
+           "further copies of experts a layer that mappings will have, a multiple of the devices")
+      .range(0, 65536)
+      .without("none");
+  options.add("max-tokens", request.max_tokens, "N", "most rows that one device gets in a step")
+      .range(0, static_cast<double>(greatest_load))
+      .without(fmt::format("all that {} tokens, or a batch's steps, can send", request.tokens_per_step));
+  options.add("points-per-doubling", request.points_per_doubling, "N", "how densely loads are measured").range(1, 64);
+  options.add("exchange", request.exchange,
+              "latency and bandwidth between each two devices too, by NCCL between GPUs, else by MPI");
+  options.add("naive", request.naive, "measure every number of tokens, spread evenly, instead of tiles; to compare");
+  options.add("seed", request.seed, "N", "seed of all random choices: order of the points, weights, noise");
+  describe(options, request.stopping);
+}
+
 void check_profile_request(const ProfileRequest& request) {
-  if (!request.share_gpu.empty() && request.share_gpu != "turns")
-    throw UsageError("--share-gpu: '" + request.share_gpu + "' is unknown; it can be 'turns'");
-  const SimulationModel& simulation = request.devices.simulation;
-  if (!(simulation.noise >= 0.0 && simulation.noise < 1.0))
-    throw UsageError(fmt::format("--noise: {:g} is not a relative noise, 0 or more and below 1", simulation.noise));
-  if (!(simulation.outlier_probability >= 0.0 && simulation.outlier_probability <= 1.0))
-    throw UsageError(
-        fmt::format("--outliers: {:g} is not a share of the samples, 0 to 1", simulation.outlier_probability));
   if (request.exchange && device_kind(request.devices.kind).transport == RowTransport::None)
-    throw UsageError("--exchange: " + request.devices.kind +
-                     " devices exchange nothing; measure it on cuda or host devices");
+    throw option_error(option_name(&ProfileRequest::exchange),
+                       "{}: {} devices exchange nothing; measure it on cuda or host devices", request.devices.kind);
   check_stopping_rule(request.stopping);
 }
 
 ProfileSetup set_up_profile(const ProfileRequest& request, std::size_t rank_count) {
-  const MoeModel model = model_of_option(request.model);
+  const MoeModel model = blaming(option_name(&ProfileRequest::model), [&] { return model_of_option(request.model); });
   ProfileSetup setup;
   setup.device_count = device_count_of(request.devices, rank_count);
   setup.exchange = request.exchange;
   if (setup.exchange && rank_count < 2)
-    throw UsageError("--exchange: one rank has nobody to exchange with; start two or more (mpirun -n 2 ...)");
+    throw option_error(option_name(&ProfileRequest::exchange),
+                       "{}: one rank has nobody to exchange with; start two or more (mpirun -n 2 ...)");
   const std::size_t experts = experts_of_device(request, model, setup.device_count);
   const std::size_t most_rows_of_token = most_rows_of(1, model.top_k, experts);
   setup.max_tokens = request.max_tokens > 0 ? request.max_tokens : request.tokens_per_step * most_rows_of_token;
@@ -196,8 +217,7 @@ ProfileSetup set_up_profile(const ProfileRequest& request, std::size_t rank_coun
   setup.devices = request.devices;
   setup.devices.expert = request.expert_shape.empty() ? model.expert : parse_shape(request.expert_shape);
   setup.devices.seed = request.seed;
-  setup.devices.share_gpu = !request.share_gpu.empty();
-  setup.devices.slowdowns = parse_slowdowns(request.slowdown, setup.device_count);
+  setup.devices.slowdowns = parse_slowdowns(request.devices.slowdown, setup.device_count);
   setup.devices.experts_per_device = experts;
   setup.devices.top_k = model.top_k;
   setup.devices.tokens_per_step = tokens_per_step_of(request);
@@ -205,9 +225,9 @@ ProfileSetup set_up_profile(const ProfileRequest& request, std::size_t rank_coun
   check_device_options(setup.devices);
   for (const LoadTrace& workload : request.workloads) {
     if (workload.expert_count() != model.expert_count)
-      throw UsageError(
-          fmt::format("--for-trace: task '{}' of {} has {} experts a layer, but {} has {}; name a trace of it",
-                      workload.task, workload.model, workload.expert_count(), model.name, model.expert_count));
+      throw UsageError(fmt::format("task '{}' of {} has {} experts a layer, but {} has {}; name a trace of it",
+                                   workload.task, workload.model, workload.expert_count(), model.name,
+                                   model.expert_count));
     const LoadRange range = range_of_loads(workload, experts, setup.devices.tile_tokens);
     setup.range = &workload == request.workloads.data() ? range : united(setup.range, range);
     setup.max_tokens = setup.range.most_tokens;
@@ -247,10 +267,11 @@ std::string describe_plan(const ProfileRequest& request, const ProfileSetup& set
   // Of a program that has measured nothing yet no more is known.
   const std::string usual = kind.tells_tiles ? "at most" : format_duration(time.usual_s) + ", up to";
   return text + fmt::format(
-                    "expected: {} {} where latencies are noisy (--max-point-time {:g});\n"
+                    "expected: {} {} where latencies are noisy ({} {:g});\n"
                     "{} of weights a rank ({} experts)\n",
-                    usual, format_duration(time.longest_s), request.stopping.max_time_s,
-                    format_bytes(static_cast<double>(experts * estimate.expert_bytes())), experts);
+                    usual, format_duration(time.longest_s), option_name(&StoppingRule::max_time_s),
+                    request.stopping.max_time_s, format_bytes(static_cast<double>(experts * estimate.expert_bytes())),
+                    experts);
 }
 
 void place_experts(const Communicator& ranks, const ProfileSetup& setup, const Devices& devices) {
@@ -270,10 +291,9 @@ ProfileSetup with_tiles_of(const Devices& devices, const Communicator& ranks, co
   ProfileSetup settled;
   ranks.on_all([&] {
     if (mine != first)
-      throw DataError(
-          fmt::format("the device of rank {} works in other tiles than that of rank 0; give --tile-tokens, "
-                      "in which all are then measured",
-                      ranks.rank()));
+      throw DataError(fmt::format(
+          "the device of rank {} works in other tiles than that of rank 0; give {}, in which all are then measured",
+          ranks.rank(), spelled("tile-tokens")));
     ProfileRequest told = request;
     told.devices.tile_rule = first;
     settled = set_up_profile(told, static_cast<std::size_t>(ranks.size()));

@@ -16,18 +16,16 @@ namespace gem {
 /// Tokens a step that a plan reaches to, unless it is told how far.
 constexpr std::size_t default_tokens_per_step = 512;
 
-/// What is to be measured, as a user says it; see gem-profile --help.
+/// What is to be measured, as a user says it.
 struct ProfileRequest {
   std::string model = "";              ///< as for model_of_option
   std::string expert_shape;            ///< "HxI" or empty
-  std::string slowdown;                ///< as for parse_slowdowns
   std::size_t experts_per_device = 0;  ///< 0: the model's experts over all devices
   std::size_t redundant_experts = 0;   ///< further copies a layer that mappings will have: devices then hold more
   std::size_t max_tokens = 0;          ///< 0: what tokens_per_step can bring
   std::size_t tokens_per_step = default_tokens_per_step;
   std::vector<LoadTrace> workloads{};  ///< if any, what they can bring is measured, and max_tokens is 0
   std::size_t points_per_doubling = 3;
-  std::string share_gpu;  ///< "turns" or empty
   bool exchange = false;  ///< between each two devices, too
   std::size_t seed = 1;
   bool naive = false;  ///< every number of tokens, spread evenly, instead of tiles
@@ -36,7 +34,9 @@ struct ProfileRequest {
   StoppingRule stopping;
 };
 
-/// UsageError for options that contradict each other, whatever the model.
+void describe(OptionList& options, ProfileRequest& request);
+
+/// OptionError for options that contradict each other, whatever the model.
 void check_profile_request(const ProfileRequest& request);
 
 /// All that follows from the request and the number of ranks; the same on every rank.

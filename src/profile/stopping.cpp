@@ -11,13 +11,22 @@
 
 namespace gem {
 
+void describe(OptionList& options, StoppingRule& rule) {
+  options.group("When a point is done");
+  options
+      .add("confidence-width", rule.confidence_width, "F",
+           "relative half-width of the median's 95 % interval that ends a point")
+      .above(0, 100);
+  options.add("min-samples", rule.min_samples, "N", "samples of a point at least").range(2, 1e6);
+  options.add("max-samples", rule.max_samples, "N", "samples of a point at most").range(2, 1e6);
+  options.add("max-point-time", rule.max_time_s, "SECONDS", "measured time of a point at most").above(0, 86400);
+}
+
 void check_stopping_rule(const StoppingRule& rule) {
-  if (!(rule.confidence_width > 0.0))
-    throw UsageError(fmt::format("--confidence-width: {:g} is not above 0", rule.confidence_width));
-  if (rule.min_samples < 2) throw UsageError("--min-samples: a median with an interval needs at least 2");
+  check_options(rule);
   if (rule.max_samples < rule.min_samples)
-    throw UsageError(fmt::format("--max-samples: {} is below --min-samples {}", rule.max_samples, rule.min_samples));
-  if (!(rule.max_time_s > 0.0)) throw UsageError(fmt::format("--max-point-time: {:g} is not above 0", rule.max_time_s));
+    throw option_error(option_name(&StoppingRule::max_samples), "{}: {} is below {} {}", rule.max_samples,
+                       option_name(&StoppingRule::min_samples), rule.min_samples);
 }
 
 double relative_half_width(std::span<const double> samples_s) {

@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <span>
 
+#include "base/option.hpp"
+
 namespace gem {
 
 /// When a point has been measured often enough, as a value.
@@ -13,7 +15,9 @@ struct StoppingRule {
   double max_time_s = 1.0;  ///< spent on a point
 };
 
-/// UsageError, naming the option, for bounds that contradict each other.
+void describe(OptionList& options, StoppingRule& rule);
+
+/// OptionError for bounds that contradict each other.
 void check_stopping_rule(const StoppingRule& rule);
 
 enum class StoppingDecision {

@@ -11,6 +11,7 @@
 #include "base/statistics.hpp"
 #include "base/text.hpp"
 #include "device/device_kind.hpp"
+#include "profile/stopping.hpp"
 
 namespace gem {
 namespace {
@@ -84,10 +85,8 @@ std::string unsettled_lines(const LatencyProfile& profile, const std::vector<Dev
   if (std::ranges::all_of(summaries, [](const DeviceSummary& summary) { return summary.unsettled == 0; })) return "";
   const DeviceKind* kind = find_device_kind(profile.device_kind);
   const std::string free = kind == nullptr || kind->disturbed.empty() ? "" : ", or free " + kind->disturbed;
-  return wrap(
-             "unsettled: time or samples of a point ended before its median was known to --confidence-width; raise "
-             "--max-point-time" +
-             free) +
+  return wrap(fmt::format("unsettled: time or samples of a point ended before its median was known to {}; raise {}{}",
+                          option_name(&StoppingRule::confidence_width), option_name(&StoppingRule::max_time_s), free)) +
          "\n";
 }
 

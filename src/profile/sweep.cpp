@@ -82,9 +82,9 @@ std::vector<std::size_t> unfinished_points(const Communicator& ranks, std::size_
 void end_if_asked(const Communicator& ranks, const SweepOptions& options, std::size_t done, std::size_t total) {
   const bool asked = options.stop_requested && options.stop_requested();
   if (ranks.max(static_cast<std::uint8_t>(asked ? 1 : 0)) == 0) return;
-  throw AgreedError(
-      ExitCode::Interrupted,
-      fmt::format("asked to stop: {} of {} points are saved; the same command with --resume goes on", done, total));
+  throw AgreedError(ExitCode::Interrupted,
+                    fmt::format("asked to stop: {} of {} points are saved; the same command with {} goes on", done,
+                                total, on_command_line("resume")));
 }
 
 // The first point once more, in the company of others as before: what changed meanwhile.

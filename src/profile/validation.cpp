@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "base/option.hpp"
 #include "base/random.hpp"
 #include "base/statistics.hpp"
 #include "base/text.hpp"
@@ -42,8 +43,8 @@ void add_trace_loads(ValidationLoads& loads, std::size_t count, std::size_t slot
     ++found;
   }
   if (found < count)
-    throw UsageError(fmt::format("the trace of {} has too few loads of at most {} tokens a device (--max-tokens)",
-                                 trace.model, max_tokens));
+    throw UsageError(fmt::format("the trace of {} has too few loads of at most {} tokens a device ({})", trace.model,
+                                 max_tokens, on_command_line("max-tokens")));
 }
 
 Validation validate(const LatencyProfile& profile, ValidationLoads loads, Matrix<double> measured_s) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/option.hpp"
 #include "base/statistics.hpp"
 #include "base/text.hpp"
 
@@ -46,9 +47,10 @@ std::string exchange_line(const VerificationReport& report) {
                        format_seconds(cost->mean_s), 100.0 * cost->explained);
   return fmt::format(
       "Exchange of a layer: {:.0f} us and {:.3g} ns for each row of the device that gets most,\n"
-      "which explains {:.0f} % of how layers differ; gem-map --exchange-row-time {:.3g}\n"
+      "which explains {:.0f} % of how layers differ; gem-map {} {:.3g}\n"
       "searches for the fastest whole layer\n",
-      cost->fixed_s * 1e6, cost->row_s * 1e9, 100.0 * cost->explained, cost->row_s * 1e9);
+      cost->fixed_s * 1e6, cost->row_s * 1e9, 100.0 * cost->explained, on_command_line("exchange-row-time"),
+      cost->row_s * 1e9);
 }
 
 }  // namespace gem

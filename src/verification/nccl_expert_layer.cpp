@@ -2,7 +2,7 @@
 
 #include <limits>
 
-#include "base/error.hpp"
+#include "base/option.hpp"
 #include "device/cuda/gpu_rows.hpp"
 #include "device/cuda/gpu_timer.hpp"
 #include "platform/gpu/nccl.hpp"
@@ -173,7 +173,7 @@ std::unique_ptr<ExpertParallelLayer> make_nccl_expert_layer(const Communicator& 
                                                             double patience_s) {
   ComputesOnGpu* gpu = device.on_gpu();
   communicator.on_all([&] {  // one sentence, not one a rank
-    if (gpu == nullptr) throw UsageError("--transport nccl needs --device cuda; choose --transport mpi");
+    if (gpu == nullptr) throw UsageError(fmt::format("{0} nccl is for GPUs; choose {0} mpi", spelled("transport")));
   });
   return std::make_unique<NcclExpertLayer>(communicator, *gpu, hidden_size, top_k, turns, patience_s);
 }

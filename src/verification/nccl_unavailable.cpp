@@ -1,4 +1,6 @@
-#include "base/error.hpp"
+#include <fmt/core.h>
+
+#include "base/option.hpp"
 #include "verification/nccl_expert_layer.hpp"
 
 namespace gem {
@@ -6,7 +8,8 @@ namespace gem {
 std::unique_ptr<ExpertParallelLayer> make_nccl_expert_layer(const Communicator& ranks, MoeDevice&, std::size_t,
                                                             std::size_t, Turns, double) {
   ranks.on_all([] {
-    throw UsageError("--transport nccl: this program was built without CUDA and NCCL; choose --transport mpi");
+    throw UsageError(
+        fmt::format("{0} nccl: this program was built without CUDA and NCCL; choose {0} mpi", spelled("transport")));
   });
   return nullptr;
 }

@@ -103,7 +103,7 @@ std::vector<ExpertHomes> homes_for(const Mapping& mapping, const LoadTrace& trac
     const auto found = std::find(mapping.layer_ids.begin(), mapping.layer_ids.end(), id);
     if (found == mapping.layer_ids.end())
       throw DataError(
-          fmt::format("mapping '{}' has no layer {}, which the trace has; map the same layers or choose --layers",
+          fmt::format("mapping '{}' has no layer {}, which the trace has; map the same layers, or replay those it has",
                       mapping.method, id));
     homes.push_back(homes_of(mapping, static_cast<std::size_t>(found - mapping.layer_ids.begin())));
   }

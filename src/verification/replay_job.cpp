@@ -9,10 +9,10 @@
 #include "base/error.hpp"
 #include "base/statistics.hpp"
 #include "base/text.hpp"
-#include "platform/command_line/progress.hpp"
 #include "mapping/baselines.hpp"
 #include "mapping/methods.hpp"
 #include "mapping/sample.hpp"
+#include "platform/command_line/progress.hpp"
 #include "platform/host/host_info.hpp"
 #include "profile/summary.hpp"
 #include "profile/sweep.hpp"
@@ -60,9 +60,9 @@ void check_models(const LatencyProfile& profile, const LoadTrace& trace, const s
   const auto check = [&](const std::string& what, const std::string& model) {
     if (model.empty() || trace.model.empty() || to_lower(model) == to_lower(trace.model)) return;
     throw UsageError(
-        fmt::format("{} is of model '{}', the trace of '{}'; make both of one, or use --allow-model-mismatch if "
-                    "the experts have the same shape",
-                    what, model, trace.model));
+        fmt::format("{} is of model '{}', the trace of '{}'; make both of one, or use {} if the experts have the same "
+                    "shape",
+                    what, model, trace.model, option_name(&ReplayRequest::allow_model_mismatch)));
   };
   check("the profile", profile.model);
   for (const Mapping& mapping : mappings) check("mapping '" + mapping.method + "'", mapping.model);
@@ -105,8 +105,8 @@ std::string step_notes(const ReplayRequest& request, std::size_t steps) {
   constexpr std::size_t fewest = 8;
   std::string notes;
   if (steps < request.steps)
-    notes +=
-        fmt::format("note: {} steps are all that the trace has to replay, not {} (--steps)\n", steps, request.steps);
+    notes += fmt::format("note: {} steps are all that the trace has to replay, not {} ({})\n", steps, request.steps,
+                         option_name(&ReplayRequest::steps));
   if (steps < fewest)
     notes += fmt::format("warning: an interval over {} steps says little; replay {} or more\n", steps, fewest);
   return notes;
@@ -129,8 +129,8 @@ std::size_t judged_of(const std::string& judge, const std::vector<std::string>& 
   for (std::size_t m = names.size() - 1; m > 0; --m)
     if (searched[m] == wanted) return m;
   if (judge.empty()) return names.size() - 1;
-  throw UsageError("--judge: no mapping given is named '" + judge + "'; there is " +
-                   join(std::span(names).subspan(1), " and "));
+  throw option_error(option_name(&ReplayRequest::judge), "{}: no mapping given is named '{}'; there is {}", judge,
+                     join(std::span(names).subspan(1), " and "));
 }
 
 // What exchanges the rows, null where none are: connecting the ranks takes seconds.
@@ -138,9 +138,8 @@ std::unique_ptr<ExpertParallelLayer> make_layer(const Communicator& ranks, const
                                                 const ReplayQuestion& question, MoeDevice& device, const Turns& turns) {
   if (!device.kind().has_outputs || (request.compute_only && request.replay.checked_steps == 0)) return nullptr;
   const std::size_t hidden_size = question.profile.expert.hidden_size;
-  const bool nccl =
-      request.transport.empty() ? device.kind().transport == RowTransport::Nccl : request.transport == "nccl";
-  if (nccl) return make_nccl_expert_layer(ranks, device, hidden_size, question.trace.top_k, turns, request.patience_s);
+  if (request.transport.value_or(device.kind().transport) == RowTransport::Nccl)
+    return make_nccl_expert_layer(ranks, device, hidden_size, question.trace.top_k, turns, request.patience_s);
   check_exchange_memory(ranks, question.trace, hidden_size);
   return std::make_unique<MpiExpertLayer>(ranks, device, hidden_size, turns);
 }
@@ -150,7 +149,7 @@ std::unique_ptr<ReplayTarget> make_target(const Communicator& ranks, const Repla
                                           const std::vector<std::unique_ptr<MoeDevice>>& local) {
   // Only of devices on a virtual clock a rank may have none.
   if (local.empty() || local.front()->kind().is_virtual()) return make_clock_target(ranks, local);
-  const Turns turns(ranks, request.share_gpu == "turns");
+  const Turns turns(ranks, request.share_gpu == GpuSharing::Turns);
   return make_exchange_target(ranks, *local.front(), make_layer(ranks, request, question, *local.front(), turns), turns,
                               {question.profile.expert.hidden_size, question.trace.top_k,
                                request.compute_only || !local.front()->kind().has_outputs});
@@ -158,20 +157,54 @@ std::unique_ptr<ReplayTarget> make_target(const Communicator& ranks, const Repla
 
 }  // namespace
 
+void describe(OptionList& options, ReplayRequest& request) {
+  options.group("What is replayed");
+  options.add({"steps", "verify_steps"}, request.steps, "N", "how many steps to replay").range(1, 1e6);
+  options.add("first-step", request.first_step, "N", "first step to replay")
+      .without("the first that was not searched on");
+  options.add({"layers", "verify_layers"}, request.layer_ids, "LIST", "decoder layers to replay, e.g. 0,11,23")
+      .without("all");
+  options.add("rounds", request.replay.rounds, "N", "measurements of each step; the median counts").range(1, 10000);
+  options.add("checked-steps", request.replay.checked_steps, "N", "steps whose data and outputs are checked first");
+  options.add("compute-only", request.compute_only,
+              "time the experts' compute without the exchange, which is only checked");
+  options.add("transport", request.transport, "how rows travel: mpi is through host memory")
+      .without("nccl on GPUs, else mpi");
+  options
+      .add("patience", request.patience_s, "SECONDS", "most that an NCCL exchange waits for a peer before the job ends")
+      .above(0, 86400)
+      .not_in_results();
+  options.add("allow-model-mismatch", request.allow_model_mismatch,
+              "replay a trace of one model with a profile or mapping of another");
+  options.group("Verdict");
+  options.add("judge", request.judge, "NAME", "mapping that the verdict is about").without("gem, else the last");
+  options.add("judge-by", request.judge_by,
+              "what the verdict is about: the slowest device's compute, or whole layers with the exchange");
+  options
+      .add("rest-per-layer", request.rest_per_layer_ms, "MILLISECONDS",
+           "time of a layer beside its routed experts (attention, shared experts, others): adds an estimate of the "
+           "whole model's step")
+      .range(0, 1e6);
+  options.group("Devices");
+  options.add("device", request.device, "KIND", "what runs the experts")
+      .one_of(device_kind_words())
+      .without("as in the profile");
+  options.add("command", request.command, "COMMAND",
+              "of {device} command: the program that each rank starts as its device, as for gem-profile");
+  options.add("command-timeout", request.command_timeout_s, "SECONDS", "time that an answer of it may take")
+      .above(0, 1e6)
+      .not_in_results();
+  options.add_numbers_or_file("slowdown", request.slowdown, "LIST|FILE.csv", "emulated slowdown of each device")
+      .without("as in the profile");
+  options.add("share-gpu", request.share_gpu, "ranks that share a GPU work one after the other");
+  options.add("seed", request.seed, "N", "seed of all random choices: order of the mappings, weights, bootstrap");
+}
+
 void check_replay_request(const ReplayRequest& request) {
-  if (request.replay.rounds == 0 || request.steps == 0) throw UsageError("--rounds and --steps must be above 0");
-  if (!request.share_gpu.empty() && request.share_gpu != "turns")
-    throw UsageError("--share-gpu: '" + request.share_gpu + "' is unknown; it can be 'turns'");
-  if (request.judge_by != "straggler" && request.judge_by != "layer")
-    throw UsageError("--judge-by: '" + request.judge_by + "' is neither straggler nor layer");
-  if (request.judge_by == "layer" && (request.compute_only || !request.share_gpu.empty()))
-    throw UsageError("--judge-by layer needs whole layers, which --compute-only and --share-gpu leave out");
-  if (!request.transport.empty() && request.transport != "mpi" && request.transport != "nccl")
-    throw UsageError("--transport: '" + request.transport + "' is neither mpi nor nccl");
-  if (!(request.patience_s > 0.0))
-    throw UsageError(fmt::format("--patience: {:g} s is not above 0", request.patience_s));
-  if (request.rest_per_layer_ms && !(*request.rest_per_layer_ms >= 0.0 && std::isfinite(*request.rest_per_layer_ms)))
-    throw UsageError(fmt::format("--rest-per-layer: {:g} is not 0 or more milliseconds", *request.rest_per_layer_ms));
+  check_options(request);
+  if (request.judge_by == JudgedBy::Layer && (request.compute_only || request.share_gpu))
+    throw option_error(option_name(&ReplayRequest::judge_by), "{} layer needs whole layers, which {} and {} leave out",
+                       option_name(&ReplayRequest::compute_only), option_name(&ReplayRequest::share_gpu));
 }
 
 ReplayQuestion make_replay_question(const ReplayRequest& request, const LatencyProfile& profile, const LoadTrace& whole,
@@ -193,9 +226,11 @@ ReplayQuestion make_replay_question(const ReplayRequest& request, const LatencyP
   question.judged = judged_of(request.judge, methods, question.names);
   question.first_step = request.first_step ? *request.first_step : first_unseen_step(question.mappings, whole);
   if (question.first_step >= whole.step_count())
-    throw UsageError(fmt::format("--first-step {}: the trace has {} steps", question.first_step, whole.step_count()));
+    throw option_error(option_name(&ReplayRequest::first_step), "{} {}: the trace has {} steps", question.first_step,
+                       whole.step_count());
   const std::size_t count = std::min(request.steps, whole.step_count() - question.first_step);
-  question.trace = layers_of(steps_of(whole, question.first_step, count), request.layer_ids);
+  question.trace = blaming(option_name(&ReplayRequest::layer_ids),
+                           [&] { return layers_of(steps_of(whole, question.first_step, count), request.layer_ids); });
   if (std::ranges::all_of(question.trace.counts.values(), [](std::uint32_t tokens) { return tokens == 0; }))
     throw DataError(
         fmt::format("the trace has no token in steps {} to {}, so that nothing can be replayed; choose others",
@@ -213,7 +248,7 @@ DeviceOptions replay_devices(const ReplayRequest& request, const LatencyProfile&
   devices.expert = profile.expert;
   devices.tile_tokens = profile.tile_tokens;
   devices.weight_dtype = profile.weight_dtype;
-  devices.share_gpu = !request.share_gpu.empty();
+  devices.share_gpu = request.share_gpu;
   devices.command = request.command;
   devices.command_timeout_s = request.command_timeout_s;
   devices.seed = request.seed;
@@ -237,11 +272,12 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
                               const DeviceOptions& devices) {
   ranks.on_all([&] {
     check_device_count(ranks, devices, question.profile);
-    if (!request.transport.empty() && device_kind(devices.kind).transport == RowTransport::None)
-      throw UsageError("--transport: " + devices.kind + " devices exchange nothing; leave it out");
-    if (request.judge_by == "layer" && !device_kind(devices.kind).has_outputs)
-      throw UsageError("--judge-by layer: " + devices.kind +
-                       " devices exchange nothing, so that there are no whole layers");
+    if (request.transport && device_kind(devices.kind).transport == RowTransport::None)
+      throw option_error(option_name(&ReplayRequest::transport), "{}: {} devices exchange nothing; leave it out",
+                         devices.kind);
+    if (request.judge_by == JudgedBy::Layer && !device_kind(devices.kind).has_outputs)
+      throw option_error(option_name(&ReplayRequest::judge_by),
+                         "{} layer: {} devices exchange nothing, so that there are no whole layers", devices.kind);
   });
   const DeviceKind& kind = device_kind(devices.kind);
   DeviceOptions made = devices;
@@ -269,7 +305,7 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
   for (double& clock_hz : report.sm_clock_hz) clock_hz /= samples;
   report.profile_sm_clock_hz = mean_clocks(question.profile);
   report.judged = question.names[question.judged];
-  report.judged_by = request.judge_by == "layer" ? JudgedBy::Layer : JudgedBy::Straggler;
+  report.judged_by = request.judge_by;
   report.weight_dtype = question.profile.weight_dtype;
   report.device_kind = devices.kind;
   report.device_note = device_note(devices, question.profile);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/option.hpp"
 #include "device/device_factory.hpp"
 #include "model/latency_profile.hpp"
 #include "model/load_trace.hpp"
@@ -14,21 +15,25 @@
 
 namespace gem {
 
-/// What of a trace is replayed and how, as a user says it; see gem-verify --help.
+inline std::vector<OptionWord<JudgedBy>> words_of(JudgedBy) {
+  return {{"straggler", JudgedBy::Straggler}, {"layer", JudgedBy::Layer}};
+}
+
+/// What of a trace is replayed and how, as a user says it.
 struct ReplayRequest {
   std::size_t steps = 32;
   std::optional<std::size_t> first_step{};   ///< none: the first that was not searched on
   std::vector<std::int32_t> layer_ids{};     ///< decoder layers; empty: all
   std::vector<std::string> mapping_files{};  ///< of the mappings, in order: they name those of one method; may be empty
   std::string judge{};                       ///< mapping that the verdict is about; empty: gem, else the last
-  std::string judge_by = "straggler";        ///< time that the verdict is about: "straggler" or "layer"
+  JudgedBy judge_by = JudgedBy::Straggler;   ///< time that the verdict is about
   std::string device{};                      ///< kind; empty: the profile's
   std::string slowdown{};                    ///< as for parse_slowdowns; empty: the profile's
   std::string command{};                     ///< of kind "command"
   double command_timeout_s = 300.0;          ///< for an answer of it
-  std::string share_gpu{};                   ///< "turns" or empty
-  std::string transport{};                   ///< "mpi" or "nccl"; empty: nccl on GPUs, else mpi
-  double patience_s = 60.0;                  ///< most that an NCCL exchange may wait for a peer
+  std::optional<GpuSharing> share_gpu{};
+  std::optional<RowTransport> transport{};  ///< none: as suits the devices
+  double patience_s = 60.0;                 ///< most that an NCCL exchange may wait for a peer
   bool compute_only = false;
   bool allow_model_mismatch = false;          ///< of profile, trace and mappings
   std::optional<double> rest_per_layer_ms{};  ///< stated rest of a layer beside its routed experts; none: no estimate
@@ -37,7 +42,9 @@ struct ReplayRequest {
   ReplayOptions replay{};
 };
 
-/// UsageError for options that contradict each other, whatever is replayed.
+void describe(OptionList& options, ReplayRequest& request);
+
+/// OptionError for options that contradict each other, whatever is replayed.
 void check_replay_request(const ReplayRequest& request);
 
 /// What is replayed, checked; the same on every rank.

@@ -181,7 +181,7 @@ std::string verdict_sentence(const VerificationReport& report, const MappingSumm
       return fmt::format("VERDICT: SLOWER - {} takes {} ({}; {}); keep {}", judged.name, figures, on,
                          report.sample_note, base);
     case Verdict::Unproven:
-      return fmt::format("VERDICT: NOT PROVEN - {} takes {} ({}; {}); more --steps or --rounds narrow the interval",
+      return fmt::format("VERDICT: NOT PROVEN - {} takes {} ({}; {}); more steps or rounds narrow the interval",
                          judged.name, figures, on, report.sample_note);
     case Verdict::Wrong:
       break;

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/error.hpp"
+#include "base/option.hpp"
 #include "base/text.hpp"
 #include "mapping/sample.hpp"
 
@@ -19,9 +20,9 @@ std::size_t first_unseen_step(const std::vector<Mapping>& mappings, const LoadTr
   }
   if (first >= trace.step_count() && first > 0)
     throw UsageError(
-        fmt::format("all {} steps of the trace were searched on; give a trace of other requests (gem-trace batch "
-                    "--part test), or --first-step 0 for an in-sample score",
-                    trace.step_count()));
+        fmt::format("all {} steps of the trace were searched on; give a trace of other requests (gem-trace batch {} "
+                    "test), or {} 0 for an in-sample score",
+                    trace.step_count(), on_command_line("part"), spelled("first-step")));
   return first;
 }
 
@@ -32,10 +33,10 @@ LoadTrace layers_of(const LoadTrace& trace, const std::vector<std::int32_t>& lay
   chosen.counts = Cube<std::uint32_t>(trace.step_count(), layer_ids.size(), trace.expert_count());
   for (std::size_t l = 0; l < layer_ids.size(); ++l) {
     if (std::count(layer_ids.begin(), layer_ids.end(), layer_ids[l]) > 1)
-      throw UsageError(fmt::format("--layers: layer {} is there twice; give each layer once", layer_ids[l]));
+      throw UsageError(fmt::format("layer {} is there twice; give each layer once", layer_ids[l]));
     const auto found = std::find(trace.layer_ids.begin(), trace.layer_ids.end(), layer_ids[l]);
     if (found == trace.layer_ids.end())
-      throw UsageError(fmt::format("--layers: the trace has no layer {}; it has {} layers, {} to {}", layer_ids[l],
+      throw UsageError(fmt::format("the trace has no layer {}; it has {} layers, {} to {}", layer_ids[l],
                                    trace.layer_count(), trace.layer_ids.front(), trace.layer_ids.back()));
     const auto source = static_cast<std::size_t>(found - trace.layer_ids.begin());
     for (std::size_t step = 0; step < trace.step_count(); ++step)

@@ -17,7 +17,7 @@ struct StepEstimate {
   double relative_low = 1.0, relative_high = 1.0;  ///< 95 % bootstrap interval over steps
 };
 
-/// Whether a rest was stated (--rest-per-layer).
+/// Whether a rest was stated.
 bool has_step_estimate(const VerificationReport& report);
 
 /// In the order of the report's mappings. A MoE layer counts with its whole time where that was measured, else with the

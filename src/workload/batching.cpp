@@ -89,17 +89,47 @@ std::vector<Slot> start_slots(const Routing& routing, RequestLine& line, std::si
 
 }  // namespace
 
+void describe(OptionList& options, BatchingOptions& batching) {
+  options.group("Steps");
+  options.add("phase", batching.phase, "PHASE", "how tokens are batched, whatever the routing's own phase")
+      .one_of({"decode", "prefill"})
+      .without("the routing's own");
+  options
+      .add("batch-size", batching.batch_size, "N",
+           "decode: slots of continuous batching, so tokens a step; a request leaves when done, the next one enters at "
+           "once")
+      .range(0, most_tokens_of_step)
+      .without("256");
+  options
+      .add("chunk-tokens", batching.chunk_tokens, "N",
+           "prefill: tokens a step, cut from requests laid one after the other")
+      .range(0, most_tokens_of_step)
+      .without("512");
+  options
+      .add("steps", batching.steps, "N",
+           "steps to make, all of them full; requests are drawn again, in shuffled passes, as often as needed")
+      .range(0, 1e8);
+  options.add("split", batching.split, "F", "the train part's share of the tokens").above(0, 0.9999);
+  options.add("split-seed", batching.split_seed, "N",
+              "seed of which requests are the train part; keep it the same for train and test");
+  options.add("seed", batching.seed, "N", "seed of the order of the requests and the start of the slots");
+}
+
 StepShape step_shape(const std::string& routing_phase, const BatchingOptions& options) {
   const std::string phase = options.phase.empty() ? routing_phase : options.phase;
+  const OptionName asked = option_name(&BatchingOptions::phase), batch_size = option_name(&BatchingOptions::batch_size),
+                   chunk_tokens = option_name(&BatchingOptions::chunk_tokens);
   if (phase != "decode" && phase != "prefill")
-    throw UsageError("phase '" + phase + "' is unknown; say --phase decode or --phase prefill");
-  const std::string whose = options.phase.empty() ? "the routing's phase is " : "--phase is ";
+    throw option_error(asked, "phase '{1}' is unknown; say {0} decode or {0} prefill", phase);
+  const std::string whose = options.phase.empty() ? "the routing's phase" : spelled(asked);
   if (phase == "decode" && options.chunk_tokens > 0)
-    throw UsageError("--chunk-tokens is for prefill, but " + whose +
-                     "decode; use --batch-size, or --phase prefill to batch the tokens as prefill");
+    throw option_error(chunk_tokens,
+                       "{} is for prefill, but {} is decode; use {}, or {} prefill to batch the tokens as prefill",
+                       whose, batch_size, asked);
   if (phase == "prefill" && options.batch_size > 0)
-    throw UsageError("--batch-size is for decode, but " + whose +
-                     "prefill; use --chunk-tokens, or --phase decode to batch the tokens as decode");
+    throw option_error(batch_size,
+                       "{} is for decode, but {} is prefill; use {}, or {} decode to batch the tokens as decode", whose,
+                       chunk_tokens, asked);
   if (phase == "decode") return {phase, options.batch_size > 0 ? options.batch_size : 256};
   return {phase, options.chunk_tokens > 0 ? options.chunk_tokens : 512};
 }
@@ -107,10 +137,10 @@ StepShape step_shape(const std::string& routing_phase, const BatchingOptions& op
 std::vector<std::size_t> requests_of_part(const Routing& routing, const std::string& part, double split,
                                           std::uint64_t split_seed) {
   if (part != "all" && part != "train" && part != "test")
-    throw UsageError("--part '" + part + "' is unknown; it is one of all, train, test");
+    throw UsageError("part '" + part + "' is unknown; it is one of all, train, test");
   if (!(split > 0.0 && split < 1.0))
     throw UsageError(
-        fmt::format("--split {:g} is not between 0 and 1; it is the train part's share of the tokens", split));
+        fmt::format("a split of {:g} is not between 0 and 1; it is the train part's share of the tokens", split));
   std::vector<std::size_t> requests;
   for (std::size_t request = 0; request < routing.request_count(); ++request)
     if (length(routing, request) > 0) requests.push_back(request);
@@ -119,7 +149,8 @@ std::vector<std::size_t> requests_of_part(const Routing& routing, const std::str
 
   if (requests.size() < 2)
     throw UsageError("the routing of task '" + routing.task +
-                     "' has one request only, which cannot be parted into train and test; use --part all");
+                     "' has one request only, which cannot be parted into train and test; use " +
+                     on_command_line("part") + " all");
   RandomStream{split_seed, split_stream}.shuffle(std::span(requests));
   std::vector<std::size_t> chosen;
   double train_tokens = 0.0;

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/option.hpp"
 #include "model/load_trace.hpp"
 #include "model/routing.hpp"
 
@@ -21,6 +22,9 @@ struct BatchingOptions {
   std::uint64_t split_seed = 0;  ///< which requests are the train part
   std::uint64_t seed = 0;        ///< order of the requests and where the slots start
 };
+
+/// All but the part, which is not everybody's choice.
+void describe(OptionList& options, BatchingOptions& batching);
 
 /// The phase that batching works in, and the tokens of each of its steps.
 struct StepShape {

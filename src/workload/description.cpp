@@ -103,22 +103,32 @@ Matrix<double> correlations_of(Matrix<double> loads) {
 }
 
 void check(const DescriptionOptions& options) {
-  const auto is_share = [](double value) { return value >= 0.0 && value <= 1.0; };
-  if (!(options.busy_factor >= 0.0))
-    throw UsageError(fmt::format("--busy-factor {:g} is negative; it counts mean loads", options.busy_factor));
-  if (!is_share(options.consistent_share))
-    throw UsageError(
-        fmt::format("--consistent-share {:g} is not a share of the steps (0 to 1)", options.consistent_share));
-  if (!is_share(options.temporal_share) || options.temporal_share >= options.consistent_share)
-    throw UsageError(
-        fmt::format("--temporal-share {:g} must be a share of the steps (0 to 1) below --consistent-share {:g}",
-                    options.temporal_share, options.consistent_share));
-  if (!(options.temporal_burst >= 0.0))
-    throw UsageError(
-        fmt::format("--temporal-burst {:g} is negative; it counts an expert's mean loads", options.temporal_burst));
+  check_options(options);
+  if (options.temporal_share >= options.consistent_share)
+    throw option_error(option_name(&DescriptionOptions::temporal_share), "{} {:g} must be below {} {:g}",
+                       options.temporal_share, option_name(&DescriptionOptions::consistent_share),
+                       options.consistent_share);
 }
 
 }  // namespace
+
+void describe(OptionList& options, DescriptionOptions& description) {
+  options.group("Kinds of experts");
+  options.add("busy-factor", description.busy_factor, "X", "an expert is busy in a step above so many mean loads")
+      .range(0, 1e9);
+  options
+      .add("consistent-share", description.consistent_share, "F",
+           "consistent: busy in at least this share of the steps")
+      .range(0, 1);
+  options
+      .add("temporal-share", description.temporal_share, "F",
+           "temporal: busy in at most this share of the steps (in one at least) ...")
+      .range(0, 1);
+  options
+      .add("temporal-burst", description.temporal_burst, "X",
+           "... and then with at least so many times its own mean load")
+      .range(0, 1e9);
+}
 
 std::size_t LayerDescription::count(ExpertKind kind) const {
   return static_cast<std::size_t>(

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/array.hpp"
+#include "base/option.hpp"
 #include "model/ids.hpp"
 #include "model/load_trace.hpp"
 
@@ -18,6 +19,8 @@ struct DescriptionOptions {
   double temporal_share = 0.17;    ///< temporal: busy in at most this share of the steps, but in one at least ...
   double temporal_burst = 3.0;     ///< ... and its load averaged over those is at least this many times its own mean
 };
+
+void describe(OptionList& options, DescriptionOptions& description);
 
 enum class ExpertKind { Other, Consistent, Temporal };
 

@@ -21,32 +21,28 @@ bool bursts(const SynthesisOptions& options) {
 }
 
 void check(const SynthesisOptions& options) {
-  const auto is_share = [](double value) { return value >= 0.0 && value <= 1.0; };
   if (options.layer_ids.empty() || options.steps == 0 || options.tokens_per_step == 0 || options.top_k == 0)
     throw UsageError("a trace needs at least one step, layer, token and expert a token");
+  check_options(options);
   if (options.top_k > options.expert_count)
-    throw UsageError(fmt::format("a token cannot use {} of {} experts; --top-k must not be above --experts",
-                                 options.top_k, options.expert_count));
+    throw UsageError(fmt::format("a token cannot use {} of {} experts", options.top_k, options.expert_count));
   check_trace_size({options.steps, options.layer_ids.size(), options.expert_count, options.tokens_per_step});
   const double most_skew = static_cast<double>(options.expert_count) / static_cast<double>(options.top_k);
   if (!(options.skew >= 0.0 && options.skew <= most_skew))
-    throw UsageError(
-        fmt::format("--skew {:g} is out of reach: the busiest expert can get all tokens at most, which is {:.3g} mean "
-                    "loads (experts / top-k); 1 is even",
-                    options.skew, most_skew));
-  if (!is_share(options.temporal_share) || !is_share(options.correlation))
-    throw UsageError("--temporal-share and --correlation go from 0 to 1");
-  if (!(options.burstiness >= 0.0 && options.burst_steps >= 1.0))
-    throw UsageError("--burstiness must not be negative, and --burst-steps is 1 at least");
+    throw option_error(option_name(&SynthesisOptions::skew),
+                       "{} {:g} is out of reach: the busiest expert can get all tokens at most, which is {:.3g} mean "
+                       "loads (experts / top-k); 1 is even",
+                       options.skew, most_skew);
   if (!bursts(options)) return;
   if (!(options.burst_share > 0.0 && options.burst_share * options.burstiness <= 1.0))
-    throw UsageError(
-        fmt::format("--burst-share {:g} x --burstiness {:g} must be above 0 and at most 1, or the bursts alone carry "
-                    "more than the expert's mean load",
-                    options.burst_share, options.burstiness));
+    throw option_error(option_name(&SynthesisOptions::burst_share),
+                       "{} {:g} x {} {:g} must be above 0 and at most 1, or the bursts alone carry more than the "
+                       "expert's mean load",
+                       options.burst_share, option_name(&SynthesisOptions::burstiness), options.burstiness);
   if (options.burst_share > options.burst_steps * (1.0 - options.burst_share))
-    throw UsageError(fmt::format("bursts of {:g} steps cannot fill a share {:g} of the steps; raise --burst-steps",
-                                 options.burst_steps, options.burst_share));
+    throw option_error(option_name(&SynthesisOptions::burst_steps),
+                       "bursts of {1:g} steps cannot fill a share {2:g} of the steps; raise {0}", options.burst_steps,
+                       options.burst_share);
 }
 
 /// Mean loads by rank, heaviest first, mean 1, for the exponent b.
@@ -214,6 +210,23 @@ void synthesize_layer(const SynthesisOptions& options, std::size_t layer, std::s
 }
 
 }  // namespace
+
+void describe(OptionList& options, SynthesisOptions& synthesis) {
+  options.group("Synthetic loads");
+  options.add("skew", synthesis.skew, "X",
+              "mean load of the busiest expert over the mean of all, as gem-trace describe prints it; 1 or less: all "
+              "alike");
+  options.add("temporal-share", synthesis.temporal_share, "F", "share of the experts that burst").range(0, 1);
+  options
+      .add("burstiness", synthesis.burstiness, "X",
+           "load of such an expert in a burst over its own mean; 1 or less: no bursts")
+      .range(0, 1e6);
+  options.add("burst-share", synthesis.burst_share, "F", "share of the steps that it is in a burst").range(0, 1);
+  options.add("burst-steps", synthesis.burst_steps, "X", "mean length of a burst, steps").range(1, 1e6);
+  options.add("correlation", synthesis.correlation, "F", "how far the experts of a group (of at most 4) burst together")
+      .range(0, 1);
+  options.add("seed", synthesis.seed, "N", "seed of all random choices");
+}
 
 LoadTrace synthesize_trace(const SynthesisOptions& options) {
   check(options);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/option.hpp"
 #include "model/load_trace.hpp"
 #include "model/moe_model.hpp"
 
@@ -42,6 +43,9 @@ struct SynthesisOptions {
   double correlation = 0.9;     ///< how far the experts of a group burst together, 0 to 1
   std::uint64_t seed = 0;
 };
+
+/// What the loads are like; sizes are said in other ways.
+void describe(OptionList& options, SynthesisOptions& synthesis);
 
 /// A trace drawn from the model above; names (model, task, phase) are left to the caller. UsageError for sizes or
 /// parameters that contradict each other.

@@ -8,11 +8,10 @@
 namespace gem {
 
 void check_trace_size(const TraceSize& size) {
-  constexpr std::size_t most_tokens = std::size_t{1} << 26;
   constexpr double most_counts = 4294967296.0;
-  if (size.tokens_per_step > most_tokens)
+  if (size.tokens_per_step > most_tokens_of_step)
     throw UsageError(fmt::format("{} tokens a step are more than the {} that a trace may have; ask for fewer",
-                                 size.tokens_per_step, most_tokens));
+                                 size.tokens_per_step, most_tokens_of_step));
   const double counts =
       static_cast<double>(size.steps) * static_cast<double>(size.layers) * static_cast<double>(size.experts);
   if (counts > most_counts)

@@ -4,6 +4,9 @@
 
 namespace gem {
 
+/// Tokens that a step of a trace can have.
+inline constexpr std::size_t most_tokens_of_step = std::size_t{1} << 26;
+
 /// What a trace to be made would hold.
 struct TraceSize {
   std::size_t steps;

@@ -7,7 +7,7 @@ namespace {
 
 enum class Pace { Steady, Serving };
 
-std::vector<Word<Pace>> words_of(Pace) {
+std::vector<OptionWord<Pace>> words_of(Pace) {
   return {{"steady", Pace::Steady}, {"serving", Pace::Serving}};
 }
 
@@ -97,6 +97,9 @@ TEST(Option, RefusesWhatIsOutOfRangeOrUnknown) {
   EXPECT_EQ(refusal(*options.find("layers"), "1,x"), "--layers: 'x' is not a whole number");
   EXPECT_EQ(refusal(*options.find("layers"), "-1"), "--layers: -1 is out of range");
   EXPECT_EQ(wishes.steps, 32u);
+  EXPECT_NO_THROW(check_options(wishes));
+  wishes.share = 1.5;
+  EXPECT_THROW(check_options(wishes), OptionError);
 }
 
 TEST(Option, IsSpelledAsItsUsersWriteIt) {
@@ -147,7 +150,7 @@ TEST(OptionList, AnOptionOfSeveralStructsSetsAllOfThem) {
   options.find("seed")->set("9");
   EXPECT_EQ(wishes.seed, 9u);
   EXPECT_EQ(others.seed, 9u);
-  options.find("verify_steps")->set("5");
+  options.find_key("verify_steps")->set("5");
   EXPECT_EQ(wishes.steps, 5u);
   EXPECT_EQ(others.steps, 4u) << "what a manifest calls otherwise is another option";
 }

@@ -61,6 +61,45 @@ TEST(Manifest, LaterLevelsOverrideEarlierOnes) {
   EXPECT_EQ(manifest.pairs[2].profile.seed, 1u) << "a task's key is the task's alone";
 }
 
+TEST(Manifest, ASettingIsAPairMoreOfEachTask) {
+  const Manifest manifest = parse_manifest(
+      good + "[[setting]]\nname = \"as-is\"\n[[setting]]\nname = \"uneven\"\nslowdown = [1.0, 1.5]\ndevices = 16\n",
+      "night/m.toml", 2);
+  std::vector<std::string> names;
+  for (const BatchPair& pair : manifest.pairs) names.push_back(pair.name);
+  EXPECT_EQ(names, (std::vector<std::string>{"gpt-oss-20b/steady-as-is-b64", "gpt-oss-20b/steady-as-is-b128",
+                                             "gpt-oss-20b/steady-uneven-b64", "gpt-oss-20b/steady-uneven-b128",
+                                             "DeepSeek-V2-Lite/steady-as-is", "DeepSeek-V2-Lite/steady-uneven",
+                                             "DeepSeek-V2-Lite/skewed-as-is", "DeepSeek-V2-Lite/skewed-uneven"}));
+  EXPECT_EQ(manifest.pairs[4].profile.devices.slowdown, "1,1.28");
+  EXPECT_EQ(manifest.pairs[4].profile.devices.device_count, 4u);
+  EXPECT_EQ(manifest.pairs[5].profile.devices.slowdown, "1,1.5");
+  EXPECT_EQ(manifest.pairs[5].profile.devices.device_count, 16u);
+}
+
+TEST(Manifest, AnyWholeNumberCanBeAListOfAlternatives) {
+  std::string text = good;
+  text.replace(text.find("devices = 4"), 11, "devices = [4, 8]\nseed = [1, 2]");
+  const Manifest manifest = parse_manifest(text, "night/m.toml", 2);
+  std::vector<std::string> names;
+  for (const BatchPair& pair : manifest.pairs) names.push_back(pair.name);
+  EXPECT_EQ(
+      std::vector<std::string>(names.begin() + 2, names.end()),
+      (std::vector<std::string>{"DeepSeek-V2-Lite/steady-devices4-seed1", "DeepSeek-V2-Lite/steady-devices4-seed2",
+                                "DeepSeek-V2-Lite/steady-devices8-seed1", "DeepSeek-V2-Lite/steady-devices8-seed2",
+                                "DeepSeek-V2-Lite/skewed-devices4", "DeepSeek-V2-Lite/skewed-devices8"}));
+  EXPECT_EQ(manifest.pairs[4].profile.devices.device_count, 8u);
+  EXPECT_EQ(manifest.pairs[3].mapping.seed, 2u);
+}
+
+TEST(Manifest, KeysSetFromOutsideReplaceThoseOfAllPairs) {
+  const Manifest manifest = parse_manifest(good, "night/m.toml", 2, "devices = 2\nbatch_size = 32");
+  EXPECT_EQ(manifest.pairs.size(), 3u) << "the list of batch sizes is replaced, too";
+  for (const BatchPair& pair : manifest.pairs) EXPECT_EQ(pair.profile.devices.device_count, 2u);
+  EXPECT_THROW(parse_manifest(good, "night/m.toml", 2, "device = 2"), DataError);
+  EXPECT_THROW(parse_manifest(good, "night/m.toml", 2, "no toml"), DataError);
+}
+
 TEST(Manifest, SyntheticStepsHaveTheTokensOfAChunkToo) {
   std::string text = good;
   text.replace(text.find("batch_size = [64, 128]"), 22, "chunk_tokens = 2048");
@@ -92,10 +131,11 @@ slowdown = "absent.csv"
   name = "a"
   routing = "absent.h5"
 )");
-  for (const char* part : {"night/m.toml:5: unknown key 'stepz'; did you mean steps", "m.toml:6: steps is a text",
-                           "m.toml:7: unknown model", "did you mean gpt-oss-20b", "m.toml:16: unknown method 'best'",
-                           "m.toml:16: dtype: 'int4'", "m.toml:16: slowdown: 'night/absent.csv'",
-                           "m.toml:16: 32 experts do not divide", "no file night/absent.h5", "twice, see line 16"})
+  for (const char* part :
+       {"night/m.toml:5: unknown key 'stepz'; did you mean steps", "m.toml:6: steps is a text",
+        "m.toml:7: unknown model", "did you mean gpt-oss-20b", "m.toml:19: methods: 'best' is none of",
+        "m.toml:20: dtype: 'int4'", "m.toml:15: slowdown: 'night/absent.csv'", "m.toml:16: 32 experts do not divide",
+        "no file night/absent.h5", "twice, see line 16"})
     EXPECT_NE(message.find(part), std::string::npos) << part << " in\n" << message;
 }
 
@@ -119,8 +159,9 @@ name = "gpt-os-20b"
   routing = "absent.h5"
 )");
   for (const char* part :
-       {"m.toml:10: device: 'tpu'", "m.toml:10: split is -1", "m.toml:10: phase is 'chat'", "m.toml:10: noise: nan",
-        "m.toml:7: rounds is below 0", "m.toml:15: there is no file night/absent.h5"})
+       {"m.toml:3: device: 'tpu'", "m.toml:4: split: -1 is out of range",
+        "m.toml:5: phase: 'chat' is neither decode nor prefill", "m.toml:6: noise is not a finite number",
+        "m.toml:7: rounds: -3 is out of range", "m.toml:15: there is no file night/absent.h5"})
     EXPECT_NE(message.find(part), std::string::npos) << part << " in\n" << message;
 }
 
@@ -130,10 +171,20 @@ TEST(Manifest, AMistakeInTheDefaultsIsOne) {
   text += "verify_steps = 0\n";
   const std::string message = refusal(text);
   EXPECT_NE(message.find("2 mistakes in the manifest"), std::string::npos) << message;
-  EXPECT_NE(message.find("m.toml:8: noise: 2 is not a relative noise, 0 or more and below 1 (so for line 16)\n"),
-            std::string::npos)
+  EXPECT_NE(message.find("m.toml:7: noise: 2 is out of range (from 0 to 0.999)\n"), std::string::npos) << message;
+  EXPECT_NE(message.find("m.toml:21: verify_steps: 0 is out of range (from 1 to 1000000)"), std::string::npos)
       << message;
-  EXPECT_NE(message.find("m.toml:16: rounds and verify_steps must be above 0"), std::string::npos) << message;
+}
+
+TEST(Manifest, WhatIsOutOfAllProportionIsRefusedOnItsLine) {
+  const std::string text = good +
+                           "  points_per_doubling = 2147483648\n  mixed_steps = 100000000\n"
+                           "  redundant_experts = 1000000000000\n  steps = 4000000000\n";
+  const std::string message = refusal(text);
+  for (const char* part : {"m.toml:21: points_per_doubling: 2147483648 is out of range (from 1 to 64)",
+                           "m.toml:22: mixed_steps: 100000000 is", "m.toml:23: redundant_experts: 1000000000000 is",
+                           "m.toml:24: steps: 4000000000 is"})
+    EXPECT_NE(message.find(part), std::string::npos) << part << " in\n" << message;
 }
 
 TEST(Manifest, TooFewRanksAreNoMistakeOfTheManifest) {
@@ -151,12 +202,15 @@ TEST(Manifest, TooFewRanksAreNoMistakeOfTheManifest) {
 
 TEST(Manifest, EveryKeyIsDescribedWithItsDefault) {
   const std::string text = describe_keys();
-  for (const ManifestKey& key : manifest_keys()) {
-    EXPECT_FALSE(key.help.empty()) << key.name;
-    EXPECT_NE(text.find("\n  " + key.name + " "), std::string::npos) << key.name;
+  BatchPair pair = default_pair();
+  OptionList options;
+  describe(options, pair);
+  for (const Option& option : options.all()) {
+    EXPECT_FALSE(option.help().empty()) << option.name().key;
+    EXPECT_NE(text.find("\n  " + option.name().key + " "), std::string::npos) << option.name().key;
   }
-  for (const char* part : {"\nVerification", "a whole number, 0 or more; default: 32", "default: linear, eplb, gem",
-                           "(true or false; default: true)", "default: 128"})
+  for (const char* part : {"\nVerification", "a whole number from 1 to 1000000; default: 32",
+                           "default: linear, eplb, gem", "(true or false; default: true)", "default: 128"})
     EXPECT_NE(std::regex_replace(text, std::regex("\n +"), " ").find(part), std::string::npos) << part;
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "base/error.hpp"
+#include "batch/manifest.hpp"
 #include "temporary_directory.hpp"
 
 namespace gem {
@@ -43,6 +44,42 @@ TEST(Stamp, IsFreshUntilOptionInputOrOutputChanges) {
 TEST(Stamp, AnAbsentInputIsNamed) {
   StageKey key("stage");
   EXPECT_THROW(key.add_file("input", "absent/file"), DataError);
+}
+
+// Another value than an option's own; empty where none is known to be one.
+std::string other_value(const Option& option) {
+  switch (option.kind()) {
+    case OptionKind::Flag:
+      return option.is_on() ? "false" : "true";
+    case OptionKind::Count:
+    case OptionKind::Counts:
+      return "7";
+    case OptionKind::Number:
+      return option.name().key == "burst_steps" ? "7" : "0.75";
+    case OptionKind::NumbersOrFile:
+      return "1,2";
+    default:
+      return "";
+  }
+}
+
+TEST(StageKey, HoldsEveryOptionThatResultsDependOn) {
+  const auto digest = [](const BatchPair& pair) {
+    StageKey key("all");
+    key.add_options(pair);
+    return key.digest();
+  };
+  BatchPair pair;
+  OptionList options;
+  describe(options, pair);
+  const BatchPair before = pair;
+  for (const Option& option : options.all()) {
+    const std::string other = other_value(option);
+    if (other.empty()) continue;
+    option.set(other);
+    EXPECT_EQ(digest(before) != digest(pair), option.is_in_results()) << option.name().key;
+    pair = before;
+  }
 }
 
 }  // namespace

@@ -8,22 +8,44 @@ namespace gem {
 namespace {
 
 struct Options {
-  std::string trace;
+  std::string trace, output;
   std::size_t steps = 16;
   double split = 0.5;
+  std::vector<std::string> inputs;
   bool dry_run = false;
 };
+
+void describe(OptionList& options, Options& given) {
+  options.group("Files");
+  options.add_file("trace", given.trace, "FILE", "a trace");
+  options.add_files("input", given.inputs, "FILE", "a file");
+  options.add_file("output", given.output, "FILE", "what is written").required_to_write();
+  options.group("Steps");
+  options.add("steps", given.steps, "N", "how many steps of {trace} are looked at before anything else is done")
+      .range(0, 1000);
+  options.add("split", given.split, "F", "a fraction").without("half of {steps}");
+  options.add("dry-run", given.dry_run, "say what would run");
+}
 
 Options parsed(std::vector<std::string> words) {
   Options options;
   CommandLine line("gem-test", "tests the options");
-  line.add("trace", &options.trace, "FILE", "a trace");
-  line.add("steps", &options.steps, "N", "how many steps");
-  line.add("split", &options.split, "F", "a fraction");
-  line.add_flag("dry-run", &options.dry_run, "say what would run");
-  words.insert(words.begin(), "gem-test");
+  line.add(options);
+  words.insert(words.begin(), {"gem-test", "--output", "o.h5"});
   EXPECT_TRUE(line.parse(words));
   return options;
+}
+
+std::string refusal(const std::vector<std::string>& words) {
+  Options options;
+  CommandLine line("gem-test", "tests the options");
+  line.add(options);
+  try {
+    line.parse(words);
+  } catch (const UsageError& error) {
+    return error.what();
+  }
+  return "accepted";
 }
 
 TEST(CommandLine, ReadsValuesAndKeepsDefaults) {
@@ -41,7 +63,7 @@ TEST(CommandLine, AWordWithoutANameMayStandAnywhere) {
     std::size_t steps = 0;
     CommandLine line("gem-test", "tests the options");
     line.add_positional(&file, "FILE");
-    line.add("steps", &steps, "N", "how many steps");
+    line.options().add("steps", steps, "N", "how many steps");
     EXPECT_TRUE(line.parse(words));
     EXPECT_EQ(file, "m.toml");
     EXPECT_EQ(steps, 3u);
@@ -61,6 +83,51 @@ TEST(CommandLine, HelpBreaksLongExamplesBeforeAnOption) {
   const std::string help = testing::internal::GetCapturedStdout();
   EXPECT_NE(help.find("\n  gem-test --trace short.h5\n"), std::string::npos) << help;
   EXPECT_NE(help.find("--steps 128 \\\n      --output another_long_name.h5 --dry-run\n"), std::string::npos) << help;
+}
+
+TEST(CommandLine, HelpHasGroupsWhatIsRequiredFirstAndDefaults) {
+  Options options;
+  CommandLine line("gem-test", "tests the options");
+  line.add(options);
+  testing::internal::CaptureStdout();
+  EXPECT_FALSE(line.parse({"gem-test", "--help"}));
+  const std::string help = testing::internal::GetCapturedStdout();
+  EXPECT_EQ(help.substr(0, help.find("\nExit codes")),
+            "gem-test: tests the options\n\n"
+            "Usage: gem-test --output FILE [options]\n\n"
+            "Required:\n"
+            "  --output FILE           what is written (not for a dry run)\n\n"
+            "Files:\n"
+            "  --trace FILE            a trace\n"
+            "  --input FILE            a file (may be repeated)\n\n"
+            "Steps:\n"
+            "  --steps N               how many steps of --trace are looked at before\n"
+            "                          anything else is done (default: 16)\n"
+            "  --split F               a fraction (default: half of --steps)\n"
+            "  --dry-run               say what would run\n\n"
+            "Common:\n"
+            "  --quiet                 print results only, no progress and no hints\n"
+            "  --help                  show this help\n"
+            "  --version               show the version, the revision and what is built in\n");
+}
+
+TEST(CommandLine, AListIsGivenPieceByPiece) {
+  EXPECT_EQ(parsed({"--input", "a", "--input", "b"}).inputs, (std::vector<std::string>{"a", "b"}));
+}
+
+TEST(CommandLine, WhatIsRequiredIsAskedForButInADryRun) {
+  EXPECT_EQ(refusal({"gem-test"}), "--output is missing: what is written");
+  EXPECT_EQ(refusal({"gem-test", "--dry-run"}), "accepted");
+}
+
+TEST(CommandLine, AnAnswerEndsTheProgram) {
+  Options options;
+  CommandLine line("gem-test", "tests the options");
+  line.add(options);
+  line.add_answer("list", "list all, and end", [] { return std::string("all\n"); });
+  testing::internal::CaptureStdout();
+  EXPECT_FALSE(line.parse({"gem-test", "--list"})) << "though --output is missing";
+  EXPECT_EQ(testing::internal::GetCapturedStdout(), "all\n");
 }
 
 TEST(CommandLine, HelpHasTheExitCodes) {

@@ -64,7 +64,7 @@ TEST(GemmElements, Bf16RoundsToNearestEven) {
 }
 
 TEST(GemmElements, AnUnknownTypeIsRefused) {
-  EXPECT_THROW(parse_gemm_type("fp8", "--dtype"), UsageError);
+  EXPECT_THROW(parse_gemm_type("fp8", "dtype"), UsageError);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/error.hpp"
+#include "base/option.hpp"
 #include "device/device_kind.hpp"
 #include "model/load_trace.hpp"
 #include "platform/host/host_info.hpp"
@@ -20,9 +21,9 @@ std::vector<std::uint32_t> tokens_of_experts(std::span<const std::uint32_t> toke
   if (tokens.size() > experts) std::erase(tokens, 0u);
   if (tokens.size() > experts)
     throw DataError(
-        fmt::format("a load has tokens for {} experts, but the devices of --device command were opened with {}; "
-                    "measure a profile with as many experts a device",
-                    tokens.size(), experts));
+        fmt::format("a load has tokens for {} experts, but the devices of {} command were opened with {}; measure a "
+                    "profile with as many experts a device",
+                    tokens.size(), spelled("device"), experts));
   tokens.resize(experts);
   return tokens;
 }

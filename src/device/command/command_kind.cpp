@@ -1,6 +1,7 @@
 #include <fmt/core.h>
 
 #include "base/error.hpp"
+#include "base/option.hpp"
 #include "device/command/command_device.hpp"
 #include "device/device_kind.hpp"
 
@@ -24,11 +25,12 @@ class CommandKind : public DeviceKind {
 
   void check(const DeviceOptions& options) const override {
     if (options.command.empty())
-      throw UsageError(
-          "--device command: --command is missing, the program that each rank starts as its device, e.g. "
-          "--command 'python3 -m gem_kernels.torch'");
+      throw UsageError(fmt::format(
+          "{0} command: {1} is missing, the program that each rank starts as its device, e.g. {1} 'python3 -m "
+          "gem_kernels.torch'",
+          spelled("device"), spelled("command")));
     if (!(options.command_timeout_s > 0.0))
-      throw UsageError(fmt::format("--command-timeout: {:g} s is not above 0", options.command_timeout_s));
+      throw UsageError(fmt::format("{}: {:g} s is not above 0", spelled("command-timeout"), options.command_timeout_s));
   }
 
   std::vector<std::unique_ptr<MoeDevice>> make(const DeviceOptions& options, const Communicator& ranks,

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "base/error.hpp"
+#include "base/option.hpp"
 #include "base/text.hpp"
 #include "platform/text_formats/json.hpp"
 
@@ -67,7 +68,7 @@ std::string CommandSession::quoted_words() const {
 
 template <class Take>
 void CommandSession::ask(const std::string& what, const std::string& members, const Take& take) {
-  const std::string who = fmt::format("--command '{}' on rank {}", command_, rank_);
+  const std::string who = fmt::format("{} '{}' on rank {}", spelled("command"), command_, rank_);
   const auto id = static_cast<std::int64_t>(++id_);
   std::string line;
   auto reading = ChildProcess::Reading::Ended;
@@ -79,8 +80,8 @@ void CommandSession::ask(const std::string& what, const std::string& members, co
                                   ending == "still runs" ? "closed its output" : ending, what, quoted_words()));
   }
   if (reading == ChildProcess::Reading::TimedOut)
-    throw SystemError(fmt::format("{} did not answer '{}' within {:g} s (--command-timeout){}", who, what, patience_s_,
-                                  quoted_words()));
+    throw SystemError(fmt::format("{} did not answer '{}' within {:g} s ({}){}", who, what, patience_s_,
+                                  spelled("command-timeout"), quoted_words()));
   if (reading == ChildProcess::Reading::TooLong)
     throw DataError(fmt::format("{} answered '{}' with a line of more than a MiB, which is no answer{}", who, what,
                                 quoted_words()));

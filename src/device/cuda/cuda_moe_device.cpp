@@ -66,15 +66,15 @@ CudaMoeDevice::CudaMoeDevice(const CudaDeviceOptions& options)
     : options_(options), uuid_(select_gpu(options)), nvml_(uuid_) {
   const bool fp8 = options.weight_dtype == "fp8";
   if (options.weight_dtype != "bf16" && !fp8)
-    throw UsageError("--dtype " + options.weight_dtype +
-                     ": the cuda device computes in bf16 or fp8; choose one of them");
+    throw option_error(option_name(&DeviceOptions::weight_dtype),
+                       "{} {}: the cuda device computes in bf16 or fp8; choose one of them", options.weight_dtype);
   if (!(options.slowdown >= 1.0))
-    throw UsageError(
-        fmt::format("--slowdown {:g}: a device can be slowed down, by 1 or more, not sped up", options.slowdown));
+    throw option_error(option_name(&DeviceOptions::slowdown),
+                       "{} {:g}: a device can be slowed down, by 1 or more, not sped up", options.slowdown);
   if (std::ranges::find(tile_sizes, options.tile_tokens) == std::end(tile_sizes) ||
       (fp8 && options.tile_tokens > largest_fp8_tile))
-    throw UsageError(fmt::format("--tile-tokens {}: the kernels have tiles of 16, 32, 64, 128 and, in bf16, 256",
-                                 options.tile_tokens));
+    throw option_error(option_name(&DeviceOptions::tile_tokens),
+                       "{} {}: the kernels have tiles of 16, 32, 64, 128 and, in bf16, 256", options.tile_tokens);
   const std::size_t multiple = fp8 ? kernels::kScaleBlock : 8;
   if (options.expert.hidden_size % multiple != 0 || options.expert.intermediate_size % multiple != 0)
     throw UsageError(fmt::format("experts of {}x{}: the kernels need sizes that are multiples of {} in {}",
@@ -86,7 +86,7 @@ std::string CudaMoeDevice::select_gpu(const CudaDeviceOptions& options) {
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
   if (status != cudaSuccess || count == 0)
-    throw SystemError(fmt::format("no usable GPU on {}: {}; choose --device host or simulated, or look at nvidia-smi",
+    throw SystemError(fmt::format("no usable GPU on {}: {}; choose host or simulated devices, or look at nvidia-smi",
                                   host_name(), cudaGetErrorString(status)));
   // One visible GPU: the scheduler (or the user) has chosen it for this rank.
   check_cuda(cudaSetDevice(options.node_rank % count), "choosing a GPU");

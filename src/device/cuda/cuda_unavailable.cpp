@@ -1,14 +1,13 @@
-#include "base/error.hpp"
 #include "device/cuda/cuda_device.hpp"
+#include "device/device_options.hpp"
 
 namespace gem {
 namespace {
 
 [[noreturn]] void refuse() {
-  throw UsageError(
-      "--device cuda: this program was built without CUDA; build it with -DGEM_GPU=ON where nvcc is installed, or "
-      "choose "
-      "--device host or simulated");
+  throw option_error(option_name(&DeviceOptions::kind),
+                     "{} cuda: this program was built without CUDA; build it with -DGEM_GPU=ON where nvcc is "
+                     "installed, or choose host or simulated");
 }
 
 }  // namespace

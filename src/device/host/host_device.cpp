@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "base/option.hpp"
 #include "base/text.hpp"
 #include "device/device_kind.hpp"
 #include "device/host/expert_weights.hpp"
@@ -95,10 +96,10 @@ PlacementCost HostDevice::place_experts(std::size_t layer_index, std::span<const
   if (needed * bytes > options_.memory_limit_bytes)
     throw SystemError(
         fmt::format("rank {}: {} experts of {} each need {}, but {} of memory can be used; place fewer layers, "
-                    "use more ranks or shrink the experts (--expert-shape)",
+                    "use more ranks or shrink the experts ({})",
                     options_.rank, needed, format_bytes(static_cast<double>(bytes)),
                     format_bytes(static_cast<double>(needed * bytes)),
-                    format_bytes(static_cast<double>(options_.memory_limit_bytes))));
+                    format_bytes(static_cast<double>(options_.memory_limit_bytes)), spelled("expert-shape")));
   for (ExpertId expert : missing) layer.resident.emplace(expert, make_expert(layer_index, expert));
   return {missing.size() * bytes, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()};
 }

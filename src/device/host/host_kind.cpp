@@ -15,7 +15,7 @@ HostDeviceOptions device_options(const DeviceOptions& options) {
   HostDeviceOptions host;
   host.expert = options.expert;
   host.tile_tokens = options.tile_tokens;
-  host.type = parse_gemm_type(options.weight_dtype, "--dtype");
+  host.type = parse_gemm_type(options.weight_dtype, "dtype");
   host.seed = options.seed;
   return host;
 }
@@ -48,7 +48,9 @@ class HostKind : public DeviceKind {
 
   void check(const DeviceOptions& options) const override {
     if (options.weight_dtype == "fp8")
-      throw UsageError("--dtype fp8: processors don't multiply it; choose bf16 or f32, or --device cuda or simulated");
+      throw option_error(option_name(&DeviceOptions::weight_dtype),
+                         "{} fp8: processors don't multiply it; choose bf16 or f32, or {} cuda or simulated",
+                         option_name(&DeviceOptions::kind));
   }
 
   std::vector<std::unique_ptr<MoeDevice>> make(const DeviceOptions& options, const Communicator& ranks,

@@ -9,6 +9,7 @@
 
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "platform/command_line/version.hpp"
 
 namespace gem {
 
@@ -26,16 +27,21 @@ void CommandLine::add_example(const std::string& command) {
   examples_.push_back(command);
 }
 
-void print_example(std::string_view command) {
-  std::string indent = "  ";
+void CommandLine::add_answer(const OptionName& name, const std::string& help, std::function<std::string()> text) {
+  Answer& answer = answers_.emplace_back(Answer{false, std::move(text)});
+  options_.add(name, answer.asked, help);
+}
+
+std::string example_lines(std::string_view command) {
+  std::string lines, indent = "  ";
   while (indent.size() + command.size() > 80) {
     const std::size_t end = command.rfind(" --", 78 - indent.size());
     if (end == std::string_view::npos) break;
-    std::cout << indent << command.substr(0, end) << " \\\n";
+    lines += indent + std::string(command.substr(0, end)) + " \\\n";
     command.remove_prefix(end + 1);
     indent = "      ";
   }
-  std::cout << indent << command << "\n";
+  return lines + indent + std::string(command) + "\n";
 }
 
 namespace {
@@ -89,16 +95,17 @@ std::string entries_of(const OptionList& options) {
 
 }  // namespace
 
-void CommandLine::print_help() const {
+std::string CommandLine::help() const {
   std::string usage = "Usage: " + program_ + (positional_ == nullptr ? "" : " " + positional_name_);
   for (const Option& option : options_.all())
     if (is_needed(option)) usage += " " + usage_of(option);
-  std::cout << wrap(program_ + ": " + summary_) << "\n\n" << wrap(usage + " [options]") << "\n" << entries_of(options_);
   std::vector<std::string> codes;
   for (const auto& [code, meaning] : exit_codes_) codes.push_back(std::to_string(code) + " " + meaning);
-  std::cout << "\n" << wrap("Exit codes: " + join(codes)) << "\n";
-  if (!examples_.empty()) std::cout << "\nExamples:\n";
-  for (const std::string& example : examples_) print_example(example);
+  std::string text = wrap(program_ + ": " + summary_) + "\n\n" + wrap(usage + " [options]") + "\n" +
+                     entries_of(options_) + "\n" + wrap("Exit codes: " + join(codes)) + "\n";
+  if (!examples_.empty()) text += "\nExamples:\n";
+  for (const std::string& example : examples_) text += example_lines(example);
+  return text;
 }
 
 void CommandLine::take_positional(const std::string& word) {
@@ -110,6 +117,9 @@ void CommandLine::take_positional(const std::string& word) {
 void CommandLine::check_required() const {
   const Option* dry_run = options_.find("dry-run");
   const bool writes = dry_run == nullptr || !dry_run->is_on();
+  if (std::ranges::any_of(options_.all(),
+                          [](const Option& option) { return option.does_suffice() && !option.value().empty(); }))
+    return;
   for (const Option& option : options_.all())
     if ((option.is_required() || (writes && option.is_required_to_write())) && option.value().empty())
       throw missing_option(options_, option);
@@ -122,11 +132,10 @@ std::vector<std::string> CommandLine::words() const {
 }
 
 bool CommandLine::parse(const std::vector<std::string>& arguments) {
-  bool help = false, version = false;
   options_.group("Common");
   options_.add("quiet", quiet_, "print results only, no progress and no hints");
-  options_.add("help", help, "show this help");
-  options_.add("version", version, "show the version");
+  add_answer("help", "show this help", [this] { return help(); });
+  add_answer("version", "show the version, the revision and what is built in", version_text);
 
   po::options_description known;
   for (const Option& option : options_.all()) {
@@ -158,12 +167,10 @@ bool CommandLine::parse(const std::vector<std::string>& arguments) {
   } catch (const po::error& error) {
     throw UsageError(program_ + ": " + error.what() + "; see " + program_ + " --help");
   }
-  if (values["help"].as<bool>()) {
-    print_help();
-    return false;
-  }
-  if (values["version"].as<bool>()) {
-    std::cout << "GEM " << software_version() << "\n";
+  // Help and version, which come last, are looked at first.
+  for (auto answer = answers_.rbegin(); answer != answers_.rend(); ++answer) {
+    if (!values[options_.find_at(&answer->asked)->name().word].as<bool>()) continue;
+    std::cout << answer->text();
     return false;
   }
   for (const Option& option : options_.all()) {
@@ -182,16 +189,8 @@ bool CommandLine::parse(const std::vector<std::string>& arguments) {
   return true;
 }
 
-void require_option(const std::string& value, const std::string& name, const std::string& why) {
-  if (value.empty()) throw UsageError("--" + name + " is missing: " + why);
-}
-
 OptionError missing_option(const OptionList& options, const Option& option) {
   return option_error(option.name(), "{} is missing: {}", options.spelled_out(option.help()));
-}
-
-std::string software_version() {
-  return GEM_VERSION;
 }
 
 std::string command_line_text(const std::vector<std::string>& arguments) {

@@ -2,6 +2,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -17,6 +19,8 @@ class CommandLine {
  public:
   /// `summary` is one sentence for the top of --help.
   CommandLine(std::string program, std::string summary);
+  CommandLine(const CommandLine&) = delete;
+  CommandLine& operator=(const CommandLine&) = delete;
 
   /// The options of a struct, as its own `describe` tells them.
   template <class Struct>
@@ -25,12 +29,8 @@ class CommandLine {
   }
   /// For options of no struct.
   OptionList& options() { return options_; }
-  // Options of programs that don't describe theirs as a struct yet.
-  template <class Value>
-  void add(const std::string& name, Value* target, const std::string& value_name, const std::string& help) {
-    options_.add(name, *target, value_name, help);
-  }
-  void add_flag(const std::string& name, bool* target, const std::string& help) { options_.add(name, *target, help); }
+  /// `--name`, which prints that text and ends, as --help does.
+  void add_answer(const OptionName& name, const std::string& help, std::function<std::string()> text);
   /// An exit code beside those that every program has, for --help.
   void add_exit_code(int code, const std::string& meaning) { exit_codes_[code] = meaning; }
   /// One word without a name, anywhere among the options; called `value_name` in --help.
@@ -39,13 +39,13 @@ class CommandLine {
   void add_example(const std::string& command);
 
   /// Reads the arguments; the first one (the program's name) is passed over. True: go on. False: --help or --version
-  /// was answered on standard output. UsageError for what is wrong or missing.
+  /// or another question was answered on standard output. UsageError for what is wrong or missing.
   bool parse(const std::vector<std::string>& arguments);
 
   bool quiet() const { return quiet_; }
 
  private:
-  void print_help() const;
+  std::string help() const;
   void take_positional(const std::string& word);
   void check_required() const;
   std::vector<std::string> words() const;
@@ -57,21 +57,20 @@ class CommandLine {
   std::string positional_name_;
   std::vector<std::string> examples_;
   OptionList options_;
+  struct Answer {
+    bool asked = false;
+    std::function<std::string()> text{};
+  };
+  std::deque<Answer> answers_;  // the list of options refers to them
   bool quiet_ = false;
 };
 
-/// Prints a command for the examples of --help: broken before an option, as a shell reads it, where a line would pass
-/// 80 columns.
-void print_example(std::string_view command);
-
-/// UsageError "--name is missing: why" if the value is empty.
-void require_option(const std::string& value, const std::string& name, const std::string& why);
+/// A command for the examples of --help: broken before an option, as a shell reads it, where a line would pass 80
+/// columns.
+std::string example_lines(std::string_view command);
 
 /// The error for an option that is missing, with its help.
 OptionError missing_option(const OptionList& options, const Option& option);
-
-/// Version of GEM, for files and --version.
-std::string software_version();
 
 /// The command as one would type it, for the provenance of files.
 std::string command_line_text(const std::vector<std::string>& arguments);

@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "platform/command_line/command_line.hpp"
+#include "platform/command_line/version.hpp"
 
 namespace gem {
 namespace {
@@ -19,7 +20,7 @@ void print_help(const std::string& program, const std::string& summary, const st
   for (const Command& command : commands)
     std::cout << fmt::format("  {:<{}}  {}\n", command.name, width, command.summary);
   std::cout << "\nOptions of a command: " << program << " COMMAND --help\n\nExamples:\n";
-  for (const std::string& example : examples) print_example(example);
+  for (const std::string& example : examples) std::cout << example_lines(example);
 }
 
 }  // namespace
@@ -33,7 +34,7 @@ int run_command(const Arguments& arguments, const std::string& program, const st
     return 0;
   }
   if (word == "--version") {
-    std::cout << "GEM " << software_version() << "\n";
+    std::cout << version_text();
     return 0;
   }
   std::vector<std::string> names;

@@ -63,7 +63,7 @@ Gemm::Gemm(std::size_t m, std::size_t n, std::size_t k, GemmType type) : m_(m), 
   } catch (const dnnl::error& error) {
     if (error.status == dnnl_unimplemented)
       throw UsageError(gemm_library() + " has no " + to_string(type) +
-                       " matrix product for this processor; choose --dtype f32");
+                       " matrix product for this processor; choose f32");
     refuse("preparing a matrix product", error);
   }
 }

@@ -23,8 +23,7 @@ void use_one_gemm_thread() {
 
 Gemm::Gemm(std::size_t m, std::size_t n, std::size_t k, GemmType type) : m_(m), n_(n), k_(k) {
   if (type != GemmType::F32)
-    throw UsageError(
-        "built with OpenBLAS, which multiplies f32 alone: choose --dtype f32, or build with oneDNN for bf16");
+    throw UsageError("built with OpenBLAS, which multiplies f32 alone: choose f32, or build with oneDNN for bf16");
 }
 
 Gemm::Weights Gemm::pack(std::span<const float> b) const {

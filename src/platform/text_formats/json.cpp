@@ -98,6 +98,21 @@ std::size_t end_of_string(std::string_view text, std::size_t begin) {
 
 }  // namespace
 
+bool JsonNode::is_number() const {
+  const auto* value = std::get_if<double>(&value_->value);
+  return is_integer() || (value != nullptr && std::isfinite(*value));
+}
+
+std::string JsonNode::kind() const {
+  if (is_null()) return "nothing";
+  if (is_boolean()) return "true or false";
+  if (is_integer()) return "a whole number";
+  if (is_number()) return "a number";
+  if (is_text()) return "a text";
+  if (is_array()) return "a list";
+  return is_object() ? "a table" : "not a finite number";
+}
+
 const std::vector<std::string>& JsonNode::keys() const {
   if (!is_object()) reject_kind("an object");
   return std::get<std::unique_ptr<JsonObject>>(value_->value)->keys;
@@ -174,14 +189,16 @@ std::vector<std::int32_t> JsonNode::integers(std::int32_t least, std::int32_t gr
 void JsonNode::reject_kind(const std::string& wanted) const {
   std::string found = "null";
   if (is_array()) found = "an array";
-  if (is_number()) found = fmt::format("{:g}", std::holds_alternative<double>(value_->value)
-                                                   ? std::get<double>(value_->value)
-                                                   : static_cast<double>(std::get<std::int64_t>(value_->value)));
+  if (is_number())
+    found = fmt::format("{:g}", std::holds_alternative<double>(value_->value)
+                                    ? std::get<double>(value_->value)
+                                    : static_cast<double>(std::get<std::int64_t>(value_->value)));
   if (is_text()) found = "a text";
   if (std::holds_alternative<bool>(value_->value)) found = "true or false";
   if (is_object()) {
     std::string names;
-    for (std::size_t i = 0; i < keys().size() && i < 3; ++i) names += (i > 0 ? ", '" : "'") + keys()[i].substr(0, 40) + "'";
+    for (std::size_t i = 0; i < keys().size() && i < 3; ++i)
+      names += (i > 0 ? ", '" : "'") + keys()[i].substr(0, 40) + "'";
     found = "an object" + (names.empty() ? "" : " with the members " + names + (keys().size() > 3 ? ", ..." : ""));
   }
   reject("is " + found + ", but must be " + wanted);

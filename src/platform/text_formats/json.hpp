@@ -13,11 +13,12 @@ namespace gem {
 
 struct JsonObject;
 
-/// A JSON value as it was read; the members of objects keep their order.
+/// A value of a JSON or TOML text as it was read; the members of JSON's objects keep their order.
 struct JsonValue {
   std::variant<std::nullptr_t, bool, std::int64_t, double, std::string, std::vector<JsonValue>,
                std::unique_ptr<JsonObject>>
       value;
+  std::size_t line = 0;  ///< where it begins, from 1; 0 where that is not known, as in JSON
   JsonValue();
   JsonValue(JsonValue&&) noexcept;
   JsonValue& operator=(JsonValue&&) noexcept;
@@ -41,10 +42,14 @@ class JsonNode {
   bool is_null() const { return std::holds_alternative<std::nullptr_t>(value_->value); }
   bool is_boolean() const { return std::holds_alternative<bool>(value_->value); }
   bool is_integer() const { return std::holds_alternative<std::int64_t>(value_->value); }
-  bool is_number() const { return is_integer() || std::holds_alternative<double>(value_->value); }
+  /// A finite one.
+  bool is_number() const;
   bool is_text() const { return std::holds_alternative<std::string>(value_->value); }
+  /// "true or false", "a whole number", "a list", ...: what it is, for messages.
+  std::string kind() const;
   /// File and way, for messages.
   const std::string& where() const { return where_; }
+  std::size_t line() const { return value_->line; }
 
   /// Names of an object's members in their order.
   const std::vector<std::string>& keys() const;
@@ -75,10 +80,11 @@ class JsonNode {
   std::string where_;
 };
 
-/// A JSON text, parsed. Refused with a DataError: anything that is no JSON, a member named twice, nesting deeper
-/// than 64.
+/// A JSON or TOML text, parsed. Of JSON is refused with a DataError: anything that is no JSON, a member named twice,
+/// nesting deeper than 64.
 class JsonDocument {
  public:
+  JsonDocument(std::string origin, JsonValue value) : origin_(std::move(origin)), value_(std::move(value)) {}
   /// `origin` names the text in messages.
   static JsonDocument parse(std::string_view text, const std::string& origin);
   /// Reads a file of at most 64 MiB.

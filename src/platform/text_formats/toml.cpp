@@ -17,10 +17,8 @@ namespace {
 
 constexpr std::uint64_t most_bytes = std::uint64_t{16} << 20;
 
-TomlTable convert(const toml::table& table);
-
-TomlValue convert(const toml::node& node) {
-  TomlValue result;
+JsonValue convert(const toml::node& node) {
+  JsonValue result;
   result.line = node.source().begin.line;
   if (const auto* flag = node.as_boolean()) {
     result.value = flag->get();
@@ -31,9 +29,14 @@ TomlValue convert(const toml::node& node) {
   } else if (const auto* text = node.as_string()) {
     result.value = text->get();
   } else if (const auto* table = node.as_table()) {
-    result.value = convert(*table);
+    auto object = std::make_unique<JsonObject>();
+    for (const auto& [name, member] : *table) {
+      object->keys.emplace_back(name.str());
+      object->values.push_back(convert(member));
+    }
+    result.value = std::move(object);
   } else if (const auto* array = node.as_array()) {
-    std::vector<TomlValue> items;
+    std::vector<JsonValue> items;
     for (const toml::node& item : *array) items.push_back(convert(item));
     result.value = std::move(items);
   } else {
@@ -48,48 +51,17 @@ TomlValue convert(const toml::node& node) {
   return result;
 }
 
-TomlTable convert(const toml::table& table) {
-  TomlTable result;
-  result.line = table.source().begin.line;
-  for (const auto& [name, node] : table) result.members.push_back({std::string(name.str()), convert(node)});
-  return result;
-}
-
 }  // namespace
 
-const TomlMember* TomlTable::find(std::string_view name) const {
-  for (const TomlMember& member : members)
-    if (member.name == name) return &member;
-  return nullptr;
-}
-
-std::string TomlValue::kind() const {
-  switch (value.index()) {
-    case 0:
-      return "true or false";
-    case 1:
-      return std::get<std::int64_t>(value) < 0 ? "below 0" : "a whole number";
-    case 2:
-      return "a number";
-    case 3:
-      return "a text";
-    case 4:
-      return "a list";
-    default:
-      return "a table";
-  }
-}
-
-TomlTable parse_toml(std::string_view text, const std::string& origin) {
+JsonDocument parse_toml(std::string_view text, const std::string& origin) {
   try {
-    return convert(toml::parse(text, origin));
+    return {origin, convert(toml::parse(text, origin))};
   } catch (const toml::parse_error& error) {
-    throw DataError(fmt::format("{}:{}: {}", origin, static_cast<unsigned>(error.source().begin.line),
-                                std::string(error.description())));
+    throw DataError(fmt::format("{}:{}: {}", origin, error.source().begin.line, error.description()));
   }
 }
 
-TomlTable read_toml(const std::string& path) {
+JsonDocument read_toml(const std::string& path) {
   return parse_toml(read_whole_text(path, most_bytes), path);
 }
 

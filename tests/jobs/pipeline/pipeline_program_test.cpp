@@ -209,7 +209,7 @@ TEST(Pipeline, TheModelsStepIsEstimatedWithAStatedRest) {
   const VerificationReport report = read_report(folder.file("report.h5"));
   EXPECT_EQ(report.model_layers, 24u);
   EXPECT_NEAR(report.rest_per_layer_s, 0.25e-3, 1e-12);
-  expect_refused(folder, bin + verify(folder, "--rest-per-layer -1"), 2, "--rest-per-layer: -1 is not");
+  expect_refused(folder, bin + verify(folder, "--rest-per-layer -1"), 2, "--rest-per-layer: -1 is out of range");
 }
 
 TEST(Pipeline, MappingsOfOneMethodAreCalledAsTheirFiles) {
@@ -235,9 +235,9 @@ TEST(Pipeline, VerifySaysWhatDoesNotFit) {
   make_inputs(folder, 4);
   expect_refused(folder, bin + verify(folder, "--device host"), 2, "mpirun -n 4");
   expect_refused(folder, bin + verify(folder, "--layers 99"), 2, "no layer 99");
-  expect_refused(folder, bin + verify(folder, "--first-step -1"), 2, "-1 is below 0");
+  expect_refused(folder, bin + verify(folder, "--first-step -1"), 2, "--first-step: -1 is out of range");
   expect_refused(folder, bin + verify(folder, "--layers 3,3"), 2, "layer 3 is there twice");
-  expect_refused(folder, bin + verify(folder, "--patience -1"), 2, "-1 s is not above 0");
+  expect_refused(folder, bin + verify(folder, "--patience -1"), 2, "--patience: -1 is out of range");
   expect_refused(folder, bin + verify(folder, "--judge eplb"), 2, "no mapping given is named 'eplb'");
   expect_refused(folder, bin + verify(folder, "--judge-by eplb"), 2, "neither straggler nor layer");
   expect_refused(folder, bin + verify(folder, "--judge-by layer --compute-only"), 2, "needs whole layers");

@@ -142,14 +142,15 @@ TEST(TraceProgram, RefusesWrongUse) {
   expect_refused(folder, batch(prefill, "--batch-size 8" + output), 2, "use --chunk-tokens");
   expect_refused(folder, batch(decode, "--phase chat" + output), 2, "decode");
   expect_refused(folder, batch(decode, "--part validation" + output), 2, "all, train, test");
-  expect_refused(folder, batch(decode, "--part train --split 1.5" + output), 2, "between 0 and 1");
-  expect_refused(folder, batch(decode, "--split 1.5" + output), 2, "between 0 and 1");
-  expect_refused(folder, batch(decode, "--steps 100000000000" + output), 2, "fewer steps");
-  expect_refused(folder, batch(decode, "--batch-size 100000000000" + output), 2, "tokens a step");
+  expect_refused(folder, batch(decode, "--part train --split 1.5" + output), 2, "--split: 1.5 is out of range");
+  expect_refused(folder, batch(decode, "--split 1.5" + output), 2, "--split: 1.5 is out of range");
+  expect_refused(folder, batch(decode, "--steps 100000000000" + output), 2, "out of range (from 0 to 100000000)");
+  expect_refused(folder, batch(decode, "--batch-size 100000000000" + output), 2, "out of range (from 0 to 67108864)");
   expect_refused(folder, batch(decode, "--output " + decode), 2, "destroy");
   expect_refused(folder, program + " synthesize --model gpt-oss-2b" + output, 2, "gpt-oss-20b");
   expect_refused(folder, program + " synthesize" + output, 2, "shape is missing");
-  expect_refused(folder, program + " synthesize --experts 8 --layers 999999999999 --top-k 2" + output, 2, "would take");
+  expect_refused(folder, program + " synthesize --experts 8 --layers 999999999999 --top-k 2" + output, 2,
+                 "--layers: 999999999999 is");
   expect_refused(folder, program + " synthesize --model gpt-oss-20b --skew 9" + output, 2, "out of reach");
   EXPECT_TRUE(folder.holds_only({}));
 }

@@ -1,0 +1,9 @@
+#include "platform/gpu/gpu_libraries.hpp"
+
+namespace gem {
+
+std::string gpu_libraries() {
+  return "no CUDA, no NCCL";
+}
+
+}  // namespace gem
