@@ -3,8 +3,10 @@
 #include <iostream>
 
 #include "base/text.hpp"
+#include "device/device_factory.hpp"
 #include "files/report_file.hpp"
 #include "platform/command_line/command_line.hpp"
+#include "platform/file_system/named_files.hpp"
 #include "platform/file_system/whole_file.hpp"
 #include "verification/findings.hpp"
 #include "verify_setup.hpp"
@@ -21,7 +23,16 @@ Verdict write_and_print(const VerificationReport& report, const VerifyOptions& o
   return findings.verdict;
 }
 
+void keep_inputs(const VerifyOptions& options) {
+  std::vector<NamedFile> inputs = named_files("--mapping", options.mapping_files);
+  inputs.insert(
+      inputs.end(),
+      {{"--profile", options.profile}, {"--trace", options.trace}, {"--slowdown", slowdown_file_of(options.slowdown)}});
+  keep_apart(inputs, {{{"--output", options.output}}});
+}
+
 int run(const Communicator& world, const VerifyOptions& options, const Arguments& arguments) {
+  world.on_root([&] { keep_inputs(options); });
   ReplayQuestion question;
   world.on_all([&] { question = read_replay_question(options); });
   const DeviceOptions devices = replay_devices(options, question.profile);
@@ -30,10 +41,7 @@ int run(const Communicator& world, const VerifyOptions& options, const Arguments
 
   std::vector<std::string> inputs{options.profile, options.trace};
   inputs.insert(inputs.end(), options.mapping_files.begin(), options.mapping_files.end());
-  world.on_root([&] {
-    for (const std::string& input : inputs) keep_input(input, options.output);
-    expect_writable(options.output);
-  });
+  world.on_root([&] { expect_writable(options.output); });
   const VerificationReport report = run_replay(world, options, question, devices);
   Verdict verdict = Verdict::Wrong;
   world.on_root([&] {

@@ -100,8 +100,10 @@ void Board::look() {
 
 void Board::wait_for_all() {
   if (!world_.is_root()) return;
+  Wait wait(world_.handle());
   while (final_count() < entries_.size()) {
     look();
+    wait.check();
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
 }

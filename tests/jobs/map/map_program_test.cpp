@@ -316,5 +316,22 @@ TEST(MapProgram, WrongInputsGetASentenceAndACode) {
   EXPECT_NE(folder.run(map(folder, "")).errors.find("gem-trace import --model"), std::string::npos);
 }
 
+TEST(MapProgram, ADoubtfulProfileIsWarnedOfAndRefusedIfStrict) {
+  const TestFolder folder;
+  write_inputs(folder);
+  LatencyProfile profile = read_profile(folder.file("profile.h5"));
+  profile.settled = Matrix<std::uint8_t>(4, profile.points.size(), 0);
+  profile.drift[3] = 0.2;
+  write_profile(folder.file("profile.h5"), profile, provenance_now("test", "made-up", 1));
+  const ProgramRun strict = folder.run(map(folder, "--strict --effort fast"));
+  EXPECT_EQ(strict.code, 3) << strict.errors;
+  EXPECT_NE(strict.errors.find("the profile is doubtful: the medians of"), std::string::npos) << strict.errors;
+  EXPECT_FALSE(std::filesystem::exists(folder.file("map.h5")));
+  const ProgramRun warned = folder.run(map(folder, "--effort fast"));
+  EXPECT_EQ(warned.code, 0) << warned.errors;
+  EXPECT_NE(warned.output.find("Warning: the medians of"), std::string::npos) << warned.output;
+  EXPECT_NE(warned.output.find("Warning: 1 of 4 devices took other times"), std::string::npos) << warned.output;
+}
+
 }  // namespace
 }  // namespace gem
