@@ -1,10 +1,12 @@
 // gem-verify: replays a trace on the real devices under each mapping and compares what is measured with what was
 // predicted.
+#include <unistd.h>
 #include <iostream>
 
 #include "base/text.hpp"
 #include "files/report_file.hpp"
 #include "platform/command_line/command_line.hpp"
+#include "platform/command_line/terminal.hpp"
 #include "platform/file_system/whole_file.hpp"
 #include "verification/findings.hpp"
 #include "verify_setup.hpp"
@@ -16,7 +18,7 @@ Verdict write_and_print(const VerificationReport& report, const VerifyOptions& o
                         const std::string& command) {
   const Findings findings = findings_of(report, question.judged, options.seed);
   write_report(options.output, report, provenance_now(command, report.model, options.seed));
-  std::cout << "\n" << findings.text;
+  std::cout << "\n" << with_coloured_verdict(findings.text, STDOUT_FILENO);
   if (!options.quiet) std::cout << "Report: " << options.output << "\n";
   return findings.verdict;
 }
