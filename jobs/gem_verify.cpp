@@ -35,6 +35,8 @@ int run(const Communicator& world, const VerifyOptions& options, const Arguments
   world.on_root([&] {
     for (const std::string& input : inputs) keep_input(input, options.output);
     expect_writable(options.output);
+    set_termination_message("gem-verify: ended from outside; nothing was written, " + options.output +
+                            " is as it was: start again");
   });
   const VerificationReport report = run_replay(world, options, question, devices);
   Verdict verdict = Verdict::Wrong;
