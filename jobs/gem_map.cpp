@@ -97,6 +97,8 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
                                    {"--test-trace", options.test_trace}});
       keep_apart(inputs, {{{"--output", options.output}}});
       expect_writable(options.output);
+      set_termination_message("gem-map: ended from outside; nothing was written, " + options.output +
+                              " is as it was: start again");
     }
     question.profile = read_profile(options.profile);
     question.train = read_trace(options.trace);

@@ -16,7 +16,7 @@ Findings findings_of(const VerificationReport& report, std::size_t judged, std::
   findings.text += summary_table(report, findings.summaries) + "\n";
   if (has_step_estimate(report)) findings.text += step_estimate_table(report, estimate_steps(report, seed)) + "\n";
   findings.text += exchange_line(report);
-  findings.text += prediction_lines(report) + verdict_sentence(report, summary, findings.verdict) + "\n";
+  findings.text += prediction_lines(report) + wrap(verdict_sentence(report, summary, findings.verdict)) + "\n";
   return findings;
 }
 

@@ -83,6 +83,18 @@ double column(const std::string& output, const std::string& method, int number) 
   return 0.0;
 }
 
+TEST(GemMap, EndedFromOutsideItSaysWhatIsKeptAndGivesNoVerdict) {
+  const TestFolder folder;
+  write_inputs(folder);
+  const ProgramRun run =
+      folder.run("sh -c '" + std::string(GEM_PROGRAM_DIR) + "/gem-map --profile " + folder.file("profile.h5") +
+                 " --trace " + folder.file("train.h5") + " --starts 10000 --iterations 100000 --output " +
+                 folder.file("out.h5") + " > /dev/null & sleep 2; kill -INT $!; wait $!'");
+  EXPECT_EQ(run.code, 4) << run.errors;
+  EXPECT_NE(run.errors.find("nothing was written"), std::string::npos) << run.errors;
+  EXPECT_FALSE(std::filesystem::exists(folder.file("out.h5")));
+}
+
 TEST(MapProgram, GemIsBestOnWhatWasSearchedAndAboveItsBound) {
   const TestFolder folder;
   write_inputs(folder);
