@@ -37,6 +37,7 @@ bool parse_batch_options(BatchProgramOptions& options, const Arguments& argument
   line.add_positional(&options.manifest, "MANIFEST");
   line.add(options);
   line.add_answer("keys", "list the keys of a manifest with their defaults, and end", describe_keys);
+  line.add_patience();
   line.add_exit_code(75, "stopped at SIGUSR1 with all finished work saved (--resume)");
   line.add_example("gem-batch jobs/plan24.toml --dry-run");
   line.add_example("mpirun -n 2 gem-batch jobs/two_models.toml --resume");

@@ -11,7 +11,7 @@
 #include "interchange/engine_export.hpp"
 #include "model/moe_model.hpp"
 #include "platform/command_line/command_line.hpp"
-#include "platform/file_system/whole_file.hpp"
+#include "platform/file_system/named_files.hpp"
 #include "workload/synthesis.hpp"
 
 namespace gem {
@@ -55,7 +55,9 @@ bool parse(const Arguments& arguments, ExportJob& job) {
   line.add_example("gem-deploy export --mapping mapping.h5 --engine tensorrt-llm --output moe_load_balancer.yaml");
   if (!line.parse({arguments.begin() + 1, arguments.end()})) return false;
   job.quiet = line.quiet();
-  if (!job.dry_run) keep_input(job.mapping, job.output);
+  if (!job.dry_run)
+    keep_apart({{{"--mapping", job.mapping}, {"--model", model_file_of_option(job.model)}}},
+               {{{"--output", job.output}, {"--output (how to start the engine)", job.output + ".txt"}}});
   return true;
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "base/quoting.hpp"
 #include "base/text.hpp"
 #include "deploy_commands.hpp"
 #include "files/mapping_file.hpp"
@@ -17,6 +18,7 @@
 #include "interchange/checkpoint_permutation.hpp"
 #include "platform/command_line/command_line.hpp"
 #include "platform/command_line/progress.hpp"
+#include "platform/file_system/named_files.hpp"
 
 namespace gem {
 namespace {
@@ -135,6 +137,16 @@ bool is_done_already(const PermuteJob& job, const Checkpoint& checkpoint, Permut
   return true;
 }
 
+/// The new checkpoint's files may be links to those of the old one, or the mapping.
+void keep_source(const CheckpointPermutation& plan, const std::string& mapping) {
+  if (plan.in_place) return;
+  std::vector<NamedFile> inputs{{"--mapping", mapping}}, outputs;
+  for (const auto* names : {&plan.source.shards, &plan.source.indices, &plan.source.others})
+    for (const std::string& name : *names) inputs.push_back({"--checkpoint", plan.source.path(name)});
+  for (const auto& [name, shard] : plan.files) outputs.push_back({"--output", plan.output + "/" + name});
+  keep_apart(inputs, outputs);
+}
+
 void print_plan(const CheckpointPermutation& plan) {
   const Renumbering& renumbering = plan.record.renumbering;
   std::vector<std::string> lines = {
@@ -175,6 +187,7 @@ int run_permute(const Arguments& arguments) {
     std::cout << "Dry run: nothing was written\n";
     return 0;
   }
+  keep_source(plan, job.mapping);
   if (!lock) lock.emplace(job.output);
   set_termination_message("gem-deploy: interrupted; the same command with --resume goes on");
   const std::uint64_t total = plan.bytes_to_write();
@@ -194,10 +207,10 @@ int run_permute(const Arguments& arguments) {
                    "in the order of the mapping's devices, and without load balancing that moves experts at "
                    "run time. gem_mapping.json in it says which expert is which. For example:",
                    job.output, devices))
-            << fmt::format("\n  vllm serve {} \\\n    --tensor-parallel-size {} --enable-expert-parallel\n", job.output,
-                           devices)
+            << fmt::format("\n  vllm serve {} \\\n    --tensor-parallel-size {} --enable-expert-parallel\n",
+                           shell_word(job.output), devices)
             << fmt::format("  python3 -m sglang.launch_server --model-path {} \\\n    --tp-size {} --ep-size {}\n",
-                           job.output, devices, devices);
+                           shell_word(job.output), devices, devices);
   return 0;
 }
 

@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "base/error.hpp"
+#include "base/quoting.hpp"
 #include "base/text.hpp"
 #include "batch/batch_run.hpp"
 #include "batch/summary.hpp"
@@ -58,6 +59,8 @@ int run(const Communicator& world, const BatchProgramOptions& options, const Arg
                   << summary << "\nSummary: " << manifest.output << "/summary.md\n"
                   << drawing_hint(arguments, {manifest.output});
     }
+    // The summary has the reasons, too; without it nobody would hear of them.
+    if (options.quiet || !batch.selected.empty()) std::cerr << printable(describe_failures(manifest, batch));
     if (code == ExitCode::Interrupted)
       std::cout << "Asked to stop: what is finished is saved; the same command with --resume goes on\n";
   });

@@ -9,6 +9,7 @@
 #include "files/mapping_file.hpp"
 #include "files/profile_file.hpp"
 #include "files/trace_file.hpp"
+#include "platform/file_system/named_files.hpp"
 #include "mapping/mapping_answer.hpp"
 #include "mapping/mapping_request.hpp"
 #include "mapping/search_plan.hpp"
@@ -48,6 +49,7 @@ bool parse(const Arguments& arguments, Options& options) {
                    "device of each step is as fast as can be. Runs on any number of ranks; the mapping does "
                    "not depend on how many.");
   line.add(options);
+  line.add_patience();
   line.add_example(
       "gem-trace batch --routing jobs/data/routing/gpt-oss-20b.mmlu.h5 --batch-size 256 --output trace.h5");
   line.add_example(
@@ -89,10 +91,14 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
   question.search.show_progress = !options.quiet;
   world.on_root([&] {
     if (!options.dry_run) {
-      for (const std::string& input : {options.profile, options.trace, options.test_trace})
-        keep_input(input, options.output);
-      for (const std::string& input : options.mappings) keep_input(input, options.output);
+      std::vector<NamedFile> inputs = named_files("--mapping", options.mappings);
+      inputs.insert(inputs.end(), {{"--profile", options.profile},
+                                   {"--trace", options.trace},
+                                   {"--test-trace", options.test_trace}});
+      keep_apart(inputs, {{{"--output", options.output}}});
       expect_writable(options.output);
+      set_termination_message("gem-map: ended from outside; nothing was written, " + options.output +
+                              " is as it was: start again");
     }
     question.profile = read_profile(options.profile);
     question.train = read_trace(options.trace);

@@ -8,6 +8,7 @@
 #include "files/profile_file.hpp"
 #include "files/profile_writer.hpp"
 #include "platform/command_line/command_line.hpp"
+#include "platform/file_system/named_files.hpp"
 #include "platform/file_system/whole_file.hpp"
 #include "profile/summary.hpp"
 #include "profile_check.hpp"
@@ -73,6 +74,17 @@ void validate_profile(const Communicator& world, const ProfileOptions& options, 
   });
 }
 
+void keep_inputs(const ProfileOptions& options) {
+  std::vector<NamedFile> inputs = named_files("--for-trace", workload_files(options));
+  inputs.insert(inputs.end(), {{"--trace", options.trace},
+                               {"--from-table", options.from_table},
+                               {"--model", model_file_of_option(options.model)},
+                               {"--slowdown", slowdown_file_of(options.devices.slowdown)}});
+  keep_apart(inputs, {{{"--output", options.output},
+                       {"--output (unfinished)", options.output + ".partial"},
+                       {"--validation-output", options.validation_output}}});
+}
+
 int run_from_table(const Communicator& world, const ProfileOptions& options, const Arguments& arguments) {
   world.on_root([&] {
     const TabulatedProfile table = read_latency_table(options);
@@ -81,7 +93,6 @@ int run_from_table(const Communicator& world, const ProfileOptions& options, con
                              counted(table.profile.device_count(), "device"));
     for (const std::string& sentence : table.unknown) std::cout << wrap("not known: " + sentence) << "\n";
     if (options.dry_run) return;
-    keep_input(options.from_table, options.output);
     write_profile(options.output, table.profile,
                   provenance_now(command_line_text(arguments), table.profile.model, options.seed));
     std::cout << "\n" << device_table(table.profile) << "Profile: " << options.output << "\n";
@@ -90,6 +101,7 @@ int run_from_table(const Communicator& world, const ProfileOptions& options, con
 }
 
 int run(const Communicator& world, ProfileOptions options, const Arguments& arguments) {
+  world.on_root([&] { keep_inputs(options); });
   if (!options.from_table.empty()) return run_from_table(world, options, arguments);
   const auto rank_count = static_cast<std::size_t>(world.size());
   ProfileSetup setup;
@@ -117,8 +129,6 @@ int run(const Communicator& world, ProfileOptions options, const Arguments& argu
   if (options.dry_run) return 0;
 
   world.on_root([&] {
-    for (const std::string& input : workload_files(options)) keep_input(input, options.output);
-    keep_input(options.trace, options.output);
     expect_writable(options.output);
     if (!options.validation_output.empty()) expect_writable(options.validation_output);
   });

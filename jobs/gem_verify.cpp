@@ -1,10 +1,14 @@
 // gem-verify: replays a trace on the real devices under each mapping and compares what is measured with what was
 // predicted.
+#include <unistd.h>
 #include <iostream>
 
 #include "base/text.hpp"
+#include "device/device_factory.hpp"
 #include "files/report_file.hpp"
 #include "platform/command_line/command_line.hpp"
+#include "platform/command_line/terminal.hpp"
+#include "platform/file_system/named_files.hpp"
 #include "platform/file_system/whole_file.hpp"
 #include "verification/findings.hpp"
 #include "verify_setup.hpp"
@@ -16,12 +20,21 @@ Verdict write_and_print(const VerificationReport& report, const VerifyOptions& o
                         const std::string& command) {
   const Findings findings = findings_of(report, question.judged, options.seed);
   write_report(options.output, report, provenance_now(command, report.model, options.seed));
-  std::cout << "\n" << findings.text;
+  std::cout << "\n" << with_coloured_verdict(findings.text, STDOUT_FILENO);
   if (!options.quiet) std::cout << "Report: " << options.output << "\n";
   return findings.verdict;
 }
 
+void keep_inputs(const VerifyOptions& options) {
+  std::vector<NamedFile> inputs = named_files("--mapping", options.mapping_files);
+  inputs.insert(
+      inputs.end(),
+      {{"--profile", options.profile}, {"--trace", options.trace}, {"--slowdown", slowdown_file_of(options.slowdown)}});
+  keep_apart(inputs, {{{"--output", options.output}}});
+}
+
 int run(const Communicator& world, const VerifyOptions& options, const Arguments& arguments) {
+  world.on_root([&] { keep_inputs(options); });
   ReplayQuestion question;
   world.on_all([&] { question = read_replay_question(options); });
   const DeviceOptions devices = replay_devices(options, question.profile);
@@ -31,8 +44,9 @@ int run(const Communicator& world, const VerifyOptions& options, const Arguments
   std::vector<std::string> inputs{options.profile, options.trace};
   inputs.insert(inputs.end(), options.mapping_files.begin(), options.mapping_files.end());
   world.on_root([&] {
-    for (const std::string& input : inputs) keep_input(input, options.output);
     expect_writable(options.output);
+    set_termination_message("gem-verify: ended from outside; nothing was written, " + options.output +
+                            " is as it was: start again");
   });
   const VerificationReport report = run_replay(world, options, question, devices);
   Verdict verdict = Verdict::Wrong;

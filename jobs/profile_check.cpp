@@ -1,12 +1,14 @@
 #include "profile_check.hpp"
 
 #include <fmt/core.h>
+#include <unistd.h>
 #include <algorithm>
 #include <iostream>
 
 #include "base/text.hpp"
 #include "files/profile_file.hpp"
 #include "model/moe_model.hpp"
+#include "platform/command_line/terminal.hpp"
 #include "profile/device_spread.hpp"
 
 namespace gem {
@@ -53,7 +55,8 @@ void check_devices(const Communicator& ranks, const ProfileRequest& request, con
   const std::vector<DeviceDescription> descriptions = gather_descriptions(ranks, devices);
   const Matrix<double> seconds = measure_loads(ranks, devices, loads, 0, setup.sweep);
   ranks.on_root([&] {
-    std::cout << "\n" << spread_text(judge_spread(speed_blocks(seconds, pass.size()), request.seed), descriptions);
+    const DeviceSpread spread = judge_spread(speed_blocks(seconds, pass.size()), request.seed);
+    std::cout << "\n" << with_coloured_verdict(spread_text(spread, descriptions), STDOUT_FILENO);
   });
 }
 

@@ -97,6 +97,7 @@ bool parse_profile_options(ProfileOptions& options, const Arguments& arguments) 
                    "One rank a device.");
   line.add(options);
   line.add_answer("list-models", "list the models known by name, and end", model_table);
+  line.add_patience();
   line.add_exit_code(75, "stopped at SIGUSR1 with all finished work saved (--resume)");
   line.add_example("mpirun -n 4 gem-profile --model Mixtral-8x7B --output profile.h5");
   line.add_example("mpirun -n 8 gem-profile --check --model Mixtral-8x7B");

@@ -5,7 +5,7 @@
 #   jobs/quickstart.sh [FOLDER]      results go to results/quickstart, if no other folder is given
 set -euo pipefail
 case ${1:-} in
-  --help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  --help) sed -n '2,5s/^# \{0,1\}//p' "$0" | fold -s -w 80; exit 0 ;;
   -*) echo "quickstart.sh: unknown option $1; see quickstart.sh --help" >&2; exit 2 ;;
 esac
 cd "$(dirname "$0")/.."

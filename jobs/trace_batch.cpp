@@ -2,10 +2,11 @@
 #include <fmt/core.h>
 #include <iostream>
 
+#include "base/quoting.hpp"
 #include "base/text.hpp"
 #include "files/routing_file.hpp"
 #include "platform/command_line/command_line.hpp"
-#include "platform/file_system/whole_file.hpp"
+#include "platform/file_system/named_files.hpp"
 #include "trace_commands.hpp"
 #include "workload/batching.hpp"
 
@@ -42,19 +43,20 @@ bool parse(const Arguments& arguments, BatchJob& job) {
   line.add_example(routing + "--phase prefill --chunk-tokens 4096 --steps 128 --output prefill.h5");
   if (!line.parse({arguments.begin() + 1, arguments.end()})) return false;
   job.quiet = line.quiet();
-  if (!job.dry_run) keep_input(job.routing, job.output);
+  if (!job.dry_run) keep_apart({{{"--routing", job.routing}}}, {{{"--output", job.output}}});
   return true;
 }
 
 void print_next(const BatchJob& job) {
-  std::cout << "Next: gem-trace describe --trace " << job.output;
+  const std::string trace = shell_word(job.output);
+  std::cout << "Next: gem-trace describe --trace " << trace;
   if (job.batching.part == "test") {
-    std::cout << "\n      gem-map --profile PROFILE --trace TRAIN --test-trace " << job.output << " --output MAPPING"
-              << "\n      gem-verify --profile PROFILE --trace " << job.output << " --mapping MAPPING\n";
+    std::cout << "\n      gem-map --profile PROFILE --trace TRAIN --test-trace " << trace << " --output MAPPING"
+              << "\n      gem-verify --profile PROFILE --trace " << trace << " --mapping MAPPING\n";
     return;
   }
   if (job.batching.part == "train") std::cout << "\n      the same command with --part test, for steps to judge by";
-  std::cout << "\n      gem-map --profile PROFILE --trace " << job.output
+  std::cout << "\n      gem-map --profile PROFILE --trace " << trace
             << (job.batching.part == "train" ? " --test-trace TEST" : "") << " --output MAPPING\n";
 }
 

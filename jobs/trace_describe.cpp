@@ -8,6 +8,7 @@
 #include "base/text.hpp"
 #include "files/trace_file.hpp"
 #include "platform/command_line/command_line.hpp"
+#include "platform/command_line/progress.hpp"
 #include "trace_commands.hpp"
 #include "workload/description.hpp"
 #include "workload/description_text.hpp"
@@ -83,7 +84,11 @@ int run_describe(const Arguments& arguments) {
   DescribeJob job;
   if (!parse(arguments, job)) return 0;
   const LoadTrace trace = read_trace(job.trace);
-  const std::vector<LayerDescription> layers = describe_trace(trace, job.description);
+  std::vector<LayerDescription> layers;
+  {
+    Progress progress("describe, layers", trace.layer_count(), !job.quiet);
+    layers = describe_trace(trace, job.description, [&](std::size_t layer) { progress.update(layer); });
+  }
   const std::size_t layer = shown_layer(job, trace, layers);
 
   print_shape(trace);

@@ -4,12 +4,13 @@
 #include <iostream>
 
 #include "base/error.hpp"
+#include "base/quoting.hpp"
 #include "base/text.hpp"
 #include "files/routing_file.hpp"
 #include "interchange/import.hpp"
 #include "model/moe_model.hpp"
 #include "platform/command_line/command_line.hpp"
-#include "platform/file_system/whole_file.hpp"
+#include "platform/file_system/named_files.hpp"
 #include "trace_commands.hpp"
 #include "workload/synthesis.hpp"
 
@@ -91,8 +92,6 @@ bool parse(const Arguments& arguments, ImportJob& job) {
       "gem-trace import --input routed.npz --format vllm-routed --model qwen3-30b-a3b --output routing.h5");
   if (!line.parse({arguments.begin() + 1, arguments.end()})) return false;
   job.quiet = line.quiet();
-  if (!job.dry_run)
-    for (const std::string& input : job.inputs) keep_input(input, job.output);
   return true;
 }
 
@@ -127,7 +126,7 @@ void import_routing(const ImportJob& job, RecordedRouting recorded, std::vector<
   if (job.dry_run) return;
   write_routing(job.output, routing, provenance_now(command_line_text(arguments), routing.model, 0));
   std::cout << "Routing written to " << job.output << "\n";
-  if (!job.quiet) std::cout << "Next: gem-trace batch --routing " << job.output << " --output TRACE\n";
+  if (!job.quiet) std::cout << "Next: gem-trace batch --routing " << shell_word(job.output) << " --output TRACE\n";
 }
 
 void import_trace(const ImportJob& job, ImportedCounts imported, std::vector<std::string> notes,
@@ -139,8 +138,8 @@ void import_trace(const ImportJob& job, ImportedCounts imported, std::vector<std
   if (job.dry_run) return print_shape(trace);
   store_trace(job.output, trace, arguments, 0);
   if (!job.quiet)
-    std::cout << "Next: gem-trace describe --trace " << job.output << "\n      gem-map --profile PROFILE --trace "
-              << job.output << " --output MAPPING\n";
+    std::cout << "Next: gem-trace describe --trace " << shell_word(job.output) << "\n      gem-map --profile PROFILE --trace "
+              << shell_word(job.output) << " --output MAPPING\n";
 }
 
 }  // namespace
@@ -150,6 +149,11 @@ int run_import(const Arguments& arguments) {
   if (!parse(arguments, job)) return 0;
   take_model(job);
   const ImportSources sources = find_sources(job.inputs, job.format, job.options);
+  if (!job.dry_run) {
+    std::vector<NamedFile> inputs = named_files("--input", sources.paths);
+    inputs.push_back({"--model", model_file_of_option(job.model)});
+    keep_apart(inputs, {{{"--output", job.output}}});
+  }
   Recording recording = read_recording(sources, job.options);
   if (auto* routing = std::get_if<RecordedRouting>(&recording))
     import_routing(job, std::move(*routing), sources.notes, arguments);

@@ -4,10 +4,11 @@
 #include <optional>
 
 #include "base/error.hpp"
+#include "base/quoting.hpp"
 #include "base/text.hpp"
 #include "files/trace_file.hpp"
 #include "platform/command_line/command_line.hpp"
-#include "platform/file_system/whole_file.hpp"
+#include "platform/file_system/named_files.hpp"
 #include "trace_commands.hpp"
 
 namespace gem {
@@ -43,11 +44,7 @@ bool parse(const Arguments& arguments, SplitJob& job) {
   if (!line.parse({arguments.begin() + 1, arguments.end()})) return false;
   job.quiet = line.quiet();
   if (job.dry_run) return true;
-  keep_input(job.trace, job.output_train);
-  keep_input(job.trace, job.output_test);
-  if (job.output_train == job.output_test)
-    throw option_error(option_name(&SplitJob::output_train), "{} and {} are the same file; give two names",
-                       option_name(&SplitJob::output_test));
+  keep_apart({{{"--trace", job.trace}}}, {{{"--output-train", job.output_train}, {"--output-test", job.output_test}}});
   return true;
 }
 
@@ -56,25 +53,26 @@ bool parse(const Arguments& arguments, SplitJob& job) {
 int run_split(const Arguments& arguments) {
   SplitJob job;
   if (!parse(arguments, job)) return 0;
-  const std::size_t train_steps = *job.train_steps;
-  const LoadTrace trace = read_trace(job.trace);
-  if (train_steps == 0 || train_steps >= trace.step_count())
+  const std::size_t train_steps = *job.train_steps, steps = count_steps(job.trace);
+  if (train_steps == 0 || train_steps >= steps)
     throw option_error(option_name(&SplitJob::train_steps),
-                       "{} {} must leave both files a step; {} has {}, so give 1 to {}", train_steps, job.trace,
-                       trace.step_count(), trace.step_count() - 1);
-  const LoadTrace train = steps_of(trace, 0, train_steps);
-  const LoadTrace test = steps_of(trace, train_steps, trace.step_count() - train_steps);
+                       "{} {} must leave both files a step; {} has {}, so give 1 to {}", train_steps, job.trace, steps,
+                       steps - 1);
+  // A trace may be larger than the memory: one part at a time, and both are looked at before the first is written.
+  const auto train = [&] { return read_steps(job.trace, 0, train_steps); };
+  const auto test = [&] { return read_steps(job.trace, train_steps, steps - train_steps); };
   if (job.dry_run) {
-    print_shape(train);
-    print_shape(test);
+    print_shape(train());
+    print_shape(test());
     std::cout << "Dry run: nothing was written\n";
     return 0;
   }
-  store_trace(job.output_train, train, arguments, 0);
-  store_trace(job.output_test, test, arguments, 0);
+  test();
+  store_trace(job.output_train, train(), arguments, 0);
+  store_trace(job.output_test, test(), arguments, 0);
   if (!job.quiet)
-    std::cout << "Next: gem-map --profile PROFILE --trace " << job.output_train << " --test-trace " << job.output_test
-              << " --output MAPPING\n";
+    std::cout << "Next: gem-map --profile PROFILE --trace " << shell_word(job.output_train) << " --test-trace "
+              << shell_word(job.output_test) << " --output MAPPING\n";
   return 0;
 }
 

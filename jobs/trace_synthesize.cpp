@@ -2,9 +2,11 @@
 #include <iostream>
 
 #include "base/error.hpp"
+#include "base/quoting.hpp"
 #include "base/text.hpp"
 #include "model/moe_model.hpp"
 #include "platform/command_line/command_line.hpp"
+#include "platform/file_system/named_files.hpp"
 #include "trace_commands.hpp"
 #include "workload/synthesis.hpp"
 #include "workload/trace_size.hpp"
@@ -52,6 +54,7 @@ bool parse(const Arguments& arguments, SynthesizeJob& job) {
   line.add_example("gem-trace synthesize --experts 16 --layers 4 --top-k 2 --skew 1 --burstiness 1 --output even.h5");
   if (!line.parse({arguments.begin() + 1, arguments.end()})) return false;
   job.quiet = line.quiet();
+  if (!job.dry_run) keep_apart({{{"--model", model_file_of_option(job.model)}}}, {{{"--output", job.output}}});
   return true;
 }
 
@@ -95,8 +98,8 @@ int run_synthesize(const Arguments& arguments) {
   }
   store_trace(job.output, trace, arguments, job.synthesis.seed);
   if (!job.quiet)
-    std::cout << "Next: gem-trace describe --trace " << job.output << "\n      gem-map --profile PROFILE --trace "
-              << job.output << " --output MAPPING\n";
+    std::cout << "Next: gem-trace describe --trace " << shell_word(job.output) << "\n      gem-map --profile PROFILE --trace "
+              << shell_word(job.output) << " --output MAPPING\n";
   return 0;
 }
 

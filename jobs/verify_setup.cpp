@@ -41,6 +41,7 @@ bool parse_verify_options(VerifyOptions& options, const Arguments& arguments) {
   check_replay_request(options);
   options.replay.seed = options.seed;
   options.quiet = line.quiet();
+  set_patience({options.patience_s, options.quiet});
   return true;
 }
 

@@ -26,7 +26,7 @@ while [ $# -gt 0 ]; do
   case $1 in
     --dry-run) dry_run=1; shift; continue ;;
     --no-exchange) exchange=(); shift; continue ;;
-    --help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --help) sed -n '2,13s/^# \{0,1\}//p' "$0" | fold -s -w 80; exit 0 ;;
   esac
   [ $# -gt 1 ] || refuse "$1 is unknown or lacks its value"
   case $1 in

@@ -61,7 +61,7 @@ while [ $# -gt 0 ]; do
       [[ $2 = profiles || $2 = mappings ]] || refuse "--stop-after can be profiles or mappings, not $2"
       last_stage=$2; shift ;;
     --dry-run) dry_run=1 ;;
-    --help) sed -n '2,20s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --help) sed -n '2,20s/^# \{0,1\}//p' "$0" | fold -s -w 80; exit 0 ;;
     *) refuse "unknown option $1" ;;
   esac
   shift

@@ -22,7 +22,7 @@ while [ $# -gt 0 ]; do
       shift
       ;;
     --dry-run) dry_run=true ;;
-    --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --help) sed -n '2,11s/^# \{0,1\}//p' "$0" | fold -s -w 80; exit 0 ;;
     --) shift; break ;;
     *) echo "pipeline.sh: unknown option $1; see pipeline.sh --help" >&2; exit 2 ;;
   esac

@@ -6,7 +6,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 4
 case ${1:-} in
-  --help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  --help) sed -n '2,5s/^# \{0,1\}//p' "$0" | fold -s -w 80; exit 0 ;;
   --fix) fix=true ;;
   '') fix=false ;;
   *) echo "style.sh: unknown option $1; see --help" >&2; exit 2 ;;

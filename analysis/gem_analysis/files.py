@@ -127,6 +127,7 @@ class Report:
     device_kind: str
     device_note: str
     device_difference: str  # how a device differs from the profile's; empty if none does
+    profile_doubts: str  # what makes the profile doubtful; empty for a good one
     sample_note: str
     tokens_per_step: int
     first_step: int
@@ -396,6 +397,7 @@ def _read_report(file):
         file.text_attribute("device_kind", ""),
         file.text_attribute("device_note", ""),
         file.text_attribute("device_difference", ""),
+        file.text_attribute("profile_doubts", ""),
         file.text_attribute("sample_note", ""),
         file.count_attribute("tokens_per_step", default=0),
         file.count_attribute("first_step", default=0),

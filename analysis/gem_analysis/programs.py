@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -23,9 +24,15 @@ class Run:
 
     @property
     def verdict(self) -> str:
-        """The line after VERDICT:, empty if the program gives none."""
-        found = [line for line in self.output.splitlines() if line.startswith("VERDICT: ")]
-        return found[-1].removeprefix("VERDICT: ") if found else ""
+        """The sentence after VERDICT:, empty if the program gives none."""
+        lines = self.output.splitlines()
+        first = max((i for i, line in enumerate(lines) if line.startswith("VERDICT: ")), default=None)
+        if first is None:
+            return ""
+        last = first + 1  # the sentence is wrapped; what follows it begins with a word and a colon, or is empty
+        while last < len(lines) and lines[last] and not re.match(r"[A-Z][a-z ]*: ", lines[last]):
+            last += 1
+        return " ".join(lines[first:last]).removeprefix("VERDICT: ")
 
 
 def run(program: str, *arguments: object, ranks: int = 1, launcher: list[str] | None = None, **options: object) -> Run:

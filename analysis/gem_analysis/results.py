@@ -70,6 +70,8 @@ class Results:
             notes.append(
                 f"It ran on other devices than the profile's, or in another order: {self.report.device_difference}."
             )
+        if self.report and self.report.profile_doubts:
+            notes.append(f"The profile is doubtful: {self.report.profile_doubts}.")
         return " ".join(notes)
 
     def tag_of(self, section):

@@ -81,6 +81,8 @@ def _badges(results):
         badges.append(("emulated speeds", True))
     if results.report and results.report.device_difference:
         badges.append(("not the profile's devices", True))
+    if results.report and results.report.profile_doubts:
+        badges.append(("doubtful profile", True))
     if results.report and results.report.sample_note:
         badges.append((results.report.sample_note, "held-out" not in results.report.sample_note))
     return badges

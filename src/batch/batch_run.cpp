@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/text.hpp"
+#include "base/text_file.hpp"
 #include "batch/board.hpp"
 #include "batch/pair_check.hpp"
 #include "batch/pair_files.hpp"
@@ -13,6 +14,7 @@
 #include "device/device_kind.hpp"
 #include "platform/command_line/program.hpp"
 #include "platform/file_system/file_lock.hpp"
+#include "platform/file_system/named_files.hpp"
 #include "platform/file_system/whole_file.hpp"
 #include "platform/mpi/shared_counter.hpp"
 
@@ -20,8 +22,6 @@ namespace gem {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr double a_month_s = 30.0 * 86400.0;
 
 bool stop_agreed(const Communicator& group) {
   return group.max(static_cast<std::uint8_t>(stop_requested() ? 1 : 0)) == 1;
@@ -48,7 +48,7 @@ class Batch {
     for (std::size_t i : together) run_one(world_, i, board);
     run_side_by_side(side_by_side, board);
     board.wait_for_all();
-    world_.barrier(a_month_s);  // groups that end early wait for the rest
+    world_.barrier();  // groups that end early wait for the rest
 
     const int code = world_.max(static_cast<int>(interrupted_ ? ExitCode::Interrupted : ExitCode::Good));
     return static_cast<ExitCode>(code != 0 ? code : world_.max(static_cast<int>(failure_)));
@@ -60,6 +60,7 @@ class Batch {
   // On rank 0: directories, locks, and a clean start where nothing is to be kept. A run of selected pairs shares the
   // directory with others of its kind.
   void take_directory() {
+    keep_sources();
     make_directory(profile_folder(manifest_.output));
     const bool whole = options_.selected.empty();
     locks_.emplace_back(std::make_unique<FileLock>(manifest_.output + "/lock",
@@ -77,6 +78,21 @@ class Batch {
       if (entry.path().extension() == ".stamp" || entry.path().extension() == ".partial") fs::remove(entry.path());
   }
 
+  void keep_sources() const {
+    std::vector<NamedFile> sources{{"the manifest", manifest_.path}}, results;
+    for (std::size_t i = 0; i < indices_.size(); ++i) {
+      const BatchPair& pair = pair_at(i);
+      sources.insert(sources.end(), {{"routing of " + pair.name, pair.source.routing},
+                                     {"trace of " + pair.name, pair.source.trace},
+                                     {"test_trace of " + pair.name, pair.source.test_trace},
+                                     {"model of " + pair.name, model_file_of_option(pair.profile.model)},
+                                     {"slowdown of " + pair.name, slowdown_file_of(pair.profile.devices.slowdown)}});
+      for (const std::string& path : PairFiles(manifest_.output, pair).written(pair))
+        results.push_back({"a result of " + pair.name, path});
+    }
+    keep_apart(sources, results);
+  }
+
   void run_side_by_side(const std::vector<std::size_t>& units, Board& board) {
     if (units.empty()) return;
     const int group_count = std::min(world_.size(), static_cast<int>(units.size()));
@@ -90,7 +106,7 @@ class Batch {
     }
     // Groups that are done serve those that still fetch, by waiting in calls of MPI.
     board.wait_for_all();
-    world_.barrier(a_month_s);
+    counter.close();
   }
 
   void run_one(const Communicator& group, std::size_t i, Board& board) {
@@ -134,6 +150,19 @@ class Batch {
 
 ExitCode run_batch(const Communicator& world, const Manifest& manifest, const BatchOptions& options) {
   return Batch(world, manifest, options).run();
+}
+
+std::string describe_failures(const Manifest& manifest, const BatchOptions& options) {
+  constexpr std::uint64_t most_bytes = 1 << 20;
+  std::string lines;
+  for (std::size_t i = 0; i < manifest.pairs.size(); ++i) {
+    const BatchPair& pair = manifest.pairs[i];
+    const bool selected = options.selected.empty() || std::ranges::find(options.selected, i) != options.selected.end();
+    const std::optional<std::string> reason =
+        selected ? read_text_file(PairFiles(manifest.output, pair).error(), most_bytes) : std::nullopt;
+    if (reason) lines += fmt::format("{} failed: {}\n", pair.name, trim(*reason));
+  }
+  return lines;
 }
 
 std::string pair_table(const Manifest& manifest, bool resume) {

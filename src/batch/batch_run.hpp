@@ -24,6 +24,9 @@ struct BatchOptions {
 /// failed pair, else Good. UsageError if another run has the directory. Collective.
 ExitCode run_batch(const Communicator& world, const Manifest& manifest, const BatchOptions& options);
 
+/// A line for each pair that failed, of those selected: its name and why.
+std::string describe_failures(const Manifest& manifest, const BatchOptions& options);
+
 /// The manifest's pairs as a plain table for --dry-run: profile, steps, methods; with `resume` also what is left to do.
 std::string pair_table(const Manifest& manifest, bool resume);
 

@@ -15,6 +15,8 @@ namespace {
 
 constexpr int report_tag = 71;
 constexpr std::size_t most_lines = 20;
+constexpr std::size_t lines_beside = 4;     // the table's head, the count, and where the cursor stands
+constexpr std::size_t columns_beside = 24;  // of state and time
 
 double seconds_of(std::chrono::nanoseconds time) {
   return std::chrono::duration<double>(time).count();
@@ -100,8 +102,10 @@ void Board::look() {
 
 void Board::wait_for_all() {
   if (!world_.is_root()) return;
+  Wait wait(world_.handle());
   while (final_count() < entries_.size()) {
     look();
+    wait.check();
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
 }
@@ -155,21 +159,28 @@ void Board::draw() {
     if (entry.state == PairState::Failed) rows.push_back(&entry);
   for (const Entry& entry : entries_)
     if (entry.state == PairState::Done || entry.state == PairState::Kept) rows.push_back(&entry);
-  rows.resize(std::min(rows.size(), most_lines));
+  // A table that doesn't fit can't be drawn over: what has scrolled away would stay.
+  const TerminalSize terminal = terminal_size(STDOUT_FILENO);
+  rows.resize(std::min({rows.size(), most_lines, std::max(terminal.rows, lines_beside + 1) - lines_beside}));
+  const std::size_t longest_name = std::max(terminal.columns, columns_beside + 8) - columns_beside;
   Table table({{"pair", ""}, {"state", ""}, {"time", "s"}});
   for (const Entry* entry : rows)
     table.add_row(
-        {entry->name, state_name(entry->state),
+        {entry->name.substr(0, longest_name), state_name(entry->state),
          fmt::format("{:.1f}", seconds_of(is_final(entry->state) ? entry->elapsed : time_since(entry->begin)))});
   std::string text = table.to_string();
   const std::size_t interrupted = count_of(PairState::Interrupted);
   text += fmt::format("{} of {} pairs", final_count() - interrupted, entries_.size());
   if (interrupted > 0) text += fmt::format(", {} {}", interrupted, state_name(PairState::Interrupted));
   text += time_left() + "\n";
-  if (lines_drawn_ > 0) fmt::print("\033[{}A\033[J", lines_drawn_);
-  fmt::print("{}", text);
+  // Line by line: what is cleared at once from the top of the screen, tmux keeps as a copy.
+  const std::size_t lines = static_cast<std::size_t>(std::ranges::count(text, '\n'));
+  if (lines_drawn_ > 0) fmt::print("\033[{}A", lines_drawn_);
+  for (const std::string& line : split(text.substr(0, text.size() - 1), '\n')) fmt::print("{}\033[K\n", line);
+  for (std::size_t line = lines; line < lines_drawn_; ++line) fmt::print("\033[K\n");
+  if (lines < lines_drawn_) fmt::print("\033[{}A", lines_drawn_ - lines);
   std::fflush(stdout);
-  lines_drawn_ = static_cast<std::size_t>(std::ranges::count(text, '\n'));
+  lines_drawn_ = lines;
 }
 
 void Board::keep_drawing(const std::stop_token& stop) {

@@ -1,9 +1,11 @@
 #include "batch/summary.hpp"
 
 #include <fmt/core.h>
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <limits>
+#include <map>
 #include <set>
 #include <vector>
 
@@ -28,6 +30,11 @@ double number(const std::vector<std::string>& row, std::size_t column) {
 
 std::string shown(double value, int decimals) {
   return std::isnan(value) ? "-" : fmt::format("{:.{}f}", value, decimals);
+}
+
+// Time relative to linear, measured, else predicted; NaN where unknown.
+double ratio_of(const SummaryRow& row) {
+  return std::isnan(row.measured_vs_linear) ? row.test_vs_linear : row.measured_vs_linear;
 }
 
 // The row of a method; null if there is none.
@@ -170,12 +177,46 @@ std::vector<SummaryRow> summarize_batch(const Manifest& manifest) {
   return rows;
 }
 
+std::string brief_summary(const std::vector<SummaryRow>& rows, const std::string& devices) {
+  constexpr std::size_t most_listed = 5;  // of the best, of the worst and of the failed
+  std::map<std::string, std::size_t> counts;
+  std::vector<const SummaryRow*> judged;  // of each pair the last method, which is the one that it is about
+  std::string failures;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (i + 1 < rows.size() && rows[i + 1].pair == rows[i].pair) continue;
+    const std::size_t count = ++counts[rows[i].state];
+    if (!std::isnan(ratio_of(rows[i]))) judged.push_back(&rows[i]);
+    if (rows[i].state == "failed" && count <= most_listed)
+      failures += wrap("FAILED " + rows[i].pair + ": " + rows[i].error) + "\n";
+  }
+  if (counts["failed"] > most_listed) failures += fmt::format("and {} more failed\n", counts["failed"] - most_listed);
+  std::ranges::stable_sort(judged, {}, [](const SummaryRow* row) { return ratio_of(*row); });
+  Table table(
+      {{"", ""}, {"pair", ""}, {"method", ""}, {"predicted", "of linear"}, {"measured", "of linear"}, {"", ""}});
+  for (std::size_t i = 0; i < judged.size(); ++i) {
+    const bool best = i < most_listed, worst = i + most_listed >= judged.size();
+    if (!best && !worst) continue;
+    const SummaryRow& row = *judged[i];
+    table.add_row({best ? "best" : "worst", row.pair.substr(0, 36), row.method, shown(row.test_vs_linear, 3),
+                   shown(row.measured_vs_linear, 3), row.in_sample ? "in-sample" : ""});
+  }
+  std::size_t pairs = 0;
+  std::vector<std::string> parts;
+  for (const std::string state : {"done", "stale", "failed", "missing"}) {
+    pairs += counts[state];
+    if (counts[state] > 0 || state == "done") parts.push_back(fmt::format("{} {}", counts[state], state));
+  }
+  return fmt::format("{} pairs: {}.\n\n", pairs, join(parts)) + (judged.empty() ? "" : table.to_string() + "\n") +
+         failures + wrap("Devices: " + devices + ".") + "\n";
+}
+
 std::string write_summary(const Manifest& manifest) {
+  constexpr std::size_t most_pairs_shown = 12;  // in full on a terminal
   const std::vector<SummaryRow> rows = summarize_batch(manifest);
   const std::string markdown = markdown_of(manifest, rows);
   write_whole_text(manifest.output + "/summary.csv", csv_of(rows));
   write_whole_text(manifest.output + "/summary.md", markdown);
-  return markdown;
+  return manifest.pairs.size() > most_pairs_shown ? brief_summary(rows, devices_of(manifest)) : markdown;
 }
 
 }  // namespace gem

@@ -25,7 +25,11 @@ struct SummaryRow {
 /// Reads what the pairs have left in the output directory.
 std::vector<SummaryRow> summarize_batch(const Manifest& manifest);
 
-/// Writes OUTPUT/summary.csv and OUTPUT/summary.md and returns the latter's text.
+/// How many pairs are done, the best and the worst of them by their last method, and why some failed: what a terminal
+/// shows of many pairs. `devices` says what the figures are of.
+std::string brief_summary(const std::vector<SummaryRow>& rows, const std::string& devices);
+
+/// Writes OUTPUT/summary.csv and OUTPUT/summary.md; returns the latter's text or, of many pairs, the brief summary.
 std::string write_summary(const Manifest& manifest);
 
 }  // namespace gem

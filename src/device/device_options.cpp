@@ -2,11 +2,11 @@
 
 #include <fmt/core.h>
 #include <algorithm>
-#include <fstream>
-#include <sstream>
+#include <optional>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "base/text_file.hpp"
 #include "device/device_kind.hpp"
 #include "model/variability.hpp"
 #include "platform/host/gemm.hpp"
@@ -56,11 +56,14 @@ double slowdown_of(const DeviceOptions& options, std::size_t device) {
   return options.slowdowns.empty() ? 1.0 : options.slowdowns[device % options.slowdowns.size()];
 }
 
+std::string slowdown_file_of(const std::string& text) {
+  return text.find_first_not_of("0123456789.,eE+- ") == std::string::npos ? "" : text;
+}
+
 std::vector<double> parse_slowdowns(const std::string& text, std::size_t device_count) {
   if (text.empty()) return {};
   const OptionName option = option_name(&DeviceOptions::slowdown);
-  const bool is_list = text.find_first_not_of("0123456789.,eE+- ") == std::string::npos;
-  if (is_list) {
+  if (slowdown_file_of(text).empty()) {
     const std::vector<double> slowdowns = parse_number_list(text, spelled(option));
     if (device_count % slowdowns.size() != 0)
       throw option_error(option,
@@ -72,12 +75,10 @@ std::vector<double> parse_slowdowns(const std::string& text, std::size_t device_
         throw option_error(option, "{}: {:g} is out of range (above 0, up to {:g})", slowdown, greatest_slowdown);
     return slowdowns;
   }
-  std::ifstream file(text);
-  if (!file)
+  const std::optional<std::string> content = read_text_file(text);
+  if (!content)
     throw option_error(option, "{}: '{}' is neither a list of numbers nor a CSV file that can be opened", text);
-  std::ostringstream content;
-  content << file.rdbuf();
-  std::vector<double> picked = pick_quantiles(parse_variability(content.str(), text), device_count);
+  std::vector<double> picked = pick_quantiles(parse_variability(*content, text), device_count);
   const double fastest = *std::min_element(picked.begin(), picked.end());
   for (double& runtime : picked) runtime /= fastest;
   return picked;

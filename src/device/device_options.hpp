@@ -51,4 +51,7 @@ double slowdown_of(const DeviceOptions& options, std::size_t device);
 /// a number of values that doesn't divide device_count: fewer are repeated.
 std::vector<double> parse_slowdowns(const std::string& text, std::size_t device_count);
 
+/// The CSV file that such a text names, or empty.
+std::string slowdown_file_of(const std::string& text);
+
 }  // namespace gem

@@ -17,18 +17,13 @@ ProfileWriter::ProfileWriter(const std::string& output, const Provenance& proven
 std::vector<ProfileRow> ProfileWriter::begin(const LatencyProfile& plan) {
   plan_ = plan;
   rows_.clear();
+  lock_.reset();
+  lock_.emplace(output_ + ".lock", FileLock::Kind::Exclusive, false, output_);
   if (resume_ && std::filesystem::exists(partial_)) rows_ = read_partial_rows(partial_, plan, provenance_.seed);
   // What was read goes into a new file, so that no kill can harm the old one; it takes its place when as good.
-  const std::string fresh = partial_ + ".new";
-  try {
-    file_ = start_partial_profile(fresh, plan, provenance_);
-    for (const ProfileRow& row : rows_) append_partial_row(*file_, row);
-    file_->rename(partial_);
-  } catch (...) {
-    file_.reset();
-    std::remove(fresh.c_str());
-    throw;
-  }
+  file_ = start_partial_profile(partial_, plan, provenance_);
+  for (const ProfileRow& row : rows_) append_partial_row(*file_, row);
+  file_->publish();
   return rows_;
 }
 
@@ -49,6 +44,7 @@ void ProfileWriter::finish(const SweepClosing& closing) {
   write_profile(output_, assemble_profile(plan_, rows_, closing), provenance_);
   file_.reset();
   std::remove(partial_.c_str());
+  lock_.reset();
 }
 
 }  // namespace gem

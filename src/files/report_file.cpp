@@ -140,6 +140,7 @@ void write_report(const std::string& path, const VerificationReport& report, con
   file.attribute("device_kind", report.device_kind);
   file.attribute("device_note", report.device_note);
   file.attribute("device_difference", report.device_difference);
+  file.attribute("profile_doubts", report.profile_doubts);
   file.attribute("sample_note", report.sample_note);
   file.attribute("tokens_per_step", report.tokens_per_step);
   file.attribute("first_step", report.first_step);
@@ -198,6 +199,7 @@ VerificationReport read_report(const std::string& path) {
   report.device_kind = text("device_kind");
   report.device_note = text("device_note");
   report.device_difference = text("device_difference");
+  report.profile_doubts = text("profile_doubts");
   report.sample_note = text("sample_note");
   report.tokens_per_step = count("tokens_per_step");
   report.first_step = count("first_step");

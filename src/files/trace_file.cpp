@@ -9,6 +9,16 @@ LoadTrace read_trace(const std::string& path) {
   return read_fields<LoadTrace>(open_gem_file(path, "gem.trace"));
 }
 
+std::size_t count_steps(const std::string& path) {
+  return open_gem_file(path, "gem.trace").extents("/counts", 3)[0];
+}
+
+LoadTrace read_steps(const std::string& path, std::size_t first, std::size_t count) {
+  Hdf5Input file = open_gem_file(path, "gem.trace");
+  file.limit_rows("/counts", first, count);
+  return read_fields<LoadTrace>(file);
+}
+
 void write_trace(const std::string& path, const LoadTrace& trace, const Provenance& provenance) {
   write_gem_file(path, "gem.trace", trace, provenance);
 }

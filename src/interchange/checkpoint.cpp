@@ -11,6 +11,7 @@
 #include "base/text.hpp"
 #include "interchange/checkpoint_layout.hpp"
 #include "platform/file_system/input_file.hpp"
+#include "platform/file_system/temporary_file.hpp"
 #include "platform/text_formats/json.hpp"
 
 namespace gem {
@@ -110,7 +111,9 @@ Checkpoint find_checkpoint(const std::string& directory) {
   checkpoint.directory = directory;
   for (const auto& entry : fs::directory_iterator(directory, error)) {
     const std::string name = entry.path().filename().string();
-    if (name.starts_with("gem_mapping.json") || name.ends_with(".partial") || name.ends_with(".permuted")) continue;
+    if (name.starts_with("gem_mapping.json") || name.ends_with(".partial") || name.ends_with(".permuted") ||
+        is_temporary_name(name))
+      continue;
     std::error_code broken_link;
     if (!entry.is_regular_file(broken_link) || is_other_weights(name)) {
       if (name[0] != '.') checkpoint.skipped.push_back(name);

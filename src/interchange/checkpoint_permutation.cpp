@@ -310,12 +310,12 @@ void carry_out(const CheckpointPermutation& job, const std::function<void(std::u
   for (const auto& [name, plan] : job.files) {
     const InputFile source(job.source.path(name));
     const std::string path = job.output + "/" + name;
-    TemporaryFile file(job.in_place ? path + successor_suffix : path, ".partial");
+    TemporaryFile file(job.in_place ? path + successor_suffix : path);
     file.write(std::as_bytes(std::span(plan.prefix)));
     done += plan.prefix.size();
     for (const ShardPlan::Part& part : plan.parts)
       append_part(file, source, part, [&](std::uint64_t bytes) { written(done += bytes); });
-    file.synchronize_and_close();
+    file.synchronize();
     file.rename_to_final();
     if (job.in_place) {
       add_to_journal(journal, journaled, name);

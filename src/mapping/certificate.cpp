@@ -12,7 +12,7 @@
 namespace gem {
 
 std::vector<Certificate> certify(const Communicator& world, const std::vector<LayerProblem>& problems,
-                                 std::vector<LayerAnswer>& answers, bool show_progress) {
+                                 std::vector<LayerAnswer>& answers, const SearchOptions& options) {
   const LayerProblem& first = problems[0];
   const WaterFilling water_filling(first.tables());
   std::optional<ExactSearch> exact;
@@ -24,13 +24,13 @@ std::vector<Certificate> certify(const Communicator& world, const std::vector<La
   // What this rank found out: layer, cost, bound, device of each expert.
   const std::size_t record = 3 + first.expert_count();
   std::vector<std::int64_t> mine;
-  Progress progress("certify", problems.size(), show_progress && world.is_root());
+  Progress progress("certify", problems.size(), options.show_progress && world.is_root());
   deal(world, problems.size(), [&](std::size_t layer, const SharedCounter&) {
     progress.update(layer);
     Assignment assignment = answers[layer].assignment;
     std::int64_t cost = cost_of(problems[layer], assignment);
     std::int64_t bound = water_filling.bound(problems[layer]);
-    if (exact && bound < cost) {
+    if (exact && bound < cost && !options.out_of_time()) {
       const ExactResult result = exact->solve(problems[layer], assignment);
       assignment = result.assignment;
       cost = result.cost;

@@ -22,7 +22,6 @@ CopyCounts search_copies(const Communicator& world, const CostModel& model, cons
                          const LoadTrace& searched, std::size_t redundant_experts, const SearchOptions& options) {
   CopyCounts best(trace.layer_count(), trace.expert_count());
   std::vector<double> best_s(trace.layer_count(), INFINITY);
-  double spent_s = 0.0;  // the same on all ranks
   for (const CopyCounts& copies : ways_to_copy(trace, redundant_experts, model.device_count())) {
     const std::vector<LayerProblem> problems = problems_of(model, searched, copies);
     const Mapping packed = packed_mapping(PackedBy::Speed, model, trace, copies);
@@ -33,8 +32,7 @@ CopyCounts search_copies(const Communicator& world, const CostModel& model, cons
       best_s[layer] = cost_s;
       std::ranges::copy(copies.row(layer), best.row(layer).begin());
     }
-    spent_s += found.elapsed_s;
-    if (options.time_limit_s > 0.0 && spent_s > options.time_limit_s) break;
+    if (world.max(options.out_of_time() ? 1 : 0) == 1) break;
   }
   return best;
 }

@@ -5,13 +5,19 @@ namespace gem {
 void deal(const Communicator& world, std::size_t unit_count,
           const std::function<void(std::size_t unit, const SharedCounter& counter)>& work) {
   SharedCounter counter(world);
-  world.on_all([&] {
-    for (;;) {
-      const auto unit = static_cast<std::size_t>(counter.next());
-      if (unit >= unit_count) return;
-      work(unit, counter);
-    }
-  });
+  try {
+    world.on_all([&] {
+      for (;;) {
+        const auto unit = static_cast<std::size_t>(counter.next());
+        if (unit >= unit_count) return;
+        work(unit, counter);
+      }
+    });
+  } catch (const AgreedError&) {
+    counter.close();
+    throw;
+  }
+  counter.close();
 }
 
 }  // namespace gem

@@ -1,7 +1,6 @@
 #include "mapping/gem_method.hpp"
 
 #include <algorithm>
-#include <chrono>
 
 #include "mapping/baselines.hpp"
 #include "mapping/certificate.hpp"
@@ -56,7 +55,7 @@ std::vector<Layers> first_layers(const MethodTask& task) {
 void add_certificates(const MethodTask& task, const std::vector<LayerProblem>& problems, bool own_steps,
                       std::vector<LayerAnswer>& answers, MethodResult& result) {
   const MappingQuestion& question = task.question;
-  const std::vector<Certificate> certificates = certify(task.world, problems, answers, question.search.show_progress);
+  const std::vector<Certificate> certificates = certify(task.world, problems, answers, question.search);
   result.report += '\n';
   result.report += certificate_table(problems, question.train.layer_ids, certificates);
   if (!own_steps || question.cost.features != LoadFeatures::TilesAndExperts || question.redundant_experts > 0) return;
@@ -146,24 +145,19 @@ std::string describe_harm_of_copies(const MethodTask& task, const Mapping& with_
   return describe_harm(task.question, on_test.score(with_copies).mean_s, on_test.score(without_copies).mean_s);
 }
 
-// Chooses the copies, then searches; a time limit is for both, and half of it at most for choosing.
+// Chooses the copies, then searches; a time limit is for both, and half of what is left of it at most for choosing.
 MethodResult search_with_copies(const MethodTask& task, const LoadTrace& trace) {
-  const auto begin = std::chrono::steady_clock::now();
   const MappingQuestion& question = task.question;
   const Mapping without_copies = search_without_copies(task, trace);
   SearchOptions options = question.search;
-  options.time_limit_s /= 2.0;
+  if (options.time_limit_s > 0.0)
+    options.time_limit_s = 0.5 * (options.time_limit_s + std::min(options.elapsed_s(), options.time_limit_s));
   const CopyCounts copies =
       search_copies(task.world, cost_model_of(question), question.train, trace, question.redundant_experts, options);
   std::vector<Layers> first;
   for (const PackedBy packed_by : {PackedBy::Load, PackedBy::Speed})
     first.push_back(assignments_of(packed_mapping(packed_by, task.costs.model(), question.train, copies)));
-  options.time_limit_s = question.search.time_limit_s;
-  if (options.time_limit_s > 0.0) {
-    const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
-    options.time_limit_s = std::max(1e-3, options.time_limit_s - task.world.max(spent.count()));
-  }
-  MethodResult result = search(task, options, trace, copies, first);
+  MethodResult result = search(task, question.search, trace, copies, first);
   keep_better_copies(task, result.mapping);
   result.report += describe_copies(question, copies_of(result.mapping));
   if (task.world.is_root()) result.report += describe_harm_of_copies(task, result.mapping, without_copies);

@@ -100,7 +100,7 @@ MappingAnswer find_mapping(const Communicator& world, const MappingQuestion& que
   answer.bounds.train_s = sum(bounds.like(answer.mapping()).layer_s);
   if (!world.is_root()) return answer;
   score(question, *costs, answer);
-  answer.report = "Searched on " + describe_question(question) + "\n" + found +
+  answer.report = warning_lines(question.doubts) + "Searched on " + describe_question(question) + "\n" + found +
                   describe_beyond_measured(question.profile, question.train, answer.mapping()) + notes +
                   describe_comparison(question, answer.compared, answer.bounds);
   return answer;

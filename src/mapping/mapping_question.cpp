@@ -72,6 +72,13 @@ void prepare(MappingQuestion& question, const Selection& selection) {
                     "use {} if the experts have the same shape",
                     profile.model, train.model, on_command_line("model"), train.model, option));
   }
+  question.doubts = doubts_of(profile);
+  if (selection.equal_devices)
+    std::erase_if(question.doubts,
+                  [](const ProfileDoubt& doubt) { return doubt.kind == ProfileDoubt::Kind::NotDistinguishable; });
+  if (selection.strict && !question.doubts.empty())
+    throw DataError(fmt::format("the profile is doubtful: {}; without {} this is a warning",
+                                join_doubts(question.doubts), option_name(&Selection::strict)));
   if (selection.devices > 0) profile = first_devices(profile, selection.devices);
   if (selection.equal_devices) profile = equal_devices(profile);
   check_divisible(train.expert_count(), profile.device_count());

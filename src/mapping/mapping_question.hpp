@@ -12,6 +12,7 @@
 #include "model/expert_copies.hpp"
 #include "model/latency_profile.hpp"
 #include "model/mapping.hpp"
+#include "model/profile_doubts.hpp"
 #include "platform/mpi/mpi.hpp"
 #include "search/expert_groups.hpp"
 
@@ -36,6 +37,7 @@ struct MappingQuestion {
   std::size_t expert_groups = 1;      ///< keep so many groups of experts together, see ExpertGroups
   SearchOptions search;
   std::vector<Mapping> given{};  ///< scored beside the methods', called by their `method`; see fitted; on rank 0
+  std::vector<ProfileDoubt> doubts;  ///< of the whole profile; on rank 0
 };
 
 /// What is used of the files that were read.
@@ -44,6 +46,7 @@ struct Selection {
   bool equal_devices = false;   ///< every device with the mean latency
   std::size_t train_steps = 0;  ///< the first so many steps; 0: all. The rest are scored unless there is a test trace.
   bool allow_model_mismatch = false;
+  bool strict = false;  ///< a doubtful profile is refused
 };
 
 /// Cuts profile and traces to what is used and checks that they fit together. UsageError or DataError with the remedy.

@@ -58,7 +58,8 @@ void describe(OptionList& options, MappingRequest& request) {
       .range(0, 65536);
   options
       .add("time-limit", request.time_limit_s, "SECONDS",
-           "stop the search after this time; the mapping then depends on the machine's speed and is not repeatable")
+           "end the search this long after the program's start; the mapping then depends on the machine's speed and is "
+           "not repeatable")
       .range(0, 1e9)
       .without("none");
   options.add("seed", request.seed, "N", "seed of all random choices");
@@ -74,6 +75,7 @@ void describe(OptionList& options, Selection& selection) {
   options.add("equal-devices", selection.equal_devices, "give every device the mean latency: what if they were equal?");
   options.add("allow-model-mismatch", selection.allow_model_mismatch,
               "map although profile and trace name different models");
+  options.add("strict", selection.strict, "refuse a doubtful profile (exit code 3) instead of warning of it");
 }
 
 MappingQuestion make_question(const MappingRequest& request) {

@@ -65,8 +65,6 @@ ModelAnswer search_model(const Communicator& world, const std::vector<LayerProbl
   const auto elapsed_s = [&] {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   };
-  const auto out_of_time = [&] { return options.time_limit_s > 0.0 && elapsed_s() > options.time_limit_s; };
-
   const std::size_t layer_count = problems.size(), unit_count = layer_count * std::max<std::size_t>(1, options.starts);
   std::vector<LayerAnswer> mine(layer_count, LayerAnswer{{}, no_cost, 0});
   std::vector<StartPoint> history;
@@ -76,7 +74,7 @@ ModelAnswer search_model(const Communicator& world, const std::vector<LayerProbl
   deal(world, unit_count, [&](std::size_t unit, const SharedCounter& counter) {
     // Every layer's first start before any layer's second: a time limit then costs quality, not layers.
     const std::size_t layer = unit % layer_count, start = unit / layer_count;
-    if (start > 0 && out_of_time()) return;
+    if (start > 0 && options.out_of_time()) return;
     LayerAnswer& best = mine[layer];
     progress.update(unit, best.cost == no_cost ? fmt::format("layer {}", layer)
                                                : fmt::format("layer {}, best {} a step", layer,
@@ -85,8 +83,8 @@ ModelAnswer search_model(const Communicator& world, const std::vector<LayerProbl
     const std::vector<Assignment> given = first_starts(layer);
     const Assignment initial = start < given.size() ? given[start] : random_assignment(problems[layer], random);
     const StartRule rule{options.iterations, [&] {
-                           if (world.is_root()) counter.serve();
-                           return out_of_time();
+                           counter.serve();
+                           return options.out_of_time();
                          }};
     const StartResult result = run_start(problems[layer], initial, random, rule);
     for (const CostAt& point : result.history)

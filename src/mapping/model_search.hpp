@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -17,6 +18,10 @@ struct SearchOptions {
   std::size_t iterations = 25;  ///< of each start
   double time_limit_s = 0.0;    ///< 0: none. With one, the answer may differ from run to run.
   bool show_progress = false;
+  std::chrono::steady_clock::time_point begin = std::chrono::steady_clock::now();  ///< of the limited time
+
+  double elapsed_s() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(); }
+  bool out_of_time() const { return time_limit_s > 0.0 && elapsed_s() > time_limit_s; }
 };
 
 /// The best that was found for one layer.

@@ -18,6 +18,7 @@ void improve_model_tail(const Communicator& world, const std::vector<LayerProble
   std::vector<Assignment> best = assignments;
   Progress progress("slowest steps", options.starts, options.show_progress && world.is_root());
   deal(world, options.starts, [&](std::size_t attempt, const SharedCounter&) {
+    if (attempt > 0 && options.out_of_time()) return;
     progress.update(attempt);
     const std::vector<Assignment> improved =
         improve_tail(problems, assignments, RandomStream{options.seed, attempt}, tail);

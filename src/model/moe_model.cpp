@@ -2,12 +2,12 @@
 
 #include <fmt/core.h>
 #include <algorithm>
-#include <fstream>
 #include <map>
-#include <sstream>
+#include <optional>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "base/text_file.hpp"
 
 namespace gem {
 
@@ -112,16 +112,19 @@ const MoeModel& find_model(const std::vector<MoeModel>& models, std::string_view
                    " A CSV file of one's own, with the same header, works too.");
 }
 
-MoeModel model_of_option(const std::string& text) {
+std::string model_file_of_option(const std::string& text) {
   const std::size_t extension = to_lower(text).rfind(".csv");
-  if (extension == std::string::npos) return find_model(known_models(), text);
-  const std::string path = text.substr(0, extension + 4);
-  const std::string name = text.substr(extension + 4);
-  std::ifstream file(path);
-  if (!file) throw UsageError("the file " + path + " cannot be opened; give the name of a model or a CSV file");
-  std::ostringstream content;
-  content << file.rdbuf();
-  const std::vector<MoeModel> models = parse_models(content.str(), path);
+  return extension == std::string::npos ? "" : text.substr(0, extension + 4);
+}
+
+MoeModel model_of_option(const std::string& text) {
+  const std::string path = model_file_of_option(text);
+  if (path.empty()) return find_model(known_models(), text);
+  const std::string name = text.substr(path.size());
+  const std::optional<std::string> content = read_text_file(path);
+  if (!content)
+    throw UsageError("the file " + path + " cannot be opened; give the name of a model or a CSV file");
+  const std::vector<MoeModel> models = parse_models(*content, path);
   if (name.starts_with(':')) return find_model(models, name.substr(1));
   if (!name.empty()) throw UsageError("'" + text + "' is neither FILE.csv nor FILE.csv:NAME");
   if (models.size() > 1)

@@ -48,4 +48,7 @@ const MoeModel& find_model(const std::vector<MoeModel>& models, std::string_view
 /// above.
 MoeModel model_of_option(const std::string& text);
 
+/// The CSV file that such an option names, or empty.
+std::string model_file_of_option(const std::string& text);
+
 }  // namespace gem

@@ -313,9 +313,8 @@ LatencyProfile measure_profile(const Communicator& ranks, const ProfileSetup& se
   LatencyProfile plan = setup.plan;
   plan.devices = gather_descriptions(ranks, devices);
   if (setup.exchange) {
-    constexpr double patience_s = 60.0;
     const auto transport = device_kind(setup.devices.kind).transport == RowTransport::Nccl
-                               ? make_nccl_pairs(ranks, patience_s)
+                               ? make_nccl_pairs(ranks, patience().limit_s)
                                : make_mpi_pairs(ranks);
     plan.exchange = measure_pairs(ranks, *transport);
   }

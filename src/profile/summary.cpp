@@ -2,44 +2,18 @@
 
 #include <fmt/core.h>
 #include <algorithm>
-#include <cmath>
 #include <functional>
 #include <map>
 #include <numeric>
 #include <utility>
 
-#include "base/statistics.hpp"
 #include "base/text.hpp"
 #include "device/device_kind.hpp"
+#include "model/profile_doubts.hpp"
 #include "profile/stopping.hpp"
 
 namespace gem {
 namespace {
-
-// NVML's clocksThrottleReasons: software power cap, hardware slowdown, thermal (software, hardware), power brake.
-constexpr std::uint64_t held_down = 0x4u | 0x8u | 0x20u | 0x40u | 0x80u;
-
-// Logarithm of the geometric mean latency over the heavy points.
-double mean_log_latency(const LatencyProfile& profile, std::size_t device) {
-  std::int64_t most_tiles = 0;
-  for (const LoadPoint& point : profile.points) most_tiles = std::max(most_tiles, point.tiles);
-  std::vector<double> logs;
-  for (std::size_t p = 0; p < profile.points.size(); ++p)
-    if (2 * profile.points[p].tiles >= most_tiles) logs.push_back(std::log(profile.median_s(device, p)));
-  return mean(logs);
-}
-
-double noise_of(const LatencyProfile& profile, std::size_t device) {
-  std::vector<double> deviations;
-  for (std::size_t p = 0; p < profile.points.size() && profile.samples_s.columns() > 0; ++p) {
-    std::vector<double> distances;
-    const double center = profile.median_s(device, p);
-    for (float sample : profile.samples_s.row(device, p))
-      if (!std::isnan(sample)) distances.push_back(std::abs(static_cast<double>(sample) - center) / center);
-    if (!distances.empty()) deviations.push_back(median(distances));
-  }
-  return deviations.empty() ? 0.0 : median(deviations);
-}
 
 // The best pair of devices, and the worst where there are several.
 std::string exchange_line(const PairExchange& exchange) {
@@ -92,23 +66,6 @@ std::string unsettled_lines(const LatencyProfile& profile, const std::vector<Dev
 
 }  // namespace
 
-std::vector<DeviceSummary> summarize(const LatencyProfile& profile) {
-  std::vector<DeviceSummary> summaries(profile.device_count());
-  std::vector<double> logs;
-  for (std::size_t d = 0; d < summaries.size(); ++d) logs.push_back(mean_log_latency(profile, d));
-  for (std::size_t d = 0; d < summaries.size(); ++d) {
-    DeviceSummary& summary = summaries[d];
-    summary.relative_speed = std::exp(*std::min_element(logs.begin(), logs.end()) - logs[d]);
-    summary.noise = noise_of(profile, d);
-    for (std::size_t p = 0; p < profile.points.size(); ++p) {
-      if (profile.settled.rows() > 0 && profile.settled(d, p) == 0) ++summary.unsettled;
-      if (profile.throttle_reasons.rows() > 0 && (profile.throttle_reasons(d, p) & held_down) != 0) ++summary.throttled;
-    }
-    if (d < profile.drift.size()) summary.drift = profile.drift[d];
-  }
-  return summaries;
-}
-
 std::string device_table(const LatencyProfile& profile, std::size_t most_rows) {
   const std::vector<DeviceSummary> summaries = summarize(profile);
   std::vector<std::size_t> order(summaries.size());
@@ -153,7 +110,7 @@ std::string device_table(const LatencyProfile& profile, std::size_t most_rows) {
     text += fmt::format("spread: the slowest takes {:.1f} % longer than the fastest (over the heavy loads)\n",
                         100.0 * (1.0 / summaries[slowest].relative_speed - 1.0));
   if (!profile.exchange.empty()) text += exchange_line(profile.exchange);
-  return text;
+  return text + warning_lines(doubts_of(profile));
 }
 
 }  // namespace gem

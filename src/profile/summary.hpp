@@ -2,26 +2,14 @@
 
 #include <cstddef>
 #include <string>
-#include <vector>
 
+#include "model/device_summary.hpp"
 #include "model/latency_profile.hpp"
 
 namespace gem {
 
-/// One device of a profile against the others.
-struct DeviceSummary {
-  double relative_speed = 1.0;  ///< 1 for the fastest; geometric mean over the loads that are heavy in compute
-  double noise = 0.0;           ///< median over points of the relative median absolute deviation of the samples
-  std::size_t unsettled = 0;    ///< points
-  std::size_t throttled = 0;    ///< points at which the clock was held down by power or heat
-  double drift = 0.0;           ///< as in LatencyProfile
-};
-
-/// [device]. Heavy in compute are the points with at least half of the most tiles: there a device's speed shows,
-/// and not its memory's.
-std::vector<DeviceSummary> summarize(const LatencyProfile& profile);
-
-/// The table of devices that gem-profile ends with, and lines on the spread and, if measured, on the exchange. Above
+/// The table of devices that gem-profile ends with, and lines on the spread and, if measured, on the exchange, and
+/// what makes the profile doubtful. Above
 /// `most_rows` devices only the fastest and the slowest are listed.
 std::string device_table(const LatencyProfile& profile, std::size_t most_rows = 32);
 

@@ -34,6 +34,7 @@ bool Descent::sweep(Placement& placement, bool changed_only) {
       // A pair that was never checked and has no changed device has nothing new in a sweep over changed ones.
       const std::uint64_t needed = changed_only ? std::max(changed_at_[a], changed_at_[b]) : change_;
       if (checked >= needed) continue;
+      if (stop()) return false;
       if (move(placement, static_cast<std::int32_t>(a), static_cast<std::int32_t>(b))) {
         changed_at_[a] = changed_at_[b] = ++change_;
         improved = true;
@@ -42,6 +43,12 @@ bool Descent::sweep(Placement& placement, bool changed_only) {
       }
     }
   return improved;
+}
+
+bool Descent::stop() {
+  constexpr std::uint64_t between_questions = 64;
+  if (!stopped_ && stop_now_ && pairs_looked_at_++ % between_questions == 0) stopped_ = stop_now_();
+  return stopped_;
 }
 
 bool Descent::move(Placement& placement, std::int32_t first, std::int32_t second) {

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "search/moves.hpp"
@@ -14,6 +16,9 @@ namespace gem {
 /// taking the pair that can save the most costs 2.5 times the time for the same result.)
 class Descent {
  public:
+  /// `stop_now` is asked now and then; once it says yes, descents end where they are. Empty: never.
+  explicit Descent(std::function<bool()> stop_now = {}) : stop_now_(std::move(stop_now)) {}
+
   void run(Placement& placement);
 
   /// After changes to a local optimum: sweeps over the pairs with a changed device alone, which finds most of what
@@ -21,6 +26,7 @@ class Descent {
   void repair(Placement& placement, std::span<const std::int32_t> changed);
 
   SearchWork work() const;
+  bool was_stopped() const { return stopped_; }
 
  private:
   void forget(std::size_t device_count);
@@ -29,6 +35,11 @@ class Descent {
   // Makes the first kind's best move between the two that lowers the cost; false if there is none.
   bool move(Placement& placement, std::int32_t first, std::int32_t second);
 
+  bool stop();
+
+  std::function<bool()> stop_now_;
+  std::uint64_t pairs_looked_at_ = 0;
+  bool stopped_ = false;
   std::vector<std::unique_ptr<Move>> moves_ = make_moves();
   std::uint64_t change_ = 0;               // number of the last change
   std::vector<std::uint64_t> changed_at_;  // [device], 0: not changed

@@ -71,7 +71,7 @@ StartResult run_start(const LayerProblem& problem, const Assignment& initial, Ra
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
     result.history.push_back({elapsed.count(), placement.cost()});
   };
-  Descent descent;
+  Descent descent(rule.stop_now);
   Placement current(problem, initial);
   note(current);
   descent.run(current);

@@ -13,7 +13,7 @@ namespace gem {
 /// When a start is done. Iterations make it repeatable; a stop asked from outside (a time limit) does not.
 struct StartRule {
   std::size_t iterations = 100;         ///< perturbations after the first local optimum
-  std::function<bool()> stop_now = {};  ///< asked after each iteration; empty: never
+  std::function<bool()> stop_now = {};  ///< asked now and then; empty: never
 };
 
 /// A start's best cost from a moment on.

@@ -12,6 +12,7 @@
 #include "mapping/baselines.hpp"
 #include "mapping/methods.hpp"
 #include "mapping/sample.hpp"
+#include "model/profile_doubts.hpp"
 #include "platform/command_line/progress.hpp"
 #include "platform/host/host_info.hpp"
 #include "profile/summary.hpp"
@@ -171,11 +172,12 @@ void describe(OptionList& options, ReplayRequest& request) {
   options.add("transport", request.transport, "how rows travel: mpi is through host memory")
       .without("nccl on GPUs, else mpi");
   options
-      .add("patience", request.patience_s, "SECONDS", "most that an NCCL exchange waits for a peer before the job ends")
+      .add("patience", request.patience_s, "SECONDS", "how long ranks wait for one that doesn't answer, before the job ends")
       .above(0, 86400)
       .not_in_results();
   options.add("allow-model-mismatch", request.allow_model_mismatch,
               "replay a trace of one model with a profile or mapping of another");
+  options.add("strict", request.strict, "refuse a doubtful profile (exit code 3) instead of warning of it").not_in_results();
   options.group("Verdict");
   options.add("judge", request.judge, "NAME", "mapping that the verdict is about").without("gem, else the last");
   options.add("judge-by", request.judge_by,
@@ -210,6 +212,8 @@ void check_replay_request(const ReplayRequest& request) {
 ReplayQuestion make_replay_question(const ReplayRequest& request, const LatencyProfile& profile, const LoadTrace& whole,
                                     const std::vector<Mapping>& mappings) {
   if (!request.allow_model_mismatch) check_models(profile, whole, mappings);
+  if (const std::vector<ProfileDoubt> doubts = doubts_of(profile); request.strict && !doubts.empty())
+    throw DataError("the profile is doubtful: " + join_doubts(doubts) + "; without --strict this is a warning");
   ReplayQuestion question;
   question.profile = profile;
   question.model_layers = whole.layer_count();
@@ -310,6 +314,7 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
   report.device_kind = devices.kind;
   report.device_note = device_note(devices, question.profile);
   report.device_difference = difference;
+  report.profile_doubts = join_doubts(doubts_of(question.profile));
   report.sample_note = question.sample_note;
   report.first_step = question.first_step;
   report.model_layers = question.model_layers;

@@ -147,10 +147,12 @@ double layer_skew(const LoadTrace& trace, std::size_t layer) {
   return ratio(largest, mean(loads.values()));
 }
 
-std::vector<LayerDescription> describe_trace(const LoadTrace& trace, const DescriptionOptions& options) {
+std::vector<LayerDescription> describe_trace(const LoadTrace& trace, const DescriptionOptions& options,
+                                             const std::function<void(std::size_t layer)>& on_layer) {
   check(options);
   std::vector<LayerDescription> layers;
   for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
+    if (on_layer) on_layer(layer);
     const Matrix<double> loads = loads_over_time(trace, layer);
     LayerDescription description;
     description.layer_id = trace.layer_ids[layer];

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "base/array.hpp"
@@ -51,7 +52,9 @@ struct LayerDescription {
 double layer_skew(const LoadTrace& trace, std::size_t layer);
 
 /// What each layer's loads are like, [layer]. UsageError for thresholds that no trace could meet.
-std::vector<LayerDescription> describe_trace(const LoadTrace& trace, const DescriptionOptions& options);
+/// `on_layer` is told which layer is next.
+std::vector<LayerDescription> describe_trace(const LoadTrace& trace, const DescriptionOptions& options,
+                                             const std::function<void(std::size_t layer)>& on_layer = {});
 
 /// Correlation over steps of the loads of every two experts of a layer (an index), [expert, expert]; 0 where a load
 /// never varies.

@@ -4,16 +4,19 @@ import math
 import os
 import re
 import shutil
+import tarfile
 import unittest
 from unittest import mock
 
 import support
 
 import h5py
+import numpy as np
 
 from gem_analysis.batch import PairResult
 from gem_analysis.files import read_file
-from gem_analysis.results import Results
+from gem_analysis.pictures import batch_matrix
+from gem_analysis.results import Results, collect
 from gem_analysis.spread import rank_correlation
 from gem_analysis.tables import batch_table
 
@@ -329,6 +332,39 @@ class Page(support.TestCase):
         self.assertEqual(self.run_program("report", self.path("run"))[0], 0)
         self.assertTrue(os.path.exists(self.path("run", "report.html")))
         self.assertEqual([name for name in os.listdir(self.path("run")) if name.endswith(".partial")], [])
+
+
+ARCHIVE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "benchmark", "four_gpus.tar.xz")
+
+
+class FourGpus(support.TestCase):
+    """The kept replays of four H100: what a page of many real runs has to say."""
+
+    def test_forty_eight_replays_are_all_there_and_say_that_speeds_are_emulated(self):
+        with tarfile.open(ARCHIVE) as archive:
+            archive.extractall(self.folder)
+        results = collect([self.folder])
+        self.assertEqual(len(results.batch), 48)
+        self.assertEqual(len({pair.setting for pair in results.batch}), 6)
+        heat = batch_matrix.draw(results).frames[()]
+        self.assertEqual(np.isfinite(heat.values).sum(), 48)
+        self.assertIn("39 of 48 runs: speeds emulated", results.device_note())
+        self.assertTrue(any("natural-spread: 8 profiles" in sentence for sentence in results.unused))
+        rows = batch_table(results).rows
+        self.assertIn(
+            [
+                "both-ends/spread-1.28",
+                "deepseek-v2-lite",
+                "intent",
+                "8,192",
+                "12",
+                "4 cuda",
+                "emulated, up to x1.28",
+                "gem",
+                "0.763",
+            ],
+            [row[:9] for row in rows],
+        )
 
 
 class Files(support.TestCase):

@@ -8,7 +8,7 @@
 set -euo pipefail
 for word in "$@"; do
   case $word in
-    --help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --help) sed -n '2,7s/^# \{0,1\}//p' "$0" | fold -s -w 80; exit 0 ;;
     *[!0-9]* | 0) echo "ranks.sh: $word is no whole number above 0; see ranks.sh --help" >&2; exit 2 ;;
   esac
 done

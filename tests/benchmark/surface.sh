@@ -12,7 +12,7 @@ export PATH="$PATH:$root/build/release/bin"
 device=cuda output=results/surface pattern=. loads=150 seconds=0
 while [ $# -gt 0 ]; do
   case $1 in
-    --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --help) sed -n '2,8s/^# \{0,1\}//p' "$0" | fold -s -w 80; exit 0 ;;
     --device | --output | --cases | --loads | --seconds)
       [ $# -ge 2 ] || { echo "surface.sh: $1 needs a value; see surface.sh --help" >&2; exit 2; } ;;
     *) echo "surface.sh: unknown option $1; see surface.sh --help" >&2; exit 2 ;;

@@ -97,7 +97,7 @@ TEST(BadInput, ForeignFormatOrVersion) {
     const Reader& reader = read;
     expect_error<DataError>([&] { reader(path); }, {path, "'format'", name});
   }
-  start_partial_profile(path, sample_plan(2, 3), sample_provenance());
+  start_partial_profile(path, sample_plan(2, 3), sample_provenance())->publish();
   expect_error<DataError>([&] { read_profile(path); }, {path, "unfinished", "--resume"});
   write_trace(path, sample_trace(), sample_provenance());
   expect_error<DataError>([&] { read_mapping(path); }, {path, "gem.trace", "gem.mapping"});

@@ -43,6 +43,7 @@ LatencyProfile sample_profile() {
 void write_partial(const std::string& path) {
   const LatencyProfile plan = sample_plan(2, 3);
   const auto file = start_partial_profile(path, plan, sample_provenance());
+  file->publish();
   for (std::size_t point = 0; point < 3; ++point)
     append_partial_row(*file, {point, {1.0, 1.0}, {1.0, 1.0}, Matrix<float>(2, 5, 1.0f), {1, 1}, {{}, {}}});
 }

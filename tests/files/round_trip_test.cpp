@@ -38,6 +38,16 @@ void expect_round_trip(const std::vector<std::pair<std::string, std::size_t>>& a
   expect_same_fields(read(directory / "noun.h5"), written);
 }
 
+TEST(RoundTrip, StepsOfATraceAreReadAlone) {
+  const TemporaryDirectory directory;
+  const LoadTrace trace = sample_trace(30);
+  write_trace(directory / "trace.h5", trace, sample_provenance());
+  EXPECT_EQ(count_steps(directory / "trace.h5"), 30u);
+  EXPECT_EQ(read_steps(directory / "trace.h5", 0, 30), trace);
+  EXPECT_EQ(read_steps(directory / "trace.h5", 11, 7), steps_of(trace, 11, 7));
+  EXPECT_THROW(read_steps(directory / "trace.h5", 30, 1), DataError);
+}
+
 TEST(RoundTrip, EveryFieldOfATrace) {
   for (const std::size_t steps : {1u, 6u, 100000u})  // compressed, too
     expect_round_trip<LoadTrace>({{"step", steps}, {"layer", 3}, {"expert", 4}}, write_trace, read_trace);
@@ -94,6 +104,7 @@ TEST(RoundTrip, Report) {
   EXPECT_EQ(read.weight_dtype, written.weight_dtype);
   EXPECT_EQ(read.device_note, written.device_note);
   EXPECT_EQ(read.device_difference, written.device_difference);
+  EXPECT_EQ(read.profile_doubts, written.profile_doubts);
   EXPECT_EQ(read.sample_note, written.sample_note);
   EXPECT_EQ(read.first_step, written.first_step);
   EXPECT_EQ(read.rounds, written.rounds);

@@ -102,6 +102,7 @@ inline VerificationReport sample_report() {
   report.judged_by = JudgedBy::Layer;
   report.weight_dtype = "f32";
   report.device_note = "emulated x1.28";
+  report.profile_doubts = "the medians of 3 of 4 measured points are not known";
   report.device_difference = "device 1 was 'a' on node1, but is 'a' on node2";
   report.sample_note = "held-out requests";
   report.tokens_per_step = 100;

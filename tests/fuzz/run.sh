@@ -5,7 +5,7 @@
 # GEM_FUZZ_SEED=N makes the fuzzer's random choices those of the last time; 0, the default, makes new ones.
 set -euo pipefail
 case ${1:-} in
-  --help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  --help) sed -n '2,5s/^# \{0,1\}//p' "$0" | fold -s -w 80; exit 0 ;;
   *[!0-9]*) echo "run.sh: $1 is no whole number of seconds; see run.sh --help" >&2; exit 2 ;;
 esac
 cd "$(dirname "$0")/../.."

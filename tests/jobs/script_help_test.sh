@@ -18,6 +18,16 @@ for script in jobs/quickstart.sh jobs/held_out_gains.sh tests/run.sh tests/fuzz/
   grep -q "$script" log || fail "$script --help doesn't show how it is called"
   ! grep -q '^set ' log || fail "$script --help shows its own commands"
 done
+for script in jobs/quickstart.sh tests/run.sh tests/fuzz/run.sh tests/benchmark/ranks.sh tests/benchmark/surface.sh \
+  slurm/pipeline.sh slurm/gem-submit slurm/one-host.sh slurm/natural-spread.sh; do
+  "$root/$script" --help > log 2>&1 || fail "$script --help ends with $?"
+  ! grep -q '.\{81\}' log || fail "$script --help is wider than 80 columns: $(grep -m 1 '.\{81\}' log)"
+done
+for program in "$1"/gem-*; do
+  [ -x "$program" ] && [[ $program != *_tests ]] || continue
+  "$program" --help > log 2>&1 || fail "$program --help ends with $?"
+  ! grep -q '.\{81\}' log || fail "$program --help is wider than 80 columns: $(grep -m 1 '.\{81\}' log)"
+done
 expect_refused "$root/jobs/quickstart.sh" --bogus
 expect_refused "$root/jobs/held_out_gains.sh" --bogus x
 expect_refused "$root/tests/fuzz/run.sh" --bogus

@@ -110,7 +110,7 @@ TEST(Certificate, ProvesOptimaOfSmallLayersOnEveryRank) {
     const Assignment any = random_assignment(made.problems[layer], random);
     answers.push_back({any, cost_of(made.problems[layer], any), 0});
   }
-  const std::vector<Certificate> certificates = certify(world, made.problems, answers, false);
+  const std::vector<Certificate> certificates = certify(world, made.problems, answers, {});
   for (std::size_t layer = 0; layer < 3; ++layer) {
     std::int64_t optimum = INT64_MAX;
     testing::for_each_assignment(made.problems[layer], [&](const Assignment& assignment) {
@@ -128,7 +128,7 @@ TEST(Certificate, LargeLayersAreBoundedBelow) {
   RandomStream random{1};
   const Assignment any = random_assignment(made.problems[0], random);
   std::vector<LayerAnswer> answers{{any, cost_of(made.problems[0], any), 0}};
-  const std::vector<Certificate> certificates = certify(world, made.problems, answers, false);
+  const std::vector<Certificate> certificates = certify(world, made.problems, answers, {});
   const StartResult good = run_start(made.problems[0], any, random, {20, {}});
   EXPECT_EQ(certificates[0].cost, answers[0].cost);
   EXPECT_LE(certificates[0].lower_bound, good.cost);
@@ -222,6 +222,7 @@ TEST(SharedCounter, DealsEveryNumberOnce) {
   }
   EXPECT_EQ(world.sum(mine), 1000);
   EXPECT_EQ(world.sum(sum), 999 * 1000 / 2);
+  counter.close();
 }
 
 TEST(ModelSearch, RedundantExpertsHelpWhereOneIsHot) {

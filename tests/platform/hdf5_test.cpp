@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstring>
 #include <limits>
+#include <numeric>
 
 #include "base/error.hpp"
 #include "platform/file_system/whole_file.hpp"
@@ -55,6 +56,28 @@ TEST(Hdf5, NumbersOfEveryType) {
   expect_round_trip(extremes<float>());
   expect_round_trip(extremes<double>());
   expect_round_trip(std::vector<double>(100000, 3.5));  // compressed, in chunks
+}
+
+TEST(Hdf5, RowsOfALargeDatasetAreReadAlone) {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "file.h5";
+  std::vector<std::uint32_t> values(1000 * 7 * 11);  // compressed, in several chunks
+  std::iota(values.begin(), values.end(), 0u);
+  Hdf5Output output(path);
+  output.write({"/counts", "token", "step, layer, expert"}, values, {1000, 7, 11});
+  output.commit();
+  Hdf5Input file(path);
+  for (const auto& [first, count] :
+       {std::pair<std::size_t, std::size_t>{0, 1}, {0, 1000}, {999, 1}, {331, 402}, {5, 0}}) {
+    file.limit_rows("/counts", first, count);
+    EXPECT_EQ(file.extents("/counts", 3), (Extents{count, 7, 11}));
+    const auto begin = values.begin() + static_cast<std::ptrdiff_t>(first * 77);
+    EXPECT_EQ(file.read<std::uint32_t>("/counts", {count, 7, 11}),
+              std::vector<std::uint32_t>(begin, begin + static_cast<std::ptrdiff_t>(count * 77)));
+  }
+  EXPECT_THROW(file.limit_rows("/counts", 999, 2), DataError);
+  EXPECT_THROW(file.limit_rows("/counts", SIZE_MAX, 2), DataError);
+  EXPECT_THROW(file.limit_rows("/none", 0, 1), DataError);
 }
 
 TEST(Hdf5, TextsKeepTheirBytes) {

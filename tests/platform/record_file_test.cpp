@@ -30,9 +30,10 @@ std::vector<Bytes> sample_records() {
 TEST(RecordFile, GivesBackItsRecords) {
   const TemporaryDirectory directory;
   const Bytes head = random_bytes(77, 1);
-  RecordFile file(directory / "new", head);
+  RecordFile file(directory / "records", head);
   for (const Bytes& record : sample_records()) file.append(record);
-  file.rename(directory / "records");
+  EXPECT_EQ(std::filesystem::exists(directory / "records"), false);
+  file.publish();
   file.append(head);
   auto expected = sample_records();
   expected.push_back(head);
@@ -44,6 +45,7 @@ TEST(RecordFile, TornAnywhereItKeepsAllRecordsBefore) {
   const TemporaryDirectory directory;
   const std::string path = directory / "records";
   RecordFile file(path, random_bytes(5, 1));
+  file.publish();
   std::vector<std::size_t> ends = {5};
   for (const Bytes& record : sample_records()) {
     file.append(record);
@@ -61,6 +63,7 @@ TEST(RecordFile, AChangedByteEndsTheGoodRecords) {
   const TemporaryDirectory directory;
   const std::string path = directory / "records";
   RecordFile file(path, {});
+  file.publish();
   const auto records = sample_records();
   file.append(records[2]);
   const std::size_t first_end = read_whole_file(path).size();

@@ -8,8 +8,10 @@
 #include <iostream>
 
 #include "base/error.hpp"
+#include "base/quoting.hpp"
 #include "base/text.hpp"
 #include "platform/command_line/version.hpp"
+#include "platform/mpi/roll_call.hpp"
 
 namespace gem {
 
@@ -133,6 +135,13 @@ std::vector<std::string> CommandLine::words() const {
 
 bool CommandLine::parse(const std::vector<std::string>& arguments) {
   options_.group("Common");
+  Patience waiting;
+  if (has_patience_)
+    options_
+        .add("patience", waiting.limit_s, "SECONDS",
+             "how long ranks wait for one that doesn't answer, before the job ends")
+        .above(0.0, 1e9)
+        .not_in_results();
   options_.add("quiet", quiet_, "print results only, no progress and no hints");
   add_answer("help", "show this help", [this] { return help(); });
   add_answer("version", "show the version, the revision and what is built in", version_text);
@@ -186,6 +195,8 @@ bool CommandLine::parse(const std::vector<std::string>& arguments) {
     }
   }
   check_required();
+  waiting.quiet = quiet_;
+  set_patience(waiting);
   return true;
 }
 
@@ -194,12 +205,7 @@ OptionError missing_option(const OptionList& options, const Option& option) {
 }
 
 std::string command_line_text(const std::vector<std::string>& arguments) {
-  std::string text;
-  for (const std::string& argument : arguments) {
-    const bool plain = !argument.empty() && argument.find_first_of(" '\"\\$*?;&|<>()") == std::string::npos;
-    text += (text.empty() ? "" : " ") + (plain ? argument : "'" + argument + "'");
-  }
-  return text;
+  return shell_command(arguments);
 }
 
 std::string program_beside(const std::vector<std::string>& arguments, const std::string& name) {

@@ -31,6 +31,8 @@ class CommandLine {
   OptionList& options() { return options_; }
   /// `--name`, which prints that text and ends, as --help does.
   void add_answer(const OptionName& name, const std::string& help, std::function<std::string()> text);
+  /// For a program of several ranks: --patience, which holds for all its waits.
+  void add_patience() { has_patience_ = true; }
   /// An exit code beside those that every program has, for --help.
   void add_exit_code(int code, const std::string& meaning) { exit_codes_[code] = meaning; }
   /// One word without a name, anywhere among the options; called `value_name` in --help.
@@ -63,6 +65,7 @@ class CommandLine {
   };
   std::deque<Answer> answers_;  // the list of options refers to them
   bool quiet_ = false;
+  bool has_patience_ = false;
 };
 
 /// A command for the examples of --help: broken before an option, as a shell reads it, where a line would pass 80
@@ -72,7 +75,7 @@ std::string example_lines(std::string_view command);
 /// The error for an option that is missing, with its help.
 OptionError missing_option(const OptionList& options, const Option& option);
 
-/// The command as one would type it, for the provenance of files.
+/// The command as one would type it, safe to paste; for hints and the provenance of files.
 std::string command_line_text(const std::vector<std::string>& arguments);
 
 /// The program of that name in the folder that this one was called from.

@@ -9,7 +9,10 @@
 #include <optional>
 
 #include "base/error.hpp"
+#include "base/failure.hpp"
+#include "base/quoting.hpp"
 #include "platform/command_line/command_line.hpp"
+#include "platform/mpi/launch.hpp"
 
 namespace gem {
 namespace {
@@ -39,12 +42,13 @@ void flush_standard_output() {
   if (!std::cout) throw SystemError("standard output could not be written (is the disk full?)");
 }
 
-int report(const Arguments& arguments, const std::string& message, ExitCode code) {
+int report(const Arguments& arguments, const Failure& failure) {
   std::cout.flush();
   const std::string name = base_name(arguments.empty() ? "gem" : arguments[0]);
-  const bool named = message.rfind(name, 0) == 0;
-  std::cerr << (named ? "" : name + ": ") << message << "\n";
-  return static_cast<int>(code);
+  const bool named = failure.message.starts_with(name);
+  std::cerr << printable((named ? "" : name + ": ") + failure.message)
+            << "\n";  // it may quote files that were tampered with
+  return static_cast<int>(failure.code);
 }
 
 // A file beyond the limit on file size (ulimit -f) then fails to grow, with a sentence, instead of ending us.
@@ -68,53 +72,49 @@ int run_serial_program(int argc, char** argv, const std::function<int(const Argu
     const int code = body(arguments);
     flush_standard_output();
     return code;
-  } catch (const Error& error) {
-    return report(arguments, error.what(), error.code());
-  } catch (const std::bad_alloc&) {
-    return report(arguments, "out of memory", ExitCode::System);
-  } catch (const std::exception& error) {
-    return report(arguments, std::string("internal error: ") + error.what(), ExitCode::System);
+  } catch (...) {
+    return report(arguments, current_failure());
   }
 }
 
 int run_mpi_program(int argc, char** argv, const std::function<bool(const Arguments&)>& parse,
                     const std::function<int(const Communicator&, const Arguments&)>& body) {
   const Arguments arguments(argv, argv + argc);
-  const auto speak = [&](const std::string& message, ExitCode code) {
-    return is_first_process() ? report(arguments, message, code) : static_cast<int>(code);
+  const auto fail_before_start = [&](const Failure& failure) {
+    return is_first_process() ? report(arguments, failure) : static_cast<int>(failure.code);
   };
   try {
     if (!is_first_process()) std::cout.setstate(std::ios::failbit);  // --help and --version once, not once a rank
     const bool go_on = parse(arguments);
     std::cout.clear();
     if (!go_on) return static_cast<int>(ExitCode::Good);
-  } catch (const Error& error) {
-    return speak(error.what(), error.code());
+  } catch (...) {
+    return fail_before_start(current_failure());
   }
 
   survive_file_size_limit();
   MpiEnvironment environment(argc, argv);
   const Communicator world = Communicator::world();
-  ExitCode code = ExitCode::System;
-  std::string message;
+  try {
+    expect_all_tasks(launch_of([](const char* name) { return std::getenv(name); }),
+                     static_cast<std::size_t>(world.size()));
+  } catch (...) {
+    return fail_before_start(current_failure());
+  }
   try {
     const int result = body(world, arguments);
     flush_standard_output();
+    world.barrier();  // a rank that doesn't come is named here; MPI_Finalize couldn't
     return result;
   } catch (const AgreedError& error) {
     std::signal(SIGTERM, SIG_DFL);  // what a launcher sends once the first rank has ended with an error
-    return world.is_root() ? report(arguments, error.what(), error.code()) : static_cast<int>(error.code());
-  } catch (const Error& error) {
-    code = error.code();
-    message = error.what();
-  } catch (const std::bad_alloc&) {
-    message = "out of memory";
-  } catch (const std::exception& error) {
-    message = std::string("internal error: ") + error.what();
+    return world.is_root() ? report(arguments, {error.code(), error.what()}) : static_cast<int>(error.code());
+  } catch (...) {
+    const Failure failure = current_failure();
+    report(arguments, failure);
+    if (world.size() > 1) MPI_Abort(MPI_COMM_WORLD, static_cast<int>(failure.code));
+    return static_cast<int>(failure.code);
   }
-  report(arguments, message, code);
-  if (world.size() > 1) MPI_Abort(MPI_COMM_WORLD, static_cast<int>(code));
-  return static_cast<int>(code);
 }
 
 void set_termination_message(const std::string& message) {

@@ -3,10 +3,15 @@
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <csignal>
 #include <cstring>
+#include <thread>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -14,32 +19,116 @@
 #include "platform/host/host_info.hpp"
 
 namespace gem {
+namespace {
 
-FileLock::FileLock(const std::string& path, Kind kind, bool wait, const std::string& what)
-    : descriptor_(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
-  if (descriptor_ < 0) throw_write_error(path, errno);
-  const int operation = (kind == Kind::Shared ? LOCK_SH : LOCK_EX) | (wait ? 0 : LOCK_NB);
-  int status = 0;
-  do status = flock(descriptor_, operation);
-  while (status != 0 && errno == EINTR);
-  if (status != 0) {
-    const int reason = errno;
-    char holder[256] = "";
-    const ssize_t length = pread(descriptor_, holder, sizeof holder - 1, 0);
-    close(descriptor_);
-    if (reason != EWOULDBLOCK)
-      throw SystemError(
-          fmt::format("cannot lock {}: {}; choose a place on another file system", path, std::strerror(reason)));
-    throw UsageError(fmt::format("{} is in use{}{}; wait for that run or choose another directory", what,
-                                 length > 0 ? " by " : "", trim(holder)));
-  }
-  // Who holds it, for the message above; of several sharers the last one.
-  const std::string owner = fmt::format("process {} on {}\n", static_cast<long>(getpid()), host_name());
-  if (ftruncate(descriptor_, 0) == 0 && pwrite(descriptor_, owner.data(), owner.size(), 0) < 0)
+constexpr auto between_tries = std::chrono::milliseconds(200);
+
+std::string own_name() {
+  return fmt::format("process {} on {}", getpid(), host_name());
+}
+
+std::string holder_of(int descriptor) {
+  char holder[256] = "";
+  const ssize_t length = pread(descriptor, holder, sizeof holder - 1, 0);
+  return length > 0 ? trim(std::string(holder, static_cast<std::size_t>(length))) : "";
+}
+
+/// For messages, and for who finds the file where the file system knows no locks; of several sharers the last one.
+void write_own_name(int descriptor) {
+  const std::string name = own_name() + "\n";
+  if (ftruncate(descriptor, 0) == 0 && pwrite(descriptor, name.data(), name.size(), 0) < 0)
     errno = 0;  // the lock holds without the name
 }
 
+/// Whether the file at `path` is still the one that is open: who had it before may have removed it.
+bool is_same_file(int descriptor, const std::string& path) {
+  struct stat opened {
+  }, present{};
+  return fstat(descriptor, &opened) == 0 && lstat(path.c_str(), &present) == 0 && opened.st_dev == present.st_dev &&
+         opened.st_ino == present.st_ino;
+}
+
+[[noreturn]] void throw_taken(const std::string& what, const std::string& holder, const std::string& remedy) {
+  throw UsageError(fmt::format("{} is in use{}{}; {}", what, holder.empty() ? "" : " by ", holder, remedy));
+}
+
+/// Whether "process PID on HOST" is one of this host that has ended.
+bool has_ended(const std::string& holder) {
+  const std::string begin = "process ", middle = " on ";
+  const std::size_t place = holder.find(middle);
+  if (!holder.starts_with(begin) || place == std::string::npos) return false;
+  long process = 0;
+  const char *first = holder.data() + begin.size(), *last = holder.data() + place;
+  if (std::from_chars(first, last, process).ptr != last || process <= 0) return false;
+  return holder.substr(place + middle.size()) == host_name() && kill(static_cast<pid_t>(process), 0) != 0 &&
+         errno == ESRCH;
+}
+
+}  // namespace
+
+FileLock::FileLock(const std::string& path, Kind kind, bool wait, const std::string& what, Method method)
+    : path_(path), method_(method) {
+  if (method_ == Method::BySystem && take_from_system(kind, wait, what)) return;
+  method_ = Method::ByFile;
+  take_by_file(kind, wait, what);
+}
+
+/// False if the file system knows no locks.
+bool FileLock::take_from_system(Kind kind, bool wait, const std::string& what) {
+  for (;;) {
+    const int descriptor = open(path_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (descriptor < 0) throw_write_error(path_, errno);
+    const int operation = (kind == Kind::Shared ? LOCK_SH : LOCK_EX) | (wait ? 0 : LOCK_NB);
+    int status = 0;
+    do status = flock(descriptor, operation);
+    while (status != 0 && errno == EINTR);
+    if (status == 0 && is_same_file(descriptor, path_)) {
+      write_own_name(descriptor);
+      descriptor_ = descriptor;
+      return true;
+    }
+    const int reason = errno;
+    const std::string holder = holder_of(descriptor);
+    close(descriptor);
+    if (status == 0) continue;
+    if (reason == ENOSYS || reason == ENOTSUP || reason == ENOLCK || reason == EINVAL) {
+      unlink(path_.c_str());
+      return false;
+    }
+    if (reason != EWOULDBLOCK) throw_write_error(path_, reason);
+    throw_taken(what, holder, "wait for that run or choose another place");
+  }
+}
+
+void FileLock::take_by_file(Kind kind, bool wait, const std::string& what) {
+  for (;;) {
+    // Who shares sees whether somebody has it alone, and leaves nothing that others could see.
+    if (kind == Kind::Shared && access(path_.c_str(), F_OK) != 0 && errno == ENOENT) return;
+    if (kind == Kind::Exclusive)
+      descriptor_ = open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (descriptor_ >= 0) return write_own_name(descriptor_);
+    if (kind == Kind::Exclusive && errno != EEXIST) throw_write_error(path_, errno);
+    const int present = open(path_.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (present < 0 && errno != ENOENT) throw_write_error(path_, errno);
+    const std::string holder = present < 0 ? "" : holder_of(present);
+    const bool left_behind = present >= 0 && has_ended(holder) && is_same_file(present, path_);
+    if (present >= 0) close(present);
+    if (left_behind) {
+      unlink(path_.c_str());
+    } else if (wait) {
+      std::this_thread::sleep_for(between_tries);
+    } else if (present >= 0) {
+      throw_taken(what, holder,
+                  fmt::format("wait for that run or choose another place; if it has ended, remove {}", path_));
+    }
+  }
+}
+
 FileLock::~FileLock() {
+  if (descriptor_ < 0) return;
+  // Who shares the lock with others can't have it alone, and leaves the file to them.
+  const bool alone = method_ == Method::ByFile || flock(descriptor_, LOCK_EX | LOCK_NB) == 0;
+  if (alone && is_same_file(descriptor_, path_)) unlink(path_.c_str());
   close(descriptor_);
 }
 

@@ -1,16 +1,10 @@
 #include "platform/file_system/record_file.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
 #include <cstring>
 
 #include "base/checksum.hpp"
 #include "platform/file_system/input_file.hpp"
-#include "platform/file_system/whole_file.hpp"
 
 namespace gem {
 namespace {
@@ -24,31 +18,18 @@ constexpr std::uint64_t record_mark = 0x64726f6365724d47;  // "GMrecord", in the
 
 }  // namespace
 
-RecordFile::RecordFile(const std::string& path, std::span<const std::byte> head)
-    : path_(path), descriptor_(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) {
-  if (descriptor_ < 0) throw_write_error(path_, errno);
-  try {
-    write_all(descriptor_, head, path_);
-  } catch (...) {
-    close(descriptor_);
-    unlink(path_.c_str());
-    throw;
-  }
-}
-
-RecordFile::~RecordFile() {
-  close(descriptor_);
+RecordFile::RecordFile(const std::string& path, std::span<const std::byte> head) : file_(path) {
+  file_.write(head);
 }
 
 void RecordFile::append(std::span<const std::byte> record) {
   const RecordHeader header = {record_mark, record.size(), checksum_of(record)};
-  write_all(descriptor_, std::as_bytes(std::span(&header, 1)), path_);
-  write_all(descriptor_, record, path_);
+  file_.write(std::as_bytes(std::span(&header, 1)));
+  file_.write(record);
 }
 
-void RecordFile::rename(const std::string& path) {
-  if (std::rename(path_.c_str(), path.c_str()) != 0) throw_write_error(path, errno);
-  path_ = path;
+void RecordFile::publish() {
+  file_.rename_to_final();
 }
 
 std::vector<std::vector<std::byte>> read_records(const std::string& path, std::uint64_t head_bytes) {

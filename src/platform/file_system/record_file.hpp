@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "platform/file_system/temporary_file.hpp"
+
 namespace gem {
 
 /// A file that grows by whole records behind a head, and from which a kill at any moment takes nothing that was there.
@@ -13,21 +15,18 @@ namespace gem {
 /// known. (HDF5 itself updates its index in place, also in single-writer mode: a kill between two pages tears it.)
 class RecordFile {
  public:
-  /// Makes the file, replacing what is at `path`, with `head` as its beginning. SystemError if it cannot be written.
+  /// Makes the file, with `head` as its beginning, under a temporary name until it is published. SystemError if it
+  /// cannot be written.
   RecordFile(const std::string& path, std::span<const std::byte> head);
-  ~RecordFile();
-  RecordFile(const RecordFile&) = delete;
-  RecordFile& operator=(const RecordFile&) = delete;
 
   /// Adds a record. Once this returns, the operating system has it: it outlives a kill, not a crash of the machine.
   /// SystemError if it cannot be written; the records before stay good.
   void append(std::span<const std::byte> record);
-  /// Gives the file another name, in the place of what has it now.
-  void rename(const std::string& path);
+  /// Gives the file its name, in the place of what has it now.
+  void publish();
 
  private:
-  std::string path_;
-  int descriptor_;
+  TemporaryFile file_;
 };
 
 /// The whole records of a file behind a head of `head_bytes`, up to the first that is torn or damaged. SystemError if

@@ -26,22 +26,16 @@ const char* remedy_of(int error_number) {
       return "make the directory first";
     case EISDIR:
       return "give the name of a file";
+    case ENAMETOOLONG:
+      return "give a shorter name";
+    case EROFS:
+      return "the file system can only be read; choose another place for the output";
+    case EACCES:
+    case EPERM:
+      return "look at the permissions of the file and its directory, or choose another place for the output";
     default:
       return "choose another place for the output";
   }
-}
-
-// Renaming over a device node or a pipe would destroy it.
-void expect_regular_file_or_none(const std::string& path) {
-  std::error_code ignored;
-  const std::filesystem::file_status present = std::filesystem::status(path, ignored);
-  if (std::filesystem::is_directory(present)) throw_write_error(path, EISDIR);
-  if (std::filesystem::exists(present) && !std::filesystem::is_regular_file(present))
-    throw SystemError(fmt::format("cannot write {}: it is not a regular file; give the name of a file", path));
-}
-
-std::string temporary_suffix() {
-  return fmt::format(".{}.tmp", static_cast<long>(getpid()));
 }
 
 }  // namespace
@@ -59,21 +53,13 @@ void make_directory(const std::string& path) {
 }
 
 void expect_writable(const std::string& path) {
-  expect_regular_file_or_none(path);
-  const TemporaryFile probe(path, temporary_suffix());
-}
-
-void keep_input(const std::string& input, const std::string& output) {
-  std::error_code ignored;  // a file that does not exist is not the same as any other
-  if (input == output || std::filesystem::equivalent(input, output, ignored))
-    throw UsageError("writing " + output + " would destroy the file that is read; choose another name");
+  const TemporaryFile probe(path);
 }
 
 void write_whole_file(const std::string& path, std::span<const std::byte> bytes) {
-  expect_regular_file_or_none(path);
-  TemporaryFile file(path, temporary_suffix());
+  TemporaryFile file(path);
   file.write(bytes);
-  file.synchronize_and_close();
+  file.synchronize();
   file.rename_to_final();
 }
 

@@ -20,9 +20,6 @@ void make_directory(const std::string& path);
 /// directory that is missing or may not be written to, or a name that is no regular file's.
 void expect_writable(const std::string& path);
 
-/// UsageError if writing `output` would destroy the file `input`.
-void keep_input(const std::string& input, const std::string& output);
-
 /// Writes all of `bytes` to a descriptor; SystemError naming `path` if that fails.
 void write_all(int descriptor, std::span<const std::byte> bytes, const std::string& path);
 

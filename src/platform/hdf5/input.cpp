@@ -173,11 +173,22 @@ Extents Hdf5Input::safe_extents(const Hdf5Handle& dataset, const std::string& na
 
 Extents Hdf5Input::extents(const std::string& name, std::size_t rank) const {
   const hdf5::CrashSentence crash_sentence(path_);
-  const Extents found = safe_extents(open_dataset(name), name);
+  Extents found = safe_extents(open_dataset(name), name);
   if (found.size() != rank)
     reject(name + " has " + std::to_string(found.size()) + " dimensions " + to_string(found) + ", but must have " +
            std::to_string(rank));
+  const auto limited = limited_rows_.find(name);
+  if (limited != limited_rows_.end()) found[0] = limited->second.count;
   return found;
+}
+
+void Hdf5Input::limit_rows(const std::string& name, std::size_t first, std::size_t count) {
+  limited_rows_.erase(name);
+  const Extents whole = safe_extents(open_dataset(name), name);
+  if (whole.empty() || first > whole[0] || count > whole[0] - first)
+    reject(name + " has extents " + to_string(whole) + ", which hold no " + std::to_string(count) + " entries from " +
+           std::to_string(first) + " on");
+  limited_rows_[name] = {first, count};
 }
 
 template <class T>
@@ -195,10 +206,21 @@ std::vector<T> Hdf5Input::read(const std::string& name, const Extents& expected)
   for (const std::size_t extent : found) count *= extent;
   std::vector<T> values(count);
   if (count == 0) return values;
+  Hdf5Handle rows_in_file, rows_in_memory;
+  hid_t in_file = H5S_ALL, in_memory = H5S_ALL;
+  if (const auto limited = limited_rows_.find(name); limited != limited_rows_.end()) {
+    std::vector<hsize_t> first(found.size(), 0), size(found.begin(), found.end());
+    first[0] = limited->second.first;
+    rows_in_file = Hdf5Handle(H5Dget_space(dataset.id()), H5Sclose);
+    rows_in_memory = Hdf5Handle(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), H5Sclose);
+    H5Sselect_hyperslab(rows_in_file.id(), H5S_SELECT_SET, first.data(), nullptr, size.data(), nullptr);
+    in_file = rows_in_file.id();
+    in_memory = rows_in_memory.id();
+  }
   bool refused = false;
   const Hdf5Handle transfer(H5Pcreate(H5P_DATASET_XFER), H5Pclose);
   H5Pset_type_conv_cb(transfer.id(), refuse_misfits, &refused);
-  if (H5Dread(dataset.id(), hdf5::native_type<T>(), H5S_ALL, H5S_ALL, transfer.id(), values.data()) < 0) {
+  if (H5Dread(dataset.id(), hdf5::native_type<T>(), in_memory, in_file, transfer.id(), values.data()) < 0) {
     if (refused) reject(name + " holds a value that is out of range; make the file again");
     reject(name + " cannot be read (HDF5: " + hdf5::last_error() + "); copy or make the file again");
   }

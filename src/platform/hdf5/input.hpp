@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -28,6 +29,10 @@ class Hdf5Input {
 
   /// Where the HDF5 data end; something else may follow in the file.
   std::uint64_t end() const;
+
+  /// From now on a dataset looks as if its first dimension had `count` entries alone, those from `first` on: what is
+  /// read of a large one then takes no more memory. DataError if it hasn't so many.
+  void limit_rows(const std::string& name, std::size_t first, std::size_t count);
 
   bool has_dataset(const std::string& name) const;
   /// Extents of a dataset that must have `rank` dimensions.
@@ -60,7 +65,13 @@ class Hdf5Input {
   Hdf5Handle open_attribute(std::int64_t object, const std::string& name) const;
   std::string attribute_text(std::int64_t object, const std::string& name) const;
 
+  struct Rows {
+    std::size_t first;
+    std::size_t count;
+  };
+
   std::string path_;
+  std::map<std::string, Rows> limited_rows_;  // by dataset
   std::uint64_t byte_limit_ = 0;  // most bytes that a dataset of this file can hold
   Hdf5Handle file_;
 };

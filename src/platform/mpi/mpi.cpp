@@ -1,14 +1,19 @@
 #include "platform/mpi/mpi.hpp"
 
 #include <fmt/core.h>
-#include <time.h>
-
 #include <algorithm>
 #include <cstdlib>
 
-#include "base/text.hpp"
+#include "base/failure.hpp"
+#include "platform/mpi/rank_lost.hpp"
 
 namespace gem {
+namespace {
+
+// From here on ranks meet first, resting, and then look after the transfer all the time.
+constexpr std::size_t large_bytes = std::size_t{1} << 20;
+
+}  // namespace
 
 void check_mpi(int status, const char* call) {
   if (status == MPI_SUCCESS) return;
@@ -23,12 +28,16 @@ MpiEnvironment::MpiEnvironment(int& argc, char**& argv) {
   // (openmpi-mca-params.conf: osc = ^ucx,pt2pt), without which windows can't be made there. A setting of the user's
   // stays.
   setenv("OMPI_MCA_osc", "^ucx", 0);
+  const BlockingCall guard("MPI_Init");
   int provided = 0;
   check_mpi(MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
   check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+  start_roll_call();
 }
 
 MpiEnvironment::~MpiEnvironment() {
+  stop_roll_call();
+  const BlockingCall guard("MPI_Finalize");
   MPI_Finalize();
 }
 
@@ -48,20 +57,7 @@ Communicator Communicator::self() {
 void Communicator::barrier(double patience_s) const {
   MPI_Request request = MPI_REQUEST_NULL;
   check_mpi(MPI_Ibarrier(handle_, &request), "MPI_Ibarrier");
-  const double begin = MPI_Wtime();
-  for (int done = 0;;) {
-    check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
-    if (done != 0) return;
-    const double waited = MPI_Wtime() - begin;
-    if (waited > patience_s)
-      throw SystemError(fmt::format("rank {} waited {} for the other ranks: one has died or hangs; look at its log",
-                                    rank_, format_duration(waited)));
-    // Spin while the others are expected within microseconds, then leave the processor to them.
-    if (waited > 0.02) {
-      const timespec pause{0, 1'000'000};
-      nanosleep(&pause, nullptr);
-    }
-  }
+  complete(request, handle_, "MPI_Ibarrier", Resting::Yes, patience_s);
 }
 
 void Communicator::throw_if_any(ExitCode code, const std::string& message) const {
@@ -69,28 +65,27 @@ void Communicator::throw_if_any(ExitCode code, const std::string& message) const
   const int first = min(failed ? rank_ : size_);
   if (first == size_) return;
   int shared_code = static_cast<int>(code);
-  check_mpi(MPI_Bcast(&shared_code, 1, MPI_INT, first, handle_), "MPI_Bcast");
+  broadcast_values(&shared_code, 1, MPI_INT, first);
   std::uint64_t length = message.size();
-  check_mpi(MPI_Bcast(&length, 1, MPI_UINT64_T, first, handle_), "MPI_Bcast");
+  broadcast_values(&length, 1, MPI_UINT64_T, first);
   std::string text = message;
   text.resize(length);
-  check_mpi(MPI_Bcast(text.data(), static_cast<int>(length), MPI_CHAR, first, handle_), "MPI_Bcast");
+  broadcast_values(text.data(), static_cast<int>(length), MPI_CHAR, first);
   throw AgreedError(static_cast<ExitCode>(shared_code), text);
 }
 
 void Communicator::on_all(const std::function<void()>& work) const {
-  ExitCode code = ExitCode::Good;
-  std::string message;
+  Failure failure{ExitCode::Good, ""};
   try {
     work();
-  } catch (const Error& error) {
-    code = error.code();
-    message = error.what();
+  } catch (const RankLostError&) {
+    throw;
   } catch (const std::bad_alloc&) {
-    code = ExitCode::System;
-    message = fmt::format("rank {} ran out of memory", rank_);
+    failure = {ExitCode::System, fmt::format("rank {} ran out of memory", rank_)};
+  } catch (...) {
+    failure = current_failure();
   }
-  throw_if_any(code, message);
+  throw_if_any(failure.code, failure.message);
 }
 
 void Communicator::on_root(const std::function<void()>& work) const {
@@ -99,13 +94,40 @@ void Communicator::on_root(const std::function<void()>& work) const {
   });
 }
 
+void Communicator::broadcast_values(void* values, int count, MPI_Datatype type, int root, Resting resting) const {
+  MPI_Request request = MPI_REQUEST_NULL;
+  check_mpi(MPI_Ibcast(values, count, type, root, handle_, &request), "MPI_Ibcast");
+  complete(request, handle_, "MPI_Ibcast", resting);
+}
+
+void Communicator::all_reduce_values(const void* value, void* result, MPI_Datatype type, MPI_Op operation) const {
+  MPI_Request request = MPI_REQUEST_NULL;
+  check_mpi(MPI_Iallreduce(value, result, 1, type, operation, handle_, &request), "MPI_Iallreduce");
+  complete(request, handle_, "MPI_Iallreduce");
+}
+
+void Communicator::all_gather_values(const void* value, void* values, MPI_Datatype type) const {
+  MPI_Request request = MPI_REQUEST_NULL;
+  check_mpi(MPI_Iallgather(value, 1, type, values, 1, type, handle_, &request), "MPI_Iallgather");
+  complete(request, handle_, "MPI_Iallgather");
+}
+
+void Communicator::gather_values(const void* values, std::size_t count, void* all, const GatherLayout& layout,
+                                 MPI_Datatype type) const {
+  MPI_Request request = MPI_REQUEST_NULL;
+  check_mpi(MPI_Igatherv(values, static_cast<int>(count), type, all, layout.counts.data(), layout.offsets.data(), type,
+                         0, handle_, &request),
+            "MPI_Igatherv");
+  complete(request, handle_, "MPI_Igatherv", layout.total > large_bytes ? Resting::No : Resting::Yes);
+}
+
 void Communicator::broadcast_bytes(void* data, std::size_t byte_count) const {
   // MPI counts are int: large arrays go in pieces.
   constexpr std::size_t piece = std::size_t{1} << 30;
+  if (byte_count > large_bytes) barrier();
   for (std::size_t begin = 0; begin < byte_count; begin += piece)
-    check_mpi(MPI_Bcast(static_cast<char*>(data) + begin, static_cast<int>(std::min(piece, byte_count - begin)),
-                        MPI_BYTE, 0, handle_),
-              "MPI_Bcast");
+    broadcast_values(static_cast<char*>(data) + begin, static_cast<int>(std::min(piece, byte_count - begin)), MPI_BYTE,
+                     0, byte_count > large_bytes ? Resting::No : Resting::Yes);
 }
 
 void Communicator::broadcast(std::string& text) const {
@@ -151,19 +173,27 @@ void Communicator::exchange_rows(std::span<const float> sent, std::span<const st
   MPI_Datatype row = MPI_DATATYPE_NULL;  // counts in rows stay far below the int limit
   check_mpi(MPI_Type_contiguous(static_cast<int>(row_size), MPI_FLOAT, &row), "MPI_Type_contiguous");
   check_mpi(MPI_Type_commit(&row), "MPI_Type_commit");
-  const int status = MPI_Alltoallv(sent.data(), send_counts.data(), send_offsets.data(), row, received.data(),
-                                   receive_counts.data(), receive_offsets.data(), row, handle_);
-  check_mpi(MPI_Type_free(&row), "MPI_Type_free");
-  check_mpi(status, "MPI_Alltoallv");
+  MPI_Request request = MPI_REQUEST_NULL;
+  check_mpi(MPI_Ialltoallv(sent.data(), send_counts.data(), send_offsets.data(), row, received.data(),
+                           receive_counts.data(), receive_offsets.data(), row, handle_, &request),
+            "MPI_Ialltoallv");
+  MPI_Type_free(&row);  // once it is no longer in use
+  complete(request, handle_, "MPI_Ialltoallv", Resting::No);
 }
 
 void Communicator::swap(int peer, std::span<const std::byte> sent, std::span<std::byte> received) const {
-  check_mpi(MPI_Sendrecv(sent.data(), static_cast<int>(sent.size()), MPI_BYTE, peer, 0, received.data(),
-                         static_cast<int>(received.size()), MPI_BYTE, peer, 0, handle_, MPI_STATUS_IGNORE),
-            "MPI_Sendrecv");
+  constexpr int tag = 0;
+  MPI_Request requests[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
+  check_mpi(MPI_Irecv(received.data(), static_cast<int>(received.size()), MPI_BYTE, peer, tag, handle_, &requests[0]),
+            "MPI_Irecv");
+  check_mpi(MPI_Isend(sent.data(), static_cast<int>(sent.size()), MPI_BYTE, peer, tag, handle_, &requests[1]),
+            "MPI_Isend");
+  for (MPI_Request& request : requests) complete(request, handle_, "MPI_Isend and MPI_Irecv", Resting::No);
 }
 
 Communicator::NodePlace Communicator::node_place() const {
+  barrier();
+  const BlockingCall guard("MPI_Comm_split_type");
   MPI_Comm node = MPI_COMM_NULL;
   check_mpi(MPI_Comm_split_type(handle_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &node), "MPI_Comm_split_type");
   NodePlace place{};
@@ -176,6 +206,8 @@ Communicator::NodePlace Communicator::node_place() const {
 namespace {
 
 MPI_Comm split(const Communicator& parent, int color) {
+  parent.barrier();
+  const BlockingCall guard("MPI_Comm_split");
   MPI_Comm part = MPI_COMM_NULL;
   check_mpi(MPI_Comm_split(parent.handle(), color, parent.rank(), &part), "MPI_Comm_split");
   return part;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "platform/mpi/roll_call.hpp"
 
 namespace gem {
 
@@ -85,8 +86,9 @@ class Communicator {
   bool is_root() const { return rank_ == 0; }
   MPI_Comm handle() const { return handle_; }
 
-  /// Waits for all ranks, at most `patience_s`; then SystemError, because a rank has died or hangs.
-  void barrier(double patience_s = 600.0) const;
+  /// Waits for all ranks. No collective waits longer than the patience lasts for a rank that doesn't answer: then
+  /// SystemError naming it.
+  void barrier(double patience_s = patience().limit_s) const;
 
   /// Runs `work` on rank 0 alone; if it throws an Error there, every rank throws it as AgreedError.
   void on_root(const std::function<void()>& work) const;
@@ -96,7 +98,7 @@ class Communicator {
 
   template <class T>
   T broadcast(T value) const {
-    check_mpi(MPI_Bcast(&value, 1, mpi_type<T>(), 0, handle_), "MPI_Bcast");
+    broadcast_values(&value, 1, mpi_type<T>(), 0);
     return value;
   }
 
@@ -111,7 +113,7 @@ class Communicator {
   template <class T>
   T all_reduce(T value, MPI_Op operation) const {
     T result{};
-    check_mpi(MPI_Allreduce(&value, &result, 1, mpi_type<T>(), operation, handle_), "MPI_Allreduce");
+    all_reduce_values(&value, &result, mpi_type<T>(), operation);
     return result;
   }
   template <class T>
@@ -131,18 +133,16 @@ class Communicator {
   template <class T>
   std::vector<T> all_gather(T value) const {
     std::vector<T> values(static_cast<std::size_t>(size_));
-    check_mpi(MPI_Allgather(&value, 1, mpi_type<T>(), values.data(), 1, mpi_type<T>(), handle_), "MPI_Allgather");
+    all_gather_values(&value, values.data(), mpi_type<T>());
     return values;
   }
 
   /// Every rank's values one after the other by rank, on rank 0; empty elsewhere. Ranks may give different numbers.
   template <class T>
   std::vector<T> gather(std::span<const T> values) const {
-    const auto [counts, offsets, total] = gather_layout(values.size());
-    std::vector<T> all(is_root() ? total : 0);
-    check_mpi(MPI_Gatherv(values.data(), static_cast<int>(values.size()), mpi_type<T>(), all.data(), counts.data(),
-                          offsets.data(), mpi_type<T>(), 0, handle_),
-              "MPI_Gatherv");
+    const GatherLayout layout = gather_layout(values.size());
+    std::vector<T> all(is_root() ? layout.total : 0);
+    gather_values(values.data(), values.size(), all.data(), layout, mpi_type<T>());
     return all;
   }
 
@@ -173,6 +173,11 @@ class Communicator {
     std::size_t total;
   };
   GatherLayout gather_layout(std::size_t count) const;
+  void broadcast_values(void* values, int count, MPI_Datatype type, int root, Resting resting = Resting::Yes) const;
+  void all_reduce_values(const void* value, void* result, MPI_Datatype type, MPI_Op operation) const;
+  void all_gather_values(const void* value, void* values, MPI_Datatype type) const;
+  void gather_values(const void* values, std::size_t count, void* all, const GatherLayout& layout,
+                     MPI_Datatype type) const;
   void broadcast_bytes(void* data, std::size_t byte_count) const;
   void throw_if_any(ExitCode code, const std::string& message) const;
 

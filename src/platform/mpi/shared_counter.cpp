@@ -2,9 +2,11 @@
 
 namespace gem {
 
-SharedCounter::SharedCounter(const Communicator& communicator) : communicator_(communicator.handle()) {
+SharedCounter::SharedCounter(const Communicator& communicator) : communicator_(communicator) {
+  communicator.barrier();
+  const BlockingCall guard("making a window of MPI");
   const MPI_Aint bytes = communicator.is_root() ? sizeof(std::int64_t) : 0;
-  check_mpi(MPI_Win_allocate(bytes, sizeof(std::int64_t), MPI_INFO_NULL, communicator_, &value_, &window_),
+  check_mpi(MPI_Win_allocate(bytes, sizeof(std::int64_t), MPI_INFO_NULL, communicator.handle(), &value_, &window_),
             "MPI_Win_allocate");
   if (communicator.is_root()) {
     check_mpi(MPI_Win_lock(MPI_LOCK_EXCLUSIVE, 0, 0, window_), "MPI_Win_lock");
@@ -15,23 +17,28 @@ SharedCounter::SharedCounter(const Communicator& communicator) : communicator_(c
   check_mpi(MPI_Win_lock_all(0, window_), "MPI_Win_lock_all");
 }
 
-SharedCounter::~SharedCounter() {
-  // Collective by contract: the owner has agreed with the other ranks before it lets go.
-  MPI_Win_unlock_all(window_);
-  MPI_Win_free(&window_);
+void SharedCounter::close() {
+  communicator_.barrier();
+  const BlockingCall guard("freeing a window of MPI");
+  check_mpi(MPI_Win_unlock_all(window_), "MPI_Win_unlock_all");
+  check_mpi(MPI_Win_free(&window_), "MPI_Win_free");
 }
 
 std::int64_t SharedCounter::next() {
   const std::int64_t one = 1;
   std::int64_t before = 0;
-  check_mpi(MPI_Fetch_and_op(&one, &before, MPI_INT64_T, 0, 0, MPI_SUM, window_), "MPI_Fetch_and_op");
-  check_mpi(MPI_Win_flush(0, window_), "MPI_Win_flush");
+  MPI_Request request = MPI_REQUEST_NULL;
+  check_mpi(MPI_Rget_accumulate(&one, 1, MPI_INT64_T, &before, 1, MPI_INT64_T, 0, 0, 1, MPI_INT64_T, MPI_SUM, window_,
+                                &request),
+            "MPI_Rget_accumulate");
+  complete(request, communicator_.handle(), "MPI_Rget_accumulate");
   return before;
 }
 
 void SharedCounter::serve() const {
   int arrived = 0;
-  check_mpi(MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, communicator_, &arrived, MPI_STATUS_IGNORE), "MPI_Iprobe");
+  check_mpi(MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, communicator_.handle(), &arrived, MPI_STATUS_IGNORE), "MPI_Iprobe");
+  sign_of_life();
 }
 
 }  // namespace gem

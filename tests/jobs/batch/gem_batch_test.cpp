@@ -62,6 +62,11 @@ TEST(GemBatch, ABadPairLeavesTheOthersAndIsMadeUpFor) {
   EXPECT_NE(first.output.find("a.h5"), std::string::npos) << first.output;
   EXPECT_NE(text_of(folder.file("out/summary.csv")).find("gpt-oss-20b/real,failed"), std::string::npos);
 
+  const ProgramRun quiet = folder.run(program + manifest + " --resume --quiet");
+  EXPECT_EQ(quiet.code, 3) << quiet.output << quiet.errors;
+  EXPECT_EQ(quiet.output, "");
+  EXPECT_EQ(quiet.errors.rfind("gpt-oss-20b/real failed: ", 0), 0u) << quiet.errors;
+
   fs::copy_file(routing, input, fs::copy_options::overwrite_existing);
   const ProgramRun second = folder.run(on_ranks(2) + manifest + " --resume");
   EXPECT_EQ(second.code, 0) << second.output << second.errors;

@@ -83,6 +83,18 @@ double column(const std::string& output, const std::string& method, int number) 
   return 0.0;
 }
 
+TEST(GemMap, EndedFromOutsideItSaysWhatIsKeptAndGivesNoVerdict) {
+  const TestFolder folder;
+  write_inputs(folder);
+  const ProgramRun run =
+      folder.run("sh -c '" + std::string(GEM_PROGRAM_DIR) + "/gem-map --profile " + folder.file("profile.h5") +
+                 " --trace " + folder.file("train.h5") + " --starts 10000 --iterations 100000 --output " +
+                 folder.file("out.h5") + " > /dev/null & sleep 2; kill -INT $!; wait $!'");
+  EXPECT_EQ(run.code, 4) << run.errors;
+  EXPECT_NE(run.errors.find("nothing was written"), std::string::npos) << run.errors;
+  EXPECT_FALSE(std::filesystem::exists(folder.file("out.h5")));
+}
+
 TEST(MapProgram, GemIsBestOnWhatWasSearchedAndAboveItsBound) {
   const TestFolder folder;
   write_inputs(folder);
@@ -314,6 +326,23 @@ TEST(MapProgram, WrongInputsGetASentenceAndACode) {
   unnamed.model = "unknown";
   write_trace(folder.file("train.h5"), unnamed, provenance_now("test", "unknown", 1));
   EXPECT_NE(folder.run(map(folder, "")).errors.find("gem-trace import --model"), std::string::npos);
+}
+
+TEST(MapProgram, ADoubtfulProfileIsWarnedOfAndRefusedIfStrict) {
+  const TestFolder folder;
+  write_inputs(folder);
+  LatencyProfile profile = read_profile(folder.file("profile.h5"));
+  profile.settled = Matrix<std::uint8_t>(4, profile.points.size(), 0);
+  profile.drift[3] = 0.2;
+  write_profile(folder.file("profile.h5"), profile, provenance_now("test", "made-up", 1));
+  const ProgramRun strict = folder.run(map(folder, "--strict --effort fast"));
+  EXPECT_EQ(strict.code, 3) << strict.errors;
+  EXPECT_NE(strict.errors.find("the profile is doubtful: the medians of"), std::string::npos) << strict.errors;
+  EXPECT_FALSE(std::filesystem::exists(folder.file("map.h5")));
+  const ProgramRun warned = folder.run(map(folder, "--effort fast"));
+  EXPECT_EQ(warned.code, 0) << warned.errors;
+  EXPECT_NE(warned.output.find("Warning: the medians of"), std::string::npos) << warned.output;
+  EXPECT_NE(warned.output.find("Warning: 1 of 4 devices took other times"), std::string::npos) << warned.output;
 }
 
 }  // namespace

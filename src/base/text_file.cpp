@@ -1,0 +1,28 @@
+#include "base/text_file.hpp"
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+
+namespace gem {
+
+std::optional<std::string> read_text_file(const std::string& path, std::uint64_t most_bytes) {
+  std::error_code error;
+  const std::filesystem::file_status status = std::filesystem::status(path, error);
+  if (!std::filesystem::exists(status)) return std::nullopt;
+  if (!std::filesystem::is_regular_file(status)) throw DataError(path + ": is not a regular file; give a file");
+  const std::uintmax_t size = std::filesystem::file_size(path, error);
+  if (!error && size > most_bytes)
+    throw DataError(path + ": has " + format_bytes(static_cast<double>(size)) + ", but at most " +
+                    format_bytes(static_cast<double>(most_bytes)) + " are read as one text");
+  std::ifstream file(path);
+  if (!file) return std::nullopt;
+  std::ostringstream content;
+  content << file.rdbuf();
+  return content.str();
+}
+
+}  // namespace gem

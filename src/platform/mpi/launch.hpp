@@ -1,0 +1,21 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+namespace gem {
+
+/// What the environment says of how this process was started.
+struct Launch {
+  std::size_t task_count = 0;  ///< processes that were started together; 0: not known
+  std::string starter;         ///< whose word that is: "srun", "mpirun"
+};
+
+/// `value_of` gives a variable of the environment, or a null pointer.
+Launch launch_of(const std::function<const char*(const char* name)>& value_of);
+
+/// UsageError with the remedy if MPI sees fewer ranks than were started: then each believes to be alone, works on the
+/// first GPU and writes the same file.
+void expect_all_tasks(const Launch& launch, std::size_t rank_count);
+
+}  // namespace gem

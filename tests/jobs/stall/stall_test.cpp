@@ -1,0 +1,76 @@
+// A rank that stops for ever (a hanging driver, a frozen host) ends every program within its patience, by name.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "jobs/profile/background_run.hpp"
+#include "jobs/program_run.hpp"
+#include "platform/host/host_info.hpp"
+
+namespace gem {
+namespace {
+
+const std::string bin = GEM_PROGRAM_DIR "/";
+const std::string mpirun = GEM_MPIRUN_COMMAND " -n 2 ";
+
+std::string content_of(const std::string& path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+class Stall : public testing::Test {
+ protected:
+  /// Stops a rank once the program is at work, and expects it to end, naming that rank.
+  void expect_end(const std::string& command, int stopped_rank) const {
+    const std::string log = folder_.file("log");
+    BackgroundRun job(mpirun + bin + command + " --patience 4", log);
+    std::this_thread::sleep_for(std::chrono::milliseconds(2500));
+    const std::vector<pid_t> ranks = job.children();
+    ASSERT_EQ(ranks.size(), 2u) << command << "\n" << content_of(log);
+    kill(ranks[static_cast<std::size_t>(stopped_rank)], SIGSTOP);
+    EXPECT_EQ(job.wait(40.0), 4) << command << "\n" << content_of(log);
+    const std::string name = "rank " + std::to_string(stopped_rank) + " on " + host_name();
+    EXPECT_NE(content_of(log).find(name + ", which has not answered"), std::string::npos) << content_of(log);
+    const auto is_left = [&] { return std::ranges::any_of(ranks, [](pid_t rank) { return kill(rank, 0) == 0; }); };
+    for (int i = 0; i < 100 && is_left(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    EXPECT_FALSE(is_left()) << "a rank is left behind";
+  }
+
+  void make(const std::string& command) const {
+    const ProgramRun made = folder_.run(bin + command);
+    ASSERT_EQ(made.code, 0) << command << made.errors;
+  }
+
+  TestFolder folder_;
+};
+
+TEST_F(Stall, EndsMapping) {
+  make("gem-trace synthesize --model gpt-oss-20b --steps 64 --output " + folder_.file("trace.h5"));
+  make("gem-profile --model gpt-oss-20b --device simulated --devices 4 --output " + folder_.file("profile.h5"));
+  const std::string map = "gem-map --profile " + folder_.file("profile.h5") + " --trace " + folder_.file("trace.h5") +
+                          " --starts 1000 --iterations 100000 --output " + folder_.file("mapping.h5");
+  for (const int rank : {0, 1}) expect_end(map, rank);
+}
+
+TEST_F(Stall, EndsMeasuring) {
+  for (const std::string devices :
+       {"host --expert-shape 256x256 --tile-tokens 16 --max-point-time 5",
+        "simulated --devices 32 --points-per-doubling 512 --max-samples 2000 --min-samples 1000"})
+    expect_end("gem-profile --model gpt-oss-20b --device " + devices + " --output " + folder_.file("profile.h5"), 1);
+}
+
+TEST_F(Stall, EndsABatch) {
+  std::ofstream(folder_.file("plan.toml"))
+      << "output = \"results\"\n[defaults]\ndevice = \"simulated\"\ndevices = 16\nsteps = 512\nstarts = 64\n"
+         "iterations = 5000\n[[model]]\nname = \"gpt-oss-20b\"\n[[model.task]]\nname = \"one\"\nsynthetic = true\n"
+         "[[model.task]]\nname = \"two\"\nsynthetic = true\n";
+  for (const int rank : {0, 1}) expect_end("gem-batch " + folder_.file("plan.toml"), rank);
+}
+
+}  // namespace
+}  // namespace gem

@@ -1,0 +1,89 @@
+#include "platform/file_system/file_lock.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <optional>
+
+#include "base/error.hpp"
+#include "platform/file_system/whole_file.hpp"
+#include "platform/host/host_info.hpp"
+#include "temporary_directory.hpp"
+
+namespace gem::test {
+namespace {
+
+using Method = FileLock::Method;
+using Kind = FileLock::Kind;
+
+std::string refusal_of(const std::string& path, Kind kind, Method method) {
+  try {
+    const FileLock lock(path, kind, false, "the output", method);
+  } catch (const UsageError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+class FileLockBy : public testing::TestWithParam<Method> {};
+INSTANTIATE_TEST_SUITE_P(Methods, FileLockBy, testing::Values(Method::BySystem, Method::ByFile));
+
+TEST_P(FileLockBy, IsHeldByOneAndItsFileGoesWithIt) {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "lock";
+  {
+    const FileLock lock(path, Kind::Exclusive, false, "the output", GetParam());
+    const std::string refusal = refusal_of(path, Kind::Exclusive, GetParam());
+    EXPECT_NE(refusal.find("the output is in use by process " + std::to_string(getpid())), std::string::npos)
+        << refusal;
+  }
+  EXPECT_EQ(directory.file_count(), 0u);
+  EXPECT_EQ(refusal_of(path, Kind::Exclusive, GetParam()), "");
+}
+
+TEST_P(FileLockBy, OfAProcessThatWasKilledIsFree) {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "lock";
+  const int child = fork();
+  if (child == 0) {
+    const FileLock lock(path, Kind::Exclusive, false, "the output", GetParam());
+    _exit(0);  // without destructors
+  }
+  int status = -1;
+  waitpid(child, &status, 0);
+  ASSERT_EQ(directory.file_count(), 1u);
+  EXPECT_EQ(refusal_of(path, Kind::Exclusive, GetParam()), "");
+  EXPECT_EQ(directory.file_count(), 0u);
+}
+
+TEST(FileLock, WithoutLocksOfTheSystemAnotherHostsIsLeftAlone) {
+  const TemporaryDirectory directory;
+  write_whole_text(directory / "lock", "process 1 on elsewhere-" + host_name() + "\n");
+  const std::string refusal = refusal_of(directory / "lock", Kind::Exclusive, Method::ByFile);
+  EXPECT_NE(refusal.find("if it has ended, remove "), std::string::npos) << refusal;
+}
+
+TEST(FileLock, IsSharedByThoseWhoAskForThat) {
+  const TemporaryDirectory directory;
+  std::optional<FileLock> first(std::in_place, directory / "lock", Kind::Shared, false, "the folder");
+  {
+    const FileLock second(directory / "lock", Kind::Shared, false, "the folder");
+    EXPECT_NE(refusal_of(directory / "lock", Kind::Exclusive, Method::BySystem), "");
+  }
+  EXPECT_EQ(directory.file_count(), 1u) << "the first still has it";
+  first.reset();
+  EXPECT_EQ(directory.file_count(), 0u);
+}
+
+TEST(FileLock, IsNotTakenThroughALink) {
+  const TemporaryDirectory directory;
+  write_whole_text(directory / "victim", "precious");
+  std::filesystem::create_symlink("victim", directory / "lock");
+  EXPECT_THROW(FileLock(directory / "lock", Kind::Exclusive, false, "x"), SystemError);
+  EXPECT_THROW(FileLock(directory / "lock", Kind::Exclusive, false, "x", Method::ByFile), SystemError);
+}
+
+}  // namespace
+}  // namespace gem::test
