@@ -19,11 +19,16 @@ std::vector<ProfileRow> ProfileWriter::begin(const LatencyProfile& plan) {
   rows_.clear();
   lock_.reset();
   lock_.emplace(output_ + ".lock", FileLock::Kind::Exclusive, false, output_);
-  if (resume_ && std::filesystem::exists(partial_)) rows_ = read_partial_rows(partial_, plan, provenance_.seed);
-  // What was read goes into a new file, so that no kill can harm the old one; it takes its place when as good.
-  file_ = start_partial_profile(partial_, plan, provenance_);
-  for (const ProfileRow& row : rows_) append_partial_row(*file_, row);
-  file_->publish();
+  try {
+    if (resume_ && std::filesystem::exists(partial_)) rows_ = read_partial_rows(partial_, plan, provenance_.seed);
+    // What was read goes into a new file, so that no kill can harm the old one; it takes its place when as good.
+    file_ = start_partial_profile(partial_, plan, provenance_);
+    for (const ProfileRow& row : rows_) append_partial_row(*file_, row);
+    file_->publish();
+  } catch (...) {
+    lock_.reset();  // what could not begin holds nobody up
+    throw;
+  }
   return rows_;
 }
 

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "base/error.hpp"
+#include "base/option.hpp"
 #include "base/statistics.hpp"
 #include "base/text.hpp"
 #include "mapping/baselines.hpp"
@@ -172,12 +173,14 @@ void describe(OptionList& options, ReplayRequest& request) {
   options.add("transport", request.transport, "how rows travel: mpi is through host memory")
       .without("nccl on GPUs, else mpi");
   options
-      .add("patience", request.patience_s, "SECONDS", "how long ranks wait for one that doesn't answer, before the job ends")
+      .add("patience", request.patience_s, "SECONDS",
+           "how long ranks wait for one that doesn't answer, before the job ends")
       .above(0, 86400)
       .not_in_results();
   options.add("allow-model-mismatch", request.allow_model_mismatch,
               "replay a trace of one model with a profile or mapping of another");
-  options.add("strict", request.strict, "refuse a doubtful profile (exit code 3) instead of warning of it").not_in_results();
+  options.add("strict", request.strict, "refuse a doubtful profile (exit code 3) instead of warning of it")
+      .not_in_results();
   options.group("Verdict");
   options.add("judge", request.judge, "NAME", "mapping that the verdict is about").without("gem, else the last");
   options.add("judge-by", request.judge_by,
@@ -213,7 +216,8 @@ ReplayQuestion make_replay_question(const ReplayRequest& request, const LatencyP
                                     const std::vector<Mapping>& mappings) {
   if (!request.allow_model_mismatch) check_models(profile, whole, mappings);
   if (const std::vector<ProfileDoubt> doubts = doubts_of(profile); request.strict && !doubts.empty())
-    throw DataError("the profile is doubtful: " + join_doubts(doubts) + "; without --strict this is a warning");
+    throw DataError("the profile is doubtful: " + join_doubts(doubts) + "; without " + on_command_line("strict") +
+                    " this is a warning");
   ReplayQuestion question;
   question.profile = profile;
   question.model_layers = whole.layer_count();
