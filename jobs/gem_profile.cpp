@@ -26,26 +26,20 @@ bool is_finished(const Communicator& world, const ProfileOptions& options) {
 
 // In what a finished profile isn't what the setup asks for; empty if it is.
 std::string difference_of(const LatencyProfile& profile, const ProfileSetup& setup) {
-  const LatencyProfile& plan = setup.plan;
-  if (profile.model != plan.model) return "model";
-  if (profile.expert != plan.expert) return "expert shape";
-  if (profile.weight_dtype != plan.weight_dtype) return "dtype";
-  if (profile.tile_tokens != plan.tile_tokens) return "tiles";
-  if (profile.device_kind != plan.device_kind) return "kind of devices";
-  if (profile.device_count() != setup.device_count) return "number of devices";
+  if (profile.device_count() != setup.device_count)
+    return fmt::format("{} devices instead of {}", profile.device_count(), setup.device_count);
   for (std::size_t device = 0; device < setup.device_count; ++device)
-    if (profile.devices[device].emulated_slowdown != slowdown_of(setup.devices, device)) return "slowdowns";
-  if (profile.points != plan.points) return "points";
-  if (setup.exchange && profile.exchange.empty()) return "exchange (it has none)";
-  return "";
+    if (profile.devices[device].emulated_slowdown != slowdown_of(setup.devices, device)) return "other slowdowns";
+  if (setup.exchange && profile.exchange.empty()) return "no exchange";
+  return plan_difference(profile, setup.plan);
 }
 
 LatencyProfile read_finished_profile(const ProfileOptions& options, const ProfileSetup& setup) {
   LatencyProfile profile = read_profile(options.output);
   const std::string difference = difference_of(profile, setup);
   if (!difference.empty())
-    throw DataError(options.output + " is a finished profile with other " + difference +
-                    " than asked for; choose another --output, or start without --resume to replace it");
+    throw DataError(options.output + " is a finished profile with " + difference +
+                    "; choose another --output, or start without --resume to replace it");
   return profile;
 }
 
@@ -134,7 +128,7 @@ int run(const Communicator& world, ProfileOptions options, const Arguments& argu
   });
   if (world.is_root())
     set_termination_message("gem-profile: ended from outside; the finished points are in " + options.output +
-                            ".partial: the same command with --resume goes on");
+                            ".partial, but for those of the last moment: the same command with --resume goes on");
   stop_at_user_signal();
   const bool finished = is_finished(world, options);
   const bool devices_needed = !finished || options.validation_loads > 0;

@@ -12,7 +12,8 @@ Hdf5Input open_gem_file(const std::string& path, const std::string& file_format)
     file.reject("attribute 'format' is missing, so this is no file of GEM; give a " + file_format + " file");
   const std::string found = file.text_attribute("format");
   if (found == file_format + ".partial")
-    file.reject("is an unfinished " + file_format + "; finish it with " + on_command_line("resume"));
+    file.reject("is an unfinished " + file_format + " of an earlier version of GEM; start anew without " +
+                on_command_line("resume"));
   if (found != file_format)
     file.reject("attribute 'format' is '" + found + "', but '" + file_format + "' is needed here; give such a file");
   const std::string version = file.text_or_number_attribute("format_version");  // writers of other languages give 1

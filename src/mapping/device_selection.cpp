@@ -1,9 +1,9 @@
 #include "mapping/device_selection.hpp"
 
 #include <fmt/core.h>
-#include <algorithm>
 
 #include "base/error.hpp"
+#include "model/latency_profile_fields.hpp"
 
 namespace gem {
 
@@ -11,10 +11,7 @@ LatencyProfile first_devices(const LatencyProfile& profile, std::size_t count) {
   if (count == 0 || count > profile.device_count())
     throw UsageError(fmt::format("{} devices were asked for, but the profile has {}", count, profile.device_count()));
   LatencyProfile part = profile;
-  part.devices.resize(count);
-  part.median_s = Matrix<double>(count, profile.points.size());
-  for (std::size_t d = 0; d < count; ++d)
-    std::copy(profile.median_s.row(d).begin(), profile.median_s.row(d).end(), part.median_s.row(d).begin());
+  keep_first(part, "device", count);
   return part;
 }
 

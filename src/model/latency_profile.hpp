@@ -53,6 +53,15 @@ struct PairExchange {
   bool operator==(const PairExchange&) const = default;
 };
 
+/// Of a kernel that changes its tile with the load: what it does for loads of so many rows of a device.
+struct TileRegime {
+  std::int64_t rows_from = 0;   ///< fewest rows
+  std::int64_t rows_to = 0;     ///< most rows
+  std::size_t tile_tokens = 0;  ///< rows that are computed together
+  std::size_t point_count = 0;  ///< points of LatencyProfile::regime_points
+  bool operator==(const TileRegime&) const = default;
+};
+
 /// Measured latency of one MoE layer's expert part over load, for every device.
 struct LatencyProfile {
   std::string model;
@@ -75,6 +84,10 @@ struct LatencyProfile {
   std::vector<double> drift;  ///< [device], first point measured again at the end, relative to the first time, minus 1
 
   PairExchange exchange;
+  // For a kernel with several tiles, one surface each; `points` are then those of the tile that most loads meet.
+  std::vector<TileRegime> regimes;       ///< ascending by rows; empty for one tile
+  std::vector<LoadPoint> regime_points;  ///< [regime point], one regime's after the other's
+  Matrix<double> regime_median_s;        ///< [device, regime point]
   bool operator==(const LatencyProfile&) const = default;
 
   std::size_t device_count() const { return devices.size(); }

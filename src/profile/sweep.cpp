@@ -2,10 +2,14 @@
 
 #include <fmt/core.h>
 #include <algorithm>
+#include <limits>
 #include <string>
+#include <utility>
 
 #include "base/statistics.hpp"
 #include "base/text.hpp"
+#include "model/latency_profile_fields.hpp"
+#include "model/profile_progress.hpp"
 #include "platform/command_line/progress.hpp"
 #include "profile/load_rule_fit.hpp"
 #include "profile/plan.hpp"
@@ -29,34 +33,60 @@ std::vector<double> gather_medians(const Communicator& ranks, DeviceList devices
   return gather_each<double>(ranks, devices, [&](std::size_t d) { return median(samples[d].latency_s); });
 }
 
-// The row of all devices, on rank 0.
-ProfileRow gather_row(const Communicator& ranks, DeviceList devices, std::size_t point, const Samples& samples) {
-  ProfileRow row;
-  row.point = point;
-  row.median_s = gather_medians(ranks, devices, samples);
-  row.p95_s = gather_each<double>(ranks, devices, [&](std::size_t d) { return quantile(samples[d].latency_s, 0.95); });
-  row.settled = gather_each<std::uint8_t>(ranks, devices, [&](std::size_t d) {
-    return static_cast<std::uint8_t>(samples[d].decision == StoppingDecision::Settled ? 1 : 0);
+// What this rank's devices gave at one point, as a profile of that point alone.
+LatencyProfile results_of(const Samples& samples) {
+  LatencyProfile plan;
+  plan.devices.resize(samples.size());
+  plan.points.resize(1);
+  LatencyProfile results = unmeasured(plan);
+  std::size_t sample_count = 0;
+  for (const DeviceSamples& device : samples) sample_count = std::max(sample_count, device.latency_s.size());
+  results.samples_s = Cube<float>(samples.size(), 1, sample_count);
+  for (std::size_t d = 0; d < samples.size(); ++d) {
+    const DeviceSamples& device = samples[d];
+    results.median_s(d, 0) = median(device.latency_s);
+    results.p95_s(d, 0) = quantile(device.latency_s, 0.95);
+    results.settled(d, 0) = device.decision == StoppingDecision::Settled ? 1 : 0;
+    std::ranges::transform(device.latency_s, results.samples_s.row(d, 0).begin(),
+                           [](double sample_s) { return static_cast<float>(sample_s); });
+    results.sm_clock_hz(d, 0) = device.telemetry.sm_clock_hz;
+    results.power_w(d, 0) = device.telemetry.power_w;
+    results.temperature_c(d, 0) = device.telemetry.temperature_c;
+    results.throttle_reasons(d, 0) = device.telemetry.throttle_reasons;
+  }
+  return results;
+}
+
+// Room for so many samples a point, NaN where there are fewer.
+void widen(Cube<float>& samples_s, std::size_t count) {
+  if (count <= samples_s.columns()) return;
+  Cube<float> wide(samples_s.planes(), samples_s.rows(), count, std::numeric_limits<float>::quiet_NaN());
+  for (std::size_t d = 0; d < wide.planes(); ++d)
+    for (std::size_t p = 0; p < wide.rows(); ++p) std::ranges::copy(samples_s.row(d, p), wide.row(d, p).begin());
+  samples_s = std::move(wide);
+}
+
+// Puts what all ranks' devices gave at a point into rank 0's profile: every field of devices and points. All devices
+// have as many samples.
+void gather_point(const Communicator& ranks, const LatencyProfile& results, std::size_t point,
+                  LatencyProfile& profile) {
+  const std::size_t devices = profile.device_count();
+  visit_both(profile, results, [&](const Field& field, auto& value, const auto& own) {
+    if constexpr (requires { value.row(0, 0); }) {
+      if (field.axes != "device, point, sample") return;
+      const auto all = ranks.gather(std::span<const float>(own.values()));
+      if (!ranks.is_root()) return;
+      const std::size_t count = all.size() / devices;
+      widen(value, count);
+      for (std::size_t d = 0; d < devices; ++d)
+        std::ranges::copy(std::span(all).subspan(d * count, count), value.row(d, point).begin());
+    } else if constexpr (requires { value.row(0); }) {
+      using T = typename std::remove_cvref_t<decltype(value.values())>::value_type;
+      if (field.axes != "device, point") return;
+      const auto all = ranks.gather(std::span<const T>(own.values()));
+      for (std::size_t d = 0; d < all.size(); ++d) value(d, point) = all[d];
+    }
   });
-
-  std::vector<float> flat;
-  for (const DeviceSamples& device : samples)
-    for (double sample_s : device.latency_s) flat.push_back(static_cast<float>(sample_s));
-  const std::vector<float> all = ranks.gather(std::span<const float>(flat));
-  const std::size_t device_count = row.median_s.size();
-  row.samples_s = Matrix<float>(device_count, device_count == 0 ? 0 : all.size() / device_count);
-  row.samples_s.values() = all;
-
-  const auto field = [&](auto member) {
-    return gather_each<double>(ranks, devices, [&](std::size_t d) { return samples[d].telemetry.*member; });
-  };
-  const std::vector<double> clock = field(&Telemetry::sm_clock_hz), power = field(&Telemetry::power_w),
-                            temperature = field(&Telemetry::temperature_c);
-  const auto reasons =
-      gather_each<std::uint64_t>(ranks, devices, [&](std::size_t d) { return samples[d].telemetry.throttle_reasons; });
-  for (std::size_t d = 0; d < device_count; ++d)
-    row.telemetry.push_back({clock[d], power[d], temperature[d], reasons[d]});
-  return row;
 }
 
 MeasuredLoad load_of_point(const LatencyProfile& plan, std::size_t p, std::size_t number) {
@@ -67,36 +97,35 @@ MeasuredLoad load_of_point(const LatencyProfile& plan, std::size_t p, std::size_
           }};
 }
 
-// Points that no row is there for, on every rank.
-std::vector<std::size_t> unfinished_points(const Communicator& ranks, std::size_t point_count,
-                                           const std::vector<ProfileRow>& rows) {
-  std::vector<std::uint8_t> finished(point_count, 0);
-  for (const ProfileRow& row : rows) finished[row.point] = 1;
-  ranks.broadcast(finished);
-  std::vector<std::size_t> points;
-  for (std::size_t p = 0; p < point_count; ++p)
-    if (finished[p] == 0) points.push_back(p);
-  return points;
+// Points that were not measured yet, on every rank.
+std::vector<std::size_t> unmeasured_points(const Communicator& ranks, const LatencyProfile& profile) {
+  std::vector<std::uint64_t> points;
+  if (ranks.is_root())
+    for (std::size_t p = 0; p < profile.points.size(); ++p)
+      if (!is_measured(profile, p)) points.push_back(p);
+  ranks.broadcast(points);
+  return {points.begin(), points.end()};
 }
 
-void end_if_asked(const Communicator& ranks, const SweepOptions& options, std::size_t done, std::size_t total) {
+void end_if_asked(const Communicator& ranks, const SweepOptions& options, std::size_t done,
+                  const LatencyProfile& profile, ProfileSink& sink) {
   const bool asked = options.stop_requested && options.stop_requested();
   if (ranks.max(static_cast<std::uint8_t>(asked ? 1 : 0)) == 0) return;
+  ranks.on_root([&] { sink.stop(profile); });
   throw AgreedError(ExitCode::Interrupted,
                     fmt::format("asked to stop: {} of {} points are saved; the same command with {} goes on", done,
-                                total, on_command_line("resume")));
+                                profile.points.size(), on_command_line("resume")));
 }
 
 // The first point once more, in the company of others as before: what changed meanwhile.
 std::vector<double> measure_drift(const Communicator& ranks, DeviceList devices, Measurement& measurement,
-                                  const LatencyProfile& plan, const std::vector<ProfileRow>& rows) {
+                                  const LatencyProfile& plan, const LatencyProfile& profile) {
   std::vector<MeasuredLoad> loads;
   for (std::size_t p = 0; p < std::min(company_points, plan.points.size()); ++p)
     loads.push_back(load_of_point(plan, p, plan.points.size() + p));
   std::vector<double> drift =
       gather_medians(ranks, devices, measurement.measure(loads, [](std::size_t, const Samples&) {}).front());
-  const auto first = std::ranges::find(rows, std::size_t{0}, &ProfileRow::point);
-  for (std::size_t d = 0; d < drift.size(); ++d) drift[d] = drift[d] / first->median_s[d] - 1.0;
+  for (std::size_t d = 0; d < drift.size(); ++d) drift[d] = drift[d] / profile.median_s(d, 0) - 1.0;
   return drift;
 }
 
@@ -161,12 +190,13 @@ PlacementCost place_for_sweep(DeviceList devices, std::size_t first_device, std:
 
 LatencyProfile run_sweep(const Communicator& ranks, DeviceList devices, const LatencyProfile& plan,
                          const SweepOptions& options, ProfileSink& sink) {
-  std::vector<ProfileRow> rows;
+  LatencyProfile profile = plan;
   ranks.on_root([&] {
-    rows = sink.begin(plan);
-    if (!rows.empty() && options.on_resume) options.on_resume(rows.size());
+    profile = sink.begin(plan);
+    const std::size_t finished = measured_count(profile);
+    if (finished > 0 && options.on_resume) options.on_resume(finished);
   });
-  const std::vector<std::size_t> points = unfinished_points(ranks, plan.points.size(), rows);
+  const std::vector<std::size_t> points = unmeasured_points(ranks, profile);
   std::vector<MeasuredLoad> loads;
   for (std::size_t p : points) loads.push_back(load_of_point(plan, p, p));
 
@@ -176,24 +206,19 @@ LatencyProfile run_sweep(const Communicator& ranks, DeviceList devices, const La
   measurement.warm_devices(loads);
   std::size_t done = plan.points.size() - points.size();
   measurement.measure(loads, [&](std::size_t i, const Samples& samples) {
-    ProfileRow row = gather_row(ranks, devices, points[i], samples);
-    ranks.on_root([&] {
-      sink.append(row);
-      rows.push_back(std::move(row));
-    });
+    gather_point(ranks, results_of(samples), points[i], profile);
+    ranks.on_root([&] { sink.grow(profile); });
     progress.update(++done);
-    if (done < plan.points.size()) end_if_asked(ranks, options, done, plan.points.size());
+    if (done < plan.points.size()) end_if_asked(ranks, options, done, profile, sink);
   });
-  SweepClosing closing{measure_drift(ranks, devices, measurement, plan, rows), plan.rule};
+  const std::vector<double> drift = measure_drift(ranks, devices, measurement, plan, profile);
   const std::vector<MeasuredLoad> rule_loads = fixed_loads(options.rule_loads, plan.points.size() + company_points);
   const Matrix<double> rule_loads_s =
       gather_medians(ranks, devices, measurement.measure(rule_loads, [](std::size_t, const Samples&) {}));
-  LatencyProfile profile = plan;
   ranks.on_root([&] {
-    profile = assemble_profile(plan, rows, closing);
-    closing.rule = choose_load_rule(profile, options.rule_loads, rule_loads_s, options.trial_count);
-    profile = assemble_profile(plan, rows, closing);
-    sink.finish(closing);
+    profile.drift = drift;
+    profile.rule = choose_load_rule(profile, options.rule_loads, rule_loads_s, options.trial_count);
+    sink.finish(profile);
   });
   return profile;
 }

@@ -9,9 +9,9 @@
 
 #include "device/moe_device.hpp"
 #include "model/latency_profile.hpp"
+#include "model/profile_progress.hpp"
 #include "platform/mpi/mpi.hpp"
 #include "profile/measurement.hpp"
-#include "profile/sink.hpp"
 
 namespace gem {
 
@@ -22,7 +22,7 @@ struct SweepOptions {
   std::vector<std::vector<std::uint32_t>> rule_loads{};
   std::size_t trial_count = 0;  ///< of these, the last ones, that the rule isn't made from but tried on
   std::function<void(std::size_t)> on_resume{};  ///< told on rank 0 how many points an earlier run has left, if any
-  /// Asked after each row; once it says yes on any rank, the sweep ends with ExitCode::Interrupted, all rows saved.
+  /// Asked after each point; once it says yes on any rank, the sweep ends with ExitCode::Interrupted, all points saved.
   std::function<bool()> stop_requested{};
 };
 
@@ -34,10 +34,10 @@ std::vector<DeviceDescription> gather_descriptions(const Communicator& ranks, De
 PlacementCost place_for_sweep(DeviceList devices, std::size_t first_device, std::size_t expert_count,
                               std::size_t layer_count);
 
-/// Measures the plan on all devices of the job (see Measurement). Rank 0 hands each finished row to the sink and, at
-/// the end, the drift of the first point and how experts add up. Points that the sink has from an earlier run are not
-/// measured again. `plan` is complete on every rank except for its devices, which rank 0 needs. Returns the whole
-/// profile on rank 0, the plan elsewhere. AgreedError if it was asked to stop. Collective.
+/// Measures the plan on all devices of the job (see Measurement). Rank 0 hands the growing profile to the sink after
+/// each point and, with the drift of the first point and how experts add up, at the end. Points that the sink has from
+/// an earlier run are not measured again. `plan` is complete on every rank except for its devices, which rank 0 needs.
+/// Returns the whole profile on rank 0, the plan elsewhere. AgreedError if it was asked to stop. Collective.
 LatencyProfile run_sweep(const Communicator& ranks, DeviceList devices, const LatencyProfile& plan,
                          const SweepOptions& options, ProfileSink& sink);
 

@@ -7,12 +7,12 @@
 #include <functional>
 
 #include "files/mapping_file.hpp"
-#include "files/partial_profile.hpp"
 #include "files/profile_file.hpp"
 #include "files/report_file.hpp"
 #include "files/routing_file.hpp"
 #include "files/sample_files.hpp"
 #include "files/trace_file.hpp"
+#include "model/profile_progress.hpp"
 #include "temporary_directory.hpp"
 
 namespace gem::test {
@@ -97,8 +97,12 @@ TEST(BadInput, ForeignFormatOrVersion) {
     const Reader& reader = read;
     expect_error<DataError>([&] { reader(path); }, {path, "'format'", name});
   }
-  start_partial_profile(path, sample_plan(2, 3), sample_provenance())->publish();
+  write_profile(path, unmeasured(sample_plan(2, 3)), sample_provenance());
   expect_error<DataError>([&] { read_profile(path); }, {path, "unfinished", "--resume"});
+  Fields early = profile_fields();
+  early["format"] = text("format", "gem.profile.partial");
+  write_fields(path, early);
+  expect_error<DataError>([&] { read_profile(path); }, {path, "earlier version", "without --resume"});
   write_trace(path, sample_trace(), sample_provenance());
   expect_error<DataError>([&] { read_mapping(path); }, {path, "gem.trace", "gem.mapping"});
   for (const std::string version : {"2.0", "10.0", "", "x"}) {
@@ -211,10 +215,10 @@ TEST(BadInput, Profile) {
                       {median, dataset<double>(median, {1, 2, 3}, {3}, "s"), "1 dimensions"},
                       {median, dataset<double>(median, {1, 2, 3, 4, 5, 6}, {3, 2}, "s"), "[3, 2]"},
                       {median, dataset<double>(median, {1, 2, 3, 4, 5, 6}, {2, 3}, "ms"), "'ms'"},
-                      {tiles, dataset<std::int32_t>(tiles, {}, {0}), "is 0"},
+                      {tiles, dataset<std::int32_t>(tiles, {}, {0}), "[0]"},
                       {tiles, dataset<std::int32_t>(tiles, {1, 0, 2}, {3}), "holds 0 at [1]"},
                       {tiles, dataset<std::int64_t>(tiles, {1, 1ll << 40, 2}, {3}), "at [1]"},
-                      {"/devices/name", texts("/devices/name", {}), "is 0"},
+                      {"/devices/name", texts("/devices/name", {}), "[0]"},
                       {"/devices/name", dataset<double>("/devices/name", {1, 2}, {2}), "texts"}});
   expect_needed(profile_fields(), [](const std::string& path) { read_profile(path); },
                 {"model", "tile_tokens", "hidden_size", "intermediate_size", tiles, "/points/active_experts",
@@ -225,6 +229,10 @@ TEST(BadInput, Profile) {
   with_samples["exchange_transport"] = text("exchange_transport", "mpi");
   for (const char* name : {"/exchange/latency", "/exchange/bandwidth"})
     with_samples[name] = dataset<double>(name, {NAN, 1, 1, NAN}, {2, 2}, name[10] == 'l' ? "s" : "byte/s");
+  for (const char* name : {"/regimes/rows_from", "/regimes/rows_to", "/regimes/tile_tokens", "/regimes/point_count",
+                           "/regimes/points/tiles", "/regimes/points/active_experts", "/regimes/points/tokens"})
+    with_samples[name] = dataset<std::int64_t>(name, {1}, {1});
+  with_samples["/regimes/latency/median"] = dataset<double>("/regimes/latency/median", {1, 1}, {2, 1}, "s");
   with_samples["/rule/row"] = dataset<double>("/rule/row", {1e-9}, {1}, "s");
   with_samples["/latency/samples"] = dataset<float>("/latency/samples", {1, 1, 1, 1, 1, NAN}, {2, 3, 1}, "s");
   expect_all_refused(
@@ -238,7 +246,8 @@ TEST(BadInput, Profile) {
        {"/rule/surplus_tile", dataset<double>("/rule/surplus_tile", {1e-6, NAN}, {2}, "s"), "nan"},
        {"/exchange/latency", dataset<double>("/exchange/latency", {NAN, 1, 1, NAN}, {2, 2}, "us"), "'us'"},
        {"/exchange/latency", dataset<double>("/exchange/latency", {NAN, 1}, {1, 2}, "s"), "must have [2, 2]"},
-       {"/exchange/bandwidth", dataset<double>("/exchange/bandwidth", {NAN, 1, 0, NAN}, {2, 2}), "holds 0"}});
+       {"/exchange/bandwidth", dataset<double>("/exchange/bandwidth", {NAN, 1, 0, NAN}, {2, 2}), "holds 0"},
+       {"/regimes/point_count", dataset<std::int64_t>("/regimes/point_count", {2}, {1}), "adds up to 2"}});
   expect_needed(with_samples, [](const std::string& path) { read_profile(path); },
                 {"/rule/surplus_tile", "/exchange/bandwidth", "exchange_transport"});
 }

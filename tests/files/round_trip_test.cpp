@@ -8,6 +8,7 @@
 #include "files/routing_file.hpp"
 #include "files/sample_files.hpp"
 #include "files/trace_file.hpp"
+#include "model/latency_profile_fields.hpp"
 #include "model/load_trace_fields.hpp"
 #include "model/mapping_fields.hpp"
 #include "model/routing_fields.hpp"
@@ -18,24 +19,16 @@
 namespace gem::test {
 namespace {
 
+/// A noun with random values in every field that its visitor names.
 template <class Noun>
-using Write = void (*)(const std::string&, const Noun&, const Provenance&);
-template <class Noun>
-using Read = Noun (*)(const std::string&);
-
-/// Every field that the noun's visitor names, with random values.
-template <class Noun>
-void expect_round_trip(const std::vector<std::pair<std::string, std::size_t>>& axis_lengths, Write<Noun> write,
-                       Read<Noun> read) {
-  const TemporaryDirectory directory;
+Noun random_noun(const std::vector<std::pair<std::string, std::size_t>>& axis_lengths) {
   AxisLengths axes;
   for (const auto& [axis, length] : axis_lengths) axes.set(axis, length);
   axes.set("one", 1);
-  Noun written;
-  fill_randomly(written, axes, 7);
-  written.model = "toy";  // of the header
-  write(directory / "noun.h5", written, sample_provenance());
-  expect_same_fields(read(directory / "noun.h5"), written);
+  Noun noun;
+  fill_randomly(noun, axes, 7);
+  noun.model = "toy";  // of the header
+  return noun;
 }
 
 TEST(RoundTrip, StepsOfATraceAreReadAlone) {
@@ -49,8 +42,24 @@ TEST(RoundTrip, StepsOfATraceAreReadAlone) {
 }
 
 TEST(RoundTrip, EveryFieldOfATrace) {
-  for (const std::size_t steps : {1u, 6u, 100000u})  // compressed, too
-    expect_round_trip<LoadTrace>({{"step", steps}, {"layer", 3}, {"expert", 4}}, write_trace, read_trace);
+  const TemporaryDirectory directory;
+  for (const std::size_t steps : {1u, 6u, 100000u}) {  // compressed, too
+    const auto written = random_noun<LoadTrace>({{"step", steps}, {"layer", 3}, {"expert", 4}});
+    write_trace(directory / "trace.h5", written, sample_provenance());
+    expect_same_fields(read_trace(directory / "trace.h5"), written);
+  }
+}
+
+TEST(RoundTrip, EveryFieldOfAProfile) {
+  const TemporaryDirectory directory;
+  for (const std::size_t samples : {1u, 3000u}) {
+    auto written = random_noun<LatencyProfile>(
+        {{"device", 3}, {"point", 4}, {"sample", samples}, {"bend", 2}, {"regime", 1}, {"regime point", 5}});
+    written.regimes[0].point_count = 5;
+    // Some latencies are unknown: it is read as what a run has measured so far.
+    write_profile(directory / "profile.h5", written, sample_provenance());
+    expect_same_fields(read_unfinished_profile(directory / "profile.h5", written, sample_provenance().seed), written);
+  }
 }
 
 TEST(RoundTrip, RoutingOfFewAndManyExperts) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <numeric>
@@ -9,24 +10,28 @@
 #include "base/error.hpp"
 #include "device/device_factory.hpp"
 #include "device/host/host_device.hpp"
+#include "model/latency_profile_fields.hpp"
 #include "profile/plan.hpp"
+#include "random_fields.hpp"
 
 namespace gem {
 namespace {
 
-// Keeps rows in memory; can begin with rows of an earlier run, and fail like a full disk.
+// Keeps the profile in memory; can begin with what an earlier run left, and fail like a full disk.
 class MemorySink : public ProfileSink {
  public:
-  std::vector<ProfileRow> begin(const LatencyProfile&) override { return earlier; }
-  void append(const ProfileRow& row) override {
-    if (rows.size() == room) throw SystemError("profile.h5: no space left on device");
-    rows.push_back(row);
+  LatencyProfile begin(const LatencyProfile& plan) override {
+    return earlier.points.empty() ? unmeasured(plan) : earlier;
   }
-  void finish(const SweepClosing& values) override { closing = values; }
+  void grow(const LatencyProfile& profile) override {
+    if (points.size() == room) throw SystemError("profile.h5: no space left on device");
+    points.push_back(measured_count(profile));
+  }
+  void stop(const LatencyProfile& profile) override { stopped = profile; }
+  void finish(const LatencyProfile& profile) override { finished = profile; }
 
-  std::vector<ProfileRow> earlier;
-  std::vector<ProfileRow> rows;
-  SweepClosing closing;
+  LatencyProfile earlier, stopped, finished;
+  std::vector<std::size_t> points;  // measured, call by call
   std::size_t room = SIZE_MAX;
 };
 
@@ -58,10 +63,12 @@ TEST(Sweep, EveryDeviceHasEveryPoint) {
   MemorySink sink;
   const LatencyProfile profile = sweep_simulated(world, sink);
   if (!world.is_root()) {
-    EXPECT_TRUE(sink.rows.empty());
+    EXPECT_TRUE(sink.points.empty());
     return;
   }
-  EXPECT_EQ(sink.rows.size(), profile.points.size());
+  EXPECT_EQ(sink.points.size(), profile.points.size());
+  EXPECT_EQ(sink.points.front(), 1u);
+  EXPECT_EQ(sink.finished.median_s, profile.median_s);
   ASSERT_EQ(profile.device_count(), 8u);
   ASSERT_EQ(profile.median_s.rows(), 8u);
   const SimulatedDevice fast({.expert = {256, 128}}), slow({.expert = {256, 128}, .slowdown = 1.28});
@@ -76,8 +83,8 @@ TEST(Sweep, EveryDeviceHasEveryPoint) {
       EXPECT_TRUE(std::isnan(profile.power_w(d, p)));
       EXPECT_GT(profile.samples_s(d, p, 9), 0.0f);
     }
-    EXPECT_NEAR(sink.closing.drift[d], 0.0, 0.01);
-    EXPECT_NE(sink.closing.drift[d], 0.0) << "measured again, not copied";
+    EXPECT_NEAR(sink.finished.drift[d], 0.0, 0.01);
+    EXPECT_NE(sink.finished.drift[d], 0.0) << "measured again, not copied";
   }
 }
 
@@ -92,21 +99,42 @@ TEST(Sweep, SameProfileOnAnyNumberOfRanks) {
   EXPECT_EQ(profile.median_s, reference.median_s);
   EXPECT_EQ(profile.p95_s, reference.p95_s);
   EXPECT_EQ(profile.settled, reference.settled);
-  EXPECT_EQ(together.closing.drift, alone.closing.drift);
-  for (std::size_t r = 0; r < together.rows.size(); ++r) EXPECT_EQ(together.rows[r].samples_s, alone.rows[r].samples_s);
+  EXPECT_EQ(together.finished.drift, alone.finished.drift);
+  together.finished.devices = alone.finished.devices;  // they know their rank
+  test::expect_same_fields(together.finished, alone.finished);
 }
 
 TEST(Sweep, AResumedSweepMeasuresTheRestAlike) {
   const Communicator world = Communicator::world();
   MemorySink whole, resumed;
   const LatencyProfile expected = sweep_simulated(world, whole);
-  for (std::size_t r = 0; r < whole.rows.size(); ++r)
-    if (r % 3 != 1) resumed.earlier.push_back(whole.rows[r]);
+  std::size_t missing = 0;
+  if (world.is_root()) {
+    resumed.earlier = expected;
+    for (std::size_t p = 0; p < expected.points.size(); p += 3, ++missing)
+      for (std::size_t d = 0; d < 8; ++d) {
+        resumed.earlier.median_s(d, p) = resumed.earlier.p95_s(d, p) = NAN;
+        std::ranges::fill(resumed.earlier.samples_s.row(d, p), NAN);
+      }
+  }
   const LatencyProfile profile = sweep_simulated(world, resumed);
   if (!world.is_root()) return;
-  EXPECT_EQ(resumed.rows.size() + resumed.earlier.size(), whole.rows.size());
-  EXPECT_EQ(profile.median_s, expected.median_s);
-  EXPECT_EQ(resumed.closing.drift, whole.closing.drift);
+  EXPECT_EQ(resumed.points.size(), missing);
+  test::expect_same_fields(profile, expected);
+}
+
+TEST(Sweep, AskedToStopItSavesWhatIsThere) {
+  const Communicator world = Communicator::world();
+  MemorySink sink;
+  const auto devices = make_devices(simulated_devices(), world);
+  place_for_sweep(devices, 0, experts_per_device, 1);
+  std::size_t asked = 0;
+  SweepOptions options;
+  options.stop_requested = [&] { return ++asked == 3; };
+  EXPECT_THROW(run_sweep(world, devices, plan_for(world, devices), options, sink), AgreedError);
+  if (world.is_root()) {
+    EXPECT_EQ(measured_count(sink.stopped), 3u);
+  }
 }
 
 // A device on a real clock that keeps a list of its loads; the clock of the GPU that it plays slows down all the time.

@@ -11,6 +11,7 @@
 #include "platform/hdf5/crash.hpp"
 #include "platform/hdf5/detail.hpp"
 #include "platform/hdf5/heap.hpp"
+#include "platform/hdf5/seal.hpp"
 
 namespace gem {
 namespace {
@@ -84,6 +85,8 @@ Hdf5Input::Hdf5Input(const std::string& path) : path_(path) {
   const std::vector<std::byte> content = read_whole_file(path);
   if (content.empty()) reject("is empty, not an HDF5 file; make it again");
   set_byte_limit(content.size());
+  if (hdf5::seal_is_broken(content))
+    reject("is damaged (its checksum is not that of its content); copy or make it again");
   std::string failure;
   file_ = open_file(path, &failure);
   if (!file_.valid()) reject_damaged("HDF5: " + failure);

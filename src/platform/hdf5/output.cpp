@@ -9,6 +9,7 @@
 #include "base/text.hpp"
 #include "platform/file_system/whole_file.hpp"
 #include "platform/hdf5/detail.hpp"
+#include "platform/hdf5/seal.hpp"
 
 namespace gem {
 namespace {
@@ -138,7 +139,12 @@ std::span<const std::byte> Hdf5Output::image() {
 }
 
 void Hdf5Output::commit() {
-  write_whole_file(path_, image());
+  const std::span<const std::byte> content = image();
+  std::vector<std::byte> bytes(content.begin(), content.end());
+  const std::string seal = hdf5::seal_of(content);
+  bytes.insert(bytes.end(), reinterpret_cast<const std::byte*>(seal.data()),
+               reinterpret_cast<const std::byte*>(seal.data()) + seal.size());
+  write_whole_file(path_, bytes);
 }
 
 #define GEM_INSTANTIATE_WRITE(T) \

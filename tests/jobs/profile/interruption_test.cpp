@@ -32,15 +32,15 @@ std::string text_of(const std::string& path) {
   return text.str();
 }
 
-// Waits until the partial file has grown some rows beyond its beginning. False if the run ended before.
-bool wait_for_rows(BackgroundRun& run, const std::string& output) {
+// Waits until the partial file holds measured points. False if the run ended before.
+bool wait_for_points(BackgroundRun& run, const std::string& output) {
   const std::filesystem::path partial = output + ".partial";
-  std::uintmax_t begin = 0;
+  std::filesystem::file_time_type begin{};
   for (int i = 0; i < 3000 && run.is_running(); ++i) {
     std::error_code none;
-    const std::uintmax_t size = std::filesystem::file_size(partial, none);
-    if (!none && begin == 0) begin = size;
-    if (!none && size > begin + 20000) return true;
+    const std::filesystem::file_time_type time = std::filesystem::last_write_time(partial, none);
+    if (!none && begin == std::filesystem::file_time_type{}) begin = time;
+    if (!none && time != begin) return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   return false;
@@ -52,7 +52,7 @@ TEST(Interruption, AKilledProfileIsResumed) {
   const std::string command = on_two_ranks + host_job + path;
   {
     BackgroundRun run(command, log);
-    ASSERT_TRUE(wait_for_rows(run, path)) << text_of(log);
+    ASSERT_TRUE(wait_for_points(run, path)) << text_of(log);
     run.kill_all();
   }
   EXPECT_FALSE(std::filesystem::exists(path));
@@ -76,7 +76,7 @@ TEST(Interruption, AResumedSimulationEqualsAnUndisturbedOne) {
   ASSERT_EQ(folder.run(on_two_ranks + simulated_job + whole).code, 0);
   {
     BackgroundRun run(on_two_ranks + simulated_job + path, log);
-    ASSERT_TRUE(wait_for_rows(run, path)) << text_of(log);
+    ASSERT_TRUE(wait_for_points(run, path)) << text_of(log);
     run.kill_all();
   }
   const ProgramRun resumed = folder.run(on_two_ranks + simulated_job + path + " --resume");
@@ -97,7 +97,7 @@ TEST(Interruption, AnotherPlanIsNotResumed) {
   const std::string path = folder.file("profile.h5"), log = folder.file("log");
   {
     BackgroundRun run(on_two_ranks + simulated_job + path, log);
-    ASSERT_TRUE(wait_for_rows(run, path)) << text_of(log);
+    ASSERT_TRUE(wait_for_points(run, path)) << text_of(log);
     run.kill_all();
   }
   const ProgramRun resumed = folder.run(on_two_ranks + simulated_job + path + " --resume --tile-tokens 32");
@@ -110,7 +110,7 @@ TEST(Interruption, ADeadRankEndsTheJob) {
   const TestFolder folder;
   const std::string path = folder.file("profile.h5"), log = folder.file("log");
   BackgroundRun run(on_two_ranks + host_job + path, log);
-  ASSERT_TRUE(wait_for_rows(run, path)) << text_of(log);
+  ASSERT_TRUE(wait_for_points(run, path)) << text_of(log);
   const std::vector<pid_t> ranks = run.children();
   ASSERT_EQ(ranks.size(), 2u);
   kill(ranks[1], SIGKILL);
