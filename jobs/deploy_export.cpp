@@ -9,6 +9,7 @@
 #include "deploy_commands.hpp"
 #include "files/mapping_file.hpp"
 #include "interchange/engine_export.hpp"
+#include "interchange/serving_devices.hpp"
 #include "model/moe_model.hpp"
 #include "platform/command_line/command_line.hpp"
 #include "platform/file_system/named_files.hpp"
@@ -110,10 +111,11 @@ int run_export(const Arguments& arguments) {
                              map.slot_count(), engine.name);
     return 0;
   }
-  const std::vector<std::string> files = export_to_engine(map, engine, job.output);
+  const std::vector<std::string> files = export_to_engine(map, engine, job.output, launch_lines(mapping));
   std::cout << "Written, read back and checked: " << files[0] << "\n";
   if (files.size() > 1) std::cout << "How to start the engine with it: " << files[1] << "\n";
   if (!job.quiet) std::cout << "\n" << engine.instructions(map, job.output);
+  std::cout << "\n" << launch_lines(mapping);
   return 0;
 }
 

@@ -65,7 +65,8 @@ PhysicalMap map_for_engine(const Mapping& mapping, const EngineFormat& engine, c
   return with_all_layers(map, model.decoder_layers);
 }
 
-std::vector<std::string> export_to_engine(const PhysicalMap& map, const EngineFormat& engine, const std::string& path) {
+std::vector<std::string> export_to_engine(const PhysicalMap& map, const EngineFormat& engine, const std::string& path,
+                                          const std::string& launch) {
   check_physical_map(map, "the mapping");
   write_whole_text(path, engine.text_of(map, path));
   PhysicalMap shape = map;
@@ -74,7 +75,7 @@ std::vector<std::string> export_to_engine(const PhysicalMap& map, const EngineFo
   check_physical_map(again, path);
   if (again != map) throw DataError(path + ": read back, it holds another placement than was written; write it again");
   if (engine.has_comments) return {path};
-  write_whole_text(path + ".txt", engine.instructions(map, path));
+  write_whole_text(path + ".txt", engine.instructions(map, path) + (launch.empty() ? "" : "\n" + launch));
   return {path, path + ".txt"};
 }
 

@@ -25,8 +25,9 @@ struct ExportModel {
 PhysicalMap map_for_engine(const Mapping& mapping, const EngineFormat& engine, const ExportModel& model);
 
 /// Writes the engine's file, reads it back, checks it (every expert there, as many on each device, none twice on one)
-/// and compares it with the map; then, unless the format has comments, writes PATH.txt, how to start the engine.
-/// Returns the files written. DataError if what was read back is something else.
-std::vector<std::string> export_to_engine(const PhysicalMap& map, const EngineFormat& engine, const std::string& path);
+/// and compares it with the map; then, unless the format has comments, writes PATH.txt, how to start the engine,
+/// `launch` at its end. Returns the files written. DataError if what was read back is something else.
+std::vector<std::string> export_to_engine(const PhysicalMap& map, const EngineFormat& engine, const std::string& path,
+                                          const std::string& launch = "");
 
 }  // namespace gem

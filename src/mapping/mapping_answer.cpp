@@ -27,6 +27,8 @@ void complete(Mapping& mapping, Method method, const MappingQuestion& question, 
   mapping.train_steps = question.train.step_count();
   mapping.train_task = question.train.task;
   mapping.train_part = question.train.part;
+  mapping.device_kind = question.profile.device_kind;
+  mapping.devices = question.profile.devices;
 }
 
 // What a method finds; nothing where it can't, with a note, unless it is needed. What files hold may be beyond a

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/array.hpp"
+#include "model/device_description.hpp"
 #include "model/load_rule.hpp"
 #include "model/moe_model.hpp"
 
@@ -22,17 +23,6 @@ struct LoadPoint {
   std::int64_t active_experts = 0;
   std::int64_t tokens = 0;
   bool operator==(const LoadPoint&) const = default;
-};
-
-/// What a device is, for tables and files.
-struct DeviceDescription {
-  std::string kind;  ///< "cuda", "host" or "simulated"
-  std::string name;  ///< product name, with "emulated x1.28" or "simulated" in it where that is so
-  std::string hostname;
-  std::string uuid;  ///< empty where there is none
-  std::int32_t rank = 0;
-  double emulated_slowdown = 1.0;  ///< relative extra time taken on purpose; 1 for a device as it is
-  bool operator==(const DeviceDescription&) const = default;
 };
 
 /// State of a device around a measurement; NaN (0 for the reasons) where it cannot be read.

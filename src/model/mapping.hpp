@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/array.hpp"
+#include "model/device_description.hpp"
 
 namespace gem {
 
@@ -38,7 +39,9 @@ struct Mapping {
   std::size_t train_steps = 0;            ///< steps searched on
   std::string train_task;                 ///< what it was searched on: task (empty if unknown) and part of the trace
   std::string train_part = "all";
-  std::vector<SearchPoint> course;  ///< how the search went; empty for a method that doesn't search
+  std::vector<SearchPoint> course;         ///< how the search went; empty for a method that doesn't search
+  std::string device_kind;                 ///< of the devices that it was made for; empty if unknown
+  std::vector<DeviceDescription> devices;  ///< [device], those that it was made for; empty if unknown
 
   std::size_t layer_count() const { return expert_to_device.rows(); }
   std::size_t expert_count() const { return expert_to_device.columns(); }

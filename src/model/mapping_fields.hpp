@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/field.hpp"
+#include "model/device_fields.hpp"
 #include "model/mapping.hpp"
 #include "model/shared_fields.hpp"
 
@@ -19,9 +20,10 @@ template <ConstOr<Mapping> Noun, class Visit>
 void visit_fields(Noun& mapping, Visit&& visit) {
   // A new member doesn't compile until it has a name here, and then a line below.
   auto& [model, method, device_count, layer_ids, expert_to_device, redundant, predicted_s, lower_bound_s, train_steps,
-         train_task, train_part, course] = mapping;
+         train_task, train_part, course, device_kind, devices] = mapping;
   static_cast<void>(device_count);  // it and `redundant` are in the slots
   static_cast<void>(redundant);
+  static_cast<void>(device_kind);  // goes with the devices
   visit(model_field, model);
   visit(Field{.name = "method", .meaning = "how the mapping was made: \"gem\", \"eplb\", ..."}, method);
   visit(Field{.name = "/expert_to_device",
@@ -57,6 +59,13 @@ void visit_fields(Noun& mapping, Visit&& visit) {
               .presence = Presence::OrDefault,
               .meaning = "part of the requests that was searched on: \"all\", \"train\" or \"test\""},
         train_part);
+
+  // The devices that it was made for.
+  visit_devices(devices, Presence::OrEmpty, visit);
+  visit(Field{.name = "device_kind",
+              .presence = Presence::OrEmpty,
+              .meaning = "kind of the devices that it was made for, as in gem.profile; without it they are unknown"},
+        DeviceKindOf<Noun>{&mapping});
 
   // How the search went: from a point on, a start's best for the layer took so long.
   visit(Field{.name = "/search/layer",

@@ -28,18 +28,27 @@ std::string text_of(const DeviceDescription& device, bool with_slowdown) {
   return text;
 }
 
-}  // namespace
-
-std::string device_difference(const LatencyProfile& profile, const std::vector<DeviceDescription>& running) {
-  if (is_virtual_kind(profile.device_kind)) return "";
+std::string first_difference(const std::vector<DeviceDescription>& measured_devices,
+                             const std::vector<DeviceDescription>& running) {
   for (std::size_t d = 0; d < running.size(); ++d) {
-    const DeviceDescription& measured = profile.devices[d];
+    const DeviceDescription& measured = measured_devices[d];
     if (!is_other_device(measured, running[d])) continue;
     const bool with_slowdown = measured.emulated_slowdown != running[d].emulated_slowdown;
     return fmt::format("device {} was {}, but is {}", d, text_of(measured, with_slowdown),
                        text_of(running[d], with_slowdown));
   }
   return "";
+}
+
+}  // namespace
+
+std::string device_difference(const LatencyProfile& profile, const std::vector<DeviceDescription>& running) {
+  return is_virtual_kind(profile.device_kind) ? "" : first_difference(profile.devices, running);
+}
+
+std::string device_difference(const Mapping& mapping, const std::vector<DeviceDescription>& running) {
+  const bool is_comparable = !is_virtual_kind(mapping.device_kind) && mapping.devices.size() == running.size();
+  return is_comparable ? first_difference(mapping.devices, running) : "";
 }
 
 std::string device_warning(const std::string& difference) {

@@ -276,6 +276,19 @@ std::string describe_replay(const ReplayRequest& request, const ReplayQuestion& 
          step_notes(request, question.trace.step_count());
 }
 
+namespace {
+
+void warn_of_other_devices(const ReplayQuestion& question, const std::vector<DeviceDescription>& running) {
+  for (std::size_t m = 0; m < question.mappings.size(); ++m) {
+    const std::string difference = device_difference(question.mappings[m], running);
+    if (!difference.empty())
+      std::cerr << fmt::format("warning: mapping '{}' was made for other devices ({}); map again for these\n",
+                               question.names[m], difference);
+  }
+}
+
+}  // namespace
+
 VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& request, const ReplayQuestion& question,
                               const DeviceOptions& devices) {
   ranks.on_all([&] {
@@ -297,6 +310,7 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
   const std::string difference = ranks.is_root() ? device_difference(question.profile, running) : "";
   const auto target = make_target(ranks, request, question, local);
   if (!difference.empty()) std::cerr << "warning: " << device_warning(difference) << "\n";
+  if (ranks.is_root() && difference.empty()) warn_of_other_devices(question, running);
   Progress progress("replaying", request.replay.rounds * question.trace.step_count(),
                     ranks.is_root() && !request.quiet);
   std::vector<double> clock_sums(local.size(), 0.0);

@@ -75,11 +75,14 @@ TEST(RoundTrip, Mapping) {
   const TemporaryDirectory directory;
   Mapping written = sample_mapping();
   written.course = {{0, 2, 0.5, 1e-3}, {1, 1, 0.25, 2e-3}};
+  written.device_kind = "cuda";
+  written.devices = {{"cuda", "H100", "node1", "GPU-a", 0, 1.0}, {"cuda", "H100", "node2", "GPU-b", 1, 1.25}};
   write_mapping(directory / "mapping.h5", written, sample_provenance());
   const Mapping read = read_mapping(directory / "mapping.h5");
   written.model = "toy";
   expect_same_fields(read, written);
   EXPECT_EQ(read.device_count, written.device_count);
+  EXPECT_EQ(read.devices, written.devices);
 }
 
 TEST(RoundTrip, MappingWithRedundantExperts) {

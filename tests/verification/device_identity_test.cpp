@@ -52,5 +52,16 @@ TEST(DeviceIdentity, SimulatedDevicesAreTheSameEverywhere) {
   EXPECT_EQ(device_difference(profile, running), "");
 }
 
+TEST(DeviceIdentity, OfTheDevicesThatAMappingWasMadeFor) {
+  Mapping mapping;
+  EXPECT_EQ(device_difference(mapping, two_gpus().devices), "") << "it doesn't say which";
+  mapping.device_kind = "cuda";
+  mapping.devices = two_gpus().devices;
+  EXPECT_EQ(device_difference(mapping, two_gpus().devices), "");
+  std::vector<DeviceDescription> running = two_gpus().devices;
+  std::swap(running[0], running[1]);
+  EXPECT_NE(device_difference(mapping, running).find("device 0 was cuda device"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace gem

@@ -1,8 +1,10 @@
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <string>
 
 #include "files/mapping_file.hpp"
@@ -129,6 +131,59 @@ TEST(DeployProgram, RefusesWrongUse) {
     EXPECT_EQ(help.code, 0);
     EXPECT_NE(help.output.find("Examples:"), std::string::npos) << help.output;
   }
+}
+
+Mapping mapping_of(const std::string& kind, const std::string& host) {
+  Mapping mapping = lite_mapping();
+  mapping.device_kind = kind;
+  for (std::int32_t d = 0; d < 4; ++d)
+    mapping.devices.push_back({kind, "X", host, kind == "cuda" ? "GPU-" + std::to_string(d) : "", d, 1.0});
+  return mapping;
+}
+
+TEST(DeployProgram, ExportSaysWhoseTheMappingIs) {
+  const TestFolder folder;
+  const std::string output = folder.file("out");
+  const auto exported = [&](const Mapping& mapping) {
+    const std::string path = write_example(folder, "DeepSeek-V2-Lite", mapping);
+    return folder.run(program + " export --mapping " + path + " --engine sglang --output " + output).output;
+  };
+  EXPECT_NE(exported(lite_mapping()).find("does not say which devices"), std::string::npos);
+  EXPECT_NE(exported(mapping_of("host", "node")).find("WARNING: this mapping was made for 4 devices of kind 'host'"),
+            std::string::npos);
+  EXPECT_NE(exported(mapping_of("cuda", "node")).find("CUDA_VISIBLE_DEVICES=GPU-0,GPU-1,GPU-2,GPU-3"),
+            std::string::npos);
+  std::ostringstream instructions;
+  instructions << std::ifstream(output + ".txt").rdbuf();
+  EXPECT_NE(instructions.str().find("CUDA_VISIBLE_DEVICES=GPU-0,"), std::string::npos);
+}
+
+TEST(DeployProgram, ChecksTheServingHost) {
+  const TestFolder folder;
+  char host[256] = {};
+  ASSERT_EQ(gethostname(host, sizeof host - 1), 0);
+  const auto check = [&](const Mapping& mapping, const std::string& gpus, const std::string& selection) {
+    const std::string tool = folder.file("nvidia-smi"), path = write_example(folder, "DeepSeek-V2-Lite", mapping);
+    std::ofstream script(tool);
+    script << "#!/bin/sh\n";
+    for (std::size_t i = 0; i < gpus.size(); ++i) script << "echo 'GPU " << i << ": X (UUID: GPU-" << gpus[i] << ")'\n";
+    script.close();
+    std::filesystem::permissions(tool, std::filesystem::perms::owner_all);
+    return folder.run("env PATH=" + std::filesystem::path(tool).parent_path().string() + ":$PATH " + selection + " " +
+                      program + " check --mapping " + path);
+  };
+  const ProgramRun same = check(mapping_of("cuda", host), "0123", "CUDA_VISIBLE_DEVICES=");
+  EXPECT_EQ(same.code, 0) << same.output << same.errors;
+  EXPECT_NE(same.output.find("MATCH: 4 GPUs"), std::string::npos) << same.output;
+  const ProgramRun turned = check(mapping_of("cuda", host), "0132", "CUDA_VISIBLE_DEVICES=");
+  EXPECT_EQ(turned.code, 1) << turned.output << turned.errors;
+  EXPECT_NE(turned.output.find("another order"), std::string::npos) << turned.output;
+  EXPECT_EQ(check(mapping_of("cuda", host), "0132", "CUDA_VISIBLE_DEVICES=0,1,3,2").code, 0);
+  EXPECT_EQ(check(mapping_of("cuda", host), "012", "CUDA_VISIBLE_DEVICES=").code, 1);
+  EXPECT_EQ(check(mapping_of("cuda", "elsewhere"), "0123", "CUDA_VISIBLE_DEVICES=").code, 1);
+  EXPECT_EQ(check(mapping_of("host", host), "0123", "CUDA_VISIBLE_DEVICES=").code, 1);
+  const ProgramRun old = check(lite_mapping(), "0123", "CUDA_VISIBLE_DEVICES=");
+  EXPECT_EQ(old.code, 3) << old.errors;
 }
 
 }  // namespace

@@ -1,0 +1,51 @@
+// gem-deploy check: whether the ranks of an engine on this host get the devices that a mapping was made for.
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
+#include <string>
+
+#include "base/error.hpp"
+#include "deploy_commands.hpp"
+#include "files/mapping_file.hpp"
+#include "interchange/serving_devices.hpp"
+#include "platform/command_line/command_line.hpp"
+#include "platform/host/host_info.hpp"
+
+namespace gem {
+namespace {
+
+// What the driver's own program lists; SystemError where there is none.
+std::string gpu_list() {
+  FILE* const pipe = popen("nvidia-smi -L 2> /dev/null", "r");
+  std::string text;
+  std::array<char, 4096> part{};
+  if (pipe != nullptr)
+    while (const std::size_t count = std::fread(part.data(), 1, part.size(), pipe)) text.append(part.data(), count);
+  if (pipe == nullptr || pclose(pipe) != 0)
+    throw SystemError("cannot list this host's GPUs: nvidia-smi -L failed; run this where the engine will run");
+  return text;
+}
+
+}  // namespace
+
+int run_check(const Arguments& arguments) {
+  std::string path;
+  CommandLine line("gem-deploy check",
+                   "tells, on the host that serves, whether rank d of an engine gets the device that the mapping was "
+                   "made for. Ends with 1 if not.");
+  line.add("mapping", &path, "FILE", "mapping (gem.mapping), from gem-map");
+  line.add_example("gem-deploy check --mapping mapping.h5");
+  if (!line.parse({arguments.begin() + 1, arguments.end()})) return 0;
+  require_option(path, "mapping", "the gem.mapping file that is served");
+  const Mapping mapping = read_mapping(path);
+  if (mapping.devices.empty())
+    throw DataError(path + ": does not say which devices it was made for (an earlier version made it); map again");
+  const char* const selection = std::getenv("CUDA_VISIBLE_DEVICES");
+  const auto gpus = visible_gpus(parse_gpu_list(gpu_list()), selection == nullptr ? "" : selection);
+  const ServingCheck check = check_serving_host(mapping, host_name(), gpus);
+  std::cout << check.text;
+  return static_cast<int>(check.matches ? ExitCode::Good : ExitCode::NegativeVerdict);
+}
+
+}  // namespace gem
