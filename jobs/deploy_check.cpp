@@ -15,6 +15,15 @@
 namespace gem {
 namespace {
 
+struct CheckJob {
+  std::string mapping;
+};
+
+void describe(OptionList& options, CheckJob& job) {
+  options.group("Files");
+  options.add_file("mapping", job.mapping, "FILE", "mapping (gem.mapping) that is served").required();
+}
+
 // What the driver's own program lists; SystemError where there is none.
 std::string gpu_list() {
   FILE* const pipe = popen("nvidia-smi -L 2> /dev/null", "r");
@@ -30,17 +39,16 @@ std::string gpu_list() {
 }  // namespace
 
 int run_check(const Arguments& arguments) {
-  std::string path;
+  CheckJob job;
   CommandLine line("gem-deploy check",
                    "tells, on the host that serves, whether rank d of an engine gets the device that the mapping was "
                    "made for. Ends with 1 if not.");
-  line.add("mapping", &path, "FILE", "mapping (gem.mapping), from gem-map");
+  line.add(job);
   line.add_example("gem-deploy check --mapping mapping.h5");
   if (!line.parse({arguments.begin() + 1, arguments.end()})) return 0;
-  require_option(path, "mapping", "the gem.mapping file that is served");
-  const Mapping mapping = read_mapping(path);
+  const Mapping mapping = read_mapping(job.mapping);
   if (mapping.devices.empty())
-    throw DataError(path + ": does not say which devices it was made for (an earlier version made it); map again");
+    throw DataError(job.mapping + ": does not say which devices it was made for (an earlier version made it); map again");
   const char* const selection = std::getenv("CUDA_VISIBLE_DEVICES");
   const auto gpus = visible_gpus(parse_gpu_list(gpu_list()), selection == nullptr ? "" : selection);
   const ServingCheck check = check_serving_host(mapping, host_name(), gpus);

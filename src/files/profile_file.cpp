@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "base/option.hpp"
 #include "files/header.hpp"
 #include "model/latency_profile_fields.hpp"
 #include "model/profile_progress.hpp"
@@ -60,7 +61,7 @@ void expect_finished(const Hdf5Input& file, const char* name, const Matrix<doubl
     for (std::size_t p = 0; p < latency_s.columns(); ++p)
       if (std::isnan(latency_s(d, p)))
         file.reject(fmt::format(
-            "is an unfinished profile, {} holds nan at [{}, {}]; finish it with gem-profile --resume", name, d, p));
+            "is an unfinished profile, {} holds nan at [{}, {}]; finish it with gem-profile {}", name, d, p, on_command_line("resume")));
 }
 
 }  // namespace
@@ -75,11 +76,11 @@ LatencyProfile read_profile(const std::string& path) {
 
 LatencyProfile read_unfinished_profile(const std::string& path, const LatencyProfile& plan, std::uint64_t seed) {
   const Hdf5Input file = open_gem_file(path, file_format);
-  const std::string remedy = "give the same options to go on, or start anew without --resume";
+  const std::string remedy = "give the same options to go on, or start anew without " + on_command_line("resume");
   const std::uint64_t found_seed = file.count_attribute("seed");
   if (found_seed != seed)
     file.reject(
-        fmt::format("the unfinished profile was begun with --seed {} instead of {}; {}", found_seed, seed, remedy));
+        fmt::format("the unfinished profile was begun with {} {} instead of {}; {}", on_command_line("seed"), found_seed, seed, remedy));
   LatencyProfile profile = read_any_profile(file);
   const std::string difference = plan_difference(profile, plan);
   if (!difference.empty()) file.reject(fmt::format("the unfinished profile was begun with {}; {}", difference, remedy));

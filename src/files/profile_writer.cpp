@@ -13,6 +13,19 @@
 namespace gem {
 namespace {
 
+// Saving takes a twentieth of the time at most.
+constexpr double least_rest = 20.0;
+
+}  // namespace
+
+ProfileWriter::ProfileWriter(const std::string& output, const Provenance& provenance, bool resume,
+                             Seconds least_interval)
+    : output_(output),
+      partial_(output + ".partial"),
+      provenance_(provenance),
+      resume_(resume),
+      least_interval_(least_interval) {}
+
 LatencyProfile ProfileWriter::begin(const LatencyProfile& plan) {
   lock_.reset();
   lock_.emplace(output_ + ".lock", FileLock::Kind::Exclusive, false, output_);
