@@ -14,9 +14,9 @@
 namespace gem {
 
 /// Saves a sweep as it goes: every finished row is added to `OUTPUT.partial`, which outlives a kill; at the end all
-/// rows become the `gem.profile` file OUTPUT and the partial file is removed. A lock keeps others from measuring into the
-/// same files meanwhile: a UsageError, for them. Errors of the disk are a SystemError;
-/// the rows written before stay.
+/// rows become the `gem.profile` file OUTPUT and the partial file is removed. A lock keeps others from measuring into
+/// the same files meanwhile: a UsageError, for them. Errors of the disk are a SystemError; the rows written before
+/// stay.
 class ProfileWriter : public ProfileSink {
  public:
   /// With `resume`, rows of an earlier run of the same plan and seed are taken over from `OUTPUT.partial`, if there is

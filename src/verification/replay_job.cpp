@@ -172,12 +172,14 @@ void describe(OptionList& options, ReplayRequest& request) {
   options.add("transport", request.transport, "how rows travel: mpi is through host memory")
       .without("nccl on GPUs, else mpi");
   options
-      .add("patience", request.patience_s, "SECONDS", "how long ranks wait for one that doesn't answer, before the job ends")
+      .add("patience", request.patience_s, "SECONDS",
+           "how long ranks wait for one that doesn't answer, before the job ends")
       .above(0, 86400)
       .not_in_results();
   options.add("allow-model-mismatch", request.allow_model_mismatch,
               "replay a trace of one model with a profile or mapping of another");
-  options.add("strict", request.strict, "refuse a doubtful profile (exit code 3) instead of warning of it").not_in_results();
+  options.add("strict", request.strict, "refuse a doubtful profile (exit code 3) instead of warning of it")
+      .not_in_results();
   options.group("Verdict");
   options.add("judge", request.judge, "NAME", "mapping that the verdict is about").without("gem, else the last");
   options.add("judge-by", request.judge_by,
