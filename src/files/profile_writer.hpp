@@ -1,7 +1,6 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,7 +33,7 @@ class ProfileWriter : public ProfileSink {
   bool resume_;
   LatencyProfile plan_;
   std::vector<ProfileRow> rows_;
-  std::optional<FileLock> lock_;
+  std::unique_ptr<FileLock> lock_;
   std::unique_ptr<RecordFile> file_;
 };
 

@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 
+#include "base/option.hpp"
 #include "base/text.hpp"
 
 namespace gem {
@@ -29,13 +30,11 @@ std::optional<Doubt> unsettled(const LatencyProfile& profile, const std::vector<
   return Doubt{
       Doubt::Kind::Unsettled,
       fmt::format("the medians of {} of {} measured points are not known as well as was asked for: measure again "
-                  "on quieter devices or with a longer --max-point-time",
-                  count, all)};
+                  "on quieter devices or with a longer {}",
+                  count, all, on_command_line("max-point-time"))};
 }
 
 std::optional<Doubt> drift(const std::vector<DeviceSummary>& devices) {
-  const auto worst = std::ranges::max_element(
-      devices, {}, [](const DeviceSummary& device) { return std::abs(device.drift) / std::max(1e-6, device.noise); });
   std::size_t count = 0;
   double most = 0.0;
   for (const DeviceSummary& device : devices)
@@ -43,7 +42,7 @@ std::optional<Doubt> drift(const std::vector<DeviceSummary>& devices) {
       ++count;
       if (std::abs(device.drift) > std::abs(most)) most = device.drift;
     }
-  if (count == 0 || worst == devices.end()) return std::nullopt;
+  if (count == 0) return std::nullopt;
   return Doubt{
       Doubt::Kind::Drift,
       fmt::format("{} of {} devices took other times at the end of the sweep than at its beginning (at most {:+.1f} "
@@ -115,8 +114,8 @@ std::optional<Doubt> not_distinguishable(const std::vector<DeviceSummary>& devic
   return Doubt{
       Doubt::Kind::NotDistinguishable,
       fmt::format("the devices are not distinguishable: they differ by {:.2f} %, their noise is {:.2f} %; mapping "
-                  "for their differences chases noise (gem-map --equal-devices maps without)",
-                  100.0 * spread, 100.0 * noise)};
+                  "for their differences chases noise (gem-map {} maps without)",
+                  100.0 * spread, 100.0 * noise, on_command_line("equal-devices"))};
 }
 
 }  // namespace

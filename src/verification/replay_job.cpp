@@ -215,7 +215,8 @@ ReplayQuestion make_replay_question(const ReplayRequest& request, const LatencyP
                                     const std::vector<Mapping>& mappings) {
   if (!request.allow_model_mismatch) check_models(profile, whole, mappings);
   if (const std::vector<ProfileDoubt> doubts = doubts_of(profile); request.strict && !doubts.empty())
-    throw DataError("the profile is doubtful: " + join_doubts(doubts) + "; without --strict this is a warning");
+    throw DataError(fmt::format("the profile is doubtful: {}; without {} this is a warning", join_doubts(doubts),
+                                option_name(&ReplayRequest::strict)));
   ReplayQuestion question;
   question.profile = profile;
   question.model_layers = whole.layer_count();

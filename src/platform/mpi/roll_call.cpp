@@ -12,6 +12,7 @@
 #include <list>
 
 #include "base/error.hpp"
+#include "base/option.hpp"
 #include "base/text.hpp"
 #include "platform/host/host_info.hpp"
 #include "platform/mpi/mpi.hpp"
@@ -125,8 +126,8 @@ void watch_next_rank() {
     throw RankLostError(
         fmt::format("{}, which has not answered for {}: it was stopped or hangs. Look at that host and its log; if it "
                     "is only slow, "
-                    "give a longer --patience",
-                    names_of({next}), format_duration(since_s)));
+                    "give a longer {}",
+                    names_of({next}), format_duration(since_s), on_command_line("patience")));
   }
 }
 
@@ -255,7 +256,8 @@ void Wait::tell() const {
   std::string text = fmt::format("rank {} has waited {}", roll_call.rank, format_duration(waited_s()));
   if (!working.empty()) text += " for " + names_of(working) + ", still at work";
   if (!silent.empty()) text += (working.empty() ? " for " : "; and for ") + names_of(silent) + ": no answer";
-  if (!silent.empty()) text += fmt::format("; the job ends after {} (--patience)", format_duration(patience_s_));
+  if (!silent.empty())
+    text += fmt::format("; the job ends after {} ({})", format_duration(patience_s_), on_command_line("patience"));
   std::fprintf(stderr, "%s\n", text.c_str());
 }
 
@@ -267,8 +269,8 @@ void Wait::give_up() const {
   if (!silent.empty())
     throw RankLostError(fmt::format(
         "rank {} waited {} for {}, which has not answered since: it was stopped or hangs. Look at that host "
-        "and its log; if it is only slow, give a longer --patience",
-        roll_call.rank, waited, names_of(silent)));
+        "and its log; if it is only slow, give a longer {}",
+        roll_call.rank, waited, names_of(silent), on_command_line("patience")));
   const bool someone_works =
       std::ranges::any_of(others_, [](int rank) { return roll_call.members[static_cast<std::size_t>(rank)].working; });
   if (!someone_works)
@@ -291,8 +293,8 @@ void complete(MPI_Request& request, MPI_Comm group, const char* call, Resting re
 BlockingCall::BlockingCall(const char* call) {
   const std::string text = fmt::format(
       "{} took longer than {}: another rank was stopped or hangs. Look at the logs of all ranks; if the "
-      "machine is only slow, give a longer --patience\n",
-      call, format_duration(common_patience.limit_s));
+      "machine is only slow, give a longer {}\n",
+      call, format_duration(common_patience.limit_s), on_command_line("patience"));
   std::strncpy(end_message, text.c_str(), sizeof end_message - 1);
   std::signal(SIGALRM, end_by_alarm);
   set_timer(common_patience.limit_s);
