@@ -1,5 +1,5 @@
 # Checks that options are said once: no text of src/ spells one with its dashes, outside of what knows command lines and
-# of the command lines of others' engines and launchers. Run as: cmake -DSOURCE_DIR=... -P option_spelling.cmake
+# of the command lines of engines and launchers. Run as: cmake -DSOURCE_DIR=... -P option_spelling.cmake
 file(GLOB_RECURSE files RELATIVE ${SOURCE_DIR} ${SOURCE_DIR}/src/*.hpp ${SOURCE_DIR}/src/*.cpp)
 set(errors "")
 foreach(file ${files})

@@ -12,8 +12,8 @@ namespace gem {
 /// What is counted of a layer's time, stage by stage.
 struct CostOptions {
   LoadFeatures features = LoadFeatures::TilesAndExperts;
-  double exchange_row_ns =
-      0.0;  ///< of dispatch and combine, for each row of the device that gets the most; 0: no stage
+  /// Of dispatch and combine, for each row of the device that gets the most; 0: no stage.
+  double exchange_row_ns = 0.0;
 };
 
 inline std::vector<OptionWord<LoadFeatures>> words_of(LoadFeatures) {

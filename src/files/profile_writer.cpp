@@ -18,14 +18,17 @@ std::vector<ProfileRow> ProfileWriter::begin(const LatencyProfile& plan) {
   plan_ = plan;
   rows_.clear();
   lock_.reset();
-  // Kept once all has gone well: a writer that could not begin is in nobody's way.
-  auto lock = std::make_unique<FileLock>(output_ + ".lock", FileLock::Kind::Exclusive, false, output_);
-  if (resume_ && std::filesystem::exists(partial_)) rows_ = read_partial_rows(partial_, plan, provenance_.seed);
-  // What was read goes into a new file, so that no kill can harm the old one; it takes its place when as good.
-  file_ = start_partial_profile(partial_, plan, provenance_);
-  for (const ProfileRow& row : rows_) append_partial_row(*file_, row);
-  file_->publish();
-  lock_ = std::move(lock);
+  lock_.emplace(output_ + ".lock", FileLock::Kind::Exclusive, false, output_);
+  try {
+    if (resume_ && std::filesystem::exists(partial_)) rows_ = read_partial_rows(partial_, plan, provenance_.seed);
+    // What was read goes into a new file, so that no kill can harm the old one; it takes its place when as good.
+    file_ = start_partial_profile(partial_, plan, provenance_);
+    for (const ProfileRow& row : rows_) append_partial_row(*file_, row);
+    file_->publish();
+  } catch (...) {
+    lock_.reset();  // what could not begin holds nobody up
+    throw;
+  }
   return rows_;
 }
 

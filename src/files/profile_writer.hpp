@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,9 +14,9 @@
 namespace gem {
 
 /// Saves a sweep as it goes: every finished row is added to `OUTPUT.partial`, which outlives a kill; at the end all
-/// rows become the `gem.profile` file OUTPUT and the partial file is removed. A lock keeps others from measuring into
-/// the same files meanwhile: a UsageError, for them. Errors of the disk are a SystemError; the rows written before
-/// stay.
+/// rows become the `gem.profile` file OUTPUT and the partial file is removed. A lock keeps others from measuring into the
+/// same files meanwhile: a UsageError, for them. Errors of the disk are a SystemError;
+/// the rows written before stay.
 class ProfileWriter : public ProfileSink {
  public:
   /// With `resume`, rows of an earlier run of the same plan and seed are taken over from `OUTPUT.partial`, if there is
@@ -33,7 +34,7 @@ class ProfileWriter : public ProfileSink {
   bool resume_;
   LatencyProfile plan_;
   std::vector<ProfileRow> rows_;
-  std::unique_ptr<FileLock> lock_;
+  std::optional<FileLock> lock_;
   std::unique_ptr<RecordFile> file_;
 };
 

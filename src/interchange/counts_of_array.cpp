@@ -164,6 +164,20 @@ ArrayKind kind_of_array(const NumberArray& array, const ImportOptions& options) 
   return ArrayKind::Either;
 }
 
+namespace {
+
+/// A line a token instead of a line a layer.
+void refuse_ids_of_one_layer(const NumberArray& array, const ImportOptions& options, const std::string& origin) {
+  if (array.extents.size() == 2 && array.whole && options.top_k > 1 && array.extents[1] == options.top_k &&
+      options.expert_count != options.top_k)
+    throw DataError(
+        fmt::format("{}: has extents {}, and {} experts a token: it holds ids of experts [token, k], not counts "
+                    "[layer, expert]; routed experts are read as [token, layer, k]",
+                    origin, extents_text(array.extents), options.top_k));
+}
+
+}  // namespace
+
 ImportedCounts counts_of_array(const NumberArray& array, const ImportOptions& options, const std::string& origin) {
   if (array.extents.size() != 2 && array.extents.size() != 3)
     throw DataError(origin + ": has extents " + extents_text(array.extents) +
@@ -171,6 +185,7 @@ ImportedCounts counts_of_array(const NumberArray& array, const ImportOptions& op
   const NumberArray ordered = options.axes.empty() ? array : ordered_by_axes(array, options.axes, origin);
   if (options.axes.empty()) {
     refuse_what_is_no_counts(ordered, options, origin);
+    refuse_ids_of_one_layer(ordered, options, origin);
     refuse_transposed(ordered, origin);
   }
   ImportedCounts imported;

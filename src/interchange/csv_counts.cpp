@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <optional>
 
@@ -160,8 +161,7 @@ NumberArray read_matrix(CsvLines& lines) {
           fmt::format("{}: has {} numbers, but the lines before have {}", lines.where(), width, array.extents[1]));
     for (std::size_t column = 0; column < width; ++column) {
       array.values.push_back(number_in_file([&] { return parse_number(lines.cells()[column], lines.where()); }));
-      array.whole =
-          array.whole && array.values.back() == static_cast<double>(static_cast<std::int64_t>(array.values.back()));
+      array.whole = array.whole && array.values.back() == std::floor(array.values.back());
     }
     ++array.extents[0];
   }

@@ -2,7 +2,7 @@
 
 #include <fmt/core.h>
 
-#include <array>
+#include <cmath>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -19,8 +19,7 @@ void flatten(const JsonNode& node, std::size_t depth, NumberArray& array) {
   if (!node.is_array()) {
     if (depth != array.extents.size()) node.reject("must be an array as its neighbours are");
     array.values.push_back(node.number());
-    array.whole =
-        array.whole && array.values.back() == static_cast<double>(static_cast<std::int64_t>(array.values.back()));
+    array.whole = array.whole && array.values.back() == std::floor(array.values.back());
     return;
   }
   if (depth == array.extents.size()) {

@@ -196,11 +196,15 @@ void count_each_token_once(ImportedCounts& imported, const ImportOptions& option
   }
 }
 
-/// Rows behind the model's last layer are those of a draft model.
-void drop_draft_layers(ImportedCounts& imported, const ImportOptions& options, std::vector<std::size_t>& layers,
+/// Layers behind the model's last one are those of a draft model.
+void drop_draft_layers(const ImportedCounts& imported, const ImportOptions& options, std::vector<std::size_t>& layers,
                        std::vector<std::string>& notes) {
-  if (!imported.every_decoder_layer || options.decoder_layers == 0) return;
-  const std::size_t dropped = std::erase_if(layers, [&](std::size_t layer) { return layer >= options.decoder_layers; });
+  if (options.decoder_layers == 0 || (!imported.every_decoder_layer && imported.layer_ids.empty())) return;
+  const std::size_t dropped = std::erase_if(layers, [&](std::size_t layer) {
+    const std::size_t number =
+        imported.every_decoder_layer ? layer : static_cast<std::size_t>(imported.layer_ids[layer]);
+    return number >= options.decoder_layers;
+  });
   if (dropped > 0)
     notes.push_back(fmt::format("{} layers behind the model's {} decoder layers (multi-token prediction) were left out",
                                 dropped, options.decoder_layers));

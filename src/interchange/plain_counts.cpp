@@ -77,33 +77,48 @@ bool has_layers_as_keys(const JsonNode& node) {
   return !node.keys().empty() && std::ranges::all_of(node.keys(), names_layer);
 }
 
-/// Tokens of each expert from a list, or from members that are called as the experts.
-std::vector<double> experts_of(const JsonNode& node, const ImportOptions& options) {
+/// The expert that a member is called after.
+std::size_t expert_named(const JsonNode& node, std::size_t member) {
+  const std::string& key = node.keys()[member];
+  const auto expert = number_in(key);
+  if (!expert) node.reject("has the member '" + key.substr(0, 60) + "', but members must be numbers of experts");
+  return static_cast<std::size_t>(*expert);
+}
+
+/// Experts of a layer whose members are called after them, of which idle ones may lack.
+std::size_t experts_named(const JsonNode& layers) {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < layers.keys().size(); ++i)
+    if (const JsonNode layer = layers.member(i); layer.is_object())
+      for (std::size_t j = 0; j < layer.keys().size(); ++j) count = std::max(count, expert_named(layer, j) + 1);
+  return count;
+}
+
+/// Tokens of each expert from a list, or from members that are called after the experts, at least `count` of them.
+std::vector<double> experts_of(const JsonNode& node, std::size_t count) {
   std::vector<double> experts;
   if (node.is_array()) {
     for (std::size_t i = 0; i < node.size(); ++i) experts.push_back(node.item(i).number());
     return experts;
   }
-  experts.assign(options.expert_count, 0.0);
+  experts.assign(count, 0.0);
   for (std::size_t i = 0; i < node.keys().size(); ++i) {
-    const auto expert = number_in(node.keys()[i]);
-    if (!expert)
-      node.reject("has the member '" + node.keys()[i].substr(0, 60) + "', but members must be numbers of experts");
-    experts.resize(std::max(experts.size(), static_cast<std::size_t>(*expert) + 1), 0.0);
-    experts[static_cast<std::size_t>(*expert)] += node.member(i).number();
+    const std::size_t expert = expert_named(node, i);
+    experts.resize(std::max(experts.size(), expert + 1), 0.0);
+    experts[expert] += node.member(i).number();
   }
   return experts;
 }
 
 /// A row of counts for each layer, or rows by step; layers go by `number`.
-void add_layer(CountCollector& collector, const JsonNode& node, std::int32_t layer, const ImportOptions& options,
+void add_layer(CountCollector& collector, const JsonNode& node, std::int32_t layer, std::size_t expert_count,
                bool& has_steps) {
   if (node.is_array() && node.size() > 0 && node.item(0).is_array()) {
     has_steps = true;
     for (std::size_t step = 0; step < node.size(); ++step)
-      collector.add(static_cast<std::int64_t>(step), layer, experts_of(node.item(step), options));
+      collector.add(static_cast<std::int64_t>(step), layer, experts_of(node.item(step), expert_count));
   } else {
-    collector.add(0, layer, experts_of(node, options));
+    collector.add(0, layer, experts_of(node, expert_count));
   }
 }
 
@@ -118,8 +133,9 @@ ImportedCounts collected(CountCollector& collector, bool has_steps, const Import
 ImportedCounts counts_by_layer(const JsonNode& node, const ImportOptions& options) {
   CountCollector collector(node.where());
   bool has_steps = false;
+  const std::size_t expert_count = std::max(options.expert_count, experts_named(node));
   for (std::size_t i = 0; i < node.keys().size(); ++i)
-    add_layer(collector, node.member(i), *number_in(node.keys()[i]), options, has_steps);
+    add_layer(collector, node.member(i), *number_in(node.keys()[i]), expert_count, has_steps);
   return collected(collector, has_steps, options);
 }
 
@@ -149,7 +165,7 @@ ImportedCounts counts_of_node(const JsonNode& node, const ImportOptions& options
     CountCollector collector(node.where());
     bool has_steps = false;
     for (std::size_t layer = 0; layer < node.size(); ++layer)
-      add_layer(collector, node.item(layer), static_cast<std::int32_t>(layer), options, has_steps);
+      add_layer(collector, node.item(layer), static_cast<std::int32_t>(layer), options.expert_count, has_steps);
     return collected(collector, has_steps, options);
   }
   return counts_of_array(array_of_json(node), options, node.where());

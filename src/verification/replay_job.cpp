@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "base/error.hpp"
+#include "base/option.hpp"
 #include "base/statistics.hpp"
 #include "base/text.hpp"
 #include "mapping/baselines.hpp"
@@ -215,8 +216,8 @@ ReplayQuestion make_replay_question(const ReplayRequest& request, const LatencyP
                                     const std::vector<Mapping>& mappings) {
   if (!request.allow_model_mismatch) check_models(profile, whole, mappings);
   if (const std::vector<ProfileDoubt> doubts = doubts_of(profile); request.strict && !doubts.empty())
-    throw DataError(fmt::format("the profile is doubtful: {}; without {} this is a warning", join_doubts(doubts),
-                                option_name(&ReplayRequest::strict)));
+    throw DataError("the profile is doubtful: " + join_doubts(doubts) + "; without " + on_command_line("strict") +
+                    " this is a warning");
   ReplayQuestion question;
   question.profile = profile;
   question.model_layers = whole.layer_count();

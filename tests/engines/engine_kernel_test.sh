@@ -9,7 +9,8 @@ package=${adapter%% *}
 for python in python3 /usr/bin/python3 none; do
   "$python" -c "import $package" 2> /dev/null && break
 done
-[ "$python" != none ] || { echo "SKIPPED: no python3 here has $package"; exit 77; }
+python=$(command -v "$python" || true) # a launcher may put other folders first on the PATH
+[ -n "$python" ] || { echo "SKIPPED: no python3 here has $package"; exit 77; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$source"
@@ -19,7 +20,7 @@ sed -e "s|python3 -m gem_kernels.torch --device cpu|$python -m gem_kernels.$adap
 code=0
 "$@" "$gem_batch" "$work/engine_kernel.toml" --output "$work/results" --quiet || code=$?
 error=$(find "$work/results" -name error.txt)
-[ "$code" = 0 ] && [ -z "$error" ] || { cat $error; exit 1; }
+if [ "$code" != 0 ] || [ -n "$error" ]; then cat ${error:+"$error"} < /dev/null; exit 1; fi
 cd "$(dirname "$(find "$work/results" -name verdicts.csv)")"
 cat verify.txt
 grep -q '^gem,0\.[0-9]' verdicts.csv

@@ -66,7 +66,9 @@ def check_routing(cases, rng):
     whole = cases.accept(cases.npy(ids.astype(np.int16)), *ROUTED)
     assert np.array_equal(whole["topk_ids"], ids) and "left out" not in whole["told"]
 
-    cases.refuse(cases.npy(np.zeros((546, 40, 8), np.uint8)), "no routing", 3, "--format", "vllm-routed", "--experts", "256")
+    cases.refuse(
+        cases.npy(np.zeros((546, 40, 8), np.uint8)), "no routing", 3, "--format", "vllm-routed", "--experts", "256"
+    )
     cases.refuse(cases.npy(np.full((20, 3, 2), 5)), "no routing", 3, *ROUTED)
     broken = ids.copy()
     broken[5, 1] = 2
@@ -75,7 +77,9 @@ def check_routing(cases, rng):
     for blank in (-1, 0):  # prompts that were not recorded, padding
         broken = ids.copy()
         broken[10:20] = blank
-        found = cases.accept(cases.npy(broken), *ROUTED, notes=["10 of 40 tokens hold no routing"] if blank < 0 else ["10 of 40 tokens"])
+        found = cases.accept(
+            cases.npy(broken), *ROUTED, notes=["10 of 40 tokens hold no routing"] if blank < 0 else ["10 of 40 tokens"]
+        )
         assert np.array_equal(found["topk_ids"], np.delete(ids, range(10, 20), axis=0))
     rewritten = routing(rng, k=4)
     rewritten[rewritten > 5] = 0  # zero experts, rewritten to 0
@@ -85,23 +89,36 @@ def check_routing(cases, rng):
 
     # Dense layers are rows of zeros among all decoder layers; a token fails in a recorded layer only.
     dense = np.insert(ids, 0, 0, axis=1)
-    found = cases.accept(cases.npy(dense.astype(np.uint8)), *ROUTED, notes=["recorded layer 0 holds no routing", "numbers of their rows"])
+    found = cases.accept(
+        cases.npy(dense.astype(np.uint8)), *ROUTED, notes=["recorded layer 0 holds no routing", "numbers of their rows"]
+    )
     assert np.array_equal(found["topk_ids"], ids) and list(found["layer_ids"]) == [1, 2, 3]
     lite = np.concatenate([np.zeros((20, 1, 6), int), routing(rng, 20, 26, 64, 6)], axis=1)
-    for rows, note in ((lite, "recorded layer 0"), (np.concatenate([lite, lite[:, 1:2]], axis=1), "1 of 28 recorded layers lie behind")):
-        found = cases.accept(cases.npy(rows.astype(np.uint16)), "--format", "vllm-routed", "--model", "deepseek-v2-lite", notes=[note])
+    for rows, note in (
+        (lite, "recorded layer 0"),
+        (np.concatenate([lite, lite[:, 1:2]], axis=1), "1 of 28 recorded layers lie behind"),
+    ):
+        found = cases.accept(
+            cases.npy(rows.astype(np.uint16)), "--format", "vllm-routed", "--model", "deepseek-v2-lite", notes=[note]
+        )
         assert list(found["layer_ids"]) == list(range(1, 27)) and np.array_equal(found["topk_ids"], lite[:, 1:])
-    cases.refuse(cases.npy(lite[:, :10]), "the data have 10 layers", 2, "--format", "vllm-routed", "--model", "deepseek-v2-lite")
+    cases.refuse(
+        cases.npy(lite[:, :10]), "the data have 10 layers", 2, "--format", "vllm-routed", "--model", "deepseek-v2-lite"
+    )
 
     unsigned = ids.astype(np.uint8)
     unsigned[7] = 255  # -1 without a sign
     cases.accept(cases.npy(unsigned), *ROUTED, notes=["1 of 40 tokens hold no routing"])
     draft = routing(rng, 60, 6, 256, 8)
     draft[:, 0].sort(axis=1)
-    cases.accept(cases.npy(draft), "--format", "vllm-routed", "--experts", "256", notes=["recorded layer 0 alone", "draft"])
+    cases.accept(
+        cases.npy(draft), "--format", "vllm-routed", "--experts", "256", notes=["recorded layer 0 alone", "draft"]
+    )
     single = rng.integers(0, 16, (30, 6, 1))
     single[3] = 0
-    cases.accept(cases.npy(single), "--format", "vllm-routed", "--experts", "16", notes=["1 of 30 tokens hold no routing"])
+    cases.accept(
+        cases.npy(single), "--format", "vllm-routed", "--experts", "16", notes=["1 of 30 tokens hold no routing"]
+    )
 
 
 def check_other_experts(cases, rng):
@@ -120,11 +137,17 @@ def check_other_experts(cases, rng):
         found = cases.accept(cases.npy(values), *ROUTED, *options, notes=["different numbers of experts, 2 at most"])
         assert found["top_k"] == 2 and np.array_equal(found["topk_ids"], np.where(zero > 7, 65535, zero))
     output = cases.path("ragged.h5")
-    done = subprocess.run([cases.gem_trace, "import", "--input", cases.npy(np.where(zero > 7, -1, zero)), *ROUTED, "--output", output],
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [cases.gem_trace, "import", "--input", cases.npy(np.where(zero > 7, -1, zero)), *ROUTED, "--output", output],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
-    done = subprocess.run([cases.gem_trace, "batch", "--routing", output, "--batch-size", "40", "--steps", "1", "--output", cases.output],
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [cases.gem_trace, "batch", "--routing", output, "--batch-size", "40", "--steps", "1", "--output", cases.output],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     with h5py.File(cases.output) as file:
         assert file["counts"][:].sum() == (zero < 8).sum()
@@ -145,25 +168,57 @@ def check_json_routing(cases, rng):
     np.save(buffer, ids.astype(np.uint8))
     npy = base64.b64encode(buffer.getvalue()).decode()
     answers = {
-        "lists.json": ids.tolist(), "member.json": {"routed_experts": ids.tolist()}, "requests.json": [ids[:9].tolist(), ids[9:].tolist()],
+        "lists.json": ids.tolist(),
+        "member.json": {"routed_experts": ids.tolist()},
+        "requests.json": [ids[:9].tolist(), ids[9:].tolist()],
         "sglang.json": {"text": "x", "meta_info": {"id": 1, "routed_experts": raw}},
-        "several.json": [{"meta_info": {"routed_experts": base64.b64encode(part.astype("<i4").tobytes()).decode()}} for part in (ids[:9], ids[9:])],
-        "vllm.json": {"choices": [{"index": 0, "routed_experts": npy}, {"index": 1, "routed_experts": None}]}}
+        "several.json": [
+            {"meta_info": {"routed_experts": base64.b64encode(part.astype("<i4").tobytes()).decode()}}
+            for part in (ids[:9], ids[9:])
+        ],
+        "vllm.json": {"choices": [{"index": 0, "routed_experts": npy}, {"index": 1, "routed_experts": None}]},
+    }
     for name, answer in answers.items():
         found = cases.accept(cases.text(name, answer), "--top-k", "2", "--experts", "8", "--layer-ids", "3-5")
         assert np.array_equal(found["topk_ids"], ids) and list(found["layer_ids"]) == [3, 4, 5], name
         assert len(found["request_offsets"]) == (3 if name in ("requests.json", "several.json") else 2), name
     lines = "".join(json.dumps({"meta_info": {"routed_experts": raw}}) + "\n" for _ in range(2))
-    found = cases.accept(cases.text("a.jsonl", lines + lines[:30]), "--top-k", "2", "--experts", "8", "--layer-ids", "3-5",
-                         notes=["last line (3) is cut", "1 of 2 requests hold the same"])
+    found = cases.accept(
+        cases.text("a.jsonl", lines + lines[:30]),
+        "--top-k",
+        "2",
+        "--experts",
+        "8",
+        "--layer-ids",
+        "3-5",
+        notes=["last line (3) is cut", "1 of 2 requests hold the same"],
+    )
     assert found["topk_ids"].shape == (80, 3, 2)
-    found = cases.accept(cases.text("lists.json", ids.tolist()), "--top-k", "2", notes=["8 is taken from the largest number"])
+    found = cases.accept(
+        cases.text("lists.json", ids.tolist()), "--top-k", "2", notes=["8 is taken from the largest number"]
+    )
     assert found["num_experts"] == 8
-    ragged = [[ids[t, l, :1 + (t + l) % 2].tolist() for l in range(3)] for t in range(40)]
+    ragged = [[ids[t, layer, : 1 + (t + layer) % 2].tolist() for layer in range(3)] for t in range(40)]
     cases.accept(cases.text("ragged.json", {"routed_experts": ragged}), *ROUTED, notes=["different numbers of experts"])
     cases.refuse(cases.text("b.json", {"meta_info": {"routed_experts": "AAAAAA=="}}), "--layer-ids", 2, "--top-k", "2")
-    cases.refuse(cases.text("b.json", {"meta_info": {"routed_experts": "AAAAAA=="}}), "holds 4 bytes", 3, "--top-k", "2", "--layer-ids", "0-2")
-    cases.refuse(cases.text("b.json", {"meta_info": {"routed_experts": "not/base 64"}}), "not base64", 3, "--top-k", "2", "--layer-ids", "0-2")
+    cases.refuse(
+        cases.text("b.json", {"meta_info": {"routed_experts": "AAAAAA=="}}),
+        "holds 4 bytes",
+        3,
+        "--top-k",
+        "2",
+        "--layer-ids",
+        "0-2",
+    )
+    cases.refuse(
+        cases.text("b.json", {"meta_info": {"routed_experts": "not/base 64"}}),
+        "not base64",
+        3,
+        "--top-k",
+        "2",
+        "--layer-ids",
+        "0-2",
+    )
     cases.refuse(cases.text("b.json", {"routed_experts": {"a": 1}}), "routed_experts: must be ids", 3, "--top-k", "2")
 
 
@@ -182,6 +237,7 @@ def check_no_counts(cases, rng):
     cases.refuse(cases.path("map.npz"), "'phy2log'", 3, *COUNTS)
     cases.refuse(cases.text("lists.json", {"counts": routing(rng).tolist()}), "ids of experts", 3, "--top-k", "2")
 
+    cases.refuse(cases.text("lists.json", routing(rng)[:, 0].tolist()), "[token, k]", 3, "--top-k", "2")
     loads = rng.integers(1, 50, (5, 4, 2))
     cases.refuse(cases.npy(loads), "loads of ranks", 3, *COUNTS)
     cases.refuse(cases.npy(loads), "--format", 2, "--top-k", "2")
@@ -192,14 +248,29 @@ def check_no_counts(cases, rng):
     counts = consistent_counts(rng)
     found = cases.accept(cases.npy(counts), *COUNTS)
     assert "contradict" not in found["told"] and np.array_equal(found["counts"], counts)
-    for order, axes in (((1, 0, 2), "layer,step,expert"), ((0, 2, 1), "step,expert,layer"), ((2, 1, 0), "expert,layer,step")):
+    for order, axes in (
+        ((1, 0, 2), "layer,step,expert"),
+        ((0, 2, 1), "step,expert,layer"),
+        ((2, 1, 0), "expert,layer,step"),
+    ):
         turned = np.ascontiguousarray(counts.transpose(order))
         cases.refuse(cases.npy(turned), f"--axes {axes}", 3, *COUNTS)
         assert np.array_equal(cases.accept(cases.npy(turned), *COUNTS, "--axes", axes)["counts"], counts)
     total = counts.sum(axis=0)
     cases.refuse(cases.npy(total.T.copy()), "--axes expert,layer", 3, *COUNTS)
-    cases.refuse(cases.npy(counts.transpose(0, 2, 1) + 1), "another axis", 2, "--format", "counts", "--top-k", "1", "--experts", "8",
-                 "--axes", "step,layer,expert")
+    cases.refuse(
+        cases.npy(counts.transpose(0, 2, 1) + 1),
+        "another axis",
+        2,
+        "--format",
+        "counts",
+        "--top-k",
+        "1",
+        "--experts",
+        "8",
+        "--axes",
+        "step,layer,expert",
+    )
     cases.accept(cases.npy(counts), "--format", "counts", "--top-k", "3", notes=["contradict 3 experts a token"])
 
 
@@ -208,27 +279,61 @@ def check_plain(cases, rng):
     found = cases.accept(cases.npy(np.asfortranarray(counts)), *COUNTS)
     assert np.array_equal(found["counts"], counts)
     by_layer = {str(layer + 3): counts[0, layer].tolist() for layer in range(3)}
-    named = {f"model.layers.{layer + 3}.mlp": {str(e): int(n) for e, n in enumerate(counts[0, layer])} for layer in range(3)}
+    named = {
+        f"model.layers.{layer + 3}.mlp": {str(e): int(n) for e, n in enumerate(counts[0, layer])} for layer in range(3)
+    }
     for table in (by_layer, named, {"expert_load": by_layer}):
         found = cases.accept(cases.text("layers.json", table), "--top-k", "2", notes=["NO TIME AXIS"])
         assert np.array_equal(found["counts"][0], counts[0]) and list(found["layer_ids"]) == [3, 4, 5]
     steps = {str(layer): counts[:, layer].tolist() for layer in range(3)}
     assert np.array_equal(cases.accept(cases.text("layers.json", steps), "--top-k", "2")["counts"], counts)
-    found = cases.accept(cases.text("sglang.json", {"logical_count": np.insert(counts, 0, 0, axis=1).tolist()}), "--top-k", "2",
-                         notes=["layer 0 got no token"])
+    found = cases.accept(
+        cases.text("sglang.json", {"logical_count": np.insert(counts, 0, 0, axis=1).tolist()}),
+        "--top-k",
+        "2",
+        notes=["layer 0 got no token"],
+    )
     assert np.array_equal(found["counts"], counts) and list(found["layer_ids"]) == [1, 2, 3]
+    sparse = {"3": {"0": 4, "5": 6}, "4": {"1": 10}}  # idle experts have no member
+    assert cases.accept(cases.text("sparse.json", sparse), "--top-k", "2")["counts"].shape == (1, 2, 6)
+    huge = cases.text("huge.json", [[1e300, 2], [3, 4]])
+    cases.refuse(huge, "more than a step of a trace", 3, "--top-k", "1")
     uneven = [[3, 1, 2, 4, 5, 6], [3, 4, 5, 6], [1, 2, 3, 4, 5, 6]]
-    cases.refuse(cases.text("uneven.json", uneven), "layers have different numbers of experts (4 in layer 1, 6 in layer 0, 2)", 3, "--top-k", "2")
-    found = cases.accept(cases.text("uneven.json", uneven), "--top-k", "2", "--experts", "6", notes=["other than 6 were left out"])
+    cases.refuse(
+        cases.text("uneven.json", uneven),
+        "layers have different numbers of experts (4 in layer 1, 6 in layer 0, 2)",
+        3,
+        "--top-k",
+        "2",
+    )
+    found = cases.accept(
+        cases.text("uneven.json", uneven), "--top-k", "2", "--experts", "6", notes=["other than 6 were left out"]
+    )
     assert list(found["layer_ids"]) == [0, 2] and found["counts"].shape == (1, 2, 6)
-    cases.refuse(cases.text("odd.json", {"counts": [[1, {"a": 2}], [3, 4]]}), "counts[0][1]: is an object with the members 'a', but must be a number", 3, "--top-k", "1")
+    cases.refuse(
+        cases.text("odd.json", {"counts": [[1, {"a": 2}], [3, 4]]}),
+        "counts[0][1]: is an object with the members 'a', but must be a number",
+        3,
+        "--top-k",
+        "1",
+    )
     cases.refuse(cases.text("odd.json", {"a": [1], "b": [2]}), "has the members 'a', 'b'", 3, "--top-k", "1")
+
+    mtp = "layer,expert,count\n" + "".join(f"{layer},{e},{3 + e % 2}\n" for layer in (1, 26, 27) for e in range(64))
+    found = cases.accept(
+        cases.text("mtp.csv", mtp), "--model", "deepseek-v2-lite", notes=["1 layers behind the model's 27"]
+    )
+    assert list(found["layer_ids"]) == [1, 26]
 
     idle = counts.copy()
     idle[:, 1] = 0
     found = cases.accept(cases.npy(idle), *COUNTS, notes=["layer 1 got no token"])
     assert list(found["layer_ids"]) == [0, 2] and "Skew" in found["told"]
-    assert all(float(word) >= 1 for word in found["told"].split("Skew")[1].split() if word.replace(".", "").isdigit() and "." in word)
+    assert all(
+        float(word) >= 1
+        for word in found["told"].split("Skew")[1].split()
+        if word.replace(".", "").isdigit() and "." in word
+    )
     lite = consistent_counts(rng, 2, 27, 64, 6, 30)
     lite[:, [0, 7]] = 0
     cases.accept(cases.npy(lite), "--format", "counts", "--model", "deepseek-v2-lite", notes=["layers 7 got no token"])
@@ -237,20 +342,41 @@ def check_plain(cases, rng):
 def check_csv(cases, rng):
     counts = consistent_counts(rng)
     counts[:, :, 7] = 0  # an idle last expert
+
     def table(values, names, separator=",", step=True):
         lines = [separator.join(names)]
         for at in np.ndindex(values.shape):
             if values[at]:
-                lines.append(separator.join(str(n) for n in (*at, values[at])) if step else separator.join(str(n) for n in (*at[1:], values[at])))
+                lines.append(
+                    separator.join(str(n) for n in (*at, values[at]))
+                    if step
+                    else separator.join(str(n) for n in (*at[1:], values[at]))
+                )
         return "\n".join(lines) + "\n"
-    for names, separator in ((["step", "layer_id", "expert_id", "count"], ","), (["iter", "layer_idx", "expert_idx", "num_tokens"], ";"),
-                             (["Forward Pass ID", "Layer", "Expert", "Tokens"], "\t")):
+
+    for names, separator in (
+        (["step", "layer_id", "expert_id", "count"], ","),
+        (["iter", "layer_idx", "expert_idx", "num_tokens"], ";"),
+        (["Forward Pass ID", "Layer", "Expert", "Tokens"], "\t"),
+    ):
         for mark in ("", "\ufeff"):
-            found = cases.accept(cases.text("a.csv", mark + table(counts, names, separator)), "--top-k", "2", "--experts", "8")
+            found = cases.accept(
+                cases.text("a.csv", mark + table(counts, names, separator)), "--top-k", "2", "--experts", "8"
+            )
             assert np.array_equal(found["counts"], counts), names
-    found = cases.accept(cases.text("a.csv", table(counts, ["step", "layer", "expert", "count"])), "--top-k", "2", notes=["7 experts, from the largest"])
+    found = cases.accept(
+        cases.text("a.csv", table(counts, ["step", "layer", "expert", "count"])),
+        "--top-k",
+        "2",
+        notes=["7 experts, from the largest"],
+    )
     assert found["counts"].shape[2] == 7
-    wide = "layer," + ",".join(f"expert_{e}" for e in range(8)) + "\n" + "".join(f"{l + 3}," + ",".join(map(str, counts[0, l])) + "\n" for l in range(3))
+    wide = (
+        "layer,"
+        + ",".join(f"expert_{e}" for e in range(8))
+        + "\n"
+        + "".join(f"{layer + 3}," + ",".join(map(str, counts[0, layer])) + "\n" for layer in range(3))
+    )
     found = cases.accept(cases.text("wide.csv", wide), "--top-k", "2")
     assert np.array_equal(found["counts"][0], counts[0]) and list(found["layer_ids"]) == [3, 4, 5]
     whole = table(counts, ["step", "layer", "expert", "count"])
@@ -262,25 +388,41 @@ def check_csv(cases, rng):
     ranks[1][:, :, 0] = 0
     for values in ranks:
         values[:, :, 7] = 0
-    paths = [cases.text(f"rank{r}.csv", table(values, ["layer_id", "expert_id", "count"], step=False)) for r, values in enumerate(ranks)]
+    paths = [
+        cases.text(f"rank{r}.csv", table(values, ["layer_id", "expert_id", "count"], step=False))
+        for r, values in enumerate(ranks)
+    ]
     found = cases.accept(paths, "--top-k", "2", "--experts", "8", notes=["summed over the 2 files"])
     assert np.array_equal(found["counts"], ranks[0] + ranks[1])
     shutil.copy(paths[0], cases.path("copy.csv"))
-    found = cases.accept([*paths, cases.path("copy.csv"), paths[0]], "--top-k", "2", "--experts", "8",
-                         notes=["copy.csv holds the same as", "given twice and is read once"])
+    found = cases.accept(
+        [*paths, cases.path("copy.csv"), paths[0]],
+        "--top-k",
+        "2",
+        "--experts",
+        "8",
+        notes=["copy.csv holds the same as", "given twice and is read once"],
+    )
     assert np.array_equal(found["counts"], ranks[0] + ranks[1])
 
 
 def check_ranks(cases, rng):
     counts = [consistent_counts(rng, steps=6, layers=2) for _ in range(3)]
+
     def record(name, parts, experts=8):
         folder = cases.path(name)
         os.makedirs(folder)
         cases.text(os.path.join(name, "meta_info.json"), {"num_experts": experts, "num_experts_per_token": 2})
         for rank, (values, first) in parts.items():
-            write_safetensors(os.path.join(folder, f"rank{rank}.safetensors"),
-                              {f"{first + s}_{3 + l}": values[s, l].astype(np.float64) for s, l in np.ndindex(values.shape[:2])})
+            write_safetensors(
+                os.path.join(folder, f"rank{rank}.safetensors"),
+                {
+                    f"{first + s}_{3 + layer}": values[s, layer].astype(np.float64)
+                    for s, layer in np.ndindex(values.shape[:2])
+                },
+            )
         return folder
+
     a, b, c = counts
     found = cases.accept(record("whole", {0: (a, 100), 1: (b, 100), 2: (c, 100)}), "--ranks", "3")
     assert np.array_equal(found["counts"], a + b + c) and "left out" not in found["told"]
@@ -312,16 +454,39 @@ def check_lines(cases, rng):
     counts = consistent_counts(rng, steps=4, layers=2)
     draft = consistent_counts(rng, steps=4, layers=1)
     slots = list(range(8))
+
     def line(load, **more):
-        return json.dumps({"record_type": "eplb_load_stats", "step": 0, "expert_load": load.tolist(), "p2l_map": [slots] * len(load), **more}) + "\n"
+        return (
+            json.dumps(
+                {
+                    "record_type": "eplb_load_stats",
+                    "step": 0,
+                    "expert_load": load.tolist(),
+                    "p2l_map": [slots] * len(load),
+                    **more,
+                }
+            )
+            + "\n"
+        )
+
     main_lines = "".join(line(step) for step in counts)
-    found = cases.accept(cases.text("a.jsonl", main_lines + line(counts[0])[:70]), "--top-k", "2", notes=["last line (5) is cut"])
+    found = cases.accept(
+        cases.text("a.jsonl", main_lines + line(counts[0])[:70]), "--top-k", "2", notes=["last line (5) is cut"]
+    )
     assert np.array_equal(found["counts"], counts)
     cases.refuse(cases.text("a.jsonl", line(counts[0])[:70] + "\n" + main_lines), "line 1", 3, "--top-k", "2")
     cases.refuse(cases.text("a.jsonl", line(counts[0])[:70]), "line 1", 3, "--top-k", "2")
     for name in ({}, {"model": "draft"}):
-        mixed = "".join(line(step, **({"model": "main"} if name else {})) + line(other, **name) for step, other in zip(counts, draft))
-        found = cases.accept(cases.text("mixed.jsonl", mixed), "--top-k", "2", notes=["two models are in one file", "4 lines of 1 layers left out"])
+        mixed = "".join(
+            line(step, **({"model": "main"} if name else {})) + line(other, **name)
+            for step, other in zip(counts, draft)
+        )
+        found = cases.accept(
+            cases.text("mixed.jsonl", mixed),
+            "--top-k",
+            "2",
+            notes=["two models are in one file", "4 lines of 1 layers left out"],
+        )
         assert np.array_equal(found["counts"], counts)
     alike = "".join(line(step, model="a") + line(step, model="b") for step in counts)
     cases.refuse(cases.text("alike.jsonl", alike), "several models with as many layers", 3, "--top-k", "2")
@@ -348,7 +513,10 @@ def check_archives(cases, rng):
 def check_counted_by_every_rank(cases, rng):
     """SGLang's mode stat sums over ranks that may all have counted each token."""
     counts = consistent_counts(rng)
-    table = lambda values: cases.text("stat.json", {"logical_count": values.tolist()})
+
+    def table(values):
+        return cases.text("stat.json", {"logical_count": values.tolist()})
+
     found = cases.accept(table(8 * counts), "--top-k", "2", notes=["every count is a multiple of 8"])
     assert np.array_equal(found["counts"], counts)
     found = cases.accept(table(8 * counts), "--top-k", "2", "--counted-times", "1")
@@ -361,8 +529,18 @@ def main():
     rng = np.random.default_rng(3)
     with tempfile.TemporaryDirectory() as folder:
         cases = Cases(sys.argv[1], folder)
-        for check in (check_routing, check_other_experts, check_json_routing, check_no_counts, check_plain, check_csv, check_ranks,
-                      check_lines, check_archives, check_counted_by_every_rank):
+        for check in (
+            check_routing,
+            check_other_experts,
+            check_json_routing,
+            check_no_counts,
+            check_plain,
+            check_csv,
+            check_ranks,
+            check_lines,
+            check_archives,
+            check_counted_by_every_rank,
+        ):
             check(cases, rng)
     print("what is recorded came out, what isn't was left out or refused")
 

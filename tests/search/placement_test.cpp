@@ -225,7 +225,14 @@ TEST(Descent, EndsWhereNoSwapHelps) {
   }
 }
 
-// The same sweeps with swaps tried by hand and a list of the pairs to look at: those with a device that has changed.
+// The best move of the first kind that has any, new finders each time.
+std::optional<FoundMove> best_move(const Placement& placement, std::int32_t a, std::int32_t b) {
+  for (const auto& move : make_moves())
+    if (auto found = move->evaluate(placement, a, b)) return found;
+  return std::nullopt;
+}
+
+// The same sweeps with a list of the pairs to look at: those with a device that has changed.
 Assignment repaired_by_hand(Placement placement, std::span<const std::int32_t> changed) {
   const auto devices = static_cast<std::int32_t>(placement.problem().device_count());
   std::set<std::pair<std::int32_t, std::int32_t>> open;
@@ -238,7 +245,7 @@ Assignment repaired_by_hand(Placement placement, std::span<const std::int32_t> c
     for (std::int32_t a = 0; a < devices; ++a)
       for (std::int32_t b = a + 1; b < devices; ++b) {
         if (!open.contains({a, b})) continue;
-        if (const auto found = best_swap_by_hand(placement, a, b)) {
+        if (const auto found = best_move(placement, a, b)) {
           placement.apply(found->relocations);
           mark(a);
           mark(b);

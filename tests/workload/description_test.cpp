@@ -52,7 +52,8 @@ TEST(Description, ALayerWithoutATokenHasNoSkew) {
   const auto layers = describe_trace(trace, {});
   const std::string table = description_table(layers), alone = description_table({layers.front()});
   EXPECT_NE(table.find("-"), std::string::npos) << table;
-  EXPECT_EQ(split(table, '\n').at(4).substr(0, 20), split(alone, '\n').at(3).substr(0, 20)) << table << alone;  // medians
+  EXPECT_EQ(split(table, '\n').at(4).substr(0, 20), split(alone, '\n').at(3).substr(0, 20))
+      << table << alone;  // medians
 }
 
 TEST(Description, ThresholdsAreAdjustable) {

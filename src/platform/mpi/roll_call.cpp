@@ -125,8 +125,7 @@ void watch_next_rank() {
   } else if (!answered && since_s > common_patience.limit_s) {
     throw RankLostError(
         fmt::format("{}, which has not answered for {}: it was stopped or hangs. Look at that host and its log; if it "
-                    "is only slow, "
-                    "give a longer {}",
+                    "is only slow, give a longer {}",
                     names_of({next}), format_duration(since_s), on_command_line("patience")));
   }
 }

@@ -58,10 +58,10 @@ TEST_F(Stall, EndsMapping) {
 }
 
 TEST_F(Stall, EndsMeasuring) {
-  for (const std::string options :
-       {"gpt-oss-20b --device host --expert-shape 256x256 --tile-tokens 16 --max-point-time 5",
-        "DeepSeek-V3 --device simulated --devices 64 --points-per-doubling 64 --min-samples 1000 --max-samples 1000"})
-    expect_end("gem-profile --model " + options + " --output " + folder_.file("profile.h5"), 1);
+  for (const std::string devices :
+       {"host --expert-shape 256x256 --tile-tokens 16 --max-point-time 5",
+        "simulated --devices 4 --points-per-doubling 64 --max-tokens 65536 --max-samples 10000 --min-samples 10000"})
+    expect_end("gem-profile --model gpt-oss-20b --device " + devices + " --output " + folder_.file("profile.h5"), 1);
 }
 
 TEST_F(Stall, EndsABatch) {
