@@ -145,9 +145,9 @@ class Cleaning {
   static Choice choice_of(std::span<const std::int32_t> ids) {
     std::vector<std::int32_t> sorted(ids.begin(), ids.end());
     std::ranges::sort(sorted);
-    const auto experts = std::ranges::subrange(std::ranges::upper_bound(sorted, RecordedRouting::none), sorted.end());
-    if (experts.empty()) return Choice::None;
-    return std::ranges::adjacent_find(experts) == experts.end() ? Choice::Experts : Choice::Twice;
+    const auto first = std::ranges::upper_bound(sorted, RecordedRouting::none);
+    if (first == sorted.end()) return Choice::None;
+    return std::adjacent_find(first, sorted.end()) == sorted.end() ? Choice::Experts : Choice::Twice;
   }
   /// With one expert a token nothing repeats; then a token that has expert 0 in each of several layers wasn't recorded.
   bool is_blank(std::size_t token) {
