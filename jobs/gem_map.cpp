@@ -9,12 +9,12 @@
 #include "files/mapping_file.hpp"
 #include "files/profile_file.hpp"
 #include "files/trace_file.hpp"
-#include "platform/file_system/named_files.hpp"
 #include "mapping/mapping_answer.hpp"
 #include "mapping/mapping_request.hpp"
 #include "mapping/search_plan.hpp"
 #include "platform/command_line/command_line.hpp"
 #include "platform/command_line/program.hpp"
+#include "platform/file_system/named_files.hpp"
 #include "platform/file_system/whole_file.hpp"
 
 namespace gem {
@@ -92,9 +92,8 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
   world.on_root([&] {
     if (!options.dry_run) {
       std::vector<NamedFile> inputs = named_files("--mapping", options.mappings);
-      inputs.insert(inputs.end(), {{"--profile", options.profile},
-                                   {"--trace", options.trace},
-                                   {"--test-trace", options.test_trace}});
+      inputs.insert(inputs.end(),
+                    {{"--profile", options.profile}, {"--trace", options.trace}, {"--test-trace", options.test_trace}});
       keep_apart(inputs, {{{"--output", options.output}}});
       expect_writable(options.output);
       set_termination_message("gem-map: ended from outside; nothing was written, " + options.output +

@@ -138,8 +138,8 @@ void import_trace(const ImportJob& job, ImportedCounts imported, std::vector<std
   if (job.dry_run) return print_shape(trace);
   store_trace(job.output, trace, arguments, 0);
   if (!job.quiet)
-    std::cout << "Next: gem-trace describe --trace " << shell_word(job.output) << "\n      gem-map --profile PROFILE --trace "
-              << shell_word(job.output) << " --output MAPPING\n";
+    std::cout << "Next: gem-trace describe --trace " << shell_word(job.output)
+              << "\n      gem-map --profile PROFILE --trace " << shell_word(job.output) << " --output MAPPING\n";
 }
 
 }  // namespace

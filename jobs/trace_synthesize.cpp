@@ -98,8 +98,8 @@ int run_synthesize(const Arguments& arguments) {
   }
   store_trace(job.output, trace, arguments, job.synthesis.seed);
   if (!job.quiet)
-    std::cout << "Next: gem-trace describe --trace " << shell_word(job.output) << "\n      gem-map --profile PROFILE --trace "
-              << shell_word(job.output) << " --output MAPPING\n";
+    std::cout << "Next: gem-trace describe --trace " << shell_word(job.output)
+              << "\n      gem-map --profile PROFILE --trace " << shell_word(job.output) << " --output MAPPING\n";
   return 0;
 }
 

@@ -1,5 +1,5 @@
 // Attention of one decode step over a cache of keys and values, for one decoder layer on one device (formula and method
-// in decode_attention.cu). It is bound by memory: what counts are the bytes of the cache, each read once.
+// in decode_attention.cuh). It is bound by memory: what counts are the bytes of the cache, each read once.
 #pragma once
 
 #include <cuda_runtime_api.h>

@@ -9,7 +9,7 @@ import sys
 
 LONGEST_README = 150
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
-FILE = re.compile(r"`((?:jobs|src|analysis|slurm|tests|kernels|packaging)/[\w./-]+\.(?:md|sh|py|toml|csv|h5|cpp|hpp))`")
+FILE = re.compile(r"`((?:jobs|src|analysis|slurm|tests|kernels)/[\w./-]+\.(?:md|sh|py|toml|csv|h5|cpp|hpp))`")
 
 
 def main():

@@ -49,9 +49,9 @@ bool recognises(const std::string& text) {
 std::string instructions(const PhysicalMap& map, const std::string& path) {
   return fmt::format(
       "The tensor phy2log of DeepSeek's EPLB, [{} MoE layers, {} replicas], {} replicas a GPU:\n"
-      "  phy2log = torch.from_numpy(numpy.load(\"{}\"))\n"
+      "  phy2log = torch.from_numpy(numpy.load({}))\n"
       "Use it where your engine calls eplb.rebalance_experts(...).\n",
-      map.layer_count(), map.slot_count(), map.slots_per_device(), path);
+      map.layer_count(), map.slot_count(), map.slots_per_device(), to_json(path));
 }
 
 }  // namespace

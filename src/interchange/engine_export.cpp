@@ -15,9 +15,9 @@ void check_model(const EngineFormat& engine, const std::string& model) {
   for (const auto& [begin, why] : engine.refused_models)
     if (to_lower(model).starts_with(begin))
       throw UsageError(
-          fmt::format("--engine {} cannot place the experts of {}: {}; gem-deploy permute makes a checkpoint "
-                      "whose linear placement is the mapping",
-                      engine.name, model, why));
+          fmt::format("{} {} cannot place the experts of {}: {}; gem-deploy permute makes a checkpoint whose linear "
+                      "placement is the mapping",
+                      on_command_line("engine"), engine.name, model, why));
 }
 
 /// Rows for the layers of multi-token prediction, where the engine wants them.
@@ -25,16 +25,17 @@ PhysicalMap with_mtp_layers(const PhysicalMap& map, const EngineFormat& engine, 
   if (model.decoder_layers == 0) {
     if (model.mtp_layers == 0) return map;
     throw UsageError(
-        "--mtp-layers: the layers of multi-token prediction are counted behind the model's last one; say how "
-        "many it has: --model NAME or --layers N");
+        fmt::format("{}: the layers of multi-token prediction are counted behind the model's last one; say how many it "
+                    "has: {} NAME or {} N",
+                    on_command_line("mtp-layers"), on_command_line("model"), on_command_line("layers")));
   }
   const std::size_t end = model.decoder_layers + model.mtp_layers;
   if (!map.layer_ids.empty() && static_cast<std::size_t>(map.layer_ids.back()) >= end)
     throw UsageError(
         fmt::format("the mapping has layer {}, but the model has decoder layers 0 to {}; give the model that "
-                    "the mapping was made for, or --mtp-layers N if those behind are of multi-token "
-                    "prediction and {} is to place them",
-                    map.layer_ids.back(), model.decoder_layers - 1, engine.name));
+                    "the mapping was made for, or {} N if those behind are of multi-token prediction and {} is to "
+                    "place them",
+                    map.layer_ids.back(), model.decoder_layers - 1, on_command_line("mtp-layers"), engine.name));
   return with_further_layers(map, model.decoder_layers, model.mtp_layers);
 }
 
@@ -50,7 +51,8 @@ PhysicalMap map_for_engine(const Mapping& mapping, const EngineFormat& engine, c
   const PhysicalMap map = physical_map_of(mapping);
   if (engine.layers == EngineFormat::Layers::Named) return with_mtp_layers(map, engine, model);
   if (model.mtp_layers > 0)
-    throw UsageError("--mtp-layers: " + engine.name + " places layers of multi-token prediction itself; leave it out");
+    throw UsageError(on_command_line("mtp-layers") + ": " + engine.name +
+                     " places layers of multi-token prediction itself; leave it out");
   if (engine.layers == EngineFormat::Layers::MoeLayerOrder && model.moe_layers != 0 &&
       model.moe_layers != map.layer_count())
     throw UsageError(

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/error.hpp"
+#include "base/option.hpp"
 #include "base/text.hpp"
 #include "interchange/import.hpp"
 #include "interchange/torch_file.hpp"
@@ -46,7 +47,8 @@ ReadRows read_rows(const std::string& path, const std::string& name) {
   if (!name.empty()) return {find_engine(name).read(text, path), &find_engine(name)};
   for (const EngineFormat* engine : engine_formats())
     if (engine->recognises(text)) return {engine->read(text, path), engine};
-  throw UsageError(path + ": is no map of experts that is known by what it holds; say whose with --engine");
+  throw UsageError(path + ": is no map of experts that is known by what it holds; say whose with " +
+                   on_command_line("engine"));
 }
 
 void keep_rows(EngineRows& rows, const std::vector<std::int32_t>& kept) {
@@ -93,24 +95,27 @@ void number_layers(EngineRows& rows, const EngineFormat& engine, const ImportedM
   if (shape.layer_ids.empty()) {
     rows.layer_ids.resize(count);
     std::iota(rows.layer_ids.begin(), rows.layer_ids.end(), 0);
-    notes.push_back(engine.layers == EngineFormat::Layers::EveryDecoder
-                        ? "layers have the numbers of their rows; --model leaves out those of dense layers"
-                        : "layers are numbered from 0, since the file doesn't say the model's own numbers; --model or "
-                          "--layer-ids can");
+    notes.push_back(
+        engine.layers == EngineFormat::Layers::EveryDecoder
+            ? fmt::format("layers have the numbers of their rows; {} leaves out those of dense layers",
+                          on_command_line("model"))
+            : fmt::format(
+                  "layers are numbered from 0, since the file doesn't say the model's own numbers; {} or {} can",
+                  on_command_line("model"), on_command_line("layer-ids")));
     return;
   }
   if (count != shape.layer_ids.size())
-    throw UsageError(
-        fmt::format("{}: has {} layers, but --model or --layer-ids names {}", path, count, shape.layer_ids.size()));
+    throw UsageError(fmt::format("{}: has {} layers, but {} or {} names {}", path, count, on_command_line("model"),
+                                 on_command_line("layer-ids"), shape.layer_ids.size()));
   rows.layer_ids = shape.layer_ids;
 }
 
 std::size_t devices_of(const EngineRows& rows, const ImportedMapShape& shape, const std::string& path) {
   if (rows.device_count == 0 && shape.device_count == 0)
-    throw UsageError(path + ": does not say how many devices it is for; say so with --devices");
+    throw UsageError(path + ": does not say how many devices it is for; say so with " + on_command_line("devices"));
   if (rows.device_count > 0 && shape.device_count > 0 && rows.device_count != shape.device_count)
-    throw UsageError(
-        fmt::format("{}: is for {} devices, but --devices says {}", path, rows.device_count, shape.device_count));
+    throw UsageError(fmt::format("{}: is for {} devices, but {} says {}", path, rows.device_count,
+                                 on_command_line("devices"), shape.device_count));
   return std::max(rows.device_count, shape.device_count);
 }
 

@@ -4,6 +4,7 @@
 #include "base/text.hpp"
 
 #include <fmt/core.h>
+#include "base/quoting.hpp"
 #include "interchange/engine_format.hpp"
 #include "platform/text_formats/json.hpp"
 
@@ -38,7 +39,7 @@ std::string instructions(const PhysicalMap& map, const std::string& path) {
              "  python3 -m sglang.launch_server --model-path MODEL --tp-size {} --ep-size {} \\\n"
              "    --init-expert-location {}{}\n"
              "Leave --enable-eplb out: the engine would move the experts again.\n",
-             map.device_count, map.device_count, map.device_count, path,
+             map.device_count, map.device_count, map.device_count, shell_word(path),
              map.redundant_count() > 0 ? fmt::format(" --ep-num-redundant-experts {}", map.redundant_count()) : "");
 }
 

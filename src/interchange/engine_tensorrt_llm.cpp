@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include "base/error.hpp"
+#include "base/option.hpp"
 #include "base/text.hpp"
 #include "interchange/engine_format.hpp"
 #include "platform/text_formats/json.hpp"
@@ -19,8 +20,8 @@ std::string instructions(const PhysicalMap& map, const std::string& path) {
       "    backend: WIDEEP\n"
       "    load_balancer: {}\n"
       "and on the command line: --tp_size {} --ep_size {}\n"
-      "With multi-token prediction the file must have its layers too: make it with --mtp-layers N.\n",
-      map.device_count, path, map.device_count, map.device_count);
+      "With multi-token prediction the file must have its layers too: make it with {} N.\n",
+      map.device_count, to_json(path), map.device_count, map.device_count, on_command_line("mtp-layers"));
 }
 
 std::string text_of(const PhysicalMap& map, const std::string& path) {

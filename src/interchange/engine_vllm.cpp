@@ -5,6 +5,7 @@
 
 #include <fmt/core.h>
 #include <algorithm>
+#include "base/quoting.hpp"
 #include "interchange/engine_format.hpp"
 #include "platform/text_formats/json.hpp"
 
@@ -44,14 +45,16 @@ bool recognises(const std::string& text) {
 }
 
 std::string instructions(const PhysicalMap& map, const std::string& path) {
+  const std::string config = fmt::format(
+      "{{\"initial_mapping_path\": {}, \"num_redundant_experts\": {}, \"disable_online_rebalancing\": true}}",
+      to_json(path), map.redundant_count());
   return fmt::format(
       "PROVISIONAL: vLLM's initial mapping for EPLB is proposed, not released; with a vLLM that has it, {}\n"
       "expert-parallel ranks in the order of the mapping's devices:\n"
       "  vllm serve MODEL --tensor-parallel-size {} --enable-expert-parallel --enable-eplb \\\n"
-      "    --eplb-config '{{\"initial_mapping_path\": \"{}\", \"num_redundant_experts\": {},\n"
-      "      \"disable_online_rebalancing\": true}}'\n"
+      "    --eplb-config {}\n"
       "With any vLLM: gem-deploy permute makes a checkpoint whose linear placement is this one.\n",
-      map.device_count, map.device_count, path, map.redundant_count());
+      map.device_count, map.device_count, shell_word(config));
 }
 
 }  // namespace

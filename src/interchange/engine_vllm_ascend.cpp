@@ -4,6 +4,7 @@
 #include "base/text.hpp"
 
 #include <fmt/core.h>
+#include "base/quoting.hpp"
 #include "interchange/engine_format.hpp"
 #include "platform/text_formats/json.hpp"
 
@@ -56,14 +57,17 @@ bool recognises(const std::string& text) {
 
 std::string instructions(const PhysicalMap& map, const std::string& path) {
   const std::string redundant =
-      map.redundant_count() == 0 ? "" : fmt::format(",\n      \"num_redundant_experts\": {}", map.redundant_count());
+      map.redundant_count() == 0 ? "" : fmt::format(", \"num_redundant_experts\": {}", map.redundant_count());
+  const std::string file = fmt::format("{{\"expert_map_path\": {}}}", to_json(path));
+  const std::string config =
+      fmt::format("{{\"eplb_config\": {{\"expert_map_path\": {}{}}}}}", to_json(path), redundant);
   return note_of_ending(path, ".json") +
          fmt::format(
              "vllm-ascend, {} expert-parallel ranks in the order of the mapping's devices:\n"
              "  vllm serve MODEL --tensor-parallel-size {} --enable-expert-parallel \\\n"
-             "    --additional-config '{{\"eplb_config\": {{\"expert_map_path\": \"{}\"{}}}}}'\n"
-             "(before 0.12: --additional-config '{{\"expert_map_path\": \"{}\"}}')\n",
-             map.device_count, map.device_count, path, redundant, path);
+             "    --additional-config {}\n"
+             "(before 0.12: --additional-config {})\n",
+             map.device_count, map.device_count, shell_word(config), shell_word(file));
 }
 
 }  // namespace

@@ -65,7 +65,7 @@ PhysicalMap with_further_layers(const PhysicalMap& map, std::size_t first, std::
   std::vector<std::int32_t> all = map.layer_ids;
   for (std::size_t layer = first; layer < first + count; ++layer) all.push_back(static_cast<std::int32_t>(layer));
   std::ranges::sort(all);
-  all.erase(std::ranges::unique(all).begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
   return with_layers(map, all);
 }
 

@@ -26,12 +26,18 @@ void RecordedRouting::add_request(const NumberArray& array, const std::string& f
   if (array.extents[1] != layer_count || array.extents[2] != places || array.values.empty())
     throw DataError(fmt::format("{}: has extents {}, but the requests before have {} layers and {} experts a token",
                                 from, extents_text(array.extents), layer_count, places));
+  // Where -1 without its sign can be no expert's number, it is none; of 255 and 65535 the whole recording decides.
+  const bool none_is_known = array.none > 65535.0;
   for (const double id : array.values) {
+    if (none_is_known && id == array.none) {
+      ids.push_back(none);
+      continue;
+    }
     if (!(id >= -1.0 && id <= 65535.0 && id == std::floor(id)))
       throw DataError(fmt::format("{}: holds {:g}, which is no expert's number", from, id));
     ids.push_back(static_cast<std::int32_t>(id));
   }
-  if (array.none > 0.0) unsigned_none = static_cast<std::int32_t>(array.none);
+  if (array.none > 0.0 && !none_is_known) unsigned_none = static_cast<std::int32_t>(array.none);
   request_offsets.push_back(request_offsets.back() + static_cast<std::int64_t>(array.extents[0]));
 }
 
@@ -145,9 +151,9 @@ class Cleaning {
   static Choice choice_of(std::span<const std::int32_t> ids) {
     std::vector<std::int32_t> sorted(ids.begin(), ids.end());
     std::ranges::sort(sorted);
-    const auto experts = std::ranges::subrange(std::ranges::upper_bound(sorted, RecordedRouting::none), sorted.end());
-    if (experts.empty()) return Choice::None;
-    return std::ranges::adjacent_find(experts) == experts.end() ? Choice::Experts : Choice::Twice;
+    const auto first = std::ranges::upper_bound(sorted, RecordedRouting::none);
+    if (first == sorted.end()) return Choice::None;
+    return std::adjacent_find(first, sorted.end()) == sorted.end() ? Choice::Experts : Choice::Twice;
   }
   /// With one expert a token nothing repeats; then a token that has expert 0 in each of several layers wasn't recorded.
   bool is_blank(std::size_t token) {

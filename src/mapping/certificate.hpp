@@ -15,7 +15,8 @@ struct Certificate {
 };
 
 /// Bounds all layers by water filling; layers with few experts by exact search too, which replaces the layer's answer
-/// where it finds a better one and the options' time limit hasn't come. Layers are dealt to ranks; collective, every rank gets the result.
+/// where it finds a better one and the options' time limit hasn't come. Layers are dealt to ranks; collective, every
+/// rank gets the result.
 std::vector<Certificate> certify(const Communicator& world, const std::vector<LayerProblem>& problems,
                                  std::vector<LayerAnswer>& answers, const SearchOptions& options);
 

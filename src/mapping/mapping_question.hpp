@@ -36,7 +36,7 @@ struct MappingQuestion {
   std::size_t redundant_experts = 0;  ///< further copies of experts, a layer
   std::size_t expert_groups = 1;      ///< keep so many groups of experts together, see ExpertGroups
   SearchOptions search;
-  std::vector<Mapping> given{};  ///< scored beside the methods', called by their `method`; see fitted; on rank 0
+  std::vector<Mapping> given{};      ///< scored beside the methods', called by their `method`; see fitted; on rank 0
   std::vector<ProfileDoubt> doubts;  ///< of the whole profile; on rank 0
 };
 

@@ -29,8 +29,8 @@ MethodResult run_speed_aware(const MethodTask& task) {
 }
 
 MethodResult run_paper(const MethodTask& task) {
-  return {paper_mapping(task.question.profile, task.question.train,
-                        [&] { return task.question.search.out_of_time(); })};
+  return {
+      paper_mapping(task.question.profile, task.question.train, [&] { return task.question.search.out_of_time(); })};
 }
 
 // A new method is an entry here; the first and the last have a role (methods.hpp).

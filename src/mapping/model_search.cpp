@@ -49,7 +49,7 @@ std::vector<StartPoint> gather_history(const Communicator& world, const std::vec
   std::vector<StartPoint> history;
   for (std::size_t i = 0; i < all.size(); i += 4)
     history.push_back({static_cast<std::int32_t>(all[i]), static_cast<std::int32_t>(all[i + 1]),
-                      static_cast<double>(all[i + 2]) * 1e-9, all[i + 3]});
+                       static_cast<double>(all[i + 2]) * 1e-9, all[i + 3]});
   std::stable_sort(history.begin(), history.end(), [](const StartPoint& a, const StartPoint& b) {
     return std::pair(a.layer, a.start) < std::pair(b.layer, b.start);
   });

@@ -9,8 +9,7 @@
 
 namespace gem {
 
-Mapping paper_mapping(const LatencyProfile& profile, const LoadTrace& trace,
-                      const std::function<bool()>& out_of_time) {
+Mapping paper_mapping(const LatencyProfile& profile, const LoadTrace& trace, const std::function<bool()>& out_of_time) {
   constexpr std::size_t window_steps = 16;
   const std::size_t steps = std::min(window_steps, trace.step_count());
   const LoadTrace window = steps_of(trace, trace.step_count() - steps, steps);

@@ -122,8 +122,7 @@ MoeModel model_of_option(const std::string& text) {
   if (path.empty()) return find_model(known_models(), text);
   const std::string name = text.substr(path.size());
   const std::optional<std::string> content = read_text_file(path);
-  if (!content)
-    throw UsageError("the file " + path + " cannot be opened; give the name of a model or a CSV file");
+  if (!content) throw UsageError("the file " + path + " cannot be opened; give the name of a model or a CSV file");
   const std::vector<MoeModel> models = parse_models(*content, path);
   if (name.starts_with(':')) return find_model(models, name.substr(1));
   if (!name.empty()) throw UsageError("'" + text + "' is neither FILE.csv nor FILE.csv:NAME");

@@ -35,8 +35,6 @@ std::optional<Doubt> unsettled(const LatencyProfile& profile, const std::vector<
 }
 
 std::optional<Doubt> drift(const std::vector<DeviceSummary>& devices) {
-  const auto worst = std::ranges::max_element(
-      devices, {}, [](const DeviceSummary& device) { return std::abs(device.drift) / std::max(1e-6, device.noise); });
   std::size_t count = 0;
   double most = 0.0;
   for (const DeviceSummary& device : devices)
@@ -44,7 +42,7 @@ std::optional<Doubt> drift(const std::vector<DeviceSummary>& devices) {
       ++count;
       if (std::abs(device.drift) > std::abs(most)) most = device.drift;
     }
-  if (count == 0 || worst == devices.end()) return std::nullopt;
+  if (count == 0) return std::nullopt;
   return Doubt{
       Doubt::Kind::Drift,
       fmt::format("{} of {} devices took other times at the end of the sweep than at its beginning (at most {:+.1f} "

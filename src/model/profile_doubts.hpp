@@ -17,8 +17,8 @@ struct ProfileDoubt {
 
 /// What makes the profile doubtful; nothing for a good one. In the order of Kind, one of each at most:
 /// many points whose median isn't known well; drift over the sweep beyond the noise; latency that falls with load;
-/// clocks held down at some loads and not at others, where serving has one state; devices that differ by less than their
-/// noise.
+/// clocks held down at some loads and not at others, where serving has one state; devices that differ by less than
+/// their noise.
 std::vector<ProfileDoubt> doubts_of(const LatencyProfile& profile);
 
 /// The sentences one after the other; empty for none.

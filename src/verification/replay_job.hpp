@@ -35,7 +35,7 @@ struct ReplayRequest {
   std::optional<RowTransport> transport{};  ///< none: as suits the devices
   double patience_s = 600.0;                ///< how long ranks wait for one that does not answer
   bool compute_only = false;
-  bool strict = false;  ///< a doubtful profile is refused
+  bool strict = false;                        ///< a doubtful profile is refused
   bool allow_model_mismatch = false;          ///< of profile, trace and mappings
   std::optional<double> rest_per_layer_ms{};  ///< stated rest of a layer beside its routed experts; none: no estimate
   bool quiet = false;

@@ -50,7 +50,7 @@ struct VerificationReport {
   /// How a device differs from the profile's, from device_difference(); empty if none does.
   std::string device_difference;
   std::string profile_doubts;  ///< what makes the profile doubtful, see doubts_of(); empty for a good one
-  std::string sample_note;  ///< "held-out requests", "later steps of the same requests" or "in-sample"
+  std::string sample_note;     ///< "held-out requests", "later steps of the same requests" or "in-sample"
   std::size_t tokens_per_step = 0;
   std::size_t first_step = 0;
   std::size_t rounds = 0;

@@ -85,7 +85,7 @@ class Job:
 
 def jobs():
     permute = "gem-deploy permute --mapping small-map.h5 --checkpoint model --output permuted"
-    profile = ("gem-profile --model gpt-oss-20b --device simulated --devices 300 --points-per-doubling 8 "
+    profile = ("gem-profile --model DeepSeek-V3 --device simulated --devices 64 --points-per-doubling 16 "
                "--seed 3 --output new.h5")
     return [
         Job("gem-trace synthesize --model gpt-oss-20b --steps 256 --output new.h5", ["new.h5"]),
@@ -142,7 +142,7 @@ def stalls(runner, scale):
     prepare(runner)
     commands = [
         "gem-map --profile profile.h5 --trace trace.h5 --starts 1000 --iterations 100000 --output new.h5",
-        "gem-profile --model gpt-oss-20b --device simulated --devices 2000 --points-per-doubling 64 --output new.h5",
+        "gem-profile --model DeepSeek-V3 --device simulated --devices 64 --points-per-doubling 64 --min-samples 1000 --max-samples 1000 --output new.h5",
         "gem-profile --model gpt-oss-20b --device host --expert-shape 256x256 --tile-tokens 16 --max-point-time 5 "
         "--output new.h5",
         "gem-batch long.toml",

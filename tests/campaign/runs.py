@@ -65,10 +65,17 @@ class Runner:
         return os.path.join(self.folder, name)
 
 
-def end(process):
-    """Kills all that a process has started."""
-    os.killpg(process.pid, signal.SIGKILL)
+def end(process, most_s=20):
+    """Kills a process and waits until the ranks that it had started have gone, as they do without their launcher."""
+    ranks = []
+    if process.poll() is None:
+        with open(f"/proc/{process.pid}/task/{process.pid}/children", encoding="ascii") as file:
+            ranks = [int(word) for word in file.read().split()]
+        os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
+    until = time.monotonic() + most_s
+    while any(os.path.exists(f"/proc/{rank}") for rank in ranks) and time.monotonic() < until:
+        time.sleep(0.05)
 
 
 def ranks_of(process, count, limit_s=20):

@@ -124,6 +124,8 @@ TEST(EngineFormat, SaysWhenANameWillNotDo) {
   const PhysicalMap map = physical_map_of(random_mapping(1, 4, 2, 1));
   for (const EngineFormat* engine : {&sglang_format, &vllm_ascend_format}) {
     EXPECT_EQ(engine->instructions(map, "a.json").find("Rename"), std::string::npos);
+    // What is to be pasted is one word for the shell, whatever the file is called.
+    EXPECT_NE(engine->instructions(map, "it's $(odd).json").find("'\\''s $(odd).json"), std::string::npos);
     EXPECT_EQ(engine->instructions(map, "a.txt").find("Rename the file first"), 0u);
   }
 }

@@ -106,9 +106,10 @@ def check_routing(cases, rng):
         cases.npy(lite[:, :10]), "the data have 10 layers", 2, "--format", "vllm-routed", "--model", "deepseek-v2-lite"
     )
 
-    unsigned = ids.astype(np.uint8)
-    unsigned[7] = 255  # -1 without a sign
-    cases.accept(cases.npy(unsigned), *ROUTED, notes=["1 of 40 tokens hold no routing"])
+    for unsigned_type in (np.uint8, np.uint16, np.uint32):
+        unsigned = ids.astype(unsigned_type)
+        unsigned[7] = np.iinfo(unsigned_type).max  # -1 without a sign
+        cases.accept(cases.npy(unsigned), *ROUTED, notes=["1 of 40 tokens hold no routing"])
     draft = routing(rng, 60, 6, 256, 8)
     draft[:, 0].sort(axis=1)
     cases.accept(

@@ -28,7 +28,10 @@ void write_inputs(const TestFolder& folder) {
   profile.experts_per_device = 4;
   for (DeviceDescription& device : profile.devices) device.kind = "simulated";
   profile.p95_s = profile.median_s;
-  profile.samples_s = Cube<float>(4, points, 1, 1e-5f);
+  profile.samples_s = Cube<float>(4, points, 1);
+  for (std::size_t d = 0; d < 4; ++d)
+    for (std::size_t p = 0; p < points; ++p)
+      profile.samples_s.row(d, p)[0] = static_cast<float>(profile.median_s(d, p));
   profile.settled = Matrix<std::uint8_t>(4, points, 1);
   profile.sm_clock_hz = profile.power_w = profile.temperature_c = Matrix<double>(4, points, 1.0);
   profile.throttle_reasons = Matrix<std::uint64_t>(4, points, 0);
