@@ -28,6 +28,12 @@ bool is_all_digits(std::string_view text) {
   return !text.empty() && text.size() < 9 && std::ranges::all_of(text, is_digit);
 }
 
+std::size_t longest_number(std::string_view text) {
+  std::size_t longest = 0, length = 0;
+  for (const char letter : text) longest = std::max(longest, length = is_digit(letter) ? length + 1 : 0);
+  return longest;
+}
+
 /// A place in a name or pattern that says which numbers may stand there: "3", "(1|5)", "[0-9]+", "*".
 struct NumberPlace {
   std::size_t begin = 0;
@@ -80,8 +86,9 @@ NumberPlace place_at(std::string_view text, std::size_t begin, std::size_t count
     place.all = place.clear = goes_on_with_a_name(text, begin);
     return place;
   }
-  // A star behind a number means "30" to a shell and "33" to a regular expression.
-  if (pattern.size() > 200 || pattern.find_first_not_of("0123456789|()[]-^?:!\\d+{},") != std::string::npos)
+  // A star behind a number means "30" to a shell and "33" to a regular expression. The standard library's compiler of
+  // expressions adds up counts of repetition, "3{11}", in a long without a look at its end.
+  if (pattern.size() > 200 || longest_number(pattern) > 9 || pattern.find_first_not_of("0123456789|()[]-^?:!\\d+{},") != std::string::npos)
     return place;
   try {
     const std::regex expression(pattern);

@@ -52,6 +52,7 @@ TEST(ExpertReferences, StayWhereAllOrNoneIsMeant) {
 }
 
 TEST(ExpertReferences, AreRefusedWhereTheyCannotBeRenumbered) {
+  expect_refused(R"(["model.layers.1.mlp.experts.1{1111111111111111111}"])");  // a count that no integer holds
   for (const char* words : {"experts.3", "*experts.3*", "layers.[12].experts.3", "layers.1.experts.[0-3]",
                             "layers.1.experts.03", "layers.1.experts[3]", "layers.1.experts.(3\\\\.up|5\\\\.up)",
                             "layers.1.experts.*.3.up", "re:.*\\\\.3\\\\.up_proj", "layers.1.experts.12",

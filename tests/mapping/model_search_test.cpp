@@ -174,6 +174,7 @@ LatencyProfile full_profile() {
   profile.expert = {64, 128};
   profile.experts_per_device = 4;
   profile.rule = testing::load_rules()[1];
+  for (DeviceDescription& device : profile.devices) device.kind = profile.device_kind;
   profile.devices[1] = {"host", "made-up", "node7", "GPU-1", 1, 1.28};
   profile.p95_s = Matrix<double>(devices, points, 2e-5);
   profile.samples_s = Cube<float>(devices, points, 2, 3e-5f);

@@ -279,6 +279,7 @@ TEST(Pipeline, VerifySaysWhatDoesNotFit) {
   EXPECT_FALSE(std::filesystem::exists(folder.file("folder.partial"))) << "found out after the measurement";
   Mapping mapping = read_mapping(folder.file("gem.h5"));
   mapping.device_count = 8;
+  mapping.devices.clear();
   for (std::int32_t& home : mapping.expert_to_device.values()) home = 0;
   for (std::size_t layer = 0; layer < mapping.layer_count(); ++layer)
     for (std::size_t expert = 0; expert < mapping.expert_count(); ++expert)
