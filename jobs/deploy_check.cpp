@@ -48,7 +48,8 @@ int run_check(const Arguments& arguments) {
   if (!line.parse({arguments.begin() + 1, arguments.end()})) return 0;
   const Mapping mapping = read_mapping(job.mapping);
   if (mapping.devices.empty())
-    throw DataError(job.mapping + ": does not say which devices it was made for (an earlier version made it); map again");
+    throw DataError(job.mapping +
+                    ": does not say which devices it was made for (an earlier version made it); map again");
   const char* const selection = std::getenv("CUDA_VISIBLE_DEVICES");
   const auto gpus = visible_gpus(parse_gpu_list(gpu_list()), selection == nullptr ? "" : selection);
   const ServingCheck check = check_serving_host(mapping, host_name(), gpus);

@@ -41,8 +41,9 @@ std::string text_of(const ValueRule& rule, std::string_view unit, const AxisLeng
     text = length != nullptr ? fmt::format("{}s, 0 to {}", rule.index_of, static_cast<std::int64_t>(*length) - 1)
                              : fmt::format("{}s, counted from 0", rule.index_of);
     if (rule.least == -1.0) return text + ", or -1 for none";
-    return rule.greatest < std::numeric_limits<double>::max() ? fmt::format("{}, or {:.0f} for none", text, rule.greatest)
-                                                              : text;
+    return rule.greatest < std::numeric_limits<double>::max()
+               ? fmt::format("{}, or {:.0f} for none", text, rule.greatest)
+               : text;
   }
   const std::string suffix = unit == "1" || unit.empty() ? "" : fmt::format(" {}", unit);
   const bool has_least = rule.least > std::numeric_limits<double>::lowest();

@@ -15,9 +15,9 @@
 #include "files/report_file.hpp"
 #include "files/routing_file.hpp"
 #include "files/trace_file.hpp"
-#include "platform/file_system/whole_file.hpp"
 #include "mapping/mapping_answer.hpp"
 #include "mapping/measured_range.hpp"
+#include "platform/file_system/whole_file.hpp"
 #include "verification/findings.hpp"
 
 namespace gem {

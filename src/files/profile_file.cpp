@@ -60,8 +60,8 @@ void expect_finished(const Hdf5Input& file, const char* name, const Matrix<doubl
   for (std::size_t d = 0; d < latency_s.rows(); ++d)
     for (std::size_t p = 0; p < latency_s.columns(); ++p)
       if (std::isnan(latency_s(d, p)))
-        file.reject(fmt::format(
-            "is an unfinished profile, {} holds nan at [{}, {}]; finish it with gem-profile {}", name, d, p, on_command_line("resume")));
+        file.reject(fmt::format("is an unfinished profile, {} holds nan at [{}, {}]; finish it with gem-profile {}",
+                                name, d, p, on_command_line("resume")));
 }
 
 }  // namespace
@@ -79,8 +79,8 @@ LatencyProfile read_unfinished_profile(const std::string& path, const LatencyPro
   const std::string remedy = "give the same options to go on, or start anew without " + on_command_line("resume");
   const std::uint64_t found_seed = file.count_attribute("seed");
   if (found_seed != seed)
-    file.reject(
-        fmt::format("the unfinished profile was begun with {} {} instead of {}; {}", on_command_line("seed"), found_seed, seed, remedy));
+    file.reject(fmt::format("the unfinished profile was begun with {} {} instead of {}; {}", on_command_line("seed"),
+                            found_seed, seed, remedy));
   LatencyProfile profile = read_any_profile(file);
   const std::string difference = plan_difference(profile, plan);
   if (!difference.empty()) file.reject(fmt::format("the unfinished profile was begun with {}; {}", difference, remedy));

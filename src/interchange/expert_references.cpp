@@ -88,7 +88,8 @@ NumberPlace place_at(std::string_view text, std::size_t begin, std::size_t count
   }
   // A star behind a number means "30" to a shell and "33" to a regular expression. The standard library's compiler of
   // expressions adds up counts of repetition, "3{11}", in a long without a look at its end.
-  if (pattern.size() > 200 || longest_number(pattern) > 9 || pattern.find_first_not_of("0123456789|()[]-^?:!\\d+{},") != std::string::npos)
+  if (pattern.size() > 200 || longest_number(pattern) > 9 ||
+      pattern.find_first_not_of("0123456789|()[]-^?:!\\d+{},") != std::string::npos)
     return place;
   try {
     const std::regex expression(pattern);

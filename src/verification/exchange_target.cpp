@@ -48,8 +48,7 @@ class ExchangeTarget : public ReplayTarget {
       times[0] = layer_->run();
     }
     // The next load is about as long.
-    if (times[0].compute_s > 0.0)
-      busy_launches_ = static_cast<std::size_t>(std::ceil(min_busy_s / times[0].compute_s));
+    if (times[0].compute_s > 0.0) busy_launches_ = static_cast<std::size_t>(std::ceil(min_busy_s / times[0].compute_s));
   }
 
   void check(std::size_t layer, std::span<const std::uint32_t> counts, const std::vector<ExpertHomes>& homes,

@@ -9,8 +9,8 @@
 #include "base/error.hpp"
 #include "base/statistics.hpp"
 #include "device/cuda/cuda_moe_device.hpp"
-#include "device/host/expert_weights.hpp"
 #include "device/cuda/gpu_timer.hpp"
+#include "device/host/expert_weights.hpp"
 #include "kernels/spin.hpp"
 
 namespace gem {

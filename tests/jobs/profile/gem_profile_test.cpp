@@ -183,14 +183,12 @@ TEST(GemProfile, ValidatesASurface) {
   const ProgramRun again = folder.run(command + " --validate 50 --resume");
   EXPECT_EQ(again.code, 0) << again.errors;
   EXPECT_NE(again.output.find("which is finished"), std::string::npos) << again.output;
-  for (const auto& [options, word] :
-       {std::pair("--tile-tokens 32", "tile_tokens 16 instead of 32"),
-        {"--slowdown 1,1.5", "other slowdowns"},
-        {"--max-tokens 6000", "points"}}) {
+  for (const auto& [options, word] : {std::pair("--tile-tokens 32", "tile_tokens 16 instead of 32"),
+                                      {"--slowdown 1,1.5", "other slowdowns"},
+                                      {"--max-tokens 6000", "points"}}) {
     const ProgramRun other = folder.run(command + " --resume " + options);
     EXPECT_EQ(other.code, 3) << other.errors;
-    EXPECT_NE(other.errors.find(word), std::string::npos)
-        << other.errors;
+    EXPECT_NE(other.errors.find(word), std::string::npos) << other.errors;
   }
 }
 
