@@ -6,6 +6,7 @@
 #include "base/text.hpp"
 #include "device/device_factory.hpp"
 #include "files/report_file.hpp"
+#include "model/moe_model.hpp"
 #include "platform/command_line/command_line.hpp"
 #include "platform/command_line/terminal.hpp"
 #include "platform/file_system/named_files.hpp"
@@ -27,9 +28,11 @@ Verdict write_and_print(const VerificationReport& report, const VerifyOptions& o
 
 void keep_inputs(const VerifyOptions& options) {
   std::vector<NamedFile> inputs = named_files("--mapping", options.mapping_files);
-  inputs.insert(
-      inputs.end(),
-      {{"--profile", options.profile}, {"--trace", options.trace}, {"--slowdown", slowdown_file_of(options.slowdown)}});
+  inputs.insert(inputs.end(), {{"--profile", options.profile},
+                               {"--trace", options.trace},
+                               {"--slowdown", slowdown_file_of(options.slowdown)},
+                               {"--rest", options.rest_file},
+                               {"--model", model_file_of_option(options.model)}});
   keep_apart(inputs, {{{"--output", options.output}}});
 }
 

@@ -117,6 +117,23 @@ class Routing:
 
 
 @dataclass
+class WholeSteps:
+    """Of a gem.report: whole decoder steps, attention, shared experts and head included. Arrays are [mapping], the
+    force-balanced steps last."""
+
+    names: list
+    context: int  # tokens in the cache of each sequence; 0: attention itself was not run
+    output_tokens: int  # of a request; 0: not looked at
+    moe_layers: int
+    dense_layers: int
+    rest: str  # where all but the experts comes from: "measured", "simulated" or a file
+    exchange_law_s: np.ndarray  # [2], of a layer and of a row where the exchange was not timed; NaN: not counted
+    step_s: np.ndarray  # [mapping, step]
+    summary: dict  # name -> [mapping]: mean_s, relative, ..., and the same of requests as output_mean_s, ...
+    shares_s: dict  # name -> [mapping], seconds of a mean step: attention, experts, shared, exchange, waiting, tail
+
+
+@dataclass
 class Report:
     """gem.report: what a replay measured."""
 
@@ -133,7 +150,7 @@ class Report:
     first_step: int
     rounds: int
     judged: str
-    judged_by: str  # "straggler" or "layer": the time that the verdict is about
+    judged_by: str  # "straggler", "layer" or "step": the time that the verdict is about
     layer_ids: np.ndarray  # [layer]
     names: list  # [mapping], the first is what all are compared with
     measured_s: np.ndarray  # [mapping, step, layer, device]
@@ -146,6 +163,7 @@ class Report:
     move_s: np.ndarray  # [mapping], NaN if not measured
     device_speeds: np.ndarray  # [device], fastest 1; empty if unknown
     summary: dict = field(default_factory=dict)  # name -> [mapping]; NaN for what older files don't have
+    whole_steps: WholeSteps = None  # where whole steps were replayed
 
     @property
     def judged_index(self):
@@ -183,6 +201,16 @@ SUMMARY_FIELDS = (
     "imbalance",
     "median_error",
 )
+
+_TIMES_PER_TOKEN = ("mean_s", "p50_s", "p90_s", "p99_s", "relative", "relative_low", "relative_high")
+WHOLE_STEP_FIELDS = (
+    *_TIMES_PER_TOKEN,
+    *(f"output_{name}" for name in _TIMES_PER_TOKEN),
+    "predicted_s",
+    "median_error",
+    "above_balanced",
+)
+WHOLE_STEP_SHARES = ("attention", "experts", "shared", "exchange", "waiting", "tail")
 
 UNUSED = 65535  # in topk_ids: a place that a token did not use
 
@@ -417,6 +445,27 @@ def _read_report(file):
         _read_speeds(file, shape[3]),
         {name: file.numbers(f"/summary/{name}", mappings) for name in SUMMARY_FIELDS}
         | {name: per_mapping(f"/summary/{name}", np.nan) for name in NEWER_SUMMARY_FIELDS},
+        _read_whole_steps(file, shape) if file.has("/whole_step/step_s") else None,
+    )
+
+
+def _read_whole_steps(file, shape):
+    cases = (shape[0] + 1,)
+
+    def shares(name):
+        return file.times(f"/whole_step/shares/{name}_s", cases)
+
+    return WholeSteps(
+        file.texts("/whole_step/names", cases[0]),
+        file.count_attribute("whole_step_context", default=0),
+        file.count_attribute("whole_step_output_tokens", default=0),
+        file.count_attribute("whole_step_moe_layers", default=0),
+        file.count_attribute("whole_step_dense_layers", default=0),
+        file.text_attribute("whole_step_rest", ""),
+        file.times("/whole_step/exchange_law", (2,), unknown_allowed=True),
+        file.times("/whole_step/step_s", (cases[0], shape[1])),
+        {name: file.numbers(f"/whole_step/{name}", cases) for name in WHOLE_STEP_FIELDS},
+        {name: shares(name) for name in WHOLE_STEP_SHARES},
     )
 
 

@@ -94,12 +94,21 @@ def _is_wrong(results):
     return np.any(report.wrong_values > 0) or np.any(np.nan_to_num(report.output_error) > tolerance)
 
 
+# judged_by -> field of the summary, its name in headlines and in sentences
+JUDGED = {
+    "straggler": ("relative", "straggler time", "the slowest devices' time, summed over layers"),
+    "layer": ("layer_relative", "time for whole layers", "whole layers' time, exchange included"),
+    "step": ("relative", "time for an output token", "whole steps' time, attention and head included"),
+}
+
+
 def _measured(results):
     report, m = results.report, results.judged
     name, first = report.names[m], report.names[0]
-    by_layer = report.judged_by == "layer"
-    figure, time = ("layer_relative", "time for whole layers") if by_layer else ("relative", "straggler time")
-    relative, low, high = (report.summary[field][m] for field in (figure, f"{figure}_low", f"{figure}_high"))
+    summary, figure, time, what = report.summary, *JUDGED.get(report.judged_by, JUDGED["straggler"])
+    if report.judged_by == "step" and report.whole_steps:
+        summary = report.whole_steps.summary
+    relative, low, high = (summary[field][m] for field in (figure, f"{figure}_low", f"{figure}_high"))
     devices = report.measured_s.shape[3]
     topic = " · ".join(
         part
@@ -131,7 +140,6 @@ def _measured(results):
         )
     else:
         state, tone, headline = "NOT PROVEN", "unsure", f"{name} may be no faster than {first}"
-    what = "whole layers' time, exchange included" if by_layer else "the slowest devices' time, summed over layers"
     sentence = f"Measured: {what}, changes by {percent(relative)} ({interval}, over steps). {results.device_note()}"
     return Verdict(topic, state, tone, headline, sentence.strip(), _badges(results))
 
@@ -204,6 +212,10 @@ def tiles_of(results):
             low, high = (percent(summary[f"layer_relative_{end}"][m]) for end in ("low", "high"))
             detail = f"exchange and waiting too; {low} to {high}"
             tiles.append(Tile("Whole layers", percent(summary["layer_relative"][m]), detail))
+        if report.whole_steps:
+            steps = report.whole_steps.summary
+            low, high = (percent(steps[f"relative_{end}"][m]) for end in ("low", "high"))
+            tiles.append(Tile("Whole steps", percent(steps["relative"][m]), f"time per output token; {low} to {high}"))
         tiles.append(
             Tile(
                 "Predicted",

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -12,7 +13,9 @@
 
 namespace gem {
 
+class DecoderDevice;
 class DeviceKind;
+struct DecoderWork;
 
 /// What it took to make experts resident on a device.
 struct PlacementCost {
@@ -88,6 +91,10 @@ class MoeDevice {
 
   /// Tiles that it works in, where it says so itself; else those that it was made with.
   virtual std::vector<TileStep> tile_rule() const { return {}; }
+
+  /// The same device for what of a decoder layer isn't routed experts; null where it can't run that. Works on this
+  /// device's own hardware and is as slow as it.
+  virtual std::unique_ptr<DecoderDevice> make_decoder(const DecoderWork& work);
 
   /// State of the device now; NaN where it cannot be read.
   virtual Telemetry telemetry() = 0;

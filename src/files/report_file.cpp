@@ -9,6 +9,7 @@
 #include "files/header.hpp"
 #include "verification/exchange_cost.hpp"
 #include "verification/step_estimate.hpp"
+#include "verification/whole_step.hpp"
 
 namespace gem {
 namespace {
@@ -112,6 +113,123 @@ void write_summary(Hdf5Output& file, const std::vector<MappingSummary>& summarie
   write("waiting_share", "1", [](const MappingSummary& s) { return s.waiting_share; });
 }
 
+// Parts of whole steps by name: of layers [step, layer, device], of what follows them [step, 1, device].
+std::string part_path(const std::string& group, StepPart part) {
+  return group + "/parts/" + word_of(part) + "_s";
+}
+
+void write_parts(Hdf5Output& file, const std::string& group, const std::vector<MappingReplay>& replays) {
+  for (std::size_t index = 0; index < step_part_count; ++index) {
+    const Cube<double>& shape = replays.front().part_s[index];
+    if (shape.planes() == 0) continue;
+    std::vector<double> all;
+    for (const MappingReplay& replay : replays)
+      all.insert(all.end(), replay.part_s[index].values().begin(), replay.part_s[index].values().end());
+    const bool is_tail = std::ranges::find(tail_parts, static_cast<StepPart>(index)) != std::end(tail_parts);
+    file.write({part_path(group, static_cast<StepPart>(index)), "s",
+                is_tail ? "mapping, step, one, device" : "mapping, step, layer, device"},
+               all, {replays.size(), shape.planes(), shape.rows(), shape.columns()});
+  }
+}
+
+void read_parts(const Hdf5Input& file, const std::string& group, const Extents& extents,
+                std::vector<MappingReplay>& replays) {
+  for (std::size_t index = 0; index < step_part_count; ++index) {
+    const std::string path = part_path(group, static_cast<StepPart>(index));
+    if (!file.has_dataset(path)) continue;
+    const bool is_tail = std::ranges::find(tail_parts, static_cast<StepPart>(index)) != std::end(tail_parts);
+    const std::size_t layers = is_tail ? 1 : extents[2];
+    const std::vector<double> all = read_checked<double>(file, path, {replays.size(), extents[1], layers, extents[3]},
+                                                         is_time_or_nan, "0 or more, or NaN where unknown");
+    auto part = all.begin();
+    for (MappingReplay& replay : replays) {
+      replay.part_s[index] = Cube<double>(extents[1], layers, extents[3]);
+      const auto end = part + static_cast<std::ptrdiff_t>(replay.part_s[index].values().size());
+      std::copy(part, end, replay.part_s[index].values().begin());
+      part = end;
+    }
+  }
+}
+
+// The times of replays below a group; "" for the file's own.
+void write_times(Hdf5Output& file, const std::string& group, const std::vector<MappingReplay>& replays) {
+  const Cube<double>& shape = replays.front().compute_s;
+  for (const CubeField& field : cube_fields)
+    write_stacked(file, {group + field.name, "s", "mapping, step, layer, device"}, replays, field.member,
+                  {replays.size(), shape.planes(), shape.rows(), shape.columns()});
+  const Extents cells{replays.size(), shape.planes(), shape.rows()};
+  for (const MatrixField& field : matrix_fields)
+    write_stacked(file, {group + field.name, "s", "mapping, step, layer"}, replays, field.member, cells);
+  if (replays.front().most_rows.rows() > 0)
+    write_stacked(file, {group + "/most_rows", "token", "mapping, step, layer"}, replays, &MappingReplay::most_rows,
+                  cells);
+}
+
+void read_times(const Hdf5Input& file, const std::string& group, const Extents& extents,
+                std::vector<MappingReplay>& replays) {
+  const Extents devices{replays.size(), extents[1], extents[2], extents[3]};
+  const Extents cells{replays.size(), extents[1], extents[2]};
+  for (const CubeField& field : cube_fields)
+    read_stacked(file, group + field.name, replays, field.member, devices,
+                 Cube<double>(extents[1], extents[2], extents[3]));
+  for (const MatrixField& field : matrix_fields)
+    read_stacked(file, group + field.name, replays, field.member, cells, Matrix<double>(extents[1], extents[2]));
+  if (file.has_dataset(group + "/most_rows"))
+    read_stacked(file, group + "/most_rows", replays, &MappingReplay::most_rows, cells,
+                 Matrix<double>(extents[1], extents[2]));
+}
+
+const char* const step_group = "/whole_step";
+const char* const balanced_group = "/whole_step/balanced";
+
+// What readers that know only the file would have to derive; the force-balanced steps are the last of `names`.
+void write_whole_steps(Hdf5Output& file, const std::vector<WholeStep>& steps) {
+  const auto path = [](const char* name) { return std::string(step_group) + "/" + name; };
+  file.write({path("names"), "1", "mapping"}, column(steps, &WholeStep::name));
+  std::vector<double> all;
+  for (const WholeStep& step : steps) all.insert(all.end(), step.step_s.begin(), step.step_s.end());
+  file.write({path("step_s"), "s", "mapping, step"}, all, {steps.size(), steps.front().step_s.size()});
+  const auto write = [&](const std::string& name, const char* units,
+                         const std::function<double(const WholeStep&)>& value) {
+    std::vector<double> values;
+    for (const WholeStep& step : steps) values.push_back(value(step));
+    file.write({path(name.c_str()), units, "mapping"}, values, {values.size()});
+  };
+  for (const auto& [prefix, member] : {std::pair{"", &WholeStep::step}, std::pair{"output_", &WholeStep::output}}) {
+    const auto write_time = [&, prefix = prefix, member = member](const char* name, double TimesPerToken::*value) {
+      write(std::string(prefix) + name, "s", [&](const WholeStep& step) { return step.*member.*value; });
+    };
+    write_time("mean_s", &TimesPerToken::mean_s);
+    write_time("p50_s", &TimesPerToken::p50_s);
+    write_time("p90_s", &TimesPerToken::p90_s);
+    write_time("p99_s", &TimesPerToken::p99_s);
+    write(std::string(prefix) + "relative", "1", [&, m = member](const WholeStep& s) { return (s.*m).relative; });
+    write(std::string(prefix) + "relative_low", "1",
+          [&, m = member](const WholeStep& s) { return (s.*m).interval.low; });
+    write(std::string(prefix) + "relative_high", "1",
+          [&, m = member](const WholeStep& s) { return (s.*m).interval.high; });
+  }
+  for (const auto& [name, share] :
+       {std::pair{"shares/attention_s", &StepShares::attention_s},
+        std::pair{"shares/experts_s", &StepShares::experts_s}, std::pair{"shares/shared_s", &StepShares::shared_s},
+        std::pair{"shares/exchange_s", &StepShares::exchange_s}, std::pair{"shares/waiting_s", &StepShares::waiting_s},
+        std::pair{"shares/tail_s", &StepShares::tail_s}})
+    write(name, "s", [s = share](const WholeStep& step) { return step.shares.*s; });
+  write("predicted_s", "s", [](const WholeStep& step) { return step.predicted_s; });
+  write("median_error", "1", [](const WholeStep& step) { return step.median_error; });
+  write("above_balanced", "1", [](const WholeStep& step) { return step.above_balanced; });
+}
+
+void write_step_setting(Hdf5Output& file, const StepSetting& setting) {
+  file.attribute("whole_step_rest", setting.rest);
+  file.attribute("whole_step_context", setting.context);
+  file.attribute("whole_step_output_tokens", setting.output_tokens);
+  file.attribute("whole_step_moe_layers", setting.moe_layers);
+  file.attribute("whole_step_dense_layers", setting.dense_layers);
+  file.write({std::string(step_group) + "/exchange_law", "s", "fixed, row"},
+             std::vector<double>{setting.exchange_fixed_s, setting.exchange_row_s}, {2});
+}
+
 void write_step_estimate(Hdf5Output& file, const VerificationReport& report,
                          const std::vector<StepEstimate>& estimates) {
   file.write({"/step_estimate/rest_per_layer_s", "s", "1"}, std::vector<double>{report.rest_per_layer_s}, {1});
@@ -135,7 +253,7 @@ void write_report(const std::string& path, const VerificationReport& report, con
   file.attribute("task", report.task);
   file.attribute("part", report.part);
   file.attribute("judged", report.judged);
-  file.attribute("judged_by", report.judged_by == JudgedBy::Layer ? "layer" : "straggler");
+  file.attribute("judged_by", word_of(report.judged_by));
   file.attribute("weight_dtype", report.weight_dtype);
   file.attribute("device_kind", report.device_kind);
   file.attribute("device_note", report.device_note);
@@ -147,20 +265,10 @@ void write_report(const std::string& path, const VerificationReport& report, con
   file.attribute("rounds", report.rounds);
   file.attribute("model_layers", report.model_layers);
 
-  const std::size_t mappings = report.mappings.size();
-  const Cube<double>& shape = report.mappings.front().compute_s;
   file.write({"/mappings", "1", "mapping"}, column(report.mappings, &MappingReplay::name));
   file.write({"/layer_ids", "1", "layer"}, report.layer_ids, {report.layer_ids.size()});
-  for (const CubeField& field : cube_fields)
-    write_stacked(file, {field.name, "s", "mapping, step, layer, device"}, report.mappings, field.member,
-                  {mappings, shape.planes(), shape.rows(), shape.columns()});
+  write_times(file, "", report.mappings);
   write_waiting(file, report.mappings);
-  for (const MatrixField& field : matrix_fields)
-    write_stacked(file, {field.name, "s", "mapping, step, layer"}, report.mappings, field.member,
-                  {mappings, shape.planes(), shape.rows()});
-  if (report.mappings.front().most_rows.rows() > 0)
-    write_stacked(file, {"/most_rows", "token", "mapping, step, layer"}, report.mappings, &MappingReplay::most_rows,
-                  {mappings, shape.planes(), shape.rows()});
   if (const std::optional<ExchangeCost> cost = exchange_cost_of(report)) write_exchange_cost(file, *cost);
   write_per_mapping(file, "/checks/wrong_values", "value", report.mappings, &MappingReplay::wrong_values);
   write_per_mapping(file, "/checks/checked_values", "value", report.mappings, &MappingReplay::checked_values);
@@ -170,6 +278,13 @@ void write_report(const std::string& path, const VerificationReport& report, con
   const std::vector<MappingSummary> summaries = summarize(report, provenance.seed);
   write_summary(file, summaries);
   if (has_step_estimate(report)) write_step_estimate(file, report, estimate_steps(report, provenance.seed));
+  if (report.whole_step) {
+    write_step_setting(file, *report.whole_step);
+    write_parts(file, step_group, report.mappings);
+    write_times(file, balanced_group, {*report.balanced});
+    write_parts(file, balanced_group, {*report.balanced});
+    write_whole_steps(file, whole_steps(report, provenance.seed));
+  }
   if (!report.device_speeds.empty())
     file.write({"/devices/relative_speed", "1", "device"}, report.device_speeds, {report.device_speeds.size()});
   for (const auto& [name, clocks_hz] : {std::pair{"/devices/sm_clock_hz", &report.sm_clock_hz},
@@ -177,6 +292,30 @@ void write_report(const std::string& path, const VerificationReport& report, con
     if (!clocks_hz->empty()) file.write({name, "Hz", "device"}, *clocks_hz, {clocks_hz->size()});
   file.commit();
 }
+
+namespace {
+
+void read_whole_step(const Hdf5Input& file, const Extents& extents, VerificationReport& report) {
+  const auto count = [&](const char* name) { return static_cast<std::size_t>(file.count_attribute(name)); };
+  StepSetting& setting = report.whole_step.emplace();
+  setting.rest = file.text_attribute("whole_step_rest");
+  setting.context = count("whole_step_context");
+  setting.output_tokens = count("whole_step_output_tokens");
+  setting.moe_layers = count("whole_step_moe_layers");
+  setting.dense_layers = count("whole_step_dense_layers");
+  const std::vector<double> law = read_checked<double>(file, std::string(step_group) + "/exchange_law", {2},
+                                                       is_time_or_nan, "0 or more seconds, or NaN where not counted");
+  setting.exchange_fixed_s = law[0];
+  setting.exchange_row_s = law[1];
+  read_parts(file, step_group, extents, report.mappings);
+  std::vector<MappingReplay> balanced(1);
+  balanced[0].name = force_balanced_name;
+  read_times(file, balanced_group, extents, balanced);
+  read_parts(file, balanced_group, extents, balanced);
+  report.balanced = balanced[0];
+}
+
+}  // namespace
 
 VerificationReport read_report(const std::string& path) {
   const Hdf5Input file = open_gem_file(path, file_format);
@@ -194,7 +333,8 @@ VerificationReport read_report(const std::string& path) {
   report.task = text("task");
   report.part = text("part");
   report.judged = text("judged");
-  report.judged_by = text("judged_by") == "layer" ? JudgedBy::Layer : JudgedBy::Straggler;
+  for (const auto& known : words_of(JudgedBy{}))
+    if (known.word == text("judged_by")) report.judged_by = known.value;
   report.weight_dtype = text("weight_dtype");
   report.device_kind = text("device_kind");
   report.device_note = text("device_note");
@@ -224,15 +364,8 @@ VerificationReport read_report(const std::string& path) {
   const std::vector<std::string> names = file.read_texts("/mappings", extents[0]);
   report.mappings.resize(extents[0]);
   for (std::size_t m = 0; m < names.size(); ++m) report.mappings[m].name = names[m];
-  for (const CubeField& field : cube_fields)
-    read_stacked(file, field.name, report.mappings, field.member, extents,
-                 Cube<double>(extents[1], extents[2], extents[3]));
-  for (const MatrixField& field : matrix_fields)
-    read_stacked(file, field.name, report.mappings, field.member, {extents[0], extents[1], extents[2]},
-                 Matrix<double>(extents[1], extents[2]));
-  if (file.has_dataset("/most_rows"))
-    read_stacked(file, "/most_rows", report.mappings, &MappingReplay::most_rows, {extents[0], extents[1], extents[2]},
-                 Matrix<double>(extents[1], extents[2]));
+  read_times(file, "", extents, report.mappings);
+  if (file.has_attribute("whole_step_rest")) read_whole_step(file, extents, report);
   const auto wrong = file.read<std::uint64_t>("/checks/wrong_values", {extents[0]});
   const auto checked = file.read<std::uint64_t>("/checks/checked_values", {extents[0]});
   const auto error = file.read<double>("/checks/output_error", {extents[0]});

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <optional>
 
@@ -28,6 +29,34 @@ std::size_t parse_size(const std::string& word, const std::string& where) {
   if (value < 0 || static_cast<std::size_t>(value) > largest_size)
     throw DataError(fmt::format("{}: {} is out of range (0 to {})", where, value, largest_size));
   return static_cast<std::size_t>(value);
+}
+
+/// Columns of attention and head; a model whose cells are empty has none.
+DecoderShape parse_decoder(const std::function<std::string(const char*)>& text,
+                           const std::function<std::size_t(const char*)>& size, const std::string& where) {
+  DecoderShape shape;
+  const std::string kind = text("attention");
+  if (kind.empty()) return shape;
+  if (kind != word_of(AttentionKind::Grouped) && kind != word_of(AttentionKind::Latent))
+    throw DataError(where + ", attention: '" + kind + "' is neither gqa nor latent");
+  if (kind == word_of(AttentionKind::Latent)) shape.attention = AttentionKind::Latent;
+  shape.query_heads = size("query_heads");
+  shape.kv_heads = size("kv_heads");
+  shape.head_size = size("head_size");
+  shape.query_rank = size("query_rank");
+  shape.key_rank = size("key_rank");
+  shape.rotary_size = size("rotary_size");
+  shape.window = size("window");
+  shape.full_every = size("full_every");
+  shape.vocabulary = size("vocabulary");
+  shape.dense_intermediate_size = size("dense_intermediate_size");
+  const bool latent = shape.attention == AttentionKind::Latent;
+  if (shape.query_heads == 0 || shape.kv_heads == 0 || shape.head_size == 0 || shape.vocabulary == 0 ||
+      shape.query_heads % shape.kv_heads != 0 || (latent && (shape.key_rank == 0 || shape.kv_heads != 1)))
+    throw DataError(where +
+                    ": attention needs query_heads, a divisor of them as kv_heads, head_size and vocabulary; latent "
+                    "attention key_rank, too, and kv_heads 1");
+  return shape;
 }
 
 void check_header(const std::map<std::string, std::size_t>& column_of, const std::string& origin) {
@@ -79,11 +108,18 @@ std::vector<MoeModel> parse_models(std::string_view csv_text, const std::string&
     model.shared_expert_count = optional_size("shared_experts");
     model.shared_intermediate_size = optional_size("shared_intermediate_size");
     model.weight_dtype = text("weight_dtype", false);
+    const auto empty_or_size = [&](const char* name) {
+      return text(name, false).empty() ? std::size_t{0} : size(name);
+    };
+    model.decoder = parse_decoder([&](const char* name) { return text(name, false); }, empty_or_size,
+                                  fmt::format("{}, line {}", origin, line_number));
     model.source = text("source", false);
     if (model.name.empty() || model.expert.weight_count() == 0 || model.moe_layer_count == 0 || model.top_k == 0 ||
-        model.expert_count < model.top_k)
-      throw DataError(fmt::format("{}, line {}: a model needs a name, sizes above 0 and at least top_k experts", origin,
-                                  line_number));
+        model.expert_count < model.top_k || model.layer_count < model.moe_layer_count)
+      throw DataError(
+          fmt::format("{}, line {}: a model needs a name, sizes above 0, at least top_k experts and "
+                      "no fewer layers than moe_layers",
+                      origin, line_number));
     models.push_back(model);
   }
   if (models.empty())

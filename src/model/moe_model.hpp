@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "model/decoder_shape.hpp"
+
 namespace gem {
 
 /// Shape of one routed expert: out = (silu(x Wg^T) * (x Wu^T)) Wd^T.
@@ -30,7 +32,10 @@ struct MoeModel {
   std::size_t shared_expert_count = 0;
   std::size_t shared_intermediate_size = 0;
   std::string weight_dtype;
+  DecoderShape decoder{};  ///< of attention and head; without query heads where the table doesn't tell
   std::string source;
+
+  std::size_t dense_layer_count() const { return layer_count - moe_layer_count; }
 };
 
 /// The public models that GEM knows by name (jobs/data/models.csv, built into the program).

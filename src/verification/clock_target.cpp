@@ -1,6 +1,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 #include "verification/replay.hpp"
 
@@ -9,7 +10,8 @@ namespace {
 
 class ClockTarget : public ReplayTarget {
  public:
-  ClockTarget(Communicator communicator, const std::vector<std::unique_ptr<MoeDevice>>& devices) : devices_(devices) {
+  ClockTarget(Communicator communicator, const std::vector<std::unique_ptr<MoeDevice>>& devices, StepDecoders decoders)
+      : devices_(devices), decoders_(std::move(decoders)) {
     const std::vector<std::int32_t> counts = communicator.all_gather(static_cast<std::int32_t>(devices.size()));
     const auto rank = static_cast<std::ptrdiff_t>(communicator.rank());
     first_device_ = std::accumulate(counts.begin(), counts.begin() + rank, 0);
@@ -39,8 +41,14 @@ class ClockTarget : public ReplayTarget {
       for (std::size_t expert = 0; expert < counts.size(); ++expert)
         tokens[expert] = homes.tokens_on(first_device_ + static_cast<std::int32_t>(d), expert, counts[expert]);
       devices_[d]->begin_measurement(run_count_);
-      times[d] = {nan, devices_[d]->time_layer(layer, tokens), nan, nan};
+      times[d] = {nan, devices_[d]->time_layer(layer, tokens), nan, nan, {}};
+      decoders_.time(d, layer, attention_parts, times[d].parts);
+      decoders_.time(d, layer, shared_part, times[d].parts);
     }
+  }
+
+  void run_tail(std::span<LayerTimes> times) override {
+    for (std::size_t d = 0; d < devices_.size(); ++d) decoders_.time(d, 0, tail_parts, times[d].parts);
   }
 
   void check(std::size_t, std::span<const std::uint32_t>, const std::vector<ExpertHomes>&,
@@ -48,6 +56,7 @@ class ClockTarget : public ReplayTarget {
 
  private:
   const std::vector<std::unique_ptr<MoeDevice>>& devices_;
+  StepDecoders decoders_;
   std::uint64_t run_count_ = 0;
   std::int32_t first_device_ = 0;
   std::size_t device_count_ = 0;
@@ -56,8 +65,9 @@ class ClockTarget : public ReplayTarget {
 }  // namespace
 
 std::unique_ptr<ReplayTarget> make_clock_target(Communicator communicator,
-                                                const std::vector<std::unique_ptr<MoeDevice>>& devices) {
-  return std::make_unique<ClockTarget>(communicator, devices);
+                                                const std::vector<std::unique_ptr<MoeDevice>>& devices,
+                                                StepDecoders decoders) {
+  return std::make_unique<ClockTarget>(communicator, devices, std::move(decoders));
 }
 
 }  // namespace gem

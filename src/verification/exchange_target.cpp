@@ -12,8 +12,13 @@ namespace {
 class ExchangeTarget : public ReplayTarget {
  public:
   ExchangeTarget(Communicator communicator, MoeDevice& device, std::unique_ptr<ExpertParallelLayer> layer, Turns turns,
-                 const ExchangeOptions& options)
-      : communicator_(communicator), device_(device), layer_(std::move(layer)), turns_(turns), options_(options) {}
+                 const ExchangeOptions& options, StepDecoders decoders)
+      : communicator_(communicator),
+        device_(device),
+        layer_(std::move(layer)),
+        turns_(turns),
+        options_(options),
+        decoders_(std::move(decoders)) {}
 
   std::size_t device_count() const override { return static_cast<std::size_t>(communicator_.size()); }
   std::size_t local_device_count() const override { return 1; }
@@ -45,11 +50,17 @@ class ExchangeTarget : public ReplayTarget {
     } else {
       layer_->prepare(layer, rank_routes, resident_[layer]);
       device_.keep_busy(layer, tokens_per_slot(rank_routes, resident_[layer]), busy_launches_);
+      StepPartTimes parts{};
+      time_parts(layer, attention_parts, parts);
       times[0] = layer_->run();
+      time_parts(layer, shared_part, parts);
+      times[0].parts = parts;
     }
     // The next load is about as long.
     if (times[0].compute_s > 0.0) busy_launches_ = static_cast<std::size_t>(std::ceil(min_busy_s / times[0].compute_s));
   }
+
+  void run_tail(std::span<LayerTimes> times) override { time_parts(0, tail_parts, times[0].parts); }
 
   void check(std::size_t layer, std::span<const std::uint32_t> counts, const std::vector<ExpertHomes>& homes,
              std::vector<MappingReplay>& replays) override {
@@ -72,14 +83,23 @@ class ExchangeTarget : public ReplayTarget {
                      static_cast<std::size_t>(communicator_.rank()));
   }
 
+  // All devices at once, or in turns.
+  void time_parts(std::size_t layer, std::span<const StepPart> parts, StepPartTimes& times) {
+    if (decoders_.devices.empty()) return;
+    if (!turns_.one_at_a_time()) communicator_.barrier();
+    turns_.run([&] { decoders_.time(0, layer, parts, times); });
+  }
+
   LayerTimes time_compute(std::size_t layer, const TokenRoutes& rank_routes) {
     constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-    LayerTimes times{nan, nan, nan, nan};
+    LayerTimes times{nan, nan, nan, nan, {}};
     communicator_.barrier();
     const std::vector<std::uint32_t> tokens = tokens_per_slot(rank_routes, resident_[layer]);
     turns_.run([&] {
       device_.keep_busy(layer, tokens, busy_launches_);
+      decoders_.time(0, layer, attention_parts, times.parts);
       times.compute_s = device_.time_layer(layer, tokens);
+      decoders_.time(0, layer, shared_part, times.parts);
     });
     return times;
   }
@@ -136,6 +156,7 @@ class ExchangeTarget : public ReplayTarget {
   std::unique_ptr<ExpertParallelLayer> layer_;
   Turns turns_;
   ExchangeOptions options_;
+  StepDecoders decoders_;
   std::size_t busy_launches_ = 1;
   std::vector<std::vector<std::int32_t>> resident_;  // [layer] experts on this rank, ascending
 };
@@ -144,8 +165,8 @@ class ExchangeTarget : public ReplayTarget {
 
 std::unique_ptr<ReplayTarget> make_exchange_target(Communicator communicator, MoeDevice& device,
                                                    std::unique_ptr<ExpertParallelLayer> layer, Turns turns,
-                                                   const ExchangeOptions& options) {
-  return std::make_unique<ExchangeTarget>(communicator, device, std::move(layer), turns, options);
+                                                   const ExchangeOptions& options, StepDecoders decoders) {
+  return std::make_unique<ExchangeTarget>(communicator, device, std::move(layer), turns, options, std::move(decoders));
 }
 
 }  // namespace gem

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "device/decoder_device.hpp"
 #include "verification/token_routes.hpp"
 
 namespace gem {
@@ -14,7 +15,8 @@ struct LayerTimes {
   double dispatch_s = 0.0;
   double compute_s = 0.0;
   double combine_s = 0.0;
-  double layer_s = 0.0;  ///< from the common start to the last rank's end, the same on all ranks; NaN if in turns
+  double layer_s = 0.0;   ///< from the common start to the last rank's end, the same on all ranks; NaN if in turns
+  StepPartTimes parts{};  ///< of what of a whole step isn't routed experts and exchange; 0 where it isn't replayed
 };
 
 /// Element `column` of token `token`: a multiple of 1/8 in [-1, 1], exact in bf16, so that what arrives can be checked

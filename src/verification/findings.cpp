@@ -3,6 +3,7 @@
 #include "base/text.hpp"
 #include "verification/exchange_cost.hpp"
 #include "verification/step_estimate.hpp"
+#include "verification/whole_step.hpp"
 
 namespace gem {
 
@@ -14,6 +15,7 @@ Findings findings_of(const VerificationReport& report, std::size_t judged, std::
   if (!report.profile_doubts.empty())
     findings.text = wrap("Warning: the profile is doubtful: " + report.profile_doubts) + "\n\n";
   findings.text += summary_table(report, findings.summaries) + "\n";
+  if (report.whole_step) findings.text += whole_step_table(report, whole_steps(report, seed)) + "\n";
   if (has_step_estimate(report)) findings.text += step_estimate_table(report, estimate_steps(report, seed)) + "\n";
   findings.text += exchange_line(report);
   findings.text += prediction_lines(report) + wrap(verdict_sentence(report, summary, findings.verdict)) + "\n";

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <numeric>
 
@@ -18,12 +19,43 @@ namespace {
 struct LocalTimes {
   std::vector<std::vector<double>> compute, dispatch, combine;
   std::vector<std::vector<double>> layer;  // [round][step, layer]
+  // [part], empty but for whole steps; of the parts behind the last layer [round][step, local device]
+  std::array<std::vector<std::vector<double>>, step_part_count> parts;
 
   LocalTimes(std::size_t rounds, std::size_t cells, std::size_t devices)
       : compute(rounds, std::vector<double>(cells * devices)),
         dispatch(compute),
         combine(compute),
         layer(rounds, std::vector<double>(cells)) {}
+
+  void add_parts(std::size_t steps, std::size_t devices) {
+    for (const StepPart part : attention_parts) parts[index_of(part)] = compute;
+    parts[index_of(StepPart::SharedExperts)] = compute;
+    for (const StepPart part : tail_parts)
+      parts[index_of(part)].assign(compute.size(), std::vector<double>(steps * devices));
+  }
+
+  void keep(std::size_t round, std::size_t cell, std::span<const LayerTimes> times) {
+    for (std::size_t d = 0; d < times.size(); ++d) {
+      const std::size_t place = cell * times.size() + d;
+      compute[round][place] = times[d].compute_s;
+      dispatch[round][place] = times[d].dispatch_s;
+      combine[round][place] = times[d].combine_s;
+    }
+    keep_parts(attention_parts, round, cell, times);
+    keep_parts(shared_part, round, cell, times);
+    layer[round][cell] = times.empty() ? std::numeric_limits<double>::quiet_NaN() : times[0].layer_s;
+  }
+
+  void keep_parts(std::span<const StepPart> which, std::size_t round, std::size_t cell,
+                  std::span<const LayerTimes> times) {
+    for (const StepPart part : which) {
+      const std::size_t index = index_of(part);
+      if (parts[index].empty()) continue;
+      for (std::size_t d = 0; d < times.size(); ++d)
+        parts[index][round][cell * times.size() + d] = times[d].parts[index];
+    }
+  }
 };
 
 // [round] on rank 0: the rows of all ranks as one [step, layer, device].
@@ -78,6 +110,12 @@ void collect(const Communicator& communicator, const LocalTimes& local, std::siz
   const auto compute = gathered(local.compute);
   const auto dispatch = gathered(local.dispatch);
   const auto combine = gathered(local.combine);
+  for (std::size_t part = 0; part < step_part_count; ++part) {
+    if (local.parts[part].empty()) continue;
+    const bool is_tail = std::ranges::find(tail_parts, static_cast<StepPart>(part)) != std::end(tail_parts);
+    const auto rounds = gather_rounds(communicator, local.parts[part], steps, is_tail ? 1 : layers, local_devices);
+    if (communicator.is_root()) replay.part_s[part] = median_of_rounds(rounds);
+  }
   if (!communicator.is_root()) return;
   replay.compute_s = median_of_rounds(compute);
   replay.dispatch_s = median_of_rounds(dispatch);
@@ -131,6 +169,20 @@ VerificationReport replay(const Communicator& communicator, ReplayTarget& target
     replay.predicted_s = predict(model, profiled_stage, trace, homes.back());
     replay.most_rows = max_rows(trace, homes.back(), model.device_count());
   }
+  // The force-balanced steps are run like one more mapping, the first one's.
+  std::vector<const LoadTrace*> traces(mappings.size(), &trace);
+  std::vector<const std::vector<ExpertHomes>*> placements;
+  for (const auto& of_mapping : homes) placements.push_back(&of_mapping);
+  LoadTrace balanced;
+  if (options.whole_step) {
+    balanced = balanced_trace(trace, homes[0], options.speeds);
+    traces.push_back(&balanced);
+    placements.push_back(&homes[0]);
+    MappingReplay& replay = report.balanced.emplace();
+    replay.name = force_balanced_name;
+    replay.predicted_s = predict(model, profiled_stage, balanced, homes[0]);
+    replay.most_rows = max_rows(balanced, homes[0], model.device_count());
+  }
   report.mappings[0].move_s = 0.0;
   for (std::size_t m = 1; m < homes.size(); ++m) {
     target.place({homes[0]});
@@ -144,15 +196,17 @@ VerificationReport replay(const Communicator& communicator, ReplayTarget& target
     // The first and the last step and layer, and evenly between.
     const std::size_t step = checks == 1 ? 0 : i * (steps - 1) / (checks - 1);
     const std::size_t layer = checks == 1 ? 0 : i * (layers - 1) / (checks - 1);
-    std::vector<ExpertHomes> placements;
-    for (const auto& of_layer : homes) placements.push_back(of_layer[layer]);
-    target.check(layer, trace.counts.row(step, layer), placements, report.mappings);
+    std::vector<ExpertHomes> of_layer;
+    for (const auto& of_mapping : homes) of_layer.push_back(of_mapping[layer]);
+    target.check(layer, trace.counts.row(step, layer), of_layer, report.mappings);
   }
 
   const std::size_t local_devices = target.local_device_count();
-  std::vector<LocalTimes> local(mappings.size(), LocalTimes(options.rounds, steps * layers, local_devices));
+  std::vector<LocalTimes> local(traces.size(), LocalTimes(options.rounds, steps * layers, local_devices));
+  if (options.whole_step)
+    for (LocalTimes& times : local) times.add_parts(steps, local_devices);
   std::vector<LayerTimes> times(local_devices);
-  std::vector<std::size_t> order(mappings.size());
+  std::vector<std::size_t> order(traces.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   RandomStream random({options.seed, 0x0de5});  // the same on every rank
   // One untimed step first: caches, page faults and communication buffers settle.
@@ -161,21 +215,19 @@ VerificationReport replay(const Communicator& communicator, ReplayTarget& target
   for (std::size_t round = 0; round < options.rounds; ++round)
     for (std::size_t step = 0; step < steps; ++step) {
       random.shuffle(std::span<std::size_t>(order));
-      for (std::size_t m : order)
+      for (std::size_t m : order) {
         for (std::size_t layer = 0; layer < layers; ++layer) {
-          target.run(layer, trace.counts.row(step, layer), homes[m][layer], times);
-          const std::size_t cell = step * layers + layer;
-          for (std::size_t d = 0; d < local_devices; ++d) {
-            local[m].compute[round][cell * local_devices + d] = times[d].compute_s;
-            local[m].dispatch[round][cell * local_devices + d] = times[d].dispatch_s;
-            local[m].combine[round][cell * local_devices + d] = times[d].combine_s;
-          }
-          local[m].layer[round][cell] = local_devices > 0 ? times[0].layer_s : std::numeric_limits<double>::quiet_NaN();
+          target.run(layer, traces[m]->counts.row(step, layer), (*placements[m])[layer], times);
+          local[m].keep(round, step * layers + layer, times);
         }
+        target.run_tail(times);
+        local[m].keep_parts(tail_parts, round, step, times);
+      }
       progress(round * steps + step + 1, options.rounds * steps);
     }
   for (std::size_t m = 0; m < mappings.size(); ++m)
     collect(communicator, local[m], steps, layers, local_devices, report.mappings[m]);
+  if (report.balanced) collect(communicator, local.back(), steps, layers, local_devices, *report.balanced);
   return report;
 }
 

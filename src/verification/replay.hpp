@@ -16,6 +16,7 @@
 #include "platform/mpi/turns.hpp"
 #include "verification/expert_parallel_layer.hpp"
 #include "verification/report.hpp"
+#include "verification/step_decoders.hpp"
 
 namespace gem {
 
@@ -23,6 +24,8 @@ struct ReplayOptions {
   std::size_t rounds = 3;         ///< each (step, layer, mapping, device) is measured so often; the median counts
   std::size_t checked_steps = 2;  ///< steps whose data and outputs are checked before anything is timed
   std::uint64_t seed = 1;         ///< order of the mappings within a step
+  bool whole_step = false;        ///< what isn't MoE layers is replayed, too, and the force-balanced steps
+  std::vector<double> speeds{};   ///< [device] relative, for the force-balanced steps; needed for whole steps alone
 };
 
 /// What a replay runs on. All ranks call the same functions in the same order.
@@ -38,6 +41,8 @@ class ReplayTarget {
   /// Runs one layer of one step under one placement; writes the times of this rank's devices.
   virtual void run(std::size_t layer, std::span<const std::uint32_t> counts, const ExpertHomes& homes,
                    std::span<LayerTimes> times) = 0;
+  /// Runs what follows the last layer of a step, see tail_parts; the times' parts alone are written.
+  virtual void run_tail(std::span<LayerTimes> times) = 0;
   /// Checks the data path of one layer of one step under each placement into the mappings' replays (on rank 0).
   virtual void check(std::size_t layer, std::span<const std::uint32_t> counts, const std::vector<ExpertHomes>& homes,
                      std::vector<MappingReplay>& replays) = 0;
@@ -53,11 +58,12 @@ struct ExchangeOptions {
 /// timed and nothing checked. `turns` orders what is run compute-only.
 std::unique_ptr<ReplayTarget> make_exchange_target(Communicator communicator, MoeDevice& device,
                                                    std::unique_ptr<ExpertParallelLayer> layer, Turns turns,
-                                                   const ExchangeOptions& options);
+                                                   const ExchangeOptions& options, StepDecoders decoders = {});
 
 /// Devices on a virtual clock, any number a rank: device i of rank r has number (devices of lower ranks) + i.
 std::unique_ptr<ReplayTarget> make_clock_target(Communicator communicator,
-                                                const std::vector<std::unique_ptr<MoeDevice>>& devices);
+                                                const std::vector<std::unique_ptr<MoeDevice>>& devices,
+                                                StepDecoders decoders = {});
 
 /// Called after each step of each round: how many of how many are done.
 using ReplayProgress = std::function<void(std::size_t done, std::size_t total)>;

@@ -10,6 +10,7 @@
 #include "base/option.hpp"
 #include "base/statistics.hpp"
 #include "base/text.hpp"
+#include "base/text_file.hpp"
 #include "mapping/baselines.hpp"
 #include "mapping/methods.hpp"
 #include "mapping/sample.hpp"
@@ -21,6 +22,7 @@
 #include "verification/device_identity.hpp"
 #include "verification/mpi_expert_layer.hpp"
 #include "verification/nccl_expert_layer.hpp"
+#include "verification/rest_table.hpp"
 #include "verification/selection.hpp"
 #include "verification/token_routes.hpp"
 
@@ -146,15 +148,105 @@ std::unique_ptr<ExpertParallelLayer> make_layer(const Communicator& ranks, const
   return std::make_unique<MpiExpertLayer>(ranks, device, hidden_size, turns);
 }
 
+/// The model that whole steps are of; throws where it doesn't fit profile and trace.
+MoeModel decoder_model(const ReplayRequest& request, const ReplayQuestion& question) {
+  MoeModel model = blaming(option_name(&ReplayRequest::model), [&] {
+    const MoeModel named = model_of_option(request.model.empty() ? question.trace.model : request.model);
+    require_decoder(named);
+    return named;
+  });
+  if (model.expert_count != question.trace.expert_count() || model.top_k != question.trace.top_k)
+    throw option_error(option_name(&ReplayRequest::model), "{} {}: {} experts, top-{}, but the trace has {}, top-{}",
+                       model.name, model.expert_count, model.top_k, question.trace.expert_count(),
+                       question.trace.top_k);
+  if (!(model.expert == question.profile.expert))
+    throw option_error(
+        option_name(&ReplayRequest::model),
+        "{} {}: experts of {}x{}, but those of the profile are {}x{}; profile the model's own, or give a "
+        "CSV file with a model of the profile's shape",
+        model.name, model.expert.hidden_size, model.expert.intermediate_size, question.profile.expert.hidden_size,
+        question.profile.expert.intermediate_size);
+  return model;
+}
+
+/// Tokens in the caches; 0 in prefill, whose attention no kernel here runs.
+std::size_t replayed_context(const ReplayRequest& request, const ReplayQuestion& question) {
+  return question.trace.phase == "prefill" ? 0 : request.context;
+}
+
+void check_batch(const ReplayRequest& request, const LoadTrace& trace) {
+  if (request.output_tokens > trace.step_count())
+    throw option_error(option_name(&ReplayRequest::output_tokens), "{} {}: only {} steps are replayed; give more ({})",
+                       request.output_tokens, trace.step_count(), option_name(&ReplayRequest::steps));
+  if (!request.batch) return;
+  if (trace.phase == "prefill")
+    throw option_error(option_name(&ReplayRequest::batch),
+                       "{}: the trace is of prefill, whose steps are chunks of tokens, not a batch of sequences");
+  if (*request.batch != trace.tokens_per_step)
+    throw option_error(option_name(&ReplayRequest::batch),
+                       "{} {}: the trace has {} tokens a step, one of each sequence; make one with as many (gem-trace "
+                       "batch {} {})",
+                       *request.batch, trace.tokens_per_step, on_command_line("batch-size"), *request.batch);
+}
+
+/// What this rank's devices run beside routed experts.
+StepDecoders make_decoders(const Communicator& ranks, const ReplayRequest& request, const ReplayQuestion& question,
+                           const std::vector<std::unique_ptr<MoeDevice>>& local, const std::vector<double>& speeds) {
+  StepDecoders decoders;
+  if (!replays_whole_steps(request)) return decoders;
+  decoders.layer_ids = question.trace.layer_ids;
+  DecoderWork work{decoder_model(request, question), 0, replayed_context(request, question), 0, request.seed};
+  const std::size_t first =
+      devices_of_rank(speeds.size(), static_cast<std::size_t>(ranks.size()), static_cast<std::size_t>(ranks.rank()))
+          .first;
+  std::shared_ptr<const RestTable> table;
+  if (!request.rest_file.empty()) {
+    const std::optional<std::string> text = read_text_file(request.rest_file);
+    if (!text)
+      throw option_error(option_name(&ReplayRequest::rest_file), "{} {}: the file cannot be opened", request.rest_file);
+    table = std::make_shared<RestTable>(*text, request.rest_file, work.context);
+    work.tokens = question.trace.tokens_per_step;
+    check_rest_table(*table, work, request.rest_file);
+  }
+  for (std::size_t d = 0; d < local.size(); ++d) {
+    work.tokens = own_tokens(question.trace.tokens_per_step, speeds.size(), first + d);
+    decoders.devices.push_back(table ? make_table_decoder(table, work, 1.0 / speeds[first + d])
+                                     : local[d]->make_decoder(work));
+    if (!decoders.devices.back())
+      throw option_error(option_name(&ReplayRequest::whole_step),
+                         "{}: {} devices run experts alone; compose the step from a table of measured operators ({})",
+                         local[d]->kind().name, option_name(&ReplayRequest::rest_file));
+  }
+  return decoders;
+}
+
+StepSetting step_setting(const ReplayRequest& request, const ReplayQuestion& question, const DeviceKind& kind) {
+  const MoeModel model = decoder_model(request, question);
+  StepSetting setting;
+  setting.context = replayed_context(request, question);
+  setting.output_tokens = request.output_tokens;
+  setting.moe_layers = model.moe_layer_count;
+  setting.dense_layers = model.dense_layer_count();
+  setting.rest = !request.rest_file.empty() ? "composed from " + request.rest_file
+                 : kind.is_virtual()        ? "simulated"
+                                            : "measured";
+  if (request.exchange_fixed_us || request.exchange_row_ns) {
+    setting.exchange_fixed_s = 1e-6 * request.exchange_fixed_us.value_or(0.0);
+    setting.exchange_row_s = 1e-9 * request.exchange_row_ns.value_or(0.0);
+  }
+  return setting;
+}
+
 std::unique_ptr<ReplayTarget> make_target(const Communicator& ranks, const ReplayRequest& request,
                                           const ReplayQuestion& question,
-                                          const std::vector<std::unique_ptr<MoeDevice>>& local) {
+                                          const std::vector<std::unique_ptr<MoeDevice>>& local, StepDecoders decoders) {
   // Only of devices on a virtual clock a rank may have none.
-  if (local.empty() || local.front()->kind().is_virtual()) return make_clock_target(ranks, local);
+  if (local.empty() || local.front()->kind().is_virtual()) return make_clock_target(ranks, local, std::move(decoders));
   const Turns turns(ranks, request.share_gpu == GpuSharing::Turns);
   return make_exchange_target(ranks, *local.front(), make_layer(ranks, request, question, *local.front(), turns), turns,
                               {question.profile.expert.hidden_size, question.trace.top_k,
-                               request.compute_only || !local.front()->kind().has_outputs});
+                               request.compute_only || !local.front()->kind().has_outputs},
+                              std::move(decoders));
 }
 
 }  // namespace
@@ -183,13 +275,41 @@ void describe(OptionList& options, ReplayRequest& request) {
       .not_in_results();
   options.group("Verdict");
   options.add("judge", request.judge, "NAME", "mapping that the verdict is about").without("gem, else the last");
-  options.add("judge-by", request.judge_by,
-              "what the verdict is about: the slowest device's compute, or whole layers with the exchange");
+  options
+      .add("judge-by", request.judge_by,
+           "what the verdict is about: the slowest device's compute, whole layers with the exchange, or whole steps")
+      .without("step with {whole-step}, else straggler");
   options
       .add("rest-per-layer", request.rest_per_layer_ms, "MILLISECONDS",
            "time of a layer beside its routed experts (attention, shared experts, others): adds an estimate of the "
            "whole model's step")
       .range(0, 1e6);
+  options.group("Whole steps");
+  options.add("whole-step", request.whole_step,
+              "replay whole decoder steps: attention over a cache, all other products, shared experts and head, too; "
+              "says the time per output token");
+  options.add("model", request.model, "NAME|FILE.csv", "model whose decoder layers these are").without("the trace's");
+  options.add("batch", request.batch, "N", "sequences of a step on all devices together")
+      .range(1, 1e6)
+      .without("the trace's tokens a step");
+  options.add("context", request.context, "TOKENS", "tokens in the cache of each sequence").range(1, 1e6);
+  options
+      .add("output-tokens", request.output_tokens, "N",
+           "also the time per token over the output of a request: N steps in order; 0: not")
+      .range(0, 1e6);
+  options.add_file("rest", request.rest_file, "FILE.csv",
+                   "measured operators (part,tokens,seconds) to compose whole steps from instead of running them, each "
+                   "device as slow as its profile; implies {whole-step}");
+  options
+      .add("exchange-fixed-time", request.exchange_fixed_us, "MICROSECONDS",
+           "where the exchange isn't timed: what dispatch and combine of a layer take whatever is sent")
+      .range(0, 1e9)
+      .without("not counted");
+  options
+      .add("exchange-row-time", request.exchange_row_ns, "NANOSECONDS",
+           "likewise for each row of the device that gets most")
+      .range(0, 1e9)
+      .without("not counted");
   options.group("Devices");
   options.add("device", request.device, "KIND", "what runs the experts")
       .one_of(device_kind_words())
@@ -210,6 +330,21 @@ void check_replay_request(const ReplayRequest& request) {
   if (request.judge_by == JudgedBy::Layer && (request.compute_only || request.share_gpu))
     throw option_error(option_name(&ReplayRequest::judge_by), "{} layer needs whole layers, which {} and {} leave out",
                        option_name(&ReplayRequest::compute_only), option_name(&ReplayRequest::share_gpu));
+  if (replays_whole_steps(request)) return;
+  if (request.judge_by == JudgedBy::Step)
+    throw option_error(option_name(&ReplayRequest::judge_by), "{} step needs whole steps: add {}",
+                       option_name(&ReplayRequest::whole_step));
+  const auto needs_whole_step = [](const OptionName& option) {
+    throw option_error(option, "{} is for whole steps: add {}", option_name(&ReplayRequest::whole_step));
+  };
+  if (request.batch) needs_whole_step(option_name(&ReplayRequest::batch));
+  if (request.output_tokens > 0) needs_whole_step(option_name(&ReplayRequest::output_tokens));
+  if (request.exchange_fixed_us) needs_whole_step(option_name(&ReplayRequest::exchange_fixed_us));
+  if (request.exchange_row_ns) needs_whole_step(option_name(&ReplayRequest::exchange_row_ns));
+}
+
+bool replays_whole_steps(const ReplayRequest& request) {
+  return request.whole_step || !request.rest_file.empty();
 }
 
 ReplayQuestion make_replay_question(const ReplayRequest& request, const LatencyProfile& profile, const LoadTrace& whole,
@@ -244,6 +379,10 @@ ReplayQuestion make_replay_question(const ReplayRequest& request, const LatencyP
         fmt::format("the trace has no token in steps {} to {}, so that nothing can be replayed; choose others",
                     question.first_step, question.first_step + count - 1));
   for (const Mapping& mapping : question.mappings) homes_for(mapping, question.trace);  // refuses what doesn't fit
+  if (replays_whole_steps(request)) {
+    decoder_model(request, question);
+    check_batch(request, question.trace);
+  }
   question.sample_note = sample_note(sample_of(question.mappings[question.judged], whole, question.first_step));
   return question;
 }
@@ -308,7 +447,11 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
   const auto local = make_devices(made, ranks);
   const std::vector<DeviceDescription> running = gather_descriptions(ranks, local);
   const std::string difference = ranks.is_root() ? device_difference(question.profile, running) : "";
-  const auto target = make_target(ranks, request, question, local);
+  std::vector<double> speeds;
+  for (const DeviceSummary& device : summarize(question.profile)) speeds.push_back(device.relative_speed);
+  StepDecoders decoders;
+  ranks.on_all([&] { decoders = make_decoders(ranks, request, question, local, speeds); });
+  const auto target = make_target(ranks, request, question, local, std::move(decoders));
   if (!difference.empty()) std::cerr << "warning: " << device_warning(difference) << "\n";
   if (ranks.is_root() && difference.empty()) warn_of_other_devices(question, running);
   Progress progress("replaying", request.replay.rounds * question.trace.step_count(),
@@ -316,6 +459,8 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
   std::vector<double> clock_sums(local.size(), 0.0);
   ReplayOptions options = request.replay;
   if (!kind.has_outputs) options.checked_steps = 0;
+  options.whole_step = replays_whole_steps(request);
+  options.speeds = speeds;
   VerificationReport report = replay(ranks, *target, question.trace, question.mappings, CostModel(question.profile),
                                      options, [&](std::size_t done, std::size_t) {
                                        progress.update(done);
@@ -327,7 +472,8 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
   for (double& clock_hz : report.sm_clock_hz) clock_hz /= samples;
   report.profile_sm_clock_hz = mean_clocks(question.profile);
   report.judged = question.names[question.judged];
-  report.judged_by = request.judge_by;
+  if (options.whole_step) report.whole_step = step_setting(request, question, kind);
+  report.judged_by = request.judge_by.value_or(options.whole_step ? JudgedBy::Step : JudgedBy::Straggler);
   report.weight_dtype = question.profile.weight_dtype;
   report.device_kind = devices.kind;
   report.device_note = device_note(devices, question.profile);
@@ -337,7 +483,7 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
   report.first_step = question.first_step;
   report.model_layers = question.model_layers;
   if (request.rest_per_layer_ms) report.rest_per_layer_s = *request.rest_per_layer_ms * 1e-3;
-  for (const DeviceSummary& device : summarize(question.profile)) report.device_speeds.push_back(device.relative_speed);
+  report.device_speeds = speeds;
   const std::size_t expert_bytes = question.profile.expert.weight_count() * weight_element_bytes(devices.weight_dtype);
   for (std::size_t m = 0; m < question.mappings.size(); ++m) {
     report.mappings[m].name = question.names[m];

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/text.hpp"
+#include "verification/whole_step.hpp"
 
 namespace gem {
 namespace {
@@ -38,6 +39,25 @@ double median_relative_error(const std::vector<double>& predicted, const std::ve
   for (std::size_t i = 0; i < measured.size(); ++i)
     if (measured[i] > 0.0) errors.push_back(std::fabs(predicted[i] / measured[i] - 1.0));
   return median(errors);
+}
+
+/// The ratio that a verdict is about, and what it is of.
+struct JudgedRatio {
+  double relative;
+  Interval interval;
+  const char* what;
+};
+
+JudgedRatio judged_ratio(const VerificationReport& report, const MappingSummary& judged) {
+  switch (report.judged_by) {
+    case JudgedBy::Layer:
+      return {judged.layer_relative, judged.layer_interval, "whole layers"};
+    case JudgedBy::Step:
+      return {judged.step_relative, judged.step_interval, "whole steps"};
+    case JudgedBy::Straggler:
+      break;
+  }
+  return {judged.relative, judged.interval, "straggler time"};
 }
 
 }  // namespace
@@ -82,6 +102,9 @@ std::vector<MappingSummary> summarize(const VerificationReport& report, std::uin
   const std::vector<double> base_raw = sum_of_steps(report.mappings.front().raw_straggler_s);
   const std::vector<double> base_layer = sum_of_steps(report.mappings.front().layer_s);
   const bool has_layers = has_whole_layers(report);
+  std::vector<double> base_step;
+  if (report.whole_step)
+    base_step = whole_step_times(report.mappings.front(), report.mappings.front().compute_s, *report.whole_step);
   std::vector<MappingSummary> summaries;
   for (const MappingReplay& replay : report.mappings) {
     const std::vector<double> steps = straggler_of_steps(replay.compute_s);
@@ -98,6 +121,11 @@ std::vector<MappingSummary> summarize(const VerificationReport& report, std::uin
       const std::vector<double> layers = sum_of_steps(replay.layer_s);
       summary.layer_relative = mean(layers) / mean(base_layer);
       summary.layer_interval = bootstrap_ratio(layers, base_layer, seed);
+    }
+    if (!base_step.empty()) {
+      const std::vector<double> whole = whole_step_times(replay, replay.compute_s, *report.whole_step);
+      summary.step_relative = mean(whole) / mean(base_step);
+      summary.step_interval = bootstrap_ratio(whole, base_step, seed);
     }
     summary.p50_s = quantile(steps, 0.5);
     summary.p90_s = quantile(steps, 0.9);
@@ -146,7 +174,7 @@ std::string prediction_lines(const VerificationReport& report) {
 Verdict judge(const VerificationReport& report, const MappingSummary& judged, double output_tolerance) {
   for (const MappingReplay& replay : report.mappings)
     if (replay.wrong_values > 0 || replay.output_error > output_tolerance) return Verdict::Wrong;
-  const Interval& interval = report.judged_by == JudgedBy::Layer ? judged.layer_interval : judged.interval;
+  const Interval interval = judged_ratio(report, judged).interval;
   if (interval.high < 1.0) return Verdict::Faster;
   if (interval.low > 1.0) return Verdict::Slower;
   return Verdict::Unproven;
@@ -169,11 +197,9 @@ std::string verdict_sentence(const VerificationReport& report, const MappingSumm
   const std::string on = report.device_kind + " devices" +
                          (report.device_difference.empty() ? "" : ", not the profile's") +
                          (report.device_note.empty() ? "" : ", " + report.device_note);
-  const bool by_layer = report.judged_by == JudgedBy::Layer;
-  const Interval& interval = by_layer ? judged.layer_interval : judged.interval;
-  const std::string figures = fmt::format("{:.3f} of {}'s {}, 95 % interval {:.3f} to {:.3f}",
-                                          by_layer ? judged.layer_relative : judged.relative, base,
-                                          by_layer ? "whole layers" : "straggler time", interval.low, interval.high);
+  const JudgedRatio ratio = judged_ratio(report, judged);
+  const std::string figures = fmt::format("{:.3f} of {}'s {}, 95 % interval {:.3f} to {:.3f}", ratio.relative, base,
+                                          ratio.what, ratio.interval.low, ratio.interval.high);
   switch (verdict) {
     case Verdict::Faster:
       return fmt::format("VERDICT: FASTER - {} takes {} ({}; {})", judged.name, figures, on, report.sample_note);

@@ -1,13 +1,17 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/array.hpp"
+#include "base/option.hpp"
 #include "base/statistics.hpp"
+#include "model/decoder_shape.hpp"
 
 namespace gem {
 
@@ -26,6 +30,9 @@ struct MappingReplay {
   /// Largest ||out - reference|| / ||reference|| against one rank computing all; NaN if not checked.
   double output_error = std::numeric_limits<double>::quiet_NaN();
   std::uint64_t moved_bytes = 0;  ///< weights to move when coming from the first mapping
+  /// [part] what of whole steps isn't routed experts and exchange, [step, layer, device], of parts behind the last
+  /// layer [step, 1, device]; empty where it wasn't replayed.
+  std::array<Cube<double>, step_part_count> part_s{};
   /// Seconds until the slowest device has them in place, each making its own; NaN if not measured (simulated devices).
   double move_s = std::numeric_limits<double>::quiet_NaN();
 };
@@ -35,7 +42,26 @@ struct MappingReplay {
 Cube<double> waiting_of(const MappingReplay& replay);
 
 /// Which time a verdict is about: of the slowest device's compute, or of the whole layer with its exchange.
-enum class JudgedBy { Straggler, Layer };
+/// Or of the whole step.
+enum class JudgedBy { Straggler, Layer, Step };
+
+inline std::vector<OptionWord<JudgedBy>> words_of(JudgedBy) {
+  return {{"straggler", JudgedBy::Straggler}, {"layer", JudgedBy::Layer}, {"step", JudgedBy::Step}};
+}
+
+inline const char* const force_balanced_name = "force-balanced";
+
+/// What whole steps are made of, beside the times.
+struct StepSetting {
+  std::size_t context = 0;        ///< tokens in the cache of each sequence; 0: attention itself wasn't run
+  std::size_t output_tokens = 0;  ///< of a request; 0: not asked for
+  std::size_t moe_layers = 0;     ///< of the model, of which some were replayed
+  std::size_t dense_layers = 0;   ///< of the model
+  std::string rest;               ///< where all but routed experts comes from: "measured", "simulated", a file
+  /// Of a layer where the exchange wasn't timed; NaN: left out.
+  double exchange_fixed_s = std::numeric_limits<double>::quiet_NaN();
+  double exchange_row_s = std::numeric_limits<double>::quiet_NaN();  ///< for each row of the device that gets most
+};
 
 /// What a replay measured, and on what.
 struct VerificationReport {
@@ -61,7 +87,9 @@ struct VerificationReport {
   std::vector<double> sm_clock_hz;    ///< [device], mean over the replay; NaN or empty if unknown
   std::vector<double> profile_sm_clock_hz;  ///< [device], mean over the profile's points; likewise
   std::vector<std::int32_t> layer_ids;
-  std::vector<MappingReplay> mappings;  ///< the first is the one that all are compared with
+  std::vector<MappingReplay> mappings;    ///< the first is the one that all are compared with
+  std::optional<StepSetting> whole_step;  ///< where whole steps were replayed
+  std::optional<MappingReplay> balanced;  ///< then: the steps with perfectly even counts, see balanced_trace()
 };
 
 /// One row of the final table.
@@ -74,7 +102,10 @@ struct MappingSummary {
   double raw_relative = 1.0;    ///< the same with the maximum taken round by round, noise and all
   double layer_relative =
       0.0;  ///< whole layers (dispatch, compute, combine) relative to the first mapping; NaN if none
-  Interval layer_interval{1.0, 1.0};             ///< meaningless where there are none
+  Interval layer_interval{1.0, 1.0};  ///< meaningless where there are none
+  /// Whole steps relative to the first mapping's; NaN where none were replayed, the interval then meaningless.
+  double step_relative = std::numeric_limits<double>::quiet_NaN();
+  Interval step_interval{1.0, 1.0};
   double p50_s = 0.0, p90_s = 0.0, p99_s = 0.0;  ///< of the measured straggler time of a step
   double imbalance = 1.0;                        ///< mean over steps and layers of max / mean over devices
   /// Of a step, mean over devices and steps; exchange NaN where it wasn't timed.

@@ -113,6 +113,28 @@ def main():
         good=(0, 1),
     )
 
+    run(
+        "whole",
+        "verify",
+        "gem-verify",
+        "--profile",
+        "../simulated/profile.h5",
+        "--trace",
+        "../simulated/test.h5",
+        "--mapping",
+        "../simulated/eplb.h5",
+        "--mapping",
+        "../simulated/gem.h5",
+        "--steps",
+        8,
+        "--whole-step",
+        "--exchange-fixed-time",
+        30,
+        "--output",
+        "report.h5",
+        good=(0, 1),
+    )
+
     os.makedirs(os.path.join(options.folder, "host"))
     with open(os.path.join(options.folder, "host", "small.csv"), "w", encoding="utf-8") as file:
         file.write(SMALL_MODEL)

@@ -41,6 +41,7 @@ from gem_analysis.pictures import (
     task_similarity,
     telemetry,
     waiting,
+    whole_step_shares,
     name_of,
 )
 from gem_analysis.results import Results, collect
@@ -129,6 +130,20 @@ class Verification(support.TestCase):
             ratio, total / sum(summary[f"{part}_s"][0] for part in ("dispatch", "compute", "waiting", "combine"))
         )
         self.assertIn("not timed", step_shares.draw(self.results).notes[0])
+
+    def test_whole_steps_are_what_their_parts_add_up_to(self):
+        results = collect([support.result("whole")])
+        steps = results.report.whole_steps
+        self.assertEqual(steps.names, ["linear", "eplb", "gem", "force-balanced"])
+        picture = whole_step_shares.draw(results)
+        (_, rows) = picture.frames[()].groups[0]
+        for m, row in enumerate(rows):
+            self.assertAlmostEqual(row.spans[-1].end / rows[0].spans[-1].end, steps.summary["relative"][m])
+        np.testing.assert_allclose(sum(steps.shares_s.values()), steps.step_s.mean(axis=1))
+        self.assertIn("composed from stated times", picture.notes[0])
+        self.assertIn("not the latency of serving", picture.notes[0])
+        with self.assertRaises(NotDrawn):
+            whole_step_shares.draw(self.results)
 
     def test_timeline_of_whole_layers(self):
         results = collect([support.result("host")])

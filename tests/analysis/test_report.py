@@ -315,6 +315,15 @@ class Page(support.TestCase):
                 file[f"summary/layer_relative{name}"][m] = value
         self.assertRegex(self.page_of(path), r"<h1>[^<]*50\.0\s?% less time for whole layers")
 
+    def test_whole_steps_are_judged_where_they_were_replayed(self):
+        page = self.page_of(support.result("whole"))
+        report = read_file(support.result("whole", "report.h5"))
+        change = abs(100 * (report.whole_steps.summary["relative"][report.judged_index] - 1))
+        self.assertEqual(report.judged_by, "step")
+        self.assertRegex(page, r"<h1>[^<]*time for an output token|may be no faster")
+        self.assertRegex(page, rf">Whole steps</span><b>[+−-]{change:.1f}\s?%</b>")
+        self.assertIn("What a whole step is made of", page)
+
     def test_devices_wait_as_long_as_in_the_table(self):
         page = self.page_of(support.result("host"))
         table = page.split("dispatch (ms/step)")[1]

@@ -15,6 +15,7 @@
 #include "random_fields.hpp"
 #include "temporary_directory.hpp"
 #include "verification/step_estimate.hpp"
+#include "verification/whole_step.hpp"
 
 namespace gem::test {
 namespace {
@@ -106,6 +107,28 @@ TEST(RoundTrip, MappingWithoutScoresHasUnknownOnes) {
   EXPECT_TRUE(std::isnan(read.predicted_s[1]));
 }
 
+TEST(RoundTrip, ReportOfWholeSteps) {
+  const TemporaryDirectory directory;
+  const VerificationReport written = with_whole_steps(sample_report());
+  write_report(directory / "report.h5", written, sample_provenance());
+  const VerificationReport read = read_report(directory / "report.h5");
+  EXPECT_EQ(read.judged_by, JudgedBy::Step);
+  ASSERT_TRUE(read.whole_step && read.balanced);
+  EXPECT_EQ(read.whole_step->context, 2048u);
+  EXPECT_EQ(read.whole_step->rest, "measured");
+  EXPECT_EQ(read.whole_step->dense_layers, 1u);
+  EXPECT_EQ(read.whole_step->exchange_row_s, written.whole_step->exchange_row_s);
+  EXPECT_TRUE(read.balanced->compute_s == written.balanced->compute_s);
+  EXPECT_TRUE(read.balanced->most_rows == written.balanced->most_rows);
+  for (std::size_t part = 0; part < step_part_count; ++part) {
+    EXPECT_TRUE(read.mappings[1].part_s[part] == written.mappings[1].part_s[part]) << part;
+    EXPECT_TRUE(read.balanced->part_s[part] == written.balanced->part_s[part]) << part;
+  }
+  const Hdf5Input file(directory / "report.h5");
+  EXPECT_EQ(file.read<double>("/whole_step/relative", {3})[1],
+            whole_steps(written, sample_provenance().seed)[1].step.relative);
+}
+
 TEST(RoundTrip, Report) {
   const TemporaryDirectory directory;
   const VerificationReport written = sample_report();
@@ -144,6 +167,7 @@ TEST(RoundTrip, Report) {
     EXPECT_EQ(found.moved_bytes, expected.moved_bytes);
     EXPECT_EQ(found.move_s, expected.move_s);
   }
+  EXPECT_FALSE(read.whole_step);
   // Summaries are in the file for others; they must be those of the report.
   const auto summaries = summarize(written, sample_provenance().seed);
   const Hdf5Input file(directory / "report.h5");

@@ -136,6 +136,27 @@ inline VerificationReport sample_report() {
   return report;
 }
 
+/// The same as if whole steps had been replayed.
+inline VerificationReport with_whole_steps(VerificationReport report) {
+  RandomStream random{4};
+  report.judged_by = JudgedBy::Step;
+  report.whole_step = StepSetting{2048, 2, 24, 1, "measured", 30e-6, 12e-9};
+  report.balanced = report.mappings.front();
+  report.balanced->name = force_balanced_name;
+  const auto fill = [&](MappingReplay& replay) {
+    const auto add = [&](StepPart part, std::size_t layers) {
+      Cube<double>& part_s = replay.part_s[index_of(part)] = Cube<double>(3, layers, 4);
+      for (double& value : part_s.values()) value = random.uniform();
+    };
+    for (const StepPart part : attention_parts) add(part, 2);
+    add(StepPart::SharedExperts, 2);
+    for (const StepPart part : tail_parts) add(part, 1);
+  };
+  for (MappingReplay& replay : report.mappings) fill(replay);
+  fill(*report.balanced);
+  return report;
+}
+
 /// A step of writing a file: one field.
 using WriteStep = std::function<void(Hdf5Output&)>;
 /// All fields of a file by name ("/counts" for datasets, "top_k" for attributes), to replace or leave out one.

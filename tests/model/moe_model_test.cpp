@@ -59,5 +59,35 @@ TEST(MoeModel, AnOptionNamesAKnownModelOrAFile) {
   EXPECT_THROW(model_of_option(path + "x"), UsageError);
 }
 
+TEST(MoeModel, KnowsTheShapeOfAttentionOrRefuses) {
+  const MoeModel& oss = find_model(known_models(), "gpt-oss-20b");
+  EXPECT_EQ(oss.decoder.attention, AttentionKind::Grouped);
+  EXPECT_EQ(oss.decoder.cached_per_token(), 1024u);
+  EXPECT_EQ(oss.decoder.seen_tokens(2048, 0), 128u);  // every other layer has a window
+  EXPECT_EQ(oss.decoder.seen_tokens(2048, 1), 2048u);
+  const MoeModel& lite = find_model(known_models(), "DeepSeek-V2-Lite");
+  EXPECT_EQ(lite.decoder.attention, AttentionKind::Latent);
+  EXPECT_EQ(lite.decoder.cached_per_token(), 576u);
+  EXPECT_EQ(lite.dense_layer_count(), 1u);
+  EXPECT_EQ(products_of(lite, StepPart::QueryKeyValue, 8).size(), 3u);
+  EXPECT_EQ(products_of(lite, StepPart::Output, 8).front().batch, 16u);
+  EXPECT_THROW(require_decoder(find_model(known_models(), "Qwen3-Next-80B-A3B")), UsageError);
+  for (const MoeModel& model : known_models())
+    if (model.decoder.query_heads > 0) {
+      require_decoder(model);
+      EXPECT_EQ(model.dense_layer_count() > 0, model.decoder.dense_intermediate_size > 0) << model.name;
+    }
+}
+
+TEST(MoeModel, BadAttentionIsRefusedByLine) {
+  const std::string header =
+      "model,hidden_size,moe_intermediate_size,moe_layers,routed_experts,top_k,attention,query_heads,kv_heads,"
+      "head_size,vocabulary\n";
+  EXPECT_EQ(parse_models(header + "tiny,64,32,2,8,2,gqa,8,2,16,100\n", "own.csv").front().decoder.kv_heads, 2u);
+  EXPECT_EQ(parse_models(header + "tiny,64,32,2,8,2\n", "own.csv").front().decoder.query_heads, 0u);
+  for (const char* bad : {"linear,8,2,16,100", "gqa,8,3,16,100", "gqa,8,,16,100", "latent,8,1,16,100"})
+    EXPECT_THROW(parse_models(header + "tiny,64,32,2,8,2," + bad + "\n", "own.csv"), DataError) << bad;
+}
+
 }  // namespace
 }  // namespace gem

@@ -27,6 +27,7 @@ from . import (
     task_similarity,
     telemetry,
     waiting,
+    whole_step_shares,
 )
 
 # section title -> pictures in the order of the page
@@ -34,6 +35,7 @@ SECTIONS = {
     "Batch": (all_replays, batch_matrix),
     "Verification": (
         mapping_ratio,
+        whole_step_shares,
         step_times,
         step_shares,
         layer_timeline,

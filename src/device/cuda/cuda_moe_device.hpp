@@ -36,6 +36,7 @@ class CudaMoeDevice : public MoeDevice, public ComputesOnGpu {
   void begin_measurement(std::uint64_t) override {}
   const DeviceKind& kind() const override { return cuda_kind(); }
   ComputesOnGpu* on_gpu() override { return this; }
+  std::unique_ptr<DecoderDevice> make_decoder(const DecoderWork& work) override;
   Telemetry telemetry() override;
 
   std::size_t room_for(std::size_t rows) const override;

@@ -50,17 +50,28 @@ GpuTimer::GpuTimer() : flush_(2 * l2_bytes() / sizeof(std::uint32_t)), sink_(1) 
 }
 
 double GpuTimer::seconds(const CudaStream& stream, const std::function<void()>& enqueue) {
+  return seconds_of_each(stream, {&enqueue, 1}).front();
+}
+
+std::vector<double> GpuTimer::seconds_of_each(const CudaStream& stream,
+                                              std::span<const std::function<void()>> enqueue) {
+  while (events_.size() <= enqueue.size()) events_.push_back(std::make_unique<CudaEvent>());
   for (int attempt = 0; attempt < attempts; ++attempt) {
     hold_.begin(stream);
     check_cuda(
         kernels::launch_l2_flush(flush_.data(), flush_.size() * sizeof(std::uint32_t), sink_.data(), stream.handle()),
         "flushing L2");
-    begin_.record(stream);
-    enqueue();
-    end_.record(stream);
+    events_[0]->record(stream);
+    for (std::size_t i = 0; i < enqueue.size(); ++i) {
+      enqueue[i]();
+      events_[i + 1]->record(stream);
+    }
     hold_.end();
     stream.synchronize();
-    if (!hold_.gave_up()) return end_.seconds_since(begin_);
+    if (hold_.gave_up()) continue;
+    std::vector<double> seconds;
+    for (std::size_t i = 0; i < enqueue.size(); ++i) seconds.push_back(events_[i + 1]->seconds_since(*events_[i]));
+    return seconds;
   }
   throw SystemError(
       "the host takes longer to enqueue a layer than the GPU can be held for: the processor is overloaded; free it");

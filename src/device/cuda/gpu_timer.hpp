@@ -2,6 +2,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <span>
+#include <vector>
 
 #include "platform/gpu/cuda.hpp"
 
@@ -37,8 +40,11 @@ class GpuTimer {
   /// so long that the hold gave up (a first launch loads code). SystemError if it does so each time.
   double seconds(const CudaStream& stream, const std::function<void()>& enqueue);
 
+  /// Likewise the seconds of each of several, which follow each other on the stream with nothing but an event between.
+  std::vector<double> seconds_of_each(const CudaStream& stream, std::span<const std::function<void()>> enqueue);
+
  private:
-  CudaEvent begin_, end_;
+  std::vector<std::unique_ptr<CudaEvent>> events_;  // before the first and behind each
   StreamHold hold_;
   DeviceBuffer<std::uint32_t> flush_;  // twice L2
   DeviceBuffer<std::uint32_t> sink_;

@@ -1,7 +1,6 @@
 #include "device/host/host_device.hpp"
 
 #include <fmt/core.h>
-#include <time.h>
 
 #include <algorithm>
 #include <chrono>
@@ -13,18 +12,12 @@
 #include "base/text.hpp"
 #include "device/device_kind.hpp"
 #include "device/host/expert_weights.hpp"
+#include "device/host/thread_seconds.hpp"
 #include "model/load_trace.hpp"
 #include "platform/host/host_info.hpp"
 
 namespace gem {
 namespace {
-
-// Seconds of work of this thread: what other processes take of the core is not the device's time.
-double thread_seconds() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
 
 // out = silu(gate) * up, silu(x) = x / (1 + exp(-x)).
 void swiglu(std::span<float> gate, std::span<const float> up) {

@@ -41,6 +41,7 @@ class HostDevice : public MoeDevice {
   double time_layer(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot) override;
   void begin_measurement(std::uint64_t) override {}
   const DeviceKind& kind() const override { return host_kind(); }
+  std::unique_ptr<DecoderDevice> make_decoder(const DecoderWork& work) override;
   Telemetry telemetry() override;
 
   /// Operations of all matrix products so far.

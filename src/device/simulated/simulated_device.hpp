@@ -61,6 +61,7 @@ class SimulatedDevice : public MoeDevice {
   double time_layer(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot) override;
   void begin_measurement(std::uint64_t number) override;
   const DeviceKind& kind() const override { return simulated_kind(); }
+  std::unique_ptr<DecoderDevice> make_decoder(const DecoderWork& work) override;
   Telemetry telemetry() override;
 
   /// The model without noise; zero for no tiles.

@@ -1,0 +1,161 @@
+#include "verification/whole_step.hpp"
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "base/error.hpp"
+#include "device/simulated/simulated_device.hpp"
+#include "verification/rest_table.hpp"
+#include "verification/step_decoders.hpp"
+
+namespace gem {
+namespace {
+
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+
+// Two devices, two steps, one layer of two replayed; device 1 is slow before dispatch, device 0 has more experts' work.
+MappingReplay small_replay(const std::string& name, double experts_s) {
+  MappingReplay replay;
+  replay.name = name;
+  replay.compute_s = replay.predicted_s = Cube<double>(2, 1, 2);
+  replay.dispatch_s = replay.combine_s = Cube<double>(2, 1, 2, nan);
+  replay.layer_s = Matrix<double>(2, 1, nan);
+  replay.raw_straggler_s = Matrix<double>(2, 1, experts_s);
+  replay.most_rows = Matrix<double>(2, 1, 100.0);
+  for (const StepPart part : attention_parts) replay.part_s[index_of(part)] = Cube<double>(2, 1, 2);
+  replay.part_s[index_of(StepPart::SharedExperts)] = Cube<double>(2, 1, 2, 5.0);
+  for (const StepPart part : tail_parts) replay.part_s[index_of(part)] = Cube<double>(2, 1, 2, 7.0);
+  for (std::size_t step = 0; step < 2; ++step) {
+    replay.compute_s(step, 0, 0) = experts_s;
+    replay.compute_s(step, 0, 1) = 1.0;
+    replay.part_s[index_of(StepPart::Attention)](step, 0, 0) = 2.0;
+    replay.part_s[index_of(StepPart::Attention)](step, 0, 1) = 3.0;
+    replay.part_s[index_of(StepPart::Output)](step, 0, 1) = 1.0;
+  }
+  replay.predicted_s = replay.compute_s;
+  return replay;
+}
+
+VerificationReport small_report() {
+  VerificationReport report;
+  report.device_kind = "simulated";
+  report.sample_note = "held-out requests";
+  report.judged_by = JudgedBy::Step;
+  report.tokens_per_step = 64;
+  report.layer_ids = {0};
+  report.mappings = {small_replay("linear", 11.0), small_replay("gem", 6.0)};
+  report.balanced = small_replay(force_balanced_name, 3.0);
+  report.whole_step = StepSetting{2048, 2, 2, 1, "simulated", 1.0, 0.01};
+  return report;
+}
+
+TEST(WholeStep, IsTwoMaximaALayerAndTheRest) {
+  VerificationReport report = small_report();
+  const MappingReplay& linear = report.mappings[0];
+  // Two MoE layers in proportion: attention 4 and experts with shared ones 16, exchange 2; one dense layer: attention 4
+  // and FFN 7; the head 7.
+  EXPECT_DOUBLE_EQ(whole_step_times(linear, linear.compute_s, *report.whole_step)[1], 2 * (4 + 16 + 2) + 4 + 7 + 7);
+  const std::vector<WholeStep> steps = whole_steps(report, 1);
+  ASSERT_EQ(steps.size(), 3u);
+  EXPECT_DOUBLE_EQ(steps[0].step.mean_s, 62.0);
+  EXPECT_DOUBLE_EQ(steps[1].step.relative, 52.0 / 62.0);
+  EXPECT_EQ(steps[2].name, force_balanced_name);
+  EXPECT_DOUBLE_EQ(steps[0].above_balanced, 62.0 / 46.0 - 1.0);
+  for (const WholeStep& step : steps) EXPECT_NEAR(step.shares.sum_s(), step.step.mean_s, 1e-12);
+  EXPECT_DOUBLE_EQ(steps[0].shares.experts_s, 2 * 6.0);
+  EXPECT_DOUBLE_EQ(steps[0].shares.attention_s, 3 * 3.0);
+  EXPECT_DOUBLE_EQ(steps[0].shares.waiting_s, 2 * 5.0 + 3 * 1.0);
+  EXPECT_DOUBLE_EQ(steps[0].output.mean_s, 62.0);
+}
+
+TEST(WholeStep, AMeasuredExchangeCountsInsteadOfALaw) {
+  VerificationReport report = small_report();
+  MappingReplay& linear = report.mappings[0];
+  linear.dispatch_s = Cube<double>(2, 1, 2, 0.5);
+  linear.combine_s = Cube<double>(2, 1, 2, 0.25);
+  linear.layer_s = Matrix<double>(2, 1, 20.0);
+  EXPECT_DOUBLE_EQ(whole_step_times(linear, linear.compute_s, *report.whole_step)[0], 2 * (4 + 16 + 0.75) + 4 + 7 + 7);
+}
+
+TEST(WholeStep, VerdictAndTableSayWhatIsJudgedAndComposed) {
+  const VerificationReport report = small_report();
+  const auto summaries = summarize(report, 1);
+  EXPECT_DOUBLE_EQ(summaries[1].step_relative, 52.0 / 62.0);
+  EXPECT_NE(verdict_sentence(report, summaries[1], judge(report, summaries[1], 1.0)).find("linear's whole steps"),
+            std::string::npos);
+  const std::string table = whole_step_table(report, whole_steps(report, 1));
+  for (const char* words :
+       {"exchange: composed", "simulated", "1 of 2 MoE layers", "not the latency of serving", "force-balanced"})
+    EXPECT_NE(table.find(words), std::string::npos) << words << "\n" << table;
+  std::size_t begin = 0;
+  for (std::size_t end = table.find('\n'); end != std::string::npos; begin = end + 1, end = table.find('\n', begin))
+    EXPECT_LE(end - begin, 80u) << table.substr(begin, end - begin);
+}
+
+TEST(BalancedTrace, KeepsTokensAndActiveExpertsAndFollowsSpeeds) {
+  LoadTrace trace;
+  trace.counts = Cube<std::uint32_t>(1, 1, 8);
+  trace.layer_ids = {0};
+  trace.counts.values() = {40, 1, 0, 9, 30, 0, 20, 0};
+  const std::vector<std::int32_t> linear{0, 0, 0, 0, 1, 1, 1, 1};
+  const LoadTrace balanced = balanced_trace(trace, {ExpertHomes(linear)}, {1.0, 0.6});
+  const auto counts = balanced.counts.row(0, 0);
+  const auto on = [&](std::size_t device) {
+    return std::accumulate(counts.begin() + static_cast<std::ptrdiff_t>(4 * device),
+                           counts.begin() + static_cast<std::ptrdiff_t>(4 * device + 4), 0u);
+  };
+  EXPECT_EQ(on(0) + on(1), 100u);
+  EXPECT_EQ(on(0), 63u);
+  EXPECT_EQ(std::ranges::count_if(counts, [](auto c) { return c > 0; }), 5);
+  EXPECT_EQ(std::count_if(counts.begin(), counts.begin() + 4, [](auto c) { return c > 0; }), 3);
+}
+
+TEST(OwnTokens, AreSharedAsEvenlyAsPossible) {
+  EXPECT_EQ(own_tokens(10, 4, 0), 3u);
+  EXPECT_EQ(own_tokens(10, 4, 2), 2u);
+  EXPECT_EQ(own_tokens(2, 4, 3), 0u);
+}
+
+TEST(RestTable, InterpolatesOverTokensAndChoosesTheContext) {
+  const RestTable table(
+      "# measured elsewhere\nkv_len,op_name,num_tokens,latency,note\n2048,attention,8,0.1,a\n4096,attention,8,0.9,b\n"
+      ",qkv,8,0.02,c\n,qkv,16,0.03,d\n,qkv,16,0.01,added\n",
+      "rest.csv", 2048);
+  EXPECT_DOUBLE_EQ(table.seconds(StepPart::Attention, 100), 1e-4);
+  EXPECT_DOUBLE_EQ(table.seconds(StepPart::QueryKeyValue, 12), 3e-5);
+  EXPECT_DOUBLE_EQ(table.seconds(StepPart::QueryKeyValue, 4), 1e-5);
+  EXPECT_FALSE(table.has(StepPart::Head));
+}
+
+TEST(RestTable, BadTablesAreRefusedByLineAndColumn) {
+  const auto message = [](const std::string& text) -> std::string {
+    try {
+      RestTable(text, "rest.csv", 2048);
+    } catch (const DataError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_NE(message("part,tokens\nqkv,1\n").find("header"), std::string::npos);
+  EXPECT_NE(message("part,tokens,seconds\nmlp,1,1\n").find("line 2, part: 'mlp'"), std::string::npos);
+  EXPECT_NE(message("part,tokens,seconds\nqkv,1,-1\n").find("line 2, seconds"), std::string::npos);
+  EXPECT_NE(message("part,tokens,seconds\nqkv,1\n").find("line 2"), std::string::npos);
+  EXPECT_NE(message("part,tokens,context,seconds\nqkv,1,512,1\n").find("context of 2048"), std::string::npos);
+  EXPECT_NE(message("part,tokens,seconds\n").find("no row"), std::string::npos);
+}
+
+TEST(RestTable, MustHaveAllPartsOfTheModelAndIsScaledByTheDevice) {
+  const auto table = std::make_shared<RestTable>(
+      "part,tokens,seconds\nqkv,1,1\nattention,1,2\noutput,1,3\nrouter,1,4\nhead,1,5\n", "rest.csv", 2048);
+  DecoderWork work{find_model(known_models(), "Mixtral-8x7B"), 4, 2048, 16, 1};
+  check_rest_table(*table, work, "rest.csv");
+  StepPartTimes times{};
+  make_table_decoder(table, work, 1.5)->time_parts(0, attention_parts, times);
+  EXPECT_DOUBLE_EQ(times[index_of(StepPart::Attention)], 3.0);
+  work.model = find_model(known_models(), "DeepSeek-V2-Lite");
+  EXPECT_THROW(check_rest_table(*table, work, "rest.csv"), DataError);
+}
+
+}  // namespace
+}  // namespace gem
