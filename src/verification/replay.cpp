@@ -175,7 +175,7 @@ VerificationReport replay(const Communicator& communicator, ReplayTarget& target
   for (const auto& of_mapping : homes) placements.push_back(&of_mapping);
   LoadTrace balanced;
   if (options.whole_step) {
-    balanced = balanced_trace(trace, homes[0], options.speeds);
+    balanced = balanced_trace(trace, homes[0], options.speeds, options.tile_tokens);
     traces.push_back(&balanced);
     placements.push_back(&homes[0]);
     MappingReplay& replay = report.balanced.emplace();

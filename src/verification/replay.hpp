@@ -25,7 +25,9 @@ struct ReplayOptions {
   std::size_t checked_steps = 2;  ///< steps whose data and outputs are checked before anything is timed
   std::uint64_t seed = 1;         ///< order of the mappings within a step
   bool whole_step = false;        ///< what isn't MoE layers is replayed, too, and the force-balanced steps
-  std::vector<double> speeds{};   ///< [device] relative, for the force-balanced steps; needed for whole steps alone
+  // For the force-balanced steps; needed for whole steps alone.
+  std::vector<double> speeds{};   ///< [device] relative
+  std::uint32_t tile_tokens = 1;  ///< rows that the experts' kernel computes together
 };
 
 /// What a replay runs on. All ranks call the same functions in the same order.

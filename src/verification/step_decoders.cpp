@@ -1,8 +1,6 @@
 #include "verification/step_decoders.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <numeric>
 
 namespace gem {
 
@@ -12,50 +10,61 @@ std::size_t own_tokens(std::size_t tokens, std::size_t device_count, std::size_t
 
 namespace {
 
-// How many of `active` experts each device gets, by its weight and no more than it has slots.
-std::vector<std::size_t> active_by_device(std::size_t active, const std::vector<double>& weights,
-                                          const std::vector<std::vector<std::size_t>>& experts_of) {
-  std::vector<std::size_t> counts(weights.size(), 0);
-  for (std::size_t i = 0; i < active; ++i) {
-    std::size_t best = weights.size();
-    for (std::size_t d = 0; d < weights.size(); ++d)
-      if (counts[d] < experts_of[d].size() &&
-          (best == weights.size() ||
-           static_cast<double>(counts[d] + 1) / weights[d] < static_cast<double>(counts[best] + 1) / weights[best]))
+// Hands out `count` more, one at a time to the device that then has least for its speed; `shares` grow up to `limits`.
+void hand_out(std::size_t count, const std::vector<double>& speeds, const std::vector<std::size_t>& limits,
+              std::vector<std::size_t>& shares) {
+  for (std::size_t i = 0; i < count; ++i) {
+    std::size_t best = speeds.size();
+    for (std::size_t d = 0; d < speeds.size(); ++d)
+      if (shares[d] < limits[d] && (best == speeds.size() || static_cast<double>(shares[d] + 1) / speeds[d] <
+                                                                 static_cast<double>(shares[best] + 1) / speeds[best]))
         best = d;
-    ++counts[best];
+    ++shares[best];
   }
-  return counts;
+}
+
+// What of `total` goes to the first `until` of `sum` equal parts: rounded so, the differences keep the total.
+std::size_t up_to(std::size_t total, std::size_t until, std::size_t sum) {
+  return (2 * total * until + sum) / (2 * sum);
+}
+
+// One step of one layer. experts_of: [device].
+void balance(std::span<const std::uint32_t> counts, std::uint32_t tile_tokens, const std::vector<double>& speeds,
+             const std::vector<std::vector<std::size_t>>& experts_of, std::span<std::uint32_t> balanced) {
+  const std::size_t devices = speeds.size(), tokens = row_count(counts);
+  std::size_t active = 0, tiles = 0;
+  for (const std::uint32_t count : counts) {
+    active += count > 0 ? 1 : 0;
+    tiles += tiles_of(count, tile_tokens);
+  }
+  std::vector<std::size_t> slots, active_of(devices, 0);
+  for (const std::vector<std::size_t>& experts : experts_of) slots.push_back(experts.size());
+  hand_out(active, speeds, slots, active_of);
+  std::vector<std::size_t> tiles_of_device = active_of, limits = active_of;
+  for (std::size_t& limit : limits) limit = limit > 0 ? tiles : 0;
+  hand_out(tiles - active, speeds, limits, tiles_of_device);
+  std::size_t until = 0, before = 0;
+  for (std::size_t d = 0; d < devices; ++d)
+    for (std::size_t i = 0; i < active_of[d]; ++i) {
+      until += tiles_of_device[d] / active_of[d] + (i < tiles_of_device[d] % active_of[d] ? 1 : 0);
+      const std::size_t end = up_to(tokens, until, tiles);
+      balanced[experts_of[d][i]] = static_cast<std::uint32_t>(end - before);
+      before = end;
+    }
 }
 
 }  // namespace
 
 LoadTrace balanced_trace(const LoadTrace& trace, const std::vector<ExpertHomes>& homes,
-                         const std::vector<double>& speeds) {
+                         const std::vector<double>& speeds, std::uint32_t tile_tokens) {
   LoadTrace balanced = trace;
   std::ranges::fill(balanced.counts.values(), 0u);
-  const double sum = std::accumulate(speeds.begin(), speeds.end(), 0.0);
   for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
     std::vector<std::vector<std::size_t>> experts_of(speeds.size());
     for (std::size_t expert = 0; expert < trace.expert_count(); ++expert)
       experts_of[static_cast<std::size_t>(homes[layer].of(expert).front())].push_back(expert);
-    for (std::size_t step = 0; step < trace.step_count(); ++step) {
-      const auto counts = trace.counts.row(step, layer);
-      const auto active = static_cast<std::size_t>(std::ranges::count_if(counts, [](auto c) { return c > 0; }));
-      const std::vector<std::size_t> active_of = active_by_device(active, speeds, experts_of);
-      const auto tokens = static_cast<double>(row_count(counts));
-      double until = 0.0;
-      std::size_t before = 0;  // rounded sums keep the step's number of tokens
-      for (std::size_t d = 0; d < speeds.size(); ++d) {
-        until += speeds[d] / sum;
-        const auto end = static_cast<std::size_t>(std::llround(until * tokens));
-        const std::size_t own = end - before, experts = std::max<std::size_t>(1, active_of[d]);
-        for (std::size_t i = 0; i < experts; ++i)
-          balanced.counts(step, layer, experts_of[d][i]) =
-              static_cast<std::uint32_t>(own / experts + (i < own % experts ? 1 : 0));
-        before = end;
-      }
-    }
+    for (std::size_t step = 0; step < trace.step_count(); ++step)
+      balance(trace.counts.row(step, layer), tile_tokens, speeds, experts_of, balanced.counts.row(step, layer));
   }
   return balanced;
 }

@@ -26,10 +26,10 @@ struct StepDecoders {
 /// Tokens of device `device` of `device_count`, which share those of a step as evenly as possible.
 std::size_t own_tokens(std::size_t tokens, std::size_t device_count, std::size_t device);
 
-/// The *force-balanced* steps: in each step and layer as many tokens and active experts, both spread over the devices
-/// by their speeds, the tokens evenly over a device's active experts. homes: [layer], the placement that they are for,
-/// in which every device has an expert.
+/// The *force-balanced* steps: each step and layer has as many active experts, tiles and tokens, spread over the
+/// devices by their speeds and evenly over a device's active experts; a device has no more of these than slots. homes:
+/// [layer], the placement that they are for.
 LoadTrace balanced_trace(const LoadTrace& trace, const std::vector<ExpertHomes>& homes,
-                         const std::vector<double>& speeds);
+                         const std::vector<double>& speeds, std::uint32_t tile_tokens);
 
 }  // namespace gem

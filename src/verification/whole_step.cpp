@@ -235,8 +235,8 @@ std::string whole_step_table(const VerificationReport& report, const std::vector
       "experts as predicted put steps wrong:\n" +
       shares.to_string();
   text += wrap(fmt::format(
-      "{}: each step's tokens and active experts spread over the devices by their speeds, evenly over a device's "
-      "experts: what a mapping can hope for",
+      "{}: each step's active experts, tiles and tokens spread over the devices by their speeds, evenly over a "
+      "device's experts: what a mapping can hope for",
       force_balanced_name));
   return text + "\n";
 }

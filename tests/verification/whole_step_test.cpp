@@ -99,14 +99,17 @@ TEST(BalancedTrace, KeepsTokensAndActiveExpertsAndFollowsSpeeds) {
   trace.layer_ids = {0};
   trace.counts.values() = {40, 1, 0, 9, 30, 0, 20, 0};
   const std::vector<std::int32_t> linear{0, 0, 0, 0, 1, 1, 1, 1};
-  const LoadTrace balanced = balanced_trace(trace, {ExpertHomes(linear)}, {1.0, 0.6});
+  const LoadTrace balanced = balanced_trace(trace, {ExpertHomes(linear)}, {1.0, 0.6}, 10);
   const auto counts = balanced.counts.row(0, 0);
   const auto on = [&](std::size_t device) {
     return std::accumulate(counts.begin() + static_cast<std::ptrdiff_t>(4 * device),
                            counts.begin() + static_cast<std::ptrdiff_t>(4 * device + 4), 0u);
   };
   EXPECT_EQ(on(0) + on(1), 100u);
-  EXPECT_EQ(on(0), 63u);
+  // 11 tiles: 40, 1, 9, 30 and 20 tokens in tiles of 10; 7 of them go to the faster device.
+  EXPECT_EQ(on(0), 64u);
+  EXPECT_EQ(std::accumulate(counts.begin(), counts.end(), 0u, [](auto sum, auto c) { return sum + tiles_of(c, 10); }),
+            11u);
   EXPECT_EQ(std::ranges::count_if(counts, [](auto c) { return c > 0; }), 5);
   EXPECT_EQ(std::count_if(counts.begin(), counts.begin() + 4, [](auto c) { return c > 0; }), 3);
 }
