@@ -18,6 +18,7 @@ namespace {
 constexpr std::uint64_t split_stream = 1;
 constexpr std::uint64_t pass_stream = 2;
 constexpr std::uint64_t start_stream = 3;
+constexpr std::uint64_t step_stream = 4;
 
 /// Tokens token .. end of a request are still to run.
 struct Slot {
@@ -85,6 +86,27 @@ std::vector<Slot> start_slots(const Routing& routing, RequestLine& line, std::si
     begin = end;
   }
   return slots;
+}
+
+/// Requests drawn with replacement, half as many as there are, for one step.
+std::vector<std::size_t> draw_requests(const std::vector<std::size_t>& requests, RandomStream& random) {
+  std::vector<std::size_t> drawn;
+  for (std::size_t i = 0; i < (requests.size() + 1) / 2; ++i) drawn.push_back(requests[random.below(requests.size())]);
+  return drawn;
+}
+
+/// Each slot at a random token of the requests, long ones as often as their length deserves.
+void scatter_slots(const Routing& routing, const std::vector<std::size_t>& requests, RandomStream& random,
+                   std::vector<Slot>& slots) {
+  std::vector<std::size_t> ends;  // tokens of the requests up to each
+  for (const std::size_t request : requests)
+    ends.push_back((ends.empty() ? 0 : ends.back()) + length(routing, request));
+  for (Slot& slot : slots) {
+    const std::size_t place = random.below(ends.back());
+    const auto at = static_cast<std::size_t>(std::ranges::upper_bound(ends, place) - ends.begin());
+    slot = slot_of(routing, requests[at]);
+    slot.token = slot.end - (ends[at] - place);
+  }
 }
 
 }  // namespace
@@ -192,6 +214,12 @@ LoadTrace batch_routing(const Routing& routing, const BatchingOptions& options) 
   std::vector<Slot> slots = decode ? start_slots(routing, line, tokens_of_pass, shape.tokens, options.seed)
                                    : std::vector<Slot>(1);  // all tokens of a chunk come from one line
   for (std::size_t step = 0; step < steps; ++step) {
+    if (options.resample) {
+      RandomStream random{options.seed, step_stream, step};
+      const std::vector<std::size_t> drawn = draw_requests(requests, random);
+      scatter_slots(routing, drawn, random, slots);
+      line = RequestLine(drawn, random.next());
+    }
     for (std::size_t i = 0; i < shape.tokens; ++i) {
       Slot& slot = slots[decode ? i : 0];
       if (slot.token == slot.end) slot = slot_of(routing, line.next());

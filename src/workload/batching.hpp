@@ -21,6 +21,7 @@ struct BatchingOptions {
   double split = 0.5;            ///< share of the tokens whose requests are the train part, between 0 and 1
   std::uint64_t split_seed = 0;  ///< which requests are the train part
   std::uint64_t seed = 0;        ///< order of the requests and where the slots start
+  bool resample = false;         ///< each step of requests drawn anew: for steps to search on
 };
 
 /// All but the part, which is not everybody's choice.
@@ -52,7 +53,11 @@ std::size_t token_count(const Routing& routing, const std::vector<std::size_t>& 
 ///     enters at once. Slots start spread over the tokens of the first pass, so that step 0 is a cross-section of
 ///     requests under way; requests of that pass which no slot starts in come next.
 ///   prefill: requests are laid one after the other and cut into chunks.
-/// Errors as for step_shape and requests_of_part.
+/// With `resample` no step follows from another: each is of requests drawn anew with replacement, half as many draws as
+/// there are requests (a bootstrap of requests). A decode step has each slot at a random token of them, a prefill step
+/// begins at a random token of one. Steps then differ as much as those of other requests would, and a mapping searched
+/// on them holds better on requests never seen (tests/benchmark/search.md); their order means nothing. Errors as for
+/// step_shape and requests_of_part.
 LoadTrace batch_routing(const Routing& routing, const BatchingOptions& options);
 
 }  // namespace gem
