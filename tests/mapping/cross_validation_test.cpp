@@ -68,7 +68,7 @@ TEST(CrossValidation, EveryMethodIsScoredOnStepsKeptAside) {
   EXPECT_EQ(validation.methods.front().whole.mean, 1.0);
   for (const ValidatedMethod& method : validation.methods) {
     EXPECT_EQ(method.of_folds.size(), 4u) << method.name;
-    EXPECT_GT(method.half, 0.0) << method.name;
+    EXPECT_EQ(method.half > 0.0, method.name.find("leaned") == std::string::npos) << method.name;
     for (const double ratio : method.of_folds) EXPECT_EQ(world.max(ratio), world.min(ratio)) << "the same on all ranks";
   }
   // By hand: the mapping found without the second block, on it.
