@@ -111,7 +111,7 @@ traces() { # sets $train and $test
 }
 
 mapping() { # mapping METHOD SPREAD
-  local base=$output/mappings/$name.$2.$1 method=$1 effort=fast counted=()
+  local base=$output/mappings/$name.$2/$1 method=$1 effort=fast counted=()
   [ "$1" != gem ] || effort=default
   [ "$1" != gem-layer ] || { method=gem effort=default counted=(--exchange-row-time "$row_ns"); }
   make "$base.h5" "$base.txt" "${mpirun[@]}" -n $((($(nproc) + 4) / 5)) gem-map --quiet \
@@ -131,13 +131,14 @@ workload() {
     make "$base.$spread.h5" "$base.$spread.txt" emulated_profile "$base.h5" "$base.$spread.h5" \
       "$(slowdowns "$spread")" || return
     files=() jobs=()
+    [ "$dry_run" = 1 ] || mkdir -p "$output/mappings/$name.$spread"
     for method in "${methods[@]}"; do # all at once
       mapping "$method" "$spread" & jobs+=($!)
-      files+=(--mapping "$output/mappings/$name.$spread.$method.h5")
+      files+=(--mapping "$output/mappings/$name.$spread/$method.h5")
     done
     for job in "${jobs[@]}"; do wait "$job" || return; done
     make "$output/reports/$name.$spread.h5" "$output/reports/$name.$spread.txt" \
-      "${launch[@]}" gem-verify --quiet --profile "$base.$spread.h5" --trace "$test" "${files[@]}" --judge "$name.$spread.gem" \
+      "${launch[@]}" gem-verify --quiet --profile "$base.$spread.h5" --trace "$test" "${files[@]}" --judge gem \
       "${share[@]}" --whole-step --compute-only --checked-steps 0 "${decode[@]}" --layers "$layers" --steps "$steps" \
       --rounds "$rounds" --exchange-fixed-time "$fixed_us" --exchange-row-time "$row_ns" \
       --output "$output/reports/$name.$spread.h5" || return
@@ -159,12 +160,12 @@ table() {
     awk -v workload="${at%%.*}" -v spread="${at#*.}" '
       /^mapping/ { table = $2 == "TPOT" && !tpot++ ? "times" : $2 == "experts" ? "shares" : ""; next }
       NF < 7 || $2 + 0 <= 0 { next }
-      { name = $1 ~ /gem-layer$/ ? "layer" : $1 ~ /gem$/ ? "gem" : $1 }
+      { name = $1 }
       table == "times" { ms[name] = $2; cell[name] = $5 == "-" ? sprintf("%.3f (%.3f-%.3f)", $3, $4, $6) : $3 }
       table == "shares" && name == "linear" { shares = $2 ", " $3 ", " $4 ", " $5 }
       table == "shares" && name == "gem" { error = $8 }
       END { printf "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", workload, spread, ms["linear"],
-            cell["eplb"], cell["speed-aware"], cell["paper"], cell["gem"], cell["layer"], cell["force-balanced"],
+            cell["eplb"], cell["speed-aware"], cell["paper"], cell["gem"], cell["gem-layer"], cell["force-balanced"],
             shares, error }' "$log"
   done
   echo
