@@ -141,8 +141,10 @@ WholeStep whole_step(const MappingReplay& replay, const VerificationReport& repo
   return result;
 }
 
+// Four digits, so that a step of a second doesn't make the table wider.
 std::string milliseconds(double seconds) {
-  return fmt::format("{:.3f}", seconds * 1e3);
+  const double ms = seconds * 1e3;
+  return fmt::format("{:.{}f}", ms, ms < 10.0 ? 3 : ms < 100.0 ? 2 : ms < 1000.0 ? 1 : 0);
 }
 
 std::vector<std::string> times_row(const std::string& name, const TimesPerToken& times, bool is_first) {
