@@ -7,9 +7,6 @@
 #include <optional>
 
 #include "files/header.hpp"
-#include "verification/exchange_cost.hpp"
-#include "verification/step_estimate.hpp"
-#include "verification/whole_step.hpp"
 
 namespace gem {
 namespace {
@@ -247,7 +244,8 @@ void write_step_estimate(Hdf5Output& file, const VerificationReport& report,
 
 }  // namespace
 
-void write_report(const std::string& path, const VerificationReport& report, const Provenance& provenance) {
+void write_report(const std::string& path, const VerificationReport& report, const Findings& findings,
+                  const Provenance& provenance) {
   Hdf5Output file(path);
   write_header(file, file_format, provenance);
   file.attribute("task", report.task);
@@ -269,21 +267,20 @@ void write_report(const std::string& path, const VerificationReport& report, con
   file.write({"/layer_ids", "1", "layer"}, report.layer_ids, {report.layer_ids.size()});
   write_times(file, "", report.mappings);
   write_waiting(file, report.mappings);
-  if (const std::optional<ExchangeCost> cost = exchange_cost_of(report)) write_exchange_cost(file, *cost);
+  if (findings.exchange) write_exchange_cost(file, *findings.exchange);
   write_per_mapping(file, "/checks/wrong_values", "value", report.mappings, &MappingReplay::wrong_values);
   write_per_mapping(file, "/checks/checked_values", "value", report.mappings, &MappingReplay::checked_values);
   write_per_mapping(file, "/checks/output_error", "1", report.mappings, &MappingReplay::output_error);
   write_per_mapping(file, "/moved_bytes", "byte", report.mappings, &MappingReplay::moved_bytes);
   write_per_mapping(file, "/move_s", "s", report.mappings, &MappingReplay::move_s);
-  const std::vector<MappingSummary> summaries = summarize(report, provenance.seed);
-  write_summary(file, summaries);
-  if (has_step_estimate(report)) write_step_estimate(file, report, estimate_steps(report, provenance.seed));
+  write_summary(file, findings.summaries);
+  if (!findings.estimates.empty()) write_step_estimate(file, report, findings.estimates);
   if (report.whole_step) {
     write_step_setting(file, *report.whole_step);
     write_parts(file, step_group, report.mappings);
     write_times(file, balanced_group, {*report.balanced});
     write_parts(file, balanced_group, {*report.balanced});
-    write_whole_steps(file, whole_steps(report, provenance.seed));
+    write_whole_steps(file, findings.whole_steps);
   }
   if (!report.device_speeds.empty())
     file.write({"/devices/relative_speed", "1", "device"}, report.device_speeds, {report.device_speeds.size()});

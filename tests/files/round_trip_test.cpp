@@ -110,7 +110,8 @@ TEST(RoundTrip, MappingWithoutScoresHasUnknownOnes) {
 TEST(RoundTrip, ReportOfWholeSteps) {
   const TemporaryDirectory directory;
   const VerificationReport written = with_whole_steps(sample_report());
-  write_report(directory / "report.h5", written, sample_provenance());
+  write_report(directory / "report.h5", written, findings_of(written, 1, sample_provenance().seed),
+               sample_provenance());
   const VerificationReport read = read_report(directory / "report.h5");
   EXPECT_EQ(read.judged_by, JudgedBy::Step);
   ASSERT_TRUE(read.whole_step && read.balanced);
@@ -132,7 +133,7 @@ TEST(RoundTrip, ReportOfWholeSteps) {
 TEST(RoundTrip, Report) {
   const TemporaryDirectory directory;
   const VerificationReport written = sample_report();
-  write_report(directory / "report.h5", written, sample_provenance());
+  write_report(directory / "report.h5", written, findings_of(written, 1, 1), sample_provenance());
   const VerificationReport read = read_report(directory / "report.h5");
   EXPECT_EQ(read.judged, written.judged);
   EXPECT_EQ(read.judged_by, written.judged_by);
