@@ -86,6 +86,7 @@ MappingAnswer find_mapping(const Communicator& world, const MappingQuestion& que
   std::string found, notes;
   for (const Method method : all_methods()) {
     if (entry_of(method).searches && method != question.method) continue;
+    if (entry_of(method).needs_nodes && !has_nodes(question.profile)) continue;
     std::optional<MethodResult> result = run_method(method, {world, question, *costs, answer.mappings}, notes);
     if (!result) continue;
     complete(result->mapping, method, question, *costs);

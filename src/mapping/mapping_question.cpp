@@ -81,9 +81,16 @@ void prepare(MappingQuestion& question, const Selection& selection) {
                                 join_doubts(question.doubts), option_name(&Selection::strict)));
   if (selection.devices > 0) profile = first_devices(profile, selection.devices);
   if (selection.equal_devices) profile = equal_devices(profile);
+  profile.topology = stated_topology(selection.topology, profile.topology, profile.device_count());
   check_divisible(train.expert_count(), profile.device_count());
   check_redundant_experts(question);
   expert_groups_of(question);
+  if (entry_of(question.method).needs_nodes && !has_nodes(profile))
+    throw option_error(
+        option_name(&MappingRequest::method),
+        "{}: {} needs two or more equally large nodes of neighbouring devices, which the profile hasn't; "
+        "state them with {}",
+        method_name(question.method), option_name(&TopologyOptions::nodes));
   if (question.expert_groups > 1 && !entry_of(question.method).searches)
     throw option_error(option_name(&MappingRequest::expert_groups),
                        "{} limits what method {} searches for; leave it out with method {}",
@@ -153,6 +160,10 @@ void share(const Communicator& world, MappingQuestion& question) {
   if (!question.test) question.test.emplace();
   broadcast(world, *question.test);
   question.sample = static_cast<Sample>(world.broadcast(static_cast<std::int32_t>(question.sample)));
+}
+
+bool has_nodes(const LatencyProfile& profile) {
+  return profile.topology.node_count() > 1 && profile.topology.is_in_order();
 }
 
 CostModel cost_model_of(const MappingQuestion& question) {

@@ -35,6 +35,7 @@ struct MappingQuestion {
   bool certify = false;               ///< prove optima where that can be done
   std::size_t redundant_experts = 0;  ///< further copies of experts, a layer
   std::size_t expert_groups = 1;      ///< keep so many groups of experts together, see ExpertGroups
+  std::size_t routing_groups = 1;  ///< of experts, of which a token uses a few: these stay on one node, see NodeShape
   SearchOptions search;
   std::vector<Mapping> given{};      ///< scored beside the methods', called by their `method`; see fitted; on rank 0
   std::vector<ProfileDoubt> doubts;  ///< of the whole profile; on rank 0
@@ -45,6 +46,7 @@ struct Selection {
   std::size_t devices = 0;      ///< the first so many of the profile; 0: all
   bool equal_devices = false;   ///< every device with the mean latency
   std::size_t train_steps = 0;  ///< the first so many steps; 0: all. The rest are scored unless there is a test trace.
+  TopologyOptions topology{};   ///< in place of what the profile says
   bool allow_model_mismatch = false;
   bool strict = false;  ///< a doubtful profile is refused
 };
@@ -61,6 +63,9 @@ ExpertGroups expert_groups_of(const MappingQuestion& question);
 
 /// Gives every rank rank 0's profile, traces and what these tell. Collective.
 void share(const Communicator& world, MappingQuestion& question);
+
+/// Whether the profile's devices are on two or more equally large nodes, neighbours together.
+bool has_nodes(const LatencyProfile& profile);
 
 /// What is searched on: the stages that count, in the features that were chosen.
 CostModel cost_model_of(const MappingQuestion& question);

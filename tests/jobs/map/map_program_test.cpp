@@ -174,6 +174,26 @@ TEST(MapProgram, EachBaselineCanBeWritten) {
   }
 }
 
+TEST(MapProgram, PacksByNodesWhereThereAreSeveral) {
+  const TestFolder folder;
+  write_inputs(folder);
+  const ProgramRun one_node = folder.run(map(folder, "--quiet"));
+  ASSERT_EQ(one_node.code, 0) << one_node.errors;
+  EXPECT_EQ(one_node.output.find("eplb-hierarchical"), std::string::npos) << one_node.output;
+  const ProgramRun run = folder.run(map(folder, "--nodes 2 --routing-groups 2 --method eplb-hierarchical"));
+  ASSERT_EQ(run.code, 0) << run.errors;
+  EXPECT_NE(run.output.find("\neplb-hierarchical "), std::string::npos) << run.output;
+  const Mapping mapping = read_mapping(folder.file("map.h5"));
+  for (std::size_t expert = 1; expert < 8; ++expert)
+    if (expert != 4) EXPECT_EQ(mapping.expert_to_device(0, expert) / 2, mapping.expert_to_device(0, expert - 1) / 2);
+  const ProgramRun none = folder.run(map(folder, "--method eplb-hierarchical"));
+  EXPECT_EQ(none.code, 2);
+  EXPECT_NE(none.errors.find("state them with --nodes"), std::string::npos) << none.errors;
+  const ProgramRun left_out = folder.run(map(folder, "--nodes 2 --routing-groups 1024"));
+  ASSERT_EQ(left_out.code, 0) << left_out.errors;
+  EXPECT_NE(left_out.output.find("eplb-hierarchical is left out"), std::string::npos) << left_out.output;
+}
+
 TEST(MapProgram, ScoresAMappingMadeElsewhere) {
   const TestFolder folder;
   write_inputs(folder);
