@@ -24,6 +24,7 @@ struct Options : MappingRequest {
   std::string profile, trace, test_trace, output;
   std::vector<std::string> mappings;
   Selection selection;
+  RunTimeOptions run_time;
   bool dry_run = false, quiet = false;
 };
 
@@ -39,6 +40,7 @@ void describe(OptionList& options, Options& job) {
       "score this mapping beside the methods', such as an engine's own from gem-deploy import; any number");
   describe(options, static_cast<MappingRequest&>(job));
   describe(options, job.selection);
+  describe(options, job.run_time);
   options.group("Common");
   options.add("dry-run", job.dry_run, "say what would be searched and how long it may take");
 }
@@ -88,6 +90,7 @@ void read_given(MappingQuestion& question, const std::vector<std::string>& paths
 
 int run(const Communicator& world, const Arguments& arguments, const Options& options) {
   MappingQuestion question = make_question(options);
+  question.run_time = options.run_time;
   question.search.show_progress = !options.quiet;
   world.on_root([&] {
     if (!options.dry_run) {

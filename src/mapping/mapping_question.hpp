@@ -15,6 +15,7 @@
 #include "model/profile_doubts.hpp"
 #include "platform/mpi/mpi.hpp"
 #include "search/expert_groups.hpp"
+#include "search/run_time_balance.hpp"
 
 namespace gem {
 
@@ -36,6 +37,8 @@ struct MappingQuestion {
   std::size_t redundant_experts = 0;  ///< further copies of experts, a layer
   std::size_t expert_groups = 1;      ///< keep so many groups of experts together, see ExpertGroups
   std::size_t routing_groups = 1;  ///< of experts, of which a token uses a few: these stay on one node, see NodeShape
+  std::size_t levels = 1;          ///< 2: experts to nodes first, then to devices
+  RunTimeOptions run_time{};
   SearchOptions search;
   std::vector<Mapping> given{};      ///< scored beside the methods', called by their `method`; see fitted; on rank 0
   std::vector<ProfileDoubt> doubts;  ///< of the whole profile; on rank 0

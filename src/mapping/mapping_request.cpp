@@ -46,10 +46,16 @@ void describe(OptionList& options, MappingRequest& request) {
       .without("any mapping");
   options
       .add("routing-groups", request.routing_groups, "N",
-           "the model's N groups of experts, of which each token uses a few (DeepSeek-V3: 8): eplb-hierarchical puts "
-           "whole groups on nodes")
+           "the model's N groups of experts, of which each token uses a few (DeepSeek-V3: 8): eplb-hierarchical, and "
+           "gem "
+           "in two {levels}, put whole groups on nodes")
       .range(1, 65536)
       .without("each expert on any node");
+  options
+      .add("levels", request.levels, "N",
+           "2: gem puts experts on nodes first, then on each node's devices, as engines place that know two levels; 1: "
+           "on devices at once")
+      .range(1, 2);
   options.add("certify", request.certify, "bound and gap of each layer, with proofs of optimality for few experts");
   options.group("How long to search");
   options.add("effort", request.effort, "sets {starts} and {iterations}");
@@ -93,6 +99,7 @@ MappingQuestion make_question(const MappingRequest& request) {
   question.objective = request.objective;
   question.mixed_steps = request.mixed_steps;
   question.expert_groups = request.expert_groups;
+  question.levels = request.levels;
   question.routing_groups = request.routing_groups;
   question.redundant_experts = request.redundant_experts;
   question.certify = request.certify;

@@ -35,6 +35,7 @@ struct MappingRequest {
   std::size_t expert_groups = 1;      ///< keep so many groups of experts together
   std::size_t redundant_experts = 0;  ///< further copies of experts, a layer
   std::size_t routing_groups = 1;     ///< of experts, that stay on one node
+  std::size_t levels = 1;             ///< 2: experts to nodes first, then to devices
   std::size_t starts = 0;             ///< 0: by effort
   std::size_t iterations = 0;         ///< 0: by effort
   double time_limit_s = 0.0;          ///< 0: none
