@@ -5,7 +5,6 @@
 #include <numeric>
 
 #include "base/statistics.hpp"
-#include "model/expert_copies.hpp"
 #include "search/packing.hpp"
 
 namespace gem {

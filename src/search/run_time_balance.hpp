@@ -8,7 +8,9 @@
 
 #include "base/option.hpp"
 #include "cost/cost_model.hpp"
+#include "model/expert_copies.hpp"
 #include "model/mapping.hpp"
+#include "model/topology.hpp"
 #include "search/score.hpp"
 
 // What engines decide anew in every step: how copies of an expert share its tokens, and which experts are copied for
