@@ -185,7 +185,9 @@ TEST(MapProgram, PacksByNodesWhereThereAreSeveral) {
   EXPECT_NE(run.output.find("\neplb-hierarchical "), std::string::npos) << run.output;
   const Mapping mapping = read_mapping(folder.file("map.h5"));
   for (std::size_t expert = 1; expert < 8; ++expert)
-    if (expert != 4) EXPECT_EQ(mapping.expert_to_device(0, expert) / 2, mapping.expert_to_device(0, expert - 1) / 2);
+    if (expert != 4) {
+      EXPECT_EQ(mapping.expert_to_device(0, expert) / 2, mapping.expert_to_device(0, expert - 1) / 2);
+    }
   const ProgramRun none = folder.run(map(folder, "--method eplb-hierarchical"));
   EXPECT_EQ(none.code, 2);
   EXPECT_NE(none.errors.find("state them with --nodes"), std::string::npos) << none.errors;
@@ -205,7 +207,9 @@ TEST(MapProgram, CountsTheExchangeOfNodesAndPlacesInTwoLevels) {
   EXPECT_LE(column(run.output, "gem", 1), column(run.output, "linear", 1));
   const Mapping mapping = read_mapping(folder.file("map.h5"));
   for (std::size_t expert = 1; expert < 8; ++expert)
-    if (expert != 4) EXPECT_EQ(mapping.expert_to_device(1, expert) / 2, mapping.expert_to_device(1, expert - 1) / 2);
+    if (expert != 4) {
+      EXPECT_EQ(mapping.expert_to_device(1, expert) / 2, mapping.expert_to_device(1, expert - 1) / 2);
+    }
 
   const ProgramRun online = folder.run(map(folder, nodes + "--online-exact --redundant-experts 4 --split lp"));
   ASSERT_EQ(online.code, 0) << online.errors;
@@ -214,8 +218,8 @@ TEST(MapProgram, CountsTheExchangeOfNodesAndPlacesInTwoLevels) {
   EXPECT_NE(online.output.find("Computed, not measured"), std::string::npos) << online.output;
   std::istringstream lines(online.output.substr(0, online.output.find("Written")));
   for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
-  for (const std::string refused :
-       {"--online-exact", "--levels 2", nodes + "--levels 2 --redundant-experts 4", nodes + "--split lp"})
+  for (const std::string& refused : {std::string("--online-exact"), std::string("--levels 2"),
+                                     nodes + "--levels 2 --redundant-experts 4", nodes + "--split lp"})
     EXPECT_EQ(folder.run(map(folder, refused)).code, 2) << refused;
 }
 
