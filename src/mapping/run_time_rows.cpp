@@ -37,9 +37,8 @@ RunTimeRows run_time_rows(const MappingQuestion& question, const CostModel& mode
                           options.quota);
       return last.score;
     });
-    copies += fmt::format("{} {} sends {:.1f} copies a layer and step, there after {}, of which {} are not hidden.",
-                          copies.empty() ? "" : " ", name, last.copies, format_seconds(last.copy_s),
-                          format_seconds(last.exposed_s));
+    copies += fmt::format(" {} sends {:.1f} copies a layer and step, there after {}, of which {} are not hidden.", name,
+                          last.copies, format_seconds(last.copy_s), format_seconds(last.exposed_s));
   };
   add_online("online-exact", mappings.front());
   if (found.method != mappings.front().method) add_online(found.method + "+online", found);
