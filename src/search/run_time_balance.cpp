@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
+#include <set>
+#include <utility>
 
 #include "base/statistics.hpp"
 #include "search/packing.hpp"
@@ -130,15 +133,23 @@ CopyTimes copy_times(const std::vector<ExpertShare>& shares, const Topology& top
   const std::size_t devices = topology.node_of.size();
   std::vector<double> in_s(devices, 0.0), out_s(devices, 0.0);
   CopyTimes times{std::vector<double>(devices, 0.0)};
+  const auto seconds = [&](bool inside) {
+    const Link& link = inside ? topology.inside() : topology.across();
+    return link.latency_s + expert_bytes / link.bytes_per_s;
+  };
+  std::map<std::pair<std::int32_t, std::int32_t>, double> sent_s;  // by expert and sender, over the slower link
+  std::set<std::pair<std::int32_t, std::int32_t>> reached;         // expert and node
   for (const ExpertShare& share : shares) {
     if (share.from < 0) continue;
     const auto to = static_cast<std::size_t>(share.device), from = static_cast<std::size_t>(share.from);
-    const Link& link = topology.node_of[to] == topology.node_of[from] ? topology.inside() : topology.across();
-    const double copy_s = link.latency_s + expert_bytes / link.bytes_per_s;
+    const bool own_node = topology.node_of[to] == topology.node_of[from];
+    const double copy_s = seconds(own_node || !reached.insert({share.expert, topology.node_of[to]}).second);
     in_s[to] += copy_s;
-    out_s[from] += copy_s;
+    double& once_s = sent_s[{share.expert, share.from}];
+    once_s = std::max(once_s, copy_s);
     ++times.count;
   }
+  for (const auto& [sent, once_s] : sent_s) out_s[static_cast<std::size_t>(sent.second)] += once_s;
   for (const ExpertShare& share : shares) {
     if (share.from < 0) continue;
     double& there_s = times.there_s[static_cast<std::size_t>(share.device)];

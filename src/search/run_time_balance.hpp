@@ -78,8 +78,10 @@ struct OnlineScore {
 };
 
 /// A copy takes the latency and `expert_bytes` over the bandwidth of its link; a device's copies, in and out, follow
-/// each other. It hides under the compute of the experts that its receiver has at home: a device takes the longer of
-/// the two, and then what the copies add to its compute. Deciding takes no time. The topology must have links.
+/// each other. An expert that goes to several devices is passed on by them while it comes: it leaves its sender once,
+/// and enters each other node once. It hides under the compute of the experts that its receiver has at home: a device
+/// takes the longer of the two, and then what the copies add to its compute. Deciding takes no time. The topology must
+/// have links.
 OnlineScore score_online(const CostModel& model, const LoadTrace& trace, const Mapping& homes, const Topology& topology,
                          double expert_bytes, Quota quota);
 

@@ -105,6 +105,15 @@ TEST(RunTimeBalance, CopiesCostWhatTheirLinksSayBeyondTheComputeThatHidesThem) {
   EXPECT_NEAR(online.copy_s, 5e-6 + 1e6 / 10e9, 1e-12);
   EXPECT_NEAR(online.score.mean_s, half_s + online.copy_s, 1e-9);
   EXPECT_NEAR(online.exposed_s, online.copy_s, 1e-9);
+  // To three devices of two other nodes it is passed on: the sender sends once, and each node gets it once.
+  LatencyProfile six = testing::made_up_profile(6, 2, 1.0);
+  six.topology = stated_topology({.nodes = 3, .inside_gb_per_s = 100, .across_gb_per_s = 10}, {}, 6);
+  LoadTrace hot = testing::made_up_trace(1, 1, 6, 1);
+  for (std::size_t e = 0; e < 6; ++e) hot.counts(0, 0, e) = e == 0 ? 960 : 0;
+  const OnlineScore passed_on = score_online(CostModel(six, {.across_nodes = AcrossNodes::Off}), hot,
+                                             linear_mapping(hot, 6), six.topology, 1e6, Quota::Equal);
+  EXPECT_EQ(passed_on.copies, 5.0);
+  EXPECT_NEAR(passed_on.copy_s, 5e-6 + 1e6 / 10e9, 1e-12);
   // With work at home on the receiver the copy hides.
   trace.counts(0, 0, 1) = 480;
   const OnlineScore hidden = score_online(model, trace, homes, profile.topology, 1e5, Quota::Equal);
