@@ -25,6 +25,11 @@ CostTables::CostTables(const CostModel& model, const std::vector<StageKeys>& sta
     stages_.push_back({stage.keys, static_cast<std::int32_t>(entry_count_), key_count});
     entry_count_ += key_count;
   }
+  while (first_node_stage_ < stages.size() && model.stage(first_node_stage_).nodes().empty()) ++first_node_stage_;
+  if (first_node_stage_ < stages.size()) {
+    const std::span<const std::int32_t> nodes = model.stage(first_node_stage_).nodes();
+    node_of_.assign(nodes.begin(), nodes.end());
+  }
   // Calls visit(stage, entry of the first device, key) for every key above 0 of the stages that have any.
   const auto for_each_key = [&](auto visit) {
     for (std::size_t s = 0; s < stages_.size(); ++s)

@@ -43,6 +43,9 @@ class LayerCost {
   /// The column of a stage's first step.
   std::size_t first_column(std::size_t stage) const { return padded_steps() * stage; }
 
+  /// Columns from this one on take their maximum over nodes; column_count() if none does.
+  std::size_t first_node_column() const { return first_column(tables_->first_node_stage()); }
+
   bool has_added() const { return !added_.empty(); }
   /// One expert, [column].
   LoadRow row(std::int32_t expert) const {

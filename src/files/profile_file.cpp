@@ -29,6 +29,26 @@ void read_early_bend(const Hdf5Input& file, LoadCosts& rule) {
   for (LoadCosts::Bend& bend : rule.bends) bend.tiles = static_cast<std::uint32_t>(tiles);
 }
 
+void check_topology(const Hdf5Input& file, const Topology& topology) {
+  std::vector<std::int32_t> nodes = topology.node_of;
+  std::ranges::sort(nodes);
+  for (std::size_t i = 0; i < nodes.size(); ++i)
+    if (nodes[i] > (i == 0 ? 0 : nodes[i - 1] + 1))
+      file.reject(
+          fmt::format("/topology/node has no node {}, but must number nodes from 0 without gaps; write it again",
+                      i == 0 ? 0 : nodes[i - 1] + 1));
+  if (!topology.links.empty() && topology.links.size() != 2)
+    file.reject(
+        fmt::format("/topology/bandwidth has {} values, but must have 2, inside a node and across nodes; write "
+                    "it again",
+                    topology.links.size()));
+  if (!topology.links.empty()) {
+    need(file, file.has_dataset("/topology/latency"), "dataset /topology/latency");
+    need(file, file.has_dataset("/topology/bandwidth"), "dataset /topology/bandwidth");
+    need(file, file.has_dataset("/topology/node"), "dataset /topology/node");
+  }
+}
+
 LatencyProfile read_any_profile(const Hdf5Input& file) {
   auto profile = read_fields<LatencyProfile>(file);
   if (profile.weight_dtype.empty()) profile.weight_dtype = "bf16";
@@ -47,6 +67,7 @@ LatencyProfile read_any_profile(const Hdf5Input& file) {
     need(file, file.has_dataset("/exchange/bandwidth"), "dataset /exchange/bandwidth");
     need(file, file.has_attribute("exchange_transport"), "attribute 'exchange_transport'");
   }
+  check_topology(file, profile.topology);
   std::size_t regime_points = 0;
   for (const TileRegime& regime : profile.regimes) regime_points += regime.point_count;
   if (regime_points != profile.regime_points.size())
@@ -87,6 +108,7 @@ LatencyProfile read_unfinished_profile(const std::string& path, const LatencyPro
   // What this run found out before its first point.
   profile.devices = plan.devices;
   profile.exchange = plan.exchange;
+  profile.topology = plan.topology;
   return profile;
 }
 

@@ -473,8 +473,9 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
   options.whole_step = replays_whole_steps(request);
   options.speeds = speeds;
   options.tile_tokens = question.profile.load_rule().tile_tokens;
-  VerificationReport report = replay(ranks, *target, question.trace, question.mappings, CostModel(question.profile),
-                                     options, [&](std::size_t done, std::size_t) {
+  VerificationReport report = replay(ranks, *target, question.trace, question.mappings,
+                                     CostModel(question.profile, {.across_nodes = AcrossNodes::Off}), options,
+                                     [&](std::size_t done, std::size_t) {
                                        progress.update(done);
                                        for (std::size_t d = 0; d < local.size(); ++d)
                                          clock_sums[d] += local[d]->telemetry().sm_clock_hz;
