@@ -8,8 +8,8 @@ Placement::Placement(const LayerProblem& problem, Assignment assignment)
     : problem_(&problem), assignment_(std::move(assignment)) {
   const std::size_t devices = problem.device_count(), columns = problem.column_count();
   experts_of_.resize(devices);
-  loads_.resize(devices * columns);
-  for (std::size_t d = 0; d < devices; ++d) problem.empty_load(loads_.data() + d * columns);
+  loads_.resize(devices * problem.key_count());
+  for (std::size_t d = 0; d < devices; ++d) problem.empty_load(loads_.data() + d * problem.key_count());
   if (problem.has_added()) added_.assign(devices * columns, 0);
   times_.assign(devices * columns, 0);
   for (std::size_t e = 0; e < assignment_.size(); ++e) {
@@ -18,8 +18,7 @@ Placement::Placement(const LayerProblem& problem, Assignment assignment)
     experts_of_[static_cast<std::size_t>(device)].push_back(expert);
     add(device, expert, 1);
   }
-  for (std::int32_t d = 0; d < static_cast<std::int32_t>(devices); ++d)
-    look_up(times_.data() + offset(d), load(d), table(d), columns);
+  for (std::int32_t d = 0; d < static_cast<std::int32_t>(devices); ++d) refresh_times(d);
   for (auto& times : slowest_time_) times.resize(columns);
   for (auto& ids : slowest_device_) ids.resize(columns);
   columns_of_straggler_.resize(devices);
@@ -27,10 +26,14 @@ Placement::Placement(const LayerProblem& problem, Assignment assignment)
 }
 
 void Placement::add(std::int32_t device, std::int32_t expert, std::int32_t sign) {
-  const std::size_t columns = problem_->column_count();
   const LoadRow row = problem_->row(expert);
-  add_keys(loads_.data() + offset(device), row.key, sign, columns);
-  if (row.added != nullptr) add_keys(added_.data() + offset(device), row.added, sign, columns);
+  add_keys(loads_.data() + key_offset(device), row.key, sign, problem_->key_count());
+  if (row.added != nullptr) add_keys(added_.data() + offset(device), row.added, sign, problem_->column_count());
+}
+
+void Placement::refresh_times(std::int32_t device) {
+  const std::size_t columns = problem_->column_count();
+  look_up(times_.data() + offset(device), load(device), table(device), columns, planes_of(problem_->tables(), columns));
 }
 
 void Placement::refresh_slowest() {
@@ -96,9 +99,7 @@ void Placement::apply(std::span<const Relocation> relocations) {
     assignment_[static_cast<std::size_t>(relocation.expert)] = relocation.device;
   }
   // Each device gets an expert, so that each is looked up.
-  for (const Relocation& relocation : relocations)
-    look_up(times_.data() + offset(relocation.device), load(relocation.device), table(relocation.device),
-            problem_->column_count());
+  for (const Relocation& relocation : relocations) refresh_times(relocation.device);
   refresh_slowest();
 }
 

@@ -39,9 +39,9 @@ class Placement {
   /// Makes a change: each of its devices loses as many experts as it gets, which take the slots that become free.
   void apply(std::span<const Relocation> relocations);
 
-  /// [column], of one device.
+  /// Of one device, keys [plane, column].
   LoadRow load(std::int32_t device) const {
-    return {loads_.data() + offset(device), added_.empty() ? nullptr : added_.data() + offset(device)};
+    return {loads_.data() + key_offset(device), added_.empty() ? nullptr : added_.data() + offset(device)};
   }
   const std::int32_t* time(std::int32_t device) const { return times_.data() + offset(device); }
   /// Ticks by key.
@@ -63,6 +63,8 @@ class Placement {
 
  private:
   std::size_t offset(std::int32_t device) const { return static_cast<std::size_t>(device) * problem_->column_count(); }
+  std::size_t key_offset(std::int32_t device) const { return static_cast<std::size_t>(device) * problem_->key_count(); }
+  void refresh_times(std::int32_t device);
   // Whether `device` holds another copy of the expert that `copy` is one of.
   bool holds_another(std::int32_t device, std::int32_t copy) const;
   void add(std::int32_t device, std::int32_t expert, std::int32_t sign);
@@ -71,7 +73,7 @@ class Placement {
   const LayerProblem* problem_;
   Assignment assignment_;
   std::vector<std::vector<std::int32_t>> experts_of_;
-  std::vector<std::int32_t> loads_;  // [device, column], keys
+  std::vector<std::int32_t> loads_;  // [device, plane, column], keys
   std::vector<std::int32_t> added_;  // [device, column], ticks that the experts add; empty where none does
   std::vector<std::int32_t> times_;  // [device, column], ticks
   std::vector<std::int32_t> slowest_time_[3];

@@ -55,7 +55,7 @@ TEST(RoundTrip, EveryFieldOfAProfile) {
   for (const std::size_t samples : {1u, 3000u}) {
     auto written = random_noun<LatencyProfile>(
         {{"device", 3}, {"point", 4}, {"sample", samples}, {"bend", 2}, {"regime", 1}, {"regime point", 5}});
-    written.regimes[0].point_count = 5;
+    written.regimes[0] = {1, 100, 16, 5};
     // Some latencies are unknown: it is read as what a run has measured so far.
     write_profile(directory / "profile.h5", written, sample_provenance());
     expect_same_fields(read_unfinished_profile(directory / "profile.h5", written, sample_provenance().seed), written);
