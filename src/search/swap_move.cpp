@@ -80,7 +80,7 @@ void SwapMove::pack(const LayerProblem& problem, std::span<const LoadRow> rows, 
       for (std::size_t plane = 0; plane < planes; ++plane) {
         const std::int32_t* const from = rows[slot].*member + plane * problem.column_count();
         std::int32_t* const to = values.data() + (slot * planes + plane) * packed_count_;
-        for (std::size_t i = 0; i < columns_.size(); ++i) to[i] = from[columns_[i]];
+        look_up(to, {columns_.data(), nullptr}, from, columns_.size());
         std::fill(to + columns_.size(), to + packed_count_, 0);
       }
   };
