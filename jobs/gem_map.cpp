@@ -27,6 +27,7 @@ struct Options : MappingRequest {
   std::vector<std::string> traces, test_traces, mappings;
   std::vector<std::int32_t> trace_weights;
   Selection selection;
+  RunTimeOptions run_time;
   bool dry_run = false, quiet = false;
 };
 
@@ -51,6 +52,7 @@ void describe(OptionList& options, Options& job) {
       "score this mapping beside the methods', such as an engine's own from gem-deploy import; any number");
   describe(options, static_cast<MappingRequest&>(job));
   describe(options, job.selection);
+  describe(options, job.run_time);
   options.group("Common");
   options.add("dry-run", job.dry_run, "say what would be searched and how long it may take");
 }
@@ -128,6 +130,7 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
   check_trace_options(options);
   std::vector<LoadTrace> traces, tests;
   MappingQuestion question = make_question(options);
+  question.run_time = options.run_time;
   question.search.show_progress = !options.quiet;
   world.on_root([&] {
     if (!options.dry_run) {

@@ -32,6 +32,11 @@ CostTables::CostTables(const CostModel& model, const std::vector<std::vector<Sta
     if (stage.empty()) add_table(tables, {}, true);
     if (stage.size() > 1) choose_planes(tables);
   }
+  while (first_node_stage_ < stages.size() && model.stage(first_node_stage_).nodes().empty()) ++first_node_stage_;
+  if (first_node_stage_ < stages.size()) {
+    const std::span<const std::int32_t> nodes = model.stage(first_node_stage_).nodes();
+    node_of_.assign(nodes.begin(), nodes.end());
+  }
   std::vector<double> seconds(device_count_ * entry_count_, 0.0);
   for (std::size_t d = 0; d < device_count_; ++d)
     for_each_key([&](std::size_t s, const LoadKeys& keys, std::size_t entry, std::int32_t key) {

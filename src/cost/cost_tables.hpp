@@ -37,6 +37,10 @@ class CostTables {
 
   std::size_t device_count() const { return device_count_; }
   std::size_t stage_count() const { return stages_.size(); }
+  /// Stages from this one on take their maximum over nodes; stage_count() if none does.
+  std::size_t first_node_stage() const { return first_node_stage_; }
+  /// [device]; empty where all stages take theirs over devices.
+  const std::vector<std::int32_t>& node_of() const { return node_of_; }
   double tick_s() const { return tick_s_; }
   std::int32_t ticks_of(double seconds) const { return static_cast<std::int32_t>(std::llround(seconds / tick_s_)); }
 
@@ -86,6 +90,8 @@ class CostTables {
   std::vector<std::vector<StageTable>> stages_;  // [stage][tile]; a linear one has a single entry
   std::vector<std::uint32_t> plane_units_{1};
   std::vector<TileChoice> choices_;
+  std::size_t first_node_stage_ = 0;
+  std::vector<std::int32_t> node_of_;
   double tick_s_ = 1e-9;
   std::vector<std::int32_t> ticks_;       // [device, entry]
   std::vector<std::int32_t> even_ticks_;  // likewise; empty where they are the same

@@ -47,6 +47,8 @@ class LayerCost {
 
   /// Of a load: the columns of all planes.
   std::size_t key_count() const { return column_count() * tables_->plane_count(); }
+  /// Columns from this one on take their maximum over nodes; column_count() if none does.
+  std::size_t first_node_column() const { return first_column(tables_->first_node_stage()); }
 
   bool has_added() const { return !added_.empty(); }
   /// One expert, keys [plane, column].

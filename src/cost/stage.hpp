@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +25,10 @@ class Stage {
   virtual std::string_view name() const = 0;
   /// What it counts, as part of a sentence.
   virtual std::string describe() const = 0;
+
+  /// [device] its node, where loads of a node's devices add up before the maximum is taken, over nodes; empty where
+  /// each device counts for itself. Such stages are linear, and the last ones of a model.
+  virtual std::span<const std::int32_t> nodes() const;
 
   /// Seconds of a device for a load, for predictions.
   virtual double seconds(std::size_t device, const DeviceLoad& load) const = 0;
@@ -50,6 +55,9 @@ class Stage {
   [[noreturn]] virtual void refuse(double sum_s) const = 0;
 };
 
+inline std::span<const std::int32_t> Stage::nodes() const {
+  return {};
+}
 inline std::vector<LoadKeys> Stage::keys(std::size_t) const {
   return {};
 }

@@ -49,6 +49,26 @@ void check_regimes(const Hdf5Input& file, const LatencyProfile& profile) {
   need(file, profile.regime_median_s.rows() == profile.device_count(), "dataset /regimes/latency/median");
 }
 
+void check_topology(const Hdf5Input& file, const Topology& topology) {
+  std::vector<std::int32_t> nodes = topology.node_of;
+  std::ranges::sort(nodes);
+  for (std::size_t i = 0; i < nodes.size(); ++i)
+    if (nodes[i] > (i == 0 ? 0 : nodes[i - 1] + 1))
+      file.reject(
+          fmt::format("/topology/node has no node {}, but must number nodes from 0 without gaps; write it again",
+                      i == 0 ? 0 : nodes[i - 1] + 1));
+  if (!topology.links.empty() && topology.links.size() != 2)
+    file.reject(
+        fmt::format("/topology/bandwidth has {} values, but must have 2, inside a node and across nodes; write "
+                    "it again",
+                    topology.links.size()));
+  if (!topology.links.empty()) {
+    need(file, file.has_dataset("/topology/latency"), "dataset /topology/latency");
+    need(file, file.has_dataset("/topology/bandwidth"), "dataset /topology/bandwidth");
+    need(file, file.has_dataset("/topology/node"), "dataset /topology/node");
+  }
+}
+
 LatencyProfile read_any_profile(const Hdf5Input& file) {
   auto profile = read_fields<LatencyProfile>(file);
   if (profile.weight_dtype.empty()) profile.weight_dtype = "bf16";
@@ -68,6 +88,7 @@ LatencyProfile read_any_profile(const Hdf5Input& file) {
     need(file, file.has_attribute("exchange_transport"), "attribute 'exchange_transport'");
   }
   check_regimes(file, profile);
+  check_topology(file, profile.topology);
   return profile;
 }
 
@@ -104,6 +125,7 @@ LatencyProfile read_unfinished_profile(const std::string& path, const LatencyPro
   // What this run found out before its first point.
   profile.devices = plan.devices;
   profile.exchange = plan.exchange;
+  profile.topology = plan.topology;
   return profile;
 }
 

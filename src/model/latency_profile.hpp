@@ -11,6 +11,7 @@
 #include "model/device_description.hpp"
 #include "model/load_rule.hpp"
 #include "model/moe_model.hpp"
+#include "model/topology.hpp"
 
 namespace gem {
 
@@ -75,6 +76,7 @@ struct LatencyProfile {
   std::vector<double> drift;  ///< [device], first point measured again at the end, relative to the first time, minus 1
 
   PairExchange exchange;
+  Topology topology;
   // For a kernel with several tiles, one surface each; `points` are then those of the tile that most loads meet, which
   // are here once more. Nothing is fitted to skew then: `rule` is plain.
   std::vector<TileRegime> regimes;       ///< ascending by rows; empty for one tile

@@ -212,6 +212,17 @@ double mean_tokens_per_expert(const std::vector<LoadTrace>& workloads) {
   return tokens / cells;
 }
 
+// As stated, else which ranks share memory; links as stated, else as the pairs show.
+Topology topology_of(const Communicator& ranks, const ProfileSetup& setup, const PairExchange& pairs) {
+  Topology topology = setup.plan.topology;
+  const bool one_a_rank = setup.device_count == static_cast<std::size_t>(ranks.size());
+  if (topology.empty() && one_a_rank && !device_kind(setup.devices.kind).is_virtual()) {
+    topology.source = "mpi";
+    topology.node_of = ranks.nodes_of_ranks();
+  }
+  return topology.has_links() || !ranks.is_root() ? topology : with_measured_links(topology, pairs);
+}
+
 }  // namespace
 
 void describe(OptionList& options, ProfileRequest& request) {
@@ -233,6 +244,8 @@ void describe(OptionList& options, ProfileRequest& request) {
   options.add("points-per-doubling", request.points_per_doubling, "N", "how densely loads are measured").range(1, 64);
   options.add("exchange", request.exchange,
               "latency and bandwidth between each two devices too, by NCCL between GPUs, else by MPI");
+  describe(options, request.topology);
+  options.group("What is measured");
   options.add("naive", request.naive, "measure every number of tokens, spread evenly, instead of tiles; to compare");
   options.add("seed", request.seed, "N", "seed of all random choices: order of the points, weights, noise");
   describe(options, request.stopping);
@@ -282,6 +295,7 @@ ProfileSetup set_up_profile(const ProfileRequest& request, std::size_t rank_coun
 
   setup.plan = plan_of(request, setup, model, experts, tokens_per_expert);
   setup.devices.tile_tokens = setup.plan.tile_tokens;
+  setup.plan.topology = stated_topology(request.topology, {}, setup.device_count);
   setup.sweep = sweep_of(request, setup, model);
   return setup;
 }
@@ -324,6 +338,7 @@ std::string describe_plan(const ProfileRequest& request, const ProfileSetup& set
     text += wrap("each rank starts: " + setup.devices.command +
                  (setup.devices.tile_rule.empty() ? "; it says in which tiles it works" : "")) +
             "\n";
+  text += describe_topology(plan.topology);
   if (setup.exchange) text += "exchange: " + counted(rank_count * (rank_count - 1) / 2, "pair") + " of devices\n";
   const DeviceEstimate estimate(setup.devices);
   const std::size_t experts = plan.experts_per_device * setup.sweep.measurement.layer_count;
@@ -384,6 +399,7 @@ LatencyProfile measure_profile(const Communicator& ranks, const ProfileSetup& se
                                : make_mpi_pairs(ranks);
     plan.exchange = measure_pairs(ranks, *transport);
   }
+  plan.topology = topology_of(ranks, setup, plan.exchange);
   return run_sweep(ranks, devices, plan, setup.sweep, sink);
 }
 

@@ -55,11 +55,11 @@ class SwapMove : public Move {
 void SwapMove::pack_straggler_columns(const Placement& placement, std::int32_t first, std::int32_t second) {
   placement.slowest_of_others(first, second, others_);
   floor_of_rest_ = placement.column_cost();
-  columns_.clear();
-  for (std::int32_t device : {first, second}) {
-    const std::vector<std::int32_t>& columns = placement.columns_of_straggler(device);
-    columns_.insert(columns_.end(), columns.begin(), columns.end());
+  if (placement.share_node(first, second)) {
+    const std::size_t first_node_column = placement.problem().first_node_column();
+    std::fill(floor_of_rest_.begin() + static_cast<std::ptrdiff_t>(first_node_column), floor_of_rest_.end(), INT32_MAX);
   }
+  placement.columns_of_stragglers(first, second, columns_);
   packed_count_ = packed(columns_.size());
   const LoadRow load_first = placement.load(first), load_second = placement.load(second);
   pack(placement.problem(), {&load_first, 1}, load_first_);

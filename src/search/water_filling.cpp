@@ -160,7 +160,10 @@ std::int32_t WaterFilling::min_time_with(const Filling& filling, std::size_t sta
 
 void WaterFilling::bound_linear(const LayerCost& layer, std::size_t stage, std::span<const std::int32_t> experts,
                                 std::vector<std::int32_t>& bounds) const {
-  const auto devices = static_cast<std::int64_t>(device_count_);
+  // Nodes are poured over where the maximum is over them.
+  const std::vector<std::int32_t>& node_of = tables_->node_of();
+  const auto devices = stage < tables_->first_node_stage() ? static_cast<std::int64_t>(device_count_)
+                                                           : std::int64_t{std::ranges::max(node_of)} + 1;
   for (std::size_t column = layer.first_column(stage); column < layer.first_column(stage + 1); ++column) {
     std::int64_t sum = 0;
     for (std::int32_t expert : experts) {

@@ -329,8 +329,9 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
   std::vector<double> clock_sums(local.size(), 0.0);
   ReplayOptions options = request.replay;
   if (!kind.has_outputs) options.checked_steps = 0;
-  VerificationReport report = replay(ranks, *target, question.trace, question.mappings, CostModel(question.profile),
-                                     options, [&](std::size_t done, std::size_t) {
+  VerificationReport report = replay(ranks, *target, question.trace, question.mappings,
+                                     CostModel(question.profile, {.across_nodes = AcrossNodes::Off}), options,
+                                     [&](std::size_t done, std::size_t) {
                                        progress.update(done);
                                        for (std::size_t d = 0; d < local.size(); ++d)
                                          clock_sums[d] += local[d]->telemetry().sm_clock_hz;
