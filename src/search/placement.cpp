@@ -8,8 +8,8 @@ Placement::Placement(const LayerProblem& problem, Assignment assignment)
     : problem_(&problem), assignment_(std::move(assignment)) {
   const std::size_t devices = problem.device_count(), columns = problem.column_count();
   experts_of_.resize(devices);
-  loads_.resize(devices * columns);
-  for (std::size_t d = 0; d < devices; ++d) problem.empty_load(loads_.data() + d * columns);
+  loads_.resize(devices * problem.key_count());
+  for (std::size_t d = 0; d < devices; ++d) problem.empty_load(loads_.data() + d * problem.key_count());
   if (problem.has_added()) added_.assign(devices * columns, 0);
   times_.assign(devices * columns, 0);
   const std::vector<std::int32_t>& nodes = problem.tables().node_of();
@@ -35,7 +35,8 @@ void Placement::add(std::int32_t device, std::int32_t expert, std::int32_t sign)
   const std::size_t own = problem_->first_node_column(), columns = problem_->column_count();
   const LoadRow row = problem_->row(expert);
   const auto add_columns = [&](std::int32_t to, std::size_t begin, std::size_t end) {
-    add_keys(loads_.data() + offset(to) + begin, row.key + begin, sign, end - begin);
+    for (std::size_t at = begin; at < problem_->key_count(); at += columns)  // in each plane
+      add_keys(loads_.data() + key_offset(to) + at, row.key + at, sign, end - begin);
     if (row.added != nullptr) add_keys(added_.data() + offset(to) + begin, row.added + begin, sign, end - begin);
   };
   add_columns(device, 0, own);
@@ -45,12 +46,13 @@ void Placement::add(std::int32_t device, std::int32_t expert, std::int32_t sign)
 
 void Placement::look_up_times(std::int32_t device) {
   const std::size_t own = problem_->first_node_column(), columns = problem_->column_count();
-  look_up(times_.data() + offset(device), load(device), table(device), own);
+  const LoadPlanes planes = planes_of(problem_->tables(), columns);
+  look_up(times_.data() + offset(device), load(device), table(device), own, planes);
   if (own == columns) return;
   const std::int32_t first = neighbours(device).front();
   const LoadRow sum = load(first);
   look_up(times_.data() + offset(first) + own, {sum.key + own, sum.added == nullptr ? nullptr : sum.added + own},
-          table(first), columns - own);
+          table(first), columns - own, planes);
 }
 
 void Placement::refresh_slowest() {

@@ -46,14 +46,19 @@ class Placement {
   /// Makes a change: each of its devices loses as many experts as it gets, which take the slots that become free.
   void apply(std::span<const Relocation> relocations);
 
-  /// [column], of one device.
+  /// Of one device, keys [plane, column].
   LoadRow load(std::int32_t device) const {
-    return {loads_.data() + offset(device), added_.empty() ? nullptr : added_.data() + offset(device)};
+    return {loads_.data() + key_offset(device), added_.empty() ? nullptr : added_.data() + offset(device)};
   }
   const std::int32_t* time(std::int32_t device) const { return times_.data() + offset(device); }
   /// Ticks by key.
   const std::int32_t* table(std::int32_t device) const {
     return problem_->tables().of(static_cast<std::size_t>(device)).data();
+  }
+  /// What swaps of two devices' experts are judged from in all columns; `floor` [column] is not copied.
+  SwapSteps swap_steps(std::int32_t first, std::int32_t second, const std::vector<std::int32_t>& floor) const {
+    return {load(first),  load(second),  floor.data(),
+            table(first), table(second), planes_of(problem_->tables(), problem_->column_count())};
   }
   /// [column], ticks of the slowest device and which it is (-1 where nothing is to do).
   const std::vector<std::int32_t>& column_cost() const { return slowest_time_[0]; }
@@ -71,6 +76,7 @@ class Placement {
 
  private:
   std::size_t offset(std::int32_t device) const { return static_cast<std::size_t>(device) * problem_->column_count(); }
+  std::size_t key_offset(std::int32_t device) const { return static_cast<std::size_t>(device) * problem_->key_count(); }
   // Whether `device` holds another copy of the expert that `copy` is one of.
   bool holds_another(std::int32_t device, std::int32_t copy) const;
   // 0 where no column is a node's.
@@ -89,7 +95,7 @@ class Placement {
   const LayerProblem* problem_;
   Assignment assignment_;
   std::vector<std::vector<std::int32_t>> experts_of_;
-  std::vector<std::int32_t> loads_;  // [device, column], keys
+  std::vector<std::int32_t> loads_;  // [device, plane, column], keys
   std::vector<std::int32_t> added_;  // [device, column], ticks that the experts add; empty where none does
   std::vector<std::int32_t> times_;  // [device, column], ticks
   std::vector<std::int32_t> slowest_time_[3];

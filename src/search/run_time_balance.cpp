@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <map>
 #include <numeric>
 #include <set>
 #include <utility>
 
 #include "base/statistics.hpp"
+#include "cost/device_loads.hpp"
 #include "search/packing.hpp"
 
 namespace gem {
@@ -159,6 +161,16 @@ CopyTimes copy_times(const std::vector<ExpertShare>& shares, const Topology& top
   return times;
 }
 
+// [device], each device's shares by the rule of its own rows.
+std::vector<DeviceLoad> loads_of(std::span<const ExpertShare> shares, std::size_t device_count,
+                                 const LoadRules& rules) {
+  std::vector<std::vector<std::uint32_t>> tokens(device_count);
+  for (const ExpertShare& share : shares) tokens[static_cast<std::size_t>(share.device)].push_back(share.tokens);
+  std::vector<DeviceLoad> loads;
+  for (const std::vector<std::uint32_t>& own : tokens) loads.push_back(load_of(own, rules));
+  return loads;
+}
+
 }  // namespace
 
 void describe(OptionList& options, RunTimeOptions& run_time) {
@@ -254,16 +266,15 @@ std::vector<ExpertShare> online_shares(std::span<const std::uint32_t> tokens, co
 }
 
 Score score_split(const CostModel& model, const LoadTrace& trace, const Mapping& mapping, CopySplit split) {
-  const LoadRule& rule = model.latencies().rule();
+  const LoadRules& rules = model.latencies().rules();
   Scoring scoring(trace);
   std::vector<double> device_s(model.device_count());
   for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
     const ExpertHomes homes = homes_of(mapping, layer);
     const std::vector<double> speeds = relative_speeds(model.latencies(), trace, layer);
     for (std::size_t step = 0; step < trace.step_count(); ++step) {
-      std::vector<DeviceLoad> loads(model.device_count());
-      for (const ExpertShare& share : split_shares(trace.counts.row(step, layer), homes, speeds, split))
-        loads[static_cast<std::size_t>(share.device)].add(rule, share.tokens);
+      const std::vector<DeviceLoad> loads =
+          loads_of(split_shares(trace.counts.row(step, layer), homes, speeds, split), device_s.size(), rules);
       for (std::size_t d = 0; d < loads.size(); ++d) device_s[d] = device_seconds(model, d, loads[d]);
       scoring.add(step, layer_seconds(model, loads, std::ranges::max(device_s)), device_s);
     }
@@ -273,7 +284,7 @@ Score score_split(const CostModel& model, const LoadTrace& trace, const Mapping&
 
 OnlineScore score_online(const CostModel& model, const LoadTrace& trace, const Mapping& homes, const Topology& topology,
                          double expert_bytes, Quota quota) {
-  const LoadRule& rule = model.latencies().rule();
+  const LoadRules& rules = model.latencies().rules();
   const std::size_t devices = model.device_count();
   Scoring scoring(trace);
   OnlineScore online;
@@ -286,12 +297,11 @@ OnlineScore score_online(const CostModel& model, const LoadTrace& trace, const M
       const std::vector<ExpertShare> shares =
           online_shares(trace.counts.row(step, layer), layer_homes, speeds, topology.node_of);
       const CopyTimes copies = copy_times(shares, topology, expert_bytes);
-      std::vector<DeviceLoad> loads(devices), at_home(devices);
-      for (const ExpertShare& share : shares) {
-        const auto device = static_cast<std::size_t>(share.device);
-        loads[device].add(rule, share.tokens);
-        if (share.from < 0) at_home[device].add(rule, share.tokens);
-      }
+      const std::vector<DeviceLoad> loads = loads_of(shares, devices, rules);
+      std::vector<ExpertShare> home_shares;
+      std::ranges::copy_if(shares, std::back_inserter(home_shares),
+                           [](const ExpertShare& share) { return share.from < 0; });
+      const std::vector<DeviceLoad> at_home = loads_of(home_shares, devices, rules);
       double unhindered_s = 0.0;
       for (std::size_t d = 0; d < devices; ++d) {
         const double whole_s = device_seconds(model, d, loads[d]), home_s = device_seconds(model, d, at_home[d]);

@@ -405,6 +405,8 @@ DeviceOptions replay_devices(const ReplayRequest& request, const LatencyProfile&
   devices.device_count = is_virtual_kind(devices.kind) ? profile.device_count() : 0;
   devices.expert = profile.expert;
   devices.tile_tokens = profile.tile_tokens;
+  for (const TileRegime& regime : profile.regimes)
+    devices.tile_rule.push_back({static_cast<std::size_t>(regime.rows_to), regime.tile_tokens});
   devices.weight_dtype = profile.weight_dtype;
   devices.share_gpu = request.share_gpu;
   devices.command = request.command;

@@ -256,10 +256,12 @@ TEST(BadInput, Profile) {
        {"/exchange/latency", dataset<double>("/exchange/latency", {NAN, 1, 1, NAN}, {2, 2}, "us"), "'us'"},
        {"/exchange/latency", dataset<double>("/exchange/latency", {NAN, 1}, {1, 2}, "s"), "must have [2, 2]"},
        {"/exchange/bandwidth", dataset<double>("/exchange/bandwidth", {NAN, 1, 0, NAN}, {2, 2}), "holds 0"},
+       {"/regimes/rows_from", dataset<std::int64_t>("/regimes/rows_from", {2}, {1}, "token"), "must ascend"},
+       {"/regimes/latency/median", dataset<double>("/regimes/latency/median", {1, NAN}, {2, 1}, "s"), "unfinished"},
        {"/regimes/point_count", dataset<std::int64_t>("/regimes/point_count", {2}, {1}), "adds up to 2"}});
-  expect_needed(
-      with_samples, [](const std::string& path) { read_profile(path); },
-      {"/rule/surplus_tile", "/exchange/bandwidth", "exchange_transport", "/topology/node", "/topology/latency"});
+  expect_needed(with_samples, [](const std::string& path) { read_profile(path); },
+                {"/rule/surplus_tile", "/exchange/bandwidth", "exchange_transport", "/regimes/latency/median",
+                 "/topology/node", "/topology/latency"});
 }
 
 TEST(BadInput, Report) {

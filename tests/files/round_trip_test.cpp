@@ -62,7 +62,7 @@ TEST(RoundTrip, EveryFieldOfAProfile) {
                                                 {"regime point", 5},
                                                 {"link", 2}});
     written.topology.node_of = {1, 0, 1};
-    written.regimes[0].point_count = 5;
+    written.regimes[0] = {1, 100, 16, 5};
     // Some latencies are unknown: it is read as what a run has measured so far.
     write_profile(directory / "profile.h5", written, sample_provenance());
     expect_same_fields(read_unfinished_profile(directory / "profile.h5", written, sample_provenance().seed), written);
