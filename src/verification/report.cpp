@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/text.hpp"
+#include "verification/block_interval.hpp"
 #include "verification/whole_step.hpp"
 
 namespace gem {
@@ -39,25 +40,6 @@ double median_relative_error(const std::vector<double>& predicted, const std::ve
   for (std::size_t i = 0; i < measured.size(); ++i)
     if (measured[i] > 0.0) errors.push_back(std::fabs(predicted[i] / measured[i] - 1.0));
   return median(errors);
-}
-
-/// The ratio that a verdict is about, and what it is of.
-struct JudgedRatio {
-  double relative;
-  Interval interval;
-  const char* what;
-};
-
-JudgedRatio judged_ratio(const VerificationReport& report, const MappingSummary& judged) {
-  switch (report.judged_by) {
-    case JudgedBy::Layer:
-      return {judged.layer_relative, judged.layer_interval, "whole layers"};
-    case JudgedBy::Step:
-      return {judged.step_relative, judged.step_interval, "whole steps"};
-    case JudgedBy::Straggler:
-      break;
-  }
-  return {judged.relative, judged.interval, "straggler time"};
 }
 
 }  // namespace
@@ -115,17 +97,20 @@ std::vector<MappingSummary> summarize(const VerificationReport& report, std::uin
     summary.predicted_s = mean(predicted);
     summary.relative = mean(steps) / mean(base);
     summary.interval = bootstrap_ratio(steps, base, seed);
+    summary.block_interval = bootstrap_blocks(steps, base, block_length(steps.size()), seed);
     summary.raw_relative = mean(sum_of_steps(replay.raw_straggler_s)) / mean(base_raw);
     summary.layer_relative = std::numeric_limits<double>::quiet_NaN();
     if (has_layers) {
       const std::vector<double> layers = sum_of_steps(replay.layer_s);
       summary.layer_relative = mean(layers) / mean(base_layer);
       summary.layer_interval = bootstrap_ratio(layers, base_layer, seed);
+      summary.layer_block_interval = bootstrap_blocks(layers, base_layer, block_length(layers.size()), seed);
     }
     if (!base_step.empty()) {
       const std::vector<double> whole = whole_step_times(replay, replay.compute_s, *report.whole_step);
       summary.step_relative = mean(whole) / mean(base_step);
       summary.step_interval = bootstrap_ratio(whole, base_step, seed);
+      summary.step_block_interval = bootstrap_blocks(whole, base_step, block_length(whole.size()), seed);
     }
     summary.p50_s = quantile(steps, 0.5);
     summary.p90_s = quantile(steps, 0.9);
@@ -171,12 +156,24 @@ std::string prediction_lines(const VerificationReport& report) {
   return lines;
 }
 
+JudgedRatio judged_ratio(const VerificationReport& report, const MappingSummary& judged) {
+  switch (report.judged_by) {
+    case JudgedBy::Layer:
+      return {judged.layer_relative, judged.layer_interval, judged.layer_block_interval, "whole layers"};
+    case JudgedBy::Step:
+      return {judged.step_relative, judged.step_interval, judged.step_block_interval, "whole steps"};
+    case JudgedBy::Straggler:
+      break;
+  }
+  return {judged.relative, judged.interval, judged.block_interval, "straggler time"};
+}
+
 Verdict judge(const VerificationReport& report, const MappingSummary& judged, double output_tolerance) {
   for (const MappingReplay& replay : report.mappings)
     if (replay.wrong_values > 0 || replay.output_error > output_tolerance) return Verdict::Wrong;
-  const Interval interval = judged_ratio(report, judged).interval;
-  if (interval.high < 1.0) return Verdict::Faster;
-  if (interval.low > 1.0) return Verdict::Slower;
+  const JudgedRatio ratio = judged_ratio(report, judged);
+  if (std::max(ratio.interval.high, ratio.blocks.high) < 1.0) return Verdict::Faster;
+  if (std::min(ratio.interval.low, ratio.blocks.low) > 1.0) return Verdict::Slower;
   return Verdict::Unproven;
 }
 
@@ -207,8 +204,10 @@ std::string verdict_sentence(const VerificationReport& report, const MappingSumm
       return fmt::format("VERDICT: SLOWER - {} takes {} ({}; {}); keep {}", judged.name, figures, on,
                          report.sample_note, base);
     case Verdict::Unproven:
-      return fmt::format("VERDICT: NOT PROVEN - {} takes {} ({}; {}); more steps or rounds narrow the interval",
-                         judged.name, figures, on, report.sample_note);
+      return fmt::format(
+          "VERDICT: NOT PROVEN - {} takes {} ({}; {}); more steps or rounds narrow the interval{}", judged.name,
+          figures, on, report.sample_note,
+          ratio.interval.high < 1.0 || ratio.interval.low > 1.0 ? ", which over blocks of steps holds 1" : "");
     case Verdict::Wrong:
       break;
   }

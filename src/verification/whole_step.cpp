@@ -141,8 +141,10 @@ WholeStep whole_step(const MappingReplay& replay, const VerificationReport& repo
   return result;
 }
 
+// Four digits, so that a step of a second doesn't make the table wider.
 std::string milliseconds(double seconds) {
-  return fmt::format("{:.3f}", seconds * 1e3);
+  const double ms = seconds * 1e3;
+  return fmt::format("{:.{}f}", ms, ms < 10.0 ? 3 : ms < 100.0 ? 2 : ms < 1000.0 ? 1 : 0);
 }
 
 std::vector<std::string> times_row(const std::string& name, const TimesPerToken& times, bool is_first) {
@@ -236,7 +238,7 @@ std::string whole_step_table(const VerificationReport& report, const std::vector
       shares.to_string();
   text += wrap(fmt::format(
       "{}: each step's active experts, tiles and tokens spread over the devices by their speeds, evenly over a "
-      "device's experts: what a mapping can hope for",
+      "device's experts: what an even spread reaches, not a bound",
       force_balanced_name));
   return text + "\n";
 }

@@ -47,7 +47,7 @@ methods=(eplb speed-aware paper gem gem-layer)
 begin=$SECONDS
 
 # name, model, task, phase, tokens a step, experts a device, tile, layers: by importance, so that the first are there if
-# time runs out.
+# time runs out. Of gpt-oss as many layers with a window as without.
 workloads() {
   local batch
   for batch in 256,32 64,16 128,16 32,16; do

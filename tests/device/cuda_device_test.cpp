@@ -10,6 +10,7 @@
 #include "base/statistics.hpp"
 #include "device/cuda/cuda_moe_device.hpp"
 #include "device/cuda/gpu_timer.hpp"
+#include "device/decoder_device.hpp"
 #include "device/host/expert_weights.hpp"
 #include "kernels/spin.hpp"
 
@@ -128,6 +129,28 @@ TEST_F(CudaDevice, ASlowdownIsInProportion) {
   }
   EXPECT_NEAR(median(slow_s) / median(own_s), 2.0, 0.1);
   EXPECT_NE(slow.description().name.find("emulated x2"), std::string::npos);
+}
+
+TEST_F(CudaDevice, RunsEveryPartOfADecoderStepInProportionToItsSlowdown) {
+  constexpr StepPart parts[] = {StepPart::QueryKeyValue, StepPart::Attention, StepPart::Output, StepPart::Router,
+                                StepPart::SharedExperts, StepPart::DenseFfn,  StepPart::Head};
+  for (const char* name : {"gpt-oss-20b", "DeepSeek-V2-Lite"}) {
+    const DecoderWork work{find_model(known_models(), name), 32, 2048, 32, 1};
+    StepPartTimes times[2];
+    for (const double slowdown : {1.0, 2.0}) {
+      CudaDeviceOptions options = options_of(slowdown);
+      options.expert = work.model.expert;
+      CudaMoeDevice device(options);
+      const auto decoder = device.make_decoder(work);
+      StepPartTimes& found = times[slowdown > 1.0 ? 1 : 0];
+      for (int i = 0; i < 5; ++i) decoder->time_parts(1, parts, found);
+    }
+    for (const StepPart part : parts) {
+      const double fast = times[0][index_of(part)], slow = times[1][index_of(part)];
+      EXPECT_EQ(fast > 0.0, has_part(work, part)) << name << " " << word_of(part);
+      if (fast > 0.0) EXPECT_NEAR(slow / fast, 2.0, 0.6) << name << " " << word_of(part);
+    }
+  }
 }
 
 TEST_F(CudaDevice, WhatTheKernelsDontHaveIsRefused) {
