@@ -238,7 +238,7 @@ std::string whole_step_table(const VerificationReport& report, const std::vector
       shares.to_string();
   text += wrap(fmt::format(
       "{}: each step's active experts, tiles and tokens spread over the devices by their speeds, evenly over a "
-      "device's experts: what a mapping can hope for",
+      "device's experts: what an even spread reaches, not a bound",
       force_balanced_name));
   return text + "\n";
 }

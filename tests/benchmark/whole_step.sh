@@ -51,7 +51,7 @@ begin=$SECONDS
 workloads() {
   local batch
   for batch in 256,32 64,16 128,16 32,16; do
-    echo "oss-${batch%,*} gpt-oss-20b mmlu decode ${batch%,*} 8 ${batch#*,} 0,11,12,23"
+    echo "oss-${batch%,*} gpt-oss-20b mmlu decode ${batch%,*} 8 ${batch#*,} 0,7,16,23"
     echo "lite-${batch%,*} deepseek-v2-lite intent decode ${batch%,*} 16 ${batch#*,} 1,13,26"
   done
   [ "$full" = 1 ] || return 0
@@ -63,7 +63,7 @@ workloads() {
     echo "mixtral22-${batch%,*} Mixtral-8x22B synthetic decode ${batch%,*} 2 ${batch#*,} 0,55"
   done
   for batch in 2048,128 8192,256; do
-    echo "oss-p${batch%,*} gpt-oss-20b mmlu prefill ${batch%,*} 8 ${batch#*,} 0,11,12,23"
+    echo "oss-p${batch%,*} gpt-oss-20b mmlu prefill ${batch%,*} 8 ${batch#*,} 0,7,16,23"
     echo "lite-p${batch%,*} deepseek-v2-lite intent prefill ${batch%,*} 16 128 1,13,26"
   done
 }

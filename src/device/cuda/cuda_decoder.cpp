@@ -141,6 +141,7 @@ void CudaDecoder::time_parts(std::size_t layer_id, std::span<const StepPart> par
     if (!is_ffn && has_part(work_, part)) enqueued.push_back(part);
   }
   if (enqueued.empty()) return;
+  check_cuda(cudaDeviceSynchronize(), "waiting for what kept the GPU busy");  // in another stream
   if (std::ranges::find(enqueued, StepPart::Attention) != enqueued.end())
     attention_plan(work_.model.decoder.seen_tokens(work_.context, layer_id));  // zeroes its counters once
   std::vector<std::function<void()>> work;
