@@ -3,7 +3,6 @@
 #include <iostream>
 
 #include "base/error.hpp"
-#include "base/quoting.hpp"
 #include "base/text.hpp"
 #include "batch/batch_run.hpp"
 #include "batch/summary.hpp"
@@ -60,7 +59,7 @@ int run(const Communicator& world, const BatchProgramOptions& options, const Arg
                   << drawing_hint(arguments, {manifest.output});
     }
     // The summary has the reasons, too; without it nobody would hear of them.
-    if (options.quiet || !batch.selected.empty()) std::cerr << printable(describe_failures(manifest, batch));
+    if (options.quiet || !batch.selected.empty()) std::cerr << describe_failures(manifest, batch);
     if (code == ExitCode::Interrupted)
       std::cout << "Asked to stop: what is finished is saved; the same command with --resume goes on\n";
   });

@@ -1,11 +1,13 @@
 #include "platform/file_system/file_lock.hpp"
 
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <optional>
+#include <vector>
 
 #include "base/error.hpp"
 #include "platform/file_system/whole_file.hpp"
@@ -56,6 +58,38 @@ TEST_P(FileLockBy, OfAProcessThatWasKilledIsFree) {
   ASSERT_EQ(directory.file_count(), 1u);
   EXPECT_EQ(refusal_of(path, Kind::Exclusive, GetParam()), "");
   EXPECT_EQ(directory.file_count(), 0u);
+}
+
+TEST(FileLock, WithoutLocksOfTheSystemOneLeftBehindIsTakenOverByOneAlone) {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "lock";
+  const int gone = fork();
+  if (gone == 0) _exit(0);
+  waitpid(gone, nullptr, 0);
+  for (int round = 0; round < 20; ++round) {
+    write_whole_text(path, fmt::format("process {} on {}\n", gone, host_name()));
+    std::vector<int> children;
+    for (int child = 0; child < 8; ++child) {
+      children.push_back(fork());
+      if (children.back() != 0) continue;
+      try {
+        const FileLock lock(path, Kind::Exclusive, false, "x", Method::ByFile);
+        usleep(20000);
+        _exit(1);
+      } catch (const UsageError&) {
+        _exit(0);
+      }
+    }
+    int holders = 0;
+    for (const int child : children) {
+      int status = 0;
+      waitpid(child, &status, 0);
+      holders += WEXITSTATUS(status);
+    }
+    EXPECT_LE(holders, 1) << "round " << round;
+    std::filesystem::remove(path);
+  }
+  EXPECT_EQ(directory.file_count(), 0u) << "nothing of who took it over is left";
 }
 
 TEST(FileLock, WithoutLocksOfTheSystemAnotherHostsIsLeftAlone) {
