@@ -29,7 +29,7 @@ CostTables::CostTables(const CostModel& model, const std::vector<StageKeys>& sta
   const auto for_each_key = [&](auto visit) {
     for (std::size_t s = 0; s < stages_.size(); ++s)
       for (std::int32_t key = 1; key <= stages[s].max_key; ++key)
-        visit(s, static_cast<std::size_t>(stages_[s].first_entry + key), key);
+        visit(s, static_cast<std::size_t>(stages_[s].first_entry) + static_cast<std::size_t>(key), key);
   };
   std::vector<double> seconds(device_count_ * entry_count_, 0.0);
   for (std::size_t d = 0; d < device_count_; ++d)

@@ -9,7 +9,7 @@ namespace {
 // `device(expert)` holds an expert in every layer.
 template <class Device>
 Mapping same_in_all_layers(const LoadTrace& trace, std::size_t device_count, Device device) {
-  check_divisible(trace.expert_count(), device_count);
+  check_device_count(trace.expert_count(), device_count);
   Assignment assignment;
   for (std::size_t expert = 0; expert < trace.expert_count(); ++expert)
     assignment.push_back(static_cast<std::int32_t>(device(expert)));
@@ -21,8 +21,9 @@ Mapping same_in_all_layers(const LoadTrace& trace, std::size_t device_count, Dev
 }  // namespace
 
 Mapping linear_mapping(const LoadTrace& trace, std::size_t device_count) {
-  return same_in_all_layers(trace, device_count,
-                            [&](std::size_t expert) { return expert / (trace.expert_count() / device_count); });
+  return same_in_all_layers(trace, device_count, [&](std::size_t expert) {
+    return device_of_slot(expert, trace.expert_count(), device_count);
+  });
 }
 
 Mapping round_robin_mapping(const LoadTrace& trace, std::size_t device_count) {

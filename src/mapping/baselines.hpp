@@ -9,8 +9,8 @@
 
 namespace gem {
 
-/// Expert e of E on device e / (E / D) in every layer of the trace: what engines do by default. UsageError unless
-/// experts divide over devices.
+/// The first experts on the first device and so on (expert_slots.hpp), in every layer of the trace: what engines do by
+/// default. UsageError for more devices than experts.
 Mapping linear_mapping(const LoadTrace& trace, std::size_t device_count);
 
 /// Expert e on device e mod D.

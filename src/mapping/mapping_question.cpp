@@ -81,7 +81,7 @@ void prepare(MappingQuestion& question, const Selection& selection) {
                                 join_doubts(question.doubts), option_name(&Selection::strict)));
   if (selection.devices > 0) profile = first_devices(profile, selection.devices);
   if (selection.equal_devices) profile = equal_devices(profile);
-  check_divisible(train.expert_count(), profile.device_count());
+  check_device_count(train.expert_count(), profile.device_count());
   check_redundant_experts(question);
   expert_groups_of(question);
   if (question.expert_groups > 1 && !entry_of(question.method).searches)

@@ -42,7 +42,7 @@ class SwapMove : public Move {
   // Swaps that gain in the packed columns.
   struct Candidate {
     std::int64_t gain;
-    std::size_t pair;  // slot of first * slots + slot of second
+    std::size_t pair;  // slot of first * slots of second + slot of second
   };
   std::vector<Candidate> candidates_;
 };
@@ -90,20 +90,20 @@ void SwapMove::pack_experts(const Placement& placement, std::int32_t device, Pac
 
 std::optional<FoundMove> SwapMove::evaluate(const Placement& placement, std::int32_t first, std::int32_t second) {
   const LayerProblem& problem = placement.problem();
-  const std::size_t slots = problem.slots();
-  work_.candidate_steps += slots * slots * problem.step_count();
+  const std::size_t first_slots = placement.experts_of(first).size(), slots = placement.experts_of(second).size();
+  work_.candidate_steps += first_slots * slots * problem.step_count();
   const std::int64_t max_saving = placement.max_saving(first, second);
   if (max_saving <= 0) return std::nullopt;
 
   pack_straggler_columns(placement, first, second);
   pack_experts(placement, first, experts_first_);
   pack_experts(placement, second, experts_second_);
-  excess_.resize(slots * slots);
+  excess_.resize(first_slots * slots);
   const std::int32_t* const table_first = placement.table(first);
   const std::int32_t* const table_second = placement.table(second);
   all_swapped_excesses({load_first_.row(), load_second_.row(), floor_.data(), table_first, table_second},
-                       experts_first_.row(), experts_second_.row(), slots, packed_count_, excess_.data());
-  work_.evaluated_steps += slots * slots * packed_count_;
+                       experts_first_.row(), first_slots, experts_second_.row(), slots, packed_count_, excess_.data());
+  work_.evaluated_steps += first_slots * slots * packed_count_;
 
   const auto expert_of_first = [&](std::size_t pair) { return placement.experts_of(first)[pair / slots]; };
   const auto expert_of_second = [&](std::size_t pair) { return placement.experts_of(second)[pair % slots]; };
