@@ -1,10 +1,24 @@
 #include "verification/findings.hpp"
 
+#include <fmt/core.h>
+
 #include "base/text.hpp"
 #include "verification/exchange_cost.hpp"
 #include "verification/step_estimate.hpp"
 
 namespace gem {
+namespace {
+
+/// What p99 is of fewer than a hundred steps.
+std::string quantile_line(const VerificationReport& report) {
+  const std::size_t steps = report.mappings[0].compute_s.planes();
+  if (steps >= 100) return "";
+  return wrap(fmt::format("p99 of {} steps is nearly their slowest; 100 or more steps would show one in a hundred.",
+                          steps)) +
+         "\n";
+}
+
+}  // namespace
 
 Findings findings_of(const VerificationReport& report, std::size_t judged, std::uint64_t seed) {
   Findings findings;
@@ -15,7 +29,7 @@ Findings findings_of(const VerificationReport& report, std::size_t judged, std::
     findings.text = wrap("Warning: the profile is doubtful: " + report.profile_doubts) + "\n\n";
   findings.text += summary_table(report, findings.summaries) + "\n";
   if (has_step_estimate(report)) findings.text += step_estimate_table(report, estimate_steps(report, seed)) + "\n";
-  findings.text += exchange_line(report);
+  findings.text += quantile_line(report) + exchange_line(report);
   findings.text += prediction_lines(report) + wrap(verdict_sentence(report, summary, findings.verdict)) + "\n";
   return findings;
 }
