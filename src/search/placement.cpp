@@ -17,6 +17,7 @@ Placement::Placement(const LayerProblem& problem, Assignment assignment)
     const std::int32_t device = assignment_[e];
     experts_of_[static_cast<std::size_t>(device)].push_back(expert);
     add(device, expert, 1);
+    if (problem.has_present()) moves_ += static_cast<std::size_t>(problem.is_move(expert, device));
   }
   for (std::int32_t d = 0; d < static_cast<std::int32_t>(devices); ++d)
     look_up(times_.data() + offset(d), load(d), table(d), columns);
@@ -89,6 +90,9 @@ void Placement::apply(std::span<const Relocation> relocations) {
     const std::int32_t from = device_of(relocation.expert);
     *slot_of(from, relocation.expert) = free_slot;
     add(from, relocation.expert, -1);
+    if (!problem_->has_present()) continue;
+    moves_ += static_cast<std::size_t>(problem_->is_move(relocation.expert, relocation.device));
+    moves_ -= static_cast<std::size_t>(problem_->is_move(relocation.expert, from));
   }
   for (const Relocation& relocation : relocations) {
     *slot_of(relocation.device, free_slot) = relocation.expert;

@@ -22,8 +22,10 @@ class Placement {
  public:
   Placement(const LayerProblem& problem, Assignment assignment);
 
-  /// Sum over columns of the slowest device's time, ticks.
-  std::int64_t cost() const { return cost_; }
+  /// Sum over columns of the slowest device's time, ticks, and the moves' price where they are counted.
+  std::int64_t cost() const { return cost_ + static_cast<std::int64_t>(moves_) * problem_->move_limit().move_ticks; }
+  /// Experts that are where they aren't at present (LayerProblem::set_present); 0 where moves aren't counted.
+  std::size_t moves() const { return moves_; }
   const Assignment& assignment() const { return assignment_; }
   std::int32_t device_of(std::int32_t expert) const { return assignment_[static_cast<std::size_t>(expert)]; }
   /// Experts of a device in slot order.
@@ -35,6 +37,10 @@ class Placement {
   /// False if the device holds another copy of the expert.
   bool may_hold(std::int32_t device, std::int32_t expert) const {
     return !problem_->has_copies() || !holds_another(device, expert);
+  }
+  /// Whether so many moves more, or fewer, are within the problem's limit; fewer always are.
+  bool may_move(std::int32_t further) const {
+    return further <= 0 || moves_ + static_cast<std::size_t>(further) <= problem_->move_limit().max_moves;
   }
   /// Makes a change: each of its devices loses as many experts as it gets, which take the slots that become free.
   void apply(std::span<const Relocation> relocations);
@@ -79,7 +85,8 @@ class Placement {
   std::vector<std::vector<std::int32_t>> columns_of_straggler_;
   std::vector<std::int64_t> above_second_;  // [device], saved if a straggler were only as slow as the second
   std::vector<std::int64_t> above_third_;   // [device, device], further saved if the second went down to the third
-  std::int64_t cost_ = 0;
+  std::int64_t cost_ = 0;                   // without moves
+  std::size_t moves_ = 0;
 };
 
 }  // namespace gem

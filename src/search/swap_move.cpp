@@ -28,6 +28,9 @@ class SwapMove : public Move {
   };
   void pack(std::span<const LoadRow> rows, Packed& packed) const;
   void pack_experts(const Placement& placement, std::int32_t device, Packed& packed);
+  // How many moves more it is that each expert of a device goes to the other, [slot].
+  static void count_moves(const Placement& placement, std::int32_t from, std::int32_t to,
+                          std::vector<std::int32_t>& moves);
 
   // Columns whose straggler is one of the two devices, packed.
   std::vector<std::int32_t> columns_;
@@ -39,6 +42,7 @@ class SwapMove : public Move {
   // All columns; those above have the largest floor, so that they add nothing.
   std::vector<std::int32_t> others_;
   std::vector<std::int32_t> floor_of_rest_;
+  std::vector<std::int32_t> moves_first_, moves_second_;  // [slot]
   // Swaps that gain in the packed columns.
   struct Candidate {
     std::int64_t gain;
@@ -88,12 +92,27 @@ void SwapMove::pack_experts(const Placement& placement, std::int32_t device, Pac
   pack(rows_, packed);
 }
 
+void SwapMove::count_moves(const Placement& placement, std::int32_t from, std::int32_t to,
+                           std::vector<std::int32_t>& moves) {
+  const LayerProblem& problem = placement.problem();
+  const std::vector<std::int32_t>& experts = placement.experts_of(from);
+  moves.assign(experts.size(), 0);
+  if (!problem.has_present()) return;
+  for (std::size_t slot = 0; slot < moves.size(); ++slot)
+    moves[slot] = problem.is_move(experts[slot], to) - problem.is_move(experts[slot], from);
+}
+
 std::optional<FoundMove> SwapMove::evaluate(const Placement& placement, std::int32_t first, std::int32_t second) {
   const LayerProblem& problem = placement.problem();
   const std::size_t first_slots = placement.experts_of(first).size(), slots = placement.experts_of(second).size();
   work_.candidate_steps += first_slots * slots * problem.step_count();
   const std::int64_t max_saving = placement.max_saving(first, second);
-  if (max_saving <= 0) return std::nullopt;
+  const std::int64_t move_ticks = problem.move_limit().move_ticks;
+  // Two experts that come home save their price, too.
+  const auto max_returns = static_cast<std::int64_t>(std::min<std::size_t>(placement.moves(), 2));
+  if (max_saving + max_returns * move_ticks <= 0) return std::nullopt;
+  count_moves(placement, first, second, moves_first_);
+  count_moves(placement, second, first, moves_second_);
 
   pack_straggler_columns(placement, first, second);
   pack_experts(placement, first, experts_first_);
@@ -108,10 +127,13 @@ std::optional<FoundMove> SwapMove::evaluate(const Placement& placement, std::int
   const auto expert_of_first = [&](std::size_t pair) { return placement.experts_of(first)[pair / slots]; };
   const auto expert_of_second = [&](std::size_t pair) { return placement.experts_of(second)[pair % slots]; };
   candidates_.clear();
-  for (std::size_t pair = 0; pair < excess_.size(); ++pair)
-    if (max_saving > excess_[pair] && placement.may_hold(second, expert_of_first(pair)) &&
+  for (std::size_t pair = 0; pair < excess_.size(); ++pair) {
+    const std::int32_t moves = moves_first_[pair / slots] + moves_second_[pair % slots];
+    const std::int64_t gain = max_saving - excess_[pair] - moves * move_ticks;
+    if (gain > 0 && placement.may_move(moves) && placement.may_hold(second, expert_of_first(pair)) &&
         placement.may_hold(first, expert_of_second(pair)))
-      candidates_.push_back({max_saving - excess_[pair], pair});
+      candidates_.push_back({gain, pair});
+  }
   std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) {
     return a.gain != b.gain ? a.gain > b.gain : a.pair < b.pair;
   });

@@ -7,6 +7,7 @@
 #include "search/layer_search.hpp"
 #include "search/random_problem.hpp"
 #include "search/redundant_experts.hpp"
+#include "search/remap.hpp"
 #include "search/step_kernels.hpp"
 #include "search/water_filling.hpp"
 #include "workload/synthesis.hpp"
@@ -24,7 +25,9 @@ constexpr Shape shapes[] = {
     {"gpt-oss-20b", 24, 32, 4, 8, 128, 256},
     {"64-experts", 26, 64, 6, 8, 130, 256},
     {"deepseek-v3", 58, 256, 8, 32, 1000, 1024},
+    {"deepseek-v3, 64 steps", 58, 256, 8, 32, 64, 1024},
 };
+constexpr std::int64_t window = 4;
 
 struct Instance {
   LatencyProfile profile;
@@ -128,6 +131,27 @@ void iterations(benchmark::State& state) {
   report(state, work);
 }
 BENCHMARK(iterations)->DenseRange(0, 3)->Unit(benchmark::kMillisecond);
+
+// All layers anew from what other steps were searched for, with at most four moves a layer; keys and tables included.
+void remap_within_four_moves(benchmark::State& state) {
+  const Instance& instance = instance_of(state);
+  const CostModel model(instance.profile);
+  SynthesisOptions before;
+  before.expert_count = instance.trace.expert_count();
+  before.layer_ids = instance.trace.layer_ids;
+  before.top_k = instance.trace.top_k;
+  before.tokens_per_step = instance.trace.tokens_per_step;
+  before.steps = instance.trace.step_count();
+  before.seed = 2;
+  const Mapping present = packed_mapping(PackedBy::Speed, model, synthesize_trace(before), {});
+  for (auto _ : state) {
+    const std::vector<LayerProblem> problems = layer_problems(model, instance.trace);
+    for (std::size_t layer = 0; layer < problems.size(); ++layer)
+      benchmark::DoNotOptimize(remap_front(problems[layer], slots_of(present, layer), {.max_moves = 4}));
+  }
+  state.SetLabel(shapes[state.range(0)].name);
+}
+BENCHMARK(remap_within_four_moves)->Arg(window)->Unit(benchmark::kMillisecond);
 
 // Keys and latency tables from a trace, all layers.
 void preparation(benchmark::State& state) {

@@ -104,6 +104,8 @@ int run_mpi_program(int argc, char** argv, const std::function<bool(const Argume
   }
   try {
     const int result = body(world, arguments);
+    // All is written: who is ended now, by a launcher that sees a negative verdict, has nothing more to say.
+    for (const int signal : {SIGTERM, SIGINT}) std::signal(signal, SIG_DFL);
     flush_standard_output();
     world.barrier();  // a rank that doesn't come is named here; MPI_Finalize couldn't
     return result;

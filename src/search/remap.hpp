@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "search/layer_problem.hpp"
+
+namespace gem {
+
+/// How far a layer may be placed anew. A *move* is an expert that comes to a device where no copy of it is now.
+struct RemapRule {
+  std::size_t max_moves = SIZE_MAX;  ///< of the layer
+  /// What a move has to bring at the least, in ticks summed over the problem's columns: see move_price.
+  std::int64_t move_ticks = 0;
+  std::size_t iterations = 0;  ///< disturbances with 2, 3, 4, 6, 8, 12, ... and the maximum of moves; 0: descent alone
+  std::uint64_t seed = 1;      ///< of these
+};
+
+/// The best that was found with so many moves.
+struct RemapPoint {
+  std::size_t moves = 0;
+  std::int64_t cost = 0;  ///< ticks summed over columns, without the moves' price
+  Assignment assignment;  ///< [expert], or [copy] where the problem has copies
+};
+
+/// Price of one move in ticks summed over the problem's columns, if it takes `move_s` seconds once and what it brings
+/// is had for `horizon_steps` steps.
+std::int64_t move_price(const LayerProblem& problem, double move_s, double horizon_steps);
+
+/// Points by ascending moves, each cheaper than all before it. The first is the present placement, or, where the
+/// problem has other copies than there are now, the nearest one, whatever the limit. `targets` are assignments of the
+/// same problem that a search without a limit found: they, with devices of equal tables relabelled so that moves are
+/// fewest, and what lies on the way to them are points, too. The answer depends on the arguments alone.
+std::vector<RemapPoint> remap_front(const LayerProblem& problem, const DeviceContents& present, const RemapRule& rule,
+                                    std::span<const Assignment> targets = {});
+
+/// Index of the point whose cost with its moves at the price is the least; of equal ones the one with fewer moves.
+std::size_t best_point(std::span<const RemapPoint> front, std::int64_t move_ticks);
+
+/// One point of each layer's front, [layer] its index: what gains the most a move first, over all layers, as long as
+/// it is worth its price, until `max_moves` moves of all layers together are spent.
+std::vector<std::size_t> choose_points(const std::vector<std::vector<RemapPoint>>& fronts, std::int64_t move_ticks,
+                                       std::size_t max_moves);
+
+/// Moves from contents to an assignment of the problem's experts or copies.
+std::size_t count_moves(const LayerProblem& problem, const DeviceContents& present, const Assignment& assignment);
+
+/// The same placement with devices of equal tables relabelled so that moves from `present` are fewest.
+Assignment relabelled(const LayerProblem& problem, const DeviceContents& present, const Assignment& assignment);
+
+}  // namespace gem

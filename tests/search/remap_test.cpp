@@ -1,0 +1,210 @@
+#include "search/remap.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "mapping/mapping_costs.hpp"
+#include "search/layer_search.hpp"
+#include "search/matching.hpp"
+#include "search/random_problem.hpp"
+#include "search/redundant_experts.hpp"
+
+namespace gem {
+namespace {
+
+using testing::cost_by_hand;
+using testing::load_rules;
+using testing::made_up_problem;
+
+DeviceContents contents_of(const Assignment& assignment, std::size_t device_count) {
+  DeviceContents contents(device_count);
+  for (std::size_t e = 0; e < assignment.size(); ++e)
+    contents[static_cast<std::size_t>(assignment[e])].push_back(static_cast<std::int32_t>(e));
+  return contents;
+}
+
+std::size_t moves_by_hand(const Assignment& from, const Assignment& to) {
+  std::size_t moves = 0;
+  for (std::size_t e = 0; e < to.size(); ++e) moves += from[e] != to[e] ? 1 : 0;
+  return moves;
+}
+
+void expect_exact(const LayerProblem& problem, const Assignment& present, const std::vector<RemapPoint>& front) {
+  ASSERT_FALSE(front.empty());
+  EXPECT_EQ(front[0].moves, 0u);
+  EXPECT_EQ(front[0].assignment, present);
+  for (std::size_t p = 0; p < front.size(); ++p) {
+    EXPECT_EQ(front[p].cost, cost_by_hand(problem, front[p].assignment));
+    EXPECT_EQ(front[p].moves, moves_by_hand(present, front[p].assignment));
+    if (p > 0) {
+      EXPECT_GT(front[p].moves, front[p - 1].moves);
+      EXPECT_LT(front[p].cost, front[p - 1].cost);
+    }
+  }
+}
+
+TEST(Remap, EachPointCostsAndMovesWhatItSays) {
+  for (const std::size_t rule : {0u, 1u})
+    for (const std::int64_t price : {0, 500}) {
+      const auto made = made_up_problem(32, 8, 60, 3, 1, LoadFeatures::TilesAndExperts, load_rules()[rule]);
+      RandomStream random{rule, 5};
+      const Assignment present = random_assignment(made.problems[0], random);
+      const auto front = remap_front(made.problems[0], contents_of(present, 8),
+                                     {.max_moves = 9, .move_ticks = price, .iterations = 10});
+      expect_exact(made.problems[0], present, front);
+      EXPECT_GT(front.size(), 3u);
+      EXPECT_LE(front.back().moves, 9u);
+    }
+}
+
+TEST(Remap, FindsTheBestWithinSoManyMoves) {
+  std::size_t asked = 0, found = 0;
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    const auto made = made_up_problem(8, 4, 30, seed);
+    const LayerProblem& problem = made.problems[0];
+    RandomStream random{seed};
+    const Assignment present = random_assignment(problem, random);
+    std::vector<std::int64_t> best(9, INT64_MAX);
+    testing::for_each_assignment(problem, [&](const Assignment& assignment) {
+      const std::size_t moves = moves_by_hand(present, assignment);
+      best[moves] = std::min(best[moves], cost_of(problem, assignment));
+    });
+    for (std::size_t moves = 1; moves < best.size(); ++moves) best[moves] = std::min(best[moves], best[moves - 1]);
+    const auto front = remap_front(problem, contents_of(present, 4), {.iterations = 30});
+    for (std::size_t moves = 0; moves < best.size(); ++moves) {
+      std::int64_t reached = INT64_MAX;
+      for (const RemapPoint& point : front)
+        if (point.moves <= moves) reached = std::min(reached, point.cost);
+      ASSERT_GE(reached, best[moves]);
+      ++asked;
+      found += reached == best[moves] ? 1 : 0;
+    }
+  }
+  EXPECT_GE(found * 100, asked * 95) << found << " of " << asked;
+}
+
+TEST(Remap, AMoveThatDoesNotPayIsNotMade) {
+  const auto made = made_up_problem(32, 8, 60, 9);
+  RandomStream random{9};
+  const Assignment present = random_assignment(made.problems[0], random);
+  const DeviceContents contents = contents_of(present, 8);
+  const auto free = remap_front(made.problems[0], contents, {});
+  std::int64_t best_gain = 0;
+  for (std::size_t p = 1; p < free.size(); ++p)
+    best_gain = std::max(best_gain, (free[0].cost - free[p].cost) / static_cast<std::int64_t>(free[p].moves));
+  const auto dear = remap_front(made.problems[0], contents, {.move_ticks = best_gain + 1});
+  EXPECT_EQ(best_point(dear, best_gain + 1), 0u);
+  EXPECT_EQ(best_point(free, 0), free.size() - 1);
+  const std::int64_t price = best_gain / 4;
+  const auto priced = remap_front(made.problems[0], contents, {.move_ticks = price});
+  const RemapPoint& chosen = priced[best_point(priced, price)];
+  EXPECT_LT(chosen.cost + price * static_cast<std::int64_t>(chosen.moves), priced[0].cost);
+  EXPECT_LT(chosen.moves, free.back().moves);
+}
+
+TEST(Remap, WithoutALimitItIsAtLeastAsGoodAsTheOrdinarySearch) {
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    const auto made = made_up_problem(24, 4, 80, seed);
+    RandomStream random{seed};
+    const Assignment present = random_assignment(made.problems[0], random);
+    const StartResult ordinary = run_start(made.problems[0], present, RandomStream{seed, 1}, {.iterations = 50});
+    const Assignment targets[] = {ordinary.assignment};
+    const auto front = remap_front(made.problems[0], contents_of(present, 4), {}, targets);
+    expect_exact(made.problems[0], present, front);
+    EXPECT_LE(front.back().cost, ordinary.cost);
+  }
+}
+
+TEST(Remap, TheSameArgumentsGiveTheSameAnswer) {
+  const auto made = made_up_problem(32, 8, 60, 4);
+  RandomStream random{4};
+  const Assignment present = random_assignment(made.problems[0], random);
+  const RemapRule rule{.max_moves = 8, .iterations = 20, .seed = 7};
+  const auto first = remap_front(made.problems[0], contents_of(present, 8), rule);
+  const auto second = remap_front(made.problems[0], contents_of(present, 8), rule);
+  ASSERT_EQ(first.size(), second.size());
+  for (std::size_t p = 0; p < first.size(); ++p) EXPECT_EQ(first[p].assignment, second[p].assignment);
+}
+
+TEST(Remap, EqualDevicesThatChangeNamesNeedNoMove) {
+  auto made = made_up_problem(16, 4, 30, 2);
+  for (std::size_t d = 0; d < 4; ++d)
+    for (std::size_t p = 0; p < made.profile.points.size(); ++p)
+      made.profile.median_s(d, p) = made.profile.median_s(d / 2 * 2, p);
+  const LayerProblem problem = layer_problems(CostModel(made.profile), made.trace)[0];
+  const Assignment present{0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3};
+  Assignment renamed = present;
+  for (std::int32_t& device : renamed) device ^= 1;
+  EXPECT_EQ(relabelled(problem, contents_of(present, 4), renamed), present);
+  for (std::int32_t& device : renamed) device ^= 2;
+  EXPECT_EQ(count_moves(problem, contents_of(present, 4), relabelled(problem, contents_of(present, 4), renamed)), 16u)
+      << "devices of different speed keep what they have";
+}
+
+TEST(Remap, OtherCopiesThanNowTakeTheFewestMoves) {
+  const auto made = made_up_problem(16, 4, 50, 6);
+  const CostModel model(made.profile);
+  CopyCounts now(1, 16, 1), wanted(1, 16, 1);
+  for (const std::size_t expert : {0u, 1u, 2u, 3u}) now(0, expert) = 2;
+  for (const std::size_t expert : {0u, 1u, 8u, 9u}) wanted(0, expert) = 2;
+  const Assignment present{0, 1, 1, 2, 2, 3, 0, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3};
+  DeviceContents contents(4);
+  const std::vector<std::int32_t> expert_of_copy = experts_of_copies(now.row(0));
+  for (std::size_t copy = 0; copy < present.size(); ++copy)
+    contents[static_cast<std::size_t>(present[copy])].push_back(expert_of_copy[copy]);
+  const LayerProblem same = problems_of(model, made.trace, now)[0], other = problems_of(model, made.trace, wanted)[0];
+  const auto stays = remap_front(same, contents, {.max_moves = 6, .iterations = 5});
+  EXPECT_EQ(stays[0].moves, 0u);
+  EXPECT_EQ(stays[0].assignment, present);
+  const auto changes = remap_front(other, contents, {.max_moves = 6, .iterations = 5});
+  EXPECT_EQ(changes[0].moves, 2u) << "the two further copies";
+  for (const auto* front : {&stays, &changes})
+    for (const RemapPoint& point : *front) {
+      const LayerProblem& problem = front == &stays ? same : other;
+      EXPECT_EQ(point.cost, cost_by_hand(problem, point.assignment));
+      EXPECT_EQ(point.moves, count_moves(problem, contents, point.assignment));
+      EXPECT_LE(point.moves, 6u);
+      const Placement placement(problem, point.assignment);
+      for (std::int32_t copy = 0; copy < 20; ++copy)
+        EXPECT_TRUE(placement.may_hold(point.assignment[static_cast<std::size_t>(copy)], copy));
+    }
+}
+
+TEST(Remap, ABudgetOfAllLayersGoesWhereItBringsTheMost) {
+  const auto point = [](std::size_t moves, std::int64_t cost) { return RemapPoint{moves, cost, {}}; };
+  const std::vector<std::vector<RemapPoint>> fronts{
+      {point(0, 100), point(2, 90), point(4, 60)}, {point(0, 100), point(2, 80), point(4, 79)}, {point(0, 100)}};
+  EXPECT_EQ(choose_points(fronts, 0, 100), (std::vector<std::size_t>{2, 2, 0}));
+  EXPECT_EQ(choose_points(fronts, 0, 6), (std::vector<std::size_t>{2, 1, 0}));
+  EXPECT_EQ(choose_points(fronts, 0, 3), (std::vector<std::size_t>{0, 1, 0})) << "four moves are too many";
+  EXPECT_EQ(choose_points(fronts, 9, 100), (std::vector<std::size_t>{2, 1, 0})) << "each step pays";
+  EXPECT_EQ(choose_points(fronts, 10, 100), (std::vector<std::size_t>{0, 0, 0}));
+}
+
+TEST(Matching, IsTheBestOfAll) {
+  for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+    RandomStream random{seed};
+    Matrix<std::int64_t> gain(5, 5);
+    for (std::int64_t& value : gain.values()) value = static_cast<std::int64_t>(random.below(8));
+    const auto sum_of_matched = [&](const std::vector<std::size_t>& columns) {
+      std::int64_t sum = 0;
+      for (std::size_t row = 0; row < 5; ++row) sum += gain(row, columns[row]);
+      return sum;
+    };
+    std::vector<std::size_t> columns(5);
+    std::iota(columns.begin(), columns.end(), std::size_t{0});
+    std::int64_t best = 0;
+    do best = std::max(best, sum_of_matched(columns));
+    while (std::next_permutation(columns.begin(), columns.end()));
+    std::vector<std::size_t> matched = best_matching(gain);
+    EXPECT_EQ(sum_of_matched(matched), best);
+    std::ranges::sort(matched);
+    std::iota(columns.begin(), columns.end(), std::size_t{0});
+    EXPECT_EQ(matched, columns) << "each column once";
+  }
+}
+
+}  // namespace
+}  // namespace gem
