@@ -9,7 +9,7 @@
 #include "files/mapping_file.hpp"
 #include "files/profile_file.hpp"
 #include "files/trace_file.hpp"
-#include "mapping/mapping_answer.hpp"
+#include "mapping/cross_validation.hpp"
 #include "mapping/mapping_request.hpp"
 #include "mapping/search_plan.hpp"
 #include "platform/command_line/command_line.hpp"
@@ -112,7 +112,7 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
     if (world.is_root()) std::cout << plan;
     return static_cast<int>(ExitCode::Good);
   }
-  const MappingAnswer answer = find_mapping(world, question);
+  const MappingAnswer answer = validated_mapping(world, question);
   world.on_root([&] {
     write_mapping(options.output, answer.mapping(),
                   provenance_now(command_line_text(arguments), question.train.model, options.seed));

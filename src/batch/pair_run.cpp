@@ -15,7 +15,7 @@
 #include "files/report_file.hpp"
 #include "files/routing_file.hpp"
 #include "files/trace_file.hpp"
-#include "mapping/mapping_answer.hpp"
+#include "mapping/cross_validation.hpp"
 #include "mapping/measured_range.hpp"
 #include "platform/file_system/whole_file.hpp"
 #include "verification/findings.hpp"
@@ -114,11 +114,10 @@ class PairRun {
         return write_stamp(files_.stamp("trace"), key, {traces.train});
       }
       const Routing routing = read_routing(source.routing);
-      for (const auto& [part, path] : {std::pair("train", traces.train), std::pair("test", traces.test)}) {
-        BatchingOptions batching = source.batching;
-        batching.part = part;
-        write_trace(path, batch_routing(routing, batching), provenance());
-      }
+      BatchingOptions searched = source.batching;
+      searched.part = "train";
+      write_trace(traces.train, batch_routing(routing, searched), provenance());
+      write_trace(traces.test, batch_routing(routing, scored_part(source.batching)), provenance());
       write_stamp(files_.stamp("trace"), key, {traces.train, traces.test});
     });
   }
@@ -141,7 +140,7 @@ class PairRun {
       prepare(question, {0, false, traces.train_steps, false});
     });
     share(group_, question);
-    const MappingAnswer answer = find_mapping(group_, question);
+    const MappingAnswer answer = validated_mapping(group_, question);
     group_.on_root([&] {
       std::vector<std::string> outputs{files_.scores(), files_.text("map")};
       for (const Mapping& mapping : answer.mappings) {
