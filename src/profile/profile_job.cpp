@@ -36,11 +36,13 @@ std::size_t experts_of_device(const ProfileRequest& request, const MoeModel& mod
                        request.experts_per_device, model.name, model.expert_count);
   if (request.experts_per_device > 0) return request.experts_per_device;
   check_device_count(model.expert_count, device_count);
-  if (request.redundant_experts % device_count != 0)
+  const std::size_t slots = model.expert_count + request.redundant_experts;
+  if (request.redundant_experts > 0 && slots % device_count != 0)
     throw option_error(option_name(&ProfileRequest::redundant_experts),
-                       "{}: {} copies do not divide over {} devices; give a multiple of {}", request.redundant_experts,
-                       device_count, device_count);
-  return max_slots(model.expert_count + request.redundant_experts, device_count);
+                       "{}: {} experts and {} copies do not divide over {} devices; give {} copies", model.expert_count,
+                       request.redundant_experts, device_count,
+                       request.redundant_experts + device_count - slots % device_count);
+  return max_slots(slots, device_count);
 }
 
 LatencyProfile plan_of(const ProfileRequest& request, const ProfileSetup& setup, const MoeModel& model,
