@@ -23,7 +23,8 @@ install(DIRECTORY ${CMAKE_SOURCE_DIR}/policy/ DESTINATION ${gem_share}/policy
         PATTERN __pycache__ EXCLUDE PATTERN build EXCLUDE PATTERN *.egg-info EXCLUDE)
 # As in the source tree, so that examples and scripts find each other.
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/jobs/data DESTINATION ${gem_share}/jobs)
-install(FILES ${CMAKE_SOURCE_DIR}/jobs/plan24.toml ${CMAKE_SOURCE_DIR}/jobs/two_models.toml
+install(FILES ${CMAKE_SOURCE_DIR}/jobs/one_host.toml ${CMAKE_SOURCE_DIR}/jobs/plan24.toml
+              ${CMAKE_SOURCE_DIR}/jobs/two_models.toml
               ${CMAKE_SOURCE_DIR}/jobs/dependencies.sh
         DESTINATION ${gem_share}/jobs)
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/slurm/ DESTINATION ${gem_share}/slurm USE_SOURCE_PERMISSIONS
