@@ -26,8 +26,9 @@ def shell(words, limit_s=7200, **more):
 def build(name, options, targets=(), source=REPOSITORY):
     """Builds in build/campaign-NAME of the tree; its folder and what went wrong, empty if nothing did."""
     folder = os.path.join(source, "build", "campaign-" + name)
-    made = shell(["cmake", "-S", source, "-B", folder, "-G", "Ninja", "-DGEM_GPU=OFF", *options])
-    if made.returncode == 0:
+    configured = not options and os.path.exists(os.path.join(folder, "build.ninja"))
+    made = None if configured else shell(["cmake", "-S", source, "-B", folder, "-G", "Ninja", "-DGEM_GPU=OFF", *options])
+    if configured or made.returncode == 0:
         known = shell(["ninja", "-C", folder, "-t", "targets", "all"]).stdout
         wanted = [target for target in targets if f"\n{target}:" in known or f"/{target}:" in known]
         made = shell(["ninja", "-C", folder, "-j", CORES, *wanted])

@@ -96,8 +96,10 @@ bool FileLock::take_from_system(Kind kind, bool wait, const std::string& what) {
     // Whether it is new: where the system has no locks, only its maker may remove it.
     int descriptor = open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     const bool is_new = descriptor >= 0;
-    if (!is_new && errno == EEXIST) descriptor = open(path_.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-    if (descriptor < 0 && errno == ENOENT) continue;  // its holder has just removed it
+    if (!is_new && errno == EEXIST) {
+      descriptor = open(path_.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+      if (descriptor < 0 && errno == ENOENT) continue;  // its holder has just removed it
+    }
     if (descriptor < 0) throw_write_error(path_, errno);
     const int operation = (kind == Kind::Shared ? LOCK_SH : LOCK_EX) | (wait ? 0 : LOCK_NB);
     int status = 0;

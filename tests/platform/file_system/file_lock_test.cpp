@@ -111,6 +111,12 @@ TEST(FileLock, IsSharedByThoseWhoAskForThat) {
   EXPECT_EQ(directory.file_count(), 0u);
 }
 
+TEST(FileLock, InAFolderThatIsNotThereIsRefused) {
+  const TemporaryDirectory directory;
+  for (const Method method : {Method::BySystem, Method::ByFile})
+    EXPECT_THROW(FileLock(directory / "absent/lock", Kind::Exclusive, false, "x", method), SystemError);
+}
+
 TEST(FileLock, IsNotTakenThroughALink) {
   const TemporaryDirectory directory;
   write_whole_text(directory / "victim", "precious");
