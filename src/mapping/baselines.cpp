@@ -15,18 +15,13 @@ namespace {
 // `device(slot)` has slot 0, 1, ... of each layer: the experts in order and, where these alone don't divide over the
 // devices, the first ones again, as engines fill further slots.
 template <class Device>
-<<<<<<< HEAD
-Mapping same_in_all_layers(const LoadTrace& trace, std::size_t device_count, Device device) {
-  check_device_count(trace.expert_count(), device_count);
-=======
 Mapping same_in_all_layers(const LoadTrace& trace, std::size_t device_count, std::size_t redundant_experts,
                            Device device) {
   const std::size_t experts = trace.expert_count();
   if (experts % device_count == 0) redundant_experts = 0;
-  check_divisible(experts + redundant_experts, device_count);
+  check_device_count(experts + redundant_experts, device_count);
   CopyCounts copies;
   if (redundant_experts > 0) copies = CopyCounts(trace.layer_count(), experts);
->>>>>>> main
   Assignment assignment;
   for (std::size_t expert = 0; expert < experts; ++expert) {
     const std::size_t first = assignment.size();
@@ -47,17 +42,11 @@ Mapping same_in_all_layers(const LoadTrace& trace, std::size_t device_count, std
 
 }  // namespace
 
-<<<<<<< HEAD
-Mapping linear_mapping(const LoadTrace& trace, std::size_t device_count) {
-  return same_in_all_layers(trace, device_count, [&](std::size_t expert) {
-    return device_of_slot(expert, trace.expert_count(), device_count);
-=======
 Mapping linear_mapping(const LoadTrace& trace, std::size_t device_count, std::size_t redundant_experts) {
   return same_in_all_layers(trace, device_count, redundant_experts, [&](std::size_t slot) {
     const std::size_t slots =
         trace.expert_count() % device_count == 0 ? trace.expert_count() : trace.expert_count() + redundant_experts;
-    return slot / (slots / device_count);
->>>>>>> main
+    return device_of_slot(slot, slots, device_count);
   });
 }
 

@@ -9,16 +9,10 @@
 
 namespace gem {
 
-<<<<<<< HEAD
 /// The first experts on the first device and so on (expert_slots.hpp), in every layer of the trace: what engines do by
-/// default. UsageError for more devices than experts.
-Mapping linear_mapping(const LoadTrace& trace, std::size_t device_count);
-=======
-/// Expert e of E on device e / (E / D) in every layer of the trace: what engines do by default. Where experts
-/// don't divide over the devices the first ones have a copy each, `redundant_experts` in all, in the slots that follow;
-/// UsageError unless these divide.
+/// default. Where experts don't divide over the devices and there are to be copies, the first experts have a copy each,
+/// `redundant_experts` in all, in the slots that follow. UsageError for more devices than experts.
 Mapping linear_mapping(const LoadTrace& trace, std::size_t device_count, std::size_t redundant_experts = 0);
->>>>>>> main
 
 /// Expert e on device e mod D, copies likewise. UsageError where two of one expert would meet, too.
 Mapping round_robin_mapping(const LoadTrace& trace, std::size_t device_count, std::size_t redundant_experts = 0);

@@ -92,11 +92,7 @@ void prepare(MappingQuestion& question, const Selection& selection) {
                                 join_doubts(question.doubts), option_name(&Selection::strict)));
   if (selection.devices > 0) profile = first_devices(profile, selection.devices);
   if (selection.equal_devices) profile = equal_devices(profile);
-<<<<<<< HEAD
-  check_device_count(train.expert_count(), profile.device_count());
-=======
-  if (question.redundant_experts == 0) check_divisible(train.expert_count(), profile.device_count());
->>>>>>> main
+  if (question.redundant_experts == 0) check_device_count(train.expert_count(), profile.device_count());
   check_redundant_experts(question);
   expert_groups_of(question);
   if (question.expert_groups > 1 && !entry_of(question.method).searches)

@@ -68,16 +68,11 @@ void take_slots(Mapping& mapping, const Cube<std::int32_t>& slots);
 /// holds none twice, copies divide; DataError naming `origin`, the layer and what is wrong otherwise.
 void check_mapping(const Mapping& mapping, const std::string& origin);
 
-<<<<<<< HEAD
-/// UsageError, with the remedy, unless there are devices and each can have an expert.
-void check_device_count(std::size_t expert_count, std::size_t device_count);
-=======
 /// Which numbers of copies divide with the experts over the devices: "a multiple of 8", or "16 and any multiple of 24
 /// more".
 std::string copies_that_divide(std::size_t expert_count, std::size_t device_count);
 
-/// UsageError, with the remedy, unless experts divide evenly over the devices.
-void check_divisible(std::size_t expert_count, std::size_t device_count);
->>>>>>> main
+/// UsageError, with the remedy, unless there are devices and each can have an expert.
+void check_device_count(std::size_t expert_count, std::size_t device_count);
 
 }  // namespace gem

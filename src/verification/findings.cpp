@@ -30,13 +30,9 @@ Findings findings_of(const VerificationReport& report, std::size_t judged, std::
     findings.text = wrap("Warning: the profile is doubtful: " + report.profile_doubts) + "\n\n";
   findings.text += summary_table(report, findings.summaries) + "\n";
   if (has_step_estimate(report)) findings.text += step_estimate_table(report, estimate_steps(report, seed)) + "\n";
-<<<<<<< HEAD
   findings.text += quantile_line(report) + exchange_line(report);
-=======
-  findings.text += exchange_line(report);
   if (const std::string sentence = block_interval_sentence(report, summary); !sentence.empty())
     findings.text += wrap(sentence) + "\n";
->>>>>>> main
   findings.text += prediction_lines(report) + wrap(verdict_sentence(report, summary, findings.verdict)) + "\n";
   return findings;
 }

@@ -15,13 +15,9 @@ TEST(Baselines, LinearAndRoundRobinAreWhatTheirNamesSay) {
   const auto made = testing::made_up_problem(8, 4, 5, 1);
   EXPECT_EQ(assignment_of(linear_mapping(made.trace, 4), 0), (Assignment{0, 0, 1, 1, 2, 2, 3, 3}));
   EXPECT_EQ(assignment_of(round_robin_mapping(made.trace, 4), 0), (Assignment{0, 1, 2, 3, 0, 1, 2, 3}));
-<<<<<<< HEAD
   EXPECT_EQ(assignment_of(linear_mapping(made.trace, 3), 0), (Assignment{0, 0, 0, 1, 1, 1, 2, 2}));
   EXPECT_EQ(assignment_of(round_robin_mapping(made.trace, 3), 0), (Assignment{0, 1, 2, 0, 1, 2, 0, 1}));
-=======
-  EXPECT_THROW(linear_mapping(made.trace, 3), UsageError);
   EXPECT_EQ(linear_mapping(made.trace, 4, 4).redundant_count(), 0u);
->>>>>>> main
 }
 
 TEST(Baselines, GreedyPackingByHand) {
