@@ -77,7 +77,7 @@ void SwapMove::pack(std::span<const LoadRow> rows, Packed& packed) const {
     for (std::size_t slot = 0; slot < rows.size(); ++slot) {
       const std::int32_t* const from = rows[slot].*member;
       std::int32_t* const to = values.data() + slot * packed_count_;
-      for (std::size_t i = 0; i < columns_.size(); ++i) to[i] = from[columns_[i]];
+      look_up(to, {columns_.data(), nullptr}, from, columns_.size());
       std::fill(to + columns_.size(), to + packed_count_, 0);
     }
   };
