@@ -3,7 +3,6 @@
 #include <iostream>
 
 #include "base/error.hpp"
-#include "base/quoting.hpp"
 #include "base/text.hpp"
 #include "batch/batch_run.hpp"
 #include "batch/summary.hpp"
@@ -65,8 +64,7 @@ int run(const Communicator& world, const BatchProgramOptions& options, const Arg
                   << drawing_hint(arguments, {manifest.output});
     }
     // The summary has the reasons, too; without it nobody would hear of them.
-    if (options.quiet || batch.only || !batch.selected.empty())
-      std::cerr << printable(describe_failures(manifest, batch));
+    if (options.quiet || batch.only || !batch.selected.empty()) std::cerr << describe_failures(manifest, batch);
     print_json(summary_record(summarize_batch(manifest)).add("output", manifest.output));
     if (code == ExitCode::Interrupted)
       std::cout << "Stopped before the end: what is finished is saved; the same command with --resume goes on\n";

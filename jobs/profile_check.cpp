@@ -7,6 +7,7 @@
 
 #include "base/text.hpp"
 #include "files/profile_file.hpp"
+#include "model/expert_slots.hpp"
 #include "model/moe_model.hpp"
 #include "platform/command_line/json_output.hpp"
 #include "platform/command_line/terminal.hpp"
@@ -36,7 +37,7 @@ std::vector<std::vector<std::uint32_t>> loads_of_pass(const LatencyProfile& plan
 void choose_experts_to_check(ProfileRequest& request, std::size_t rank_count) {
   if (request.experts_per_device > 0) return;
   const std::size_t devices = device_count_of(request.devices, rank_count);
-  request.experts_per_device = std::max<std::size_t>(1, model_of_option(request.model).expert_count / devices);
+  request.experts_per_device = max_slots(model_of_option(request.model).expert_count, devices);
 }
 
 std::string describe_check(const ProfileSetup& setup) {

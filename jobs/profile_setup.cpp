@@ -149,8 +149,8 @@ TabulatedProfile read_latency_table(const ProfileOptions& options) {
       throw option_error(option_name(&ProfileOptions::from_table),
                          "{}: give {} N, or {} N where one device stands for all",
                          option_name(&ProfileOptions::experts_per_device), option_name(&DeviceOptions::device_count));
-    check_divisible(table.model.expert_count, table.device_count);
-    table.experts_per_device = table.model.expert_count / table.device_count;
+    check_device_count(table.model.expert_count, table.device_count);
+    table.experts_per_device = max_slots(table.model.expert_count, table.device_count);
   }
   table.slowdowns = parse_slowdowns(options.devices.slowdown, std::max<std::size_t>(1, table.device_count));
   if (options.devices.tile_tokens > 0) table.tile_tokens = options.devices.tile_tokens;

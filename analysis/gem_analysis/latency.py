@@ -106,8 +106,10 @@ class Homes:
 
 
 def linear_homes(layer_count, expert_count, device_count):
-    """Linear placement: the first experts on the first device, and so on."""
-    homes = np.arange(expert_count) // (expert_count // device_count)
+    """Linear placement: the first experts on the first device, and so on; where they don't divide, one more each on the
+    first devices."""
+    held = expert_count // device_count + (np.arange(device_count) < expert_count % device_count)
+    homes = np.repeat(np.arange(device_count), held)
     return Homes(np.broadcast_to(homes, (layer_count, expert_count)))
 
 

@@ -133,16 +133,22 @@ def make_mapping(
     train_task: str = "",
     train_part: str = "all",
 ) -> files.Mapping:
-    """A mapping without copies: `expert_to_device` [layer, expert]; every device gets as many experts as the others."""
+    """A mapping without copies: `expert_to_device` [layer, expert]; all devices hold as many experts, and the first one
+    more each where they don't divide."""
     homes = np.asarray(expert_to_device, np.int32)
     _expect(homes.ndim == 2, "expert_to_device: must be [layer, expert]")
     layer_count, expert_count = homes.shape
-    _expect(expert_count % device_count == 0, f"{expert_count} experts do not divide over {device_count} devices")
-    each = expert_count // device_count
+    _expect(0 < device_count <= expert_count, f"{expert_count} experts cannot be on {device_count} devices")
+    wanted = expert_count // device_count + (np.arange(device_count) < expert_count % device_count)
     held = [np.bincount(row, minlength=device_count) for row in homes] if homes.min() >= 0 else []
-    fits = bool(held) and all(len(row) == device_count and bool((row == each).all()) for row in held)
-    _expect(fits, f"expert_to_device: each of devices 0 to {device_count - 1} must hold {each} experts of every layer")
-    slots = np.argsort(homes, axis=1, kind="stable").reshape(layer_count, device_count, each)
+    fits = bool(held) and all(len(row) == device_count and bool((row == wanted).all()) for row in held)
+    _expect(
+        fits,
+        f"expert_to_device: each of devices 0 to {device_count - 1} must hold {wanted[-1]} experts of every layer"
+        + (f", the first {expert_count % device_count} one more" if wanted[0] > wanted[-1] else ""),
+    )
+    slots = np.full((layer_count, device_count, wanted[0]), -1)
+    slots[:, np.arange(wanted[0]) < wanted[:, None]] = np.argsort(homes, axis=1, kind="stable")
     layers = np.arange(layer_count) if layer_ids is None else np.asarray(layer_ids)
     unknown = np.full(layer_count, np.nan)
     return files.Mapping(

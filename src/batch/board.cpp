@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <thread>
 
+#include "base/quoting.hpp"
 #include "base/text.hpp"
 #include "platform/command_line/terminal.hpp"
 
@@ -61,7 +62,7 @@ Board::Board(const Communicator& world, const std::vector<std::string>& names, b
       shown_(shown && world.is_root()),
       live_(live || is_shown_on_terminal(STDOUT_FILENO)),
       begin_(std::chrono::steady_clock::now()) {
-  for (const std::string& name : names) entries_.push_back({name});
+  for (const std::string& name : names) entries_.push_back({printable(name, false)});
   if (shown_ && live_) clock_ = std::jthread([this](const std::stop_token& stop) { keep_drawing(stop); });
 }
 

@@ -183,8 +183,8 @@ LayerCost LayerCost::merged(std::size_t experts) const {
 }
 
 std::vector<LayerCost> layer_costs(const CostModel& model, const LoadTrace& trace) {
-  check_divisible(trace.expert_count(), model.device_count());
-  return layer_costs_for(Purpose::Placing, model, trace, trace.expert_count() / model.device_count());
+  check_device_count(trace.expert_count(), model.device_count());
+  return layer_costs_for(Purpose::Placing, model, trace, max_slots(trace.expert_count(), model.device_count()));
 }
 
 std::vector<LayerCost> bounding_layer_costs(const CostModel& model, const LoadTrace& trace, std::size_t slots) {

@@ -74,7 +74,7 @@ class LayerCost {
   std::vector<std::int32_t> max_saved_;
 };
 
-/// The layers of a trace; all share one set of tables. UsageError unless experts divide over devices, for a trace
+/// The layers of a trace; all share one set of tables. UsageError for more devices than experts, for a trace
 /// without steps, and for loads too large to be counted.
 std::vector<LayerCost> layer_costs(const CostModel& model, const LoadTrace& trace);
 

@@ -207,6 +207,19 @@ void plan_texts(CheckpointPermutation& job, const std::set<std::string>& finishe
   }
 }
 
+/// In place, a successor would take a link's place: what the link leads to would stay as it was, or, written through,
+/// change for everybody who shares it (download caches have one copy of a file for all revisions).
+void refuse_links(const CheckpointPermutation& job) {
+  for (const auto& [name, plan] : job.files) {
+    const std::string path = job.output + "/" + name;
+    if (fs::is_symlink(path))
+      throw UsageError(
+          fmt::format("{} is a link to {}, which others may use too: it can't be permuted in place; give {} "
+                      "instead, or put a copy of the file there",
+                      path, fs::read_symlink(path).string(), on_command_line("output")));
+  }
+}
+
 void finish_interrupted_renames(const CheckpointPermutation& job, const std::set<std::string>& finished) {
   for (const std::string& name : finished) {
     const std::string path = job.output + "/" + name;
@@ -279,6 +292,7 @@ CheckpointPermutation plan_permutation(const Checkpoint& source, const std::stri
   job.resumed = fs::exists(output + "/" + running_name);
   plan_shards(job, finished);
   plan_texts(job, finished);
+  if (job.in_place) refuse_links(job);
   for (const auto* names : {&source.shards, &source.indices, &source.others})
     job.finished_files += static_cast<std::size_t>(
         std::ranges::count_if(*names, [&](const std::string& name) { return finished.contains(name); }));

@@ -48,6 +48,11 @@ PhysicalMap map_for_engine(const Mapping& mapping, const EngineFormat& engine, c
                     "made for",
                     mapping.expert_count(), model.name, model.expert_count));
   check_model(engine, model.name);
+  if (mapping.slot_count() % mapping.device_count != 0)
+    throw UsageError(
+        fmt::format("{} experts do not divide over {} devices, and {} takes files with as many on each only; "
+                    "gem-deploy permute makes a checkpoint for engines that place one more on the first devices (vLLM)",
+                    mapping.slot_count(), mapping.device_count, engine.name));
   const PhysicalMap map = physical_map_of(mapping);
   if (engine.layers == EngineFormat::Layers::Named) return with_mtp_layers(map, engine, model);
   if (model.mtp_layers > 0)

@@ -1,6 +1,7 @@
 // The initial mapping that is proposed for vLLM's EPLB: one JSON line with record_type eplb_initial_mapping, version 1,
 // num_redundant_experts, num_slots and initial_global_assignments {"layer": [expert of slot 0, ...]}, layers counted
-// among the MoE layers; read by EPLBConfig.initial_mapping_path. Provisional: no release of vLLM reads it yet.
+// among the MoE layers; read by EPLBConfig.initial_mapping_path. Provisional: no release of vLLM reads it yet, and a
+// later revision of the proposal reads load statistics instead and makes a map of its own.
 #include "base/text.hpp"
 
 #include <fmt/core.h>

@@ -79,7 +79,7 @@ Mapping mapping_of(const PhysicalMap& map) {
     std::vector<RedundantCopy> copies;
     for (std::size_t slot = 0; slot < map.slot_count(); ++slot) {
       const std::int32_t expert = map.physical_to_logical(layer, slot);
-      const auto device = static_cast<std::int32_t>(slot / map.slots_per_device());
+      const auto device = static_cast<std::int32_t>(map.device_of(slot));
       std::int32_t& home = mapping.expert_to_device(layer, static_cast<std::size_t>(expert));
       if (home == -1)
         home = device;

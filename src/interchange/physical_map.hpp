@@ -12,7 +12,7 @@
 namespace gem {
 
 /// A placement the way engines write it: slots (physical experts) numbered device by device, each with the expert
-/// (logical expert) that it holds. Device d owns slots d x S / D .. (d + 1) x S / D - 1 of S.
+/// (logical expert) that it holds. Which device owns a slot is in model/expert_slots.hpp.
 struct PhysicalMap {
   std::size_t device_count = 0;
   std::size_t expert_count = 0;
@@ -22,9 +22,12 @@ struct PhysicalMap {
   std::size_t layer_count() const { return physical_to_logical.rows(); }
   std::size_t slot_count() const { return physical_to_logical.columns(); }
   std::size_t redundant_count() const { return slot_count() - expert_count; }
-  std::size_t slots_per_device() const { return device_count == 0 ? 0 : slot_count() / device_count; }
+  /// Of the fullest device.
+  std::size_t slots_per_device() const { return device_count == 0 ? 0 : max_slots(slot_count(), device_count); }
+  std::size_t device_of(std::size_t slot) const { return device_of_slot(slot, slot_count(), device_count); }
   std::span<const std::int32_t> device_experts(std::size_t layer, std::size_t device) const {
-    return physical_to_logical.row(layer).subspan(device * slots_per_device(), slots_per_device());
+    return physical_to_logical.row(layer).subspan(first_slot_on(device, slot_count(), device_count),
+                                                  slots_on(device, slot_count(), device_count));
   }
   bool operator==(const PhysicalMap&) const = default;
 };

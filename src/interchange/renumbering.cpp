@@ -18,7 +18,7 @@ std::vector<std::size_t> groups_by_place(const PhysicalMap& map, std::size_t lay
   const std::size_t per_group = map.expert_count / group_count;
   Matrix<std::size_t> held(group_count, map.device_count), places(group_count, map.device_count);
   for (std::size_t slot = 0; slot < map.expert_count; ++slot) {
-    const std::size_t device = slot / map.slots_per_device();
+    const std::size_t device = map.device_of(slot);
     ++places(slot / per_group, device);
     ++held(static_cast<std::size_t>(map.physical_to_logical(layer, slot)) / per_group, device);
   }
@@ -65,7 +65,7 @@ Renumbering renumbering_of(const Mapping& mapping, std::size_t group_count) {
     numbers.id = map.layer_ids[layer];
     for (std::size_t device = 0; device < map.device_count; ++device) {
       const auto experts = map.device_experts(layer, device);
-      const std::size_t first = device * experts.size();
+      const std::size_t first = first_slot_on(device, map.expert_count, map.device_count);
       for (std::size_t place = first / per_group; place * per_group < first + experts.size(); ++place)
         std::ranges::copy_if(experts, std::back_inserter(numbers.old_of_new), [&](std::int32_t expert) {
           return static_cast<std::size_t>(expert) / per_group == old_group[place];
@@ -93,15 +93,12 @@ Renumbering with_expert_counts(const Renumbering& renumbering,
 
 std::size_t displaced_experts(const Renumbering& whole, const Renumbering::Layer& layer) {
   const std::vector<std::int32_t> place = new_of_old(*whole.find(layer.id));
-  const std::size_t per_device = whole.expert_count / whole.device_count;
-  const std::size_t experts = layer.old_of_new.size(), fewest = experts / whole.device_count;
-  std::size_t displaced = 0, next = 0;
-  for (std::size_t device = 0; device < whole.device_count; ++device) {
-    const std::size_t end = next + fewest + (device < experts % whole.device_count ? 1 : 0);
-    for (; next < end; ++next) {
-      const auto old = static_cast<std::size_t>(layer.old_of_new[next]);
-      displaced += static_cast<std::size_t>(place[old]) / per_device != device;
-    }
+  const std::size_t experts = layer.old_of_new.size();
+  std::size_t displaced = 0;
+  for (std::size_t next = 0; next < experts; ++next) {
+    const auto old = static_cast<std::size_t>(place[static_cast<std::size_t>(layer.old_of_new[next])]);
+    displaced += device_of_slot(old, whole.expert_count, whole.device_count) !=
+                 device_of_slot(next, experts, whole.device_count);
   }
   return displaced;
 }

@@ -1,5 +1,5 @@
-// TensorRT-LLM's expert statistics (EXPERT_STATISTIC_ITER_RANGE; tensorrt_llm/_torch/modules/fused_moe, class
-// ExpertStatistic, version 1.0): meta_info.json {"num_experts", "num_experts_per_token"} and rank<r>.safetensors, whose
+// TensorRT-LLM's expert statistics (EXPERT_STATISTIC_ITER_RANGE; tensorrt_llm/_torch/expert_statistic.py):
+// meta_info.json {"num_experts", "num_experts_per_token"} and rank<r>.safetensors, whose
 // tensors "<iteration>_<layer>" hold the tokens of each expert, layers by the model's own numbers.
 #include <fmt/core.h>
 #include <charconv>

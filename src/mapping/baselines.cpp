@@ -20,7 +20,7 @@ Mapping same_in_all_layers(const LoadTrace& trace, std::size_t device_count, std
                            Device device) {
   const std::size_t experts = trace.expert_count();
   if (experts % device_count == 0) redundant_experts = 0;
-  check_divisible(experts + redundant_experts, device_count);
+  check_device_count(experts + redundant_experts, device_count);
   CopyCounts copies;
   if (redundant_experts > 0) copies = CopyCounts(trace.layer_count(), experts);
   Assignment assignment;
@@ -47,7 +47,7 @@ Mapping linear_mapping(const LoadTrace& trace, std::size_t device_count, std::si
   return same_in_all_layers(trace, device_count, redundant_experts, [&](std::size_t slot) {
     const std::size_t slots =
         trace.expert_count() % device_count == 0 ? trace.expert_count() : trace.expert_count() + redundant_experts;
-    return slot / (slots / device_count);
+    return device_of_slot(slot, slots, device_count);
   });
 }
 

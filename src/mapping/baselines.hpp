@@ -10,9 +10,9 @@
 
 namespace gem {
 
-/// Expert e of E on device e / (E / D) in every layer of the trace: what engines do by default. Where experts
-/// don't divide over the devices the first ones have a copy each, `redundant_experts` in all, in the slots that follow;
-/// UsageError unless these divide.
+/// The first experts on the first device and so on (expert_slots.hpp), in every layer of the trace: what engines do by
+/// default. Where experts don't divide over the devices and there are to be copies, the first experts have a copy each,
+/// `redundant_experts` in all, in the slots that follow. UsageError for more devices than experts.
 Mapping linear_mapping(const LoadTrace& trace, std::size_t device_count, std::size_t redundant_experts = 0);
 
 /// Expert e on device e mod D, copies likewise. UsageError where two of one expert would meet, too.

@@ -6,13 +6,13 @@
 #include "base/text.hpp"
 #include "mapping/deal.hpp"
 #include "platform/command_line/progress.hpp"
-#include "search/exact_search.hpp"
 #include "search/water_filling.hpp"
 
 namespace gem {
 
 std::vector<Certificate> certify(const Communicator& world, const std::vector<LayerProblem>& problems,
-                                 std::vector<LayerAnswer>& answers, const SearchOptions& options) {
+                                 std::vector<LayerAnswer>& answers, const SearchOptions& options,
+                                 std::uint64_t max_nodes) {
   const LayerProblem& first = problems[0];
   const WaterFilling water_filling(first.tables());
   std::optional<ExactSearch> exact;
@@ -31,7 +31,7 @@ std::vector<Certificate> certify(const Communicator& world, const std::vector<La
     std::int64_t cost = cost_of(problems[layer], assignment);
     std::int64_t bound = water_filling.bound(problems[layer]);
     if (exact && bound < cost && !options.out_of_time()) {
-      const ExactResult result = exact->solve(problems[layer], assignment);
+      const ExactResult result = exact->solve(problems[layer], assignment, max_nodes);
       assignment = result.assignment;
       cost = result.cost;
       if (result.proven) bound = cost;

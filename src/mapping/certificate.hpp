@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "mapping/model_search.hpp"
+#include "search/exact_search.hpp"
 
 namespace gem {
 
@@ -15,10 +16,11 @@ struct Certificate {
 };
 
 /// Bounds all layers by water filling; layers with few experts by exact search too, which replaces the layer's answer
-/// where it finds a better one and the options' time limit hasn't come. Layers are dealt to ranks; collective, every
-/// rank gets the result.
+/// where it finds a better one and the options' time limit hasn't come; it gives a layer up, unproven, after
+/// `max_nodes`. Layers are dealt to ranks; collective, every rank gets the result.
 std::vector<Certificate> certify(const Communicator& world, const std::vector<LayerProblem>& problems,
-                                 std::vector<LayerAnswer>& answers, const SearchOptions& options);
+                                 std::vector<LayerAnswer>& answers, const SearchOptions& options,
+                                 std::uint64_t max_nodes = ExactSearch::default_max_nodes);
 
 /// One line a layer and their sum.
 std::string certificate_table(const std::vector<LayerProblem>& problems, const std::vector<std::int32_t>& layer_ids,

@@ -137,7 +137,7 @@ void prepare(MappingQuestion& question, const Selection& selection) {
   if (selection.devices > 0) profile = first_devices(profile, selection.devices);
   if (selection.equal_devices) profile = equal_devices(profile);
   profile.topology = stated_topology(selection.topology, profile.topology, profile.device_count());
-  if (question.redundant_experts == 0) check_divisible(train.expert_count(), profile.device_count());
+  if (question.redundant_experts == 0) check_device_count(train.expert_count(), profile.device_count());
   check_redundant_experts(question);
   expert_groups_of(question);
   check_levels(question);

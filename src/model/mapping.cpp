@@ -63,8 +63,8 @@ void take_slots(Mapping& mapping, const Cube<std::int32_t>& slots) {
 }
 
 void check_mapping(const Mapping& mapping, const std::string& origin) {
-  const std::size_t per_device = mapping.slots_per_device();
-  if (mapping.device_count == 0 || (mapping.expert_count() + mapping.redundant_count()) % mapping.device_count != 0)
+  if (mapping.device_count == 0 || mapping.device_count > mapping.slot_count() ||
+      (mapping.redundant_count() > 0 && mapping.slot_count() % mapping.device_count != 0))
     throw DataError(fmt::format("{}: {} experts and {} redundant copies do not divide over {} devices", origin,
                                 mapping.expert_count(), mapping.redundant_count(), mapping.device_count));
   const auto check_device = [&](std::int32_t expert, std::size_t layer, std::int32_t device) {
@@ -79,9 +79,10 @@ void check_mapping(const Mapping& mapping, const std::string& origin) {
       check_device(mapping.redundant(layer, copy).expert, layer, mapping.redundant(layer, copy).device);
     const auto slots = slots_of(mapping, layer);
     for (std::size_t device = 0; device < slots.size(); ++device) {
-      if (slots[device].size() != per_device)
-        throw DataError(fmt::format("{}: device {} holds {} experts of layer {}, but each device must hold {}", origin,
-                                    device, slots[device].size(), layer, per_device));
+      const std::size_t wanted = slots_on(device, mapping.slot_count(), mapping.device_count);
+      if (slots[device].size() != wanted)
+        throw DataError(fmt::format("{}: device {} holds {} experts of layer {}, but must hold {} of {}", origin,
+                                    device, slots[device].size(), layer, wanted, mapping.slot_count()));
       const auto twice = std::ranges::adjacent_find(slots[device]);
       if (twice != slots[device].end())
         throw DataError(fmt::format("{}: device {} holds expert {} of layer {} twice", origin, device, *twice, layer));
@@ -95,18 +96,11 @@ std::string copies_that_divide(std::size_t expert_count, std::size_t device_coun
   return fmt::format("{} and any multiple of {} more", device_count - over, device_count);
 }
 
-void check_divisible(std::size_t expert_count, std::size_t device_count) {
+void check_device_count(std::size_t expert_count, std::size_t device_count) {
   if (device_count == 0) throw UsageError("a mapping needs at least one device");
   if (device_count > expert_count)
     throw UsageError(fmt::format("{} devices are more than the {} experts of a layer; use at most {} devices",
                                  device_count, expert_count, expert_count));
-  if (expert_count % device_count != 0) {
-    std::string divisors;
-    for (std::size_t d = 1; d <= expert_count; ++d)
-      if (expert_count % d == 0) divisors += (divisors.empty() ? "" : ", ") + std::to_string(d);
-    throw UsageError(fmt::format("{} experts do not divide evenly over {} devices; possible numbers of devices: {}",
-                                 expert_count, device_count, divisors));
-  }
 }
 
 }  // namespace gem

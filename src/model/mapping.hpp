@@ -8,6 +8,7 @@
 
 #include "base/array.hpp"
 #include "model/device_description.hpp"
+#include "model/expert_slots.hpp"
 
 namespace gem {
 
@@ -47,15 +48,15 @@ struct Mapping {
   std::size_t expert_count() const { return expert_to_device.columns(); }
   /// Redundant copies of a layer.
   std::size_t redundant_count() const { return redundant.columns(); }
-  std::size_t slots_per_device() const {
-    return device_count == 0 ? 0 : (expert_count() + redundant_count()) / device_count;
-  }
+  std::size_t slot_count() const { return expert_count() + redundant_count(); }
+  /// Slots of the fullest device: where experts don't divide, the first devices hold one more (expert_slots.hpp).
+  std::size_t slots_per_device() const { return device_count == 0 ? 0 : max_slots(slot_count(), device_count); }
 };
 
 /// Experts of each device of a layer in slot order, ascending: [device][slot].
 std::vector<std::vector<std::int32_t>> slots_of(const Mapping& mapping, std::size_t layer);
 
-/// [layer, device, slot] expert ids.
+/// [layer, device, slot] expert ids, -1 where a device has no such slot.
 Cube<std::int32_t> slots_of(const Mapping& mapping);
 
 /// The reverse, once the first homes are there: sets the number of devices and, from what the slots (-1: empty) hold
@@ -63,15 +64,15 @@ Cube<std::int32_t> slots_of(const Mapping& mapping);
 /// copies.
 void take_slots(Mapping& mapping, const Cube<std::int32_t>& slots);
 
-/// Every expert has a home in 0 .. device_count - 1, every device holds slots_per_device() experts in each layer and
-/// none twice; DataError naming `origin`, the layer and what is wrong otherwise.
+/// Every expert has a home in 0 .. device_count - 1, every device fills its slots (expert_slots.hpp) in each layer and
+/// holds none twice, copies divide; DataError naming `origin`, the layer and what is wrong otherwise.
 void check_mapping(const Mapping& mapping, const std::string& origin);
 
 /// Which numbers of copies divide with the experts over the devices: "a multiple of 8", or "16 and any multiple of 24
 /// more".
 std::string copies_that_divide(std::size_t expert_count, std::size_t device_count);
 
-/// UsageError, with the remedy, unless experts divide evenly over the devices.
-void check_divisible(std::size_t expert_count, std::size_t device_count);
+/// UsageError, with the remedy, unless there are devices and each can have an expert.
+void check_device_count(std::size_t expert_count, std::size_t device_count);
 
 }  // namespace gem

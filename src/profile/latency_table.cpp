@@ -13,6 +13,7 @@
 #include "base/option.hpp"
 #include "base/statistics.hpp"
 #include "base/text.hpp"
+#include "model/expert_slots.hpp"
 #include "model/load_trace.hpp"
 
 namespace gem {
@@ -128,7 +129,7 @@ class Columns {
 
 // Only the lines of the model's shape; of several distributions of load the evenest, as a profile's points are.
 void keep_model(CsvTable& table, const LatencyTableOptions& options, const std::string& origin) {
-  const std::size_t devices = options.model.expert_count / options.experts_per_device;
+  const std::size_t devices = max_slots(options.model.expert_count, options.experts_per_device);
   const std::map<std::string, std::size_t> shape{{"hidden_size", options.model.expert.hidden_size},
                                                  {"inter_size", options.model.expert.intermediate_size},
                                                  {"topk", options.model.top_k},

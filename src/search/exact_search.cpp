@@ -29,7 +29,7 @@ std::vector<std::int32_t> members_of(std::uint32_t bits) {
 }  // namespace
 
 bool ExactSearch::fits(std::size_t expert_count, std::size_t device_count, std::size_t columns) {
-  if (expert_count > max_experts || device_count < 2) return false;
+  if (expert_count > max_experts || device_count < 2 || expert_count % device_count != 0) return false;
   const std::size_t slots = expert_count / device_count;
   double parts = 0.0, sets = choose(expert_count, slots) * static_cast<double>(device_count);
   for (std::size_t size = slots; size <= expert_count; size += slots) {

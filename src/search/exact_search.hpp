@@ -22,6 +22,8 @@ struct ExactResult {
 /// left. Times of sets and bounds of what is left are tabulated. Made once for all layers of a shape.
 class ExactSearch {
  public:
+  static constexpr std::uint64_t default_max_nodes = 100'000'000;
+
   /// True if sets of experts of such a shape can be tabulated.
   static bool fits(std::size_t expert_count, std::size_t device_count, std::size_t columns);
 
@@ -29,7 +31,7 @@ class ExactSearch {
 
   /// `incumbent`: a good assignment; the better it is, the less has to be looked at. Gives up after `max_nodes`.
   ExactResult solve(const LayerProblem& problem, const Assignment& incumbent,
-                    std::uint64_t max_nodes = 100'000'000) const;
+                    std::uint64_t max_nodes = default_max_nodes) const;
 
  private:
   friend class ExactRun;

@@ -33,6 +33,11 @@ ExpertGroups::ExpertGroups(std::size_t group_count, std::size_t expert_count, st
         fmt::format("{} groups cannot stay together on {} devices; use a number of devices that divides "
                     "the groups or is a multiple of them",
                     group_count, device_count));
+  if (group_count > 1 && expert_count % device_count != 0)
+    throw UsageError(
+        fmt::format("{} experts do not divide over {} devices, so that groups of them cannot stay together; "
+                    "use a number of devices that divides them",
+                    expert_count, device_count));
   if (group_count == expert_count) group_count = 1;  // groups of one expert are no limit
   group_count_ = group_count;
   group_experts_ = expert_count / group_count;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cost/layer_cost.hpp"
+#include "model/expert_slots.hpp"
 
 namespace gem {
 
@@ -20,14 +21,16 @@ struct MoveLimit {
   std::int64_t move_ticks = 0;       ///< of one move, 0 or more, in ticks summed over columns
 };
 
-/// One layer's question: place its experts, `slots()` on each device, so that its cost is the minimum; and what limits
-/// the answer.
+/// One layer's question: place its experts, on each device as many as it has slots (expert_slots.hpp), so that its cost
+/// is the minimum; and what limits the answer.
 class LayerProblem : public LayerCost {
  public:
   explicit LayerProblem(LayerCost cost)
       : LayerCost(std::move(cost)), block_devices_(device_count()), floor_(column_count(), 0) {}
 
-  std::size_t slots() const { return expert_count() / device_count(); }
+  /// Slots of the fullest device.
+  std::size_t slots() const { return max_slots(expert_count(), device_count()); }
+  std::size_t slots_of(std::size_t device) const { return slots_on(device, expert_count(), device_count()); }
   /// [column], ticks that the column costs at least.
   const std::vector<std::int32_t>& floor() const { return floor_; }
   /// `floor` is [column], 0 or more.

@@ -29,8 +29,9 @@ void disturb(Placement& placement, RandomStream& random, std::vector<std::int32_
     const auto block = static_cast<std::int32_t>(problem.block_devices());
     auto second = first / block * block + static_cast<std::int32_t>(random.below(problem.block_devices() - 1));
     if (second >= first) ++second;
-    const std::int32_t of_first = placement.experts_of(first)[random.below(problem.slots())];
-    const std::int32_t of_second = placement.experts_of(second)[random.below(problem.slots())];
+    const auto any_of = [&](const std::vector<std::int32_t>& experts) { return experts[random.below(experts.size())]; };
+    const std::int32_t of_first = any_of(placement.experts_of(first));
+    const std::int32_t of_second = any_of(placement.experts_of(second));
     if (!placement.may_hold(second, of_first) || !placement.may_hold(first, of_second)) continue;
     const Relocation swap[] = {{of_first, second}, {of_second, first}};
     placement.apply(swap);
@@ -42,14 +43,15 @@ void disturb(Placement& placement, RandomStream& random, std::vector<std::int32_
 }  // namespace
 
 Assignment random_assignment(const LayerProblem& problem, RandomStream& random) {
-  const std::size_t block_experts = problem.block_devices() * problem.slots();
+  const std::size_t block_experts = problem.expert_count() * problem.block_devices() / problem.device_count();
   std::vector<std::size_t> block_of_group(problem.expert_count() / block_experts);
   std::iota(block_of_group.begin(), block_of_group.end(), std::size_t{0});
   random.shuffle(std::span(block_of_group));
   Assignment assignment(problem.expert_count());
   for (std::size_t e = 0; e < assignment.size(); ++e) {
     const std::size_t first_device = block_of_group[e / block_experts] * problem.block_devices();
-    assignment[e] = static_cast<std::int32_t>(first_device + e % block_experts / problem.slots());
+    assignment[e] = static_cast<std::int32_t>(
+        first_device + device_of_slot(e % block_experts, block_experts, problem.block_devices()));
   }
   for (std::size_t e = 0; e < assignment.size(); e += block_experts)
     random.shuffle(std::span(assignment).subspan(e, block_experts));

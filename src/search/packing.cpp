@@ -40,8 +40,7 @@ std::vector<double> relative_speeds(const DeviceLatencies& latencies, const Load
 }
 
 Assignment pack_greedily(std::span<const double> loads, std::span<const double> speeds) {
-  check_divisible(loads.size(), speeds.size());
-  const std::size_t slots = loads.size() / speeds.size();
+  check_device_count(loads.size(), speeds.size());
   std::vector<std::size_t> order(loads.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return loads[a] > loads[b]; });
@@ -51,7 +50,7 @@ Assignment pack_greedily(std::span<const double> loads, std::span<const double> 
   for (std::size_t expert : order) {
     std::size_t best = speeds.size();
     for (std::size_t d = 0; d < speeds.size(); ++d) {
-      if (held[d] == slots) continue;
+      if (held[d] == slots_on(d, loads.size(), speeds.size())) continue;
       if (best == speeds.size() ||
           (packed[d] + loads[expert]) / speeds[d] < (packed[best] + loads[expert]) / speeds[best])
         best = d;

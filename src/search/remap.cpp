@@ -33,7 +33,7 @@ Assignment nearest_assignment(const LayerProblem& problem, const DeviceContents&
     for (end = begin + 1; end < placed_count && problem.expert_of(end) == expert;) ++end;
     std::int32_t next = begin;
     for (std::size_t device = 0; device < present.size() && next < end; ++device) {
-      if (held[device] == problem.slots() || !holds(present[device], expert)) continue;
+      if (held[device] == problem.slots_of(device) || !holds(present[device], expert)) continue;
       assignment[static_cast<std::size_t>(next++)] = static_cast<std::int32_t>(device);
       ++held[device];
     }
@@ -41,7 +41,7 @@ Assignment nearest_assignment(const LayerProblem& problem, const DeviceContents&
   std::size_t free_device = 0;
   for (std::int32_t& device : assignment) {
     if (device != nowhere) continue;
-    while (held[free_device] == problem.slots()) ++free_device;
+    while (held[free_device] == problem.slots_of(free_device)) ++free_device;
     device = static_cast<std::int32_t>(free_device);
     ++held[free_device];
   }
@@ -179,8 +179,9 @@ void swap_any(Placement& placement, RandomStream& random) {
   const auto begin = first / static_cast<std::int32_t>(block) * static_cast<std::int32_t>(block);
   auto second = begin + static_cast<std::int32_t>(random.below(block - 1));
   if (second >= first) ++second;
-  const std::int32_t of_first = placement.experts_of(first)[random.below(problem.slots())];
-  const std::int32_t of_second = placement.experts_of(second)[random.below(problem.slots())];
+  const auto any_of = [&](const std::vector<std::int32_t>& experts) { return experts[random.below(experts.size())]; };
+  const std::int32_t of_first = any_of(placement.experts_of(first));
+  const std::int32_t of_second = any_of(placement.experts_of(second));
   const std::int32_t moves = problem.is_move(of_first, second) - problem.is_move(of_first, first) +
                              problem.is_move(of_second, first) - problem.is_move(of_second, second);
   if (!placement.may_move(moves) || !placement.may_hold(second, of_first) || !placement.may_hold(first, of_second))

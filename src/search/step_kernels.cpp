@@ -120,32 +120,34 @@ GEM_CLONES std::int64_t swapped_excess(const SwapSteps& steps, const LoadRow& fi
 
 template <bool kAdded, bool kPlanes>
 [[gnu::always_inline]] static inline void excesses_of(const SwapSteps& steps, const LoadRow& first,
-                                                      const LoadRow& second, std::size_t slots, std::size_t count,
+                                                      std::size_t first_slots, const LoadRow& second,
+                                                      std::size_t second_slots, std::size_t count,
                                                       std::int64_t* excess) {
   const std::size_t key_count = kPlanes ? count * (steps.planes.rows_plane + 1) : count;
   const auto row = [&](const LoadRow& rows, std::size_t slot) {
     return LoadRow{rows.key + slot * key_count, kAdded ? rows.added + slot * count : nullptr};
   };
-  for (std::size_t i = 0; i < slots; ++i)
-    for (std::size_t j = 0; j < slots; ++j)
+  for (std::size_t i = 0; i < first_slots; ++i)
+    for (std::size_t j = 0; j < second_slots; ++j)
       if constexpr (kPlanes)
-        excess[i * slots + j] =
+        excess[i * second_slots + j] =
             static_cast<std::int64_t>(chosen_excess_of<kAdded>(steps, row(first, i), row(second, j), 0, count));
       else
-        excess[i * slots + j] =
+        excess[i * second_slots + j] =
             static_cast<std::int64_t>(excess_of<kAdded>(steps, row(first, i), row(second, j), 0, count));
 }
 
-GEM_CLONES void all_swapped_excesses(const SwapSteps& steps, const LoadRow& first, const LoadRow& second,
-                                     std::size_t slots, std::size_t count, std::int64_t* excess) {
+GEM_CLONES void all_swapped_excesses(const SwapSteps& steps, const LoadRow& first, std::size_t first_slots,
+                                     const LoadRow& second, std::size_t second_slots, std::size_t count,
+                                     std::int64_t* excess) {
   const bool has_added = steps.first.added != nullptr;
   if (!steps.planes.choices.empty())
-    has_added ? excesses_of<true, true>(steps, first, second, slots, count, excess)
-              : excesses_of<false, true>(steps, first, second, slots, count, excess);
+    has_added ? excesses_of<true, true>(steps, first, first_slots, second, second_slots, count, excess)
+              : excesses_of<false, true>(steps, first, first_slots, second, second_slots, count, excess);
   else if (has_added)
-    excesses_of<true, false>(steps, first, second, slots, count, excess);
+    excesses_of<true, false>(steps, first, first_slots, second, second_slots, count, excess);
   else
-    excesses_of<false, false>(steps, first, second, slots, count, excess);
+    excesses_of<false, false>(steps, first, first_slots, second, second_slots, count, excess);
 }
 
 GEM_CLONES void add_keys(std::int32_t* __restrict load, const std::int32_t* __restrict key, std::int32_t sign,

@@ -38,9 +38,9 @@ std::int64_t swapped_excess(const SwapSteps& steps, const LoadRow& first, const 
                             std::int64_t allowed, std::uint64_t& summed);
 
 /// The same, in full, for every expert of the first device with every one of the second: `first` and `second` are
-/// [slots, count], keys [slots, plane, count], `excess` is [slots, slots].
-void all_swapped_excesses(const SwapSteps& steps, const LoadRow& first, const LoadRow& second, std::size_t slots,
-                          std::size_t count, std::int64_t* excess);
+/// [slots of the device, count], keys [slots, plane, count], `excess` is [slots of the first, slots of the second].
+void all_swapped_excesses(const SwapSteps& steps, const LoadRow& first, std::size_t first_slots, const LoadRow& second,
+                          std::size_t second_slots, std::size_t count, std::int64_t* excess);
 
 /// load += sign * key.
 void add_keys(std::int32_t* load, const std::int32_t* key, std::int32_t sign, std::size_t count);

@@ -47,7 +47,7 @@ class SwapMove : public Move {
   // Swaps that gain in the packed columns.
   struct Candidate {
     std::int64_t gain;
-    std::size_t pair;  // slot of first * slots + slot of second
+    std::size_t pair;  // slot of first * slots of second + slot of second
   };
   std::vector<Candidate> candidates_;
 };
@@ -98,17 +98,17 @@ void SwapMove::pack_experts(const Placement& placement, std::int32_t device, Pac
 void SwapMove::count_moves(const Placement& placement, std::int32_t from, std::int32_t to,
                            std::vector<std::int32_t>& moves) {
   const LayerProblem& problem = placement.problem();
-  moves.assign(problem.slots(), 0);
-  if (!problem.has_present()) return;
   const std::vector<std::int32_t>& experts = placement.experts_of(from);
+  moves.assign(experts.size(), 0);
+  if (!problem.has_present()) return;
   for (std::size_t slot = 0; slot < moves.size(); ++slot)
     moves[slot] = problem.is_move(experts[slot], to) - problem.is_move(experts[slot], from);
 }
 
 std::optional<FoundMove> SwapMove::evaluate(const Placement& placement, std::int32_t first, std::int32_t second) {
   const LayerProblem& problem = placement.problem();
-  const std::size_t slots = problem.slots();
-  work_.candidate_steps += slots * slots * problem.step_count();
+  const std::size_t first_slots = placement.experts_of(first).size(), slots = placement.experts_of(second).size();
+  work_.candidate_steps += first_slots * slots * problem.step_count();
   const std::int64_t max_saving = placement.max_saving(first, second);
   const std::int64_t move_ticks = problem.move_limit().move_ticks;
   // Two experts that come home save their price, too.
@@ -120,13 +120,13 @@ std::optional<FoundMove> SwapMove::evaluate(const Placement& placement, std::int
   pack_straggler_columns(placement, first, second);
   pack_experts(placement, first, experts_first_);
   pack_experts(placement, second, experts_second_);
-  excess_.resize(slots * slots);
+  excess_.resize(first_slots * slots);
   const std::int32_t* const table_first = placement.table(first);
   const std::int32_t* const table_second = placement.table(second);
   all_swapped_excesses({load_first_.row(), load_second_.row(), floor_.data(), table_first, table_second,
                         planes_of(problem.tables(), packed_count_)},
-                       experts_first_.row(), experts_second_.row(), slots, packed_count_, excess_.data());
-  work_.evaluated_steps += slots * slots * packed_count_;
+                       experts_first_.row(), first_slots, experts_second_.row(), slots, packed_count_, excess_.data());
+  work_.evaluated_steps += first_slots * slots * packed_count_;
 
   const auto expert_of_first = [&](std::size_t pair) { return placement.experts_of(first)[pair / slots]; };
   const auto expert_of_second = [&](std::size_t pair) { return placement.experts_of(second)[pair % slots]; };

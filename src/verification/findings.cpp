@@ -1,11 +1,25 @@
 #include "verification/findings.hpp"
 
+#include <fmt/core.h>
+
 #include <cmath>
 
 #include "base/text.hpp"
 #include "verification/block_interval.hpp"
 
 namespace gem {
+namespace {
+
+/// What p99 is of fewer than a hundred steps.
+std::string quantile_line(const VerificationReport& report) {
+  const std::size_t steps = report.mappings[0].compute_s.planes();
+  if (steps >= 100) return "";
+  return wrap(fmt::format("p99 of {} steps is nearly their slowest; 100 or more steps would show one in a hundred.",
+                          steps)) +
+         "\n";
+}
+
+}  // namespace
 
 Findings findings_of(const VerificationReport& report, std::size_t judged, std::uint64_t seed) {
   Findings findings;
@@ -24,7 +38,7 @@ Findings findings_of(const VerificationReport& report, std::size_t judged, std::
     findings.text += step_estimate_table(report, findings.estimates) + "\n";
   }
   findings.exchange = exchange_cost_of(report);
-  findings.text += exchange_line(report);
+  findings.text += quantile_line(report) + exchange_line(report);
   if (const std::string sentence = block_interval_sentence(report, summary); !sentence.empty())
     findings.text += wrap(sentence) + "\n";
   findings.text += prediction_lines(report) + wrap(verdict_sentence(report, summary, findings.verdict)) + "\n";

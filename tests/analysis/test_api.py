@@ -30,6 +30,8 @@ class Files(support.TestCase):
         routing = gem.make_routing(
             np.random.default_rng(1).integers(0, 4, (20, 3, 2)), [0, 5, 20], model="small", task="chat", num_experts=4
         )
+        uneven = gem.make_mapping([[1, 0, 0]], 2, model="small", method="mine")
+        self.assertEqual(uneven.slots.tolist(), [[[1, 2], [0, -1]]])
         mapping = gem.make_mapping([[0, 1, 1, 0]] * 3, 2, model="small", method="mine")
         sampled = gem.make_profile(
             np.full((2, 3, 5), 1e-4), [1, 2, 3], [1, 1, 1], tile_tokens=16, **SMALL, slowdowns=[1.0, 1.28]
@@ -68,7 +70,7 @@ class Files(support.TestCase):
             (lambda: gem.make_profile(one, [1, 2], [1, 4], tile_tokens=16, **SMALL), "one tile or more"),
             (lambda: gem.make_trace([[[0.5]]], model="m", top_k=1, task="t"), "whole tokens"),
             (lambda: gem.make_mapping([[0, 0, 0, 1]], 2, model="m", method="x"), "must hold 2 experts"),
-            (lambda: gem.make_mapping([[0, 1, 1]], 2, model="m", method="x"), "do not divide"),
+            (lambda: gem.make_mapping([[0, 1, 1]], 2, model="m", method="x"), "the first 1 one more"),
             (lambda: gem.make_routing([[[9]]], [0, 1], model="m", task="t", num_experts=4), "experts, 0 to 3"),
             (lambda: gem.make_routing([[[1]]], [0, 2], model="m", task="t", num_experts=4), "request_offsets"),
             (lambda: gem.write(self.path("r.h5"), gem.read(support.result("host", "report.h5"))), "cannot be written"),

@@ -263,6 +263,17 @@ class Browser(support.TestCase):
                     self.assertLessEqual(overflow, 0)
                     self.assertEqual(cut, [])
 
+    def test_on_a_narrow_screen_a_matrix_begins_with_its_cells(self):
+        lefts = self.clean(
+            self.in_browser(
+                "",
+                """
+          return [...document.querySelectorAll("text.cell")].map(cell => cell.getBoundingClientRect().left);""",
+                360,
+            )
+        )
+        self.assertLess(min(lefts), 140)
+
 
 if __name__ == "__main__":
     if not BROWSER:

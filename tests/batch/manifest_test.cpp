@@ -149,7 +149,7 @@ name = "gpt-os-20b"
   synthetic = true
 [[model]]
 name = "gpt-oss-20b"
-devices = 5
+devices = 33
 slowdown = "absent.csv"
   [[model.task]]
   name = "a"
@@ -163,8 +163,8 @@ slowdown = "absent.csv"
   for (const char* part :
        {"night/m.toml:5: unknown key 'stepz'; did you mean steps", "m.toml:6: steps is a text",
         "m.toml:7: unknown model", "did you mean gpt-oss-20b", "m.toml:19: methods: 'best' is none of",
-        "m.toml:20: dtype: 'int4'", "m.toml:15: slowdown: 'night/absent.csv'", "m.toml:16: 32 experts do not divide",
-        "no file night/absent.h5", "twice, see line 16"})
+        "m.toml:20: dtype: 'int4'", "m.toml:15: slowdown: 'night/absent.csv'",
+        "m.toml:16: 33 devices are more than the 32 experts", "no file night/absent.h5", "twice, see line 16"})
     EXPECT_NE(message.find(part), std::string::npos) << part << " in\n" << message;
 }
 

@@ -1,4 +1,5 @@
-"""What needs builds of its own: other compilers, sanitizers, valgrind, coverage, mutants. Builds go to build/campaign-*."""
+"""What needs builds of its own: other compilers, sanitizers, valgrind, coverage, mutants. Builds go to build/campaign-*,
+the tree with a mutant to build/mutants. A compiler cache is used if CMAKE_CXX_COMPILER_LAUNCHER names one."""
 
 import glob
 import os
@@ -8,9 +9,13 @@ import subprocess
 
 from runs import REPOSITORY, Outcome, Runner, digest
 
-CORES = str(os.cpu_count())
+CORES = str(len(os.sched_getaffinity(0)))
 UNIT_TARGETS = ["base_tests", "model_tests", "search_tests", "mapping_tests", "cost_tests", "profile_tests", "files_tests",
                 "workload_tests", "verification_tests", "interchange_tests", "batch_tests", "platform_tests"]
+# Who sees a mutant of a folder first; the others are asked only if these see nothing.
+NEAREST_TARGETS = {"model": ["model_tests", "cost_tests", "profile_tests"], "cost": ["cost_tests", "search_tests"],
+                   "mapping": ["mapping_tests", "model_search_tests"], "verification": ["verification_tests"],
+                   "platform": ["platform_tests", "files_tests"], "batch": ["batch_tests"]}
 
 
 def shell(words, limit_s=7200, **more):
@@ -19,10 +24,11 @@ def shell(words, limit_s=7200, **more):
 
 
 def build(name, options, targets=(), source=REPOSITORY):
-    """Builds in build/campaign-NAME; its folder and what went wrong, empty if nothing did."""
-    folder = os.path.join(REPOSITORY, "build", "campaign-" + name)
-    made = shell(["cmake", "-S", source, "-B", folder, "-G", "Ninja", "-DGEM_GPU=OFF", *options])
-    if made.returncode == 0:
+    """Builds in build/campaign-NAME of the tree; its folder and what went wrong, empty if nothing did."""
+    folder = os.path.join(source, "build", "campaign-" + name)
+    configured = not options and os.path.exists(os.path.join(folder, "build.ninja"))
+    made = None if configured else shell(["cmake", "-S", source, "-B", folder, "-G", "Ninja", "-DGEM_GPU=OFF", *options])
+    if configured or made.returncode == 0:
         known = shell(["ninja", "-C", folder, "-t", "targets", "all"]).stdout
         wanted = [target for target in targets if f"\n{target}:" in known or f"/{target}:" in known]
         made = shell(["ninja", "-C", folder, "-j", CORES, *wanted])
@@ -142,38 +148,62 @@ def read_mutants(path):
     return found
 
 
+def survives(folder, source, targets):
+    """Whether no test of `targets`, built and run one after the other, fails; and what did not compile."""
+    for target in targets:
+        _, wrong = build("mutants", [], [target], source)
+        if wrong:
+            return False, wrong
+        try:
+            if shell([os.path.join(folder, "bin", target), "--gtest_brief=1"], limit_s=900).returncode != 0:
+                return False, ""
+        except subprocess.TimeoutExpired:
+            return False, ""
+    return True, ""
+
+
 def mutants(runner, scale):
-    """Each mutant alone in a copy of the tree; the unit tests and the search on ranks must see it."""
-    source = os.path.join(REPOSITORY, "build", "campaign-mutants-source")
+    """Each mutant alone in a copy of the tree; the unit tests and the search on ranks must see it, without assertions."""
+    source = os.path.join(REPOSITORY, "build", "mutants")
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(REPOSITORY, source, ignore=shutil.ignore_patterns("build", ".git", "*.tar.xz"))
-    targets = UNIT_TARGETS + ["model_search_tests"]
-    folder, wrong = build("mutants", ["-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS=-O1"], targets, source)
+    folder, wrong = build("mutants", ["-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CXX_FLAGS_RELEASE=-O1 -DNDEBUG"], ["base_tests"],
+                          source)
     if wrong:
         return Outcome("not built", [wrong])
     chosen = read_mutants(os.path.join(REPOSITORY, "tests", "campaign", "mutants.txt"))
     chosen = chosen[:: max(1, round(1 / scale))]
-    faults = []
+    faults, sound = [], {}
     for name, why, old, new in chosen:
         path = os.path.join(source, name)
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
+        text = ""
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as file:
+                text = file.read()
         if text.count(old) != 1:
             faults.append(f"{name}: '{old}' is there {text.count(old)} times; mutants.txt is out of date")
             continue
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text.replace(old, new))
-        try:
-            _, wrong = build("mutants", [], targets, source)
-            survived = not wrong and all(
-                shell([program, "--gtest_brief=1"], limit_s=900).returncode == 0
-                for program in (os.path.join(folder, "bin", target) for target in targets) if os.path.exists(program))
-        except subprocess.TimeoutExpired:
-            survived = False
-        if wrong:
-            faults.append(f"{name}: '{new}' does not compile: {wrong[-300:]}")
-        elif survived:
+        own = name.split("/")[1]
+        nearest = NEAREST_TARGETS.get(own, [own + "_tests"])
+        others = [target for target in [*UNIT_TARGETS, "model_search_tests"] if target not in nearest]
+        verdict = (True, "")
+        for targets in (nearest, others):
+            # A test that fails without mutants would call each of them killed.
+            for target in targets:
+                if target not in sound:
+                    sound[target] = survives(folder, source, [target])[0]
+                    if not sound[target]:
+                        faults.append(f"{target} fails without mutants, or does not compile")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text.replace(old, new))
+            verdict = survives(folder, source, [target for target in targets if sound[target]])
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+            if verdict != (True, ""):
+                break
+        if verdict[1]:
+            faults.append(f"{name}: '{new}' does not compile: {verdict[1][-300:]}")
+        elif verdict[0]:
             faults.append(f"{name}: '{old}' as '{new}' ({why}) is seen by no test")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
+        print(f"  {'survives' if verdict[0] else 'killed'}: {name}: {why}", flush=True)
     return Outcome(f"{len(chosen) - len(faults)} of {len(chosen)} mutants killed", faults)

@@ -30,7 +30,7 @@ inline Mapping random_mapping(std::size_t layers, std::size_t experts, std::size
       std::iota(within.begin(), within.end(), group * per_group);
       random.shuffle(std::span(within));
       for (const std::size_t expert : within)
-        mapping.expert_to_device(layer, expert) = static_cast<std::int32_t>(place++ / (experts / devices));
+        mapping.expert_to_device(layer, expert) = static_cast<std::int32_t>(device_of_slot(place++, experts, devices));
     }
   }
   return mapping;

@@ -184,6 +184,19 @@ def check_refusals(gem_deploy, folder, source, mapping_file):
     assert not os.path.lexists(os.path.join(output, "lost.json"))
 
 
+def check_links(gem_deploy, folder, source, mapping_file):
+    """In place nothing takes the place of a link, and nothing that a link leads to is changed."""
+    cached, linked = os.path.join(folder, "blobs"), os.path.join(folder, "linked")
+    shutil.copytree(source, cached)
+    os.mkdir(linked)
+    for name in os.listdir(cached):
+        os.symlink(os.path.join("..", "blobs", name), os.path.join(linked, name))
+    done = run([gem_deploy, "permute", "--mapping", mapping_file, "--checkpoint", linked, "--in-place", "--force"], 2)
+    assert "is a link to ../blobs/" in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert content(cached) == content(source) and all(os.path.islink(os.path.join(linked, n)) for n in os.listdir(linked))
+    run([gem_deploy, "permute", "--mapping", mapping_file, "--checkpoint", linked, "--output", linked + ".new"])
+
+
 def check_half_permuted(gem_deploy, folder, source, mapping_file, permuted):
     """Of a checkpoint of which a part is renumbered nothing is read but by the run that goes on with it."""
     half = os.path.join(folder, "half")
@@ -300,6 +313,7 @@ def main():
         check_groups(gem_deploy, folder, rng)
         source, mapping_file, permuted = check_layout(gem_deploy, make_separate, folder, rng)
         check_refusals(gem_deploy, folder, source, mapping_file)
+        check_links(gem_deploy, folder, source, mapping_file)
         check_half_permuted(gem_deploy, folder, source, mapping_file, permuted)
         check_lock(gem_deploy, folder, source, mapping_file)
         for in_place in (False, True):

@@ -122,6 +122,19 @@ TEST(Certificate, ProvesOptimaOfSmallLayersOnEveryRank) {
   }
 }
 
+TEST(Certificate, ASearchThatWasGivenUpProvesNothing) {
+  const Communicator world = Communicator::world();
+  const auto made = testing::made_up_problem(8, 4, 30, 4);
+  RandomStream random{1};
+  const Assignment any = random_assignment(made.problems[0], random);
+  std::vector<LayerAnswer> answers{{any, cost_of(made.problems[0], any), 0}};
+  const std::vector<Certificate> given_up = certify(world, made.problems, answers, {}, 1);
+  EXPECT_LT(given_up[0].lower_bound, given_up[0].cost);
+  const std::vector<Certificate> proven = certify(world, made.problems, answers, {});
+  EXPECT_LE(given_up[0].lower_bound, proven[0].cost);
+  EXPECT_EQ(proven[0].lower_bound, proven[0].cost);
+}
+
 TEST(Certificate, LargeLayersAreBoundedBelow) {
   const Communicator world = Communicator::world();
   const auto made = testing::made_up_problem(64, 8, 20, 4);

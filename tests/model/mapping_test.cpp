@@ -28,15 +28,42 @@ TEST(Mapping, UnequalOrForeignHomesAreRefused) {
   EXPECT_THROW(check_mapping(two_devices({0, -1, 1, 0}), "m.h5"), DataError);
 }
 
-TEST(Mapping, DivisibilityNamesTheRemedy) {
-  EXPECT_NO_THROW(check_divisible(32, 8));
-  EXPECT_THROW(check_divisible(4, 8), UsageError);
-  try {
-    check_divisible(32, 5);
-    FAIL();
-  } catch (const UsageError& error) {
-    EXPECT_NE(std::string(error.what()).find("1, 2, 4, 8, 16, 32"), std::string::npos);
-  }
+TEST(Mapping, OfExpertsThatDoNotDivideTheFirstDevicesHoldOneMore) {
+  const Mapping uneven = two_devices({1, 0, 0});
+  EXPECT_NO_THROW(check_mapping(uneven, "m.h5"));
+  EXPECT_EQ(uneven.slots_per_device(), 2u);
+  EXPECT_EQ(slots_of(uneven).values(), (std::vector<std::int32_t>{1, 2, 0, -1}));
+  Mapping again = uneven;
+  take_slots(again, slots_of(uneven));
+  EXPECT_EQ(again.redundant_count(), 0u);
+  EXPECT_THROW(check_mapping(two_devices({1, 1, 0}), "m.h5"), DataError);
+  EXPECT_THROW(check_mapping(two_devices({0, 0, 0}), "m.h5"), DataError);
+  Mapping copies = uneven;  // 3 experts and 2 copies: 5 slots on 2 devices
+  copies.redundant = Matrix<RedundantCopy>(1, 2);
+  copies.redundant.values() = {{0, 0}, {1, 1}};
+  EXPECT_THROW(check_mapping(copies, "m.h5"), DataError);
+}
+
+TEST(Mapping, EachDeviceCanHaveAnExpert) {
+  EXPECT_NO_THROW(check_device_count(32, 8));
+  EXPECT_NO_THROW(check_device_count(32, 5));
+  EXPECT_THROW(check_device_count(4, 8), UsageError);
+  EXPECT_THROW(check_device_count(4, 0), UsageError);
+}
+
+TEST(ExpertSlots, AreNumberedDeviceByDevice) {
+  for (const std::size_t devices : {1, 3, 7, 8})
+    for (std::size_t slots = devices; slots < 30; ++slots) {
+      std::size_t next = 0;
+      for (std::size_t device = 0; device < devices; ++device) {
+        EXPECT_EQ(first_slot_on(device, slots, devices), next);
+        EXPECT_LE(slots_on(device, slots, devices), max_slots(slots, devices));
+        EXPECT_GE(slots_on(device, slots, devices) + 1, max_slots(slots, devices));
+        for (std::size_t end = next + slots_on(device, slots, devices); next < end; ++next)
+          EXPECT_EQ(device_of_slot(next, slots, devices), device);
+      }
+      EXPECT_EQ(next, slots);
+    }
 }
 
 }  // namespace

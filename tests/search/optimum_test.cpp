@@ -41,6 +41,29 @@ TEST(Optimum, SearchReachesTheBestOfAllAssignmentsAndTheBoundStaysBelow) {
     }
 }
 
+// 7 experts on 3 devices: 7! / (3! 2! 2!) = 210 assignments.
+TEST(Optimum, IsFoundWhereExpertsDoNotDivide) {
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    const auto made = made_up_problem(7, 3, 30, seed);
+    const LayerProblem& problem = made.problems[0];
+    std::int64_t optimum = INT64_MAX;
+    int count = 0;
+    for_each_assignment(problem, [&](const Assignment& assignment) {
+      optimum = std::min(optimum, testing::cost_by_hand(problem, assignment));
+      ++count;
+    });
+    EXPECT_EQ(count, 210);
+    RandomStream random{seed};
+    const StartResult result = run_start(problem, random_assignment(problem, random), random, {200, {}});
+    EXPECT_EQ(result.cost, optimum) << "seed " << seed;
+    std::vector<int> held(3, 0);
+    for (const std::int32_t device : result.assignment) ++held[static_cast<std::size_t>(device)];
+    EXPECT_EQ(held, (std::vector<int>{3, 2, 2}));
+    EXPECT_LE(WaterFilling(problem.tables()).bound(problem), optimum);
+    EXPECT_FALSE(ExactSearch::fits(7, 3, problem.column_count()));
+  }
+}
+
 TEST(LayerSearch, PatienceEndsAStartThatGainsNoMore) {
   const auto made = made_up_problem(32, 4, 60, 3, 1);
   const LayerProblem& problem = made.problems[0];

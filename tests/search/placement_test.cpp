@@ -26,7 +26,8 @@ using testing::made_up_problem;
 struct Shape {
   std::size_t experts, devices, steps;
 };
-constexpr Shape shapes[] = {{4, 2, 1}, {8, 4, 17}, {6, 6, 40}, {16, 4, 16}, {32, 8, 300}, {12, 2, 600}, {36, 4, 100}};
+constexpr Shape shapes[] = {{4, 2, 1},    {8, 4, 17},   {6, 6, 40},  {16, 4, 16}, {32, 8, 300},
+                            {12, 2, 600}, {36, 4, 100}, {10, 4, 33}, {7, 3, 20}};
 
 TEST(Placement, CostIsThatOfTheObviousSum) {
   for (const Shape& shape : shapes)

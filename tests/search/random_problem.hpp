@@ -72,7 +72,7 @@ inline std::vector<LoadCosts> load_rules() {
 inline MadeUp made_up_problem(std::size_t experts, std::size_t devices, std::size_t steps, std::uint64_t seed,
                               std::size_t layers = 1, LoadFeatures features = LoadFeatures::TilesAndExperts,
                               const LoadCosts& rule = {}) {
-  MadeUp made{made_up_profile(devices, experts / devices), made_up_trace(steps, layers, experts, seed), {}};
+  MadeUp made{made_up_profile(devices, max_slots(experts, devices)), made_up_trace(steps, layers, experts, seed), {}};
   made.profile.rule = rule;
   made.problems = layer_problems(CostModel(made.profile, {.features = features}), made.trace);
   return made;
@@ -100,11 +100,12 @@ inline std::int64_t cost_by_hand(const LayerCost& layer, const Assignment& assig
   return cost;
 }
 
-/// Calls `visit` with every assignment of the problem's experts with equally many on each device.
+/// Calls `visit` with every assignment of the problem's experts that fills each device's slots.
 template <class Visit>
 void for_each_assignment(const LayerProblem& problem, Visit visit) {
   Assignment assignment(problem.expert_count());
-  for (std::size_t e = 0; e < assignment.size(); ++e) assignment[e] = static_cast<std::int32_t>(e / problem.slots());
+  for (std::size_t e = 0; e < assignment.size(); ++e)
+    assignment[e] = static_cast<std::int32_t>(device_of_slot(e, assignment.size(), problem.device_count()));
   do visit(assignment);
   while (std::next_permutation(assignment.begin(), assignment.end()));
 }

@@ -6,6 +6,7 @@
 
 #include "base/random.hpp"
 #include "verification/exchange_cost.hpp"
+#include "verification/findings.hpp"
 #include "verification/step_estimate.hpp"
 
 namespace gem {
@@ -47,6 +48,18 @@ TEST(Report, SummaryHoldsRatiosErrorsAndQuantiles) {
   EXPECT_NEAR(summaries[1].median_error, 0.1, 1e-9);
   EXPECT_NEAR(summaries[1].p99_s, 3 * 0.8e-3, 1e-9);
   EXPECT_NEAR(summaries[1].imbalance, 1.0 / 0.75, 1e-9);
+}
+
+TEST(Report, OfFewerThanAHundredStepsP99IsNotOneInAHundred) {
+  const std::string words = "p99 of 40 steps is nearly their slowest";
+  EXPECT_NE(findings_of(report_with(0.8, 0.01), 1, 1).text.find(words), std::string::npos);
+  VerificationReport longer = report_with(0.8, 0.01);
+  for (MappingReplay& replay : longer.mappings) {
+    replay.compute_s = replay.predicted_s = Cube<double>(100, 3, 2, 1e-3);
+    replay.dispatch_s = replay.combine_s = Cube<double>(100, 3, 2, 1e-4);
+    replay.layer_s = replay.raw_straggler_s = Matrix<double>(100, 3, 1e-3);
+  }
+  EXPECT_EQ(findings_of(longer, 1, 1).text.find("nearly their slowest"), std::string::npos);
 }
 
 TEST(Report, TheExchangeIsALineInTheRowsOfTheFullestDevice) {

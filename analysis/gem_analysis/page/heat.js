@@ -38,13 +38,16 @@ function ink_on(parts) {
 }
 
 function draw_heat(figure, picture, frame) {
-  const height = picture.height;
   const rows = frame.row_labels.length, columns = frame.column_labels.length;
   const strip = frame.row_roles ? 8 : 0, strip_top = frame.column_roles ? 8 : 0;
-  const left = Math.max(30, label_width(frame.row_labels) + 12) + strip;
+  // Where labels would take most of a narrow page, each stands above its row.
+  const beside = Math.max(30, label_width(frame.row_labels) + 12);
+  const head = frame.cell_texts && figure.clientWidth < NARROW && 2.5 * beside > figure.clientWidth ? 18 : 0;
+  const height = picture.height + head * rows;
+  const left = (head ? 0 : beside) + strip;
   const width = Math.max(figure.clientWidth, left + 12 + columns * least_cell_width(frame));  // the figure scrolls
   const box = {left, top: 26 + strip_top, width: width - left - 12, height: height - 70 - strip_top};
-  const cell = {width: box.width / columns, height: box.height / rows};
+  const cell = {width: box.width / columns, height: box.height / rows, head};
   const root = svg("svg", {width, height, role: "img", "aria-label": picture.title});
   const colours = heat_colours(frame.scale);
   const children = [root];
@@ -84,16 +87,17 @@ function draw_cells(root, frame, box, cell, colours) {
     const level = heat_level(frame, value);
     if (level < 0) return;
     const column = index % columns, row = Math.floor(index / columns);
-    const x = box.left + column * cell.width, y = box.top + row * cell.height;
+    const x = box.left + column * cell.width, y = box.top + row * cell.height + cell.head;
+    const cell_height = cell.height - cell.head;
     root.append(svg("rect", {x: x + gap / 2, y: y + gap / 2, width: Math.max(1, cell.width - gap),
-                             height: Math.max(1, cell.height - gap), rx: Math.min(3, gap * 1.5),
+                             height: Math.max(1, cell_height - gap), rx: Math.min(3, gap * 1.5),
                              fill: css_colour(colours[level])}));
     if (frame.measured && frame.measured[index])
-      root.append(svg("circle", {cx: x + cell.width / 2, cy: y + cell.height / 2, r: Math.min(2.6, cell.width / 4),
+      root.append(svg("circle", {cx: x + cell.width / 2, cy: y + cell_height / 2, r: Math.min(2.6, cell.width / 4),
                                  style: `fill:${ink_on(colours[level])}`, opacity: 0.7}));
     if (!frame.cell_texts) return;
     const lines = frame.cell_texts[row][column].split("\n");
-    const first_line_y = y + cell.height / 2 + 5 - (lines.length - 1) / 2 * 15;
+    const first_line_y = y + cell_height / 2 + 5 - (lines.length - 1) / 2 * 15;
     lines.forEach((line, i) => root.append(
       svg("text", {class: i ? "cell-detail" : "cell", x: x + cell.width / 2, y: first_line_y + 15 * i,
                    "text-anchor": "middle", style: `fill:${ink_on(colours[level])}`}, line)));
@@ -128,8 +132,10 @@ function draw_heat_labels(root, picture, frame, box, cell, width, height) {
   const gap = frame.row_roles ? 12 : 8;
   frame.row_labels.forEach((label, row) => {
     if (row % row_stride) return;
-    root.append(svg("text", {class: "tick", x: box.left - gap, y: box.top + (row + 0.5) * cell.height + 4,
-                             "text-anchor": "end"}, label));
+    const top = box.top + row * cell.height;
+    root.append(cell.head ? svg("text", {class: "tick", x: box.left, y: top + cell.head - 5}, label)
+                          : svg("text", {class: "tick", x: box.left - gap, y: top + 0.5 * cell.height + 4,
+                                         "text-anchor": "end"}, label));
   });
   frame.column_labels.forEach((label, column) => {
     if (column % column_stride) return;

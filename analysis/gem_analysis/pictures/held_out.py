@@ -43,8 +43,6 @@ def ratios(results):
 def draw(results):
     if results.profile is None or results.scored is None or not results.mappings:
         raise NotDrawn("needs a profile, a trace and mappings of one run")
-    if results.scored.counts.shape[2] % results.profile.device_count:
-        raise NotDrawn("the trace's experts do not divide evenly over the profile's devices")
     rows = ratios(results)
     if not rows:
         raise NotDrawn("no mapping fits profile and trace")

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..errors import NotDrawn
 from ..palette import mapping_styles
-from ..picture import Axis, Guide, Lines, Picture, Series, only
+from ..picture import Axis, Guide, Lines, Picture, Series, only, percent
 
 RESAMPLES = 1000
 
@@ -50,8 +50,8 @@ def draw(results):
     best, worst = int(ratio.argmin()), int(ratio.argmax())
     sentence = (
         f"Under {report.names[results.judged]}, {np.sum(ratio < 1)} of {len(ratio)} layers are faster than under "
-        f"{report.names[0]}: from {100 * (ratio[best] - 1):+.1f} % (layer {report.layer_ids[best]}) to "
-        f"{100 * (ratio[worst] - 1):+.1f} % (layer {report.layer_ids[worst]})."
+        f"{report.names[0]}: from {percent(ratio[best])} (layer {report.layer_ids[best]}) to "
+        f"{percent(ratio[worst])} (layer {report.layer_ids[worst]})."
     )
     return Picture(
         "Gain of each layer",

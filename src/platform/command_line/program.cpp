@@ -10,8 +10,8 @@
 
 #include "base/error.hpp"
 #include "base/failure.hpp"
-#include "base/quoting.hpp"
 #include "platform/command_line/command_line.hpp"
+#include "platform/command_line/printable_output.hpp"
 #include "platform/mpi/launch.hpp"
 
 namespace gem {
@@ -46,8 +46,7 @@ int report(const Arguments& arguments, const Failure& failure) {
   std::cout.flush();
   const std::string name = base_name(arguments.empty() ? "gem" : arguments[0]);
   const bool named = failure.message.starts_with(name);
-  std::cerr << printable((named ? "" : name + ": ") + failure.message)
-            << "\n";  // it may quote files that were tampered with
+  std::cerr << (named ? "" : name + ": ") << failure.message << "\n";
   return static_cast<int>(failure.code);
 }
 
@@ -67,6 +66,7 @@ bool is_first_process() {
 
 int run_serial_program(int argc, char** argv, const std::function<int(const Arguments&)>& body) {
   const Arguments arguments(argv, argv + argc);
+  const PrintableOutput output(std::cout), errors(std::cerr);
   survive_file_size_limit();
   try {
     const int code = body(arguments);
@@ -80,6 +80,7 @@ int run_serial_program(int argc, char** argv, const std::function<int(const Argu
 int run_mpi_program(int argc, char** argv, const std::function<bool(const Arguments&)>& parse,
                     const std::function<int(const Communicator&, const Arguments&)>& body) {
   const Arguments arguments(argv, argv + argc);
+  const PrintableOutput output(std::cout), errors(std::cerr);
   const auto fail_before_start = [&](const Failure& failure) {
     return is_first_process() ? report(arguments, failure) : static_cast<int>(failure.code);
   };
@@ -103,6 +104,8 @@ int run_mpi_program(int argc, char** argv, const std::function<bool(const Argume
   }
   try {
     const int result = body(world, arguments);
+    // All is written: who is ended now, by a launcher that sees a negative verdict, has nothing more to say.
+    for (const int signal : {SIGTERM, SIGINT}) std::signal(signal, SIG_DFL);
     flush_standard_output();
     world.barrier();  // a rank that doesn't come is named here; MPI_Finalize couldn't
     return result;

@@ -6,6 +6,7 @@
 
 #include <cstdio>
 
+#include "base/quoting.hpp"
 #include "base/text.hpp"
 #include "platform/command_line/terminal.hpp"
 
@@ -39,7 +40,7 @@ void Progress::update(std::size_t done, const std::string& note) {
   if (done > 0)
     line += ", " + format_duration(elapsed * static_cast<double>(total_ - done) / static_cast<double>(done)) + " left";
   if (!note.empty()) line += "  " + note;
-  std::fprintf(stderr, "\r\033[K%s", line.substr(0, terminal_width() - 1).c_str());
+  std::fprintf(stderr, "\r\033[K%s", printable(line.substr(0, terminal_width() - 1), false).c_str());
   std::fflush(stderr);
 }
 

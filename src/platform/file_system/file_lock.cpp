@@ -64,6 +64,23 @@ bool has_ended(const std::string& holder) {
          errno == ESRCH;
 }
 
+/// Removes the lock file of a process that has ended; false if somebody else is about to. Who finds such a file must
+/// not remove it just so: another may have done that already, and the file that is there now be the other's lock. So
+/// one makes a second file, alone, and looks again: who is dead removes nothing, and the living ask for the second
+/// file.
+bool remove_left_behind(const std::string& path) {
+  const std::string claim = path + ".claim";
+  const int claimed = open(claim.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+  if (claimed < 0) return false;
+  write_own_name(claimed);
+  const int present = open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (present >= 0 && has_ended(holder_of(present))) unlink(path.c_str());
+  if (present >= 0) close(present);
+  unlink(claim.c_str());
+  close(claimed);
+  return true;
+}
+
 }  // namespace
 
 FileLock::FileLock(const std::string& path, Kind kind, bool wait, const std::string& what, Method method)
@@ -76,7 +93,13 @@ FileLock::FileLock(const std::string& path, Kind kind, bool wait, const std::str
 /// False if the file system knows no locks.
 bool FileLock::take_from_system(Kind kind, bool wait, const std::string& what) {
   for (;;) {
-    const int descriptor = open(path_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
+    // Whether it is new: where the system has no locks, only its maker may remove it.
+    int descriptor = open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    const bool is_new = descriptor >= 0;
+    if (!is_new && errno == EEXIST) {
+      descriptor = open(path_.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+      if (descriptor < 0 && errno == ENOENT) continue;  // its holder has just removed it
+    }
     if (descriptor < 0) throw_write_error(path_, errno);
     const int operation = (kind == Kind::Shared ? LOCK_SH : LOCK_EX) | (wait ? 0 : LOCK_NB);
     int status = 0;
@@ -92,7 +115,7 @@ bool FileLock::take_from_system(Kind kind, bool wait, const std::string& what) {
     close(descriptor);
     if (status == 0) continue;
     if (reason == ENOSYS || reason == ENOTSUP || reason == ENOLCK || reason == EINVAL) {
-      unlink(path_.c_str());
+      if (is_new) unlink(path_.c_str());
       return false;
     }
     if (reason != EWOULDBLOCK) throw_write_error(path_, reason);
@@ -111,11 +134,9 @@ void FileLock::take_by_file(Kind kind, bool wait, const std::string& what) {
     const int present = open(path_.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (present < 0 && errno != ENOENT) throw_write_error(path_, errno);
     const std::string holder = present < 0 ? "" : holder_of(present);
-    const bool left_behind = present >= 0 && has_ended(holder) && is_same_file(present, path_);
     if (present >= 0) close(present);
-    if (left_behind) {
-      unlink(path_.c_str());
-    } else if (wait) {
+    if (present >= 0 && has_ended(holder) && remove_left_behind(path_)) continue;
+    if (wait) {
       std::this_thread::sleep_for(between_tries);
     } else if (present >= 0) {
       throw_taken(what, holder,

@@ -90,7 +90,7 @@ Hdf5Input::Hdf5Input(const std::string& path) : path_(path) {
   std::string failure;
   file_ = open_file(path, &failure);
   if (!file_.valid()) reject_damaged("HDF5: " + failure);
-  // What follows the file's end isn't HDF5's: records of an unfinished file, the last one torn by a kill perhaps.
+  // What follows the file's end isn't HDF5's but our seal.
   check_heaps(std::span(content).first(std::min<std::uint64_t>(end(), content.size())));
 }
 

@@ -380,6 +380,23 @@ TEST(MapProgram, KeepsGroupsOfExpertsTogether) {
   }
 }
 
+TEST(MapProgram, ExpertsThatDoNotDivideGoToTheFirstDevices) {
+  const TestFolder folder;
+  write_inputs(folder);
+  for (const std::string method : {"linear", "round-robin", "eplb", "speed-aware", "paper", "gem"}) {
+    const ProgramRun run = folder.run(map(folder, "--quiet --devices 3 --method " + method));
+    ASSERT_EQ(run.code, 0) << run.errors;
+    const Mapping mapping = read_mapping(folder.file("map.h5"));
+    for (std::size_t layer = 0; layer < mapping.layer_count(); ++layer) {
+      const auto slots = slots_of(mapping, layer);
+      EXPECT_EQ(slots[0].size() * 100 + slots[1].size() * 10 + slots[2].size(), 332u) << method;
+    }
+  }
+  const ProgramRun copies = folder.run(map(folder, "--quiet --devices 3 --redundant-experts 1"));
+  EXPECT_EQ(copies.code, 0) << copies.errors;
+  EXPECT_EQ(read_mapping(folder.file("map.h5")).slots_per_device(), 3u);
+}
+
 TEST(MapProgram, WrongInputsGetASentenceAndACode) {
   const TestFolder folder;
   write_inputs(folder);
@@ -390,7 +407,7 @@ TEST(MapProgram, WrongInputsGetASentenceAndACode) {
     EXPECT_FALSE(std::filesystem::exists(folder.file("map.h5")));
   };
   expect(map(folder, "", "another.h5"), 2, "the profile is of model 'another'");
-  expect(map(folder, "--devices 3"), 2, "8 experts do not divide evenly over 3 devices");
+  expect(map(folder, "--devices 3 --expert-groups 3"), 2, "do not divide into 3 groups");
   expect(map(folder, "--devices 5"), 2, "the profile has 4");
   expect(map(folder, "--method best"), 2, "'best' is none of linear, round-robin");
   expect(map(folder, "--train-steps 25"), 2, "has 24");

@@ -1,11 +1,13 @@
 #include "platform/file_system/file_lock.hpp"
 
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <optional>
+#include <vector>
 
 #include "base/error.hpp"
 #include "platform/file_system/whole_file.hpp"
@@ -58,6 +60,38 @@ TEST_P(FileLockBy, OfAProcessThatWasKilledIsFree) {
   EXPECT_EQ(directory.file_count(), 0u);
 }
 
+TEST(FileLock, WithoutLocksOfTheSystemOneLeftBehindIsTakenOverByOneAlone) {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "lock";
+  const int gone = fork();
+  if (gone == 0) _exit(0);
+  waitpid(gone, nullptr, 0);
+  for (int round = 0; round < 20; ++round) {
+    write_whole_text(path, fmt::format("process {} on {}\n", gone, host_name()));
+    std::vector<int> children;
+    for (int child = 0; child < 8; ++child) {
+      children.push_back(fork());
+      if (children.back() != 0) continue;
+      try {
+        const FileLock lock(path, Kind::Exclusive, false, "x", Method::ByFile);
+        usleep(20000);
+        _exit(1);
+      } catch (const UsageError&) {
+        _exit(0);
+      }
+    }
+    int holders = 0;
+    for (const int child : children) {
+      int status = 0;
+      waitpid(child, &status, 0);
+      holders += WEXITSTATUS(status);
+    }
+    EXPECT_LE(holders, 1) << "round " << round;
+    std::filesystem::remove(path);
+  }
+  EXPECT_EQ(directory.file_count(), 0u) << "nothing of who took it over is left";
+}
+
 TEST(FileLock, WithoutLocksOfTheSystemAnotherHostsIsLeftAlone) {
   const TemporaryDirectory directory;
   write_whole_text(directory / "lock", "process 1 on elsewhere-" + host_name() + "\n");
@@ -75,6 +109,12 @@ TEST(FileLock, IsSharedByThoseWhoAskForThat) {
   EXPECT_EQ(directory.file_count(), 1u) << "the first still has it";
   first.reset();
   EXPECT_EQ(directory.file_count(), 0u);
+}
+
+TEST(FileLock, InAFolderThatIsNotThereIsRefused) {
+  const TemporaryDirectory directory;
+  for (const Method method : {Method::BySystem, Method::ByFile})
+    EXPECT_THROW(FileLock(directory / "absent/lock", Kind::Exclusive, false, "x", method), SystemError);
 }
 
 TEST(FileLock, IsNotTakenThroughALink) {
