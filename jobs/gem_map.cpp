@@ -9,8 +9,10 @@
 #include "files/mapping_file.hpp"
 #include "files/profile_file.hpp"
 #include "files/trace_file.hpp"
+#include "mapping/broadcast.hpp"
 #include "mapping/mapping_answer.hpp"
 #include "mapping/mapping_request.hpp"
+#include "mapping/remapping.hpp"
 #include "mapping/search_plan.hpp"
 #include "platform/command_line/command_line.hpp"
 #include "platform/command_line/program.hpp"
@@ -24,6 +26,7 @@ struct Options : MappingRequest {
   std::string profile, trace, test_trace, output;
   std::vector<std::string> mappings;
   Selection selection;
+  RemapRequest remap;
   bool dry_run = false, quiet = false;
 };
 
@@ -38,6 +41,7 @@ void describe(OptionList& options, Options& job) {
       "mapping", job.mappings, "FILE",
       "score this mapping beside the methods', such as an engine's own from gem-deploy import; any number");
   describe(options, static_cast<MappingRequest&>(job));
+  describe(options, job.remap);
   describe(options, job.selection);
   options.group("Common");
   options.add("dry-run", job.dry_run, "say what would be searched and how long it may take");
@@ -58,6 +62,9 @@ bool parse(const Arguments& arguments, Options& options) {
   line.add_example(
       "mpirun -n 2 gem-map --profile profile.h5 --trace train.h5 --test-trace test.h5 --effort thorough "
       "--output mapping.h5");
+  line.add_example(
+      "gem-map --profile profile.h5 --trace today.h5 --from running.h5 --max-moves 4 --horizon 10000 "
+      "--output next.h5");
   const bool go_on = line.parse(arguments);
   options.quiet = line.quiet();
   return go_on;
@@ -86,14 +93,36 @@ void read_given(MappingQuestion& question, const std::vector<std::string>& paths
   }
 }
 
+// The placement that runs, if any. There are to be as many copies as it has, unless a number is asked for.
+Mapping read_present(MappingQuestion& question, const RemapRequest& request) {
+  if (request.from.empty()) return {};
+  Mapping present = read_mapping(request.from);
+  present.method = std::filesystem::path(request.from).filename().string();
+  if (question.redundant_experts == 0) question.redundant_experts = present.redundant_count();
+  return present;
+}
+
+// Its layers as those searched on; it is scored beside the methods', too.
+Mapping fit_present(const Mapping& read, MappingQuestion& question, const RemapRequest& request) {
+  check_remap_request(request, question);
+  if (request.from.empty()) return {};
+  const Mapping present = fitted(read, question);
+  question.given.push_back(present);
+  question.given.back().method = "(running)";
+  return present;
+}
+
 int run(const Communicator& world, const Arguments& arguments, const Options& options) {
   MappingQuestion question = make_question(options);
+  Mapping present;
   question.search.show_progress = !options.quiet;
   world.on_root([&] {
     if (!options.dry_run) {
       std::vector<NamedFile> inputs = named_files("--mapping", options.mappings);
-      inputs.insert(inputs.end(),
-                    {{"--profile", options.profile}, {"--trace", options.trace}, {"--test-trace", options.test_trace}});
+      inputs.insert(inputs.end(), {{"--profile", options.profile},
+                                   {"--trace", options.trace},
+                                   {"--test-trace", options.test_trace},
+                                   {"--from", options.remap.from}});
       keep_apart(inputs, {{{"--output", options.output}}});
       expect_writable(options.output);
       set_termination_message("gem-map: ended from outside; nothing was written, " + options.output +
@@ -102,10 +131,16 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
     question.profile = read_profile(options.profile);
     question.train = read_trace(options.trace);
     if (!options.test_trace.empty()) question.test = read_trace(options.test_trace);
+    present = read_present(question, options.remap);
     prepare(question, options.selection);
     read_given(question, options.mappings);
+    present = fit_present(present, question, options.remap);
   });
   share(world, question);
+  if (!options.remap.from.empty()) {
+    broadcast(world, present);
+    question.redundant_experts = world.broadcast(std::uint64_t{question.redundant_experts});
+  }
 
   if (options.dry_run) {
     const std::string plan = describe_search_plan(world, question);
@@ -113,10 +148,13 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
     return static_cast<int>(ExitCode::Good);
   }
   const MappingAnswer answer = find_mapping(world, question);
+  const RemapAnswer changed = options.remap.from.empty()
+                                  ? RemapAnswer{answer.mapping(), ""}
+                                  : remap(world, question, present, answer.mapping(), options.remap);
   world.on_root([&] {
-    write_mapping(options.output, answer.mapping(),
+    write_mapping(options.output, changed.mapping,
                   provenance_now(command_line_text(arguments), question.train.model, options.seed));
-    std::cout << answer.report;
+    std::cout << answer.report << changed.report;
     if (options.quiet) return;
     std::cout << "Written: " << options.output << " (method " << method_name(options.method) << ")\n"
               << drawing_hint(arguments, {options.profile, options.trace, options.test_trace, options.output});
