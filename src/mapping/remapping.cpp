@@ -28,26 +28,6 @@ struct LayerPoint {
   const CopyCounts* copies = nullptr;
 };
 
-// 0 where the profile doesn't say.
-std::size_t expert_bytes_of(const LatencyProfile& profile) {
-  if (profile.weight_dtype.empty()) return 0;
-  return profile.expert.weight_count() * weight_element_bytes(profile.weight_dtype);
-}
-
-// Seconds of one move: as stated, or by the median pair of devices; none where neither is known.
-std::optional<double> move_seconds(const RemapRequest& request, const LatencyProfile& profile) {
-  if (request.move_s) return request.move_s;
-  if (profile.exchange.empty() || expert_bytes_of(profile) == 0) return std::nullopt;
-  std::vector<double> seconds;
-  const PairExchange& pairs = profile.exchange;
-  for (std::size_t i = 0; i < pairs.bytes_per_s.rows(); ++i)
-    for (std::size_t j = 0; j < i; ++j)
-      seconds.push_back(pairs.latency_s(i, j) +
-                        static_cast<double>(expert_bytes_of(profile)) / pairs.bytes_per_s(i, j));
-  if (seconds.empty()) return std::nullopt;
-  return median(seconds);
-}
-
 // Fronts of all layers, dealt out to the ranks; complete on rank 0.
 std::vector<std::vector<RemapPoint>> all_fronts(const Communicator& world, const std::vector<LayerProblem>& problems,
                                                 const Mapping& present, const RemapRule& rule,
@@ -206,6 +186,24 @@ class Report {
 
 }  // namespace
 
+std::size_t expert_bytes_of(const LatencyProfile& profile) {
+  if (profile.weight_dtype.empty()) return 0;
+  return profile.expert.weight_count() * weight_element_bytes(profile.weight_dtype);
+}
+
+std::optional<double> move_seconds(std::optional<double> stated_s, const LatencyProfile& profile) {
+  if (stated_s) return stated_s;
+  if (profile.exchange.empty() || expert_bytes_of(profile) == 0) return std::nullopt;
+  std::vector<double> seconds;
+  const PairExchange& pairs = profile.exchange;
+  for (std::size_t i = 0; i < pairs.bytes_per_s.rows(); ++i)
+    for (std::size_t j = 0; j < i; ++j)
+      seconds.push_back(pairs.latency_s(i, j) +
+                        static_cast<double>(expert_bytes_of(profile)) / pairs.bytes_per_s(i, j));
+  if (seconds.empty()) return std::nullopt;
+  return median(seconds);
+}
+
 void describe(OptionList& options, RemapRequest& request) {
   options.group("From a running placement");
   options
@@ -248,7 +246,7 @@ void check_remap_request(const RemapRequest& request, const MappingQuestion& que
                        "{} p99 and {} exclude each other: moves are paid by "
                        "the mean step; leave one out",
                        option_name(&RemapRequest::from));
-  if (request.horizon_steps && !move_seconds(request, question.profile))
+  if (request.horizon_steps && !move_seconds(request.move_s, question.profile))
     throw option_error(option_name(&RemapRequest::horizon_steps),
                        "{}: the profile doesn't say how fast its devices send each other bytes, so that moves have no "
                        "price; give {}, or profile with the exchange",
@@ -283,7 +281,7 @@ RemapAnswer remap(const Communicator& world, const MappingQuestion& question, co
     rows.push_back(row_of(fmt::format("{}", moves), choose(layers, moves, 0.0)));
   rows.push_back(row_of("all", choose(layers, any_number, 0.0)));
 
-  const std::optional<double> move_s = move_seconds(request, question.profile);
+  const std::optional<double> move_s = move_seconds(request.move_s, question.profile);
   const double price_s = request.horizon_steps ? *move_s / *request.horizon_steps : 0.0;
   const Row chosen = row_of("chosen", choose(layers, request.max_moves.value_or(any_number), price_s));
   const Report report(question, move_s, rows[0]);

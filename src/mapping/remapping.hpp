@@ -24,6 +24,13 @@ void describe(OptionList& options, RemapRequest& request);
 /// OptionError for options that need {from}, or need what the profile doesn't have.
 void check_remap_request(const RemapRequest& request, const MappingQuestion& question);
 
+/// Bytes of one expert's weights; 0 where the profile doesn't say.
+std::size_t expert_bytes_of(const LatencyProfile& profile);
+
+/// Seconds of one move: as stated, else an expert's bytes at the median speed between two devices of the profile;
+/// nothing where neither is known.
+std::optional<double> move_seconds(std::optional<double> stated_s, const LatencyProfile& profile);
+
 /// What was made of the running placement.
 struct RemapAnswer {
   Mapping mapping;     ///< with the moves that lead to it
