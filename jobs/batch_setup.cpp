@@ -18,6 +18,17 @@ void describe(OptionList& options, BatchProgramOptions& job) {
   options.add("pair", job.pairs, "INDEX|NAME", "run only this pair; several such runs may share a directory");
   options.add("set", job.overrides, "'KEY = VALUE'", "a key of the manifest for all pairs, whatever the manifest says");
   options.add("output", job.output, "DIR", "directory of the results").without("the manifest's");
+  options
+      .add("only", job.only,
+           "one stage alone: traces; profiles, with the traces that they are for; or mappings by the profiles that are "
+           "there, on any number of ranks, without the devices")
+      .without("all, replays too");
+  options
+      .add("begin-within", job.begin_within_s, "SECONDS",
+           "begin no pair later than that; if one is left, the exit code is 75 and the same command with {resume} goes "
+           "on")
+      .range(0, 1e9)
+      .without("no limit");
   options.group("What is shown instead");
   options.add("dry-run", job.dry_run, "check the manifest, show the pairs, with {resume} also what is left to do");
   options.add("list", job.list, "print index and name of each pair, with {resume} of those left to do");
@@ -38,7 +49,7 @@ bool parse_batch_options(BatchProgramOptions& options, const Arguments& argument
   line.add(options);
   line.add_answer("keys", "list the keys of a manifest with their defaults, and end", describe_keys);
   line.add_patience();
-  line.add_exit_code(75, "stopped at SIGUSR1 with all finished work saved (--resume)");
+  line.add_exit_code(75, "stopped at SIGUSR1 or by its time with all finished work saved (--resume)");
   line.add_example("gem-batch jobs/plan24.toml --dry-run");
   line.add_example("mpirun -n 2 gem-batch jobs/two_models.toml --resume");
   line.add_example("gem-batch jobs/plan24.toml --set 'devices = [4, 8]' --set 'seed = 7' --dry-run");

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "batch/batch_run.hpp"
 #include "batch/manifest.hpp"
 #include "platform/command_line/program.hpp"
 
@@ -15,6 +17,8 @@ struct BatchProgramOptions {
   std::vector<std::string> pairs;
   std::vector<std::string> overrides;  ///< of the manifest's keys
   std::size_t ranks = 0;
+  std::optional<BatchStage> only;
+  std::optional<double> begin_within_s;
   bool resume = false, dry_run = false, list = false, summary = false, live = false, quiet = false;
 
   bool only_shows() const { return list || dry_run || summary; }

@@ -40,11 +40,11 @@ require_packages() {
 programs_or_build() {
   export PATH="$PATH:$1/build/release/bin"
   local program absent=0
-  for program in gem-profile gem-trace gem-map gem-verify; do command -v $program > /dev/null || absent=1; done
+  for program in gem-profile gem-batch; do command -v $program > /dev/null || absent=1; done
   [ $absent -eq 1 ] || return 0
   [ "${2:-}" = echo ] || require_packages "${GEM_BUILD_PACKAGES[@]}"
   ${2:-} cmake -S "$1" -B "$1/build/release" -G Ninja -DCMAKE_BUILD_TYPE=Release -DGEM_TESTS=OFF
-  ${2:-} cmake --build "$1/build/release" --target gem-profile gem-trace gem-map gem-verify
+  ${2:-} cmake --build "$1/build/release" --target gem-profile gem-batch
 }
 
 # Ranks on one machine. Open MPI: as root in a container too, no binding by the launcher (GEM pins its ranks itself),

@@ -25,8 +25,8 @@ int run(const Communicator& world, const BatchProgramOptions& options, const Arg
   Manifest manifest;
   world.on_all([&] {  // one rank that only shows may stand for a job of many
     const auto rank_count = static_cast<std::size_t>(world.size());
-    manifest = read_manifest(options.manifest, options.only_shows() && rank_count == 1 ? options.ranks : rank_count,
-                             join(options.overrides, "\n"));
+    const bool unknown = !needs_devices(options.only) || (options.only_shows() && rank_count == 1);
+    manifest = read_manifest(options.manifest, unknown ? options.ranks : rank_count, join(options.overrides, "\n"));
   });
   if (!options.output.empty()) manifest.output = options.output;
   BatchOptions batch;
@@ -46,13 +46,15 @@ int run(const Communicator& world, const BatchProgramOptions& options, const Arg
     set_termination_message("gem-batch: ended from outside; what is finished is in " + manifest.output +
                             ": the same command with --resume goes on");
   stop_at_user_signal();
+  batch.only = options.only;
+  if (options.begin_within_s) batch.begin_within_s = *options.begin_within_s;
   batch.resume = options.resume;
   batch.quiet = options.quiet;
   batch.live = options.live;
   batch.command_line = command_line_text(arguments);
   const ExitCode code = run_batch(world, manifest, batch);
   world.on_root([&] {
-    if (batch.selected.empty()) {
+    if (batch.selected.empty() && !batch.only) {
       const std::string summary = write_summary(manifest);
       if (!options.quiet)
         std::cout << "\n"
@@ -60,9 +62,10 @@ int run(const Communicator& world, const BatchProgramOptions& options, const Arg
                   << drawing_hint(arguments, {manifest.output});
     }
     // The summary has the reasons, too; without it nobody would hear of them.
-    if (options.quiet || !batch.selected.empty()) std::cerr << printable(describe_failures(manifest, batch));
+    if (options.quiet || batch.only || !batch.selected.empty())
+      std::cerr << printable(describe_failures(manifest, batch));
     if (code == ExitCode::Interrupted)
-      std::cout << "Asked to stop: what is finished is saved; the same command with --resume goes on\n";
+      std::cout << "Stopped before the end: what is finished is saved; the same command with --resume goes on\n";
   });
   return static_cast<int>(code);
 }

@@ -11,6 +11,7 @@ int run(const gem::Arguments& arguments) {
           {"export", "the mapping as the file that a serving engine starts with", gem::run_export},
           {"import", "a map of experts that an engine uses, as a mapping", gem::run_map_import},
           {"permute", "a checkpoint whose linear placement is the mapping, for any engine", gem::run_permute},
+          {"profile", "a profile as the text that the policy inside an engine reads", gem::run_profile_export},
           {"check", "whether an engine's ranks get the GPUs that the mapping was made for", gem::run_check},
       },
       {"gem-deploy export --mapping mapping.h5 --engine sglang --output location.json",

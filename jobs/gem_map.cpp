@@ -10,7 +10,7 @@
 #include "files/profile_file.hpp"
 #include "files/trace_file.hpp"
 #include "mapping/broadcast.hpp"
-#include "mapping/mapping_answer.hpp"
+#include "mapping/cross_validation.hpp"
 #include "mapping/mapping_request.hpp"
 #include "mapping/remapping.hpp"
 #include "mapping/search_plan.hpp"
@@ -147,7 +147,7 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
     if (world.is_root()) std::cout << plan;
     return static_cast<int>(ExitCode::Good);
   }
-  const MappingAnswer answer = find_mapping(world, question);
+  const MappingAnswer answer = validated_mapping(world, question);
   const RemapAnswer changed = options.remap.from.empty()
                                   ? RemapAnswer{answer.mapping(), ""}
                                   : remap(world, question, present, answer.mapping(), options.remap);

@@ -16,6 +16,10 @@ void print_shape(const LoadTrace& trace) {
   std::cout << fmt::format("{} steps of {} tokens, {} layers, {} experts, top-{};\nmodel {}, task {}, {}, part {}\n",
                            trace.step_count(), trace.tokens_per_step, trace.layer_count(), trace.expert_count(),
                            trace.top_k, trace.model, trace.task, trace.phase, trace.part);
+  if (trace.sequence == "resampled")
+    std::cout << "resampled: each step is of requests drawn anew, for searching alone\n";
+  if (!trace.request_groups.empty())
+    std::cout << fmt::format("each step is of one of {} groups of requests\n", group_count_of(trace));
 }
 
 void store_trace(const std::string& path, const LoadTrace& trace, const Arguments& arguments, std::uint64_t seed) {

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The whole proof on the GPUs of one host: profiles each model, maps each workload on one half of its requests, replays
-# the other half under every mapping, and packs the small results; gem-analysis replays makes one table of them.
-# Programs are those on the PATH or in build/release/bin; if there are none, it builds them first. What is finished in the
-# folder of results isn't done again.
+# the other half under every mapping (jobs/one_host.toml, a run of gem-batch a setting), and packs the small results;
+# gem-analysis replays makes one table of them. Programs are those on the PATH or in build/release/bin; if there are
+# none, it builds them first. What is finished in the folder of results is not done again.
 #
 #   slurm/one-host.sh --ranks 4                                one rank a GPU, the GPUs as they are
 #   slurm/one-host.sh --shares 100,94,88,78                    ranks share one GPU in turns, each with that share of it
@@ -21,8 +21,8 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=jobs/dependencies.sh
 . "$root/jobs/dependencies.sh"
 
-ranks=0 sharing=0 spreads='' device=cuda output=results/one-host pattern=. steps=24 rounds=3 layers=3 checked_steps=1 full=0
-seconds=0 dry_run=0 last_stage=reports exchange=''
+ranks=0 sharing=0 spreads='' device=cuda output=results/one-host pattern=. seconds=0 dry_run=0 last_stage=replays
+keys=(verify_steps=24 rounds=3 layer_count=3 checked_steps=1 compute_only=true)
 settings=() # FOLDER SHARES SLOWDOWN, '-' where there is none
 refuse() {
   echo "one-host.sh: $1; --help shows all options" >&2
@@ -50,12 +50,12 @@ while [ $# -gt 0 ]; do
     --device) device=$2; shift ;;
     --output) output=$2; shift ;;
     --workloads) pattern=$2; shift ;;
-    --steps) steps=$2; shift ;;
-    --rounds) rounds=$2; shift ;;
-    --layers) layers=$2; shift ;;
-    --checked-steps) checked_steps=$2; shift ;;
-    --exchange-row-time) exchange=$2; shift ;;
-    --full) full=1 ;;
+    --steps) keys[0]=verify_steps=$2; shift ;;
+    --rounds) keys[1]=rounds=$2; shift ;;
+    --layers) keys[2]=layer_count=$2; shift ;;
+    --checked-steps) keys[3]=checked_steps=$2; shift ;;
+    --full) keys[4]=compute_only=false ;;
+    --exchange-row-time) keys+=("method=[{name='gem-layer',exchange_row_time=$2}]"); shift ;;
     --seconds) seconds=$2; shift ;;
     --stop-after)
       [[ $2 = profiles || $2 = mappings ]] || refuse "--stop-after can be profiles or mappings, not $2"
@@ -69,15 +69,12 @@ done
 if [ "$ranks" -eq 0 ] && [ "$sharing" -eq 0 ] && { [ -n "$spreads" ] || [[ "${settings[*]}" != *shares-* ]]; }; then
   refuse "say --ranks N, --share-gpu N or --shares LIST"
 fi
+keys+=("device='$device'")
 shape=()
-[ "$device" = host ] && shape=(--dtype f32 --expert-shape 64x64)
-compute=(--compute-only)
-[ "$full" = 1 ] && compute=()
+[ "$device" != host ] || { shape=(--dtype f32 --expert-shape 64x64); keys+=("dtype='f32'" "expert_shape='64x64'"); }
 
-run_into() { # run_into FILE COMMAND...
-  local file=$1
-  shift
-  if [ "$dry_run" = 1 ]; then echo "$*"; else "$@" < /dev/null > "$file"; fi
+run() {
+  if [ "$dry_run" = 1 ]; then printf '%q ' "$@"; echo; else "$@" < /dev/null; fi
 }
 
 # Devices evenly spread from 1 to $1 times the fastest's time.
@@ -101,129 +98,53 @@ shares_for() {
 
 # Relative speed at heavy loads of a few shares of the GPU, from a small profile with one rank each.
 measure_shares() {
-  local probed=100,92,84,76,68 file=$output/speed-of-shares.txt
-  [ -e "$file" ] && return
-  run_into "$output/speed-of-shares.log" "$root/slurm/share_gpu.sh" "$probed" gem-profile --quiet \
+  local probed=100,92,84,76,68 file=$output/speed-of-shares.txt log=$output/speed-of-shares.log
+  [ ! -e "$file" ] || return 0
+  [ "$dry_run" = 0 ] || log=/dev/stdout
+  run "$root/slurm/share_gpu.sh" "$probed" gem-profile --quiet \
     --model gpt-oss-20b --experts-per-device 8 --device "$device" "${shape[@]}" --share-gpu turns --tile-tokens 128 \
-    --max-tokens 8192 --points-per-doubling 1 --min-samples 5 --max-samples 10 --output "$output/speed-of-shares.h5"
-  [ "$dry_run" = 1 ] && return
+    --max-tokens 8192 --points-per-doubling 1 --min-samples 5 --max-samples 10 --output "$output/speed-of-shares.h5" > "$log"
+  [ "$dry_run" = 0 ] || return 0
   # The table's column of speeds.
-  awk '$1 ~ /^[0-9]+$/ && NF > 6 { print $3 }' "$output/speed-of-shares.log" |
-    paste -d ' ' <(tr , '\n' <<< "$probed") - > "$file.partial"
+  awk '$1 ~ /^[0-9]+$/ && NF > 6 { print $3 }' "$log" | paste -d ' ' <(tr , '\n' <<< "$probed") - > "$file.partial"
   mv "$file.partial" "$file"
 }
 
-# name model task phase tokens-a-step steps tile: tiles by the kernels' rule for the mean tokens an expert.
-workloads() {
-  local task
-  for task in mmlu gpqa; do
-    echo "$task-256 gpt-oss-20b $task decode 256 128 32"
-    echo "$task-4096 gpt-oss-20b $task prefill 4096 128 128"
-    echo "$task-16384 gpt-oss-20b $task prefill 16384 64 256"
-  done
-  for task in intent summary; do
-    echo "$task-512 deepseek-v2-lite $task prefill 512 128 64"
-    echo "$task-2048 deepseek-v2-lite $task prefill 2048 128 128"
-    echo "$task-8192 deepseek-v2-lite $task prefill 8192 64 128"
-  done
-  echo "bursty-4096 mixtral-8x7b synthetic prefill 4096 128 128"
-}
-
-# The first, the last and evenly between, of the trace's decoder layers.
-layers_of() {
-  local first=0 last
-  case $1 in
-    gpt-oss-20b) last=23 ;;
-    deepseek-v2-lite) first=1 last=26 ;;
-    *) last=31 ;;
-  esac
-  awk -v first=$first -v last=$last -v n="$layers" 'BEGIN {
-    if (n > last - first + 1) n = last - first + 1
-    for (i = 0; i < n; i++) printf "%s%d", i ? "," : "", first + (n > 1 ? int(i * (last - first) / (n - 1)) : 0) }'
-}
-
-# Two halves of the requests; of synthetic load, which has none, the earlier and the later steps.
-make_traces() { # make_traces NAME MODEL TASK PHASE TOKENS STEPS: sets halves, what gem-map is told, and files
-  local name=$1 model=$2 task=$3 phase=$4 tokens=$5 steps=$6 part
-  local trace=$output/traces/$name
-  if [ "$task" = synthetic ]; then
-    files=$trace.test.h5
-    halves=(--trace "$files" --train-steps "$steps")
-    [ -e "$files" ] || run_into /dev/null gem-trace synthesize --quiet --model "$model" --tokens "$tokens" \
-      --steps $((2 * steps)) --temporal-share 0.25 --output "$files"
-    return
-  fi
-  files=$trace.train.h5,$trace.test.h5
-  halves=(--trace "$trace.train.h5" --test-trace "$trace.test.h5")
-  local batching=(--batch-size "$tokens")
-  [ "$phase" = prefill ] && batching=(--phase prefill --chunk-tokens "$tokens")
-  for part in train test; do
-    [ -e "$trace.$part.h5" ] || run_into /dev/null gem-trace batch --quiet --part $part "${batching[@]}" \
-      --steps "$steps" --routing "$root/jobs/data/routing/$model.$task.h5" --output "$trace.$part.h5"
-  done
-}
-
-# One profile serves all the workloads of a model and tile.
-make_profile() {
-  local resume=() served='' other_name other_model other_task other_phase other_tokens other_steps other_tile
-  [ -e "$profile" ] && return
-  [ -e "$profile.partial" ] && resume=(--resume)
-  while read -r other_name other_model other_task other_phase other_tokens other_steps other_tile; do
-    [ "$other_model.$other_tile" = "$model.$tile" ] || continue
-    make_traces "$other_name" "$other_model" "$other_task" "$other_phase" "$other_tokens" "$other_steps"
-    served+=${served:+,}$files
-  done < <(workloads)
-  run_into "${profile%.h5}.txt" "${launch[@]}" gem-profile --quiet --model "$model" --device "$device" "${shape[@]}" \
-    "${slow[@]}" "${share[@]}" --tile-tokens "$tile" --for-trace "$served" \
-    --confidence-width 0.015 --min-samples 7 --max-samples 30 "${resume[@]}" --output "$profile"
-  [ "$dry_run" = 1 ] || tail -n 1 "${profile%.h5}.txt" # the devices' spread
-}
-
-make_mapping() { # make_mapping METHOD
-  local method=$1 effort=fast start=() counted=()
-  [ -e "$folder/$1.h5" ] && return
-  [ "$1" = gem-layer ] && method=gem counted=(--exchange-row-time "$exchange")
-  [ "$method" = gem ] && effort=default start=("${MPIRUN[@]}" -n "$(nproc)")
-  run_into "$folder/$1.txt" "${start[@]}" gem-map --quiet --profile "$profile" "${halves[@]}" --method "$method" \
-    "${counted[@]}" --effort "$effort" --output "$folder/$1.h5"
-}
-
-verify() {
-  local mappings=() judged=() method code=0 errors=$folder/errors.txt
-  [ -z "$exchange" ] || judged=(--judge gem) # as without the further mapping
-  [ "$dry_run" = 1 ] && errors=/dev/null
-  for method in "${methods[@]}"; do mappings+=(--mapping "$folder/$method.h5"); done
-  run_into "$folder/report.txt" "${launch[@]}" gem-verify --quiet --profile "$profile" --trace "$trace" \
-    "${mappings[@]}" "${judged[@]}" "${share[@]}" "${compute[@]}" --layers "$(layers_of "$model")" --steps "$steps" \
-    --rounds "$rounds" --checked-steps "$checked_steps" --output "$folder/report.h5" 2> "$errors" || code=$?
-  [ "$dry_run" = 1 ] && return
-  # A negative verdict is a result; a launch that failed ends with the same code, but has none.
-  if [ "$code" -gt 1 ] || [ ! -e "$folder/report.h5" ]; then cat "$errors" >&2; return 4; fi
-  cat "$folder/report.txt"
-}
-
-workload() {
-  [ "$dry_run" = 1 ] || mkdir -p "$folder"
-  make_profile
-  [ "$last_stage" = profiles ] && return
-  make_traces "$name" "$model" "$task" "$phase" "$tokens" "$trace_steps"
-  for method in "${methods[@]}"; do make_mapping "$method"; done
-  [ "$last_stage" = mappings ] && return
-  verify
-}
-
 pack() {
-  [ "$dry_run" = 1 ] && return
+  [ "$dry_run" = 0 ] || return 0
   tar -C "$output" -czf "$output.tar.gz" .
   echo "$1 after $((SECONDS - begin)) s: $output.tar.gz"
 }
 
+# Profiles and replays on the devices, the search on all cores.
+run_setting() { # run_setting FOLDER LAUNCHER...: 75 where time is up
+  local place=$1 stage code result=0 key batch
+  shift
+  batch=(gem-batch "$root/jobs/one_host.toml" --resume --output "$output/$place" "${pairs[@]}")
+  for key in "${keys[@]}" "${own_keys[@]}"; do batch+=(--set "$key"); done
+  for stage in profiles mappings replays; do
+    local launch=("$@") only=(--only "$stage") left=$((begin + seconds - SECONDS))
+    [ $stage != mappings ] || launch=("${MPIRUN[@]}" -n "$(nproc)")
+    [ $stage != replays ] || only=()
+    [ "$seconds" -eq 0 ] || only+=(--begin-within $((left > 0 ? left : 0)))
+    code=0
+    run "${launch[@]}" "${batch[@]}" "${only[@]}" || code=$?
+    [ $code -ne 75 ] || return 75
+    [ $code -eq 0 ] || { result=4; echo "one-host.sh: $place: $stage failed with exit code $code; see above" >&2; }
+    [ $stage != "$last_stage" ] || break
+  done
+  return $result
+}
+
 if [ "$dry_run" = 1 ]; then programs_or_build "$root" echo; else programs_or_build "$root" >&2; fi
-methods=(round-robin eplb speed-aware paper gem)
-[ -z "$exchange" ] || methods+=(gem-layer)
 begin=$SECONDS
-failures=0
-[ "$dry_run" = 1 ] || mkdir -p "$output/traces"
+failed=0
+pairs=() # none: all
+if [ "$pattern" != . ]; then
+  list=$(gem-batch "$root/jobs/one_host.toml" --list) || exit 4
+  while read -r _ name; do pairs+=(--pair "$name"); done < <(grep -E "^[0-9]+ [^/]*/($pattern)" <<< "$list" || true)
+fi
+[ "$dry_run" = 1 ] || mkdir -p "$output"
 [ -z "$spreads" ] || [ "$sharing" -eq 0 ] || measure_shares
 for spread in ${spreads//,/ }; do
   if [ "$sharing" -gt 0 ]; then
@@ -236,26 +157,16 @@ done
 
 for setting in "${settings[@]}"; do
   read -r place shares slowdown <<< "$setting"
-  launch=("${MPIRUN[@]}" -n "$ranks") share=() slow=()
-  [ "$shares" = - ] || { launch=("$root/slurm/share_gpu.sh" "$shares"); share=(--share-gpu turns); }
-  [ "$slowdown" = - ] || slow=(--slowdown "$slowdown")
-  echo "== $place: shares $shares, slowdown $slowdown"
-  while read -r name model task phase tokens trace_steps tile; do
-    folder=$output/$place/$name
-    profile=$output/$place/$model.tile$tile.profile.h5
-    trace=$output/traces/$name.test.h5
-    [ -e "$folder/report.h5" ] && continue
-    if [ "$seconds" -gt 0 ] && [ $((SECONDS - begin)) -ge "$seconds" ]; then
-      pack "More is to do"
-      exit 75
-    fi
-    echo "== $place/$name (at $((SECONDS - begin)) s)"
-    set +e # one workload that fails doesn't take the others with it
-    (set -e; workload)
-    code=$?
-    set -e
-    [ $code -eq 0 ] || { echo "one-host.sh: $place/$name failed with exit code $code" >&2; failures=$((failures + 1)); }
-  done < <(workloads | grep -E "^($pattern)" || true)
+  echo "== $place: shares $shares, slowdown $slowdown (at $((SECONDS - begin)) s)"
+  [ "$pattern" = . ] || [ ${#pairs[@]} -gt 0 ] || continue
+  launch=("${MPIRUN[@]}" -n "$ranks") own_keys=()
+  [ "$shares" = - ] || { launch=("$root/slurm/share_gpu.sh" "$shares"); own_keys=("share_gpu='turns'"); }
+  [ "$slowdown" = - ] || own_keys=("slowdown=[$slowdown]")
+  code=0
+  run_setting "$place" "${launch[@]}" || code=$?
+  [ $code -ne 75 ] || { pack "More is to do"; exit 75; }
+  failed=$((failed + (code > 0)))
+  [ "$dry_run" = 1 ] || sed -s -n '/^VERDICT/,$p' "$output/$place"/pairs/*/*/verify.txt 2> /dev/null || true
 done
 pack "Done"
-[ $failures -eq 0 ] || { echo "one-host.sh: $failures workloads failed; see above" >&2; exit 4; }
+[ $failed -eq 0 ] || { echo "one-host.sh: $failed settings have workloads that failed; see above" >&2; exit 4; }

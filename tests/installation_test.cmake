@@ -26,3 +26,24 @@ if(NOT code EQUAL 0 AND NOT code EQUAL 127)  # 127: no Python on this machine
 endif()
 execute_process(COMMAND ${PREFIX}/bin/gem-batch ${PREFIX}/share/gem/jobs/plan24.toml --dry-run
                 OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
+# The policy's library is found by CMake and by the Python package, each from where it lies.
+set(user ${PREFIX}/user)
+file(WRITE ${user}/CMakeLists.txt "cmake_minimum_required(VERSION 3.22)
+project(user C)
+find_package(gem 0.2 REQUIRED)
+add_executable(user user.c)
+target_link_libraries(user gem::policy)
+")
+file(WRITE ${user}/user.c "#include <gem_policy.h>
+int main(void) { return gem_policy_abi() == GEM_POLICY_ABI ? 0 : 1; }
+")
+execute_process(COMMAND ${CMAKE_COMMAND} -S ${user} -B ${user}/build -DCMAKE_PREFIX_PATH=${PREFIX} OUTPUT_QUIET
+                COMMAND_ERROR_IS_FATAL ANY)
+execute_process(COMMAND ${CMAKE_COMMAND} --build ${user}/build OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
+execute_process(COMMAND ${user}/build/user COMMAND_ERROR_IS_FATAL ANY)
+execute_process(COMMAND /usr/bin/python3 -c "import numpy" RESULT_VARIABLE no_numpy OUTPUT_QUIET ERROR_QUIET)
+if(no_numpy EQUAL 0)
+  execute_process(COMMAND ${CMAKE_COMMAND} -E env PYTHONPATH=${PREFIX}/share/gem/policy PYTHONDONTWRITEBYTECODE=1
+                          /usr/bin/python3 -c "from gem_policy.library import Library; Library()"
+                  COMMAND_ERROR_IS_FATAL ANY)
+endif()

@@ -72,6 +72,8 @@ class Trace:
     tokens_per_step: int
     layer_ids: np.ndarray  # [layer]
     counts: np.ndarray  # [step, layer, expert]
+    sequence: str = "consecutive"  # or "resampled": each step of requests drawn anew, for searching alone
+    request_groups: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # [step], or none
 
     @property
     def label(self):
@@ -316,6 +318,13 @@ def _read_trace(file):
     part = file.text_attribute("part", "all")
     if part not in ("all", "train", "test"):
         file.reject(f"attribute 'part' is '{part}', but must be all, train or test")
+    sequence = file.text_attribute("sequence", "consecutive")
+    if sequence not in ("consecutive", "resampled"):
+        file.reject(f"attribute 'sequence' is '{sequence}', but must be consecutive or resampled")
+    groups = np.zeros(0, np.int64)
+    if file.has("/request_groups"):
+        groups = file.numbers("/request_groups", (counts.shape[0],))
+        file.check("/request_groups", groups, groups >= 0, "0 or more")
     return Trace(
         _read_header(file),
         file.text_attribute("task"),
@@ -325,6 +334,8 @@ def _read_trace(file):
         file.count_attribute("tokens_per_step", 1),
         _read_layer_ids(file, counts.shape[1]),
         counts.astype(np.int64),
+        sequence,
+        groups.astype(np.int64),
     )
 
 

@@ -1,4 +1,6 @@
-"""One table of many replays: every report below a folder, as slurm/one-host.sh leaves them (SETTING/WORKLOAD/report.h5)."""
+"""One table of many replays: every report below a folder, as slurm/one-host.sh leaves them (a folder of gem-batch for each
+setting, SETTING/pairs/MODEL/WORKLOAD/report.h5), a single gem-batch, or SETTING/WORKLOAD/report.h5.
+"""
 
 import os
 from dataclasses import dataclass
@@ -50,18 +52,29 @@ class Replay:
         }
 
 
+def _setting_and_workload(path, task):
+    """Of a report in that folder. In a folder of gem-batch the setting is what stands above it, else what the pair's name
+    has behind its task's.
+    """
+    above, workload = os.path.split(path)
+    parts = above.split(os.sep)
+    if "pairs" not in parts[-2:-1]:
+        return above, workload
+    batch = os.sep.join(parts[:-2])
+    return batch or (workload.removeprefix(task).strip("-") if workload.startswith(task) else ""), workload
+
+
 def collect_replays(folder):
     """All reports below a folder, by setting, model, task and tokens a step. DataError if there is none."""
     found = []
     for place, _, names in sorted(os.walk(folder)):
         if "report.h5" not in names:
             continue
-        setting, workload = os.path.split(os.path.relpath(place, folder))
         report = read_file(os.path.join(place, "report.h5"), kinds=("gem.report",))
         if report is not None:
-            found.append(Replay(setting, workload, report))
+            found.append(Replay(*_setting_and_workload(os.path.relpath(place, folder), report.task), report))
     if not found:
-        raise DataError(f"{folder}: no report.h5 below this folder; give the folder that slurm/one-host.sh wrote")
+        raise DataError(f"{folder}: no report.h5 below this folder; give a folder of slurm/one-host.sh or gem-batch")
     return sorted(
         found, key=lambda r: (r.setting, r.report.header.model, r.report.task, r.report.tokens_per_step, r.workload)
     )

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
 #include <numeric>
 #include <vector>
 
@@ -96,6 +97,16 @@ Interval bootstrap_ratio(std::span<const double> numerator, std::span<const doub
   std::sort(ratios.begin(), ratios.end());
   const double tail = (1.0 - confidence) / 2.0;
   return {sorted_quantile(ratios, tail), sorted_quantile(ratios, 1.0 - tail)};
+}
+
+double student_quantile(double p, std::size_t degrees) {
+  if (degrees == 1) return std::tan(std::numbers::pi * (p - 0.5));
+  if (degrees == 2) return (2.0 * p - 1.0) * std::sqrt(2.0 / (4.0 * p * (1.0 - p)));
+  const double z = normal_quantile(p), n = static_cast<double>(degrees), s = z * z;
+  return z *
+         (1.0 + (s + 1.0) / (4.0 * n) + (5.0 * s * s + 16.0 * s + 3.0) / (96.0 * n * n) +
+          (3.0 * s * s * s + 19.0 * s * s + 17.0 * s - 15.0) / (384.0 * n * n * n) +
+          (79.0 * s * s * s * s + 776.0 * s * s * s + 1482.0 * s * s - 1920.0 * s - 945.0) / (92160.0 * n * n * n * n));
 }
 
 double normal_quantile(double p) {

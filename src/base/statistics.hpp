@@ -35,6 +35,10 @@ Interval median_interval(std::span<const double> values, double confidence = 0.9
 Interval bootstrap_ratio(std::span<const double> numerator, std::span<const double> denominator, std::uint64_t seed,
                          std::size_t resamples = 2000, double confidence = 0.95);
 
+/// Point of Student's t distribution with these degrees of freedom, 1 or more, likewise (exact for 1 and 2, else
+/// Abramowitz and Stegun 26.7.5: 0.7 % low with 3, less with more, at 0.975).
+double student_quantile(double probability, std::size_t degrees);
+
 /// Point z of the standard normal with the given probability below it (Acklam's rational approximation, |error| <
 /// 1e-8).
 double normal_quantile(double probability);

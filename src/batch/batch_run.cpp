@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <optional>
 
@@ -11,6 +12,8 @@
 #include "batch/pair_check.hpp"
 #include "batch/pair_files.hpp"
 #include "batch/pair_run.hpp"
+#include "batch/pair_traces.hpp"
+#include "batch/profile_stage.hpp"
 #include "device/device_kind.hpp"
 #include "platform/command_line/program.hpp"
 #include "platform/file_system/file_lock.hpp"
@@ -22,10 +25,6 @@ namespace gem {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool stop_agreed(const Communicator& group) {
-  return group.max(static_cast<std::uint8_t>(stop_requested() ? 1 : 0)) == 1;
-}
 
 /// A batch on all ranks.
 class Batch {
@@ -42,9 +41,12 @@ class Batch {
     for (std::size_t index : indices_) names.push_back(manifest_.pairs[index].name);
     Board board(world_, names, !options_.quiet, options_.live);
 
+    if (options_.only != BatchStage::Traces) world_.on_root([&] { make_shared_traces(); });
     std::vector<std::size_t> together, side_by_side;
-    for (std::size_t i = 0; i < indices_.size(); ++i)
-      (is_virtual_kind(pair_at(i).profile.devices.kind) ? side_by_side : together).push_back(i);
+    for (std::size_t i = 0; i < indices_.size(); ++i) {
+      const bool any_ranks = is_virtual_kind(pair_at(i).profile.devices.kind) || !needs_devices(options_.only);
+      (any_ranks ? side_by_side : together).push_back(i);
+    }
     for (std::size_t i : together) run_one(world_, i, board);
     run_side_by_side(side_by_side, board);
     board.wait_for_all();
@@ -55,6 +57,12 @@ class Batch {
   }
 
  private:
+  bool stop_agreed(const Communicator& group) const {
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin_;
+    const bool stop = stop_requested() || elapsed.count() >= options_.begin_within_s;
+    return group.max(static_cast<std::uint8_t>(stop ? 1 : 0)) == 1;
+  }
+
   const BatchPair& pair_at(std::size_t i) const { return manifest_.pairs[indices_[i]]; }
 
   // On rank 0: directories, locks, and a clean start where nothing is to be kept. A run of selected pairs shares the
@@ -76,6 +84,22 @@ class Batch {
     if (!whole || options_.resume) return;
     for (const auto& entry : fs::directory_iterator(profile_folder(manifest_.output)))
       if (entry.path().extension() == ".stamp" || entry.path().extension() == ".partial") fs::remove(entry.path());
+  }
+
+  // A profile that pairs share is measured for the steps of all of them, also of those that this run leaves alone. What
+  // fails here does so again, and is told of, when its pair is run.
+  void make_shared_traces() const {
+    for (const BatchPair& pair : manifest_.pairs) {
+      const auto serves = [&](std::size_t index) { return share_profile(pair, manifest_.pairs[index]); };
+      if (std::ranges::none_of(indices_, serves)) continue;
+      const PairFiles files(manifest_.output, pair);
+      try {
+        make_directory(files.folder());
+        make_traces(pair, files, options_.command_line, [] {});
+      } catch (const Error&) {
+        continue;
+      }
+    }
   }
 
   void keep_sources() const {
@@ -120,7 +144,7 @@ class Batch {
     }
     const PairFiles files(manifest_.output, pair_at(i));
     try {
-      const bool made = run_pair(group, pair_at(i), manifest_.output, options_.command_line, tell);
+      const bool made = run_pair(group, manifest_, pair_at(i), options_.only, options_.command_line, tell);
       group.on_root([&] { fs::remove(files.error()); });
       tell(made ? PairState::Done : PairState::Kept);
     } catch (const Error& error) {
@@ -140,6 +164,7 @@ class Batch {
   Communicator world_;
   const Manifest& manifest_;
   const BatchOptions& options_;
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
   std::vector<std::size_t> indices_;
   std::vector<std::unique_ptr<FileLock>> locks_;  // on rank 0
   bool interrupted_ = false;
@@ -181,7 +206,7 @@ std::string pair_table(const Manifest& manifest, bool resume) {
                                    source.synthetic         ? "synthetic"
                                    : source.routing.empty() ? source.trace
                                                             : source.routing,
-                                   join(pair.methods),
+                                   join(mapping_names(pair)),
                                    pair.verify ? fmt::format("{}", pair.replay.steps) : "-"};
     if (resume) cells.push_back(is_whole(manifest, pair) ? "kept" : "to do");
     table.add_row(cells);

@@ -12,6 +12,12 @@
 
 namespace gem {
 
+std::vector<std::string> mapping_names(const BatchPair& pair) {
+  std::vector<std::string> names = pair.methods;
+  for (const MethodVariant& variant : pair.variants) names.push_back(variant.name);
+  return names;
+}
+
 std::string folder_name(std::string model) {
   std::ranges::replace(model, '/', '-');
   return model;
@@ -29,6 +35,8 @@ struct PairDraft {
   std::map<std::string, std::size_t> lines{};                      ///< where each key was said
   std::map<std::string, std::vector<std::string>> alternatives{};  ///< a pair for each; by key
 };
+
+constexpr std::string_view name_characters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
 
 /// How the values of a key are told apart in names of pairs.
 std::string letter_of(const std::string& key) {
@@ -54,9 +62,10 @@ class Reader {
 
   Manifest read() {
     for (const std::string& key : root_.keys())
-      if (key != "output" && key != "defaults" && key != "model" && key != "task" && key != "setting")
+      if (key != "output" && key != "defaults" && key != "model" && key != "task" && key != "setting" &&
+          key != "method")
         mistake(root_.at(key).line(),
-                fmt::format("unknown key '{}'; there are output, defaults, model, task and setting", key));
+                fmt::format("unknown key '{}'; there are output, defaults, model, task, setting and method", key));
     read_output();
     if (root_.has("defaults")) {
       const JsonNode defaults = root_.at("defaults");
@@ -66,6 +75,7 @@ class Reader {
         mistake(defaults.line(), "defaults must be a table: [defaults]");
     }
     settings_ = tables(root_, "setting");
+    variants_ = tables(overrides_.has("method") ? overrides_ : root_, "method");
     const std::vector<JsonNode> common_tasks = tables(root_, "task");
     const std::vector<JsonNode> models = tables(root_, "model");
     if (models.empty()) mistake(1, "no model; give each one as [[model]] with its name");
@@ -136,6 +146,17 @@ class Reader {
     return found;
   }
 
+  /// The option of a key; null, and a mistake, if there is none. `own` are the keys beside the options.
+  const Option* option_of(const OptionList& options, const std::string& name, std::size_t line,
+                          const std::vector<std::string>& own) {
+    if (const Option* option = options.find_key(name)) return option;
+    std::vector<std::string> names = own;
+    for (const Option& known : options.all()) names.push_back(known.name().key);
+    const std::vector<std::string> near = near_words(name, names);
+    mistake(line, "unknown key '" + name + "'" + (near.empty() ? "" : "; did you mean " + join(near, " or ") + "?"));
+    return nullptr;
+  }
+
   /// Takes the keys of a level; `own` are those that it has beside the common ones.
   void take_keys(PairDraft& draft, const JsonNode& table, const std::vector<std::string>& own) {
     OptionList options;
@@ -143,15 +164,8 @@ class Reader {
     for (const std::string& name : table.keys()) {
       const JsonNode value = table.at(name);
       if (std::ranges::find(own, name) != own.end()) continue;
-      const Option* option = options.find_key(name);
-      if (option == nullptr) {
-        std::vector<std::string> names = own;
-        for (const Option& known : options.all()) names.push_back(known.name().key);
-        const std::vector<std::string> near = near_words(name, names);
-        mistake(value.line(),
-                "unknown key '" + name + "'" + (near.empty() ? "" : "; did you mean " + join(near, " or ") + "?"));
-        continue;
-      }
+      const Option* option = option_of(options, name, value.line(), own);
+      if (option == nullptr) continue;
       draft.lines[name] = value.line();
       draft.alternatives.erase(name);
       if (!value.is_array() || option->kind() != OptionKind::Count) {
@@ -205,7 +219,7 @@ class Reader {
   }
 
   void expand(PairDraft draft) {
-    take_keys(draft, overrides_, {});
+    take_keys(draft, overrides_, {"method"});
     choose(draft);
   }
 
@@ -242,8 +256,10 @@ class Reader {
       synthesis.tokens_per_step = tokens;
     synthesis.steps = 2 * pair.source.batching.steps;  // the later half to score on
 
+    read_variants(draft);
     check_name(pair);
     check_source(draft);
+    check_shared_profile(draft);
     // What the whole set-up checks one after the other, for all mistakes at once.
     std::size_t ranks = std::max<std::size_t>(1, rank_count_);
     if (!is_virtual_kind(devices.kind) && listed_slowdowns(devices.slowdown) > ranks) {
@@ -257,13 +273,53 @@ class Reader {
       if (rank_count_ > 0 || is_virtual_kind(devices.kind)) set_up_profile(pair.profile, ranks);
     });
     check(draft, pair.line, [&] { make_question(pair.mapping); });
+    for (const MethodVariant& variant : pair.variants) check(draft, pair.line, [&] { make_question(variant.mapping); });
     check(draft, pair.line, [&] { check_replay_request(pair.replay); });
     manifest_.pairs.push_back(pair);
   }
 
+  /// What the pair's keys say holds for a variant, too, unless it says otherwise.
+  void read_variants(PairDraft& draft) {
+    BatchPair& pair = draft.pair;
+    for (const JsonNode& table : variants_) {
+      MethodVariant variant{required_text(table, "method"), pair.mapping};
+      variant.mapping.method = default_method();
+      OptionList options;
+      describe(options, variant.mapping);
+      for (const std::string& key : table.keys()) {
+        if (key == "name") continue;
+        const JsonNode value = table.at(key);
+        if (const Option* option = option_of(options, key, value.line(), {"name"}))
+          check(draft, value.line(), [&] { take_value(*option, value, draft.directory); });
+      }
+      const std::vector<std::string> taken = mapping_names(pair);
+      if (variant.name.find_first_not_of(name_characters) != std::string::npos ||
+          std::ranges::find(taken, variant.name) != taken.end() || variant.name == method_name(reference_method()))
+        mistake(table.line(),
+                fmt::format("'{}' can't be the name of a further mapping: it names a file, and no other method; use "
+                            "letters, digits, '-' and '_'",
+                            variant.name));
+      pair.variants.push_back(variant);
+    }
+  }
+
+  /// One profile has one tile, whatever the steps of the pairs that share it.
+  void check_shared_profile(const PairDraft& draft) {
+    const ProfileRequest& request = draft.pair.profile;
+    if (!draft.pair.for_traces) return;
+    check(draft, draft.pair.line, [&] {
+      const OptionName option = option_name(&BatchPair::for_traces);
+      if (request.max_tokens > 0 || request.naive)
+        throw option_error(option, "{} says what is measured, so {} and {} don't go with it",
+                           option_name(&ProfileRequest::max_tokens), option_name(&ProfileRequest::naive));
+      if (request.devices.tile_tokens == 0 && !device_kind(request.devices.kind).tells_tiles)
+        throw option_error(option, "{} needs {}: pairs of one tile share a profile",
+                           option_name(&DeviceOptions::tile_tokens));
+    });
+  }
+
   void check_name(const BatchPair& pair) {
-    const std::size_t end =
-        pair.name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./", 0);
+    const std::size_t end = pair.name.find_first_not_of(std::string(name_characters) + "./", 0);
     if (end != std::string::npos || std::ranges::count(pair.name, '/') != 1 ||
         pair.name.find("/.") != std::string::npos)
       mistake(pair.line, "'" + pair.name + "' can't be the name of a folder; use letters, digits, '-', '_' and '.'");
@@ -308,6 +364,7 @@ class Reader {
   std::size_t ranks_needed_ = 0;  // more than there are
   PairDraft defaults_;
   std::vector<JsonNode> settings_;
+  std::vector<JsonNode> variants_;
   Manifest manifest_;
   std::vector<std::pair<std::size_t, std::string>> mistakes_;
 };

@@ -26,6 +26,12 @@ struct TraceSource {
 
 void describe(OptionList& options, TraceSource& source);
 
+/// A further mapping of a pair: a method with options of its own.
+struct MethodVariant {
+  std::string name;  ///< of its file and in tables
+  MappingRequest mapping;
+};
+
 /// One model under one task, after defaults and overrides.
 struct BatchPair {
   std::string name;  ///< "MODEL/TASK", its folder
@@ -35,6 +41,8 @@ struct BatchPair {
   TraceSource source;
   MappingRequest mapping;
   std::vector<std::string> methods{"linear", "eplb", "gem"};  ///< a mapping file each
+  std::vector<MethodVariant> variants{};                      ///< likewise, behind these
+  bool for_traces = false;  ///< the profile is of just the loads of the steps that pairs of its kind have
   bool verify = true;
   ReplayRequest replay;
 };
@@ -48,6 +56,9 @@ struct Manifest {
   std::size_t rank_count = 0;  ///< of the job; 0: not known
   std::vector<BatchPair> pairs;
 };
+
+/// Names of all the pair's mappings: those of its methods, then those of its variants.
+std::vector<std::string> mapping_names(const BatchPair& pair);
 
 /// A model's name as that of a folder: some have a slash.
 std::string folder_name(std::string model);

@@ -73,6 +73,10 @@ void describe(OptionList& options, TraceSource& source) {
 
 void describe(OptionList& options, BatchPair& pair) {
   describe(options, pair.profile);
+  options.group("What is measured");
+  options.add("for-traces", pair.for_traces,
+              "one profile for all pairs of a model, tile and devices: of just what their steps can bring to a device, "
+              "instead of {max-tokens}");
   describe(options, pair.source);
   options.group("What to find");
   std::vector<std::string> methods;
@@ -113,8 +117,9 @@ std::string describe_keys() {
           "[[model]] for one model, whose name is one of gem-profile's list or a CSV file, [[model.task]] for one "
           "task of it and [[task]] for one of all models; tasks have a name too. In each can stand the keys below, and "
           "the later level wins. [[setting]], with a name and keys, makes a further pair of each task, with these "
-          "keys; so does each number of a list where one whole number is expected. Names of files are relative to the "
-          "manifest.") +
+          "keys; so does each number of a list where one whole number is expected. [[method]], with a name and keys of "
+          "a mapping (method: gem unless it says so), is a further mapping of each pair. Names of files are relative "
+          "to the manifest.") +
       "\n";
   BatchPair defaults = default_pair();
   OptionList options;

@@ -17,7 +17,7 @@ bool is_of_its_kind(const Manifest& manifest, const BatchPair& pair, const std::
                     const PairTraces& traces) {
   const LatencyProfile profile = read_profile(path);
   const std::size_t ranks = manifest.rank_count > 0 ? manifest.rank_count : profile.device_count();
-  const ProfileRequest request = profile_request(pair, step_size_of(pair, traces));
+  const ProfileRequest request = profile_request(pair, step_size_of(pair, traces), traces_served(manifest, pair));
   const ProfileSetup setup = set_up_profile(request, ranks);
   return setup.device_count == profile.device_count() &&
          fs::path(path).filename().string().starts_with(profile_kind(setup, request, profile.devices) + "-");
@@ -29,6 +29,11 @@ std::string profile_in_use(const PairFiles& files, const std::string& output) {
   if (!fs::is_regular_file(files.profile())) return "";
   const std::string path = profile_folder(output) + "/" + trim(read_whole_text(files.profile(), 4096));
   return fs::is_regular_file(path) ? path : "";
+}
+
+std::string profile_at_hand(const Manifest& manifest, const BatchPair& pair, const PairTraces& traces) {
+  const std::string profile = profile_in_use(PairFiles(manifest.output, pair), manifest.output);
+  return profile.empty() || !is_of_its_kind(manifest, pair, profile, traces) ? "" : profile;
 }
 
 bool results_are_fresh(const BatchPair& pair, const PairFiles& files, const std::string& profile,

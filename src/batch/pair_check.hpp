@@ -16,6 +16,9 @@ std::string profile_in_use(const PairFiles& files, const std::string& output);
 bool results_are_fresh(const BatchPair& pair, const PairFiles& files, const std::string& profile,
                        const PairTraces& traces);
 
+/// The profile that the pair was made with, if it is measured as its keys want it, on whatever devices; else empty.
+std::string profile_at_hand(const Manifest& manifest, const BatchPair& pair, const PairTraces& traces);
+
 /// Whether nothing is left to do of the pair, as far as one process knows without its devices: they are taken to be
 /// such as its profile names, as many as the manifest's ranks, if these are known.
 bool is_whole(const Manifest& manifest, const BatchPair& pair);

@@ -11,7 +11,7 @@ std::vector<std::string> PairFiles::written(const BatchPair& pair) const {
   std::vector<std::string> files{train(),     test(),         report(),  scores(), verdicts(),
                                  text("map"), text("verify"), profile(), error()};
   if (pair.source.trace.empty()) files.push_back(trace());
-  for (const std::string& method : pair.methods) files.push_back(mapping(method));
+  for (const std::string& name : mapping_names(pair)) files.push_back(mapping(name));
   return files;
 }
 

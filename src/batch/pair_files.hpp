@@ -25,6 +25,7 @@ class PairFiles {
   std::string profile() const { return folder_ + "/profile.txt"; }  ///< holds the name of the profile in use
   std::string error() const { return folder_ + "/error.txt"; }
   std::string lock() const { return folder_ + "/lock"; }
+  std::string trace_lock() const { return folder_ + "/trace.lock"; }
   /// All that a run of this pair may write, stamps and lock aside.
   std::vector<std::string> written(const BatchPair& pair) const;
 

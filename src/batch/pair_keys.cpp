@@ -27,6 +27,10 @@ StageKey map_key(const BatchPair& pair, const std::string& profile, const PairTr
   key.add("train_steps", traces.train_steps);
   key.add("methods", join(pair.methods));
   key.add_options(pair.mapping);
+  for (const MethodVariant& variant : pair.variants) {
+    key.add("variant", variant.name);
+    key.add_options(variant.mapping);
+  }
   return key;
 }
 
@@ -35,7 +39,7 @@ StageKey verify_key(const BatchPair& pair, const PairFiles& files, const std::st
   StageKey key("verify");
   key.add_file("profile", profile);
   key.add_file("trace", traces.scored());
-  for (const std::string& method : pair.methods) key.add_file(method, files.mapping(method));
+  for (const std::string& name : mapping_names(pair)) key.add_file(name, files.mapping(name));
   key.add_options(pair.replay);
   return key;
 }

@@ -1,11 +1,38 @@
 #include "batch/pair_traces.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <span>
 
+#include "batch/pair_keys.hpp"
+#include "batch/stamp.hpp"
+#include "files/routing_file.hpp"
 #include "files/trace_file.hpp"
+#include "platform/file_system/file_lock.hpp"
 
 namespace gem {
+namespace {
+
+/// Writes them and returns their files.
+std::vector<std::string> write_traces(const BatchPair& pair, const PairTraces& traces, const Provenance& provenance) {
+  const TraceSource& source = pair.source;
+  if (source.synthetic) {
+    LoadTrace trace = synthesize_trace(source.synthesis);
+    trace.model = pair.model.name;
+    trace.task = source.task;
+    trace.phase = source.batching.phase.empty() ? "decode" : source.batching.phase;
+    write_trace(traces.train, trace, provenance);
+    return {traces.train};
+  }
+  const Routing routing = read_routing(source.routing);
+  BatchingOptions searched = source.batching;
+  searched.part = "train";
+  write_trace(traces.train, batch_routing(routing, searched), provenance);
+  write_trace(traces.test, batch_routing(routing, scored_part(source.batching)), provenance);
+  return {traces.train, traces.test};
+}
+
+}  // namespace
 
 PairTraces traces_of(const BatchPair& pair, const PairFiles& files) {
   const TraceSource& source = pair.source;
@@ -14,6 +41,20 @@ PairTraces traces_of(const BatchPair& pair, const PairFiles& files) {
   PairTraces given{source.trace, source.test_trace, 0};
   if (given.test.empty()) given.train_steps = std::max<std::size_t>(1, read_trace(given.train).step_count() / 2);
   return given;
+}
+
+bool make_traces(const BatchPair& pair, const PairFiles& files, const std::string& command_line,
+                 const std::function<void()>& on_missing) {
+  if (!pair.source.trace.empty()) return false;
+  const StageKey key = trace_key(pair);
+  if (is_fresh(files.stamp("trace"), key)) return false;
+  on_missing();
+  std::optional<FileLock> lock;
+  if (pair.for_traces) lock.emplace(files.trace_lock(), FileLock::Kind::Exclusive, true, files.folder());
+  if (pair.for_traces && is_fresh(files.stamp("trace"), key)) return true;
+  const Provenance provenance = provenance_now(command_line, pair.model.name, pair.profile.seed);
+  write_stamp(files.stamp("trace"), key, write_traces(pair, traces_of(pair, files), provenance));
+  return true;
 }
 
 StepSize step_size_of(const BatchPair& pair, const PairTraces& traces) {

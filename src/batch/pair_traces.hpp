@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <string>
 
 #include "batch/manifest.hpp"
@@ -18,6 +19,12 @@ struct PairTraces {
 
 /// Which files they are in. DataError or SystemError if a trace that was given can't be read.
 PairTraces traces_of(const BatchPair& pair, const PairFiles& files);
+
+/// Makes the pair's traces unless they are there as they should be; `on_missing` hears if not. True if any was made.
+/// Other runs may make those of a shared profile's pairs at the same time. On one rank. Throws like what reads and
+/// batches routing.
+bool make_traces(const BatchPair& pair, const PairFiles& files, const std::string& command_line,
+                 const std::function<void()>& on_missing);
 
 /// How large the steps of a pair are.
 struct StepSize {

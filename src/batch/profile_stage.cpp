@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <filesystem>
 #include <optional>
 
 #include "base/text.hpp"
 #include "batch/pair_files.hpp"
 #include "batch/stamp.hpp"
 #include "files/profile_writer.hpp"
+#include "files/trace_file.hpp"
 #include "platform/command_line/program.hpp"
 #include "platform/file_system/file_lock.hpp"
 
@@ -34,6 +36,7 @@ StageKey key_of_kind(const ProfileSetup& setup, const ProfileRequest& request,
     key.add("tiles", static_cast<std::size_t>(point.tiles));
     key.add("active", static_cast<std::size_t>(point.active_experts));
   }
+  if (!request.workloads.empty()) key.add("last_tile_rows", std::size_t{plan.rule.last_tile_rows});
   const MeasurementOptions& measurement = setup.sweep.measurement;
   key.add("layers", measurement.layer_count);
   ProfileRequest said = request;
@@ -45,7 +48,38 @@ StageKey key_of_kind(const ProfileSetup& setup, const ProfileRequest& request,
   return key;
 }
 
+// What pairs of one profile have in common.
+std::string key_of_shared(const BatchPair& pair) {
+  StageKey key("shared profile");
+  key.add("model", pair.profile.model);
+  key.add_options(pair.profile);
+  key.add("copies", pair.mapping.redundant_experts);
+  return key.digest();
+}
+
 }  // namespace
+
+bool share_profile(const BatchPair& pair, const BatchPair& other) {
+  return pair.for_traces && other.for_traces && key_of_shared(pair) == key_of_shared(other);
+}
+
+std::vector<std::string> traces_served(const Manifest& manifest, const BatchPair& pair) {
+  std::vector<std::string> served;
+  for (const BatchPair& other : manifest.pairs) {
+    if (!share_profile(pair, other)) continue;
+    const PairFiles files(manifest.output, other);
+    for (const std::string& path :
+         {files.trace(), files.train(), files.test(), other.source.trace, other.source.test_trace})
+      if (!path.empty() && std::filesystem::is_regular_file(path)) served.push_back(path);
+  }
+  return served;
+}
+
+ProfileRequest profile_request(const BatchPair& pair, const StepSize& steps, const std::vector<std::string>& served) {
+  ProfileRequest request = profile_request(pair, steps);
+  for (const std::string& path : served) request.workloads.push_back(read_trace(path));
+  return request;
+}
 
 ProfileRequest profile_request(const BatchPair& pair, const StepSize& steps) {
   ProfileRequest request = pair.profile;

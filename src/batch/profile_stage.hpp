@@ -23,6 +23,16 @@ struct ProfileTask {
 /// the next power of two of their tokens, and to 512, so that pairs of like size share it; its tiles suit their mean.
 ProfileRequest profile_request(const BatchPair& pair, const StepSize& steps);
 
+/// Whether one profile serves both pairs, by what their keys say.
+bool share_profile(const BatchPair& pair, const BatchPair& other);
+
+/// The steps that a profile of the pair is measured for, and that are there: those of all pairs of the manifest which
+/// would have the same profile but for their steps. None unless its keys say for_traces.
+std::vector<std::string> traces_served(const Manifest& manifest, const BatchPair& pair);
+
+/// The same with the loads of the traces that it is for. DataError or SystemError if one can't be read.
+ProfileRequest profile_request(const BatchPair& pair, const StepSize& steps, const std::vector<std::string>& served);
+
 /// How names begin of profiles that are measured like this, of devices of these products.
 std::string profile_kind(const ProfileSetup& setup, const ProfileRequest& request,
                          const std::vector<DeviceDescription>& devices);

@@ -12,9 +12,19 @@ endforeach()
 # What draws results is Python and lies in a folder of its own; its launcher finds itself through the link.
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/analysis/ DESTINATION ${gem_share}/analysis USE_SOURCE_PERMISSIONS
         PATTERN __pycache__ EXCLUDE PATTERN build EXCLUDE PATTERN *.egg-info EXCLUDE PATTERN pictures/*.png EXCLUDE)
+# What engines load: the library, its header, the Python package, and what CMake needs to find them.
+install(TARGETS gem_policy EXPORT gem LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES ${CMAKE_SOURCE_DIR}/src/policy/gem_policy.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(EXPORT gem NAMESPACE gem:: FILE gem-config.cmake DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/gem)
+include(CMakePackageConfigHelpers)
+write_basic_package_version_file(${CMAKE_BINARY_DIR}/gem-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_BINARY_DIR}/gem-config-version.cmake DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/gem)
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/policy/ DESTINATION ${gem_share}/policy
+        PATTERN __pycache__ EXCLUDE PATTERN build EXCLUDE PATTERN *.egg-info EXCLUDE)
 # As in the source tree, so that examples and scripts find each other.
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/jobs/data DESTINATION ${gem_share}/jobs)
-install(FILES ${CMAKE_SOURCE_DIR}/jobs/plan24.toml ${CMAKE_SOURCE_DIR}/jobs/two_models.toml
+install(FILES ${CMAKE_SOURCE_DIR}/jobs/one_host.toml ${CMAKE_SOURCE_DIR}/jobs/plan24.toml
+              ${CMAKE_SOURCE_DIR}/jobs/two_models.toml
               ${CMAKE_SOURCE_DIR}/jobs/dependencies.sh
         DESTINATION ${gem_share}/jobs)
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/slurm/ DESTINATION ${gem_share}/slurm USE_SOURCE_PERMISSIONS

@@ -16,6 +16,7 @@ std::size_t count_steps(const std::string& path) {
 LoadTrace read_steps(const std::string& path, std::size_t first, std::size_t count) {
   Hdf5Input file = open_gem_file(path, "gem.trace");
   file.limit_rows("/counts", first, count);
+  if (file.has_dataset("/request_groups")) file.limit_rows("/request_groups", first, count);
   return read_fields<LoadTrace>(file);
 }
 

@@ -5,6 +5,7 @@
 #include "mapping/baselines.hpp"
 #include "mapping/certificate.hpp"
 #include "mapping/copy_search.hpp"
+#include "mapping/leaning.hpp"
 #include "mapping/mapping_report.hpp"
 #include "mapping/mixed_steps.hpp"
 #include "mapping/model_tail.hpp"
@@ -80,8 +81,8 @@ MethodResult search(const MethodTask& task, const SearchOptions& options, const 
   MethodResult result;
   result.report = describe_search(question, found, trace.step_count(), task.world.size());
   if (question.expert_groups > 1) result.report += "        " + groups.describe() + "\n";
-  if (question.certify)
-    add_certificates(task, problems, trace.step_count() == question.train.step_count(), found.layers, result);
+  const bool own_steps = trace.step_count() == question.train.step_count() && question.lean == 0.0;
+  if (question.certify) add_certificates(task, problems, own_steps, found.layers, result);
   if (question.objective == Objective::P99) improve_model_tail(task.world, problems, found.layers, options);
 
   Layers layers;
@@ -168,7 +169,11 @@ MethodResult search_with_copies(const MethodTask& task, const LoadTrace& trace) 
 
 MethodResult run_gem(const MethodTask& task) {
   const MappingQuestion& question = task.question;
-  const LoadTrace trace = with_mixed_steps(question.train, question.mixed_steps, question.search.seed);
+  if (question.instead)
+    for (const Mapping& mapping : task.before)
+      if (made_by(mapping, *question.instead)) return {mapping};
+  const LoadTrace trace = with_mixed_steps(leaned(question.train, question.lean, question.search.seed),
+                                           question.mixed_steps, question.search.seed);
   if (question.redundant_experts > 0) return search_with_copies(task, trace);
   return search(task, question.search, trace, {}, first_layers(task));
 }

@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "mapping/broadcast.hpp"
+#include "mapping/cross_validation.hpp"
 #include "mapping/device_selection.hpp"
 #include "mapping/mapping_request.hpp"
 #include "model/mapping.hpp"
@@ -52,6 +53,16 @@ void check_same_model(const LoadTrace& train, const LoadTrace& test) {
       "the test trace ('{}', {} layers, {} experts) is not of the model that is searched on ('{}', {} layers, "
       "{} experts); make both from routing of one model",
       test.model, test.layer_count(), test.expert_count(), train.model, train.layer_count(), train.expert_count()));
+}
+
+void check_folds(const MappingQuestion& question) {
+  const OptionName option = option_name(&MappingRequest::cross_validate);
+  const std::size_t fold_count = fold_count_of(question);
+  if (fold_count == 0) return;
+  if (fold_count == 1) throw option_error(option, "{} 1: one fold leaves nothing to search on; give 2 or more");
+  if (question.search.time_limit_s > 0.0)
+    throw option_error(option, "{} takes many searches; leave out {}", option_name(&MappingRequest::time_limit_s));
+  folds_of_steps(question.train, fold_count);
 }
 
 }  // namespace
@@ -112,6 +123,13 @@ void prepare(MappingQuestion& question, const Selection& selection) {
   }
   check_tokens(train, "the trace");
   if (question.test) check_tokens(*question.test, "the test trace");
+  check_folds(question);
+}
+
+std::size_t fold_count_of(const MappingQuestion& question) {
+  if (question.folds) return *question.folds;
+  const std::size_t groups = question.test || question.search.time_limit_s > 0.0 ? 0 : group_count_of(question.train);
+  return groups < 2 ? 0 : groups;
 }
 
 ExpertGroups expert_groups_of(const MappingQuestion& question) {

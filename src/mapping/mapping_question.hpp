@@ -31,10 +31,13 @@ struct MappingQuestion {
   std::vector<Method> wanted{};  ///< further methods whose mappings are needed: what they can't find is an error, too
   CostOptions cost{};
   Objective objective = Objective::Mean;
-  std::size_t mixed_steps = 0;        ///< search on at least so many steps, see with_mixed_steps
-  bool certify = false;               ///< prove optima where that can be done
-  std::size_t redundant_experts = 0;  ///< further copies of experts, a layer
-  std::size_t expert_groups = 1;      ///< keep so many groups of experts together, see ExpertGroups
+  std::size_t mixed_steps = 0;         ///< search on at least so many steps, see with_mixed_steps
+  bool certify = false;                ///< prove optima where that can be done
+  std::size_t redundant_experts = 0;   ///< further copies of experts, a layer
+  std::size_t expert_groups = 1;       ///< keep so many groups of experts together, see ExpertGroups
+  std::optional<std::size_t> folds{};  ///< of cross-validation, see fold_count_of
+  double lean = 0.0;                   ///< search on steps so far from their own toward the mean, see leaned
+  std::optional<Method> instead{};     ///< whose mapping methods that search give as theirs
   SearchOptions search;
   std::vector<Mapping> given{};      ///< scored beside the methods', called by their `method`; see fitted; on rank 0
   std::vector<ProfileDoubt> doubts;  ///< of the whole profile; on rank 0
@@ -55,6 +58,10 @@ void prepare(MappingQuestion& question, const Selection& selection);
 /// A mapping that was made elsewhere, its layers as those searched on. DataError if it is of other devices, experts or
 /// layers; UsageError if it has another number of copies than is asked for, for which the bounds would not hold.
 Mapping fitted(const Mapping& mapping, const MappingQuestion& question);
+
+/// Folds to cross-validate in, 0 for not: what was asked for, else the trace's groups of requests where there are any
+/// and no steps to score on.
+std::size_t fold_count_of(const MappingQuestion& question);
 
 /// The groups of experts that stay together. UsageError as of ExpertGroups.
 ExpertGroups expert_groups_of(const MappingQuestion& question);

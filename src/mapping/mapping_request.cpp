@@ -45,6 +45,18 @@ void describe(OptionList& options, MappingRequest& request) {
       .range(1, 65536)
       .without("any mapping");
   options.add("certify", request.certify, "bound and gap of each layer, with proofs of optimality for few experts");
+  options
+      .add("cross-validate", request.cross_validate, "N",
+           "say what the methods' mappings are worth on steps kept aside: search on N - 1 parts of the trace, score on "
+           "the other, in turn. Parts are the trace's groups of requests (gem-trace batch {request-groups}) or blocks "
+           "of steps. Where gem is then not better than packing it leans toward the mean loads; 0: don't")
+      .range(0, 1000)
+      .without("0; for a trace with groups of requests and without {test-trace} their number");
+  options
+      .add("lean", request.lean, "F",
+           "replace this share of each step's loads by their mean before gem searches, from 0, the steps alone, to 1, "
+           "the mean alone: for traces of few requests")
+      .range(0, 1);
   options.group("How long to search");
   options.add("effort", request.effort, "sets {starts} and {iterations}");
   options.add("starts", request.starts, "N", "assignments that each layer's search starts from")
@@ -87,6 +99,8 @@ MappingQuestion make_question(const MappingRequest& request) {
   question.expert_groups = request.expert_groups;
   question.redundant_experts = request.redundant_experts;
   question.certify = request.certify;
+  question.folds = request.cross_validate;
+  question.lean = request.lean;
   question.search = options_of(request.effort);
   if (request.starts > 0) question.search.starts = request.starts;
   if (request.iterations > 0) question.search.iterations = request.iterations;

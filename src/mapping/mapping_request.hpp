@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <vector>
 
 #include "base/option.hpp"
@@ -31,13 +32,15 @@ struct MappingRequest {
   Effort effort = Effort::Default;
   CostOptions cost{};
   Objective objective = Objective::Mean;
-  std::size_t mixed_steps = 512;      ///< search on at least so many steps
-  std::size_t expert_groups = 1;      ///< keep so many groups of experts together
-  std::size_t redundant_experts = 0;  ///< further copies of experts, a layer
-  std::size_t starts = 0;             ///< 0: by effort
-  std::size_t iterations = 0;         ///< 0: by effort
-  double time_limit_s = 0.0;          ///< 0: none
-  bool certify = false;               ///< prove optima where that can be done
+  std::size_t mixed_steps = 512;                ///< search on at least so many steps
+  std::size_t expert_groups = 1;                ///< keep so many groups of experts together
+  std::size_t redundant_experts = 0;            ///< further copies of experts, a layer
+  std::optional<std::size_t> cross_validate{};  ///< folds; none: fold_count_of
+  double lean = 0.0;                            ///< of the steps toward their mean
+  std::size_t starts = 0;                       ///< 0: by effort
+  std::size_t iterations = 0;                   ///< 0: by effort
+  double time_limit_s = 0.0;                    ///< 0: none
+  bool certify = false;                         ///< prove optima where that can be done
   std::size_t seed = 1;
 };
 

@@ -2,24 +2,51 @@
 
 #include <fmt/core.h>
 #include <algorithm>
+#include <numeric>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
 
 namespace gem {
 
+std::size_t group_count_of(const LoadTrace& trace) {
+  if (trace.request_groups.empty()) return 0;
+  return static_cast<std::size_t>(*std::ranges::max_element(trace.request_groups)) + 1;
+}
+
+LoadTrace without_steps(const LoadTrace& trace) {
+  LoadTrace copy;
+  copy.model = trace.model;
+  copy.task = trace.task;
+  copy.phase = trace.phase;
+  copy.part = trace.part;
+  copy.sequence = trace.sequence;
+  copy.top_k = trace.top_k;
+  copy.tokens_per_step = trace.tokens_per_step;
+  copy.layer_ids = trace.layer_ids;
+  return copy;
+}
+
 LoadTrace steps_of(const LoadTrace& trace, std::size_t first, std::size_t count) {
   if (first + count > trace.step_count())
     throw UsageError(fmt::format("steps {} to {} were asked for, but the trace of task '{}' has {}", first,
                                  first + count, trace.task, trace.step_count()));
-  LoadTrace part{trace.model,     trace.task,
-                 trace.phase,     trace.part,
-                 trace.top_k,     trace.tokens_per_step,
-                 trace.layer_ids, Cube<std::uint32_t>(count, trace.layer_count(), trace.expert_count())};
+  std::vector<std::size_t> steps(count);
+  std::iota(steps.begin(), steps.end(), first);
+  return chosen_steps(trace, steps);
+}
+
+LoadTrace chosen_steps(const LoadTrace& trace, const std::vector<std::size_t>& steps) {
+  LoadTrace chosen = without_steps(trace);
   const std::size_t step_size = trace.layer_count() * trace.expert_count();
-  const auto begin = trace.counts.values().begin() + static_cast<std::ptrdiff_t>(first * step_size);
-  std::copy(begin, begin + static_cast<std::ptrdiff_t>(count * step_size), part.counts.values().begin());
-  return part;
+  chosen.counts = Cube<std::uint32_t>(steps.size(), trace.layer_count(), trace.expert_count());
+  auto to = chosen.counts.values().begin();
+  for (const std::size_t step : steps) {
+    const auto from = trace.counts.values().begin() + static_cast<std::ptrdiff_t>(step * step_size);
+    to = std::copy(from, from + static_cast<std::ptrdiff_t>(step_size), to);
+    if (!trace.request_groups.empty()) chosen.request_groups.push_back(trace.request_groups[step]);
+  }
+  return chosen;
 }
 
 }  // namespace gem

@@ -15,12 +15,15 @@ namespace gem {
 struct LoadTrace {
   std::string model;
   std::string task;
-  std::string phase;         ///< "decode" or "prefill"
-  std::string part = "all";  ///< "all", "train" or "test": which of the requests it was built from
+  std::string phase;                     ///< "decode" or "prefill"
+  std::string part = "all";              ///< "all", "train" or "test": which of the requests it was built from
+  std::string sequence = "consecutive";  ///< or "resampled": each step of requests drawn anew, for searching alone
   std::size_t top_k = 0;
   std::size_t tokens_per_step = 0;
   std::vector<std::int32_t> layer_ids;  ///< [layer], the model's own decoder-layer numbers
   Cube<std::uint32_t> counts;           ///< [step, layer, expert], tokens; each (step, layer) sums to tokens x top_k
+  /// [step], or empty: the group of requests that a step is made of; groups have no request in common.
+  std::vector<std::int32_t> request_groups{};
   bool operator==(const LoadTrace&) const = default;
 
   std::size_t step_count() const { return counts.planes(); }
@@ -28,8 +31,17 @@ struct LoadTrace {
   std::size_t expert_count() const { return counts.columns(); }
 };
 
+/// Groups of requests that steps are made of; 0 where they aren't known.
+std::size_t group_count_of(const LoadTrace& trace);
+
+/// A copy of everything but the steps.
+LoadTrace without_steps(const LoadTrace& trace);
+
 /// Steps first .. first + count of a trace; UsageError if it has fewer.
 LoadTrace steps_of(const LoadTrace& trace, std::size_t first, std::size_t count);
+
+/// These steps of a trace, in this order; one may come several times.
+LoadTrace chosen_steps(const LoadTrace& trace, const std::vector<std::size_t>& steps);
 
 /// Rows of experts with so many tokens each.
 inline std::size_t row_count(std::span<const std::uint32_t> tokens) {

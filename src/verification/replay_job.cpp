@@ -166,6 +166,11 @@ void describe(OptionList& options, ReplayRequest& request) {
       .without("the first that was not searched on");
   options.add({"layers", "verify_layers"}, request.layer_ids, "LIST", "decoder layers to replay, e.g. 0,11,23")
       .without("all");
+  options
+      .add("layer-count", request.layer_count, "N",
+           "replay N layers, the first, the last and evenly between, instead of {layers}")
+      .range(0, 65536)
+      .without("as {layers} says");
   options.add("rounds", request.replay.rounds, "N", "measurements of each step; the median counts").range(1, 10000);
   options.add("checked-steps", request.replay.checked_steps, "N", "steps whose data and outputs are checked first");
   options.add("compute-only", request.compute_only,
@@ -207,6 +212,9 @@ void describe(OptionList& options, ReplayRequest& request) {
 
 void check_replay_request(const ReplayRequest& request) {
   check_options(request);
+  if (request.layer_count > 0 && !request.layer_ids.empty())
+    throw option_error(option_name(&ReplayRequest::layer_count), "{} and {} exclude each other; give one of them",
+                       option_name(&ReplayRequest::layer_ids));
   if (request.judge_by == JudgedBy::Layer && (request.compute_only || request.share_gpu))
     throw option_error(option_name(&ReplayRequest::judge_by), "{} layer needs whole layers, which {} and {} leave out",
                        option_name(&ReplayRequest::compute_only), option_name(&ReplayRequest::share_gpu));
@@ -237,8 +245,10 @@ ReplayQuestion make_replay_question(const ReplayRequest& request, const LatencyP
     throw option_error(option_name(&ReplayRequest::first_step), "{} {}: the trace has {} steps", question.first_step,
                        whole.step_count());
   const std::size_t count = std::min(request.steps, whole.step_count() - question.first_step);
+  const std::vector<std::int32_t> layer_ids =
+      request.layer_count > 0 ? spread_layers(whole.layer_ids, request.layer_count) : request.layer_ids;
   question.trace = blaming(option_name(&ReplayRequest::layer_ids),
-                           [&] { return layers_of(steps_of(whole, question.first_step, count), request.layer_ids); });
+                           [&] { return layers_of(steps_of(whole, question.first_step, count), layer_ids); });
   if (std::ranges::all_of(question.trace.counts.values(), [](std::uint32_t tokens) { return tokens == 0; }))
     throw DataError(
         fmt::format("the trace has no token in steps {} to {}, so that nothing can be replayed; choose others",

@@ -24,6 +24,7 @@ struct ReplayRequest {
   std::size_t steps = 32;
   std::optional<std::size_t> first_step{};   ///< none: the first that was not searched on
   std::vector<std::int32_t> layer_ids{};     ///< decoder layers; empty: all
+  std::size_t layer_count = 0;               ///< so many, spread over the model; 0: as layer_ids says
   std::vector<std::string> mapping_files{};  ///< of the mappings, in order: they name those of one method; may be empty
   std::string judge{};                       ///< mapping that the verdict is about; empty: gem, else the last
   JudgedBy judge_by = JudgedBy::Straggler;   ///< time that the verdict is about

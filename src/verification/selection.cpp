@@ -45,6 +45,14 @@ LoadTrace layers_of(const LoadTrace& trace, const std::vector<std::int32_t>& lay
   return chosen;
 }
 
+std::vector<std::int32_t> spread_layers(const std::vector<std::int32_t>& layer_ids, std::size_t count) {
+  const std::size_t chosen = std::min(count, layer_ids.size());
+  std::vector<std::int32_t> ids;
+  for (std::size_t i = 0; i < chosen; ++i)
+    ids.push_back(layer_ids[chosen > 1 ? i * (layer_ids.size() - 1) / (chosen - 1) : 0]);
+  return ids;
+}
+
 std::vector<std::string> distinct_names(const std::vector<std::string>& methods,
                                         const std::vector<std::string>& files) {
   const auto repeats = [&](const std::string& method) { return std::ranges::count(methods, method) > 1; };

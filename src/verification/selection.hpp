@@ -18,6 +18,9 @@ std::size_t first_unseen_step(const std::vector<Mapping>& mappings, const LoadTr
 /// for an unknown one, or for one that is given twice. No ids: all layers.
 LoadTrace layers_of(const LoadTrace& trace, const std::vector<std::int32_t>& layer_ids);
 
+/// `count` of the layers, or all where there are fewer: the first, the last and evenly between; of one, the first.
+std::vector<std::int32_t> spread_layers(const std::vector<std::int32_t>& layer_ids, std::size_t count);
+
 /// What to call mappings of these methods, each another: by its method; where methods repeat, by its file's name
 /// without folder and ending, or, if these repeat too (or there are none), "gem", "gem#2", ... `files`: one a mapping,
 /// or none.

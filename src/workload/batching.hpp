@@ -13,15 +13,20 @@ namespace gem {
 
 /// How token-level routing becomes steps. The routing was measured; which requests share a step is simulated here.
 struct BatchingOptions {
-  std::string phase;             ///< "decode" or "prefill"; empty: the routing's own
-  std::size_t batch_size = 0;    ///< decode: slots, so tokens a step; 0: 256
-  std::size_t chunk_tokens = 0;  ///< prefill: tokens a step; 0: 512
-  std::size_t steps = 0;         ///< 0: as many as one pass over the requests fills, at least one
-  std::string part = "all";      ///< "all", "train" or "test"
-  double split = 0.5;            ///< share of the tokens whose requests are the train part, between 0 and 1
-  std::uint64_t split_seed = 0;  ///< which requests are the train part
-  std::uint64_t seed = 0;        ///< order of the requests and where the slots start
+  std::string phase;               ///< "decode" or "prefill"; empty: the routing's own
+  std::size_t batch_size = 0;      ///< decode: slots, so tokens a step; 0: 256
+  std::size_t chunk_tokens = 0;    ///< prefill: tokens a step; 0: 512
+  std::size_t steps = 0;           ///< 0: as many as one pass over the requests fills, at least one
+  std::string part = "all";        ///< "all", "train" or "test"
+  double split = 0.5;              ///< share of the tokens whose requests are the train part, between 0 and 1
+  std::uint64_t split_seed = 0;    ///< which requests are the train part
+  std::uint64_t seed = 0;          ///< order of the requests and where the slots start
+  bool resample = false;           ///< each step of requests drawn anew: for steps to search on
+  std::size_t request_groups = 1;  ///< groups of requests that never share a step
 };
+
+/// The same for the part that is scored on, which is not resampled or parted further.
+BatchingOptions scored_part(const BatchingOptions& options);
 
 /// All but the part, which is not everybody's choice.
 void describe(OptionList& options, BatchingOptions& batching);
@@ -52,7 +57,15 @@ std::size_t token_count(const Routing& routing, const std::vector<std::size_t>& 
 ///     enters at once. Slots start spread over the tokens of the first pass, so that step 0 is a cross-section of
 ///     requests under way; requests of that pass which no slot starts in come next.
 ///   prefill: requests are laid one after the other and cut into chunks.
-/// Errors as for step_shape and requests_of_part.
+/// With `resample` no step follows from another: each is of requests drawn anew with replacement, half as many draws as
+/// there are requests (a bootstrap of requests). A decode step has each slot at a random token of them, a prefill step
+/// begins at a random token of one. Steps then differ as much as those of other requests would, and a mapping searched
+/// on them holds better on requests never seen (tests/benchmark/search.md); their order means nothing. The test part
+/// is never drawn so: its steps are those that a server would run.
+///
+/// With several `request_groups` step t is made of group t modulo their number alone, as if each were a trace of its
+/// own: some can be searched on and others scored on. Errors as for step_shape and requests_of_part; UsageError for the
+/// test part with `resample`, or more groups than requests.
 LoadTrace batch_routing(const Routing& routing, const BatchingOptions& options);
 
 }  // namespace gem

@@ -16,6 +16,7 @@ import numpy as np
 from gem_analysis.batch import PairResult
 from gem_analysis.files import read_file
 from gem_analysis.pictures import batch_matrix
+from gem_analysis.replays import _setting_and_workload
 from gem_analysis.results import Results, collect
 from gem_analysis.spread import rank_correlation
 from gem_analysis.tables import batch_table
@@ -365,6 +366,17 @@ class FourGpus(support.TestCase):
             ],
             [row[:9] for row in rows],
         )
+
+
+class Replays(support.TestCase):
+    def test_settings_are_folders_above_a_batch_or_what_names_of_pairs_end_with(self):
+        for path, setting in (
+            ("spread-1.28/mmlu-256", "spread-1.28"),
+            ("spread-1.28/pairs/gpt-oss-20b/mmlu-256", "spread-1.28"),
+            ("pairs/gpt-oss-20b/mmlu-4-uneven", "4-uneven"),
+            ("pairs/gpt-oss-20b/other", ""),
+        ):
+            self.assertEqual(_setting_and_workload(path, "mmlu"), (setting, path.split("/")[-1]))
 
 
 class Files(support.TestCase):

@@ -28,6 +28,11 @@ TEST(Statistics, NormalQuantile) {
   EXPECT_NEAR(normal_quantile(0.975), 1.959963985, 1e-6);
   EXPECT_NEAR(normal_quantile(0.001), -3.090232306, 1e-6);
   EXPECT_EQ(normal_quantile(0.5), 0.0);
+  EXPECT_NEAR(student_quantile(0.975, 1), 12.7062, 1e-3);
+  EXPECT_NEAR(student_quantile(0.975, 2), 4.3027, 1e-3);
+  EXPECT_NEAR(student_quantile(0.975, 3), 3.1824, 0.025);
+  EXPECT_NEAR(student_quantile(0.975, 4), 2.7764, 0.01);
+  EXPECT_NEAR(student_quantile(0.975, 9), 2.2622, 0.001);
 }
 
 TEST(Statistics, MedianIntervalCoversTheMedianAsOftenAsStated) {

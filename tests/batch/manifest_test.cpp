@@ -77,6 +77,35 @@ TEST(Manifest, ASettingIsAPairMoreOfEachTask) {
   EXPECT_EQ(manifest.pairs[5].profile.devices.device_count, 16u);
 }
 
+TEST(Manifest, AMethodWithOptionsOfItsOwnIsAFurtherMapping) {
+  const std::string variant = "[[method]]\nname = \"gem-layer\"\nexchange_row_time = 20\n";
+  const Manifest manifest = parse_manifest(good + variant, "night/m.toml", 2, "iterations = 3");
+  const BatchPair& pair = manifest.pairs[0];
+  EXPECT_EQ(mapping_names(pair), (std::vector<std::string>{"linear", "eplb", "gem", "gem-layer"}));
+  EXPECT_EQ(method_name(pair.variants[0].mapping.method), "gem");
+  EXPECT_EQ(pair.variants[0].mapping.iterations, 3u) << "what holds for the pair holds for it";
+  EXPECT_NE(pair.variants[0].mapping.cost.exchange_row_ns, pair.mapping.cost.exchange_row_ns);
+  // On a command line, too, in place of the manifest's.
+  const Manifest set =
+      parse_manifest(good + variant, "night/m.toml", 2, "method = [{name = \"other\", method = \"eplb\"}]");
+  EXPECT_EQ(mapping_names(set.pairs[3]), (std::vector<std::string>{"eplb", "other"}));
+  const std::string mistakes = refusal(good + "[[method]]\nname = \"gem\"\n[[method]]\nname = \"a/b\"\nslowdown = 2\n");
+  EXPECT_NE(mistakes.find("'gem' can't be the name of a further mapping"), std::string::npos) << mistakes;
+  EXPECT_NE(mistakes.find("'a/b' can't be the name"), std::string::npos) << mistakes;
+  EXPECT_NE(mistakes.find("unknown key 'slowdown'"), std::string::npos) << mistakes;
+}
+
+TEST(Manifest, ASharedProfileHasOneTileAndTheLoadsOfItsSteps) {
+  const std::string open = "[defaults]\n", shared = open + "for_traces = true\n";
+  std::string text = good;
+  text.replace(text.find(open), open.size(), shared);
+  EXPECT_NE(refusal(text).find("for_traces needs tile_tokens"), std::string::npos) << refusal(text);
+  text.replace(text.find(open), open.size(), open + "tile_tokens = 16\n");
+  EXPECT_EQ(refusal(text), "accepted");
+  text.replace(text.find(open), open.size(), open + "max_tokens = 64\n");
+  EXPECT_NE(refusal(text).find("for_traces says what is measured, so max_tokens"), std::string::npos);
+}
+
 TEST(Manifest, AnyWholeNumberCanBeAListOfAlternatives) {
   std::string text = good;
   text.replace(text.find("devices = 4"), 11, "devices = [4, 8]\nseed = [1, 2]");

@@ -6,9 +6,10 @@ the exchange to a line in the rows of the fullest device, searches a mapping tha
     tests/benchmark/whole_layers.py FOLDER
 
 Predictions of the compute are scaled by what all loads of the replay have in common (clocks). Needs gem-map on the PATH
-or in build/release/bin, and FOLDER/traces.
+or in build/release/bin.
 """
 
+import glob
 import os
 import subprocess
 import sys
@@ -36,17 +37,25 @@ class Replay:
 
     def __init__(self, folder, setting, workload):
         place = os.path.join(folder, setting, workload)
-        self.name = f"{setting} {workload}"
+        self.name = f"{setting} {os.path.basename(workload)}"
         self.report = read_file(os.path.join(place, "report.h5"))
-        words = self.report.header.command_line.split()
-        profile = os.path.basename(words[words.index("--profile") + 1])
-        self.profile_path = os.path.join(folder, setting, profile)
+        if os.path.exists(os.path.join(place, "profile.txt")):  # a pair of gem-batch
+            with open(os.path.join(place, "profile.txt")) as named:
+                self.profile_path = os.path.join(folder, setting, "profiles", named.read().strip())
+            train, test = os.path.join(place, "train.h5"), os.path.join(place, "test.h5")
+            drawn = os.path.join(place, "trace.h5")
+        else:  # as the kept archives have it
+            words = self.report.header.command_line.split()
+            profile = os.path.basename(words[words.index("--profile") + 1])
+            self.profile_path = os.path.join(folder, setting, profile)
+            again = glob.glob(os.path.join(folder, "pairs", "*", workload))
+            base = os.path.join(again[0], "") if again else os.path.join(folder, "traces", workload + ".")
+            train, test, drawn = (base + part + ".h5" for part in ("train", "test", "trace" if again else "test"))
         self.profile = read_file(self.profile_path)
-        traces = os.path.join(folder, "traces", workload)
-        self.scored = read_file(f"{traces}.test.h5")
-        halves = os.path.exists(f"{traces}.train.h5")
-        # Synthetic load has no requests to halve: one-host.sh searches on its first 128 steps.
-        self.search = ["--trace", f"{traces}.{'train' if halves else 'test'}.h5"]
+        halves = os.path.exists(train)
+        self.scored = read_file(test if halves else drawn)
+        # Synthetic load has no requests to halve: its first 128 steps are searched on.
+        self.search = ["--trace", train if halves else drawn]
         if not halves:
             self.search += ["--train-steps", "128"]
         self.first_scored = 0 if halves else 128
@@ -93,30 +102,27 @@ def main(folder):
 
     os.environ["PATH"] += os.pathsep + os.path.join(ROOT, "build", "release", "bin")
     rows = {}
-    for setting in sorted(os.listdir(folder)):
-        for workload in sorted(os.listdir(os.path.join(folder, setting))):
-            path = os.path.join(folder, setting, workload, "report.h5")
-            if not os.path.exists(path):
-                continue
-            with h5py.File(path) as file:
-                layer_s = file["layer_s"][:]
-            replay = Replay(folder, setting, workload)
-            fixed_s, row_s, explained = replay.fit_exchange(layer_s)
-            replay.homes[COUNTED] = replay.search_counted(max(0.0, row_s))
-            predicted = {name: replay.predict(homes, fixed_s, row_s) for name, homes in replay.homes.items()}
-            compute, whole = ({name: p[k] / predicted["linear"][k] for name, p in predicted.items()} for k in (0, 1))
-            measured = dict(zip(replay.report.names, replay.report.summary["layer_relative"]))
-            rows.setdefault(setting, []).append((compute, whole, measured))
-            ratios = [
-                f"{name} {ratio:.3f}" + (f" ({measured[name]:.3f})" if name in measured else "")
-                for name, ratio in whole.items()
-                if name != "linear"
-            ]
-            print(
-                f"{replay.name}: {row_s * 1e9:.1f} ns a row, {100 * explained:.0f} % explained; whole layers predicted "
-                f"(measured): {', '.join(ratios)}",
-                flush=True,
-            )
+    for path in sorted(glob.glob("*/**/report.h5", root_dir=folder, recursive=True)):
+        setting, workload = os.path.dirname(path).split(os.sep, 1)
+        with h5py.File(os.path.join(folder, path)) as file:
+            layer_s = file["layer_s"][:]
+        replay = Replay(folder, setting, workload)
+        fixed_s, row_s, explained = replay.fit_exchange(layer_s)
+        replay.homes[COUNTED] = replay.search_counted(max(0.0, row_s))
+        predicted = {name: replay.predict(homes, fixed_s, row_s) for name, homes in replay.homes.items()}
+        compute, whole = ({name: p[k] / predicted["linear"][k] for name, p in predicted.items()} for k in (0, 1))
+        measured = dict(zip(replay.report.names, replay.report.summary["layer_relative"]))
+        rows.setdefault(setting, []).append((compute, whole, measured))
+        ratios = [
+            f"{name} {ratio:.3f}" + (f" ({measured[name]:.3f})" if name in measured else "")
+            for name, ratio in whole.items()
+            if name != "linear"
+        ]
+        print(
+            f"{replay.name}: {row_s * 1e9:.1f} ns a row, {100 * explained:.0f} % explained; whole layers predicted "
+            f"(measured): {', '.join(ratios)}",
+            flush=True,
+        )
     for setting, found in rows.items():
         best = sum(whole[COUNTED] <= min(whole.values()) for _, whole, _ in found)
         means = [

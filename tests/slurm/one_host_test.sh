@@ -13,32 +13,36 @@ trial() {
 expect_refused "$root/slurm/one-host.sh" --frob --ranks '--ranks x' '--share-gpu x' '--layers 0'
 trial --dry-run || fail "the dry run failed"
 [ ! -e "$folder/trial" ] || fail "a dry run wrote something"
-grep -q -- '--slowdown 1,1.28 ' "$folder/log" || fail "the dry run doesn't show the slowdowns"
-trial --dry-run --layers 5
-grep -q -- '--layers 0,5,11,17,23 ' "$folder/log" || fail "five layers are not spread evenly"
+grep -q -- "--set slowdown=.*1.,1.28" "$folder/log" || fail "the dry run doesn't show the slowdowns"
+trial --dry-run --layers 5 --full
+grep -q -- '--set layer_count=5 .*--set compute_only=false ' "$folder/log" || fail "the dry run doesn't show options"
 
 code=0
 trial --seconds 1 || code=$?
 [ $code -eq 75 ] || { cat "$folder/errors" >&2; fail "exit code $code where more is to do, not 75"; }
-[ -e "$folder/trial/spread-1.00/mmlu-256/report.h5" ] || fail "the first report is missing"
-[ ! -e "$folder/trial/spread-1.28/mmlu-256/report.h5" ] || fail "the limit of time had no effect"
-before=$(stat -c %Y.%i "$folder/trial/spread-1.00/mmlu-256/report.h5")
+pair=pairs/gpt-oss-20b/mmlu-256
+[ ! -e "$folder/trial/spread-1.28" ] || fail "the limit of time had no effect"
+trial --stop-after mappings || { cat "$folder/errors" >&2; fail "going on to mappings failed"; }
+[ -e "$folder/trial/spread-1.28/$pair/gem.h5" ] || fail "there is no mapping"
+[ ! -e "$folder/trial/spread-1.00/$pair/report.h5" ] || fail "--stop-after had no effect"
 trial || { cat "$folder/errors" >&2; fail "going on failed"; }
-[ "$before" = "$(stat -c %Y.%i "$folder/trial/spread-1.00/mmlu-256/report.h5")" ] || fail "a finished report was made again"
+before=$(stat -c %Y.%i "$folder/trial/spread-1.00/$pair/report.h5")
+trial || { cat "$folder/errors" >&2; fail "a finished run failed"; }
+[ "$before" = "$(stat -c %Y.%i "$folder/trial/spread-1.00/$pair/report.h5")" ] || fail "a finished report was made again"
+[ "$(grep -c '^VERDICT' "$folder/log")" -eq 2 ] || fail "no two verdicts"
 for method in linear round-robin eplb speed-aware paper gem; do
-  grep -q "^$method " "$folder/trial/spread-1.28/mmlu-256/report.txt" || fail "no row of $method"
+  grep -q "^$method " "$folder/trial/spread-1.28/$pair/verify.txt" || fail "no row of $method"
 done
 
-# A launch that fails ends with 1 too, as a negative verdict, but leaves no report.
+# A launch that fails has no result, whatever its code.
 mkdir "$folder/broken"
-printf '#!/bin/sh\nexit 1\n' > "$folder/broken/gem-verify"
-chmod +x "$folder/broken/gem-verify"
-mv "$folder/trial/spread-1.00/mmlu-256/report.h5" "$folder/kept.h5"
+# shellcheck disable=SC2016 # for the script itself
+printf '#!/bin/sh\n[ "$2" != --resume ] || exit 1\nexec "%s" "$@"\n' "$(command -v gem-batch)" > "$folder/broken/gem-batch"
+chmod +x "$folder/broken/gem-batch"
 code=0
 PATH="$folder/broken:$PATH" trial || code=$?
-[ $code -eq 4 ] || fail "exit code $code where no replay could be started, not 4"
-mv "$folder/kept.h5" "$folder/trial/spread-1.00/mmlu-256/report.h5"
-tar -tzf "$folder/trial.tar.gz" ./spread-1.28/mmlu-256/report.h5 > /dev/null || fail "the report was not packed"
+[ $code -eq 4 ] || fail "exit code $code where nothing could be started, not 4"
+tar -tzf "$folder/trial.tar.gz" "./spread-1.28/$pair/report.h5" > /dev/null || fail "the report was not packed"
 
 if gem-analysis replays "$folder/trial" > "$folder/table" 2> "$folder/errors"; then
   [ "$(grep -c '| gpt-oss-20b mmlu |' "$folder/table")" -eq 12 ] || fail "the table has not 2 x 6 rows"

@@ -55,6 +55,14 @@ TEST(Selection, LayersAreChosenByTheModelsNumbers) {
   EXPECT_THROW(layers_of(trace, {4, 9, 4}), UsageError);
 }
 
+TEST(Selection, AFewLayersAreSpreadFromTheFirstToTheLast) {
+  std::vector<std::int32_t> ids;
+  for (std::int32_t id = 1; id <= 26; ++id) ids.push_back(id);
+  EXPECT_EQ(spread_layers(ids, 3), (std::vector<std::int32_t>{1, 13, 26}));
+  EXPECT_EQ(spread_layers(ids, 1), std::vector<std::int32_t>{1});
+  EXPECT_EQ(spread_layers(ids, 100), ids);
+}
+
 TEST(Selection, MappingsOfOneMethodAreCalledAsTheirFilesOrByNumber) {
   using Words = std::vector<std::string>;
   EXPECT_EQ(distinct_names({"linear", "eplb", "gem"}, {"", "a/x.h5", "a/y.h5"}), (Words{"linear", "eplb", "gem"}));

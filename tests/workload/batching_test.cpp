@@ -63,6 +63,88 @@ TEST(Batching, EveryCountIsConservedAtAnyNumberOfSteps) {
   }
 }
 
+TEST(Batching, ResampledStepsDrawTheirOwnRequests) {
+  const Routing routing = random_routing(40, 60, 2, 8, 2, "decode", 3);
+  for (const std::string phase : {"decode", "prefill"}) {
+    BatchingOptions options;
+    options.phase = phase;
+    (phase == "decode" ? options.batch_size : options.chunk_tokens) = 64;
+    options.steps = 200;
+    options.part = "train";
+    options.resample = true;
+    const LoadTrace trace = batch_routing(routing, options);
+    expect_conserved(trace);
+    EXPECT_EQ(trace, batch_routing(routing, options)) << phase;  // a function of the seed
+    // Step by step: fewer steps are the first of more.
+    options.steps = 50;
+    EXPECT_EQ(batch_routing(routing, options), steps_of(trace, 0, 50)) << phase;
+  }
+}
+
+// A request has an expert of its own here: whose tokens share a step is seen from the counts.
+TEST(Batching, ResampledStepsHoldHalfOfTheRequestsAtMost) {
+  Routing routing = random_routing(16, 50, 1, 16, 1, "decode", 5);
+  for (std::size_t request = 0; request < routing.request_count(); ++request)
+    for (auto token = routing.request_offsets[request]; token < routing.request_offsets[request + 1]; ++token)
+      routing.topk_ids[static_cast<std::size_t>(token)] = static_cast<std::uint16_t>(request);
+  BatchingOptions options = decode_options(512, 64);
+  options.resample = true;
+  const LoadTrace trace = batch_routing(routing, options);
+  std::vector<bool> met(16);
+  for (std::size_t step = 0; step < trace.step_count(); ++step) {
+    std::size_t requests = 0;
+    for (std::size_t expert = 0; expert < 16; ++expert) {
+      requests += trace.counts(step, 0, expert) > 0;
+      if (trace.counts(step, 0, expert) > 0) met[expert] = true;
+    }
+    EXPECT_LE(requests, 8u) << step;
+  }
+  EXPECT_EQ(std::ranges::count(met, true), 16);
+}
+
+TEST(Batching, TheTestPartIsNeverDrawnAnew) {
+  const Routing routing = random_routing(16, 50, 1, 16, 1, "decode", 5);
+  BatchingOptions options = decode_options(8, 4);
+  options.resample = true;
+  options.request_groups = 2;
+  options.part = "train";
+  EXPECT_EQ(batch_routing(routing, options).sequence, "resampled");
+  const LoadTrace scored = batch_routing(routing, scored_part(options));
+  EXPECT_EQ(scored.part, "test");
+  EXPECT_EQ(scored.sequence, "consecutive");
+  EXPECT_TRUE(scored.request_groups.empty());
+  options.part = "test";
+  EXPECT_THROW(batch_routing(routing, options), OptionError);
+}
+
+// Each request has an expert of its own.
+TEST(Batching, GroupsHaveNoRequestInCommon) {
+  Routing routing = random_routing(16, 50, 1, 16, 1, "decode", 5);
+  for (std::size_t request = 0; request < routing.request_count(); ++request)
+    for (auto token = routing.request_offsets[request]; token < routing.request_offsets[request + 1]; ++token)
+      routing.topk_ids[static_cast<std::size_t>(token)] = static_cast<std::uint16_t>(request);
+  for (const bool resample : {false, true}) {
+    BatchingOptions options = decode_options(64, 31);
+    options.resample = resample;
+    options.request_groups = 4;
+    const LoadTrace trace = batch_routing(routing, options);
+    expect_conserved(trace);
+    ASSERT_EQ(trace.request_groups.size(), 31u);
+    std::vector<std::int32_t> group_of(16, -1);
+    for (std::size_t step = 0; step < trace.step_count(); ++step)
+      for (std::size_t expert = 0; expert < 16; ++expert) {
+        if (trace.counts(step, 0, expert) == 0) continue;
+        if (group_of[expert] < 0) group_of[expert] = trace.request_groups[step];
+        EXPECT_EQ(group_of[expert], trace.request_groups[step]);
+      }
+    for (std::int32_t group = 0; group < 4; ++group) EXPECT_GE(std::ranges::count(group_of, group), 2);
+    EXPECT_EQ(steps_of(trace, 5, 2).request_groups, (std::vector<std::int32_t>{1, 2}));
+  }
+  BatchingOptions options = decode_options(64, 31);
+  options.request_groups = 17;
+  EXPECT_THROW(batch_routing(routing, options), OptionError);
+}
+
 TEST(Batching, TheTraceSaysWhatItIs) {
   const Routing routing = random_routing(6, 30, 2, 8, 2, "decode", 7);
   BatchingOptions options = decode_options(4, 0);

@@ -136,6 +136,55 @@ TEST(GemBatch, AProfileReachesAsFarAsTheStepsOfItsPairs) {
   EXPECT_EQ(count(limited.output, "EXTRAPOLATED gpt-oss-20b/a-b4096: "), 1u) << limited.output;
 }
 
+// Two tasks of one model, of which each has another load, and a mapping that counts the exchange.
+std::string write_shared(const TestFolder& folder) {
+  const std::string path = folder.file("shared.toml");
+  std::ofstream(path) << "output = \"out\"\n[defaults]\ndevice = \"host\"\ndtype = \"f32\"\nexpert_shape = \"64x64\"\n"
+                         "tile_tokens = 16\nfor_traces = true\nsteps = 4\nmethods = [\"eplb\", \"gem\"]\n"
+                         "effort = \"fast\"\nverify_steps = 2\nlayer_count = 2\nrounds = 1\ncompute_only = true\n"
+                         "min_samples = 3\nmax_samples = 3\njudge = \"gem\"\n"
+                         "[[method]]\nname = \"gem-layer\"\nexchange_row_time = 20\n"
+                         "[[model]]\nname = \"gpt-oss-20b\"\nsynthetic = true\n"
+                         "[[model.task]]\nname = \"small\"\nbatch_size = 32\n"
+                         "[[model.task]]\nname = \"large\"\nbatch_size = 256\n";
+  return path;
+}
+
+TEST(GemBatch, AStageAloneOnTheRanksThatItNeeds) {
+  const TestFolder folder;
+  const std::string manifest = write_shared(folder) + " --resume", pairs = folder.file("out/pairs/gpt-oss-20b/");
+  // One profile serves both tasks, whichever is run first; without it no mapping is searched for.
+  const ProgramRun early = folder.run(program + manifest + " --only mappings");
+  EXPECT_EQ(early.code, 3) << early.output << early.errors;
+  EXPECT_NE(early.errors.find("small failed: gpt-oss-20b/small has no profile yet"), std::string::npos) << early.errors;
+  const ProgramRun first = folder.run(on_ranks(2) + manifest + " --only profiles --pair gpt-oss-20b/small");
+  ASSERT_EQ(first.code, 0) << first.output << first.errors;
+  const ProgramRun profiles = folder.run(on_ranks(2) + manifest + " --only profiles");
+  ASSERT_EQ(profiles.code, 0) << profiles.output << profiles.errors;
+  EXPECT_EQ(text_of(pairs + "small/profile.txt"), text_of(pairs + "large/profile.txt"));
+  EXPECT_FALSE(fs::exists(pairs + "small/gem.h5"));
+  // The search needs no devices, and any number of ranks.
+  const ProgramRun mappings = folder.run(program + manifest + " --only mappings");
+  ASSERT_EQ(mappings.code, 0) << mappings.output << mappings.errors;
+  EXPECT_TRUE(fs::exists(pairs + "large/gem-layer.h5"));
+  EXPECT_FALSE(fs::exists(pairs + "large/report.h5"));
+  EXPECT_EQ(text_of(pairs + "large/map.txt").find("beyond"), std::string::npos) << text_of(pairs + "large/map.txt");
+  const auto mapped = fs::last_write_time(pairs + "large/gem.h5");
+  // What no time is left for is said to be left.
+  const ProgramRun late = folder.run(on_ranks(2) + manifest + " --begin-within 0");
+  EXPECT_EQ(late.code, 75) << late.output << late.errors;
+  EXPECT_FALSE(fs::exists(pairs + "large/report.h5"));
+  const ProgramRun all = folder.run(on_ranks(2) + manifest);
+  ASSERT_EQ(all.code, 0) << all.output << all.errors;
+  EXPECT_EQ(fs::last_write_time(pairs + "large/gem.h5"), mapped);
+  const std::string verdicts = text_of(pairs + "large/verdicts.csv");
+  for (const char* name : {"\nlinear,", "\neplb,", "\ngem,", "\ngem-layer,"})
+    EXPECT_NE(("\n" + verdicts).find(name), std::string::npos) << verdicts;
+  EXPECT_NE(text_of(pairs + "large/verify.txt").find(" - gem takes "), std::string::npos);
+  EXPECT_NE(text_of(folder.file("out/summary.csv")).find(",gem-layer,"), std::string::npos);
+  EXPECT_EQ(folder.run(program + manifest + " --list").output, "");
+}
+
 TEST(GemBatch, TheSameMappingsOnAnyNumberOfRanks) {
   const TestFolder folder;
   fs::copy_file(routing, folder.file("a.h5"));

@@ -8,8 +8,10 @@
 #include <string>
 
 #include "files/mapping_file.hpp"
+#include "files/profile_file.hpp"
 #include "interchange/interchange_examples.hpp"
 #include "jobs/program_run.hpp"
+#include "policy/profile_text.hpp"
 
 namespace gem {
 namespace {
@@ -70,6 +72,22 @@ TEST(DeployProgram, ImportsWhatItExports) {
   }
 }
 
+TEST(DeployProgram, WritesAProfileAsTextForThePolicy) {
+  const TestFolder folder;
+  const std::string profile = GEM_DATA_DIR "/profiles/h100-four-shares.gpt-oss-20b.tile128.h5";
+  const std::string text = folder.file("profile.json");
+  const ProgramRun run = folder.run(program + " profile --profile " + profile + " --output " + text);
+  EXPECT_EQ(run.code, 0) << run.errors;
+  EXPECT_NE(run.output.find("4 devices of model gpt-oss-20b"), std::string::npos) << run.output;
+  const LatencyProfile expected = read_profile(profile), read = read_profile_text(text);
+  EXPECT_EQ(read.median_s, expected.median_s);
+  EXPECT_EQ(read.points, expected.points);
+  EXPECT_EQ(read.rule, expected.rule);
+  EXPECT_EQ(read.devices, expected.devices);
+  expect_refused(folder, "profile --profile " + text + " --output " + folder.file("again.json"), 3, text);
+  expect_refused(folder, "profile --profile " + profile + " --output " + profile, 2, "--output");
+}
+
 TEST(DeployProgram, TellsDraftLayersAndUnknownModelsApart) {
   const TestFolder folder;
   const std::string original = write_example(folder, "DeepSeek-V2-Lite", lite_mapping()), file = folder.file("lb.yaml");
@@ -109,7 +127,7 @@ TEST(DeployProgram, RefusesWrongUse) {
   const std::string base = "export --mapping " + mapping + " --output " + folder.file("out") + " --engine ";
   expect_refused(folder, "", 2, "a command is missing");
   expect_refused(folder, "exprt", 2, "did you mean export");
-  expect_refused(folder, "fly", 2, "the commands are export, import, permute, check.");
+  expect_refused(folder, "fly", 2, "the commands are export, import, permute, profile, check.");
   expect_refused(folder, base + "sglnag", 2, "sglang, tensorrt-llm");
   expect_refused(folder, base + "sglang", 2, "--model NAME or --layers N");
   expect_refused(folder, base + "sglang --layers 20", 2, "has layer 26");

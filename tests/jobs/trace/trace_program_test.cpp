@@ -140,6 +140,7 @@ TEST(TraceProgram, RefusesWrongUse) {
   expect_refused(folder, batch(decode, ""), 2, "--output is missing");
   expect_refused(folder, batch(decode, "--chunk-tokens 512" + output), 2, "use --batch-size");
   expect_refused(folder, batch(prefill, "--batch-size 8" + output), 2, "use --chunk-tokens");
+  expect_refused(folder, batch(decode, "--resample --part test" + output), 2, "leave the option out");
   expect_refused(folder, batch(decode, "--phase chat" + output), 2, "decode");
   expect_refused(folder, batch(decode, "--part validation" + output), 2, "all, train, test");
   expect_refused(folder, batch(decode, "--part train --split 1.5" + output), 2, "--split: 1.5 is out of range");

@@ -1,0 +1,133 @@
+"""Whether and how to move experts, for any engine: a window of loads and today's map in, tomorrow's map out."""
+
+import dataclasses
+import math
+import time
+
+import numpy
+
+from gem_policy import ranks
+from gem_policy.library import Devices, Library, PolicyError
+from gem_policy.settings import Settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Expert:
+    """One routed expert's weights."""
+
+    bytes: float
+    parameters: float
+
+
+def sampled_steps(window_steps, settings):
+    """Positions in a load window of what is looked at: evenly spread, as many as are searched on and judged by."""
+    wanted = min(window_steps, settings.steps + settings.judged_steps)
+    return [step * window_steps // wanted for step in range(wanted)]
+
+
+def without_repeats(counts, rank_count):
+    """Where every rank counts the tokens of all (tensor parallelism), all numbers are multiples: once is enough."""
+    nonzero = counts[counts > 0]
+    if nonzero.size == 0:
+        return counts
+    repeats = math.gcd(int(numpy.gcd.reduce(nonzero)), rank_count)
+    return counts // repeats
+
+
+class Decider:
+    """Holds library and devices; remembers what it said once."""
+
+    def __init__(self, settings: Settings, log):
+        self.settings = settings
+        self._log = log
+        self._said = set()
+        self._library = Library(settings.library)
+        self._measured = Devices.measured(self._library, settings.profile) if settings.profile else None
+        self._alike = {}
+        self._fit = None
+        self._speaks = True
+
+    def given(self):
+        """A number that is the same on all ranks that were given the same."""
+        parts = [self._library.version(), repr(dataclasses.replace(self.settings, profile="", library=""))]
+        if self.settings.profile:
+            with open(self.settings.profile, "rb") as file:
+                parts.append(file.read())
+        return ranks.digest(parts)
+
+    def own_part(self, rank, uuid):
+        """What this rank tells the others, SLOTS numbers; `uuid` of its GPU, empty where there is none."""
+        clock_hz = ranks.sm_clock_hz(uuid) if self.settings.clocks and uuid else None
+        return ranks.own_part(rank, self.given(), uuid, self._measured.uuids() if self._measured else [], clock_hz)
+
+    def take_ranks(self, parts, rank):
+        """Parts of all ranks, [rank][SLOTS], as the engine summed them; PolicyError if they can't work together. Only
+        rank 0 tells what it does."""
+        self._speaks = rank == 0
+        fit = ranks.fit_of(parts, len(self._measured) if self._measured else len(parts))
+        if fit is None:
+            raise PolicyError("ranks have different settings, profiles or libraries of the policy, or none")
+        if fit.devices is None:
+            self.say_once(f"{fit.why}: all devices are taken to be equal")
+        self._fit = fit
+
+    def say_once(self, text):
+        if self._speaks and text not in self._said:
+            self._said.add(text)
+            self._log.warning("GEM: %s", text)
+
+    def place(self, counts, present, slots_per_device, rank_count, horizon_steps, expert):
+        """The map to go on with, [layer, slot]; `present` itself where nothing pays. `present` None: nothing is placed
+        yet. PolicyError for what can't be placed."""
+        begin = time.perf_counter()
+        counts = without_repeats(numpy.asarray(counts), rank_count)
+        counts = counts[counts.sum(axis=(1, 2)) > 0]
+        if len(counts) < 2:
+            raise PolicyError("the load window has fewer than two steps with tokens")
+        counts = counts[sampled_steps(len(counts), self.settings)]
+        # In turn, so that both parts are of the whole window.
+        judged = min(self.settings.judged_steps, len(counts) // 2)
+        is_judged = numpy.zeros(len(counts), dtype=bool)
+        if judged:
+            is_judged[[(2 * i + 1) * len(counts) // (2 * judged) for i in range(judged)]] = True
+        counts = numpy.concatenate([counts[~is_judged], counts[is_judged]])
+        devices, order, factors = self._devices(rank_count, expert)
+        placing = devices.place(
+            counts, present, slots_per_device, rank_count, judged_steps=int(is_judged.sum()), devices=order,
+            slowdowns=factors, max_moves=self.settings.max_moves, max_total_moves=self.settings.max_total_moves,
+            move_s=expert.bytes / (self.settings.move_gbps * 1e9), horizon_steps=self.settings.horizon or horizon_steps,
+            iterations=self.settings.iterations)
+        if self._speaks:
+            self._report(placing, counts, present, rank_count, self.settings.horizon or horizon_steps,
+                         time.perf_counter() - begin)
+        return placing.map
+
+    def _devices(self, rank_count, expert):
+        fit = self._fit or ranks.Fit(list(range(rank_count)), "", [0.0] * rank_count)
+        if self._measured and fit.devices is not None and len(fit.devices) == len(self._measured) == rank_count:
+            factors = ranks.slowdowns(fit, self._measured.clocks_hz()) if self.settings.clocks else None
+            return self._measured, fit.devices, factors
+        if self._measured and fit.devices is not None:
+            self.say_once(f"the profile doesn't fit {rank_count} ranks: all devices are taken to be equal")
+        if rank_count not in self._alike:
+            self._alike[rank_count] = self._measured.mean(rank_count) if self._measured else Devices.equal(
+                self._library, rank_count, self.settings.tile_tokens,
+                2.0 * expert.parameters * self.settings.tile_tokens / (self.settings.tflops * 1e12),
+                expert.bytes / (self.settings.memory_gbps * 1e9))
+        return self._alike[rank_count], None, None
+
+    def _report(self, placing, counts, present, rank_count, horizon_steps, seconds):
+        head = (f"GEM: {counts.shape[1]} layers on {rank_count} devices, {counts.shape[0]} steps looked at "
+                f"in {seconds * 1e3:.0f} ms: ")
+        if present is None:
+            self._log.info("%spredicted step of the experts %.3f ms instead of %.3f ms by linear placement", head,
+                           placing.placed_s * 1e3, placing.present_s * 1e3)
+        elif placing.moves == 0:
+            self._log.info("%skeeps the map: nothing gains more in %d steps than its moves take (predicted step of the "
+                           "experts %.3f ms)", head, horizon_steps, placing.present_s * 1e3)
+        else:
+            gain_s = placing.present_s - placing.placed_s
+            self._log.info("%smoves %d experts in %d layers, for %.3f s: predicted step of the experts %.3f ms instead "
+                           "of %.3f ms, paid back after %d of %d steps", head, placing.moves, placing.changed_layers,
+                           placing.moves_s, placing.placed_s * 1e3, placing.present_s * 1e3,
+                           math.ceil(placing.moves_s / gain_s), horizon_steps)

@@ -1,0 +1,116 @@
+"""GEM in the place of SGLang's algorithms of EPLB (SGLang 0.5.23), whose counts come step by step."""
+
+import logging
+
+from gem_policy import ranks
+from gem_policy.decision import Decider, Expert
+from gem_policy.library import PolicyError
+from gem_policy.settings import SettingError, Settings
+
+log = logging.getLogger("sglang.gem_policy")
+
+TARGET = "sglang.srt.eplb.eplb_algorithms.rebalance_experts"
+BEFORE = "sglang.srt.eplb.eplb_manager.EPLBManager._compute_expert_location_metadata"
+
+
+def register():
+    """sglang.srt.plugins: called in each process of the engine, before its hooks are applied."""
+    decider = None  # a rank without one tells the others so, which would wait for it otherwise
+    try:
+        settings = Settings.load()
+        if not settings.enabled:
+            return
+        decider = Decider(settings, log)
+    except (SettingError, PolicyError) as error:
+        log.error("GEM: %s; SGLang's own algorithm places experts", error)
+    from sglang.srt.eplb import eplb_algorithms
+    from sglang.srt.plugins.hook_registry import HookRegistry, HookType
+
+    policy = GemPolicy(decider, eplb_algorithms.rebalance_experts)
+    HookRegistry.register(TARGET, policy.rebalance_experts, HookType.REPLACE)
+    HookRegistry.register(BEFORE, policy.before_rebalance, HookType.BEFORE)
+
+
+class GemPolicy:
+    """`own` is what is asked where GEM can't place."""
+
+    def __init__(self, decider, own):
+        self._decider = decider
+        self._own = own
+        self._together = decider is not None  # whether all ranks can place
+        self._horizon = 1000
+        self._expert = Expert(50e6, 25e6)  # until the model is there
+
+    def before_rebalance(self, manager, logical_count, *, broadcast_over_world):
+        """On every rank, before a running engine places experts anew: what the placement needs to know of the ranks and
+        of the model. `broadcast_over_world`: one rank alone places, so there is nothing to agree on."""
+        self._horizon = manager._rebalance_num_iterations
+        weights = next(iter(manager._get_model().routed_experts_weights_of_layer.values()))
+        self._expert = Expert(float(sum(weight[0].numel() * weight.element_size() for weight in weights)),
+                              float(sum(weight[0].numel() for weight in weights)))
+        if broadcast_over_world:
+            return
+        parts, rank = self._sum_parts(logical_count.device)
+        if self._decider is None:
+            return
+        try:
+            self._decider.take_ranks(parts, rank)
+            self._together = True
+        except PolicyError as error:
+            self._decider.say_once(f"{error}: SGLang's own algorithm places experts")
+            self._together = False
+
+    def _sum_parts(self, device):
+        import torch
+
+        rank, count = torch.distributed.get_rank(), torch.distributed.get_world_size()
+        parts = torch.zeros((count, ranks.SLOTS), dtype=torch.float32, device=device)
+        if self._decider is not None:
+            uuid = ranks.gpu_uuid(torch, device.index) if device.type == "cuda" else ""
+            parts[rank] = torch.tensor(self._decider.own_part(rank, uuid), dtype=torch.float32)
+        torch.distributed.all_reduce(parts, op=torch.distributed.ReduceOp.SUM)
+        return parts.cpu().tolist(), rank
+
+    def rebalance_experts(self, tokens_per_expert, num_physical_experts, num_local_physical_experts, num_groups,
+                          num_nodes, algorithm):
+        # Where ranks may be missing (elasticity_aware), only the engine knows which.
+        if self._together and not algorithm.name.startswith("elasticity_aware"):
+            try:
+                placed = self._decider.place(
+                    tokens_per_expert.cpu().numpy(), present_map(tokens_per_expert.shape[1], num_physical_experts),
+                    num_local_physical_experts, num_physical_experts // num_local_physical_experts, self._horizon,
+                    self._expert)
+                return location_maps(placed, tokens_per_expert.shape[2])
+            except PolicyError as error:
+                self._decider.say_once(f"{error}: SGLang's own algorithm places experts")
+        return self._own(tokens_per_expert=tokens_per_expert, num_physical_experts=num_physical_experts,
+                         num_local_physical_experts=num_local_physical_experts, num_groups=num_groups,
+                         num_nodes=num_nodes, algorithm=algorithm)
+
+
+def present_map(layers, slots):
+    """[layer, slot] as the engine serves now; None before it does."""
+    from sglang.srt.eplb.expert_location import get_global_expert_location_metadata
+
+    metadata = get_global_expert_location_metadata()
+    if metadata is None or tuple(metadata.physical_to_logical_map_cpu.shape) != (layers, slots):
+        return None
+    return metadata.physical_to_logical_map_cpu.numpy()
+
+
+def location_maps(placed, experts):
+    """The three maps that SGLang wants: of slots, of experts ([layer, expert, copy], -1 where there are fewer copies),
+    and the number of copies."""
+    import torch
+
+    physical = torch.from_numpy(placed).to(torch.int64)
+    layers, slots = physical.shape
+    copies = torch.zeros((layers, experts), dtype=torch.int64)
+    copies.scatter_add_(1, physical, torch.ones_like(physical))
+    order = torch.argsort(physical, dim=1, stable=True)  # slots, expert by expert
+    owner = physical.gather(1, order)
+    first = copies.cumsum(1) - copies
+    place = torch.arange(slots).expand(layers, -1) - first.gather(1, owner)
+    logical = torch.full((layers, experts, int(copies.max())), -1, dtype=torch.int64)
+    logical[torch.arange(layers).unsqueeze(1), owner, place] = order
+    return physical, logical, copies

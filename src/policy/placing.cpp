@@ -1,0 +1,236 @@
+#include "policy/placing.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "base/random.hpp"
+#include "model/expert_copies.hpp"
+#include "policy/slot_map.hpp"
+#include "search/layer_search.hpp"
+#include "search/packing.hpp"
+#include "search/redundant_experts.hpp"
+#include "search/remap.hpp"
+
+namespace gem {
+namespace {
+
+// Judged costs are compared in whole nanoseconds.
+constexpr double judging_tick_s = 1e-9;
+
+/// One way to spend the copies, and the layers' problems with them.
+struct Way {
+  CopyCounts copies;  // [layer, expert]; empty where there are none
+  std::vector<LayerProblem> problems;
+
+  std::vector<std::int32_t> expert_of_copy(std::size_t layer) const { return problems[layer].expert_of_copy(); }
+};
+
+Way without_copies(const CostModel& model, const LoadTrace& trace) {
+  return {{}, layer_problems(model, trace)};
+}
+
+Way with_copies(const CostModel& model, const LoadTrace& trace, CopyCounts copies) {
+  Way way{std::move(copies), {}};
+  way.problems = layer_problems(model, split_over_copies(trace, way.copies));
+  for (std::size_t layer = 0; layer < way.problems.size(); ++layer)
+    way.problems[layer].set_copies(experts_of_copies(way.copies.row(layer)));
+  return way;
+}
+
+// As many copies of each expert as there are now; as `otherwise` in layers where no placement can have them apart.
+CopyCounts present_copies(const Matrix<std::int32_t>& present, const CopyCounts& otherwise, std::size_t device_count) {
+  CopyCounts copies(otherwise.rows(), otherwise.columns());
+  for (std::size_t layer = 0; layer < copies.rows(); ++layer) {
+    const std::vector<std::int32_t> counts = slot_counts(present.row(layer), copies.columns());
+    if (std::ranges::max(counts) > static_cast<std::int32_t>(device_count))
+      std::ranges::copy(otherwise.row(layer), copies.row(layer).begin());
+    else
+      std::ranges::copy(counts, copies.row(layer).begin());
+  }
+  return copies;
+}
+
+// Takes copies from where they relieve least and gives them to the experts whose copies carry the most, as long as that
+// lowers the greatest load of a copy; each costs a move at least.
+void shift_copies(std::span<std::int32_t> counts, std::span<const double> loads, std::size_t max_shifts,
+                  std::size_t device_count) {
+  const auto load_with = [&](std::size_t expert, std::int32_t copies) { return loads[expert] / copies; };
+  for (std::size_t shift = 0; shift < max_shifts; ++shift) {
+    const std::size_t none = counts.size();
+    std::size_t from = none, to = none;
+    for (std::size_t e = 0; e < counts.size(); ++e) {
+      if (counts[e] > 1 && (from == none || load_with(e, counts[e] - 1) < load_with(from, counts[from] - 1))) from = e;
+      if (counts[e] < static_cast<std::int32_t>(device_count) &&
+          (to == none || load_with(e, counts[e]) > load_with(to, counts[to])))
+        to = e;
+    }
+    if (from == none || to == none || load_with(from, counts[from] - 1) >= load_with(to, counts[to])) return;
+    --counts[from];
+    ++counts[to];
+  }
+}
+
+std::vector<Way> ways_of(const CostModel& model, const PlacingQuestion& question) {
+  std::vector<Way> ways;
+  const std::size_t slots = question.slots_per_device * model.device_count();
+  const std::size_t redundant = slots - question.searched.expert_count();
+  if (redundant == 0) {
+    ways.push_back(without_copies(model, question.searched));
+    return ways;
+  }
+  const CopyCounts chosen = choose_copies(question.searched, redundant, model.device_count());
+  if (question.present.rows() == 0) {
+    ways.push_back(with_copies(model, question.searched, chosen));
+    return ways;
+  }
+  const CopyCounts present = present_copies(question.present, chosen, model.device_count());
+  ways.push_back(with_copies(model, question.searched, present));
+  // Half of the moves for other copies, the rest to place them.
+  const std::size_t shifts = std::max<std::size_t>(1, question.max_moves / 2);
+  CopyCounts shifted = present;
+  for (std::size_t layer = 0; layer < shifted.rows(); ++layer)
+    shift_copies(shifted.row(layer), mean_loads(question.searched, layer), shifts, model.device_count());
+  if (question.max_moves > 0 && !(shifted == present))
+    ways.push_back(with_copies(model, question.searched, std::move(shifted)));
+  return ways;
+}
+
+/// What a layer may become: by ascending moves, each cheaper in the judged steps than all before it. The first is the
+/// present row.
+struct LayerChoice {
+  std::vector<RemapPoint> points;  // without assignments
+  std::vector<std::vector<std::int32_t>> rows;
+};
+
+class Judge {
+ public:
+  Judge(const CostModel& model, const PlacingQuestion& question) : model_(&model), question_(&question) {}
+
+  std::int64_t ticks(std::size_t layer, SlotRow row) const {
+    return std::llround(slots_seconds(*model_, question_->judged, layer, row, question_->slots_per_device) /
+                        judging_tick_s);
+  }
+  /// Of a move, beside costs summed over the judged steps.
+  std::int64_t move_ticks() const {
+    // Beyond it no move is worth its price, and sums of prices stay in 64 bits.
+    constexpr double max_price = 1e15;
+    const double steps = static_cast<double>(question_->judged.step_count());
+    return std::llround(std::min(max_price, question_->move_s / judging_tick_s * steps / question_->horizon_steps));
+  }
+  double mean_seconds(std::int64_t ticks) const {
+    return static_cast<double>(ticks) * judging_tick_s / static_cast<double>(question_->judged.step_count());
+  }
+
+ private:
+  const CostModel* model_;
+  const PlacingQuestion* question_;
+};
+
+LayerChoice choice_of(const PlacingQuestion& question, const std::vector<Way>& ways, const Judge& judge,
+                      std::size_t layer) {
+  const SlotRow present = question.present.row(layer);
+  const DeviceContents contents = contents_of(present, question.slots_per_device);
+  struct Candidate {
+    RemapPoint point;
+    std::vector<std::int32_t> row;
+  };
+  std::vector<Candidate> candidates;
+  for (const Way& way : ways) {
+    const LayerProblem& problem = way.problems[layer];
+    const RemapRule rule{.max_moves = question.max_moves,
+                         .move_ticks = move_price(problem, question.move_s, question.horizon_steps),
+                         .iterations = question.iterations,
+                         .seed = question.seed};
+    for (const RemapPoint& point : remap_front(problem, contents, rule)) {
+      std::vector<std::int32_t> row =
+          arranged(present, point.assignment, way.expert_of_copy(layer), question.slots_per_device);
+      const std::size_t moves = moves_between(present, row, question.slots_per_device);
+      if (moves == 0 || moves > question.max_moves) continue;
+      const std::int64_t cost = judge.ticks(layer, row);
+      candidates.push_back({{moves, cost, {}}, std::move(row)});
+    }
+  }
+  std::ranges::stable_sort(candidates, [](const Candidate& a, const Candidate& b) {
+    return a.point.moves != b.point.moves ? a.point.moves < b.point.moves : a.point.cost < b.point.cost;
+  });
+  LayerChoice choice;
+  choice.points.push_back({0, judge.ticks(layer, present), {}});
+  choice.rows.emplace_back(present.begin(), present.end());
+  for (Candidate& candidate : candidates) {
+    if (candidate.point.cost >= choice.points.back().cost) continue;
+    choice.points.push_back(candidate.point);
+    choice.rows.push_back(std::move(candidate.row));
+  }
+  return choice;
+}
+
+// Nothing is there yet: the best that a search from linear placement finds, copies included.
+std::vector<std::int32_t> first_row(const PlacingQuestion& question, const std::vector<Way>& ways, SlotRow linear,
+                                    std::size_t layer) {
+  const Way& way = ways.front();
+  const LayerProblem& problem = way.problems[layer];
+  Assignment start(problem.expert_count());
+  for (std::size_t placed = 0; placed < start.size(); ++placed)
+    start[placed] = static_cast<std::int32_t>(placed / question.slots_per_device);
+  if (problem.has_copies())
+    separate_copies(start, problem.expert_of_copy(), std::vector<double>(start.size(), 0.0), problem.device_count());
+  StartResult found =
+      run_start(problem, start, RandomStream{question.seed, layer}, StartRule{.iterations = question.iterations});
+  order_copies(found.assignment, problem.expert_of_copy());
+  return arranged(linear, found.assignment, way.expert_of_copy(layer), question.slots_per_device);
+}
+
+// Expert s % E in slot s, as engines begin.
+Matrix<std::int32_t> linear_map(std::size_t layers, std::size_t slots, std::size_t experts) {
+  Matrix<std::int32_t> map(layers, slots);
+  for (std::size_t layer = 0; layer < layers; ++layer)
+    for (std::size_t slot = 0; slot < slots; ++slot) map(layer, slot) = static_cast<std::int32_t>(slot % experts);
+  return map;
+}
+
+PlacingAnswer place_first(const CostModel& model, const PlacingQuestion& question) {
+  const std::size_t layers = question.searched.layer_count();
+  const std::size_t slots = question.slots_per_device * model.device_count();
+  const Matrix<std::int32_t> linear = linear_map(layers, slots, question.searched.expert_count());
+  const std::vector<Way> ways = ways_of(model, question);
+  const Judge judge(model, question);
+  PlacingAnswer answer{.map = Matrix<std::int32_t>(layers, slots), .changed_layers = layers};
+  for (std::size_t layer = 0; layer < layers; ++layer) {
+    const std::vector<std::int32_t> row = first_row(question, ways, linear.row(layer), layer);
+    answer.present_s += judge.mean_seconds(judge.ticks(layer, linear.row(layer)));
+    answer.placed_s += judge.mean_seconds(judge.ticks(layer, row));
+    std::ranges::copy(row, answer.map.row(layer).begin());
+  }
+  return answer;
+}
+
+}  // namespace
+
+PlacingAnswer place_experts(const CostModel& model, const PlacingQuestion& question) {
+  if (question.present.rows() == 0) return place_first(model, question);
+  const std::size_t layers = question.searched.layer_count();
+  for (std::size_t layer = 0; layer < layers; ++layer)
+    check_slots(question.present.row(layer), layer, question.searched.expert_count());
+  const std::vector<Way> ways = ways_of(model, question);
+  const Judge judge(model, question);
+  std::vector<LayerChoice> choices;
+  std::vector<std::vector<RemapPoint>> fronts;
+  for (std::size_t layer = 0; layer < layers; ++layer) {
+    choices.push_back(choice_of(question, ways, judge, layer));
+    fronts.push_back(choices.back().points);
+  }
+  const std::vector<std::size_t> chosen = choose_points(fronts, judge.move_ticks(), question.max_total_moves);
+  PlacingAnswer answer{.map = question.present};
+  for (std::size_t layer = 0; layer < layers; ++layer) {
+    const RemapPoint& point = fronts[layer][chosen[layer]];
+    answer.present_s += judge.mean_seconds(fronts[layer].front().cost);
+    answer.placed_s += judge.mean_seconds(point.cost);
+    answer.moves += point.moves;
+    answer.changed_layers += chosen[layer] > 0;
+    std::ranges::copy(choices[layer].rows[chosen[layer]], answer.map.row(layer).begin());
+  }
+  return answer;
+}
+
+}  // namespace gem
