@@ -17,7 +17,7 @@ constexpr std::size_t speed_steps = 6;
 
 // Loads have changed if they differ from what was searched for by so many times what one half of the window differs
 // from the other.
-constexpr double load_factor = 1.6;
+constexpr double load_factor = 2.0;
 
 // Steps that follow each other are alike; blocks of so many are counted as one observation.
 constexpr std::size_t block_steps = 8;
