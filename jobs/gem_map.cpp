@@ -14,6 +14,7 @@
 #include "mapping/mapping_request.hpp"
 #include "mapping/remapping.hpp"
 #include "mapping/search_plan.hpp"
+#include "mapping/trace_mix.hpp"
 #include "platform/command_line/command_line.hpp"
 #include "platform/command_line/program.hpp"
 #include "platform/file_system/named_files.hpp"
@@ -23,8 +24,9 @@ namespace gem {
 namespace {
 
 struct Options : MappingRequest {
-  std::string profile, trace, test_trace, output;
-  std::vector<std::string> mappings;
+  std::string profile, output;
+  std::vector<std::string> traces, test_traces, mappings;
+  std::vector<std::int32_t> trace_weights;
   Selection selection;
   RemapRequest remap;
   bool dry_run = false, quiet = false;
@@ -33,10 +35,19 @@ struct Options : MappingRequest {
 void describe(OptionList& options, Options& job) {
   options.group("Files");
   options.add_file("profile", job.profile, "FILE", "latencies of the devices, from gem-profile").required();
-  options.add_file("trace", job.trace, "FILE", "routing statistics to search on, from gem-trace").required();
+  options
+      .add_files(
+          "trace", job.traces, "FILE",
+          "routing statistics to search on, from gem-trace; given several times, one mapping is for all of them, "
+          "and a table says what it loses on each against its own")
+      .required();
   options.add_file("output", job.output, "FILE", "mapping to write").required_to_write();
-  options.add_file("test-trace", job.test_trace, "FILE",
-                   "score the mappings on this trace too, best of disjoint requests");
+  options.add_files("test-trace", job.test_traces, "FILE",
+                    "score the mappings on this trace too, best of disjoint requests; one for each {trace} of several");
+  options
+      .add("trace-weight", job.trace_weights, "LIST",
+           "whole numbers, one for each {trace}: how many steps are of it among those searched on")
+      .without("all the same");
   options.add_files(
       "mapping", job.mappings, "FILE",
       "score this mapping beside the methods', such as an engine's own from gem-deploy import; any number");
@@ -60,6 +71,9 @@ bool parse(const Arguments& arguments, Options& options) {
       "gem-map --profile jobs/data/profiles/h100-four-shares.gpt-oss-20b.tile128.h5 --trace trace.h5 "
       "--train-steps 128 --output mapping.h5");
   line.add_example(
+      "mpirun -n 2 gem-map --profile profile.h5 --trace chat.h5 --trace code.h5 --trace-weight 3,1 "
+      "--output mapping.h5");
+  line.add_example(
       "mpirun -n 2 gem-map --profile profile.h5 --trace train.h5 --test-trace test.h5 --effort thorough "
       "--output mapping.h5");
   line.add_example(
@@ -74,7 +88,9 @@ bool parse(const Arguments& arguments, Options& options) {
 std::string next_hint(const Arguments& arguments, const Options& options, const MappingQuestion& question) {
   std::vector<std::string> command{program_beside(arguments, "gem-verify"), "--profile", options.profile, "--trace"};
   const bool held_out = question.test && is_held_out(question.sample);
-  command.push_back(!held_out ? "TEST" : options.test_trace.empty() ? options.trace : options.test_trace);
+  command.push_back(!held_out                     ? "TEST"
+                    : options.test_traces.empty() ? options.traces.front()
+                                                  : options.test_traces.front());
   command.insert(command.end(), {"--mapping", options.output});
   if (!is_virtual_kind(question.profile.device_kind)) {
     if (cost_model_of(question).stage_count() > 1) command.insert(command.end(), {"--judge-by", "layer"});
@@ -112,25 +128,50 @@ Mapping fit_present(const Mapping& read, MappingQuestion& question, const RemapR
   return present;
 }
 
+void check_trace_options(const Options& options) {
+  const std::size_t count = options.traces.size();
+  if (!options.test_traces.empty() && options.test_traces.size() != count)
+    throw option_error(option_name(&Options::test_traces), "{}: give one for each of the {} of {}, in the same order",
+                       count, option_name(&Options::traces));
+  if (!options.trace_weights.empty() && options.trace_weights.size() != count)
+    throw option_error(option_name(&Options::trace_weights), "{}: give {} numbers, one for each {}", count,
+                       option_name(&Options::traces));
+  if (std::ranges::any_of(options.trace_weights, [](std::int32_t weight) { return weight < 1; }))
+    throw option_error(option_name(&Options::trace_weights), "{}: weights are whole numbers of 1 and more");
+  if (count > 1 && options.selection.train_steps > 0)
+    throw option_error(option_name(&Selection::train_steps), "{} is for one {}; cut several with gem-trace split",
+                       option_name(&Options::traces));
+}
+
+// Every rank's copy of rank 0's traces.
+void share(const Communicator& world, std::vector<LoadTrace>& traces) {
+  traces.resize(world.broadcast(static_cast<std::uint64_t>(traces.size())));
+  for (LoadTrace& trace : traces) broadcast(world, trace);
+}
+
 int run(const Communicator& world, const Arguments& arguments, const Options& options) {
+  check_trace_options(options);
+  std::vector<LoadTrace> traces, tests;
   MappingQuestion question = make_question(options);
   Mapping present;
   question.search.show_progress = !options.quiet;
   world.on_root([&] {
     if (!options.dry_run) {
       std::vector<NamedFile> inputs = named_files("--mapping", options.mappings);
-      inputs.insert(inputs.end(), {{"--profile", options.profile},
-                                   {"--trace", options.trace},
-                                   {"--test-trace", options.test_trace},
-                                   {"--from", options.remap.from}});
+      for (const auto& files :
+           {named_files("--trace", options.traces), named_files("--test-trace", options.test_traces)})
+        inputs.insert(inputs.end(), files.begin(), files.end());
+      inputs.insert(inputs.end(), {{"--profile", options.profile}, {"--from", options.remap.from}});
       keep_apart(inputs, {{{"--output", options.output}}});
       expect_writable(options.output);
       set_termination_message("gem-map: ended from outside; nothing was written, " + options.output +
                               " is as it was: start again");
     }
     question.profile = read_profile(options.profile);
-    question.train = read_trace(options.trace);
-    if (!options.test_trace.empty()) question.test = read_trace(options.test_trace);
+    for (const std::string& path : options.traces) traces.push_back(read_trace(path));
+    for (const std::string& path : options.test_traces) tests.push_back(read_trace(path));
+    question.train = mix_of(traces, options.trace_weights);
+    if (!tests.empty()) question.test = mix_of(tests, options.trace_weights);
     present = read_present(question, options.remap);
     prepare(question, options.selection);
     read_given(question, options.mappings);
@@ -148,16 +189,28 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
     return static_cast<int>(ExitCode::Good);
   }
   const MappingAnswer answer = validated_mapping(world, question);
-  const RemapAnswer changed = options.remap.from.empty()
-                                  ? RemapAnswer{answer.mapping(), ""}
-                                  : remap(world, question, present, answer.mapping(), options.remap);
+  RemapAnswer changed{answer.mapping(), ""};
+  if (!options.remap.from.empty()) {
+    changed = remap(world, question, present, answer.mapping(), options.remap);
+    broadcast(world, changed.mapping);
+  }
+  std::string losses;
+  if (options.traces.size() > 1) {
+    share(world, traces);
+    share(world, tests);
+    losses = describe_losses(world, question, changed.mapping, traces, tests);
+  }
   world.on_root([&] {
     write_mapping(options.output, changed.mapping,
                   provenance_now(command_line_text(arguments), question.train.model, options.seed));
-    std::cout << answer.report << changed.report;
+    std::cout << answer.report << changed.report << (losses.empty() ? "" : "\n" + losses);
     if (options.quiet) return;
+    std::vector<std::string> drawn{options.profile};
+    for (const auto& files : {options.traces, options.test_traces})
+      drawn.insert(drawn.end(), files.begin(), files.end());
+    drawn.push_back(options.output);
     std::cout << "Written: " << options.output << " (method " << method_name(options.method) << ")\n"
-              << drawing_hint(arguments, {options.profile, options.trace, options.test_trace, options.output});
+              << drawing_hint(arguments, drawn);
     if (question.method != reference_method() && options.selection.devices == 0)
       std::cout << next_hint(arguments, options, question);
   });

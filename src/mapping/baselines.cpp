@@ -1,32 +1,58 @@
 #include "mapping/baselines.hpp"
 
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <span>
+
+#include "base/error.hpp"
 #include "search/packing.hpp"
 #include "search/redundant_experts.hpp"
 
 namespace gem {
 namespace {
 
-// `device(expert)` holds an expert in every layer.
+// `device(slot)` has slot 0, 1, ... of each layer: the experts in order and, where these alone don't divide over the
+// devices, the first ones again, as engines fill further slots.
 template <class Device>
-Mapping same_in_all_layers(const LoadTrace& trace, std::size_t device_count, Device device) {
-  check_divisible(trace.expert_count(), device_count);
+Mapping same_in_all_layers(const LoadTrace& trace, std::size_t device_count, std::size_t redundant_experts,
+                           Device device) {
+  const std::size_t experts = trace.expert_count();
+  if (experts % device_count == 0) redundant_experts = 0;
+  check_divisible(experts + redundant_experts, device_count);
+  CopyCounts copies;
+  if (redundant_experts > 0) copies = CopyCounts(trace.layer_count(), experts);
   Assignment assignment;
-  for (std::size_t expert = 0; expert < trace.expert_count(); ++expert)
-    assignment.push_back(static_cast<std::int32_t>(device(expert)));
-  Mapping mapping = mapping_of(std::vector<Assignment>(trace.layer_count(), assignment), {}, device_count);
+  for (std::size_t expert = 0; expert < experts; ++expert) {
+    const std::size_t first = assignment.size();
+    for (std::size_t slot = expert; slot < experts + redundant_experts; slot += experts)
+      assignment.push_back(static_cast<std::int32_t>(device(slot)));
+    const auto own = std::span(assignment).subspan(first);
+    std::ranges::sort(own.subspan(1));
+    for (std::size_t i = 0; i < own.size(); ++i)
+      if (std::ranges::count(own, own[i]) > 1)
+        throw UsageError(fmt::format("it would place expert {} twice on device {}", expert, own[i]));
+    for (std::size_t layer = 0; layer < copies.rows(); ++layer)
+      copies(layer, expert) = static_cast<std::int32_t>(own.size());
+  }
+  Mapping mapping = mapping_of(std::vector<Assignment>(trace.layer_count(), assignment), copies, device_count);
   mapping.layer_ids = trace.layer_ids;
   return mapping;
 }
 
 }  // namespace
 
-Mapping linear_mapping(const LoadTrace& trace, std::size_t device_count) {
-  return same_in_all_layers(trace, device_count,
-                            [&](std::size_t expert) { return expert / (trace.expert_count() / device_count); });
+Mapping linear_mapping(const LoadTrace& trace, std::size_t device_count, std::size_t redundant_experts) {
+  return same_in_all_layers(trace, device_count, redundant_experts, [&](std::size_t slot) {
+    const std::size_t slots =
+        trace.expert_count() % device_count == 0 ? trace.expert_count() : trace.expert_count() + redundant_experts;
+    return slot / (slots / device_count);
+  });
 }
 
-Mapping round_robin_mapping(const LoadTrace& trace, std::size_t device_count) {
-  return same_in_all_layers(trace, device_count, [&](std::size_t expert) { return expert % device_count; });
+Mapping round_robin_mapping(const LoadTrace& trace, std::size_t device_count, std::size_t redundant_experts) {
+  return same_in_all_layers(trace, device_count, redundant_experts,
+                            [&](std::size_t slot) { return slot % device_count; });
 }
 
 Mapping packed_mapping(PackedBy packed_by, const CostModel& model, const LoadTrace& trace, const CopyCounts& copies) {

@@ -9,12 +9,13 @@
 
 namespace gem {
 
-/// Expert e of E on device e / (E / D) in every layer of the trace: what engines do by default. UsageError unless
-/// experts divide over devices.
-Mapping linear_mapping(const LoadTrace& trace, std::size_t device_count);
+/// Expert e of E on device e / (E / D) in every layer of the trace: what engines do by default. Where experts
+/// don't divide over the devices the first ones have a copy each, `redundant_experts` in all, in the slots that follow;
+/// UsageError unless these divide.
+Mapping linear_mapping(const LoadTrace& trace, std::size_t device_count, std::size_t redundant_experts = 0);
 
-/// Expert e on device e mod D.
-Mapping round_robin_mapping(const LoadTrace& trace, std::size_t device_count);
+/// Expert e on device e mod D, copies likewise. UsageError where two of one expert would meet, too.
+Mapping round_robin_mapping(const LoadTrace& trace, std::size_t device_count, std::size_t redundant_experts = 0);
 
 /// What packing takes devices for.
 enum class PackedBy {

@@ -250,10 +250,11 @@ CrossValidation cross_validate(const Communicator& world, const MappingQuestion&
   std::erase(sentences, "");
 
   const bool by_requests = !question.train.request_groups.empty();
-  validation.report = fmt::format(
-      "Cross-validated: searched on {} of {} {}, scored on the other, in turn{}\n\n{}\n", folds.count() - 1,
-      folds.count(), by_requests ? "groups of requests" : "blocks of steps",
-      by_requests ? "" : ";\n    blocks may have requests in common, others may gain less", table_of(validation));
+  validation.report =
+      wrap(fmt::format("Cross-validated: searched on {} of {} {}, scored on the other, in turn{}", folds.count() - 1,
+                       folds.count(), by_requests ? "groups of requests" : "blocks of steps",
+                       by_requests ? "" : "; blocks may have requests in common, others may gain less")) +
+      "\n\n" + table_of(validation) + "\n";
   for (const std::string& sentence : sentences) validation.report += wrap(sentence) + "\n";
   return validation;
 }

@@ -1,6 +1,7 @@
 #include "mapping/gem_method.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include "mapping/baselines.hpp"
 #include "mapping/certificate.hpp"
@@ -149,7 +150,9 @@ std::string describe_harm_of_copies(const MethodTask& task, const Mapping& with_
 // Chooses the copies, then searches; a time limit is for both, and half of what is left of it at most for choosing.
 MethodResult search_with_copies(const MethodTask& task, const LoadTrace& trace) {
   const MappingQuestion& question = task.question;
-  const Mapping without_copies = search_without_copies(task, trace);
+  std::optional<Mapping> without_copies;  // experts alone may not divide over the devices
+  if (question.train.expert_count() % task.costs.model().device_count() == 0)
+    without_copies = search_without_copies(task, trace);
   SearchOptions options = question.search;
   if (options.time_limit_s > 0.0)
     options.time_limit_s = 0.5 * (options.time_limit_s + std::min(options.elapsed_s(), options.time_limit_s));
@@ -161,7 +164,8 @@ MethodResult search_with_copies(const MethodTask& task, const LoadTrace& trace) 
   MethodResult result = search(task, question.search, trace, copies, first);
   keep_better_copies(task, result.mapping);
   result.report += describe_copies(question, copies_of(result.mapping));
-  if (task.world.is_root()) result.report += describe_harm_of_copies(task, result.mapping, without_copies);
+  if (task.world.is_root() && without_copies)
+    result.report += describe_harm_of_copies(task, result.mapping, *without_copies);
   return result;
 }
 

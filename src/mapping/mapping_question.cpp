@@ -23,8 +23,8 @@ void check_redundant_experts(const MappingQuestion& question) {
   if ((experts + redundant) % devices != 0 || redundant > experts * (devices - 1))
     throw option_error(option,
                        "{}: {} experts and {} copies do not divide over {} devices, or are more than a copy of each "
-                       "expert on each; give a multiple of {} up to {}",
-                       experts, redundant, devices, devices, experts * (devices - 1));
+                       "expert on each; give {} up to {}",
+                       experts, redundant, devices, copies_that_divide(experts, devices), experts * (devices - 1));
   if (question.expert_groups > 1)
     throw option_error(option, "{} and {} exclude each other: a checkpoint has no copies",
                        option_name(&MappingRequest::expert_groups));
@@ -92,7 +92,7 @@ void prepare(MappingQuestion& question, const Selection& selection) {
                                 join_doubts(question.doubts), option_name(&Selection::strict)));
   if (selection.devices > 0) profile = first_devices(profile, selection.devices);
   if (selection.equal_devices) profile = equal_devices(profile);
-  check_divisible(train.expert_count(), profile.device_count());
+  if (question.redundant_experts == 0) check_divisible(train.expert_count(), profile.device_count());
   check_redundant_experts(question);
   expert_groups_of(question);
   if (question.expert_groups > 1 && !entry_of(question.method).searches)

@@ -33,7 +33,8 @@ void describe(OptionList& options, MappingRequest& request) {
   describe(options, request.cost);
   options
       .add("redundant-experts", request.redundant_experts, "N",
-           "further copies of experts a layer, a multiple of the devices: the copies of an expert share its tokens; "
+           "further copies of experts a layer, so many that experts and copies divide over the devices: the copies of "
+           "an expert share its tokens; "
            "placed by method " +
                names_of(&MethodEntry::places_copies))
       .range(0, 65536)

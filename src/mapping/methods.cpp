@@ -13,11 +13,11 @@ namespace gem {
 namespace {
 
 MethodResult run_linear(const MethodTask& task) {
-  return {linear_mapping(task.question.train, task.costs.model().device_count())};
+  return {linear_mapping(task.question.train, task.costs.model().device_count(), task.question.redundant_experts)};
 }
 
 MethodResult run_round_robin(const MethodTask& task) {
-  return {round_robin_mapping(task.question.train, task.costs.model().device_count())};
+  return {round_robin_mapping(task.question.train, task.costs.model().device_count(), task.question.redundant_experts)};
 }
 
 MethodResult run_eplb(const MethodTask& task) {

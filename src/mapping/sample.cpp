@@ -1,5 +1,8 @@
 #include "mapping/sample.hpp"
 
+#include <algorithm>
+#include <vector>
+
 #include "base/text.hpp"
 
 namespace gem {
@@ -28,12 +31,18 @@ SampleWords words_of(Sample sample) {
   return {""};
 }
 
+bool have_task_in_common(const std::string& searched, const std::string& scored) {
+  const std::vector<std::string> tasks = split(to_lower(searched), task_separator.front());
+  return std::ranges::any_of(split(to_lower(scored), task_separator.front()),
+                             [&](const std::string& task) { return std::ranges::find(tasks, task) != tasks.end(); });
+}
+
 }  // namespace
 
 Sample sample_of(const Mapping& mapping, const LoadTrace& scored, std::size_t first_step) {
   if (mapping.train_steps == 0) return Sample::NotSearched;
   if (mapping.train_task.empty()) return Sample::Unknown;
-  if (to_lower(mapping.train_task) != to_lower(scored.task)) return Sample::OtherTask;
+  if (!have_task_in_common(mapping.train_task, scored.task)) return Sample::OtherTask;
   if (mapping.train_part != scored.part && mapping.train_part != "all" && scored.part != "all")
     return Sample::HeldOutRequests;
   return first_step >= mapping.train_steps ? Sample::LaterSteps : Sample::InSample;

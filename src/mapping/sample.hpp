@@ -2,11 +2,15 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 
 #include "model/load_trace.hpp"
 #include "model/mapping.hpp"
 
 namespace gem {
+
+/// Between the tasks of a trace that is of several: "mmlu+gpqa".
+inline constexpr std::string_view task_separator = "+";
 
 /// How the steps that a mapping is scored on relate to those that it was searched on: what its score is worth.
 enum class Sample {

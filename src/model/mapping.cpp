@@ -89,6 +89,12 @@ void check_mapping(const Mapping& mapping, const std::string& origin) {
   }
 }
 
+std::string copies_that_divide(std::size_t expert_count, std::size_t device_count) {
+  const std::size_t over = expert_count % device_count;
+  if (over == 0) return fmt::format("a multiple of {}", device_count);
+  return fmt::format("{} and any multiple of {} more", device_count - over, device_count);
+}
+
 void check_divisible(std::size_t expert_count, std::size_t device_count) {
   if (device_count == 0) throw UsageError("a mapping needs at least one device");
   if (device_count > expert_count)

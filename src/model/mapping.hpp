@@ -81,6 +81,10 @@ void take_slots(Mapping& mapping, const Cube<std::int32_t>& slots);
 /// none twice; DataError naming `origin`, the layer and what is wrong otherwise.
 void check_mapping(const Mapping& mapping, const std::string& origin);
 
+/// Which numbers of copies divide with the experts over the devices: "a multiple of 8", or "16 and any multiple of 24
+/// more".
+std::string copies_that_divide(std::size_t expert_count, std::size_t device_count);
+
 /// UsageError, with the remedy, unless experts divide evenly over the devices.
 void check_divisible(std::size_t expert_count, std::size_t device_count);
 

@@ -35,11 +35,11 @@ std::size_t experts_of_device(const ProfileRequest& request, const MoeModel& mod
     throw option_error(option_name(&ProfileRequest::experts_per_device), "{}: {}, but {} has {} experts a layer",
                        request.experts_per_device, model.name, model.expert_count);
   if (request.experts_per_device > 0) return request.experts_per_device;
-  check_divisible(model.expert_count, device_count);
-  if (request.redundant_experts % device_count != 0)
+  if (request.redundant_experts == 0) check_divisible(model.expert_count, device_count);
+  if ((model.expert_count + request.redundant_experts) % device_count != 0)
     throw option_error(option_name(&ProfileRequest::redundant_experts),
-                       "{}: {} copies do not divide over {} devices; give a multiple of {}", request.redundant_experts,
-                       device_count, device_count);
+                       "{}: {} experts and {} copies do not divide over {} devices; give {}", model.expert_count,
+                       request.redundant_experts, device_count, copies_that_divide(model.expert_count, device_count));
   return (model.expert_count + request.redundant_experts) / device_count;
 }
 

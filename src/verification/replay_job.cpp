@@ -229,7 +229,8 @@ ReplayQuestion make_replay_question(const ReplayRequest& request, const LatencyP
   ReplayQuestion question;
   question.profile = profile;
   question.model_layers = whole.layer_count();
-  question.mappings.push_back(linear_mapping(whole, profile.device_count()));
+  const std::size_t redundant_experts = mappings.empty() ? 0 : mappings.front().redundant_count();
+  question.mappings.push_back(linear_mapping(whole, profile.device_count(), redundant_experts));
   question.mappings[0].method = method_name(reference_method());
   std::vector<std::string> methods{question.mappings[0].method}, files(request.mapping_files.empty() ? 0 : 1);
   for (std::size_t m = 0; m < mappings.size(); ++m) {

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/text.hpp"
+#include "verification/block_interval.hpp"
 
 namespace gem {
 namespace {
@@ -92,12 +93,14 @@ std::vector<MappingSummary> summarize(const VerificationReport& report, std::uin
     summary.predicted_s = mean(predicted);
     summary.relative = mean(steps) / mean(base);
     summary.interval = bootstrap_ratio(steps, base, seed);
+    summary.block_interval = bootstrap_blocks(steps, base, block_length(steps.size()), seed);
     summary.raw_relative = mean(sum_of_steps(replay.raw_straggler_s)) / mean(base_raw);
     summary.layer_relative = std::numeric_limits<double>::quiet_NaN();
     if (has_layers) {
       const std::vector<double> layers = sum_of_steps(replay.layer_s);
       summary.layer_relative = mean(layers) / mean(base_layer);
       summary.layer_interval = bootstrap_ratio(layers, base_layer, seed);
+      summary.layer_block_interval = bootstrap_blocks(layers, base_layer, block_length(layers.size()), seed);
     }
     summary.p50_s = quantile(steps, 0.5);
     summary.p90_s = quantile(steps, 0.9);
@@ -147,8 +150,9 @@ Verdict judge(const VerificationReport& report, const MappingSummary& judged, do
   for (const MappingReplay& replay : report.mappings)
     if (replay.wrong_values > 0 || replay.output_error > output_tolerance) return Verdict::Wrong;
   const Interval& interval = report.judged_by == JudgedBy::Layer ? judged.layer_interval : judged.interval;
-  if (interval.high < 1.0) return Verdict::Faster;
-  if (interval.low > 1.0) return Verdict::Slower;
+  const Interval& blocks = report.judged_by == JudgedBy::Layer ? judged.layer_block_interval : judged.block_interval;
+  if (std::max(interval.high, blocks.high) < 1.0) return Verdict::Faster;
+  if (std::min(interval.low, blocks.low) > 1.0) return Verdict::Slower;
   return Verdict::Unproven;
 }
 
@@ -181,8 +185,9 @@ std::string verdict_sentence(const VerificationReport& report, const MappingSumm
       return fmt::format("VERDICT: SLOWER - {} takes {} ({}; {}); keep {}", judged.name, figures, on,
                          report.sample_note, base);
     case Verdict::Unproven:
-      return fmt::format("VERDICT: NOT PROVEN - {} takes {} ({}; {}); more steps or rounds narrow the interval",
-                         judged.name, figures, on, report.sample_note);
+      return fmt::format("VERDICT: NOT PROVEN - {} takes {} ({}; {}); more steps or rounds narrow the interval{}",
+                         judged.name, figures, on, report.sample_note,
+                         interval.high < 1.0 || interval.low > 1.0 ? ", which over blocks of steps holds 1" : "");
     case Verdict::Wrong:
       break;
   }

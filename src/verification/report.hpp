@@ -67,14 +67,16 @@ struct VerificationReport {
 /// One row of the final table.
 struct MappingSummary {
   std::string name;
-  double straggler_s = 0.0;     ///< mean over steps of sum over layers of max over devices, measured
-  double predicted_s = 0.0;     ///< the same, predicted
-  double relative = 1.0;        ///< straggler time relative to the first mapping
-  Interval interval{1.0, 1.0};  ///< 95 % bootstrap interval over steps
-  double raw_relative = 1.0;    ///< the same with the maximum taken round by round, noise and all
+  double straggler_s = 0.0;           ///< mean over steps of sum over layers of max over devices, measured
+  double predicted_s = 0.0;           ///< the same, predicted
+  double relative = 1.0;              ///< straggler time relative to the first mapping
+  Interval interval{1.0, 1.0};        ///< 95 % bootstrap interval over steps
+  Interval block_interval{1.0, 1.0};  ///< the same over blocks of steps, which share requests
+  double raw_relative = 1.0;          ///< the same with the maximum taken round by round, noise and all
   double layer_relative =
       0.0;  ///< whole layers (dispatch, compute, combine) relative to the first mapping; NaN if none
   Interval layer_interval{1.0, 1.0};             ///< meaningless where there are none
+  Interval layer_block_interval{1.0, 1.0};       ///< likewise
   double p50_s = 0.0, p90_s = 0.0, p99_s = 0.0;  ///< of the measured straggler time of a step
   double imbalance = 1.0;                        ///< mean over steps and layers of max / mean over devices
   /// Of a step, mean over devices and steps; exchange NaN where it wasn't timed.
@@ -110,8 +112,9 @@ std::string prediction_lines(const VerificationReport& report);
 
 enum class Verdict { Faster, Unproven, Slower, Wrong };
 
-/// Judges one mapping against the first by the report's judged_by: Faster or Slower if its interval is clear of 1,
-/// Wrong if any mapping's data arrived wrong or outputs differ from the reference by more than `output_tolerance`.
+/// Judges one mapping against the first by the report's judged_by: Faster or Slower if its intervals over steps and
+/// over blocks of them are clear of 1, Wrong if any mapping's data arrived wrong or outputs differ from the reference
+/// by more than `output_tolerance`.
 Verdict judge(const VerificationReport& report, const MappingSummary& judged, double output_tolerance);
 
 /// Largest output_error that reordered sums explain: 1e-4 for "f32" weights, 2e-2 for "bf16".

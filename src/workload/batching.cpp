@@ -182,8 +182,8 @@ void describe(OptionList& options, BatchingOptions& batching) {
       .range(0, 1e8);
   options.add("resample", batching.resample,
               "steps to search on only: each is of requests drawn anew with replacement, half as many draws as there "
-              "are requests. On requests never seen, a mapping searched on them took 0.3 to 2 points of linear's time "
-              "less in decode, nothing to 0.3 in prefill");
+              "are requests. On requests never seen, a mapping searched on them took 0.8 and 1.6 % of linear's time "
+              "less in decode steps of 256 tokens, and no more in smaller ones and prefill");
   options
       .add("request-groups", batching.request_groups, "N",
            "part the requests into N groups; each step is made of one group's alone, so that some steps can be "

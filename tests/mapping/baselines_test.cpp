@@ -16,6 +16,7 @@ TEST(Baselines, LinearAndRoundRobinAreWhatTheirNamesSay) {
   EXPECT_EQ(assignment_of(linear_mapping(made.trace, 4), 0), (Assignment{0, 0, 1, 1, 2, 2, 3, 3}));
   EXPECT_EQ(assignment_of(round_robin_mapping(made.trace, 4), 0), (Assignment{0, 1, 2, 3, 0, 1, 2, 3}));
   EXPECT_THROW(linear_mapping(made.trace, 3), UsageError);
+  EXPECT_EQ(linear_mapping(made.trace, 4, 4).redundant_count(), 0u);
 }
 
 TEST(Baselines, GreedyPackingByHand) {

@@ -271,6 +271,28 @@ TEST(ModelSearch, RedundantExpertsThatDoHarmAreCalledSo) {
   EXPECT_EQ(helpful.find("here they do harm"), std::string::npos) << helpful;
 }
 
+// 16 experts and 8 copies on 12 devices, 4 of each: the experts alone don't divide.
+TEST(ModelSearch, ExpertsAndCopiesNeedOnlyDivideTogether) {
+  const Communicator world = Communicator::world();
+  for (const auto& [devices, redundant] : {std::pair{12u, 8u}, std::pair{5u, 4u}, std::pair{6u, 20u}}) {
+    MappingQuestion question;
+    question.profile = testing::made_up_profile(devices, 8);
+    question.train = testing::made_up_trace(20, 2, 16, 3);
+    question.redundant_experts = redundant;
+    prepare(question, {});
+    const MappingAnswer answer = find_mapping(world, question);
+    EXPECT_EQ(answer.mappings.front().method, "linear");
+    for (const Mapping& mapping : answer.mappings) {
+      EXPECT_NO_THROW(check_mapping(mapping, mapping.method));
+      EXPECT_EQ(mapping.redundant_count(), redundant) << mapping.method;
+    }
+    if (!world.is_root()) continue;
+    for (const ComparedMethod& compared : answer.compared)
+      EXPECT_GE(compared.train.mean_s, answer.compared.back().train.mean_s) << compared.name;
+    EXPECT_LE(answer.bounds.train_s, answer.compared.back().train.mean_s);
+  }
+}
+
 TEST(ModelSearch, RedundantExpertsThatCannotBeAreRefused) {
   const auto refused = [](std::size_t redundant, Method method, std::size_t groups) {
     MappingQuestion question;

@@ -256,6 +256,35 @@ TEST(MapProgram, ScoresOnTheSameRequestsAreCalledInSample) {
   EXPECT_NE(folder.run(map(folder, "--effort fast --train-steps 16")).output.find("later steps"), std::string::npos);
 }
 
+TEST(MapProgram, OneMappingForSeveralTraces) {
+  const TestFolder folder;
+  write_inputs(folder);
+  const std::string both = "--effort fast --trace " + folder.file("test.h5");
+  const ProgramRun run = folder.run(map(folder, both + " --trace-weight 3,1"));
+  ASSERT_EQ(run.code, 0) << run.errors;
+  EXPECT_NE(run.output.find("The common mapping against one for each trace alone"), std::string::npos) << run.output;
+  EXPECT_NE(run.output.find("random (train, 24 steps)"), std::string::npos) << run.output;
+  EXPECT_NE(run.output.find("random (test, 24 steps)"), std::string::npos) << run.output;
+  EXPECT_EQ(read_mapping(folder.file("map.h5")).train_steps, 48u);
+  EXPECT_EQ(folder.run(map(folder, both + " --trace-weight 3")).code, 2);
+  EXPECT_EQ(folder.run(map(folder, both + " --trace-weight 3,0")).code, 2);
+  EXPECT_EQ(folder.run(map(folder, both + " --test-trace " + folder.file("test.h5"))).code, 2);
+  EXPECT_EQ(folder.run(map(folder, both + " --train-steps 4")).code, 2);
+}
+
+TEST(MapProgram, SaysBeforehandWhatAMappingIsWorth) {
+  const TestFolder folder;
+  write_inputs(folder);
+  const ProgramRun run = folder.run(map(folder, "--effort fast --cross-validate 3"));
+  ASSERT_EQ(run.code, 0) << run.errors;
+  EXPECT_NE(run.output.find("searched on 2 of 3 blocks of steps"), std::string::npos) << run.output;
+  std::istringstream lines(run.output.substr(0, run.output.find("Written")));
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
+  EXPECT_EQ(folder.run(map(folder, "--cross-validate 1")).code, 2);
+  EXPECT_EQ(folder.run(map(folder, "--cross-validate 25")).code, 2);
+  EXPECT_EQ(folder.run(map(folder, "--cross-validate 3 --time-limit 5")).code, 2);
+}
+
 TEST(MapProgram, GivesHotExpertsCopies) {
   const TestFolder folder;
   write_inputs(folder);
