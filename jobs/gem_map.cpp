@@ -29,6 +29,7 @@ struct Options : MappingRequest {
   std::vector<std::int32_t> trace_weights;
   Selection selection;
   RemapRequest remap;
+  RunTimeOptions run_time;
   bool dry_run = false, quiet = false;
 };
 
@@ -54,6 +55,7 @@ void describe(OptionList& options, Options& job) {
   describe(options, static_cast<MappingRequest&>(job));
   describe(options, job.remap);
   describe(options, job.selection);
+  describe(options, job.run_time);
   options.group("Common");
   options.add("dry-run", job.dry_run, "say what would be searched and how long it may take");
 }
@@ -154,6 +156,7 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
   std::vector<LoadTrace> traces, tests;
   MappingQuestion question = make_question(options);
   Mapping present;
+  question.run_time = options.run_time;
   question.search.show_progress = !options.quiet;
   world.on_root([&] {
     if (!options.dry_run) {

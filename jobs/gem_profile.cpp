@@ -7,6 +7,7 @@
 #include "base/text.hpp"
 #include "files/profile_file.hpp"
 #include "files/profile_writer.hpp"
+#include "model/profile_progress.hpp"
 #include "platform/command_line/command_line.hpp"
 #include "platform/file_system/named_files.hpp"
 #include "platform/file_system/whole_file.hpp"
@@ -48,7 +49,7 @@ LatencyProfile measure(const Communicator& world, const ProfileOptions& options,
   ProfileSetup sweep = setup;
   sweep.sweep.stop_requested = stop_requested;
   sweep.sweep.on_resume = [&](std::size_t finished) {
-    std::cout << fmt::format("resumed: {} of {} points are there\n", finished, setup.plan.points.size()) << std::flush;
+    std::cout << fmt::format("resumed: {} of {} points are there\n", finished, load_count(setup.plan)) << std::flush;
   };
   ProfileWriter writer(options.output, provenance_now(command, setup.plan.model, options.seed), options.resume);
   return measure_profile(world, sweep, devices, writer);
@@ -63,7 +64,7 @@ void validate_profile(const Communicator& world, const ProfileOptions& options, 
   world.on_root([&] {
     const Validation validation = validate(profile, std::move(loads), std::move(measured_s));
     std::cout << "\n" << validation_table(validation);
-    const std::string csv = validation_csv(validation, setup.plan.tile_tokens);
+    const std::string csv = validation_csv(validation, setup.plan.load_rules());
     if (!options.validation_output.empty()) write_whole_text(options.validation_output, csv);
   });
 }

@@ -147,7 +147,9 @@ TabulatedProfile read_latency_table(const ProfileOptions& options) {
     throw option_error(option_name(&ProfileOptions::from_table), "{}: '{}' can't be opened", options.from_table);
   std::ostringstream text;
   text << file.rdbuf();
-  return profile_from_table(text.str(), options.from_table, table);
+  TabulatedProfile result = profile_from_table(text.str(), options.from_table, table);
+  result.profile.topology = stated_topology(options.topology, {}, result.profile.device_count());
+  return result;
 }
 
 ValidationLoads draw_validation_loads(const ProfileOptions& options, const ProfileSetup& setup) {

@@ -54,6 +54,10 @@ class Profile:
     exchange_transport: str  # empty: the exchange wasn't measured
     exchange_s: np.ndarray  # [device, device] latency, NaN for a device with itself; empty
     exchange_bytes_per_s: np.ndarray  # [device, device] each way, likewise
+    topology_source: str = ""  # mpi, stated or measured; empty: nodes are unknown
+    nodes: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))  # [device]; empty where unknown
+    link_latency_s: np.ndarray = field(default_factory=lambda: np.empty(0))  # inside a node, across nodes; or empty
+    link_bytes_per_s: np.ndarray = field(default_factory=lambda: np.empty(0))  # into one device, likewise
 
     @property
     def device_count(self):
@@ -271,6 +275,7 @@ def _read_profile(file):
         bend_tiles,
         surplus_tile_s,
         *_read_exchange(file, devices),
+        *_read_topology(file, devices),
     )
 
 
@@ -283,6 +288,21 @@ def _read_exchange(file, devices):
     known = bytes_per_s[~np.isnan(bytes_per_s)]
     file.check("/exchange/bandwidth", known, known > 0, "positive bytes per second")
     return file.text_attribute("exchange_transport"), latency_s, bytes_per_s
+
+
+def _read_topology(file, devices):
+    """Source, nodes, and latency and bandwidth of the links."""
+    if not file.has("/topology/node"):
+        return "", np.empty(0, np.int32), np.empty(0), np.empty(0)
+    nodes = file.numbers("/topology/node", (devices,))
+    file.check("/topology/node", nodes, (nodes >= 0) & (nodes < devices), f"nodes, 0 to {devices - 1}")
+    source = file.text_attribute("topology_source")
+    if not file.has("/topology/bandwidth"):
+        return source, nodes, np.empty(0), np.empty(0)
+    latency_s = file.numbers("/topology/latency", (2,)).astype(float)
+    bytes_per_s = file.numbers("/topology/bandwidth", (2,)).astype(float)
+    file.check("/topology/bandwidth", bytes_per_s, bytes_per_s > 0, "positive bytes per second")
+    return source, nodes, latency_s, bytes_per_s
 
 
 def _read_routing(file):

@@ -256,6 +256,12 @@ def _profile_contents(profile):
         attributes["exchange_transport"] = profile.exchange_transport
         datasets["exchange/latency"] = (profile.exchange_s, "s")
         datasets["exchange/bandwidth"] = (profile.exchange_bytes_per_s, "byte/s")
+    if profile.nodes.size:
+        attributes["topology_source"] = profile.topology_source
+        datasets["topology/node"] = (profile.nodes.astype(np.int32), "1")
+    if profile.link_bytes_per_s.size:
+        datasets["topology/latency"] = (profile.link_latency_s, "s")
+        datasets["topology/bandwidth"] = (profile.link_bytes_per_s, "byte/s")
     return "gem.profile", attributes, datasets
 
 

@@ -52,7 +52,7 @@ class Follower {
     std::vector<DeviceLoad> loads(devices);
     double step_s = 0.0;
     for (std::size_t layer = 0; layer < placement_.size(); ++layer) {
-      sum_loads(drift.trace.counts.row(step, layer), homes_[layer], model.latencies().rule(), loads);
+      sum_loads(drift.trace.counts.row(step, layer), homes_[layer], model.latencies().rules(), loads);
       double slowest_s = 0.0;
       for (std::size_t device = 0; device < devices; ++device) {
         predicted_s(layer, device) = model.stage(profiled_stage).seconds(device, loads[device]);

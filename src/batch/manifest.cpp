@@ -312,7 +312,8 @@ class Reader {
       if (request.max_tokens > 0 || request.naive)
         throw option_error(option, "{} says what is measured, so {} and {} don't go with it",
                            option_name(&ProfileRequest::max_tokens), option_name(&ProfileRequest::naive));
-      if (request.devices.tile_tokens == 0 && !device_kind(request.devices.kind).tells_tiles)
+      if (request.devices.tile_tokens == 0 && request.devices.tile_rule_text.empty() &&
+          !device_kind(request.devices.kind).tells_tiles)
         throw option_error(option, "{} needs {}: pairs of one tile share a profile",
                            option_name(&DeviceOptions::tile_tokens));
     });

@@ -152,7 +152,7 @@ class PairRun {
     for (const std::string& method : methods) question.wanted.push_back(parse_method(method));
     std::vector<Mapping> variants;
     for (const MethodVariant& variant : pair_.variants)
-      variants.push_back(find_mapping(group_, question_of(variant.mapping, profile, traces)).mapping());
+      variants.push_back(validated_mapping(group_, question_of(variant.mapping, profile, traces)).mapping());
     group_.on_root([&] {  // judged in one table with the methods
       for (std::size_t v = 0; v < variants.size(); ++v) {
         question.given.push_back(fitted(variants[v], question));

@@ -32,10 +32,11 @@ StageKey key_of_kind(const ProfileSetup& setup, const ProfileRequest& request,
   if (!setup.devices.command.empty()) key.add("command", setup.devices.command);
   key.add("devices", setup.device_count);
   for (double slowdown : setup.devices.slowdowns) key.add("slowdown", slowdown);
-  for (const LoadPoint& point : plan.points) {
-    key.add("tiles", static_cast<std::size_t>(point.tiles));
-    key.add("active", static_cast<std::size_t>(point.active_experts));
-  }
+  for (const std::vector<LoadPoint>* points : {&plan.points, &plan.regime_points})
+    for (const LoadPoint& point : *points) {
+      key.add("tiles", static_cast<std::size_t>(point.tiles));
+      key.add("active", static_cast<std::size_t>(point.active_experts));
+    }
   if (!request.workloads.empty()) key.add("last_tile_rows", std::size_t{plan.rule.last_tile_rows});
   const MeasurementOptions& measurement = setup.sweep.measurement;
   key.add("layers", measurement.layer_count);
@@ -86,7 +87,7 @@ ProfileRequest profile_request(const BatchPair& pair, const StepSize& steps) {
   request.redundant_experts = pair.mapping.redundant_experts;
   request.tokens_per_step = std::max(request.tokens_per_step, std::bit_ceil(steps.most_tokens));
   std::size_t& tile_tokens = request.devices.tile_tokens;
-  if (tile_tokens == 0 && !device_kind(request.devices.kind).tells_tiles)
+  if (tile_tokens == 0 && request.devices.tile_rule_text.empty() && !device_kind(request.devices.kind).tells_tiles)
     tile_tokens = default_tile_tokens(request.devices, steps.tokens_per_expert);
   return request;
 }

@@ -12,7 +12,7 @@ namespace {
 class ComputeStage : public Stage {
  public:
   explicit ComputeStage(std::shared_ptr<const DeviceLatencies> latencies)
-      : latencies_(std::move(latencies)), rule_(latencies_->rule()) {}
+      : latencies_(std::move(latencies)), rule_(latencies_->rules().of(0)) {}
 
   std::string_view name() const override { return "compute"; }
   std::string describe() const override { return "the slowest device's compute"; }
@@ -21,13 +21,19 @@ class ComputeStage : public Stage {
     return latencies_->seconds(device, load);
   }
 
-  std::optional<LoadKeys> keys(std::size_t slots) const override {
-    if (latencies_->features() == LoadFeatures::Tokens) return LoadKeys{};
-    return LoadKeys{rule_.tile_tokens, static_cast<std::int32_t>(slots) + 1};
+  std::vector<LoadKeys> keys(std::size_t slots) const override {
+    if (latencies_->features() == LoadFeatures::Tokens) return {LoadKeys{}};
+    const LoadRules& rules = latencies_->rules();
+    std::vector<LoadKeys> keys;
+    for (std::size_t regime = 0; regime < rules.count(); ++regime)
+      keys.push_back({rules.of(regime).tile_tokens, static_cast<std::int32_t>(slots) + 1,
+                      regime == 0 ? 0 : rules.rows_to(regime - 1) + 1, rules.rows_to(regime)});
+    return keys;
   }
 
   double even_s(std::size_t device, const LoadKeys& keys, std::int32_t key) const override {
-    return latencies_->even_s(device, keys.units(key), keys.active_experts(key), keys.units(key));
+    return latencies_->even_s(device, latencies_->rules().regime_of(keys.rows_from), keys.units(key),
+                              keys.active_experts(key), keys.units(key));
   }
 
   double even_added_s(const LoadKeys& keys, std::int32_t key) const override {
@@ -56,7 +62,7 @@ class ComputeStage : public Stage {
 
  private:
   std::shared_ptr<const DeviceLatencies> latencies_;
-  LoadRule rule_;
+  LoadRule rule_;  // where there are several, all are plain
 };
 
 }  // namespace

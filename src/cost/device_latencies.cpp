@@ -3,18 +3,19 @@
 namespace gem {
 
 DeviceLatencies::DeviceLatencies(const LatencyProfile& profile, LoadFeatures features)
-    : features_(features), rule_(profile.load_rule()) {
+    : features_(features), rules_(profile.load_rules()) {
   if (features == LoadFeatures::Tokens) {
-    rule_ = {.tile_tokens = rule_.tile_tokens};
+    rules_ = LoadRules(LoadRule{.tile_tokens = profile.load_rule().tile_tokens});
     curves_ = curves_of(profile);
   } else {
-    surfaces_ = surfaces_of(profile);
+    surfaces_ = tile_surfaces_of(profile);
   }
 }
 
-double DeviceLatencies::even_s(std::size_t device, double tiles, double active_experts, double tokens) const {
+double DeviceLatencies::even_s(std::size_t device, std::size_t regime, double tiles, double active_experts,
+                               double tokens) const {
   return features_ == LoadFeatures::Tokens ? curves_[device].seconds(tokens)
-                                           : surfaces_[device].seconds(tiles, active_experts);
+                                           : surfaces_[device].of(regime).seconds(tiles, active_experts);
 }
 
 double DeviceLatencies::seconds(std::size_t device, const DeviceLoad& load) const {

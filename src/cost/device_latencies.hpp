@@ -16,18 +16,19 @@ class DeviceLatencies {
 
   std::size_t device_count() const { return features_ == LoadFeatures::Tokens ? curves_.size() : surfaces_.size(); }
   LoadFeatures features() const { return features_; }
-  /// What experts add beside their tiles and their being active; plain on the curve.
-  const LoadRule& rule() const { return rule_; }
+  /// The kernel's tiles, and what experts add beside their tiles and their being active; one plain rule on the curve.
+  const LoadRules& rules() const { return rules_; }
 
-  /// Seconds of a device for a load that is spread evenly over its experts; only the features chosen are looked at.
-  double even_s(std::size_t device, double tiles, double active_experts, double tokens) const;
+  /// Seconds of a device for a load that is spread evenly over its experts, its tiles those of a regime of the rules;
+  /// only the features chosen are looked at.
+  double even_s(std::size_t device, std::size_t regime, double tiles, double active_experts, double tokens) const;
   /// Seconds of a device for any load.
   double seconds(std::size_t device, const DeviceLoad& load) const;
 
  private:
   LoadFeatures features_;
-  LoadRule rule_;
-  std::vector<LatencySurface> surfaces_;
+  LoadRules rules_;
+  std::vector<TileSurfaces> surfaces_;
   std::vector<LatencyCurve> curves_;
 };
 

@@ -3,6 +3,22 @@
 #include <algorithm>
 
 namespace gem {
+namespace {
+
+template <class RuleOf>
+void add_loads(std::span<const std::uint32_t> tokens, const ExpertHomes& homes, const RuleOf& rule_of_device,
+               std::span<DeviceLoad> loads) {
+  std::ranges::fill(loads, DeviceLoad{});
+  for (std::size_t expert = 0; expert < tokens.size(); ++expert) {
+    const auto copies = homes.of(expert);
+    for (std::size_t copy = 0; copy < copies.size(); ++copy) {
+      const auto device = static_cast<std::size_t>(copies[copy]);
+      loads[device].add(rule_of_device(device), share_of(tokens[expert], copies.size(), copy));
+    }
+  }
+}
+
+}  // namespace
 
 DeviceLoad load_of(std::span<const std::uint32_t> tokens, const LoadRule& rule) {
   DeviceLoad load;
@@ -10,14 +26,24 @@ DeviceLoad load_of(std::span<const std::uint32_t> tokens, const LoadRule& rule) 
   return load;
 }
 
+DeviceLoad load_of(std::span<const std::uint32_t> tokens, const LoadRules& rules) {
+  return load_of(tokens, rules.of(rules.regime_of(row_count(tokens))));
+}
+
 void sum_loads(std::span<const std::uint32_t> tokens, const ExpertHomes& homes, const LoadRule& rule,
                std::span<DeviceLoad> loads) {
-  std::ranges::fill(loads, DeviceLoad{});
-  for (std::size_t expert = 0; expert < tokens.size(); ++expert) {
-    const auto copies = homes.of(expert);
-    for (std::size_t copy = 0; copy < copies.size(); ++copy)
-      loads[static_cast<std::size_t>(copies[copy])].add(rule, share_of(tokens[expert], copies.size(), copy));
-  }
+  add_loads(
+      tokens, homes, [&](std::size_t) -> const LoadRule& { return rule; }, loads);
+}
+
+void sum_loads(std::span<const std::uint32_t> tokens, const ExpertHomes& homes, const LoadRules& rules,
+               std::span<DeviceLoad> loads) {
+  if (rules.count() == 1) return sum_loads(tokens, homes, rules.of(0), loads);
+  sum_loads(tokens, homes, LoadRule{}, loads);
+  std::vector<std::size_t> regimes;  // [device]
+  for (const DeviceLoad& load : loads) regimes.push_back(rules.regime_of(load.tokens));
+  add_loads(
+      tokens, homes, [&](std::size_t d) -> const LoadRule& { return rules.of(regimes[d]); }, loads);
 }
 
 Matrix<double> max_rows(const LoadTrace& trace, const std::vector<ExpertHomes>& homes, std::size_t device_count) {

@@ -15,8 +15,15 @@ namespace gem {
 /// Load of a device whose experts get so many tokens each.
 DeviceLoad load_of(std::span<const std::uint32_t> tokens, const LoadRule& rule);
 
+/// The same by the rule of its own rows.
+DeviceLoad load_of(std::span<const std::uint32_t> tokens, const LoadRules& rules);
+
 /// What each device gets, [device], of a layer's tokens in a step, [expert]. Overwrites `loads`.
 void sum_loads(std::span<const std::uint32_t> tokens, const ExpertHomes& homes, const LoadRule& rule,
+               std::span<DeviceLoad> loads);
+
+/// The same, each device by the rule of its own rows.
+void sum_loads(std::span<const std::uint32_t> tokens, const ExpertHomes& homes, const LoadRules& rules,
                std::span<DeviceLoad> loads);
 
 /// [step, layer] rows of the device that gets the most; homes: [layer].

@@ -17,38 +17,55 @@ constexpr double max_added_ticks = 5e8;
 // What the costs are for: to place experts; or to bound what any copies of them cost.
 enum class Purpose { Placing, BoundingCopies };
 
-// Writes the keys of all layers into the columns of one stage, [layer][expert, column]; the largest that one device can
-// get.
-std::int32_t write_keys(const LoadKeys& keys, const LoadTrace& trace, std::size_t slots, std::size_t first_column,
-                        std::vector<std::vector<std::int32_t>>& layer_keys) {
+// Columns [layer][expert, plane, column] of all layers.
+struct KeyColumns {
+  std::size_t plane_count, column_count;
+  std::vector<std::vector<std::int32_t>> layers;
+  std::int32_t* of(std::size_t layer, std::size_t expert, std::size_t plane) {
+    return layers[layer].data() + (expert * plane_count + plane) * column_count;
+  }
+};
+
+// Writes the keys of all layers into the columns of one stage in one plane.
+void write_keys(const LoadKeys& keys, const LoadTrace& trace, std::size_t plane, std::size_t first_column,
+                KeyColumns& columns) {
+  for (std::size_t layer = 0; layer < trace.layer_count(); ++layer)
+    for (std::size_t e = 0; e < trace.expert_count(); ++e) {
+      std::int32_t* const row = columns.of(layer, e, plane) + first_column;
+      for (std::size_t t = 0; t < trace.step_count(); ++t)
+        row[t] = static_cast<std::int32_t>(keys.of(trace.counts(t, layer, e)));
+    }
+}
+
+// The largest key that one device can get: no device can get more than the largest experts of a step together, nor
+// have more units than its rows make.
+std::int32_t max_key_of(const LoadKeys& keys, const LoadTrace& trace, std::size_t slots) {
   const std::size_t experts = trace.expert_count();
-  // No device can get more than the largest experts of a step together: the table ends there.
   std::int64_t max_key = 0;
   std::vector<std::int64_t> step_keys(experts);
   const auto last_slot = step_keys.begin() + static_cast<std::ptrdiff_t>(std::min(slots, experts));
-  for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
-    std::vector<std::int32_t>& rows = layer_keys[layer];
-    const std::size_t columns = rows.size() / experts;
+  for (std::size_t layer = 0; layer < trace.layer_count(); ++layer)
     for (std::size_t t = 0; t < trace.step_count(); ++t) {
       for (std::size_t e = 0; e < experts; ++e) step_keys[e] = keys.of(trace.counts(t, layer, e));
-      for (std::size_t e = 0; e < experts; ++e)
-        rows[e * columns + first_column + t] = static_cast<std::int32_t>(step_keys[e]);
       std::nth_element(step_keys.begin(), last_slot - 1, step_keys.end(), std::greater<>());
       max_key = std::max(max_key, std::accumulate(step_keys.begin(), last_slot, std::int64_t{0}));
     }
-  }
   if (max_key > INT32_MAX)
     throw UsageError(
         fmt::format("a device may get a load of {} in one step, more than can be searched on; use smaller steps "
                     "(fewer tokens a step)",
                     max_key));
-  return static_cast<std::int32_t>(max_key);
+  if (keys.rows_to == INT64_MAX) return static_cast<std::int32_t>(max_key);
+  std::int64_t within_rows = 0;
+  for (auto active = std::int64_t{1}; active <= std::min<std::int64_t>(keys.radix - 1, keys.rows_to); ++active)
+    within_rows = std::max(within_rows, ((keys.rows_to - active) / keys.unit_tokens + active) * keys.radix + active);
+  return static_cast<std::int32_t>(std::min(max_key, within_rows));
 }
 
 // Whether the columns of a stage hold what experts add. Copies' own tiles and rows can't be known before there are
 // copies; what is linear in tokens can.
 bool is_added(const Stage& stage, const CostTables& tables, std::size_t index, Purpose purpose) {
-  return stage.has_added() && (purpose == Purpose::Placing || !tables.keys(index));
+  return stage.has_added() && (purpose == Purpose::Placing || tables.is_linear(index));
 }
 
 // What experts add, [expert, column] ticks; empty where none adds any.
@@ -88,7 +105,7 @@ std::vector<std::int32_t> max_saved_of(const CostModel& model, const CostTables&
   std::vector<double> saved_s(trace.expert_count());
   for (std::size_t s = 0; s < model.stage_count(); ++s) {
     const Stage& stage = model.stage(s);
-    if (!tables.keys(s) || !stage.has_added()) continue;
+    if (tables.is_linear(s) || !stage.has_added()) continue;
     max_saved.resize(padded_steps * model.stage_count(), 0);
     const auto write = [&](std::size_t t, double sum_s) {
       max_saved[s * padded_steps + t] = tables.ticks_of(sum_s) + static_cast<std::int32_t>(slots) + 2;
@@ -111,19 +128,26 @@ std::vector<LayerCost> layer_costs_for(Purpose purpose, const CostModel& model, 
                                        std::size_t slots) {
   const std::size_t steps = trace.step_count(), experts = trace.expert_count();
   if (steps == 0) throw UsageError(fmt::format("the trace of task '{}' has no steps to search on", trace.task));
-  const std::size_t columns = padded(steps) * model.stage_count();
-  std::vector<std::vector<std::int32_t>> keys;
-  for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) keys.emplace_back(experts * columns, 0);
-  std::vector<StageKeys> stage_keys;
-  for (std::size_t s = 0; s < model.stage_count(); ++s) {
-    stage_keys.push_back({model.stage(s).keys(slots), 0});
-    if (stage_keys[s].keys)
-      stage_keys[s].max_key = write_keys(*stage_keys[s].keys, trace, slots, s * padded(steps), keys);
-  }
+  std::vector<std::vector<StageKeys>> stage_keys(model.stage_count());
+  for (std::size_t s = 0; s < stage_keys.size(); ++s)
+    for (const LoadKeys& keys : model.stage(s).keys(slots))
+      stage_keys[s].push_back({keys, max_key_of(keys, trace, slots)});
   const auto tables = std::make_shared<const CostTables>(model, stage_keys);
+  KeyColumns keys{tables->plane_count(), padded(steps) * model.stage_count(), {}};
+  for (std::size_t layer = 0; layer < trace.layer_count(); ++layer)
+    keys.layers.emplace_back(experts * keys.plane_count * keys.column_count, 0);
+  for (std::size_t s = 0; s < stage_keys.size(); ++s) {
+    for (std::size_t tile = 0; tile < stage_keys[s].size(); ++tile)
+      write_keys(stage_keys[s][tile].keys, trace, tables->plane_of(tile), s * padded(steps), keys);
+    if (stage_keys[s].size() > 1) {
+      max_key_of({}, trace, slots);  // refuses what no column of rows can hold
+      write_keys({}, trace, tables->plane_units().size(), s * padded(steps), keys);
+    }
+  }
   std::vector<LayerCost> layers;
   for (std::size_t layer = 0; layer < trace.layer_count(); ++layer)
-    layers.emplace_back(tables, experts, steps, std::move(keys[layer]), added_of(model, *tables, trace, layer, purpose),
+    layers.emplace_back(tables, experts, steps, std::move(keys.layers[layer]),
+                        added_of(model, *tables, trace, layer, purpose),
                         max_saved_of(model, *tables, trace, layer, slots, purpose));
   return layers;
 }
@@ -141,18 +165,21 @@ LayerCost::LayerCost(std::shared_ptr<const CostTables> tables, std::size_t exper
       max_saved_(std::move(max_saved)) {}
 
 void LayerCost::empty_load(std::int32_t* keys) const {
-  for (std::size_t s = 0; s < stage_count(); ++s)
-    std::fill_n(keys + first_column(s), padded_steps(), tables_->first_entry(s));
+  std::fill_n(keys, key_count(), 0);  // no rows
+  for (std::size_t plane = 0; plane < tables_->plane_units().size(); ++plane)
+    for (std::size_t s = 0; s < stage_count(); ++s)
+      std::fill_n(keys + plane * column_count() + first_column(s), padded_steps(), tables_->first_entry(s));
 }
 
 LayerCost LayerCost::merged(std::size_t experts) const {
-  const std::size_t columns = column_count();
-  const auto sums_of = [&](const std::vector<std::int32_t>& values) {
+  // Of `length` values an expert.
+  const auto sums_of = [&](const std::vector<std::int32_t>& values, std::size_t length) {
     std::vector<std::int32_t> sums(values.size() / experts, 0);
-    for (std::size_t i = 0; i < values.size(); ++i) sums[i / columns / experts * columns + i % columns] += values[i];
+    for (std::size_t i = 0; i < values.size(); ++i) sums[i / length / experts * length + i % length] += values[i];
     return sums;
   };
-  return LayerCost(tables_, expert_count_ / experts, step_count_, sums_of(keys_), sums_of(added_), max_saved_);
+  return LayerCost(tables_, expert_count_ / experts, step_count_, sums_of(keys_, key_count()),
+                   sums_of(added_, column_count()), max_saved_);
 }
 
 std::vector<LayerCost> layer_costs(const CostModel& model, const LoadTrace& trace) {

@@ -10,8 +10,8 @@
 
 namespace gem {
 
-/// A load or an expert, column by column (LayerCost): keys, and the ticks that experts add beside; null where none adds
-/// any.
+/// A load or an expert, column by column (LayerCost): keys, plane after plane, and the ticks that experts add beside;
+/// null where none adds any.
 struct LoadRow {
   const std::int32_t* key;
   const std::int32_t* added;
@@ -25,10 +25,12 @@ constexpr std::size_t padded(std::size_t steps) {
 /// What one layer costs under any placement of its experts, as whole numbers: the sum over *columns* of the maximum
 /// over devices of a table at an additive key, and what experts add. A column is a step of a stage: the steps of each
 /// stage follow each other, padded to whole vectors with steps without load, which cost nothing under any placement.
-/// Structure of arrays, so that an expert's columns are contiguous.
+/// Structure of arrays, so that an expert's columns are contiguous. Where the kernel chooses its tile by the rows of
+/// its device, keys have several planes (TileChoice), each of all columns.
 class LayerCost {
  public:
-  /// `keys` is [expert, column], `added` likewise, ticks, or empty where no expert adds any; `max_saved` see below.
+  /// `keys` is [expert, plane, column], `added` [expert, column], ticks, or empty where no expert adds any; `max_saved`
+  /// see below.
   LayerCost(std::shared_ptr<const CostTables> tables, std::size_t expert_count, std::size_t step_count,
             std::vector<std::int32_t> keys, std::vector<std::int32_t> added, std::vector<std::int32_t> max_saved);
 
@@ -43,13 +45,18 @@ class LayerCost {
   /// The column of a stage's first step.
   std::size_t first_column(std::size_t stage) const { return padded_steps() * stage; }
 
+  /// Of a load: the columns of all planes.
+  std::size_t key_count() const { return column_count() * tables_->plane_count(); }
+  /// Columns from this one on take their maximum over nodes; column_count() if none does.
+  std::size_t first_node_column() const { return first_column(tables_->first_node_stage()); }
+
   bool has_added() const { return !added_.empty(); }
-  /// One expert, [column].
+  /// One expert, keys [plane, column].
   LoadRow row(std::int32_t expert) const {
-    const std::size_t at = static_cast<std::size_t>(expert) * column_count();
-    return {keys_.data() + at, has_added() ? added_.data() + at : nullptr};
+    const auto e = static_cast<std::size_t>(expert);
+    return {keys_.data() + e * key_count(), has_added() ? added_.data() + e * column_count() : nullptr};
   }
-  /// Keys of a device without experts, [column].
+  /// Keys of a device without experts, [plane, column].
   void empty_load(std::int32_t* keys) const;
   /// [column], ticks, 0 or more, that a device's experts can at most take off an even load; empty where they can't.
   const std::vector<std::int32_t>& max_saved() const { return max_saved_; }

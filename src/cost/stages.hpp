@@ -9,11 +9,23 @@
 
 namespace gem {
 
+/// Over which network cards rows of other nodes reach a device.
+enum class AcrossNodes {
+  Device,  ///< its own
+  Node,    ///< all cards of its node alike, and inside the node from there
+  Off      ///< neither that nor what is exchanged inside nodes is counted
+};
+
+inline std::vector<OptionWord<AcrossNodes>> words_of(AcrossNodes) {
+  return {{"device", AcrossNodes::Device}, {"node", AcrossNodes::Node}, {"off", AcrossNodes::Off}};
+}
+
 /// What is counted of a layer's time, stage by stage.
 struct CostOptions {
   LoadFeatures features = LoadFeatures::TilesAndExperts;
   /// Of dispatch and combine, for each row of the device that gets the most; 0: no stage.
   double exchange_row_ns = 0.0;
+  AcrossNodes across_nodes = AcrossNodes::Device;  ///< where there are several nodes and their links are known
 };
 
 inline std::vector<OptionWord<LoadFeatures>> words_of(LoadFeatures) {
@@ -28,5 +40,14 @@ std::shared_ptr<const Stage> make_compute_stage(std::shared_ptr<const DeviceLate
 
 /// Dispatch and combine: so many seconds for each row of the device that gets the most. A linear stage.
 std::shared_ptr<const Stage> make_exchange_stage(double row_ns);
+
+/// Dispatch and combine inside nodes and across them, at the bandwidths of the profile's links: linear stages; none
+/// where the profile has no two nodes of equal size, no links or no hidden size.
+std::vector<std::shared_ptr<const Stage>> make_node_exchange_stages(const LatencyProfile& profile,
+                                                                    AcrossNodes across_nodes);
+
+/// Nanoseconds that a row of a whole node takes across nodes, its network cards sharing the node's rows evenly; 0 where
+/// these stages aren't counted.
+double row_ns_of_node(const LatencyProfile& profile, AcrossNodes across_nodes);
 
 }  // namespace gem

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.hpp"
 #include "device/command/command_device.hpp"
@@ -31,9 +32,7 @@ std::string default_device_kind() {
 std::size_t default_tile_tokens(const DeviceOptions& options, double tokens_per_expert) {
   if (options.tile_rule.empty()) return device_kind(options.kind).tile_tokens(options, tokens_per_expert);
   const double rows = tokens_per_expert * static_cast<double>(options.experts_per_device);
-  for (const TileStep& step : options.tile_rule)
-    if (rows <= static_cast<double>(step.up_to_rows)) return step.tile_tokens;
-  return options.tile_rule.back().tile_tokens;
+  return tile_of_rows(options.tile_rule, static_cast<std::size_t>(std::ceil(rows)));
 }
 
 void check_device_options(const DeviceOptions& options) {
@@ -49,6 +48,9 @@ void check_device_options(const DeviceOptions& options) {
   if (!options.command.empty() && &kind != &command_kind())
     throw option_error(option_name(&DeviceOptions::command), "{} is for {} command, not for {} {}",
                        option_name(&DeviceOptions::kind), option_name(&DeviceOptions::kind), kind.name);
+  if (!options.tile_rule_text.empty() && !kind.is_virtual() && &kind != &command_kind())
+    throw option_error(option_name(&DeviceOptions::tile_rule_text),
+                       "{}: {} devices have one tile; it is for simulated devices and other programs", kind.name);
   kind.check(options);
 }
 

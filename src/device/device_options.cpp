@@ -39,6 +39,11 @@ void describe(OptionList& options, DeviceOptions& devices) {
   options.add("tile-tokens", devices.tile_tokens, "N", "rows of a tile of the expert kernel")
       .range(0, 65536)
       .without("what suits the mean tokens of an expert on cuda, else 16");
+  options
+      .add("tile-rule", devices.tile_rule_text, "ROWS:N,...,N",
+           "of {device} simulated, or command where the program doesn't say it: tiles by the rows of the device, e.g. "
+           "32:16,512:64,128")
+      .without("one tile, or what the program says");
   options.add("share-gpu", devices.share_gpu, "ranks that share a GPU work one after the other");
   options.add("noise", devices.simulation.noise, "F", "relative noise of simulated devices").range(0, 0.999);
   options
@@ -54,6 +59,28 @@ std::size_t weight_element_bytes(const std::string& dtype) {
 
 double slowdown_of(const DeviceOptions& options, std::size_t device) {
   return options.slowdowns.empty() ? 1.0 : options.slowdowns[device % options.slowdowns.size()];
+}
+
+std::vector<TileStep> parse_tile_rule(const std::string& text) {
+  if (text.empty()) return {};
+  const OptionName option = option_name(&DeviceOptions::tile_rule_text);
+  const std::vector<std::string> steps = split(text, ',');
+  std::vector<TileStep> rule;
+  for (const std::string& step : steps) {
+    const std::vector<std::string> sides = split(step, ':');
+    const bool is_last = rule.size() + 1 == steps.size();
+    if (sides.size() != (is_last ? 1 : 2))
+      throw option_error(option, "{}: '{}' is not {}, e.g. 32:16,512:64,128", step,
+                         is_last ? "the rows of the last tile alone" : "ROWS:N");
+    const std::int64_t tile = parse_integer(sides.back(), spelled(option));
+    const std::int64_t rows = is_last ? 0 : parse_integer(sides.front(), spelled(option));
+    if (tile < 1 || tile > 65536) throw option_error(option, "{}: {} is out of range (1 to 65536)", tile);
+    const std::int64_t before = rule.empty() ? 0 : static_cast<std::int64_t>(rule.back().up_to_rows);
+    if (!is_last && (rows <= before || rows > greatest_load))
+      throw option_error(option, "{}: {} rows don't come after {}; give ascending ones", rows, before);
+    rule.push_back({static_cast<std::size_t>(rows), static_cast<std::size_t>(tile)});
+  }
+  return rule;
 }
 
 std::string slowdown_file_of(const std::string& text) {

@@ -32,7 +32,8 @@ struct DeviceOptions {
   std::string command{};                  ///< of kind "command": what each rank starts as its device
   double command_timeout_s = 300.0;       ///< for each of its answers
   std::size_t experts_per_device = 0, top_k = 0, tokens_per_step = 0;  ///< that it is told; 0: not known
-  std::vector<TileStep> tile_rule{};  ///< where devices said it; then tile_tokens follows from it
+  std::string tile_rule_text{};                                        ///< as a user says it, see parse_tile_rule
+  std::vector<TileStep> tile_rule{};  ///< where devices or a user said it; then tile_tokens follows from it
   std::uint64_t seed = 1;
   SimulationModel simulation{};
 };
@@ -50,6 +51,10 @@ double slowdown_of(const DeviceOptions& options, std::size_t device);
 /// devices are picked that stand for the whole cluster, the fastest as 1. Empty for an empty text. UsageError for
 /// a number of values that doesn't divide device_count: fewer are repeated.
 std::vector<double> parse_slowdowns(const std::string& text, std::size_t device_count);
+
+/// "32:16,96:32,64": tiles of 16 rows for up to 32 rows of a device, of 32 for up to 96, of 64 beyond. Empty for an
+/// empty text. UsageError for another.
+std::vector<TileStep> parse_tile_rule(const std::string& text);
 
 /// The CSV file that such a text names, or empty.
 std::string slowdown_file_of(const std::string& text);

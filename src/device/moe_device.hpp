@@ -42,6 +42,13 @@ struct TileStep {
   bool operator==(const TileStep&) const = default;
 };
 
+/// The tile of loads of so many rows; of rows beyond the last step, its tile, too.
+inline std::size_t tile_of_rows(const std::vector<TileStep>& rule, std::size_t rows) {
+  for (const TileStep& step : rule)
+    if (rows <= step.up_to_rows) return step.tile_tokens;
+  return rule.back().tile_tokens;
+}
+
 /// Of a device whose state can't be read.
 constexpr Telemetry unknown_telemetry() {
   constexpr double unknown = std::numeric_limits<double>::quiet_NaN();

@@ -25,7 +25,7 @@ Hdf5Input open_gem_file(const std::string& path, const std::string& file_format)
 
 void write_header(Hdf5Output& file, const std::string& file_format, const Provenance& provenance) {
   file.attribute("format", file_format);
-  file.attribute("format_version", std::string("1.0"));
+  file.attribute("format_version", std::string("1.1"));
   file.attribute("created", provenance.created);
   file.attribute("software_version", provenance.software_version);
   file.attribute("command_line", provenance.command_line);

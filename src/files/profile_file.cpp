@@ -29,6 +29,46 @@ void read_early_bend(const Hdf5Input& file, LoadCosts& rule) {
   for (LoadCosts::Bend& bend : rule.bends) bend.tiles = static_cast<std::uint32_t>(tiles);
 }
 
+// Regimes are whole, and each row of a device has one.
+void check_regimes(const Hdf5Input& file, const LatencyProfile& profile) {
+  std::size_t points = 0;
+  std::int64_t rows_before = 0;
+  for (const TileRegime& regime : profile.regimes) {
+    if (regime.rows_from > regime.rows_to || regime.rows_from <= rows_before)
+      file.reject(
+          fmt::format("/regimes/rows_from is {} and /regimes/rows_to {} behind {} rows, but regimes must ascend "
+                      "without common rows; make the file again",
+                      regime.rows_from, regime.rows_to, rows_before));
+    rows_before = regime.rows_to;
+    points += regime.point_count;
+  }
+  if (points != profile.regime_points.size())
+    file.reject(fmt::format("/regimes/point_count adds up to {}, but /regimes/points has {}; make the file again",
+                            points, profile.regime_points.size()));
+  if (profile.regimes.empty()) return;
+  need(file, profile.regime_median_s.rows() == profile.device_count(), "dataset /regimes/latency/median");
+}
+
+void check_topology(const Hdf5Input& file, const Topology& topology) {
+  std::vector<std::int32_t> nodes = topology.node_of;
+  std::ranges::sort(nodes);
+  for (std::size_t i = 0; i < nodes.size(); ++i)
+    if (nodes[i] > (i == 0 ? 0 : nodes[i - 1] + 1))
+      file.reject(
+          fmt::format("/topology/node has no node {}, but must number nodes from 0 without gaps; write it again",
+                      i == 0 ? 0 : nodes[i - 1] + 1));
+  if (!topology.links.empty() && topology.links.size() != 2)
+    file.reject(
+        fmt::format("/topology/bandwidth has {} values, but must have 2, inside a node and across nodes; write "
+                    "it again",
+                    topology.links.size()));
+  if (!topology.links.empty()) {
+    need(file, file.has_dataset("/topology/latency"), "dataset /topology/latency");
+    need(file, file.has_dataset("/topology/bandwidth"), "dataset /topology/bandwidth");
+    need(file, file.has_dataset("/topology/node"), "dataset /topology/node");
+  }
+}
+
 LatencyProfile read_any_profile(const Hdf5Input& file) {
   auto profile = read_fields<LatencyProfile>(file);
   if (profile.weight_dtype.empty()) profile.weight_dtype = "bf16";
@@ -47,11 +87,8 @@ LatencyProfile read_any_profile(const Hdf5Input& file) {
     need(file, file.has_dataset("/exchange/bandwidth"), "dataset /exchange/bandwidth");
     need(file, file.has_attribute("exchange_transport"), "attribute 'exchange_transport'");
   }
-  std::size_t regime_points = 0;
-  for (const TileRegime& regime : profile.regimes) regime_points += regime.point_count;
-  if (regime_points != profile.regime_points.size())
-    file.reject(fmt::format("/regimes/point_count adds up to {}, but /regimes/points has {}; make the file again",
-                            regime_points, profile.regime_points.size()));
+  check_regimes(file, profile);
+  check_topology(file, profile.topology);
   return profile;
 }
 
@@ -71,6 +108,7 @@ LatencyProfile read_profile(const std::string& path) {
   LatencyProfile profile = read_any_profile(file);
   expect_finished(file, "/latency/median", profile.median_s);
   expect_finished(file, "/latency/p95", profile.p95_s);
+  expect_finished(file, "/regimes/latency/median", profile.regime_median_s);
   return profile;
 }
 
@@ -87,6 +125,7 @@ LatencyProfile read_unfinished_profile(const std::string& path, const LatencyPro
   // What this run found out before its first point.
   profile.devices = plan.devices;
   profile.exchange = plan.exchange;
+  profile.topology = plan.topology;
   return profile;
 }
 

@@ -59,9 +59,9 @@ void ProfileWriter::save_more(const LatencyProfile& profile) {
 
 void ProfileWriter::finish(const LatencyProfile& profile) {
   const std::size_t measured = measured_count(profile);
-  if (measured != profile.points.size())
+  if (measured != load_count(profile))
     throw SystemError(fmt::format("cannot write {}: {} of {} points were measured; go on with {}", output_, measured,
-                                  profile.points.size(), on_command_line("resume")));
+                                  load_count(profile), on_command_line("resume")));
   write_profile(output_, profile, provenance_);
   std::remove(partial_.c_str());
   lock_.reset();

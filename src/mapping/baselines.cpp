@@ -6,6 +6,7 @@
 #include <span>
 
 #include "base/error.hpp"
+#include "search/node_packing.hpp"
 #include "search/packing.hpp"
 #include "search/redundant_experts.hpp"
 
@@ -72,6 +73,24 @@ Mapping packed_mapping(PackedBy packed_by, const CostModel& model, const LoadTra
     order_copies(assignment, expert_of_copy);
   }
   Mapping mapping = mapping_of(layers, copies, model.device_count());
+  mapping.layer_ids = trace.layer_ids;
+  return mapping;
+}
+
+Mapping node_packed_mapping(const Topology& topology, const LoadTrace& trace, std::size_t groups,
+                            std::size_t redundant_experts) {
+  if (topology.node_count() < 2 || !topology.is_in_order())
+    throw UsageError("packing by nodes needs two or more equally large nodes of neighbouring devices");
+  const std::size_t experts = trace.expert_count(), devices = topology.node_of.size();
+  const NodeShape shape{topology.node_count(), devices, groups > 1 ? groups : experts, redundant_experts};
+  std::vector<Assignment> layers;
+  CopyCounts copies(trace.layer_count(), experts, 1);
+  for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
+    PackedCopies packed = pack_by_nodes(mean_loads(trace, layer), shape);
+    std::ranges::copy(packed.counts, copies.row(layer).begin());
+    layers.push_back(std::move(packed.assignment));
+  }
+  Mapping mapping = mapping_of(layers, redundant_experts > 0 ? copies : CopyCounts{}, devices);
   mapping.layer_ids = trace.layer_ids;
   return mapping;
 }

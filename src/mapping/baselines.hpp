@@ -6,6 +6,7 @@
 #include "model/expert_copies.hpp"
 #include "model/load_trace.hpp"
 #include "model/mapping.hpp"
+#include "model/topology.hpp"
 
 namespace gem {
 
@@ -25,5 +26,10 @@ enum class PackedBy {
 
 /// Mean loads of experts, or of their copies, none twice on a device, packed greedily.
 Mapping packed_mapping(PackedBy packed_by, const CostModel& model, const LoadTrace& trace, const CopyCounts& copies);
+
+/// DeepSeek's hierarchical EPLB, see pack_by_nodes, with as many groups of experts as are said; 1: each expert may go
+/// to any node. UsageError unless the topology has equally large nodes of neighbouring devices.
+Mapping node_packed_mapping(const Topology& topology, const LoadTrace& trace, std::size_t groups,
+                            std::size_t redundant_experts);
 
 }  // namespace gem

@@ -16,9 +16,9 @@ std::vector<Certificate> certify(const Communicator& world, const std::vector<La
   const LayerProblem& first = problems[0];
   const WaterFilling water_filling(first.tables());
   std::optional<ExactSearch> exact;
-  // The exact search knows neither blocks of devices nor copies.
-  if (first.block_devices() == first.device_count() && !first.has_copies() &&
-      ExactSearch::fits(first.expert_count(), first.device_count(), first.column_count()))
+  // The exact search knows neither blocks of devices, nor copies, nor nodes.
+  if (first.first_node_column() == first.column_count() && first.block_devices() == first.device_count() &&
+      !first.has_copies() && ExactSearch::fits(first.expert_count(), first.device_count(), first.column_count()))
     exact.emplace(first.expert_count(), first.device_count());
 
   // What this rank found out: layer, cost, bound, device of each expert.

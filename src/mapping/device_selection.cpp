@@ -17,12 +17,13 @@ LatencyProfile first_devices(const LatencyProfile& profile, std::size_t count) {
 
 LatencyProfile equal_devices(const LatencyProfile& profile) {
   LatencyProfile equal = profile;
-  const std::size_t count = profile.device_count();
-  for (std::size_t p = 0; p < profile.points.size(); ++p) {
-    double sum = 0.0;
-    for (std::size_t d = 0; d < count; ++d) sum += profile.median_s(d, p);
-    for (std::size_t d = 0; d < count; ++d) equal.median_s(d, p) = sum / static_cast<double>(count);
-  }
+  for (Matrix<double>* median_s : {&equal.median_s, &equal.regime_median_s})
+    for (std::size_t p = 0; p < median_s->columns(); ++p) {
+      double sum = 0.0;
+      for (std::size_t d = 0; d < median_s->rows(); ++d) sum += (*median_s)(d, p);
+      for (std::size_t d = 0; d < median_s->rows(); ++d)
+        (*median_s)(d, p) = sum / static_cast<double>(median_s->rows());
+    }
   return equal;
 }
 

@@ -10,6 +10,7 @@
 #include "mapping/mapping_report.hpp"
 #include "mapping/mixed_steps.hpp"
 #include "mapping/model_tail.hpp"
+#include "mapping/two_levels.hpp"
 #include "search/packing.hpp"
 #include "search/redundant_experts.hpp"
 
@@ -26,8 +27,14 @@ std::size_t best_for(const LayerProblem& problem, const std::vector<Layers>& all
   return static_cast<std::size_t>(std::min_element(costs.begin(), costs.end()) - costs.begin());
 }
 
-std::vector<LayerProblem> limited(std::vector<LayerProblem> problems, const ExpertGroups& groups) {
-  for (LayerProblem& problem : problems) problem = groups.limited(problem);
+// In two levels experts change places between devices of one node alone.
+std::vector<LayerProblem> limited(std::vector<LayerProblem> problems, const MappingQuestion& question) {
+  const ExpertGroups groups = expert_groups_of(question);
+  for (LayerProblem& problem : problems) {
+    if (question.expert_groups > 1) problem = groups.limited(problem);
+    if (question.levels == 2 && question.profile.topology.node_size() > 1)
+      problem.set_block_devices(question.profile.topology.node_size());
+  }
   return problems;
 }
 
@@ -70,7 +77,7 @@ MethodResult search(const MethodTask& task, const SearchOptions& options, const 
                     const CopyCounts& copies, const std::vector<Layers>& first) {
   const MappingQuestion& question = task.question;
   const ExpertGroups groups = expert_groups_of(question);
-  const std::vector<LayerProblem> problems = limited(problems_of(cost_model_of(question), trace, copies), groups);
+  const std::vector<LayerProblem> problems = limited(problems_of(cost_model_of(question), trace, copies), question);
   // The best of the first, first, so that even the first start leaves none of them better.
   const auto first_starts = [&](std::size_t layer) {
     std::vector<Assignment> starts;
@@ -82,13 +89,14 @@ MethodResult search(const MethodTask& task, const SearchOptions& options, const 
   MethodResult result;
   result.report = describe_search(question, found, trace.step_count(), task.world.size());
   if (question.expert_groups > 1) result.report += "        " + groups.describe() + "\n";
+  if (question.levels == 2) result.report += "        in two levels: experts to nodes, then to their devices\n";
   const bool own_steps = trace.step_count() == question.train.step_count() && question.lean == 0.0;
   if (question.certify) add_certificates(task, problems, own_steps, found.layers, result);
   if (question.objective == Objective::P99) improve_model_tail(task.world, problems, found.layers, options);
 
   Layers layers;
   const std::vector<LayerProblem> train_problems =
-      limited(problems_of(task.costs.model(), question.train, copies), groups);
+      limited(problems_of(task.costs.model(), question.train, copies), question);
   for (std::size_t layer = 0; layer < problems.size(); ++layer) {
     Assignment assignment = found.layers[layer].assignment;
     order_copies(assignment, problems[layer].expert_of_copy());
@@ -179,7 +187,12 @@ MethodResult run_gem(const MethodTask& task) {
   const LoadTrace trace = with_mixed_steps(leaned(question.train, question.lean, question.search.seed),
                                            question.mixed_steps, question.search.seed);
   if (question.redundant_experts > 0) return search_with_copies(task, trace);
-  return search(task, question.search, trace, {}, first_layers(task));
+  if (question.levels == 1) return search(task, question.search, trace, {}, first_layers(task));
+  // Those that engines place in two levels, and linear, which is never to be better.
+  std::vector<Layers> first{place_on_nodes(task, trace), assignments_of(task.before.front())};
+  for (const Mapping& mapping : task.before)
+    if (entry_of(parse_method(mapping.method)).needs_nodes) first.push_back(assignments_of(mapping));
+  return search(task, question.search, trace, {}, first);
 }
 
 }  // namespace gem

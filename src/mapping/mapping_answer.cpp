@@ -11,6 +11,7 @@
 #include "mapping/mapping_report.hpp"
 #include "mapping/measured_range.hpp"
 #include "mapping/method_task.hpp"
+#include "mapping/run_time_rows.hpp"
 
 namespace gem {
 namespace {
@@ -86,6 +87,7 @@ MappingAnswer find_mapping(const Communicator& world, const MappingQuestion& que
   std::string found, notes;
   for (const Method method : all_methods()) {
     if (entry_of(method).searches && method != question.method) continue;
+    if (entry_of(method).needs_nodes && !has_nodes(question.profile)) continue;
     std::optional<MethodResult> result = run_method(method, {world, question, *costs, answer.mappings}, notes);
     if (!result) continue;
     complete(result->mapping, method, question, *costs);
@@ -102,9 +104,11 @@ MappingAnswer find_mapping(const Communicator& world, const MappingQuestion& que
   answer.bounds.train_s = sum(bounds.like(answer.mapping()).layer_s);
   if (!world.is_root()) return answer;
   score(question, *costs, answer);
+  const RunTimeRows run_time = run_time_rows(question, costs->model(), answer.mappings, answer.mapping());
+  answer.compared.insert(answer.compared.end(), run_time.rows.begin(), run_time.rows.end());
   answer.report = warning_lines(question.doubts) + "Searched on " + describe_question(question) + "\n" + found +
                   describe_beyond_measured(question.profile, question.train, answer.mapping()) + notes +
-                  describe_comparison(question, answer.compared, answer.bounds);
+                  describe_comparison(question, answer.compared, answer.bounds) + run_time.notes;
   return answer;
 }
 

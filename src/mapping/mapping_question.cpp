@@ -55,6 +55,50 @@ void check_same_model(const LoadTrace& train, const LoadTrace& test) {
       test.model, test.layer_count(), test.expert_count(), train.model, train.layer_count(), train.expert_count()));
 }
 
+// Of the prepared profile.
+void check_levels(const MappingQuestion& question) {
+  if (question.levels == 1) return;
+  const OptionName levels = option_name(&MappingRequest::levels);
+  if (!has_nodes(question.profile))
+    throw option_error(levels,
+                       "{} 2 needs two or more equally large nodes of neighbouring devices, which the profile hasn't; "
+                       "state them with {}",
+                       option_name(&TopologyOptions::nodes));
+  if (!entry_of(question.method).searches)
+    throw option_error(levels, "{} 2 limits what method {} searches for; leave it out with method {}",
+                       names_of(&MethodEntry::searches), method_name(question.method));
+  if (question.expert_groups > 1 || question.redundant_experts > 0)
+    throw option_error(levels, "{} 2 goes with neither {} nor {}; leave one of them out",
+                       option_name(&MappingRequest::expert_groups), option_name(&MappingRequest::redundant_experts));
+  const std::size_t groups = question.routing_groups, experts = question.train.expert_count();
+  const std::size_t nodes = question.profile.topology.node_count();
+  if (groups > 1 && (experts % groups != 0 || groups % nodes != 0))
+    throw option_error(
+        option_name(&MappingRequest::routing_groups),
+        "{}: {} groups of {} experts do not divide over {} nodes; give the model's own number, or leave it "
+        "out",
+        groups, experts, nodes);
+}
+
+void check_run_time(const MappingQuestion& question) {
+  const RunTimeOptions& run_time = question.run_time;
+  if (run_time.split != CopySplit::Even && question.redundant_experts == 0)
+    throw option_error(option_name(&RunTimeOptions::split), "{} {} is of copies, of which there are none; give {}",
+                       word_of(run_time.split), option_name(&MappingRequest::redundant_experts));
+  if (!run_time.online_exact) return;
+  const OptionName online = option_name(&RunTimeOptions::online_exact);
+  if (!question.profile.topology.has_links())
+    throw option_error(online,
+                       "{} copies experts over links, whose bandwidths the profile hasn't; state them with {}, {} "
+                       "and {}",
+                       option_name(&TopologyOptions::nodes), option_name(&TopologyOptions::inside_gb_per_s),
+                       option_name(&TopologyOptions::across_gb_per_s));
+  if (question.profile.expert.weight_count() == 0)
+    throw option_error(online,
+                       "{} needs the size of an expert, which the profile hasn't (attributes hidden_size and "
+                       "intermediate_size); profile again");
+}
+
 void check_folds(const MappingQuestion& question) {
   const OptionName option = option_name(&MappingRequest::cross_validate);
   const std::size_t fold_count = fold_count_of(question);
@@ -92,9 +136,18 @@ void prepare(MappingQuestion& question, const Selection& selection) {
                                 join_doubts(question.doubts), option_name(&Selection::strict)));
   if (selection.devices > 0) profile = first_devices(profile, selection.devices);
   if (selection.equal_devices) profile = equal_devices(profile);
+  profile.topology = stated_topology(selection.topology, profile.topology, profile.device_count());
   if (question.redundant_experts == 0) check_divisible(train.expert_count(), profile.device_count());
   check_redundant_experts(question);
   expert_groups_of(question);
+  check_levels(question);
+  check_run_time(question);
+  if (entry_of(question.method).needs_nodes && !has_nodes(profile))
+    throw option_error(
+        option_name(&MappingRequest::method),
+        "{}: {} needs two or more equally large nodes of neighbouring devices, which the profile hasn't; "
+        "state them with {}",
+        method_name(question.method), option_name(&TopologyOptions::nodes));
   if (question.expert_groups > 1 && !entry_of(question.method).searches)
     throw option_error(option_name(&MappingRequest::expert_groups),
                        "{} limits what method {} searches for; leave it out with method {}",
@@ -106,8 +159,8 @@ void prepare(MappingQuestion& question, const Selection& selection) {
   const CostModel model = cost_model_of(question);
   if (question.objective == Objective::P99 && model.stage_count() > 1)
     throw option_error(option_name(&MappingRequest::objective),
-                       "{} p99 counts {} alone; leave it out, or the option that counts {}", model.stage(0).name(),
-                       model.stage(1).name());
+                       "{} p99 counts {} alone; leave it out, or the option that counts {} (give {} off)",
+                       model.stage(0).name(), model.stage(1).name(), option_name(&CostOptions::across_nodes));
 
   if (question.test) {
     check_same_model(train, *question.test);
@@ -171,6 +224,10 @@ void share(const Communicator& world, MappingQuestion& question) {
   if (!question.test) question.test.emplace();
   broadcast(world, *question.test);
   question.sample = static_cast<Sample>(world.broadcast(static_cast<std::int32_t>(question.sample)));
+}
+
+bool has_nodes(const LatencyProfile& profile) {
+  return profile.topology.node_count() > 1 && profile.topology.is_in_order();
 }
 
 CostModel cost_model_of(const MappingQuestion& question) {

@@ -15,6 +15,7 @@
 #include "model/profile_doubts.hpp"
 #include "platform/mpi/mpi.hpp"
 #include "search/expert_groups.hpp"
+#include "search/run_time_balance.hpp"
 
 namespace gem {
 
@@ -38,6 +39,9 @@ struct MappingQuestion {
   std::optional<std::size_t> folds{};  ///< of cross-validation, see fold_count_of
   double lean = 0.0;                   ///< search on steps so far from their own toward the mean, see leaned
   std::optional<Method> instead{};     ///< whose mapping methods that search give as theirs
+  std::size_t routing_groups = 1;      ///< of experts, of which a token uses a few: on one node, see NodeShape
+  std::size_t levels = 1;              ///< 2: experts to nodes first, then to devices
+  RunTimeOptions run_time{};
   SearchOptions search;
   std::vector<Mapping> given{};      ///< scored beside the methods', called by their `method`; see fitted; on rank 0
   std::vector<ProfileDoubt> doubts;  ///< of the whole profile; on rank 0
@@ -48,6 +52,7 @@ struct Selection {
   std::size_t devices = 0;      ///< the first so many of the profile; 0: all
   bool equal_devices = false;   ///< every device with the mean latency
   std::size_t train_steps = 0;  ///< the first so many steps; 0: all. The rest are scored unless there is a test trace.
+  TopologyOptions topology{};   ///< in place of what the profile says
   bool allow_model_mismatch = false;
   bool strict = false;  ///< a doubtful profile is refused
 };
@@ -68,6 +73,9 @@ ExpertGroups expert_groups_of(const MappingQuestion& question);
 
 /// Gives every rank rank 0's profile, traces and what these tell. Collective.
 void share(const Communicator& world, MappingQuestion& question);
+
+/// Whether the profile's devices are on two or more equally large nodes, neighbours together.
+bool has_nodes(const LatencyProfile& profile);
 
 /// What is searched on: the stages that count, in the features that were chosen.
 CostModel cost_model_of(const MappingQuestion& question);

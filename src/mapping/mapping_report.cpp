@@ -32,9 +32,10 @@ std::string describe_copies(const MappingQuestion& question, const CopyCounts& c
   const double share = static_cast<double>(question.redundant_experts) / static_cast<double>(copies.columns());
   return fmt::format(
       "        {} redundant experts a layer (+{:.0f} % of the experts' weights), at most\n"
-      "        {} copies of one; of the methods compared, {}\n"
-      "        place copies\n",
-      question.redundant_experts, share * 100.0, max_copies, names_of(&MethodEntry::places_copies, " and "));
+      "        {} copies of one; of the methods compared,\n"
+      "        {} place copies\n",
+      question.redundant_experts, share * 100.0, max_copies,
+      names_of(&MethodEntry::places_copies, " and ", has_nodes(question.profile)));
 }
 
 std::string describe_comparison(const MappingQuestion& question, const std::vector<ComparedMethod>& compared,

@@ -8,6 +8,10 @@ namespace {
 SearchOptions options_of(Effort effort) {
   SearchOptions options;
   if (effort == Effort::Fast) options.iterations = 0;
+  if (effort == Effort::Adaptive) {
+    options.iterations = 500;
+    options.patience = 20;
+  }
   if (effort == Effort::Thorough) {
     options.starts = 8;
     options.iterations = 500;
@@ -45,6 +49,18 @@ void describe(OptionList& options, MappingRequest& request) {
            "permute can deploy the mapping in a checkpoint")
       .range(1, 65536)
       .without("any mapping");
+  options
+      .add("routing-groups", request.routing_groups, "N",
+           "the model's N groups of experts, of which each token uses a few (DeepSeek-V3: 8): eplb-hierarchical, and "
+           "gem "
+           "in two {levels}, put whole groups on nodes")
+      .range(1, 65536)
+      .without("each expert on any node");
+  options
+      .add("levels", request.levels, "N",
+           "2: gem puts experts on nodes first, then on each node's devices, as engines place that know two levels; 1: "
+           "on devices at once")
+      .range(1, 2);
   options.add("certify", request.certify, "bound and gap of each layer, with proofs of optimality for few experts");
   options
       .add("cross-validate", request.cross_validate, "N",
@@ -59,7 +75,9 @@ void describe(OptionList& options, MappingRequest& request) {
            "the mean alone: for traces of few requests")
       .range(0, 1);
   options.group("How long to search");
-  options.add("effort", request.effort, "sets {starts} and {iterations}");
+  options.add("effort", request.effort,
+              "sets {starts} and {iterations}; adaptive goes on with each layer until 20 "
+              "iterations in a row brought less than 0.02 % of its time");
   options.add("starts", request.starts, "N", "assignments that each layer's search starts from")
       .range(0, 65536)
       .without("by {effort}");
@@ -86,6 +104,8 @@ void describe(OptionList& options, Selection& selection) {
       .without("all");
   options.add("devices", selection.devices, "N", "use the first N devices of the profile").without("all");
   options.add("equal-devices", selection.equal_devices, "give every device the mean latency: what if they were equal?");
+  describe(options, selection.topology);
+  options.group("What of the files is used");
   options.add("allow-model-mismatch", selection.allow_model_mismatch,
               "map although profile and trace name different models");
   options.add("strict", selection.strict, "refuse a doubtful profile (exit code 3) instead of warning of it");
@@ -98,6 +118,8 @@ MappingQuestion make_question(const MappingRequest& request) {
   question.objective = request.objective;
   question.mixed_steps = request.mixed_steps;
   question.expert_groups = request.expert_groups;
+  question.levels = request.levels;
+  question.routing_groups = request.routing_groups;
   question.redundant_experts = request.redundant_experts;
   question.certify = request.certify;
   question.folds = request.cross_validate;

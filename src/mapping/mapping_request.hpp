@@ -13,11 +13,15 @@ namespace gem {
 enum class Effort {
   Fast,  ///< one local optimum a layer
   Default,
+  Adaptive,  ///< each layer as long as that still gains
   Thorough
 };
 
 inline std::vector<OptionWord<Effort>> words_of(Effort) {
-  return {{"fast", Effort::Fast}, {"default", Effort::Default}, {"thorough", Effort::Thorough}};
+  return {{"fast", Effort::Fast},
+          {"default", Effort::Default},
+          {"adaptive", Effort::Adaptive},
+          {"thorough", Effort::Thorough}};
 }
 
 inline std::vector<OptionWord<Objective>> words_of(Objective) {
@@ -35,6 +39,8 @@ struct MappingRequest {
   std::size_t mixed_steps = 512;                ///< search on at least so many steps
   std::size_t expert_groups = 1;                ///< keep so many groups of experts together
   std::size_t redundant_experts = 0;            ///< further copies of experts, a layer
+  std::size_t routing_groups = 1;               ///< of experts, that stay on one node
+  std::size_t levels = 1;                       ///< 2: experts to nodes first, then to devices
   std::optional<std::size_t> cross_validate{};  ///< folds; none: fold_count_of
   double lean = 0.0;                            ///< of the steps toward their mean
   std::size_t starts = 0;                       ///< 0: by effort

@@ -24,6 +24,12 @@ MethodResult run_eplb(const MethodTask& task) {
   return {packed_mapping(PackedBy::Load, task.costs.model(), task.question.train, copies_by_mean_load(task.question))};
 }
 
+MethodResult run_eplb_hierarchical(const MethodTask& task) {
+  const MappingQuestion& question = task.question;
+  return {node_packed_mapping(question.profile.topology, question.train, question.routing_groups,
+                              question.redundant_experts)};
+}
+
 MethodResult run_speed_aware(const MethodTask& task) {
   return {packed_mapping(PackedBy::Speed, task.costs.model(), task.question.train, copies_by_mean_load(task.question))};
 }
@@ -41,6 +47,11 @@ constexpr MethodEntry entries[] = {
      .summary = "mean loads packed evenly, as DeepSeek's EPLB does",
      .places_copies = true,
      .run = run_eplb},
+    {.name = "eplb-hierarchical",
+     .summary = "mean loads packed over nodes, then over each node's devices, as DeepSeek's EPLB does on several nodes",
+     .places_copies = true,
+     .needs_nodes = true,
+     .run = run_eplb_hierarchical},
     {.name = "speed-aware",
      .summary = "mean loads packed in proportion to the devices' speeds",
      .places_copies = true,
@@ -93,10 +104,10 @@ bool made_by(const Mapping& mapping, Method method) {
   return mapping.method == entry_of(method).name;
 }
 
-std::string names_of(bool MethodEntry::*ability, std::string_view before_last) {
+std::string names_of(bool MethodEntry::*ability, std::string_view before_last, bool has_nodes) {
   std::vector<std::string> names;
   for (const MethodEntry& entry : entries)
-    if (entry.*ability) names.emplace_back(entry.name);
+    if (entry.*ability && (has_nodes || !entry.needs_nodes)) names.emplace_back(entry.name);
   const std::string last = names.back();
   names.pop_back();
   return names.empty() ? last : join(names) + std::string(before_last) + last;

@@ -21,6 +21,7 @@ struct MethodEntry {
   std::string_view name;
   std::string_view summary;    ///< what it does, for help
   bool places_copies = false;  ///< of experts, where there are to be any
+  bool needs_nodes = false;    ///< two or more, equally large: without them it is left out
   /// Takes time, all ranks and the options of the search, and begins with what the methods before it found; the others
   /// are always run, to compare with.
   bool searches = false;
@@ -43,7 +44,8 @@ Method default_method();
 /// Whether the mapping says that the method made it.
 bool made_by(const Mapping& mapping, Method method);
 
-/// Names of the methods that place copies, or that search: "eplb, speed-aware or gem", for messages.
-std::string names_of(bool MethodEntry::*ability, std::string_view before_last = " or ");
+/// Names of the methods that place copies, or that search: "eplb, speed-aware or gem", for messages; without those that
+/// need nodes where there are none.
+std::string names_of(bool MethodEntry::*ability, std::string_view before_last = " or ", bool has_nodes = true);
 
 }  // namespace gem

@@ -13,7 +13,7 @@ Mapping paper_mapping(const LatencyProfile& profile, const LoadTrace& trace, con
   constexpr std::size_t window_steps = 16;
   const std::size_t steps = std::min(window_steps, trace.step_count());
   const LoadTrace window = steps_of(trace, trace.step_count() - steps, steps);
-  const CostModel model(profile, {.features = LoadFeatures::Tokens});
+  const CostModel model(profile, {.features = LoadFeatures::Tokens, .across_nodes = AcrossNodes::Off});
   const std::vector<LayerProblem> problems = layer_problems(model, window);
   std::vector<Assignment> layers = assignments_of(linear_mapping(window, model.device_count()));
   for (std::size_t layer = 0; layer < problems.size(); ++layer) {

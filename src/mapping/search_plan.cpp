@@ -21,7 +21,9 @@ std::string describe_search_plan(const Communicator& world, const MappingQuestio
   const std::vector<LayerProblem> one_layer{
       expert_groups_of(question).limited(problems_of(model, trace, copies_by_mean_load(question))[0])};
   const auto seconds = [&](std::size_t iterations) {
-    const SearchOptions trial{options.seed, 1, iterations, 0.0, false};
+    SearchOptions trial;
+    trial.seed = options.seed;
+    trial.iterations = iterations;
     return search_model(
                world, one_layer, [](std::size_t) { return std::vector<Assignment>{}; }, trial)
         .elapsed_s;
@@ -34,6 +36,8 @@ std::string describe_search_plan(const Communicator& world, const MappingQuestio
   double total_s = starts_a_rank * (descent_s + iteration_s * static_cast<double>(options.iterations));
   if (question.redundant_experts > 0)  // each way to choose copies, and none
     total_s += std::ceil(static_cast<double>(question.train.layer_count()) / world.size()) * 7.0 * descent_s;
+  // Each fold is searched on all, half and a quarter of its steps; searches that lean are not foreseen.
+  total_s *= 1.0 + 3.0 * static_cast<double>(fold_count_of(question));
   if (options.time_limit_s > 0.0) total_s = std::min(total_s, options.time_limit_s);
   return plan + fmt::format("Method {}: on {} steps, {} starts a layer, {} iterations each, seed {}, {} rank{}: {}{}\n",
                             method_name(question.method), trace.step_count(), options.starts, options.iterations,

@@ -4,12 +4,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/array.hpp"
 #include "model/device_description.hpp"
 #include "model/load_rule.hpp"
 #include "model/moe_model.hpp"
+#include "model/topology.hpp"
 
 namespace gem {
 
@@ -74,7 +76,9 @@ struct LatencyProfile {
   std::vector<double> drift;  ///< [device], first point measured again at the end, relative to the first time, minus 1
 
   PairExchange exchange;
-  // For a kernel with several tiles, one surface each; `points` are then those of the tile that most loads meet.
+  Topology topology;
+  // For a kernel with several tiles, one surface each; `points` are then those of the tile that most loads meet, which
+  // are here once more. Nothing is fitted to skew then: `rule` is plain.
   std::vector<TileRegime> regimes;       ///< ascending by rows; empty for one tile
   std::vector<LoadPoint> regime_points;  ///< [regime point], one regime's after the other's
   Matrix<double> regime_median_s;        ///< [device, regime point]
@@ -83,6 +87,23 @@ struct LatencyProfile {
   std::size_t device_count() const { return devices.size(); }
   /// How experts add up to a load on these devices.
   LoadRule load_rule() const { return {static_cast<std::uint32_t>(std::max<std::size_t>(1, tile_tokens)), rule}; }
+  /// The same in every tile that the kernel has.
+  LoadRules load_rules() const;
 };
+
+inline LoadRules LatencyProfile::load_rules() const {
+  if (regimes.empty()) return LoadRules(load_rule());
+  std::vector<LoadRules::Regime> rules;
+  for (const TileRegime& regime : regimes)
+    rules.push_back({regime.rows_to, {static_cast<std::uint32_t>(regime.tile_tokens), {}}});
+  return LoadRules(std::move(rules));
+}
+
+/// Where a regime's points begin in LatencyProfile::regime_points.
+inline std::size_t first_point_of(const LatencyProfile& profile, std::size_t regime) {
+  std::size_t first = 0;
+  for (std::size_t r = 0; r < regime; ++r) first += profile.regimes[r].point_count;
+  return first;
+}
 
 }  // namespace gem

@@ -14,11 +14,12 @@ template <ConstOr<LatencyProfile> Profile, class Visit>
 void visit_fields(Profile& profile, Visit&& visit) {
   // A new member doesn't compile until it has a name here, and then a line below.
   auto& [model, device_kind, weight_dtype, expert, tile_tokens, experts_per_device, rule, devices, points, median_s,
-         p95_s, samples_s, settled, sm_clock_hz, power_w, temperature_c, throttle_reasons, drift, exchange, regimes,
-         regime_points, regime_median_s] = profile;
+         p95_s, samples_s, settled, sm_clock_hz, power_w, temperature_c, throttle_reasons, drift, exchange, topology,
+         regimes, regime_points, regime_median_s] = profile;
   auto& [hidden_size, intermediate_size] = expert;
   auto& [last_tile_rows, row_s, bends] = rule;
   auto& [transport, exchange_latency_s, bytes_per_s] = exchange;
+  auto& [topology_source, node_of, links] = topology;
   static_cast<void>(device_kind);  // sent with the devices
 
   constexpr double greatest = 2147483647.0;  // of what must fit an i32
@@ -191,6 +192,33 @@ void visit_fields(Profile& profile, Visit&& visit) {
               .presence = Presence::OrEmpty,
               .meaning = "each way, of messages so large that latency doesn't count; NaN likewise"},
         bytes_per_s);
+
+  static_cast<void>([](const Link& link) { [[maybe_unused]] const auto& [latency_s, bandwidth_bytes_per_s] = link; });
+  visit(Field{.name = "topology_source",
+              .rule = {.words = "mpi, stated, measured"},
+              .presence = Presence::OrEmpty,
+              .meaning = "who says which devices share a node: MPI, the user, or, of the links, what was measured"},
+        topology_source);
+  visit(Field{.name = "/topology/node",
+              .axes = "device",
+              .rule = {.least = 0, .index_of = "device"},
+              .presence = Presence::OrEmpty,
+              .meaning = "node (host or NVLink domain) of each device, numbered from 0 without gaps"},
+        node_of);
+  visit(Field{.name = "/topology/latency",
+              .unit = "s",
+              .axes = "link",
+              .rule = {.least = 0, .greatest = 1e6},
+              .presence = Presence::OrEmpty,
+              .meaning = "of a few bytes inside a node, then across nodes"},
+        Column(links, &Link::latency_s));
+  visit(Field{.name = "/topology/bandwidth",
+              .unit = "byte/s",
+              .axes = "link",
+              .rule = {.least = above_zero},
+              .presence = Presence::OrEmpty,
+              .meaning = "into one device, from its own node, then from other nodes"},
+        Column(links, &Link::bytes_per_s));
 
   // Kernels that change their tile with the load have a surface for each tile.
   static_cast<void>([](const TileRegime& regime) {

@@ -107,8 +107,34 @@ std::vector<LatencySurface> surfaces_of(const LatencyProfile& profile) {
   return surfaces;
 }
 
+std::vector<TileSurfaces> tile_surfaces_of(const LatencyProfile& profile) {
+  std::vector<TileSurfaces> surfaces;
+  if (profile.regimes.empty()) {
+    for (LatencySurface& surface : surfaces_of(profile))
+      surfaces.emplace_back(profile.load_rules(), std::vector<LatencySurface>{std::move(surface)});
+    return surfaces;
+  }
+  for (std::size_t d = 0; d < profile.device_count(); ++d) {
+    std::vector<LatencySurface> of_device;
+    std::size_t first = 0;
+    for (const TileRegime& regime : profile.regimes) {
+      of_device.emplace_back(std::span(profile.regime_points).subspan(first, regime.point_count),
+                             profile.regime_median_s.row(d).subspan(first, regime.point_count),
+                             fmt::format("{}, tiles of {}", device_origin(profile, d), regime.tile_tokens));
+      first += regime.point_count;
+    }
+    surfaces.emplace_back(profile.load_rules(), std::move(of_device));
+  }
+  return surfaces;
+}
+
 std::vector<LatencyCurve> curves_of(const LatencyProfile& profile) {
   std::vector<LatencyCurve> curves;
+  if (!profile.regimes.empty()) {
+    for (std::size_t d = 0; d < profile.device_count(); ++d)
+      curves.emplace_back(profile.regime_points, profile.regime_median_s.row(d), device_origin(profile, d));
+    return curves;
+  }
   for (std::size_t d = 0; d < profile.device_count(); ++d)
     curves.emplace_back(profile.points, profile.median_s.row(d), device_origin(profile, d));
   return curves;

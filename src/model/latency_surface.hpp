@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "model/latency_profile.hpp"
@@ -54,10 +55,29 @@ class LatencyCurve {
   std::vector<double> latency_s_;
 };
 
-/// One surface a device.
+/// Latency of one device whose kernel chooses its tile by the rows of the device: a surface for each tile.
+class TileSurfaces {
+ public:
+  TileSurfaces(LoadRules rules, std::vector<LatencySurface> surfaces)
+      : rules_(std::move(rules)), surfaces_(std::move(surfaces)) {}
+
+  const LatencySurface& of(std::size_t regime) const { return surfaces_[regime]; }
+  /// Seconds of any load, its tiles counted by the profile's load_rules().
+  double seconds(const DeviceLoad& load) const { return surfaces_[rules_.regime_of(load.tokens)].seconds(load); }
+
+ private:
+  LoadRules rules_;
+  std::vector<LatencySurface> surfaces_;  // [regime]
+};
+
+/// One surface a device, of the profile's own points: of a kernel with several tiles, that of the one which most loads
+/// meet.
 std::vector<LatencySurface> surfaces_of(const LatencyProfile& profile);
 
-/// One curve a device.
+/// All surfaces of each device; one each without regimes.
+std::vector<TileSurfaces> tile_surfaces_of(const LatencyProfile& profile);
+
+/// One curve a device; of a kernel with several tiles, by each one's points within its rows.
 std::vector<LatencyCurve> curves_of(const LatencyProfile& profile);
 
 }  // namespace gem

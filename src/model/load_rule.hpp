@@ -1,7 +1,9 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "model/load_trace.hpp"
@@ -55,7 +57,39 @@ struct LoadRule {
   }
 };
 
-/// What a device gets in a step and layer, additive over its experts.
+/// The rules of a kernel that chooses its tile by the rows of its device; one where it doesn't.
+class LoadRules {
+ public:
+  /// The rule of loads of up to so many rows.
+  struct Regime {
+    std::int64_t rows_to;
+    LoadRule rule;
+    bool operator==(const Regime&) const = default;
+  };
+  explicit LoadRules(const LoadRule& rule) : regimes_{{0, rule}} {}
+  /// Ascending by rows, one at least; the last one reaches to all loads beyond.
+  explicit LoadRules(std::vector<Regime> regimes) : regimes_(std::move(regimes)) {}
+
+  std::size_t count() const { return regimes_.size(); }
+  /// Of a load of so many rows.
+  std::size_t regime_of(std::int64_t rows) const {
+    std::size_t regime = 0;
+    while (regime + 1 < regimes_.size() && rows > regimes_[regime].rows_to) ++regime;
+    return regime;
+  }
+  const LoadRule& of(std::size_t regime) const { return regimes_[regime].rule; }
+  /// Most rows of a load of the regime; of the last one, of any.
+  std::int64_t rows_to(std::size_t regime) const {
+    return regime + 1 < regimes_.size() ? regimes_[regime].rows_to : INT64_MAX;
+  }
+  bool operator==(const LoadRules&) const = default;
+
+ private:
+  std::vector<Regime> regimes_;
+};
+
+/// What a device gets in a step and layer, additive over its experts. Tiles are those of the regime that the tokens of
+/// the whole load are in.
 struct DeviceLoad {
   std::int64_t tiles = 0;
   std::int64_t active_experts = 0;

@@ -12,11 +12,20 @@ namespace gem {
 /// The plan with room for its results, all unknown: NaN latencies, no samples.
 LatencyProfile unmeasured(const LatencyProfile& plan);
 
-/// Whether every device was measured at the point of that index.
-bool is_measured(const LatencyProfile& profile, std::size_t point);
+/// What is measured of a profile: its points, and of a kernel that has other tiles too, the points of these.
+std::size_t load_count(const LatencyProfile& profile);
 
-/// How many points of a profile were measured.
+/// Where a load beyond the points stands among the regimes' points; the profile's own are left out there.
+std::size_t regime_point_of(const LatencyProfile& profile, std::size_t load);
+
+/// Whether every device was measured at the load of that index.
+bool is_measured(const LatencyProfile& profile, std::size_t load);
+
+/// How many loads of a profile were measured.
 std::size_t measured_count(const LatencyProfile& profile);
+
+/// Puts what was measured at the points into the regime that has them, too.
+void copy_points_to_regime(LatencyProfile& profile);
 
 /// In what a profile was planned otherwise than `plan`, as a clause: "tile_tokens 16 instead of 128"; empty if in
 /// nothing. Where `plan` has no devices, theirs are not compared. A device without a number of its own is told by its

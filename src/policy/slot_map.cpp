@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "cost/device_loads.hpp"
 #include "model/expert_copies.hpp"
 
 namespace gem {
@@ -79,20 +80,22 @@ std::size_t moves_between(SlotRow from, SlotRow to, std::size_t slots_per_device
 
 double slots_seconds(const CostModel& model, const LoadTrace& trace, std::size_t layer, SlotRow row,
                      std::size_t slots_per_device) {
-  const LoadRule& rule = model.latencies().rule();
+  const LoadRules& rules = model.latencies().rules();
   const std::vector<std::int32_t> slots = slot_counts(row, trace.expert_count());
   std::vector<std::size_t> next(slots.size());
+  std::vector<std::uint32_t> shares;  // [slot] tokens of a device
   double seconds = 0.0;
   for (std::size_t step = 0; step < trace.step_count(); ++step) {
     const auto tokens = trace.counts.row(step, layer);
     std::ranges::fill(next, std::size_t{0});
     std::vector<double> slowest(model.stage_count(), 0.0);
     for (std::size_t device = 0; device < model.device_count(); ++device) {
-      DeviceLoad load;
+      shares.clear();
       for (const std::int32_t expert : device_part(row, device, slots_per_device)) {
         const auto e = static_cast<std::size_t>(expert);
-        load.add(rule, share_of(tokens[e], static_cast<std::size_t>(slots[e]), next[e]++));
+        shares.push_back(share_of(tokens[e], static_cast<std::size_t>(slots[e]), next[e]++));
       }
+      const DeviceLoad load = load_of(shares, rules);
       for (std::size_t stage = 0; stage < slowest.size(); ++stage)
         slowest[stage] = std::max(slowest[stage], model.stage(stage).seconds(device, load));
     }

@@ -42,7 +42,8 @@ std::size_t dense_step(std::size_t tiles, std::size_t every_tile_up_to) {
 }
 
 std::set<std::size_t> tiles_at(const PlanOptions& options, std::size_t active_experts) {
-  const std::size_t least = active_experts;
+  const std::size_t least =
+      std::max(active_experts, (options.least_tokens + options.tile_tokens - 1) / options.tile_tokens);
   // Every active expert may have a tile with a single row in it.
   const std::size_t most = (options.max_tokens + active_experts * (options.tile_tokens - 1)) / options.tile_tokens;
   std::set<std::size_t> tiles{least, most};
@@ -86,6 +87,17 @@ void check_plan_options(const PlanOptions& options) {
     throw UsageError("a plan needs at least one expert a device, one token a tile, one token and one point a doubling");
 }
 
+// Rows of a point of so many tiles; 0 where no rows that the plan allows make them.
+std::size_t rows_of(const PlanOptions& options, std::size_t tiles, std::size_t active_experts) {
+  const std::size_t left_out = options.last_tile_rows > 0 ? options.tile_tokens - options.last_tile_rows : 0;
+  const std::size_t rows = tiles * options.tile_tokens - active_experts * left_out;
+  if (options.least_tokens == 0) return rows;
+  const std::size_t fewest =
+      std::max(options.least_tokens, (tiles - active_experts) * options.tile_tokens + active_experts);
+  const std::size_t most = std::min(options.max_tokens, tiles * options.tile_tokens);
+  return fewest > most ? 0 : std::clamp(rows, fewest, most);
+}
+
 std::vector<LoadPoint> shuffled(std::vector<LoadPoint> points, std::uint64_t seed) {
   RandomStream random({seed, 0x91a4u});
   random.shuffle(std::span<LoadPoint>(points));
@@ -99,7 +111,7 @@ LoadRange range_of_loads(const LoadTrace& trace, std::size_t slot_count, std::si
     throw UsageError(fmt::format("the trace of {} has {} experts, fewer than the {} of a device; it is another model's",
                                  trace.model, trace.expert_count(), slot_count));
   constexpr std::size_t placements = 8, rare = 100;
-  LoadRange range{slot_count, SIZE_MAX, 0};
+  LoadRange range{slot_count, SIZE_MAX, 0, SIZE_MAX};
   std::vector<std::size_t> loads_with(slot_count + 1, 0);  // [active experts]
   RandomStream random({0x10adu});
   std::vector<std::size_t> experts(trace.expert_count());
@@ -119,6 +131,7 @@ LoadRange range_of_loads(const LoadTrace& trace, std::size_t slot_count, std::si
         ++loads_with[active];
         range.least_tiles = std::min(range.least_tiles, tiles);
         range.most_tokens = std::max(range.most_tokens, tokens);
+        range.least_tokens = std::min(range.least_tokens, tokens);
       }
   if (range.most_tokens == 0)
     throw UsageError(fmt::format("the trace of task '{}' has no tokens to measure for", trace.task));
@@ -130,7 +143,7 @@ LoadRange range_of_loads(const LoadTrace& trace, std::size_t slot_count, std::si
 
 LoadRange united(const LoadRange& a, const LoadRange& b) {
   return {std::min(a.least_active, b.least_active), std::min(a.least_tiles, b.least_tiles),
-          std::max(a.most_tokens, b.most_tokens)};
+          std::max(a.most_tokens, b.most_tokens), std::min(a.least_tokens, b.least_tokens)};
 }
 
 std::size_t mean_last_tile_rows(std::span<const LoadTrace> workloads, std::size_t tile_tokens) {
@@ -146,13 +159,13 @@ std::size_t mean_last_tile_rows(std::span<const LoadTrace> workloads, std::size_
 
 std::vector<LoadPoint> make_plan(const PlanOptions& options) {
   check_plan_options(options);
-  const std::size_t left_out = options.last_tile_rows > 0 ? options.tile_tokens - options.last_tile_rows : 0;
   std::vector<LoadPoint> points;
   for (std::size_t level :
        levels_between(options.least_active, std::min(options.experts_per_device, options.max_tokens)))
     for (std::size_t tiles : tiles_at(options, level))
-      points.push_back({static_cast<std::int64_t>(tiles), static_cast<std::int64_t>(level),
-                        static_cast<std::int64_t>(tiles * options.tile_tokens - level * left_out)});
+      if (const std::size_t rows = rows_of(options, tiles, level); rows > 0)
+        points.push_back(
+            {static_cast<std::int64_t>(tiles), static_cast<std::int64_t>(level), static_cast<std::int64_t>(rows)});
   return shuffled(std::move(points), options.seed);
 }
 

@@ -15,6 +15,7 @@ struct LoadRange {
   std::size_t least_active = 1;
   std::size_t least_tiles = 1;
   std::size_t most_tokens = 0;
+  std::size_t least_tokens = 1;
   bool operator==(const LoadRange&) const = default;
 };
 
@@ -42,6 +43,9 @@ struct PlanOptions {
   /// Rows in the last tile of each active expert; 0: all. Where rows cost time of their own, the mean of real loads,
   /// half a tile, makes the surface true of them.
   std::size_t last_tile_rows = 0;
+  /// Of a kernel that has this tile only for loads of so many rows and more, up to max_tokens: points have as many,
+  /// where last_tile_rows would make fewer or more, too; 0: rows don't matter.
+  std::size_t least_tokens = 0;
   std::vector<double> tiles_per_wave{};  ///< of each product, where the device works in waves; empty where unknown
   std::uint64_t seed = 1;                ///< shuffles the order, so that slow drift doesn't follow load
 };

@@ -12,6 +12,7 @@
 #include "device/device_estimate.hpp"
 #include "model/mapping.hpp"
 #include "model/moe_model.hpp"
+#include "model/profile_progress.hpp"
 #include "profile/load_rule_fit.hpp"
 #include "profile/pair_exchange.hpp"
 
@@ -43,8 +44,48 @@ std::size_t experts_of_device(const ProfileRequest& request, const MoeModel& mod
   return (model.expert_count + request.redundant_experts) / device_count;
 }
 
+// The tiles of the rule that the loads meet; nothing where all have one.
+std::vector<TileRegime> regimes_of(const ProfileRequest& request, const ProfileSetup& setup) {
+  std::vector<TileRegime> regimes;
+  if (request.naive || request.devices.tile_tokens > 0) return regimes;
+  const std::vector<TileStep>& rule = setup.devices.tile_rule;
+  const auto fewest = static_cast<std::int64_t>(setup.range.least_tokens),
+             most = static_cast<std::int64_t>(setup.max_tokens);
+  std::int64_t rows_from = 1;
+  for (std::size_t i = 0; i < rule.size(); ++i) {
+    const std::int64_t rows_to = i + 1 < rule.size() ? static_cast<std::int64_t>(rule[i].up_to_rows) : greatest_load;
+    if (rows_to >= fewest && rows_from <= most) regimes.push_back({rows_from, rows_to, rule[i].tile_tokens, 0});
+    rows_from = rows_to + 1;
+  }
+  if (regimes.size() == 1) regimes.clear();
+  return regimes;
+}
+
+// Adds the points of each regime; those of the tile that `mean_rows` of a device meet are the plan's own, too.
+void plan_regimes(const ProfileRequest& request, const ProfileSetup& setup, double mean_rows, PlanOptions options,
+                  LatencyProfile& plan) {
+  plan.regimes = regimes_of(request, setup);
+  if (plan.regimes.empty()) return;
+  const auto fewest = static_cast<std::int64_t>(setup.range.least_tokens),
+             most = static_cast<std::int64_t>(setup.max_tokens);
+  options.least_tiles = 1;  // rows say it
+  for (TileRegime& regime : plan.regimes) {
+    options.tile_tokens = regime.tile_tokens;
+    options.least_tokens = static_cast<std::size_t>(std::max(regime.rows_from, fewest));
+    options.max_tokens = static_cast<std::size_t>(std::min(regime.rows_to, most));
+    if (options.last_tile_rows > 0) options.last_tile_rows = mean_last_tile_rows(request.workloads, regime.tile_tokens);
+    const std::vector<LoadPoint> points = make_plan(options);
+    regime.point_count = points.size();
+    plan.regime_points.insert(plan.regime_points.end(), points.begin(), points.end());
+  }
+  const std::size_t own = plan.load_rules().regime_of(static_cast<std::int64_t>(std::ceil(mean_rows)));
+  plan.tile_tokens = plan.regimes[own].tile_tokens;
+  const auto first = plan.regime_points.begin() + static_cast<std::ptrdiff_t>(first_point_of(plan, own));
+  plan.points.assign(first, first + static_cast<std::ptrdiff_t>(plan.regimes[own].point_count));
+}
+
 LatencyProfile plan_of(const ProfileRequest& request, const ProfileSetup& setup, const MoeModel& model,
-                       std::size_t experts) {
+                       std::size_t experts, double tokens_per_expert) {
   LatencyProfile plan;
   plan.model = model.name;
   plan.device_kind = setup.devices.kind;
@@ -72,6 +113,7 @@ LatencyProfile plan_of(const ProfileRequest& request, const ProfileSetup& setup,
                        "{}: {} tokens on a device are more than the {} of a profile", setup.max_tokens,
                        greatest_load / 2);
   plan.points = request.naive ? make_naive_plan(points) : make_plan(points);
+  plan_regimes(request, setup, tokens_per_expert * static_cast<double>(experts), points, plan);
   return plan;
 }
 
@@ -95,7 +137,7 @@ SweepOptions sweep_of(const ProfileRequest& request, const ProfileSetup& setup, 
   const MeasuringHabits& habits = device_kind(setup.devices.kind).measuring;
   sweep.measurement.device_warm_up_s = habits.warm_up_s;
   sweep.measurement.block_loads = habits.block_loads;
-  if (habits.load_rule_is_fitted) {
+  if (habits.load_rule_is_fitted && setup.plan.regimes.empty()) {
     sweep.trial_count = 48;
     sweep.rule_loads = serving_loads(setup.plan, request.workloads, 96, request.seed);
     std::ranges::move(trial_loads(setup.plan, request.workloads, sweep.trial_count, request.seed),
@@ -134,12 +176,16 @@ ExpectedTime expected_time(const ProfileRequest& request, const ProfileSetup& se
     return static_cast<double>(busy_launches(measurement, rows)) * launch_s;
   };
   double measuring_s = 0.0;
-  for (const LoadPoint& point : setup.plan.points)
+  const LatencyProfile& plan = setup.plan;
+  for (std::size_t load = 0; load < load_count(plan); ++load) {
+    const LoadPoint& point =
+        load < plan.points.size() ? plan.points[load] : plan.regime_points[regime_point_of(plan, load)];
     measuring_s += samples_s(
         request, measurement,
         estimate.layer_s(static_cast<std::size_t>(point.tiles), static_cast<std::size_t>(point.active_experts)),
         busy_s(static_cast<std::size_t>(point.tokens)));
-  const auto points = static_cast<double>(setup.plan.points.size());
+  }
+  const auto points = static_cast<double>(load_count(plan));
   const double loads = points + static_cast<double>(setup.sweep.rule_loads.size());
   measuring_s *= loads / points;
   const double ranks_in_turn = measurement.take_turns ? static_cast<double>(rank_count) : 1.0;
@@ -166,6 +212,17 @@ double mean_tokens_per_expert(const std::vector<LoadTrace>& workloads) {
   return tokens / cells;
 }
 
+// As stated, else which ranks share memory; links as stated, else as the pairs show.
+Topology topology_of(const Communicator& ranks, const ProfileSetup& setup, const PairExchange& pairs) {
+  Topology topology = setup.plan.topology;
+  const bool one_a_rank = setup.device_count == static_cast<std::size_t>(ranks.size());
+  if (topology.empty() && one_a_rank && !device_kind(setup.devices.kind).is_virtual()) {
+    topology.source = "mpi";
+    topology.node_of = ranks.nodes_of_ranks();
+  }
+  return topology.has_links() || !ranks.is_root() ? topology : with_measured_links(topology, pairs);
+}
+
 }  // namespace
 
 void describe(OptionList& options, ProfileRequest& request) {
@@ -187,6 +244,8 @@ void describe(OptionList& options, ProfileRequest& request) {
   options.add("points-per-doubling", request.points_per_doubling, "N", "how densely loads are measured").range(1, 64);
   options.add("exchange", request.exchange,
               "latency and bandwidth between each two devices too, by NCCL between GPUs, else by MPI");
+  describe(options, request.topology);
+  options.group("What is measured");
   options.add("naive", request.naive, "measure every number of tokens, spread evenly, instead of tiles; to compare");
   options.add("seed", request.seed, "N", "seed of all random choices: order of the points, weights, noise");
   describe(options, request.stopping);
@@ -221,6 +280,7 @@ ProfileSetup set_up_profile(const ProfileRequest& request, std::size_t rank_coun
   setup.devices.experts_per_device = experts;
   setup.devices.top_k = model.top_k;
   setup.devices.tokens_per_step = tokens_per_step_of(request);
+  if (setup.devices.tile_rule.empty()) setup.devices.tile_rule = parse_tile_rule(request.devices.tile_rule_text);
   if (setup.devices.tile_tokens == 0) setup.devices.tile_tokens = default_tile_tokens(setup.devices, tokens_per_expert);
   check_device_options(setup.devices);
   for (const LoadTrace& workload : request.workloads) {
@@ -233,21 +293,39 @@ ProfileSetup set_up_profile(const ProfileRequest& request, std::size_t rank_coun
     setup.max_tokens = setup.range.most_tokens;
   }
 
-  setup.plan = plan_of(request, setup, model, experts);
+  setup.plan = plan_of(request, setup, model, experts, tokens_per_expert);
+  setup.devices.tile_tokens = setup.plan.tile_tokens;
+  setup.plan.topology = stated_topology(request.topology, {}, setup.device_count);
   setup.sweep = sweep_of(request, setup, model);
   return setup;
 }
 
+namespace {
+
+std::string describe_regimes(const LatencyProfile& plan) {
+  if (plan.regimes.empty()) return "";
+  std::vector<std::string> tiles;
+  for (const TileRegime& regime : plan.regimes)
+    tiles.push_back(fmt::format("of {} for {} to {} rows of a device ({})", regime.tile_tokens, regime.rows_from,
+                                regime.rows_to < greatest_load ? fmt::format("{}", regime.rows_to) : "all more",
+                                counted(regime.point_count, "point")));
+  return wrap("tiles change with the load: " + join(tiles)) + "\n";
+}
+
+}  // namespace
+
 std::string describe_plan(const ProfileRequest& request, const ProfileSetup& setup, std::size_t rank_count) {
   const LatencyProfile& plan = setup.plan;
-  const auto most_tiles = std::ranges::max(plan.points, {}, &LoadPoint::tiles).tiles;
+  const auto most_tiles =
+      std::ranges::max(plan.regimes.empty() ? plan.points : plan.regime_points, {}, &LoadPoint::tiles).tiles;
   std::string text = fmt::format(
       "Profile: {}, experts {}x{} {}{},\n    tiles of {} tokens, {} experts a device\n"
       "{} up to {} tiles on {}, {}\n",
       plan.model, plan.expert.hidden_size, plan.expert.intermediate_size, plan.weight_dtype,
       request.expert_shape.empty() ? "" : " (not the model's own)", plan.tile_tokens, plan.experts_per_device,
-      counted(plan.points.size(), "point"), most_tiles, counted(setup.device_count, setup.devices.kind + " device"),
+      counted(load_count(plan), "point"), most_tiles, counted(setup.device_count, setup.devices.kind + " device"),
       counted(rank_count, "rank"));
+  text += describe_regimes(plan);
   if (setup.device_count == 1) text += "note: one device alone; gem-map needs a profile of all that it maps to\n";
   const DeviceKind& kind = device_kind(setup.devices.kind);
   if (kind.is_virtual()) return text + "simulated: a stated model on a virtual clock, nothing is measured\n";
@@ -260,6 +338,7 @@ std::string describe_plan(const ProfileRequest& request, const ProfileSetup& set
     text += wrap("each rank starts: " + setup.devices.command +
                  (setup.devices.tile_rule.empty() ? "; it says in which tiles it works" : "")) +
             "\n";
+  text += describe_topology(plan.topology);
   if (setup.exchange) text += "exchange: " + counted(rank_count * (rank_count - 1) / 2, "pair") + " of devices\n";
   const DeviceEstimate estimate(setup.devices);
   const std::size_t experts = plan.experts_per_device * setup.sweep.measurement.layer_count;
@@ -284,7 +363,9 @@ void place_experts(const Communicator& ranks, const ProfileSetup& setup, const D
 
 ProfileSetup with_tiles_of(const Devices& devices, const Communicator& ranks, const ProfileRequest& request,
                            const ProfileSetup& setup) {
-  if (!device_kind(request.devices.kind).tells_tiles || request.devices.tile_tokens > 0) return setup;
+  if (!device_kind(request.devices.kind).tells_tiles || request.devices.tile_tokens > 0 ||
+      !request.devices.tile_rule_text.empty())
+    return setup;
   const std::vector<TileStep> mine = devices.front()->tile_rule();
   std::vector<TileStep> first = mine;
   ranks.broadcast(first);
@@ -318,6 +399,7 @@ LatencyProfile measure_profile(const Communicator& ranks, const ProfileSetup& se
                                : make_mpi_pairs(ranks);
     plan.exchange = measure_pairs(ranks, *transport);
   }
+  plan.topology = topology_of(ranks, setup, plan.exchange);
   return run_sweep(ranks, devices, plan, setup.sweep, sink);
 }
 

@@ -31,6 +31,7 @@ struct ProfileRequest {
   bool naive = false;  ///< every number of tokens, spread evenly, instead of tiles
   bool quiet = false;
   DeviceOptions devices;
+  TopologyOptions topology;
   StoppingRule stopping;
 };
 

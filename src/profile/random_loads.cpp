@@ -14,10 +14,12 @@ double log_uniform(RandomStream& random, double low, double high) {
 }  // namespace
 
 LoadDistribution random_loads_of(const LatencyProfile& plan) {
-  const auto [fewest, most] = std::ranges::minmax(plan.points, {}, &LoadPoint::tokens);
+  const auto [fewest, most] =
+      std::ranges::minmax(plan.regimes.empty() ? plan.points : plan.regime_points, {}, &LoadPoint::tokens);
   LoadDistribution loads;
   loads.most_tokens = std::max<std::size_t>(1, static_cast<std::size_t>(most.tokens) / 2);
-  const std::size_t eighths = plan.experts_per_device * plan.tile_tokens / 8;
+  const std::size_t tile = plan.regimes.empty() ? plan.tile_tokens : plan.regimes.front().tile_tokens;
+  const std::size_t eighths = plan.experts_per_device * tile / 8;
   loads.least_tokens =
       std::clamp<std::size_t>(std::max(eighths, static_cast<std::size_t>(fewest.tokens) / 2), 1, loads.most_tokens);
   return loads;

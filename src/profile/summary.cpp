@@ -109,6 +109,7 @@ std::string device_table(const LatencyProfile& profile, std::size_t most_rows) {
   if (summaries.size() > 1)
     text += fmt::format("spread: the slowest takes {:.1f} % longer than the fastest (over the heavy loads)\n",
                         100.0 * (1.0 / summaries[slowest].relative_speed - 1.0));
+  if (profile.topology.node_count() > 1) text += describe_topology(profile.topology);
   if (!profile.exchange.empty()) text += exchange_line(profile.exchange);
   return text + warning_lines(doubts_of(profile));
 }

@@ -89,22 +89,40 @@ void gather_point(const Communicator& ranks, const LatencyProfile& results, std:
   });
 }
 
-MeasuredLoad load_of_point(const LatencyProfile& plan, std::size_t p, std::size_t number) {
-  return {static_cast<std::uint32_t>(number), [&plan, p](std::size_t call) {
-            const LoadPoint& point = plan.points[p];
+// Of the points of other tiles their medians alone are kept.
+void gather_regime_point(const Communicator& ranks, DeviceList devices, const Samples& samples, std::size_t point,
+                         LatencyProfile& profile) {
+  const std::vector<double> medians_s = gather_medians(ranks, devices, samples);
+  for (std::size_t d = 0; d < medians_s.size(); ++d) profile.regime_median_s(d, point) = medians_s[d];
+}
+
+MeasuredLoad even_load(const LatencyProfile& plan, const LoadPoint& point, std::size_t tile_tokens,
+                       std::size_t number) {
+  return {static_cast<std::uint32_t>(number), [&plan, &point, tile_tokens](std::size_t call) {
             const std::size_t rotation = call * static_cast<std::size_t>(point.active_experts);
-            return tokens_per_slot_of(point, plan.tile_tokens, plan.experts_per_device, rotation);
+            return tokens_per_slot_of(point, tile_tokens, plan.experts_per_device, rotation);
           }};
 }
 
-// Points that were not measured yet, on every rank.
-std::vector<std::size_t> unmeasured_points(const Communicator& ranks, const LatencyProfile& profile) {
-  std::vector<std::uint64_t> points;
+// One of the loads of the plan; those of other tiles count on behind all else.
+MeasuredLoad planned_load(const LatencyProfile& plan, std::size_t load, std::size_t first_number_of_regimes) {
+  const std::size_t points = plan.points.size();
+  if (load < points) return even_load(plan, plan.points[load], plan.tile_tokens, load);
+  const std::size_t point = regime_point_of(plan, load);
+  std::size_t regime = 0;
+  while (point >= first_point_of(plan, regime + 1)) ++regime;
+  return even_load(plan, plan.regime_points[point], plan.regimes[regime].tile_tokens,
+                   first_number_of_regimes + load - points);
+}
+
+// Loads that were not measured yet, on every rank.
+std::vector<std::size_t> unmeasured_loads(const Communicator& ranks, const LatencyProfile& profile) {
+  std::vector<std::uint64_t> loads;
   if (ranks.is_root())
-    for (std::size_t p = 0; p < profile.points.size(); ++p)
-      if (!is_measured(profile, p)) points.push_back(p);
-  ranks.broadcast(points);
-  return {points.begin(), points.end()};
+    for (std::size_t load = 0; load < load_count(profile); ++load)
+      if (!is_measured(profile, load)) loads.push_back(load);
+  ranks.broadcast(loads);
+  return {loads.begin(), loads.end()};
 }
 
 void end_if_asked(const Communicator& ranks, const SweepOptions& options, std::size_t done,
@@ -114,7 +132,7 @@ void end_if_asked(const Communicator& ranks, const SweepOptions& options, std::s
   ranks.on_root([&] { sink.stop(profile); });
   throw AgreedError(ExitCode::Interrupted,
                     fmt::format("asked to stop: {} of {} points are saved; the same command with {} goes on", done,
-                                profile.points.size(), on_command_line("resume")));
+                                load_count(profile), on_command_line("resume")));
 }
 
 // The first point once more, in the company of others as before: what changed meanwhile.
@@ -122,7 +140,7 @@ std::vector<double> measure_drift(const Communicator& ranks, DeviceList devices,
                                   const LatencyProfile& plan, const LatencyProfile& profile) {
   std::vector<MeasuredLoad> loads;
   for (std::size_t p = 0; p < std::min(company_points, plan.points.size()); ++p)
-    loads.push_back(load_of_point(plan, p, plan.points.size() + p));
+    loads.push_back(even_load(plan, plan.points[p], plan.tile_tokens, plan.points.size() + p));
   std::vector<double> drift =
       gather_medians(ranks, devices, measurement.measure(loads, [](std::size_t, const Samples&) {}).front());
   for (std::size_t d = 0; d < drift.size(); ++d) drift[d] = drift[d] / profile.median_s(d, 0) - 1.0;
@@ -196,20 +214,28 @@ LatencyProfile run_sweep(const Communicator& ranks, DeviceList devices, const La
     const std::size_t finished = measured_count(profile);
     if (finished > 0 && options.on_resume) options.on_resume(finished);
   });
-  const std::vector<std::size_t> points = unmeasured_points(ranks, profile);
+  const std::vector<std::size_t> planned = unmeasured_loads(ranks, profile);
+  const std::size_t load_total = load_count(plan);
   std::vector<MeasuredLoad> loads;
-  for (std::size_t p : points) loads.push_back(load_of_point(plan, p, p));
+  for (const std::size_t load : planned)
+    loads.push_back(planned_load(plan, load, plan.points.size() + company_points + options.rule_loads.size()));
 
   Measurement measurement(ranks, devices, options.measurement);
-  Progress progress("measuring", plan.points.size(), options.show_progress && ranks.is_root());
-  progress.update(plan.points.size() - points.size(), "warming up");
+  Progress progress("measuring", load_total, options.show_progress && ranks.is_root());
+  progress.update(load_total - planned.size(), "warming up");
   measurement.warm_devices(loads);
-  std::size_t done = plan.points.size() - points.size();
+  std::size_t done = load_total - planned.size();
   measurement.measure(loads, [&](std::size_t i, const Samples& samples) {
-    gather_point(ranks, results_of(samples), points[i], profile);
-    ranks.on_root([&] { sink.grow(profile); });
+    if (planned[i] < plan.points.size())
+      gather_point(ranks, results_of(samples), planned[i], profile);
+    else
+      gather_regime_point(ranks, devices, samples, regime_point_of(plan, planned[i]), profile);
+    ranks.on_root([&] {
+      copy_points_to_regime(profile);
+      sink.grow(profile);
+    });
     progress.update(++done);
-    if (done < plan.points.size()) end_if_asked(ranks, options, done, profile, sink);
+    if (done < load_total) end_if_asked(ranks, options, done, profile, sink);
   });
   const std::vector<double> drift = measure_drift(ranks, devices, measurement, plan, profile);
   const std::vector<MeasuredLoad> rule_loads = fixed_loads(options.rule_loads, plan.points.size() + company_points);

@@ -48,17 +48,19 @@ void add_trace_loads(ValidationLoads& loads, std::size_t count, std::size_t slot
 }
 
 Validation validate(const LatencyProfile& profile, ValidationLoads loads, Matrix<double> measured_s) {
-  const std::vector<LatencySurface> surfaces = surfaces_of(profile);
+  const std::vector<TileSurfaces> surfaces = tile_surfaces_of(profile);
+  const LoadRules rules = profile.load_rules();
   const std::vector<LatencyCurve> curves = curves_of(profile);
   Validation validation{std::move(loads), std::move(measured_s), {}, {}, {}};
   validation.surface_s = validation.plain_s = validation.curve_s =
       Matrix<double>(validation.measured_s.rows(), validation.measured_s.columns());
   for (std::size_t i = 0; i < validation.measured_s.columns(); ++i) {
-    const DeviceLoad load = load_of(validation.loads.tokens_per_slot[i], profile.load_rule());
+    const DeviceLoad load = load_of(validation.loads.tokens_per_slot[i], rules);
+    const std::size_t regime = rules.regime_of(load.tokens);
     for (std::size_t d = 0; d < validation.measured_s.rows(); ++d) {
       validation.surface_s(d, i) = surfaces[d].seconds(load);
       validation.plain_s(d, i) =
-          surfaces[d].seconds(static_cast<double>(load.tiles), static_cast<double>(load.active_experts));
+          surfaces[d].of(regime).seconds(static_cast<double>(load.tiles), static_cast<double>(load.active_experts));
       validation.curve_s(d, i) = curves[d].seconds(static_cast<double>(load.tokens));
     }
   }
@@ -100,11 +102,10 @@ std::string validation_table(const Validation& validation) {
   return table.to_string();
 }
 
-std::string validation_csv(const Validation& validation, std::size_t tile_tokens) {
+std::string validation_csv(const Validation& validation, const LoadRules& rules) {
   std::string text = "load,source,device,tiles,active_experts,tokens,tokens_per_expert,measured_s,surface_s,curve_s\n";
   for (std::size_t i = 0; i < validation.measured_s.columns(); ++i) {
-    const DeviceLoad load =
-        load_of(validation.loads.tokens_per_slot[i], {.tile_tokens = static_cast<std::uint32_t>(tile_tokens)});
+    const DeviceLoad load = load_of(validation.loads.tokens_per_slot[i], rules);
     std::vector<std::string> tokens;
     for (std::uint32_t count : validation.loads.tokens_per_slot[i]) tokens.push_back(fmt::format("{}", count));
     for (std::size_t d = 0; d < validation.measured_s.rows(); ++d)

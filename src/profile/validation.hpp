@@ -45,6 +45,6 @@ std::string validation_table(const Validation& validation);
 
 /// One line a load and device: source, tiles, active experts, tokens, all and by expert, measured and predicted
 /// seconds.
-std::string validation_csv(const Validation& validation, std::size_t tile_tokens);
+std::string validation_csv(const Validation& validation, const LoadRules& rules);
 
 }  // namespace gem

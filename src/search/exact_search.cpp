@@ -91,19 +91,19 @@ class ExactRun {
 
   void tabulate_times() {
     times_.resize(shape_.device_count_ * shape_.parts_.size() * columns_);
-    std::vector<std::int32_t> load(columns_), added(problem_.has_added() ? columns_ : 0);
+    std::vector<std::int32_t> load(problem_.key_count()), added(problem_.has_added() ? columns_ : 0);
     for (std::size_t part = 0; part < shape_.parts_.size(); ++part) {
       problem_.empty_load(load.data());
       std::fill(added.begin(), added.end(), 0);
       for (std::int32_t expert : members_of(shape_.parts_[part])) {
         const LoadRow row = problem_.row(expert);
-        add_keys(load.data(), row.key, 1, columns_);
+        add_keys(load.data(), row.key, 1, load.size());
         if (row.added != nullptr) add_keys(added.data(), row.added, 1, columns_);
       }
       const LoadRow whole{load.data(), added.empty() ? nullptr : added.data()};
       for (std::size_t d = 0; d < shape_.device_count_; ++d)
         look_up(times_.data() + (d * shape_.parts_.size() + part) * columns_, whole, problem_.tables().of(d).data(),
-                columns_);
+                columns_, planes_of(problem_.tables(), columns_));
     }
   }
 

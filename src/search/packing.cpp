@@ -1,6 +1,7 @@
 #include "search/packing.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "base/statistics.hpp"
@@ -17,17 +18,20 @@ std::vector<double> mean_loads(const LoadTrace& trace, std::size_t layer) {
 }
 
 std::vector<double> relative_speeds(const DeviceLatencies& latencies, const LoadTrace& trace, std::size_t layer) {
+  const double shares = static_cast<double>(trace.step_count() * latencies.device_count());
   double tiles = 0.0, active = 0.0, tokens = 0.0;
   for (std::size_t t = 0; t < trace.step_count(); ++t)
+    tokens += static_cast<double>(row_count(trace.counts.row(t, layer)));
+  const std::size_t regime = latencies.rules().regime_of(std::llround(tokens / shares));
+  const std::uint32_t tile_tokens = latencies.rules().of(regime).tile_tokens;
+  for (std::size_t t = 0; t < trace.step_count(); ++t)
     for (std::uint32_t count : trace.counts.row(t, layer)) {
-      tiles += tiles_of(count, latencies.rule().tile_tokens);
+      tiles += tiles_of(count, tile_tokens);
       active += count > 0 ? 1.0 : 0.0;
-      tokens += count;
     }
-  const double shares = static_cast<double>(trace.step_count() * latencies.device_count());
   std::vector<double> speeds;
   for (std::size_t d = 0; d < latencies.device_count(); ++d) {
-    const double latency = latencies.even_s(d, tiles / shares, active / shares, tokens / shares);
+    const double latency = latencies.even_s(d, regime, tiles / shares, active / shares, tokens / shares);
     speeds.push_back(latency > 0.0 ? 1.0 / latency : 1.0);
   }
   const double mean_speed = mean(speeds);

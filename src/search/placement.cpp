@@ -8,10 +8,16 @@ Placement::Placement(const LayerProblem& problem, Assignment assignment)
     : problem_(&problem), assignment_(std::move(assignment)) {
   const std::size_t devices = problem.device_count(), columns = problem.column_count();
   experts_of_.resize(devices);
-  loads_.resize(devices * columns);
-  for (std::size_t d = 0; d < devices; ++d) problem.empty_load(loads_.data() + d * columns);
+  loads_.resize(devices * problem.key_count());
+  for (std::size_t d = 0; d < devices; ++d) problem.empty_load(loads_.data() + d * problem.key_count());
   if (problem.has_added()) added_.assign(devices * columns, 0);
   times_.assign(devices * columns, 0);
+  const std::vector<std::int32_t>& nodes = problem.tables().node_of();
+  for (std::size_t d = 0; d < nodes.size(); ++d) {
+    const auto node = static_cast<std::size_t>(nodes[d]);
+    if (devices_of_node_.size() <= node) devices_of_node_.resize(node + 1);
+    devices_of_node_[node].push_back(static_cast<std::int32_t>(d));
+  }
   for (std::size_t e = 0; e < assignment_.size(); ++e) {
     const auto expert = static_cast<std::int32_t>(e);
     const std::int32_t device = assignment_[e];
@@ -19,19 +25,34 @@ Placement::Placement(const LayerProblem& problem, Assignment assignment)
     add(device, expert, 1);
     if (problem.has_present()) moves_ += static_cast<std::size_t>(problem.is_move(expert, device));
   }
-  for (std::int32_t d = 0; d < static_cast<std::int32_t>(devices); ++d)
-    look_up(times_.data() + offset(d), load(d), table(d), columns);
+  for (std::int32_t d = 0; d < static_cast<std::int32_t>(devices); ++d) look_up_times(d);
   for (auto& times : slowest_time_) times.resize(columns);
   for (auto& ids : slowest_device_) ids.resize(columns);
-  columns_of_straggler_.resize(devices);
   refresh_slowest();
 }
 
 void Placement::add(std::int32_t device, std::int32_t expert, std::int32_t sign) {
-  const std::size_t columns = problem_->column_count();
+  const std::size_t own = problem_->first_node_column(), columns = problem_->column_count();
   const LoadRow row = problem_->row(expert);
-  add_keys(loads_.data() + offset(device), row.key, sign, columns);
-  if (row.added != nullptr) add_keys(added_.data() + offset(device), row.added, sign, columns);
+  const auto add_columns = [&](std::int32_t to, std::size_t begin, std::size_t end) {
+    for (std::size_t at = begin; at < problem_->key_count(); at += columns)  // in each plane
+      add_keys(loads_.data() + key_offset(to) + at, row.key + at, sign, end - begin);
+    if (row.added != nullptr) add_keys(added_.data() + offset(to) + begin, row.added + begin, sign, end - begin);
+  };
+  add_columns(device, 0, own);
+  if (own == columns) return;
+  for (const std::int32_t neighbour : neighbours(device)) add_columns(neighbour, own, columns);
+}
+
+void Placement::look_up_times(std::int32_t device) {
+  const std::size_t own = problem_->first_node_column(), columns = problem_->column_count();
+  const LoadPlanes planes = planes_of(problem_->tables(), columns);
+  look_up(times_.data() + offset(device), load(device), table(device), own, planes);
+  if (own == columns) return;
+  const std::int32_t first = neighbours(device).front();
+  const LoadRow sum = load(first);
+  look_up(times_.data() + offset(first) + own, {sum.key + own, sum.added == nullptr ? nullptr : sum.added + own},
+          table(first), columns - own, planes);
 }
 
 void Placement::refresh_slowest() {
@@ -41,32 +62,70 @@ void Placement::refresh_slowest() {
   find_slowest(slowest, problem_->floor().data(), times_.data(), columns, devices, columns);
   cost_ = sum_of(slowest_time_[0].data(), columns);
 
-  above_second_.assign(devices, 0);
-  above_third_.assign(devices * devices, 0);
-  for (auto& list : columns_of_straggler_) list.clear();
+  devices_.clear(devices);
+  nodes_.clear(devices_of_node_.size());
   for (std::size_t t = 0; t < columns; ++t) {
-    if (slowest_device_[0][t] < 0) continue;  // the floor decides
-    const auto first = static_cast<std::size_t>(slowest_device_[0][t]);
-    columns_of_straggler_[first].push_back(static_cast<std::int32_t>(t));
-    above_second_[first] += slowest_time_[0][t] - slowest_time_[1][t];
-    if (slowest_device_[1][t] < 0) continue;  // below it is the floor, or nothing
-    above_third_[first * devices + static_cast<std::size_t>(slowest_device_[1][t])] +=
-        slowest_time_[1][t] - slowest_time_[2][t];
+    const std::int32_t first = slowest_device_[0][t], second = slowest_device_[1][t];
+    if (first < 0) continue;  // the floor decides
+    const std::int32_t above_second = slowest_time_[0][t] - slowest_time_[1][t];
+    const std::int32_t above_third = slowest_time_[1][t] - slowest_time_[2][t];
+    if (t < problem_->first_node_column())
+      devices_.note(t, static_cast<std::size_t>(first), second, above_second, above_third);
+    else
+      nodes_.note(t, static_cast<std::size_t>(node_of(first)), second < 0 ? -1 : node_of(second), above_second,
+                  above_third);
   }
 }
 
-std::int64_t Placement::max_saving(std::int32_t first, std::int32_t second) const {
-  const std::size_t devices = problem_->device_count();
+void Placement::Stragglers::clear(std::size_t count) {
+  above_second.assign(count, 0);
+  above_third.assign(count * count, 0);
+  columns.resize(count);
+  for (auto& list : columns) list.clear();
+}
+
+void Placement::Stragglers::note(std::size_t column, std::size_t first, std::int32_t second,
+                                 std::int32_t above_second_ticks, std::int32_t above_third_ticks) {
+  columns[first].push_back(static_cast<std::int32_t>(column));
+  above_second[first] += above_second_ticks;
+  if (second < 0) return;  // below it is the floor, or nothing
+  above_third[first * columns.size() + static_cast<std::size_t>(second)] += above_third_ticks;
+}
+
+std::int64_t Placement::Stragglers::max_saving(std::int32_t first, std::int32_t second) const {
   const auto a = static_cast<std::size_t>(first), b = static_cast<std::size_t>(second);
-  return above_second_[a] + above_second_[b] + above_third_[a * devices + b] + above_third_[b * devices + a];
+  return above_second[a] + above_second[b] + above_third[a * columns.size() + b] + above_third[b * columns.size() + a];
+}
+
+std::int64_t Placement::max_saving(std::int32_t first, std::int32_t second) const {
+  return devices_.max_saving(first, second) +
+         (share_node(first, second) ? 0 : nodes_.max_saving(node_of(first), node_of(second)));
+}
+
+void Placement::columns_of_stragglers(std::int32_t first, std::int32_t second, std::vector<std::int32_t>& out) const {
+  out.clear();
+  const auto add_columns = [&](const Stragglers& stragglers, std::int32_t straggler) {
+    const std::vector<std::int32_t>& columns = stragglers.columns[static_cast<std::size_t>(straggler)];
+    out.insert(out.end(), columns.begin(), columns.end());
+  };
+  add_columns(devices_, first);
+  add_columns(devices_, second);
+  if (share_node(first, second)) return;
+  add_columns(nodes_, node_of(first));
+  add_columns(nodes_, node_of(second));
 }
 
 void Placement::slowest_of_others(std::int32_t first, std::int32_t second, std::vector<std::int32_t>& out) const {
-  out.resize(problem_->column_count());
-  const SlowestThree<const std::int32_t> slowest{
-      {slowest_time_[0].data(), slowest_time_[1].data(), slowest_time_[2].data()},
-      {slowest_device_[0].data(), slowest_device_[1].data()}};
-  gem::slowest_of_others(out.data(), slowest, first, second, out.size());
+  const std::size_t own = problem_->first_node_column(), columns = problem_->column_count();
+  out.resize(columns);
+  const auto find = [&](std::int32_t a, std::int32_t b, std::size_t begin, std::size_t end) {
+    const SlowestThree<const std::int32_t> slowest{
+        {slowest_time_[0].data() + begin, slowest_time_[1].data() + begin, slowest_time_[2].data() + begin},
+        {slowest_device_[0].data() + begin, slowest_device_[1].data() + begin}};
+    gem::slowest_of_others(out.data() + begin, slowest, a, b, end - begin);
+  };
+  find(first, second, 0, own);
+  if (own < columns) find(neighbours(first).front(), neighbours(second).front(), own, columns);
 }
 
 bool Placement::holds_another(std::int32_t device, std::int32_t copy) const {
@@ -100,9 +159,7 @@ void Placement::apply(std::span<const Relocation> relocations) {
     assignment_[static_cast<std::size_t>(relocation.expert)] = relocation.device;
   }
   // Each device gets an expert, so that each is looked up.
-  for (const Relocation& relocation : relocations)
-    look_up(times_.data() + offset(relocation.device), load(relocation.device), table(relocation.device),
-            problem_->column_count());
+  for (const Relocation& relocation : relocations) look_up_times(relocation.device);
   refresh_slowest();
 }
 

@@ -17,7 +17,8 @@ struct Relocation {
 };
 
 /// An assignment with all that is needed to judge and make changes: loads and times of every device in every column,
-/// and the slowest devices of each column.
+/// and the slowest devices of each column. In the columns whose maximum is over nodes (LayerCost::first_node_column)
+/// each device has the load of its whole node, and the node's first device its time.
 class Placement {
  public:
   Placement(const LayerProblem& problem, Assignment assignment);
@@ -45,14 +46,19 @@ class Placement {
   /// Makes a change: each of its devices loses as many experts as it gets, which take the slots that become free.
   void apply(std::span<const Relocation> relocations);
 
-  /// [column], of one device.
+  /// Of one device, keys [plane, column].
   LoadRow load(std::int32_t device) const {
-    return {loads_.data() + offset(device), added_.empty() ? nullptr : added_.data() + offset(device)};
+    return {loads_.data() + key_offset(device), added_.empty() ? nullptr : added_.data() + offset(device)};
   }
   const std::int32_t* time(std::int32_t device) const { return times_.data() + offset(device); }
   /// Ticks by key.
   const std::int32_t* table(std::int32_t device) const {
     return problem_->tables().of(static_cast<std::size_t>(device)).data();
+  }
+  /// What swaps of two devices' experts are judged from in all columns; `floor` [column] is not copied.
+  SwapSteps swap_steps(std::int32_t first, std::int32_t second, const std::vector<std::int32_t>& floor) const {
+    return {load(first),  load(second),  floor.data(),
+            table(first), table(second), planes_of(problem_->tables(), problem_->column_count())};
   }
   /// [column], ticks of the slowest device and which it is (-1 where nothing is to do).
   const std::vector<std::int32_t>& column_cost() const { return slowest_time_[0]; }
@@ -60,32 +66,55 @@ class Placement {
   /// Ticks of the slowest device other than the two, [column].
   void slowest_of_others(std::int32_t first, std::int32_t second, std::vector<std::int32_t>& out) const;
 
-  /// Columns in which a device is the straggler, ascending.
-  const std::vector<std::int32_t>& columns_of_straggler(std::int32_t device) const {
-    return columns_of_straggler_[static_cast<std::size_t>(device)];
-  }
+  /// Columns in which one of two devices, or the node of one of them, is the straggler; not those of one node that both
+  /// are on, where nothing changes between the two.
+  void columns_of_stragglers(std::int32_t first, std::int32_t second, std::vector<std::int32_t>& out) const;
+  /// Whether changes between the two leave the columns of nodes as they are.
+  bool share_node(std::int32_t first, std::int32_t second) const { return node_of(first) == node_of(second); }
   /// What changes on these two devices alone can save at most: until the slowest of the others decides every column.
   std::int64_t max_saving(std::int32_t first, std::int32_t second) const;
 
  private:
   std::size_t offset(std::int32_t device) const { return static_cast<std::size_t>(device) * problem_->column_count(); }
+  std::size_t key_offset(std::int32_t device) const { return static_cast<std::size_t>(device) * problem_->key_count(); }
   // Whether `device` holds another copy of the expert that `copy` is one of.
   bool holds_another(std::int32_t device, std::int32_t copy) const;
+  // 0 where no column is a node's.
+  std::int32_t node_of(std::int32_t device) const {
+    const std::vector<std::int32_t>& nodes = problem_->tables().node_of();
+    return nodes.empty() ? 0 : nodes[static_cast<std::size_t>(device)];
+  }
+  // Devices of a device's node, the first first.
+  const std::vector<std::int32_t>& neighbours(std::int32_t device) const {
+    return devices_of_node_[static_cast<std::size_t>(node_of(device))];
+  }
   void add(std::int32_t device, std::int32_t expert, std::int32_t sign);
+  void look_up_times(std::int32_t device);
   void refresh_slowest();
 
   const LayerProblem* problem_;
   Assignment assignment_;
   std::vector<std::vector<std::int32_t>> experts_of_;
-  std::vector<std::int32_t> loads_;  // [device, column], keys
+  std::vector<std::int32_t> loads_;  // [device, plane, column], keys
   std::vector<std::int32_t> added_;  // [device, column], ticks that the experts add; empty where none does
   std::vector<std::int32_t> times_;  // [device, column], ticks
   std::vector<std::int32_t> slowest_time_[3];
   std::vector<std::int32_t> slowest_device_[2];
-  std::vector<std::vector<std::int32_t>> columns_of_straggler_;
-  std::vector<std::int64_t> above_second_;  // [device], saved if a straggler were only as slow as the second
-  std::vector<std::int64_t> above_third_;   // [device, device], further saved if the second went down to the third
-  std::int64_t cost_ = 0;                   // without moves
+  // What the stragglers of some columns, devices or nodes, cost beyond the others.
+  struct Stragglers {
+    std::vector<std::vector<std::int32_t>> columns;  // [straggler] in which it is the slowest, ascending
+    std::vector<std::int64_t> above_second;          // [straggler], saved if it were only as slow as the second
+    std::vector<std::int64_t>
+        above_third;  // [straggler, straggler], further saved if the second went down to the third
+    void clear(std::size_t count);
+    // `second` is -1 where the floor is.
+    void note(std::size_t column, std::size_t first, std::int32_t second, std::int32_t above_second_ticks,
+              std::int32_t above_third_ticks);
+    std::int64_t max_saving(std::int32_t first, std::int32_t second) const;
+  };
+  std::vector<std::vector<std::int32_t>> devices_of_node_;  // empty where no column is a node's
+  Stragglers devices_, nodes_;
+  std::int64_t cost_ = 0;  // without moves
   std::size_t moves_ = 0;
 };
 

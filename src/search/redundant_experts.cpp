@@ -20,20 +20,6 @@ Matrix<std::int32_t> held_copies(const Assignment& assignment, std::span<const s
   return held;
 }
 
-// One more copy, `number` times, of the expert whose copies carry the most of `loads` [expert].
-void copy_heaviest(std::span<std::int32_t> counts, std::span<const double> loads, std::size_t number,
-                   std::size_t device_count) {
-  const auto load_of_a_copy = [&](std::size_t expert) { return loads[expert] / counts[expert]; };
-  for (std::size_t i = 0; i < number; ++i) {
-    std::size_t heaviest = counts.size();
-    for (std::size_t expert = 0; expert < counts.size(); ++expert) {
-      if (counts[expert] == static_cast<std::int32_t>(device_count)) continue;
-      if (heaviest == counts.size() || load_of_a_copy(expert) > load_of_a_copy(heaviest)) heaviest = expert;
-    }
-    ++counts[heaviest];
-  }
-}
-
 // Copies of the expert with the least load on all devices, then of the next, until `number` are spent: few tokens
 // make few copies active, however many there are.
 void copy_lightest(std::span<std::int32_t> counts, std::span<const double> loads, std::size_t number,
@@ -67,6 +53,19 @@ CopyCounts each_layer(const LoadTrace& trace,
 }
 
 }  // namespace
+
+void copy_heaviest(std::span<std::int32_t> counts, std::span<const double> loads, std::size_t number,
+                   std::size_t most_copies) {
+  const auto load_of_a_copy = [&](std::size_t expert) { return loads[expert] / counts[expert]; };
+  for (std::size_t i = 0; i < number; ++i) {
+    std::size_t heaviest = counts.size();
+    for (std::size_t expert = 0; expert < counts.size(); ++expert) {
+      if (counts[expert] == static_cast<std::int32_t>(most_copies)) continue;
+      if (heaviest == counts.size() || load_of_a_copy(expert) > load_of_a_copy(heaviest)) heaviest = expert;
+    }
+    ++counts[heaviest];
+  }
+}
 
 CopyCounts choose_copies(const LoadTrace& trace, std::size_t redundant_experts, std::size_t device_count) {
   return each_layer(trace, [&](std::size_t layer, std::span<std::int32_t> counts) {

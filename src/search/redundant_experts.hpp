@@ -11,6 +11,11 @@
 
 namespace gem {
 
+/// One more copy, `number` times, of the expert whose copies carry the most of `loads`, both [expert]; at most
+/// `most_copies` of one.
+void copy_heaviest(std::span<std::int32_t> counts, std::span<const double> loads, std::size_t number,
+                   std::size_t most_copies);
+
 /// Which experts get copies: in each layer, `redundant_experts` times the one whose copies carry the most tokens on
 /// average gets one more, at most one a device (as DeepSeek's EPLB replicates).
 CopyCounts choose_copies(const LoadTrace& trace, std::size_t redundant_experts, std::size_t device_count);

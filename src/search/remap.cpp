@@ -248,8 +248,7 @@ class Walk {
           if (!others_known) placement.slowest_of_others(from, target, others_);
           others_known = true;
           const std::int64_t others_cost = sum_of(others_.data(), others_.size());
-          const SwapSteps steps{placement.load(from), placement.load(target), others_.data(), placement.table(from),
-                                placement.table(target)};
+          const SwapSteps steps = placement.swap_steps(from, target, others_);
           for (const std::int32_t partner : placement.experts_of(target)) {
             if (target_of(partner) == target || !placement.may_hold(from, partner)) continue;
             const std::int64_t allowed = best_cost == INT64_MAX ? INT64_MAX : best_cost - others_cost;

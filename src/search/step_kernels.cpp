@@ -6,6 +6,10 @@
 
 namespace gem {
 
+LoadPlanes planes_of(const CostTables& tables, std::size_t length) {
+  return {tables.choices(), tables.plane_units().size(), length};
+}
+
 // Inlined into every version of its callers. Without added ticks their loads and additions are not compiled at all.
 template <bool kAdded>
 [[gnu::always_inline]] static inline std::uint64_t excess_of(const SwapSteps& steps, const LoadRow& row_first,
@@ -38,7 +42,57 @@ template <bool kAdded>
   return sum;
 }
 
+// Columns that are looked up at a time where there are planes: entries stay in the first cache.
+constexpr std::size_t entry_block = 64;
+
+// entries = where `load` + `gained` - `lost` is looked up, of `count` columns from `begin` on.
+[[gnu::always_inline]] static inline void choose_entries(std::int32_t* __restrict entries, const LoadPlanes& planes,
+                                                         const std::int32_t* load, const std::int32_t* gained,
+                                                         const std::int32_t* lost, std::size_t begin,
+                                                         std::size_t count) {
+  std::int32_t rows[entry_block];
+  const std::size_t rows_at = planes.rows_plane * planes.length + begin;
+  for (std::size_t i = 0; i < count; ++i) {
+    entries[i] = load[begin + i] + gained[begin + i] - lost[begin + i];
+    rows[i] = load[rows_at + i] + gained[rows_at + i] - lost[rows_at + i];
+  }
+  for (const TileChoice& choice : planes.choices) {
+    const std::size_t at = static_cast<std::size_t>(choice.plane) * planes.length + begin;
+    const std::int32_t above = choice.above_rows, offset = choice.offset;
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::int32_t entry = load[at + i] + gained[at + i] - lost[at + i] + offset;
+      entries[i] = rows[i] > above ? entry : entries[i];
+    }
+  }
+}
+
+// As excess_of, of loads with planes.
 template <bool kAdded>
+[[gnu::always_inline]] static inline std::uint64_t chosen_excess_of(const SwapSteps& steps, const LoadRow& row_first,
+                                                                    const LoadRow& row_second, std::size_t begin,
+                                                                    std::size_t end) {
+  std::uint64_t sum = 0;
+  for (; begin < end; begin += entry_block) {
+    const std::size_t count = std::min(entry_block, end - begin);
+    std::int32_t entries_first[entry_block], entries_second[entry_block];
+    choose_entries(entries_first, steps.planes, steps.first.key, row_second.key, row_first.key, begin, count);
+    choose_entries(entries_second, steps.planes, steps.second.key, row_first.key, row_second.key, begin, count);
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::size_t t = begin + i;
+      std::int32_t first = steps.table_first[entries_first[i]];
+      std::int32_t second = steps.table_second[entries_second[i]];
+      if constexpr (kAdded) {
+        const std::int32_t moved_added = row_second.added[t] - row_first.added[t];
+        first += steps.first.added[t] + moved_added;
+        second += steps.second.added[t] - moved_added;
+      }
+      sum += static_cast<std::uint32_t>(std::max(std::max(first, second), steps.floor[t]) - steps.floor[t]);
+    }
+  }
+  return sum;
+}
+
+template <bool kAdded, bool kPlanes>
 [[gnu::always_inline]] static inline std::int64_t excess_until(const SwapSteps& steps, const LoadRow& first,
                                                                const LoadRow& second, std::size_t count,
                                                                std::int64_t allowed, std::uint64_t& summed) {
@@ -46,7 +100,10 @@ template <bool kAdded>
   std::int64_t sum = 0;
   for (std::size_t begin = 0; begin < count && sum <= allowed; begin += chunk) {
     const std::size_t end = std::min(begin + chunk, count);
-    sum += static_cast<std::int64_t>(excess_of<kAdded>(steps, first, second, begin, end));
+    if constexpr (kPlanes)
+      sum += static_cast<std::int64_t>(chosen_excess_of<kAdded>(steps, first, second, begin, end));
+    else
+      sum += static_cast<std::int64_t>(excess_of<kAdded>(steps, first, second, begin, end));
     summed += end - begin;
   }
   return sum;
@@ -54,29 +111,41 @@ template <bool kAdded>
 
 GEM_CLONES std::int64_t swapped_excess(const SwapSteps& steps, const LoadRow& first, const LoadRow& second,
                                        std::size_t count, std::int64_t allowed, std::uint64_t& summed) {
-  if (steps.first.added == nullptr) return excess_until<false>(steps, first, second, count, allowed, summed);
-  return excess_until<true>(steps, first, second, count, allowed, summed);
+  if (!steps.planes.choices.empty())
+    return steps.first.added == nullptr ? excess_until<false, true>(steps, first, second, count, allowed, summed)
+                                        : excess_until<true, true>(steps, first, second, count, allowed, summed);
+  if (steps.first.added == nullptr) return excess_until<false, false>(steps, first, second, count, allowed, summed);
+  return excess_until<true, false>(steps, first, second, count, allowed, summed);
 }
 
-template <bool kAdded>
+template <bool kAdded, bool kPlanes>
 [[gnu::always_inline]] static inline void excesses_of(const SwapSteps& steps, const LoadRow& first,
                                                       const LoadRow& second, std::size_t slots, std::size_t count,
                                                       std::int64_t* excess) {
+  const std::size_t key_count = kPlanes ? count * (steps.planes.rows_plane + 1) : count;
   const auto row = [&](const LoadRow& rows, std::size_t slot) {
-    return LoadRow{rows.key + slot * count, kAdded ? rows.added + slot * count : nullptr};
+    return LoadRow{rows.key + slot * key_count, kAdded ? rows.added + slot * count : nullptr};
   };
   for (std::size_t i = 0; i < slots; ++i)
     for (std::size_t j = 0; j < slots; ++j)
-      excess[i * slots + j] =
-          static_cast<std::int64_t>(excess_of<kAdded>(steps, row(first, i), row(second, j), 0, count));
+      if constexpr (kPlanes)
+        excess[i * slots + j] =
+            static_cast<std::int64_t>(chosen_excess_of<kAdded>(steps, row(first, i), row(second, j), 0, count));
+      else
+        excess[i * slots + j] =
+            static_cast<std::int64_t>(excess_of<kAdded>(steps, row(first, i), row(second, j), 0, count));
 }
 
 GEM_CLONES void all_swapped_excesses(const SwapSteps& steps, const LoadRow& first, const LoadRow& second,
                                      std::size_t slots, std::size_t count, std::int64_t* excess) {
-  if (steps.first.added == nullptr)
-    excesses_of<false>(steps, first, second, slots, count, excess);
+  const bool has_added = steps.first.added != nullptr;
+  if (!steps.planes.choices.empty())
+    has_added ? excesses_of<true, true>(steps, first, second, slots, count, excess)
+              : excesses_of<false, true>(steps, first, second, slots, count, excess);
+  else if (has_added)
+    excesses_of<true, false>(steps, first, second, slots, count, excess);
   else
-    excesses_of<true>(steps, first, second, slots, count, excess);
+    excesses_of<false, false>(steps, first, second, slots, count, excess);
 }
 
 GEM_CLONES void add_keys(std::int32_t* __restrict load, const std::int32_t* __restrict key, std::int32_t sign,
@@ -85,10 +154,21 @@ GEM_CLONES void add_keys(std::int32_t* __restrict load, const std::int32_t* __re
 }
 
 GEM_CLONES void look_up(std::int32_t* __restrict time, const LoadRow& load, const std::int32_t* __restrict table,
-                        std::size_t count) {
+                        std::size_t count, const LoadPlanes& planes) {
   const std::int32_t* const key = load.key;
   const std::int32_t* const added = load.added;
-  for (std::size_t t = 0; t < count; ++t) time[t] = table[key[t]];
+  if (planes.choices.empty()) {
+    for (std::size_t t = 0; t < count; ++t) time[t] = table[key[t]];
+  } else {
+    const std::int32_t* const rows = key + planes.rows_plane * planes.length;
+    for (std::size_t t = 0; t < count; ++t) {
+      std::int32_t entry = key[t];
+      for (const TileChoice& choice : planes.choices)
+        if (rows[t] > choice.above_rows)
+          entry = key[static_cast<std::size_t>(choice.plane) * planes.length + t] + choice.offset;
+      time[t] = table[entry];
+    }
+  }
   if (added == nullptr) return;
   for (std::size_t t = 0; t < count; ++t) time[t] += added[t];
 }

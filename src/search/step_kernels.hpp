@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "cost/layer_cost.hpp"
 
@@ -10,6 +11,16 @@ namespace gem {
 // The loops over columns where the search spends its time. Plain pointers, because the compiler makes several versions
 // of each (AVX-512, AVX2, baseline) and picks one when the program starts; integers, so that all give equal bits.
 
+/// How loads of several planes (TileChoice) are looked up; of one plane there is nothing to choose.
+struct LoadPlanes {
+  std::span<const TileChoice> choices{};
+  std::size_t rows_plane = 0;
+  std::size_t length = 0;  ///< columns of a plane
+};
+
+/// Of a layer's loads, packed into planes of `length` columns.
+LoadPlanes planes_of(const CostTables& tables, std::size_t length);
+
 /// What a swap of one expert of each of two devices is judged from, column by column (LayerCost).
 struct SwapSteps {
   LoadRow first;  ///< load of the first device
@@ -17,6 +28,7 @@ struct SwapSteps {
   const std::int32_t* floor;        ///< ticks that the column costs at least, whatever the two devices hold
   const std::int32_t* table_first;  ///< ticks by key (CostTables::of)
   const std::int32_t* table_second;
+  LoadPlanes planes{};
 };
 
 /// Sum over columns of max(floor, time of first, time of second) - floor after an expert `first` went from the first
@@ -26,7 +38,7 @@ std::int64_t swapped_excess(const SwapSteps& steps, const LoadRow& first, const 
                             std::int64_t allowed, std::uint64_t& summed);
 
 /// The same, in full, for every expert of the first device with every one of the second: `first` and `second` are
-/// [slots, count], `excess` is [slots, slots].
+/// [slots, count], keys [slots, plane, count], `excess` is [slots, slots].
 void all_swapped_excesses(const SwapSteps& steps, const LoadRow& first, const LoadRow& second, std::size_t slots,
                           std::size_t count, std::int64_t* excess);
 
@@ -34,7 +46,8 @@ void all_swapped_excesses(const SwapSteps& steps, const LoadRow& first, const Lo
 void add_keys(std::int32_t* load, const std::int32_t* key, std::int32_t sign, std::size_t count);
 
 /// time = table[load] and what is added.
-void look_up(std::int32_t* time, const LoadRow& load, const std::int32_t* table, std::size_t count);
+void look_up(std::int32_t* time, const LoadRow& load, const std::int32_t* table, std::size_t count,
+             const LoadPlanes& planes = {});
 
 /// Sum of values.
 std::int64_t sum_of(const std::int32_t* values, std::size_t count);

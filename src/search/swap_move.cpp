@@ -21,12 +21,13 @@ class SwapMove : public Move {
 
  private:
   void pack_straggler_columns(const Placement& placement, std::int32_t first, std::int32_t second);
-  // Loads of a device, [packed column], or of its experts, [slot, packed column]; no `added` where nothing is added.
+  // Loads of a device, keys [plane, packed column], or of its experts, [slot, plane, packed column]; no `added` where
+  // nothing is added.
   struct Packed {
     std::vector<std::int32_t> keys, added;
     LoadRow row() const { return {keys.data(), added.empty() ? nullptr : added.data()}; }
   };
-  void pack(std::span<const LoadRow> rows, Packed& packed) const;
+  void pack(const LayerProblem& problem, std::span<const LoadRow> rows, Packed& packed) const;
   void pack_experts(const Placement& placement, std::int32_t device, Packed& packed);
   // How many moves more it is that each expert of a device goes to the other, [slot].
   static void count_moves(const Placement& placement, std::int32_t from, std::int32_t to,
@@ -54,15 +55,15 @@ class SwapMove : public Move {
 void SwapMove::pack_straggler_columns(const Placement& placement, std::int32_t first, std::int32_t second) {
   placement.slowest_of_others(first, second, others_);
   floor_of_rest_ = placement.column_cost();
-  columns_.clear();
-  for (std::int32_t device : {first, second}) {
-    const std::vector<std::int32_t>& columns = placement.columns_of_straggler(device);
-    columns_.insert(columns_.end(), columns.begin(), columns.end());
+  if (placement.share_node(first, second)) {
+    const std::size_t first_node_column = placement.problem().first_node_column();
+    std::fill(floor_of_rest_.begin() + static_cast<std::ptrdiff_t>(first_node_column), floor_of_rest_.end(), INT32_MAX);
   }
+  placement.columns_of_stragglers(first, second, columns_);
   packed_count_ = packed(columns_.size());
   const LoadRow load_first = placement.load(first), load_second = placement.load(second);
-  pack({&load_first, 1}, load_first_);
-  pack({&load_second, 1}, load_second_);
+  pack(placement.problem(), {&load_first, 1}, load_first_);
+  pack(placement.problem(), {&load_second, 1}, load_second_);
   floor_.assign(packed_count_, 0);
   for (std::size_t i = 0; i < columns_.size(); ++i) {
     const auto column = static_cast<std::size_t>(columns_[i]);
@@ -71,25 +72,27 @@ void SwapMove::pack_straggler_columns(const Placement& placement, std::int32_t f
   }
 }
 
-void SwapMove::pack(std::span<const LoadRow> rows, Packed& packed) const {
-  const auto pack_values = [&](const std::int32_t* LoadRow::*member, std::vector<std::int32_t>& values) {
-    values.resize(rows.size() * packed_count_);
-    for (std::size_t slot = 0; slot < rows.size(); ++slot) {
-      const std::int32_t* const from = rows[slot].*member;
-      std::int32_t* const to = values.data() + slot * packed_count_;
-      for (std::size_t i = 0; i < columns_.size(); ++i) to[i] = from[columns_[i]];
-      std::fill(to + columns_.size(), to + packed_count_, 0);
-    }
+void SwapMove::pack(const LayerProblem& problem, std::span<const LoadRow> rows, Packed& packed) const {
+  const auto pack_values = [&](const std::int32_t* LoadRow::*member, std::size_t planes,
+                               std::vector<std::int32_t>& values) {
+    values.resize(rows.size() * planes * packed_count_);
+    for (std::size_t slot = 0; slot < rows.size(); ++slot)
+      for (std::size_t plane = 0; plane < planes; ++plane) {
+        const std::int32_t* const from = rows[slot].*member + plane * problem.column_count();
+        std::int32_t* const to = values.data() + (slot * planes + plane) * packed_count_;
+        look_up(to, {columns_.data(), nullptr}, from, columns_.size());
+        std::fill(to + columns_.size(), to + packed_count_, 0);
+      }
   };
-  pack_values(&LoadRow::key, packed.keys);
+  pack_values(&LoadRow::key, problem.tables().plane_count(), packed.keys);
   packed.added.clear();
-  if (rows[0].added != nullptr) pack_values(&LoadRow::added, packed.added);
+  if (rows[0].added != nullptr) pack_values(&LoadRow::added, 1, packed.added);
 }
 
 void SwapMove::pack_experts(const Placement& placement, std::int32_t device, Packed& packed) {
   rows_.clear();
   for (const std::int32_t expert : placement.experts_of(device)) rows_.push_back(placement.problem().row(expert));
-  pack(rows_, packed);
+  pack(placement.problem(), rows_, packed);
 }
 
 void SwapMove::count_moves(const Placement& placement, std::int32_t from, std::int32_t to,
@@ -120,7 +123,8 @@ std::optional<FoundMove> SwapMove::evaluate(const Placement& placement, std::int
   excess_.resize(slots * slots);
   const std::int32_t* const table_first = placement.table(first);
   const std::int32_t* const table_second = placement.table(second);
-  all_swapped_excesses({load_first_.row(), load_second_.row(), floor_.data(), table_first, table_second},
+  all_swapped_excesses({load_first_.row(), load_second_.row(), floor_.data(), table_first, table_second,
+                        planes_of(problem.tables(), packed_count_)},
                        experts_first_.row(), experts_second_.row(), slots, packed_count_, excess_.data());
   work_.evaluated_steps += slots * slots * packed_count_;
 
@@ -138,7 +142,7 @@ std::optional<FoundMove> SwapMove::evaluate(const Placement& placement, std::int
     return a.gain != b.gain ? a.gain > b.gain : a.pair < b.pair;
   });
 
-  const SwapSteps rest{placement.load(first), placement.load(second), floor_of_rest_.data(), table_first, table_second};
+  const SwapSteps rest = placement.swap_steps(first, second, floor_of_rest_);
   Candidate best{0, 0};
   for (const Candidate& candidate : candidates_) {
     if (candidate.gain < best.gain) break;

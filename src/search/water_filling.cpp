@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/array.hpp"
+
 namespace gem {
 namespace {
 
@@ -15,12 +17,13 @@ struct Weights {
 constexpr Weights weights_tried[] = {{1, 0}, {4, 1}, {2, 1}, {1, 1}, {1, 2}, {1, 4}, {1, 8}, {1, 16}, {1, 32}, {0, 1}};
 
 // The minimum entry at this or any larger load: a unit more, or an expert more with its unit.
-std::vector<std::int32_t> min_time_from(const CostTables& tables, std::size_t stage, std::size_t first_device) {
-  const LoadKeys& keys = *tables.keys(stage);
-  std::vector<std::int32_t> minimum(tables.even(stage, first_device).size(), INT32_MAX);
+std::vector<std::int32_t> min_time_from(const CostTables& tables, std::size_t stage, std::size_t tile,
+                                        std::size_t first_device) {
+  const LoadKeys& keys = *tables.keys(stage, tile);
+  std::vector<std::int32_t> minimum(tables.even(stage, first_device, tile).size(), INT32_MAX);
   for (std::size_t d = first_device; d < tables.device_count(); ++d)
     for (std::size_t key = 0; key < minimum.size(); ++key)
-      minimum[key] = std::min(minimum[key], tables.even(stage, d)[key]);
+      minimum[key] = std::min(minimum[key], tables.even(stage, d, tile)[key]);
   const auto unit = static_cast<std::size_t>(keys.radix);
   for (std::size_t key = minimum.size(); key-- > 1;) {
     if (key + unit < minimum.size()) minimum[key] = std::min(minimum[key], minimum[key + unit]);
@@ -28,6 +31,16 @@ std::vector<std::int32_t> min_time_from(const CostTables& tables, std::size_t st
       minimum[key] = std::min(minimum[key], minimum[key + unit + 1]);
   }
   return minimum;
+}
+
+// Planes with keys of the stage.
+std::size_t planes_of_stage(const CostTables& tables, std::size_t stage) {
+  return tables.tile_count(stage) > 1 ? tables.plane_units().size() : 1;
+}
+
+// Rows of a unit of the stage's keys in a plane.
+std::uint32_t unit_tokens_of(const CostTables& tables, std::size_t stage, std::size_t plane) {
+  return tables.tile_count(stage) > 1 ? tables.plane_units()[plane] : tables.keys(stage)->unit_tokens;
 }
 
 }  // namespace
@@ -38,19 +51,22 @@ WaterFilling::WaterFilling(const CostTables& tables, std::size_t first_device, b
       experts_are_whole_(experts_are_whole),
       fillings_(tables.stage_count()) {
   for (std::size_t stage = 0; stage < fillings_.size(); ++stage) {
-    if (!tables.keys(stage)) continue;
+    if (tables.is_linear(stage)) continue;
     Filling& filling = fillings_[stage];
-    if (experts_are_whole) filling.min_time_from = min_time_from(tables, stage, first_device);
-    for (const Weights& weights : weights_tried) {
-      filling.capacities.push_back({weights.units, weights.experts, {}});
-      fill(filling.capacities.back(), stage, first_device);
-      if (!tables.keys(stage)->counts_experts()) break;  // one kind of load: any weight is the same
-    }
+    if (experts_are_whole)
+      for (std::size_t tile = 0; tile < tables.tile_count(stage); ++tile)
+        filling.min_time_from.push_back(min_time_from(tables, stage, tile, first_device));
+    for (std::size_t plane = 0; plane < planes_of_stage(tables, stage); ++plane)
+      for (const Weights& weights : weights_tried) {
+        filling.capacities.push_back({plane, weights.units, weights.experts, {}});
+        fill(filling.capacities.back(), stage, first_device);
+        if (!tables.keys(stage)->counts_experts()) break;  // one kind of load: any weight is the same
+      }
   }
 }
 
 void WaterFilling::fill(Capacity& capacity, std::size_t stage, std::size_t first_device) const {
-  const LoadKeys& keys = *tables_->keys(stage);
+  const std::uint32_t unit_tokens = unit_tokens_of(*tables_, stage, capacity.plane);
   struct Entry {
     std::int32_t time;
     std::int64_t load;
@@ -59,11 +75,15 @@ void WaterFilling::fill(Capacity& capacity, std::size_t stage, std::size_t first
   std::vector<Entry> entries;
   for (std::size_t d = first_device; d < tables_->device_count(); ++d) {
     entries.clear();
-    const auto table = tables_->even(stage, d);
-    for (std::int32_t key = 1; key < static_cast<std::int32_t>(table.size()); ++key)
-      if (keys.is_load(key))
-        entries.push_back({table[static_cast<std::size_t>(key)],
-                           capacity.unit_weight * keys.units(key) + capacity.expert_weight * keys.active_experts(key)});
+    for (std::size_t tile = 0; tile < tables_->tile_count(stage); ++tile) {
+      const LoadKeys& keys = *tables_->keys(stage, tile);
+      const auto table = tables_->even(stage, d, tile);
+      for (std::int32_t key = 1; key < static_cast<std::int32_t>(table.size()); ++key)
+        if (keys.is_load(key))
+          entries.push_back(
+              {table[static_cast<std::size_t>(key)], capacity.unit_weight * keys.max_units(key, unit_tokens) +
+                                                         capacity.expert_weight * keys.active_experts(key)});
+    }
     std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.time < b.time; });
     std::int64_t max_load = 0;
     for (const Entry& entry : entries) {
@@ -89,7 +109,7 @@ void WaterFilling::column_bounds(const LayerCost& layer, std::span<const std::in
 
 void WaterFilling::bound_stage(const LayerCost& layer, std::size_t stage, std::span<const std::int32_t> experts,
                                std::vector<std::int32_t>& bounds) const {
-  if (tables_->keys(stage))
+  if (!tables_->is_linear(stage))
     bound_table(layer, stage, experts, bounds);
   else
     bound_linear(layer, stage, experts, bounds);
@@ -99,21 +119,25 @@ void WaterFilling::bound_table(const LayerCost& layer, std::size_t stage, std::s
                                std::vector<std::int32_t>& bounds) const {
   const Filling& filling = fillings_[stage];
   const std::size_t steps = layer.padded_steps(), first = layer.first_column(stage);
+  const std::size_t planes = planes_of_stage(*tables_, stage);
   const std::int32_t radix = tables_->keys(stage)->radix;
-  std::vector<std::int32_t> units(steps, 0), active(steps, 0);
+  Matrix<std::int32_t> units(planes, steps);
+  std::vector<std::int32_t> active(steps, 0);
   std::int32_t* const bound = bounds.data() + first;
   for (std::int32_t expert : experts) {
     const std::int32_t* const keys = layer.row(expert).key + first;
+    for (std::size_t plane = 0; plane < planes; ++plane)
+      for (std::size_t t = 0; t < steps; ++t) units(plane, t) += keys[plane * layer.column_count() + t] / radix;
     for (std::size_t t = 0; t < steps; ++t) {
-      units[t] += keys[t] / radix;
       active[t] += keys[t] % radix;
       if (keys[t] > 0 && experts_are_whole_)
-        bound[t] = std::max(bound[t], filling.min_time_from[static_cast<std::size_t>(keys[t])]);
+        bound[t] = std::max(bound[t], min_time_with(filling, stage, keys + t, layer.column_count()));
     }
   }
   for (const Capacity& capacity : filling.capacities)
     for (std::size_t t = 0; t < steps; ++t) {
-      const auto load = static_cast<std::size_t>(capacity.unit_weight * units[t] + capacity.expert_weight * active[t]);
+      const auto load = static_cast<std::size_t>(capacity.unit_weight * units(capacity.plane, t) +
+                                                 capacity.expert_weight * active[t]);
       if (load < capacity.min_time.size()) bound[t] = std::max(bound[t], capacity.min_time[load]);
     }
   // What experts add beside can only be more than that of even loads, but for what it may take off.
@@ -121,9 +145,25 @@ void WaterFilling::bound_table(const LayerCost& layer, std::size_t stage, std::s
   for (std::size_t t = 0; t < steps; ++t) bound[t] = std::max(0, bound[t] - layer.max_saved()[first + t]);
 }
 
+std::int32_t WaterFilling::min_time_with(const Filling& filling, std::size_t stage, const std::int32_t* keys,
+                                         std::size_t plane_length) const {
+  if (filling.min_time_from.size() == 1) return filling.min_time_from[0][static_cast<std::size_t>(*keys)];
+  const std::int32_t rows = keys[tables_->plane_units().size() * plane_length];
+  std::int32_t min_time = INT32_MAX;
+  for (std::size_t tile = 0; tile < filling.min_time_from.size(); ++tile)
+    if (rows <= tables_->keys(stage, tile)->rows_to)
+      min_time =
+          std::min(min_time,
+                   filling.min_time_from[tile][static_cast<std::size_t>(keys[tables_->plane_of(tile) * plane_length])]);
+  return min_time;
+}
+
 void WaterFilling::bound_linear(const LayerCost& layer, std::size_t stage, std::span<const std::int32_t> experts,
                                 std::vector<std::int32_t>& bounds) const {
-  const auto devices = static_cast<std::int64_t>(device_count_);
+  // Nodes are poured over where the maximum is over them.
+  const std::vector<std::int32_t>& node_of = tables_->node_of();
+  const auto devices = stage < tables_->first_node_stage() ? static_cast<std::int64_t>(device_count_)
+                                                           : std::int64_t{std::ranges::max(node_of)} + 1;
   for (std::size_t column = layer.first_column(stage); column < layer.first_column(stage + 1); ++column) {
     std::int64_t sum = 0;
     for (std::int32_t expert : experts) {

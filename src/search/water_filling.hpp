@@ -16,7 +16,9 @@ namespace gem {
 /// T_d(x, a) <= tau, so for any weights the whole load's  w_x X + w_a A  is at most  sum_d f_d(tau), where
 /// f_d(tau) = max { w_x x + w_a a : T_d(x, a) <= tau }. The minimum tau for which that holds bounds the column; the
 /// maximum over several weights is taken, and over the single experts, each of which must be on some device. Holds for
-/// every table, convex or not, because only the table's own entries are used. In a linear stage the slowest device
+/// every table, convex or not, because only the table's own entries are used. A kernel with several tiles has several
+/// tables: all loads are then told in one tile's units, of loads in other tiles the maximum that they can be, and the
+/// maximum over these tiles is taken, too. In a linear stage the slowest device
 /// takes at least what the mean device takes, and what any whole expert takes. Where experts can have copies, which
 /// share their tokens, no single expert bounds a column.
 class WaterFilling {
@@ -37,6 +39,7 @@ class WaterFilling {
  private:
   // One choice of weights, and the minimum time in which the devices together carry a weighted load: [load].
   struct Capacity {
+    std::size_t plane;  // whose units they are
     std::int64_t unit_weight;
     std::int64_t expert_weight;
     std::vector<std::int32_t> min_time;
@@ -44,7 +47,8 @@ class WaterFilling {
   // A stage with a table.
   struct Filling {
     std::vector<Capacity> capacities;
-    std::vector<std::int32_t> min_time_from;  // [key], of any device that carries this or more; empty: not whole
+    // [tile][key], of any device that carries this or more; empty: not whole
+    std::vector<std::vector<std::int32_t>> min_time_from;
   };
   void fill(Capacity& capacity, std::size_t stage, std::size_t first_device) const;
   void bound_stage(const LayerCost& layer, std::size_t stage, std::span<const std::int32_t> experts,
@@ -53,6 +57,10 @@ class WaterFilling {
                    std::vector<std::int32_t>& bounds) const;
   void bound_linear(const LayerCost& layer, std::size_t stage, std::span<const std::int32_t> experts,
                     std::vector<std::int32_t>& bounds) const;
+
+  // The minimum time of a device that has this expert in a column.
+  std::int32_t min_time_with(const Filling& filling, std::size_t stage, const std::int32_t* keys,
+                             std::size_t plane_length) const;
 
   const CostTables* tables_;
   std::size_t device_count_;  // that the load is poured over

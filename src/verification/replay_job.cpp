@@ -266,6 +266,8 @@ DeviceOptions replay_devices(const ReplayRequest& request, const LatencyProfile&
   devices.device_count = is_virtual_kind(devices.kind) ? profile.device_count() : 0;
   devices.expert = profile.expert;
   devices.tile_tokens = profile.tile_tokens;
+  for (const TileRegime& regime : profile.regimes)
+    devices.tile_rule.push_back({static_cast<std::size_t>(regime.rows_to), regime.tile_tokens});
   devices.weight_dtype = profile.weight_dtype;
   devices.share_gpu = request.share_gpu;
   devices.command = request.command;
@@ -327,8 +329,9 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
   std::vector<double> clock_sums(local.size(), 0.0);
   ReplayOptions options = request.replay;
   if (!kind.has_outputs) options.checked_steps = 0;
-  VerificationReport report = replay(ranks, *target, question.trace, question.mappings, CostModel(question.profile),
-                                     options, [&](std::size_t done, std::size_t) {
+  VerificationReport report = replay(ranks, *target, question.trace, question.mappings,
+                                     CostModel(question.profile, {.across_nodes = AcrossNodes::Off}), options,
+                                     [&](std::size_t done, std::size_t) {
                                        progress.update(done);
                                        for (std::size_t d = 0; d < local.size(); ++d)
                                          clock_sums[d] += local[d]->telemetry().sm_clock_hz;

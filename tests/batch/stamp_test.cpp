@@ -53,7 +53,7 @@ std::string other_value(const Option& option) {
       return option.is_on() ? "false" : "true";
     case OptionKind::Count:
     case OptionKind::Counts:
-      return "7";
+      return option.name().key == "levels" ? "2" : "7";
     case OptionKind::Number:
       return option.name().key == "burst_steps" ? "7" : "0.75";
     case OptionKind::NumbersOrFile:

@@ -30,6 +30,7 @@ LatencyProfile emulated(const LatencyProfile& one, const std::vector<double>& sl
   }
   all.median_s = scaled(one.median_s, slowdowns, true);
   all.p95_s = scaled(one.p95_s, slowdowns, true);
+  if (!one.regimes.empty()) all.regime_median_s = scaled(one.regime_median_s, slowdowns, true);
   all.sm_clock_hz = scaled(one.sm_clock_hz, slowdowns, false);
   all.power_w = scaled(one.power_w, slowdowns, false);
   all.temperature_c = scaled(one.temperature_c, slowdowns, false);

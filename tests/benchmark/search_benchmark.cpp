@@ -89,8 +89,7 @@ void swap_sums(benchmark::State& state) {
   const Placement placement(problem, instance.starts[0]);
   std::vector<std::int32_t> others;
   placement.slowest_of_others(0, 1, others);
-  const SwapSteps steps{placement.load(0), placement.load(1), others.data(), problem.tables().of(0).data(),
-                        problem.tables().of(1).data()};
+  const SwapSteps steps = placement.swap_steps(0, 1, others);
   std::uint64_t summed = 0;
   for (auto _ : state)
     for (std::int32_t first : placement.experts_of(0))

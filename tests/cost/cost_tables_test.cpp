@@ -48,7 +48,7 @@ TEST(CostTables, LatenciesTooLongForNanosecondsGetLongerTicks) {
   const LoadKeys& keys = *problems[0].tables().keys(profiled_stage);
   const auto key = static_cast<std::int32_t>(keys.of(40));
   EXPECT_NEAR(problems[0].tables().of(1)[static_cast<std::size_t>(key)] * problems[0].tables().tick_s(),
-              model.latencies().even_s(1, 3, 1, 40), 1e-7);
+              model.latencies().even_s(1, 0, 3, 1, 40), 1e-7);
 }
 
 }  // namespace

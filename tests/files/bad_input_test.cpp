@@ -226,6 +226,10 @@ TEST(BadInput, Profile) {
   Fields with_samples = profile_fields();
   with_samples["/rule/bend_tiles"] = dataset<std::uint32_t>("/rule/bend_tiles", {2, 4}, {2});
   with_samples["/rule/surplus_tile"] = dataset<double>("/rule/surplus_tile", {1e-6, 2e-6}, {2}, "s");
+  with_samples["topology_source"] = text("topology_source", "stated");
+  with_samples["/topology/node"] = dataset<std::int32_t>("/topology/node", {0, 1}, {2});
+  for (const char* name : {"/topology/latency", "/topology/bandwidth"})
+    with_samples[name] = dataset<double>(name, {1, 2}, {2}, name[10] == 'l' ? "s" : "byte/s");
   with_samples["exchange_transport"] = text("exchange_transport", "mpi");
   for (const char* name : {"/exchange/latency", "/exchange/bandwidth"})
     with_samples[name] = dataset<double>(name, {NAN, 1, 1, NAN}, {2, 2}, name[10] == 'l' ? "s" : "byte/s");
@@ -244,12 +248,20 @@ TEST(BadInput, Profile) {
        {"/rule/bend_tiles", dataset<std::uint32_t>("/rule/bend_tiles", {2, 1000}, {2}), "holds 1000"},
        {"/rule/surplus_tile", dataset<double>("/rule/surplus_tile", {1e-6}, {1}, "s"), "must have [2]"},
        {"/rule/surplus_tile", dataset<double>("/rule/surplus_tile", {1e-6, NAN}, {2}, "s"), "nan"},
+       {"topology_source", text("topology_source", "guess"), "'guess'"},
+       {"/topology/node", dataset<std::int32_t>("/topology/node", {0, 2}, {2}), "holds 2"},
+       {"/topology/node", dataset<std::int32_t>("/topology/node", {1, 1}, {2}), "has no node 0"},
+       {"/topology/node", dataset<std::int32_t>("/topology/node", {0}, {1}), "must have [2]"},
+       {"/topology/bandwidth", dataset<double>("/topology/bandwidth", {1, 0}, {2}, "byte/s"), "holds 0"},
        {"/exchange/latency", dataset<double>("/exchange/latency", {NAN, 1, 1, NAN}, {2, 2}, "us"), "'us'"},
        {"/exchange/latency", dataset<double>("/exchange/latency", {NAN, 1}, {1, 2}, "s"), "must have [2, 2]"},
        {"/exchange/bandwidth", dataset<double>("/exchange/bandwidth", {NAN, 1, 0, NAN}, {2, 2}), "holds 0"},
+       {"/regimes/rows_from", dataset<std::int64_t>("/regimes/rows_from", {2}, {1}, "token"), "must ascend"},
+       {"/regimes/latency/median", dataset<double>("/regimes/latency/median", {1, NAN}, {2, 1}, "s"), "unfinished"},
        {"/regimes/point_count", dataset<std::int64_t>("/regimes/point_count", {2}, {1}), "adds up to 2"}});
   expect_needed(with_samples, [](const std::string& path) { read_profile(path); },
-                {"/rule/surplus_tile", "/exchange/bandwidth", "exchange_transport"});
+                {"/rule/surplus_tile", "/exchange/bandwidth", "exchange_transport", "/regimes/latency/median",
+                 "/topology/node", "/topology/latency"});
 }
 
 TEST(BadInput, Report) {

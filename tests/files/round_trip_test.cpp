@@ -53,9 +53,15 @@ TEST(RoundTrip, EveryFieldOfATrace) {
 TEST(RoundTrip, EveryFieldOfAProfile) {
   const TemporaryDirectory directory;
   for (const std::size_t samples : {1u, 3000u}) {
-    auto written = random_noun<LatencyProfile>(
-        {{"device", 3}, {"point", 4}, {"sample", samples}, {"bend", 2}, {"regime", 1}, {"regime point", 5}});
-    written.regimes[0].point_count = 5;
+    auto written = random_noun<LatencyProfile>({{"device", 3},
+                                                {"point", 4},
+                                                {"sample", samples},
+                                                {"bend", 2},
+                                                {"regime", 1},
+                                                {"regime point", 5},
+                                                {"link", 2}});
+    written.topology.node_of = {1, 0, 1};
+    written.regimes[0] = {1, 100, 16, 5};
     // Some latencies are unknown: it is read as what a run has measured so far.
     write_profile(directory / "profile.h5", written, sample_provenance());
     expect_same_fields(read_unfinished_profile(directory / "profile.h5", written, sample_provenance().seed), written);
@@ -160,7 +166,7 @@ TEST(RoundTrip, EveryFileSaysWhereItIsFrom) {
   write_trace(directory / "trace.h5", sample_trace(), sample_provenance());
   const Hdf5Input file(directory / "trace.h5");
   EXPECT_EQ(file.text_attribute("format"), "gem.trace");
-  EXPECT_EQ(file.text_attribute("format_version"), "1.0");
+  EXPECT_EQ(file.text_attribute("format_version"), "1.1");
   EXPECT_EQ(file.text_attribute("created"), "2026-01-31T12:00:00Z");
   EXPECT_EQ(file.text_attribute("software_version"), "0.1");
   EXPECT_EQ(file.text_attribute("command_line"), "gem-test --seed 7");

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <sstream>
 
 #include "mapping/paper_method.hpp"
 #include "search/random_problem.hpp"
@@ -30,6 +31,15 @@ TEST(Comparison, TheTableNamesWhatIsInSample) {
   EXPECT_NE(comparison_table(methods, {1e-3, 1e-3}, true, Sample::LaterSteps).find("held-out"), std::string::npos);
   const std::string train_only = comparison_table(methods, {1e-3, 0.0}, false, Sample::InSample);
   EXPECT_EQ(train_only.find("in-sample"), std::string::npos);
+}
+
+TEST(Comparison, LongNamesLeaveTheTableAsNarrowAsATerminal) {
+  const Score score{12.3456, 13.4567, 1.1};
+  const std::vector<ComparedMethod> methods{{"linear", score, score}, {"eplb-hierarchical+lp", score, score}};
+  for (const bool has_test : {true, false}) {
+    std::istringstream lines(comparison_table(methods, {12.0, 12.0}, has_test, Sample::HeldOutRequests));
+    for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
+  }
 }
 
 TEST(PaperMethod, UsesTheLastSixteenSteps) {

@@ -27,9 +27,9 @@ TEST(Methods, AnUnknownNameIsAnsweredWithAllThereAre) {
     FAIL();
   } catch (const UsageError& error) {
     EXPECT_EQ(std::string(error.what()),
-              "unknown method 'best'; there are linear, round-robin, eplb, speed-aware, paper, gem");
+              "unknown method 'best'; there are linear, round-robin, eplb, eplb-hierarchical, speed-aware, paper, gem");
   }
-  EXPECT_EQ(names_of(&MethodEntry::places_copies), "eplb, speed-aware or gem");
+  EXPECT_EQ(names_of(&MethodEntry::places_copies), "eplb, eplb-hierarchical, speed-aware or gem");
   EXPECT_EQ(names_of(&MethodEntry::searches), "gem");
 }
 

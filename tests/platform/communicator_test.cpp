@@ -35,6 +35,12 @@ TEST(Communicator, GatherKeepsTheOrderOfRanks) {
   EXPECT_EQ(names.back(), std::string(static_cast<std::size_t>(world.size() - 1), 'x'));
 }
 
+TEST(Communicator, RanksOfOneHostAreOnOneNode) {
+  const Communicator world = Communicator::world();
+  EXPECT_EQ(world.nodes_of_ranks(), std::vector<std::int32_t>(static_cast<std::size_t>(world.size()), 0));
+  EXPECT_EQ(world.node_place().first_rank, 0);
+}
+
 TEST(Communicator, TwoRanksSwapBytes) {
   const Communicator world = Communicator::world();
   const int peer = world.rank() ^ 1;

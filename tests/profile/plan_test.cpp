@@ -87,9 +87,9 @@ TEST(Plan, AWorkloadsRangeIsWhatRandomPlacementsBring) {
   const std::uint32_t counts[] = {0, 16, 17, 40, 5, 100};
   for (std::size_t i = 0; i < trace.counts.values().size(); ++i) trace.counts.values()[i] = counts[i % 6];
   // The least three, 0, 5 and 16, and the busiest three, 17, 40 and 100, are among 1,600 draws of 20 triples.
-  EXPECT_EQ(range_of_loads(trace, 3, 16), (LoadRange{2, 2, 157}));
-  EXPECT_EQ(range_of_loads(trace, 6, 16), (LoadRange{5, 14, 178}));
-  EXPECT_EQ(united({3, 5, 178}, {1, 7, 157}), (LoadRange{1, 5, 178}));
+  EXPECT_EQ(range_of_loads(trace, 3, 16), (LoadRange{2, 2, 157, 21}));
+  EXPECT_EQ(range_of_loads(trace, 6, 16), (LoadRange{5, 14, 178, 178}));
+  EXPECT_EQ(united({3, 5, 178, 30}, {1, 7, 157, 20}), (LoadRange{1, 5, 178, 20}));
   EXPECT_THROW(range_of_loads(trace, 7, 16), UsageError);
   std::ranges::fill(trace.counts.values(), 0u);
   EXPECT_THROW(range_of_loads(trace, 3, 16), UsageError);

@@ -76,7 +76,7 @@ TEST(Validation, ComparesBothPredictions) {
   const std::string table = validation_table(validation);
   EXPECT_EQ(table.find("as if even"), std::string::npos) << table;
   EXPECT_NE(table.find("0.00"), std::string::npos) << table;
-  const std::string csv = validation_csv(validation, 16);
+  const std::string csv = validation_csv(validation, profile.load_rules());
   profile.rule = {.last_tile_rows = 16, .row_s = 1e-8};
   const Validation bent = validate(profile, loads, measured_s);
   EXPECT_TRUE(bent.plain_s == validation.plain_s);

@@ -41,13 +41,13 @@ PlacementCost SimulatedDevice::place_experts(std::size_t layer, std::span<const 
   return {bytes, static_cast<double>(bytes) / options_.model.weight_bytes_per_s};
 }
 
-double SimulatedDevice::noiseless_s(std::size_t tiles, std::size_t active_experts) const {
+double SimulatedDevice::noiseless_s(std::size_t tiles, std::size_t active_experts, std::size_t tile_tokens) const {
   if (tiles == 0) return 0.0;
   const SimulationModel& model = options_.model;
   const auto product_s = [&](std::size_t columns, std::size_t depth) {
     const std::size_t blocks = tiles * ceil_divide(columns, model.block_columns);
     const double block_weights = static_cast<double>(model.block_columns * depth);
-    const double arithmetic_s = 2.0 * static_cast<double>(options_.tile_tokens) * block_weights / model.flops_per_s;
+    const double arithmetic_s = 2.0 * static_cast<double>(tile_tokens) * block_weights / model.flops_per_s;
     const double reading_s = block_weights * static_cast<double>(options_.weight_bytes) / model.l2_bytes_per_s;
     // Both rates are those of all multiprocessors; a block has one of them.
     const double block_s = std::max(arithmetic_s, reading_s) * static_cast<double>(model.multiprocessors);
@@ -80,12 +80,14 @@ double SimulatedDevice::time_layer(std::size_t layer, std::span<const std::uint3
   if (slots != tokens_per_slot.size())
     throw DataError(fmt::format("device {}: layer {} holds {} experts, but a load for {} was given", options_.device,
                                 layer, slots, tokens_per_slot.size()));
+  const std::size_t tile_tokens =
+      options_.tile_rule.empty() ? options_.tile_tokens : tile_of_rows(options_.tile_rule, row_count(tokens_per_slot));
   std::size_t tiles = 0, active_experts = 0;
   for (std::uint32_t tokens : tokens_per_slot) {
-    tiles += tiles_of(tokens, static_cast<std::uint32_t>(options_.tile_tokens));
+    tiles += tiles_of(tokens, static_cast<std::uint32_t>(tile_tokens));
     active_experts += tokens > 0 ? 1 : 0;
   }
-  return noiseless_s(tiles, active_experts) * noise_factor();
+  return noiseless_s(tiles, active_experts, tile_tokens) * noise_factor();
 }
 
 double SimulatedDevice::compute(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot,

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "base/random.hpp"
 #include "device/moe_device.hpp"
@@ -29,8 +30,9 @@ struct SimulationModel {
 struct SimulatedDeviceOptions {
   ExpertShape expert{};
   std::size_t tile_tokens = 16;
-  std::size_t weight_bytes = 2;  ///< of one element
-  double slowdown = 1.0;         ///< acts on the compute term only, as measured GPUs do
+  std::vector<TileStep> tile_rule{};  ///< as engines' kernels choose theirs; empty: tile_tokens always
+  std::size_t weight_bytes = 2;       ///< of one element
+  double slowdown = 1.0;              ///< acts on the compute term only, as measured GPUs do
   std::uint64_t seed = 1;
   std::int32_t device = 0;  ///< its number; keys its noise
   std::int32_t rank = 0;
@@ -63,8 +65,13 @@ class SimulatedDevice : public MoeDevice {
   const DeviceKind& kind() const override { return simulated_kind(); }
   Telemetry telemetry() override;
 
-  /// The model without noise; zero for no tiles.
-  double noiseless_s(std::size_t tiles, std::size_t active_experts) const;
+  std::vector<TileStep> tile_rule() const override { return options_.tile_rule; }
+
+  /// The model without noise, for tiles of the device's one tile or of `tile_tokens`; zero for no tiles.
+  double noiseless_s(std::size_t tiles, std::size_t active_experts) const {
+    return noiseless_s(tiles, active_experts, options_.tile_tokens);
+  }
+  double noiseless_s(std::size_t tiles, std::size_t active_experts, std::size_t tile_tokens) const;
 
  private:
   double noise_factor();

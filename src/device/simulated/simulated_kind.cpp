@@ -8,6 +8,7 @@ SimulatedDeviceOptions device_options(const DeviceOptions& options) {
   SimulatedDeviceOptions simulated;
   simulated.expert = options.expert;
   simulated.tile_tokens = options.tile_tokens;
+  simulated.tile_rule = options.tile_rule;
   simulated.weight_bytes = weight_element_bytes(options.weight_dtype);
   simulated.seed = options.seed;
   simulated.model = options.simulation;

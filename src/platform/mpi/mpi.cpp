@@ -199,8 +199,21 @@ Communicator::NodePlace Communicator::node_place() const {
   NodePlace place{};
   check_mpi(MPI_Comm_rank(node, &place.rank), "MPI_Comm_rank");
   check_mpi(MPI_Comm_size(node, &place.size), "MPI_Comm_size");
+  std::int32_t first = rank_;
+  check_mpi(MPI_Bcast(&first, 1, MPI_INT32_T, 0, node), "MPI_Bcast");
+  place.first_rank = first;
   check_mpi(MPI_Comm_free(&node), "MPI_Comm_free");
   return place;
+}
+
+std::vector<std::int32_t> Communicator::nodes_of_ranks() const {
+  std::vector<std::int32_t> nodes = all_gather(std::int32_t{node_place().first_rank});
+  std::int32_t count = 0;
+  for (std::size_t rank = 0; rank < nodes.size(); ++rank) {
+    const auto first = static_cast<std::size_t>(nodes[rank]);
+    nodes[rank] = first == rank ? count++ : nodes[first];
+  }
+  return nodes;
 }
 
 namespace {

@@ -156,13 +156,17 @@ class Communicator {
   /// Sends bytes to `peer` and receives as many from it, which calls it too.
   void swap(int peer, std::span<const std::byte> sent, std::span<std::byte> received) const;
 
-  /// This rank's number among the ranks of its own host, and how many they are.
+  /// This rank's number among the ranks of its own host, how many they are, and the first of them.
   struct NodePlace {
     int rank;
     int size;
+    int first_rank;
   };
   NodePlace node_place() const;
   int node_rank() const { return node_place().rank; }
+  /// The node of every rank, by rank, on every rank: ranks that share memory have one number, counted from 0 in the
+  /// order of their first ranks.
+  std::vector<std::int32_t> nodes_of_ranks() const;
 
  private:
   friend class OwnedCommunicator;

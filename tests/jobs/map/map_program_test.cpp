@@ -174,6 +174,55 @@ TEST(MapProgram, EachBaselineCanBeWritten) {
   }
 }
 
+TEST(MapProgram, PacksByNodesWhereThereAreSeveral) {
+  const TestFolder folder;
+  write_inputs(folder);
+  const ProgramRun one_node = folder.run(map(folder, "--quiet"));
+  ASSERT_EQ(one_node.code, 0) << one_node.errors;
+  EXPECT_EQ(one_node.output.find("eplb-hierarchical"), std::string::npos) << one_node.output;
+  const ProgramRun run = folder.run(map(folder, "--nodes 2 --routing-groups 2 --method eplb-hierarchical"));
+  ASSERT_EQ(run.code, 0) << run.errors;
+  EXPECT_NE(run.output.find("\neplb-hierarchical "), std::string::npos) << run.output;
+  const Mapping mapping = read_mapping(folder.file("map.h5"));
+  for (std::size_t expert = 1; expert < 8; ++expert)
+    if (expert != 4) {
+      EXPECT_EQ(mapping.expert_to_device(0, expert) / 2, mapping.expert_to_device(0, expert - 1) / 2);
+    }
+  const ProgramRun none = folder.run(map(folder, "--method eplb-hierarchical"));
+  EXPECT_EQ(none.code, 2);
+  EXPECT_NE(none.errors.find("state them with --nodes"), std::string::npos) << none.errors;
+  const ProgramRun left_out = folder.run(map(folder, "--nodes 2 --routing-groups 1024"));
+  ASSERT_EQ(left_out.code, 0) << left_out.errors;
+  EXPECT_NE(left_out.output.find("eplb-hierarchical is left out"), std::string::npos) << left_out.output;
+}
+
+TEST(MapProgram, CountsTheExchangeOfNodesAndPlacesInTwoLevels) {
+  const TestFolder folder;
+  write_inputs(folder);
+  const std::string nodes = "--nodes 2 --inside-bandwidth 50 --across-bandwidth 5 --quota speed ";
+  const ProgramRun run = folder.run(map(folder, nodes + "--across-nodes node --levels 2 --routing-groups 2"));
+  ASSERT_EQ(run.code, 0) << run.errors;
+  EXPECT_NE(run.output.find("across nodes"), std::string::npos) << run.output;
+  EXPECT_NE(run.output.find("in two levels"), std::string::npos) << run.output;
+  EXPECT_LE(column(run.output, "gem", 1), column(run.output, "linear", 1));
+  const Mapping mapping = read_mapping(folder.file("map.h5"));
+  for (std::size_t expert = 1; expert < 8; ++expert)
+    if (expert != 4) {
+      EXPECT_EQ(mapping.expert_to_device(1, expert) / 2, mapping.expert_to_device(1, expert - 1) / 2);
+    }
+
+  const ProgramRun online = folder.run(map(folder, nodes + "--online-exact --redundant-experts 4 --split lp"));
+  ASSERT_EQ(online.code, 0) << online.errors;
+  for (const std::string row : {"online-exact", "gem+online", "gem+lp", "eplb+lp"})
+    EXPECT_GT(column(online.output, row, 1), 0.0) << row << online.output;
+  EXPECT_NE(online.output.find("Computed, not measured"), std::string::npos) << online.output;
+  std::istringstream lines(online.output.substr(0, online.output.find("Written")));
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
+  for (const std::string& refused : {std::string("--online-exact"), std::string("--levels 2"),
+                                     nodes + "--levels 2 --redundant-experts 4", nodes + "--split lp"})
+    EXPECT_EQ(folder.run(map(folder, refused)).code, 2) << refused;
+}
+
 TEST(MapProgram, ScoresAMappingMadeElsewhere) {
   const TestFolder folder;
   write_inputs(folder);

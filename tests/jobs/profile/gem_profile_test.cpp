@@ -45,6 +45,26 @@ TEST(GemProfile, MeasuresHostDevices) {
   EXPECT_EQ(profile.exchange.transport, "mpi");
   EXPECT_GT(profile.exchange.latency_s(0, 1), 0.0);
   EXPECT_GT(profile.exchange.bytes_per_s(1, 0), 1e6);
+  EXPECT_EQ(profile.topology.source, "mpi");
+  EXPECT_EQ(profile.topology.node_of, (std::vector<std::int32_t>{0, 0})) << "ranks of one host";
+}
+
+TEST(GemProfile, NodesCanBeStated) {
+  const TestFolder folder;
+  const std::string path = folder.file("profile.h5");
+  const std::string simulated =
+      program + " --model Mixtral-8x7B --device simulated --devices 8 --max-tokens 64 --output " + path;
+  const ProgramRun run =
+      folder.run(simulated + " --nodes 4 --inside-bandwidth 450 --across-bandwidth 50 --across-latency 7");
+  ASSERT_EQ(run.code, 0) << run.errors;
+  EXPECT_NE(run.output.find("4 nodes of 2 devices (stated), 450 GB/s a device inside, 50 across"), std::string::npos)
+      << run.output;
+  const LatencyProfile profile = read_profile(path);
+  EXPECT_EQ(profile.topology.node_of, (std::vector<std::int32_t>{0, 0, 1, 1, 2, 2, 3, 3}));
+  EXPECT_EQ(profile.topology.across(), (Link{7e-6, 50e9}));
+  const ProgramRun bad = folder.run(simulated + " --nodes 3");
+  EXPECT_EQ(bad.code, 2);
+  EXPECT_NE(bad.errors.find("--nodes 3: 8 devices do not divide by it"), std::string::npos) << bad.errors;
 }
 
 TEST(GemProfile, ChecksWhetherDevicesDiffer) {
