@@ -12,6 +12,7 @@
 #include "interchange/serving_devices.hpp"
 #include "model/moe_model.hpp"
 #include "platform/command_line/command_line.hpp"
+#include "platform/command_line/json_output.hpp"
 #include "platform/file_system/named_files.hpp"
 #include "workload/synthesis.hpp"
 
@@ -106,12 +107,23 @@ int run_export(const Arguments& arguments) {
         "Check the layers: the mapping has layer {}, which should have no experts in {}; gem-trace import "
         "--model gives layers the model's numbers\n",
         *dense, known->name);
+  const JsonRecord record = JsonRecord()
+                                .add("engine", engine.name)
+                                .add("mapping", job.mapping)
+                                .add("method", mapping.method)
+                                .add("model", mapping.model)
+                                .add("layers", map.layer_count())
+                                .add("experts", map.expert_count)
+                                .add("devices", map.device_count)
+                                .add("slots_per_device", map.slots_per_device());
   if (job.dry_run) {
     std::cout << fmt::format("Dry run: {} rows of {} slots would be written for {}\n", map.layer_count(),
                              map.slot_count(), engine.name);
+    print_json(JsonRecord().add("dry_run", true).add_all(record));
     return 0;
   }
   const std::vector<std::string> files = export_to_engine(map, engine, job.output, launch_lines(mapping));
+  print_json(JsonRecord(record).add("files", files).add("launch", launch_lines(mapping)));
   std::cout << "Written, read back and checked: " << files[0] << "\n";
   if (files.size() > 1) std::cout << "How to start the engine with it: " << files[1] << "\n";
   if (!job.quiet) std::cout << "\n" << engine.instructions(map, job.output);

@@ -10,6 +10,7 @@
 #include "interchange/import.hpp"
 #include "model/moe_model.hpp"
 #include "platform/command_line/command_line.hpp"
+#include "platform/command_line/json_output.hpp"
 #include "platform/file_system/named_files.hpp"
 #include "workload/synthesis.hpp"
 
@@ -87,12 +88,21 @@ int run_map_import(const Arguments& arguments) {
                            mapping.layer_count(), mapping.expert_count(), mapping.redundant_count(),
                            mapping.device_count);
   for (const std::string& note : imported.notes) std::cout << wrap("Note: " + note) << "\n";
+  const JsonRecord record = JsonRecord()
+                                .add("source", imported.source)
+                                .add("layers", mapping.layer_count())
+                                .add("experts", mapping.expert_count())
+                                .add("copies", mapping.redundant_count())
+                                .add("devices", mapping.device_count)
+                                .add("notes", imported.notes);
   if (job.dry_run) {
     std::cout << "Dry run: nothing was written\n";
+    print_json(JsonRecord().add("dry_run", true).add_all(record));
     return 0;
   }
   write_mapping(job.output, mapping, provenance_now(command_line_text(arguments), job.shape.model, 0));
   std::cout << "Mapping written to " << job.output << "\n";
+  print_json(JsonRecord().add("output", job.output).add_all(record));
   if (!job.quiet) std::cout << "Next: gem-verify --profile PROFILE --trace TRACE --mapping " << job.output << "\n";
   return 0;
 }

@@ -17,6 +17,7 @@
 #include "interchange/checkpoint_config.hpp"
 #include "interchange/checkpoint_permutation.hpp"
 #include "platform/command_line/command_line.hpp"
+#include "platform/command_line/json_output.hpp"
 #include "platform/command_line/progress.hpp"
 #include "platform/file_system/named_files.hpp"
 
@@ -147,6 +148,21 @@ void keep_source(const CheckpointPermutation& plan, const std::string& mapping) 
   keep_apart(inputs, outputs);
 }
 
+JsonRecord plan_record(const CheckpointPermutation& plan) {
+  const Renumbering& renumbering = plan.record.renumbering;
+  return JsonRecord()
+      .add("checkpoint", plan.source.directory)
+      .add("shards", plan.source.shards.size())
+      .add("bytes", plan.bytes_to_write())
+      .add("layers", renumbering.layers.size())
+      .add("experts", renumbering.expert_count)
+      .add("devices", renumbering.device_count)
+      .add("undoing", plan.record.undoing)
+      .add("finished_files", plan.finished_files)
+      .add("notes", plan.notes)
+      .add("skipped", plan.source.skipped);
+}
+
 void print_plan(const CheckpointPermutation& plan) {
   const Renumbering& renumbering = plan.record.renumbering;
   std::vector<std::string> lines = {
@@ -177,7 +193,10 @@ int run_permute(const Arguments& arguments) {
   const PermutationStanding standing = standing_of(job.checkpoint);
   expect_whole(job, standing);
   const Checkpoint checkpoint = find_checkpoint(job.checkpoint);
-  if (is_done_already(job, checkpoint, standing)) return 0;
+  if (is_done_already(job, checkpoint, standing)) {
+    print_json(JsonRecord().add("output", job.output).add("nothing_to_do", true));
+    return 0;
+  }
   if (!job.inverse && standing == PermutationStanding::Permuted)
     throw UsageError(job.checkpoint + ": is permuted already (gem_mapping.json); undo that first with --inverse");
   const PermutationRecord record = job.inverse ? record_to_undo(job, standing) : record_of_mapping(job, checkpoint);
@@ -185,6 +204,7 @@ int run_permute(const Arguments& arguments) {
   print_plan(plan);
   if (job.dry_run) {
     std::cout << "Dry run: nothing was written\n";
+    print_json(JsonRecord().add("dry_run", true).add_all(plan_record(plan)));
     return 0;
   }
   keep_source(plan, job.mapping);
@@ -199,6 +219,7 @@ int run_permute(const Arguments& arguments) {
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   std::cout << fmt::format("Written: {}, {} in {} ({}/s)\n", job.output, format_bytes(static_cast<double>(total)),
                            format_seconds(seconds), format_bytes(static_cast<double>(total) / seconds));
+  print_json(JsonRecord().add("output", job.output).add_all(plan_record(plan)).add("elapsed_s", seconds));
   if (job.inverse || job.quiet) return 0;
   const std::size_t devices = plan.record.renumbering.device_count;
   std::cout << "\n"

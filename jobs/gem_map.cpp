@@ -16,6 +16,7 @@
 #include "mapping/search_plan.hpp"
 #include "mapping/trace_mix.hpp"
 #include "platform/command_line/command_line.hpp"
+#include "platform/command_line/json_output.hpp"
 #include "platform/command_line/program.hpp"
 #include "platform/file_system/named_files.hpp"
 #include "platform/file_system/whole_file.hpp"
@@ -151,6 +152,32 @@ void share(const Communicator& world, std::vector<LoadTrace>& traces) {
   for (LoadTrace& trace : traces) broadcast(world, trace);
 }
 
+JsonRecord answer_record(const MappingAnswer& answer, const MappingQuestion& question, const std::string& output) {
+  const Mapping& mapping = answer.mapping();
+  std::vector<JsonRecord> layers;
+  for (std::size_t l = 0; l < mapping.layer_ids.size(); ++l)
+    layers.push_back(JsonRecord()
+                         .add("layer", mapping.layer_ids[l])
+                         .add("predicted_s", mapping.predicted_s[l])
+                         .add("lower_bound_s", mapping.lower_bound_s[l]));
+  std::vector<std::string> doubts;
+  for (const ProfileDoubt& doubt : question.doubts) doubts.push_back(doubt.sentence);
+  JsonRecord record;
+  record.add("output", output)
+      .add("method", mapping.method)
+      .add("model", question.train.model)
+      .add("task", question.train.task)
+      .add("train_steps", question.train.step_count())
+      .add("devices", question.profile.device_count())
+      .add("device_kind", question.profile.device_kind)
+      .add("redundant_experts", question.redundant_experts)
+      .add_all(comparison_record(answer.compared, answer.bounds, question.test.has_value(), question.sample))
+      .add("layers", layers)
+      .add("profile_doubts", doubts);
+  if (!answer.validation.empty()) record.add("cross_validation", answer.validation);
+  return record;
+}
+
 int run(const Communicator& world, const Arguments& arguments, const Options& options) {
   check_trace_options(options);
   std::vector<LoadTrace> traces, tests;
@@ -188,7 +215,10 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
 
   if (options.dry_run) {
     const std::string plan = describe_search_plan(world, question);
-    if (world.is_root()) std::cout << plan;
+    if (world.is_root()) {
+      std::cout << plan;
+      print_json(JsonRecord().add("dry_run", true).add("plan", plan));
+    }
     return static_cast<int>(ExitCode::Good);
   }
   const MappingAnswer answer = validated_mapping(world, question);
@@ -197,7 +227,7 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
     changed = remap(world, question, present, answer.mapping(), options.remap);
     broadcast(world, changed.mapping);
   }
-  std::string losses;
+  TraceLosses losses;
   if (options.traces.size() > 1) {
     share(world, traces);
     share(world, tests);
@@ -206,7 +236,10 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
   world.on_root([&] {
     write_mapping(options.output, changed.mapping,
                   provenance_now(command_line_text(arguments), question.train.model, options.seed));
-    std::cout << answer.report << changed.report << (losses.empty() ? "" : "\n" + losses);
+    std::cout << answer.report << changed.report << (losses.text.empty() ? "" : "\n" + losses.text);
+    JsonRecord record = answer_record(answer, question, options.output);
+    if (!losses.records.empty()) record.add("of_each_trace", losses.records);
+    print_json(record);
     if (options.quiet) return;
     std::vector<std::string> drawn{options.profile};
     for (const auto& files : {options.traces, options.test_traces})

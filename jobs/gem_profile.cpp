@@ -9,6 +9,7 @@
 #include "files/profile_writer.hpp"
 #include "model/profile_progress.hpp"
 #include "platform/command_line/command_line.hpp"
+#include "platform/command_line/json_output.hpp"
 #include "platform/file_system/named_files.hpp"
 #include "platform/file_system/whole_file.hpp"
 #include "profile/summary.hpp"
@@ -55,18 +56,35 @@ LatencyProfile measure(const Communicator& world, const ProfileOptions& options,
   return measure_profile(world, sweep, devices, writer);
 }
 
-void validate_profile(const Communicator& world, const ProfileOptions& options, const ProfileSetup& setup,
-                      const Devices& devices, const LatencyProfile& profile) {
+JsonRecord validation_record(const Validation& validation) {
+  std::vector<JsonRecord> rows;
+  for (const ValidationError& row : validation_errors(validation))
+    rows.push_back(JsonRecord()
+                       .add("source", row.source)
+                       .add("prediction", row.prediction)
+                       .add("measurements", row.measurements)
+                       .add("median_error", row.median)
+                       .add("p90_error", row.p90)
+                       .add("worst_error", row.worst));
+  return JsonRecord().add("validation", rows);
+}
+
+// What --json shows of it; on rank 0.
+JsonRecord validate_profile(const Communicator& world, const ProfileOptions& options, const ProfileSetup& setup,
+                            const Devices& devices, const LatencyProfile& profile) {
   ValidationLoads loads;
   world.on_all([&] { loads = draw_validation_loads(options, setup); });
   Matrix<double> measured_s =
       measure_loads(world, devices, loads.tokens_per_slot, setup.plan.points.size() + 1, setup.sweep);
+  JsonRecord record;
   world.on_root([&] {
     const Validation validation = validate(profile, std::move(loads), std::move(measured_s));
     std::cout << "\n" << validation_table(validation);
     const std::string csv = validation_csv(validation, setup.plan.load_rules());
     if (!options.validation_output.empty()) write_whole_text(options.validation_output, csv);
+    record = validation_record(validation);
   });
+  return record;
 }
 
 void keep_inputs(const ProfileOptions& options) {
@@ -87,10 +105,13 @@ int run_from_table(const Communicator& world, const ProfileOptions& options, con
                              counted(table.profile.points.size(), "load"),
                              counted(table.profile.device_count(), "device"));
     for (const std::string& sentence : table.unknown) std::cout << wrap("not known: " + sentence) << "\n";
-    if (options.dry_run) return;
+    JsonRecord record = profile_record(table.profile);
+    record.add("not_known", table.unknown).add("dry_run", options.dry_run);
+    if (options.dry_run) return print_json(record);
     write_profile(options.output, table.profile,
                   provenance_now(command_line_text(arguments), table.profile.model, options.seed));
     std::cout << "\n" << device_table(table.profile) << "Profile: " << options.output << "\n";
+    print_json(record.add("output", options.output));
   });
   return 0;
 }
@@ -108,6 +129,7 @@ int run(const Communicator& world, ProfileOptions options, const Arguments& argu
   if (options.check) {
     world.on_root([&] {
       if (!options.quiet || options.dry_run) std::cout << describe_check(setup) << std::flush;
+      if (options.dry_run) print_json(JsonRecord().add("dry_run", true).add("plan", describe_check(setup)));
     });
     if (!options.dry_run) check_devices(world, options, setup, make_and_place(world, setup));
     return 0;
@@ -119,7 +141,9 @@ int run(const Communicator& world, ProfileOptions options, const Arguments& argu
   }
   world.on_root([&] {
     if (!options.quiet || options.dry_run) std::cout << describe_plan(options, setup, rank_count) << std::flush;
-    if (options.dry_run) std::cout << "\n" << point_table(setup.plan);
+    if (!options.dry_run) return;
+    std::cout << "\n" << point_table(setup.plan);
+    print_json(plan_record(setup.plan));
   });
   if (options.dry_run) return 0;
 
@@ -143,7 +167,9 @@ int run(const Communicator& world, ProfileOptions options, const Arguments& argu
     if (!options.quiet || finished)
       std::cout << "Profile: " << options.output << (finished ? ", which is finished\n" : "\n");
   });
-  if (options.validation_loads > 0) validate_profile(world, options, setup, devices, profile);
+  JsonRecord validation;
+  if (options.validation_loads > 0) validation = validate_profile(world, options, setup, devices, profile);
+  if (world.is_root()) print_json(profile_record(profile).add("output", options.output).add_all(validation));
   if (world.is_root() && !options.quiet) {
     std::cout << drawing_hint(arguments, {options.output});
     if (profile.device_count() > 1)

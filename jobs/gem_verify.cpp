@@ -7,6 +7,7 @@
 #include "device/device_factory.hpp"
 #include "files/report_file.hpp"
 #include "platform/command_line/command_line.hpp"
+#include "platform/command_line/json_output.hpp"
 #include "platform/command_line/terminal.hpp"
 #include "platform/file_system/named_files.hpp"
 #include "platform/file_system/whole_file.hpp"
@@ -19,9 +20,10 @@ namespace {
 Verdict write_and_print(const VerificationReport& report, const VerifyOptions& options, const ReplayQuestion& question,
                         const std::string& command) {
   const Findings findings = findings_of(report, question.judged, options.seed);
-  write_report(options.output, report, provenance_now(command, report.model, options.seed));
+  write_report(options.output, report, findings, provenance_now(command, report.model, options.seed));
   std::cout << "\n" << with_coloured_verdict(findings.text, STDOUT_FILENO);
   if (!options.quiet) std::cout << "Report: " << options.output << "\n";
+  print_json(findings_record(report, findings, question.judged).add("output", options.output));
   return findings.verdict;
 }
 
@@ -38,7 +40,9 @@ int run(const Communicator& world, const VerifyOptions& options, const Arguments
   ReplayQuestion question;
   world.on_all([&] { question = read_replay_question(options); });
   const DeviceOptions devices = replay_devices(options, question.profile);
-  if (world.is_root()) std::cout << describe_replay(options, question, devices.kind) << std::flush;
+  const std::string plan = describe_replay(options, question, devices.kind);
+  if (world.is_root()) std::cout << plan << std::flush;
+  if (options.dry_run && world.is_root()) print_json(JsonRecord().add("dry_run", true).add("plan", plan));
   if (options.dry_run) return 0;
 
   std::vector<std::string> inputs{options.profile, options.trace};

@@ -8,6 +8,7 @@
 #include "base/text.hpp"
 #include "files/profile_file.hpp"
 #include "model/moe_model.hpp"
+#include "platform/command_line/json_output.hpp"
 #include "platform/command_line/terminal.hpp"
 #include "profile/device_spread.hpp"
 
@@ -57,13 +58,16 @@ void check_devices(const Communicator& ranks, const ProfileRequest& request, con
   ranks.on_root([&] {
     const DeviceSpread spread = judge_spread(speed_blocks(seconds, pass.size()), request.seed);
     std::cout << "\n" << with_coloured_verdict(spread_text(spread, descriptions), STDOUT_FILENO);
+    print_json(spread_record(spread, descriptions));
   });
 }
 
-std::string compare_profiles(const std::vector<std::string>& files) {
+void compare_profiles(const std::vector<std::string>& files) {
   std::vector<LatencyProfile> profiles;
   for (const std::string& file : files) profiles.push_back(read_profile(file));
-  return spread_text(judge_spread(speed_blocks(profiles, files)), profiles.front().devices);
+  const DeviceSpread spread = judge_spread(speed_blocks(profiles, files));
+  std::cout << spread_text(spread, profiles.front().devices);
+  print_json(spread_record(spread, profiles.front().devices));
 }
 
 }  // namespace gem

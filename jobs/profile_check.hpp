@@ -21,6 +21,6 @@ void check_devices(const Communicator& ranks, const ProfileRequest& request, con
 
 /// The same verdict from profiles of the same devices, each a repetition. DataError for files that are no such
 /// profiles.
-std::string compare_profiles(const std::vector<std::string>& files);
+void compare_profiles(const std::vector<std::string>& files);
 
 }  // namespace gem

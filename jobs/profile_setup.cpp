@@ -32,6 +32,20 @@ std::string model_table() {
   return table.to_string();
 }
 
+JsonRecord model_record() {
+  std::vector<JsonRecord> models;
+  for (const MoeModel& model : known_models())
+    models.push_back(JsonRecord()
+                         .add("model", model.name)
+                         .add("hidden_size", model.expert.hidden_size)
+                         .add("intermediate_size", model.expert.intermediate_size)
+                         .add("moe_layers", model.moe_layer_count)
+                         .add("experts", model.expert_count)
+                         .add("top_k", model.top_k)
+                         .add("weight_dtype", model.weight_dtype));
+  return JsonRecord().add("models", models);
+}
+
 void check(const ProfileOptions& options) {
   if (options.validation_loads == 0 && !(options.trace.empty() && options.validation_output.empty()))
     throw option_error(option_name(&ProfileOptions::validation_loads), "{} and {} are for {} N, which is missing",
@@ -96,7 +110,7 @@ bool parse_profile_options(ProfileOptions& options, const Arguments& arguments) 
                    "measures how long every device takes for a load of expert tokens, all devices at the same moment. "
                    "One rank a device.");
   line.add(options);
-  line.add_answer("list-models", "list the models known by name, and end", model_table);
+  line.add_answer("list-models", "list the models known by name, and end", model_table, model_record);
   line.add_patience();
   line.add_exit_code(75, "stopped at SIGUSR1 with all finished work saved (--resume)");
   line.add_example("mpirun -n 4 gem-profile --model Mixtral-8x7B --output profile.h5");
@@ -109,7 +123,7 @@ bool parse_profile_options(ProfileOptions& options, const Arguments& arguments) 
       "longhorn-v100-sgemm.csv");
   if (!line.parse(arguments)) return false;
   if (!options.compare.empty()) {
-    std::cout << compare_profiles(split(options.compare, ','));
+    compare_profiles(split(options.compare, ','));
     return false;
   }
   options.quiet = line.quiet();
@@ -167,6 +181,18 @@ std::string point_table(const LatencyProfile& plan) {
     table.add_row({fmt::format("{}", p), fmt::format("{}", plan.points[p].active_experts),
                    fmt::format("{}", plan.points[p].tiles), fmt::format("{}", plan.points[p].tokens)});
   return table.to_string();
+}
+
+JsonRecord plan_record(const LatencyProfile& plan) {
+  std::vector<JsonRecord> points;
+  for (const LoadPoint& point : plan.points)
+    points.push_back(
+        JsonRecord().add("active_experts", point.active_experts).add("tiles", point.tiles).add("tokens", point.tokens));
+  return JsonRecord()
+      .add("dry_run", true)
+      .add("model", plan.model)
+      .add("tile_tokens", plan.tile_tokens)
+      .add("plan", points);
 }
 
 }  // namespace gem

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/json_record.hpp"
 #include "platform/command_line/program.hpp"
 #include "profile/latency_table.hpp"
 #include "profile/profile_job.hpp"
@@ -45,5 +46,6 @@ TabulatedProfile read_latency_table(const ProfileOptions& options);
 
 /// Every point in measuring order.
 std::string point_table(const LatencyProfile& plan);
+JsonRecord plan_record(const LatencyProfile& plan);
 
 }  // namespace gem

@@ -6,6 +6,7 @@
 #include "base/text.hpp"
 #include "files/routing_file.hpp"
 #include "platform/command_line/command_line.hpp"
+#include "platform/command_line/json_output.hpp"
 #include "platform/file_system/named_files.hpp"
 #include "trace_commands.hpp"
 #include "workload/batching.hpp"
@@ -77,9 +78,10 @@ int run_batch(const Arguments& arguments) {
   if (job.dry_run) {
     print_shape(trace);
     std::cout << "Dry run: nothing was written\n";
+    print_json(JsonRecord().add("dry_run", true).add("requests", requests.size()).add_all(shape_record(trace)));
     return 0;
   }
-  store_trace(job.output, trace, arguments, job.batching.seed);
+  print_json(store_trace(job.output, trace, arguments, job.batching.seed).add("requests", requests.size()));
   if (!job.quiet) print_next(job);
   return 0;
 }

@@ -22,7 +22,21 @@ void print_shape(const LoadTrace& trace) {
     std::cout << fmt::format("each step is of one of {} groups of requests\n", group_count_of(trace));
 }
 
-void store_trace(const std::string& path, const LoadTrace& trace, const Arguments& arguments, std::uint64_t seed) {
+JsonRecord shape_record(const LoadTrace& trace) {
+  return JsonRecord()
+      .add("model", trace.model)
+      .add("task", trace.task)
+      .add("phase", trace.phase)
+      .add("part", trace.part)
+      .add("steps", trace.step_count())
+      .add("tokens_per_step", trace.tokens_per_step)
+      .add("layers", trace.layer_count())
+      .add("experts", trace.expert_count())
+      .add("top_k", trace.top_k);
+}
+
+JsonRecord store_trace(const std::string& path, const LoadTrace& trace, const Arguments& arguments,
+                       std::uint64_t seed) {
   write_trace(path, trace, provenance_now(command_line_text(arguments), trace.model, seed));
   std::vector<double> skews;
   for (std::size_t layer = 0; layer < trace.layer_count(); ++layer)
@@ -32,6 +46,10 @@ void store_trace(const std::string& path, const LoadTrace& trace, const Argument
     std::cout << fmt::format("Skew (busiest expert / mean): {:.2f} in the median layer, {:.2f} in the most skewed\n",
                              median(skews), *std::ranges::max_element(skews));
   std::cout << "Trace written to " << path << "\n";
+  JsonRecord record;
+  record.add("output", path).add_all(shape_record(trace));
+  if (!skews.empty()) record.add("median_skew", median(skews)).add("largest_skew", *std::ranges::max_element(skews));
+  return record;
 }
 
 }  // namespace gem

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 
+#include "base/json_record.hpp"
 #include "model/load_trace.hpp"
 #include "platform/command_line/program.hpp"
 
@@ -19,7 +20,10 @@ int run_import(const Arguments& arguments);
 /// Prints what a trace holds: steps, tokens, layers, experts, part.
 void print_shape(const LoadTrace& trace);
 
-/// Writes the trace and prints where it is, what it holds and how skewed it is.
-void store_trace(const std::string& path, const LoadTrace& trace, const Arguments& arguments, std::uint64_t seed);
+/// The same, for --json.
+JsonRecord shape_record(const LoadTrace& trace);
+
+/// Writes the trace and prints where it is, what it holds and how skewed it is. Returns that, for --json.
+JsonRecord store_trace(const std::string& path, const LoadTrace& trace, const Arguments& arguments, std::uint64_t seed);
 
 }  // namespace gem

@@ -8,6 +8,7 @@
 #include "base/text.hpp"
 #include "files/trace_file.hpp"
 #include "platform/command_line/command_line.hpp"
+#include "platform/command_line/json_output.hpp"
 #include "platform/command_line/progress.hpp"
 #include "trace_commands.hpp"
 #include "workload/description.hpp"
@@ -58,11 +59,41 @@ std::size_t shown_layer(const DescribeJob& job, const LoadTrace& trace, const st
   return static_cast<std::size_t>(found - trace.layer_ids.begin());
 }
 
-void print_pairs(const LoadTrace& trace, std::size_t layer, std::size_t count) {
+void print_pairs(const std::vector<ExpertPair>& found) {
   std::vector<std::string> pairs;
-  for (const ExpertPair& pair : strongest_pairs(expert_correlations(trace, layer), count))
+  for (const ExpertPair& pair : found)
     pairs.push_back(fmt::format("{}-{} {:.2f}", pair.first.value, pair.second.value, pair.correlation));
   std::cout << "\n" << wrap("Most often busy together (correlation): " + join(pairs)) << "\n";
+}
+
+std::vector<JsonRecord> pair_records(const std::vector<ExpertPair>& pairs) {
+  std::vector<JsonRecord> records;
+  for (const ExpertPair& pair : pairs)
+    records.push_back(JsonRecord()
+                          .add("first", pair.first.value)
+                          .add("second", pair.second.value)
+                          .add("correlation", pair.correlation));
+  return records;
+}
+
+// Without a token a layer has no figures.
+std::vector<JsonRecord> layer_records(const std::vector<LayerDescription>& layers) {
+  std::vector<JsonRecord> records;
+  for (const LayerDescription& layer : layers) {
+    const auto figure = [&](double value) { return layer.mean_load > 0.0 ? std::optional(value) : std::nullopt; };
+    records.push_back(JsonRecord()
+                          .add("layer", layer.layer_id)
+                          .add("mean_load", layer.mean_load)
+                          .add("skew", figure(layer.skew))
+                          .add("median_imbalance", figure(layer.median_imbalance))
+                          .add("largest_imbalance", figure(layer.largest_imbalance))
+                          .add("step_correlation", figure(layer.step_correlation))
+                          .add("expert_correlation", figure(layer.expert_correlation))
+                          .add("consistent_experts", layer.count(ExpertKind::Consistent))
+                          .add("temporal_experts", layer.count(ExpertKind::Temporal))
+                          .add("idle_experts", layer.idle_count()));
+  }
+  return records;
 }
 
 void print_terms(const DescriptionOptions& options) {
@@ -96,7 +127,13 @@ int run_describe(const Arguments& arguments) {
   if (!job.quiet) print_terms(job.description);
   std::cout << fmt::format("\nLayer {}{}\n", trace.layer_ids[layer], job.layer ? "" : ", the most skewed")
             << heat_map(trace, layer, layers[layer], job.heat_map);
-  if (job.pairs > 0) print_pairs(trace, layer, job.pairs);
+  const std::vector<ExpertPair> pairs =
+      job.pairs > 0 ? strongest_pairs(expert_correlations(trace, layer), job.pairs) : std::vector<ExpertPair>();
+  if (!pairs.empty()) print_pairs(pairs);
+  print_json(shape_record(trace)
+                 .add("described_layers", layer_records(layers))
+                 .add("shown_layer", trace.layer_ids[layer])
+                 .add("pairs", pair_records(pairs)));
   if (!job.quiet) std::cout << drawing_hint(arguments, {job.trace});
   return 0;
 }

@@ -10,6 +10,7 @@
 #include "interchange/import.hpp"
 #include "model/moe_model.hpp"
 #include "platform/command_line/command_line.hpp"
+#include "platform/command_line/json_output.hpp"
 #include "platform/file_system/named_files.hpp"
 #include "trace_commands.hpp"
 #include "workload/synthesis.hpp"
@@ -123,9 +124,17 @@ void import_routing(const ImportJob& job, RecordedRouting recorded, std::vector<
                            routing.request_count(), routing.token_count(), routing.layer_count(), routing.expert_count,
                            routing.top_k);
   print_notes(notes);
-  if (job.dry_run) return;
+  const JsonRecord found = JsonRecord()
+                               .add("requests", routing.request_count())
+                               .add("tokens", routing.token_count())
+                               .add("layers", routing.layer_count())
+                               .add("experts", routing.expert_count)
+                               .add("top_k", routing.top_k)
+                               .add("notes", notes);
+  if (job.dry_run) return print_json(JsonRecord().add("dry_run", true).add_all(found));
   write_routing(job.output, routing, provenance_now(command_line_text(arguments), routing.model, 0));
   std::cout << "Routing written to " << job.output << "\n";
+  print_json(JsonRecord().add("output", job.output).add_all(found));
   if (!job.quiet) std::cout << "Next: gem-trace batch --routing " << shell_word(job.output) << " --output TRACE\n";
 }
 
@@ -135,8 +144,13 @@ void import_trace(const ImportJob& job, ImportedCounts imported, std::vector<std
   const LoadTrace trace = trace_of(std::move(imported), job.options, notes);
   std::cout << "Read: " << source << "\n";
   print_notes(notes);
-  if (job.dry_run) return print_shape(trace);
-  store_trace(job.output, trace, arguments, 0);
+  JsonRecord found;
+  found.add("source", source).add("notes", notes);
+  if (job.dry_run) {
+    print_shape(trace);
+    return print_json(JsonRecord().add("dry_run", true).add_all(shape_record(trace)).add_all(found));
+  }
+  print_json(store_trace(job.output, trace, arguments, 0).add_all(found));
   if (!job.quiet)
     std::cout << "Next: gem-trace describe --trace " << shell_word(job.output)
               << "\n      gem-map --profile PROFILE --trace " << shell_word(job.output) << " --output MAPPING\n";

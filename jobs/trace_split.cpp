@@ -8,6 +8,7 @@
 #include "base/text.hpp"
 #include "files/trace_file.hpp"
 #include "platform/command_line/command_line.hpp"
+#include "platform/command_line/json_output.hpp"
 #include "platform/file_system/named_files.hpp"
 #include "trace_commands.hpp"
 
@@ -62,14 +63,19 @@ int run_split(const Arguments& arguments) {
   const auto train = [&] { return read_steps(job.trace, 0, train_steps); };
   const auto test = [&] { return read_steps(job.trace, train_steps, steps - train_steps); };
   if (job.dry_run) {
-    print_shape(train());
-    print_shape(test());
+    const auto show = [](const LoadTrace& part) {
+      print_shape(part);
+      return shape_record(part);
+    };
+    const JsonRecord shown_train = show(train()), shown_test = show(test());
     std::cout << "Dry run: nothing was written\n";
+    print_json(JsonRecord().add("dry_run", true).add("train", shown_train).add("test", shown_test));
     return 0;
   }
   test();
-  store_trace(job.output_train, train(), arguments, 0);
-  store_trace(job.output_test, test(), arguments, 0);
+  const JsonRecord stored_train = store_trace(job.output_train, train(), arguments, 0),
+                   stored_test = store_trace(job.output_test, test(), arguments, 0);
+  print_json(JsonRecord().add("train", stored_train).add("test", stored_test));
   if (!job.quiet)
     std::cout << "Next: gem-map --profile PROFILE --trace " << shell_word(job.output_train) << " --test-trace "
               << shell_word(job.output_test) << " --output MAPPING\n";

@@ -6,6 +6,7 @@
 #include "base/text.hpp"
 #include "model/moe_model.hpp"
 #include "platform/command_line/command_line.hpp"
+#include "platform/command_line/json_output.hpp"
 #include "platform/file_system/named_files.hpp"
 #include "trace_commands.hpp"
 #include "workload/synthesis.hpp"
@@ -94,9 +95,10 @@ int run_synthesize(const Arguments& arguments) {
   if (job.dry_run) {
     print_shape(trace);
     std::cout << "Dry run: nothing was written\n";
+    print_json(JsonRecord().add("dry_run", true).add_all(shape_record(trace)));
     return 0;
   }
-  store_trace(job.output, trace, arguments, job.synthesis.seed);
+  print_json(store_trace(job.output, trace, arguments, job.synthesis.seed));
   if (!job.quiet)
     std::cout << "Next: gem-trace describe --trace " << shell_word(job.output)
               << "\n      gem-map --profile PROFILE --trace " << shell_word(job.output) << " --output MAPPING\n";

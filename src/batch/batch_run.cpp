@@ -190,6 +190,33 @@ std::string describe_failures(const Manifest& manifest, const BatchOptions& opti
   return lines;
 }
 
+namespace {
+
+std::string source_of(const TraceSource& source) {
+  if (source.synthetic) return "synthetic";
+  return source.routing.empty() ? source.trace : source.routing;
+}
+
+}  // namespace
+
+JsonRecord pair_record(const Manifest& manifest, bool resume) {
+  std::vector<JsonRecord> pairs;
+  for (std::size_t i = 0; i < manifest.pairs.size(); ++i) {
+    const BatchPair& pair = manifest.pairs[i];
+    const DeviceOptions& devices = pair.profile.devices;
+    JsonRecord& record = pairs.emplace_back();
+    record.add("index", i)
+        .add("pair", pair.name)
+        .add("device_kind", devices.kind)
+        .add("devices", devices.device_count > 0 ? std::optional(devices.device_count) : std::nullopt)
+        .add("steps_from", source_of(pair.source))
+        .add("methods", mapping_names(pair))
+        .add("verify_steps", pair.verify ? std::optional(pair.replay.steps) : std::nullopt);
+    if (resume) record.add("to_do", !is_whole(manifest, pair));
+  }
+  return JsonRecord().add("pairs", pairs).add("output", manifest.output);
+}
+
 std::string pair_table(const Manifest& manifest, bool resume) {
   std::vector<Table::Column> columns{{"index", ""},      {"pair", ""},    {"devices", ""},
                                      {"steps from", ""}, {"methods", ""}, {"verify", "steps"}};
@@ -197,15 +224,12 @@ std::string pair_table(const Manifest& manifest, bool resume) {
   Table table(columns);
   for (std::size_t i = 0; i < manifest.pairs.size(); ++i) {
     const BatchPair& pair = manifest.pairs[i];
-    const TraceSource& source = pair.source;
     const DeviceOptions& devices = pair.profile.devices;
     std::vector<std::string> cells{fmt::format("{}", i),
                                    pair.name,
                                    devices.device_count > 0 ? fmt::format("{} {}", devices.device_count, devices.kind)
                                                             : devices.kind + ", one a rank",
-                                   source.synthetic         ? "synthetic"
-                                   : source.routing.empty() ? source.trace
-                                                            : source.routing,
+                                   source_of(pair.source),
                                    join(mapping_names(pair)),
                                    pair.verify ? fmt::format("{}", pair.replay.steps) : "-"};
     if (resume) cells.push_back(is_whole(manifest, pair) ? "kept" : "to do");

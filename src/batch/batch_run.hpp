@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "base/json_record.hpp"
 #include "batch/manifest.hpp"
 #include "batch/pair_run.hpp"
 #include "platform/mpi/mpi.hpp"
@@ -31,6 +32,9 @@ ExitCode run_batch(const Communicator& world, const Manifest& manifest, const Ba
 
 /// A line for each pair that failed, of those selected: its name and why.
 std::string describe_failures(const Manifest& manifest, const BatchOptions& options);
+
+/// The manifest's pairs, for --json; with `resume` also whether something is left to do.
+JsonRecord pair_record(const Manifest& manifest, bool resume);
 
 /// The manifest's pairs as a plain table for --dry-run: profile, steps, methods; with `resume` also what is left to do.
 std::string pair_table(const Manifest& manifest, bool resume);

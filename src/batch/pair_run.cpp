@@ -227,7 +227,7 @@ class PairRun {
     const VerificationReport report = run_replay(group_, request, question, devices);
     group_.on_root([&] {
       const Findings findings = findings_of(report, question.judged, request.seed);
-      write_report(files_.report(), report, provenance());
+      write_report(files_.report(), report, findings, provenance());
       write_whole_text(files_.text("verify"), findings.text);
       std::string csv = "method,measured_s,vs_linear,low,high,prediction_error\n";
       for (const MappingSummary& summary : findings.summaries)

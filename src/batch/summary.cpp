@@ -177,6 +177,26 @@ std::vector<SummaryRow> summarize_batch(const Manifest& manifest) {
   return rows;
 }
 
+JsonRecord summary_record(const std::vector<SummaryRow>& rows) {
+  std::vector<JsonRecord> records;
+  for (const SummaryRow& row : rows) {
+    JsonRecord& record = records.emplace_back();
+    record.add("pair", row.pair).add("state", row.state);
+    if (!row.error.empty()) record.add("error", row.error);
+    if (row.method.empty()) continue;
+    record.add("method", row.method)
+        .add("predicted_s", row.test_s)
+        .add("predicted_vs_linear", row.test_vs_linear)
+        .add("above_bound", row.above_bound)
+        .add("measured_vs_linear", row.measured_vs_linear)
+        .add("low", row.low)
+        .add("high", row.high)
+        .add("in_sample", row.in_sample)
+        .add("extrapolated", row.extrapolated);
+  }
+  return JsonRecord().add("rows", records);
+}
+
 std::string brief_summary(const std::vector<SummaryRow>& rows, const std::string& devices) {
   constexpr std::size_t most_listed = 5;  // of the best, of the worst and of the failed
   std::map<std::string, std::size_t> counts;

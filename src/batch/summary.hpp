@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "base/json_record.hpp"
 #include "batch/manifest.hpp"
 
 namespace gem {
@@ -24,6 +25,9 @@ struct SummaryRow {
 
 /// Reads what the pairs have left in the output directory.
 std::vector<SummaryRow> summarize_batch(const Manifest& manifest);
+
+/// The rows, for --json.
+JsonRecord summary_record(const std::vector<SummaryRow>& rows);
 
 /// How many pairs are done, the best and the worst of them by their last method, and why some failed: what a terminal
 /// shows of many pairs. `devices` says what the figures are of.

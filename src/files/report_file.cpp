@@ -7,8 +7,6 @@
 #include <optional>
 
 #include "files/header.hpp"
-#include "verification/exchange_cost.hpp"
-#include "verification/step_estimate.hpp"
 
 namespace gem {
 namespace {
@@ -129,7 +127,8 @@ void write_step_estimate(Hdf5Output& file, const VerificationReport& report,
 
 }  // namespace
 
-void write_report(const std::string& path, const VerificationReport& report, const Provenance& provenance) {
+void write_report(const std::string& path, const VerificationReport& report, const Findings& findings,
+                  const Provenance& provenance) {
   Hdf5Output file(path);
   write_header(file, file_format, provenance);
   file.attribute("task", report.task);
@@ -161,15 +160,14 @@ void write_report(const std::string& path, const VerificationReport& report, con
   if (report.mappings.front().most_rows.rows() > 0)
     write_stacked(file, {"/most_rows", "token", "mapping, step, layer"}, report.mappings, &MappingReplay::most_rows,
                   {mappings, shape.planes(), shape.rows()});
-  if (const std::optional<ExchangeCost> cost = exchange_cost_of(report)) write_exchange_cost(file, *cost);
+  if (findings.exchange) write_exchange_cost(file, *findings.exchange);
   write_per_mapping(file, "/checks/wrong_values", "value", report.mappings, &MappingReplay::wrong_values);
   write_per_mapping(file, "/checks/checked_values", "value", report.mappings, &MappingReplay::checked_values);
   write_per_mapping(file, "/checks/output_error", "1", report.mappings, &MappingReplay::output_error);
   write_per_mapping(file, "/moved_bytes", "byte", report.mappings, &MappingReplay::moved_bytes);
   write_per_mapping(file, "/move_s", "s", report.mappings, &MappingReplay::move_s);
-  const std::vector<MappingSummary> summaries = summarize(report, provenance.seed);
-  write_summary(file, summaries);
-  if (has_step_estimate(report)) write_step_estimate(file, report, estimate_steps(report, provenance.seed));
+  write_summary(file, findings.summaries);
+  if (!findings.estimates.empty()) write_step_estimate(file, report, findings.estimates);
   if (!report.device_speeds.empty())
     file.write({"/devices/relative_speed", "1", "device"}, report.device_speeds, {report.device_speeds.size()});
   for (const auto& [name, clocks_hz] : {std::pair{"/devices/sm_clock_hz", &report.sm_clock_hz},

@@ -135,6 +135,7 @@ ServingCheck check_serving_host(const Mapping& mapping, const std::string& host,
     const std::size_t d = here->devices[i];
     const std::string found = i < gpus.size() ? gpus[i].uuid : "none";
     const bool fits = found == mapping.devices[d].uuid;
+    check.ranks.push_back({d, mapping.devices[d].uuid, found});
     same = same && fits;
     check.text += fmt::format("rank {}: {}{}\n", d, mapping.devices[d].uuid,
                               fits ? "" : ", but GPU " + std::to_string(i) + " here is " + found);

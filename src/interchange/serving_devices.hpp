@@ -25,10 +25,18 @@ std::vector<ServingGpu> parse_gpu_list(std::string_view text);
 /// UUIDs; empty: all. As CUDA does, it ends at the first entry that is no GPU.
 std::vector<ServingGpu> visible_gpus(const std::vector<ServingGpu>& all, std::string_view selection);
 
+/// A rank on this host, the GPU that the mapping was made for, and the one that it would get.
+struct ServingRank {
+  std::size_t rank = 0;
+  std::string wanted;  ///< UUID
+  std::string found;   ///< "none" where there are fewer GPUs
+};
+
 /// Whether the ranks of an engine on this host would get the devices that the mapping was made for.
 struct ServingCheck {
   bool matches = false;
-  std::string text;  ///< a line a rank, then the verdict with what to do
+  std::vector<ServingRank> ranks{};  ///< none where the mapping has no device on this host
+  std::string text;                  ///< a line a rank, then the verdict with what to do
 };
 
 /// For a mapping that says which devices it was made for.

@@ -39,4 +39,24 @@ std::string comparison_table(const std::vector<ComparedMethod>& methods, const B
   return table.to_string();
 }
 
+JsonRecord comparison_record(const std::vector<ComparedMethod>& methods, const Bounds& bounds, bool has_test,
+                             Sample sample) {
+  const ComparedMethod& first = methods.front();
+  std::vector<JsonRecord> rows;
+  for (const ComparedMethod& method : methods) {
+    JsonRecord& row = rows.emplace_back();
+    row.add("method", method.name)
+        .add("train_s", method.train.mean_s)
+        .add("train_ratio", method.train.mean_s / first.train.mean_s)
+        .add("above_bound", method.train.mean_s / bounds.train_s - 1.0);
+    if (has_test) row.add("test_s", method.test.mean_s).add("test_ratio", method.test.mean_s / first.test.mean_s);
+    const Score& shown = has_test ? method.test : method.train;
+    row.add("p99_s", shown.p99_s).add("imbalance", shown.imbalance);
+  }
+  JsonRecord record;
+  record.add("methods", rows).add("compared_with", first.name).add("train_bound_s", bounds.train_s);
+  if (has_test) record.add("test_bound_s", bounds.test_s).add("test_sample", sample_note(sample));
+  return record;
+}
+
 }  // namespace gem

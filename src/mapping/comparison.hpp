@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "base/json_record.hpp"
 #include "mapping/sample.hpp"
 #include "search/score.hpp"
 
@@ -24,6 +25,10 @@ struct Bounds {
 /// Methods against the first of them, with the bounds. Without `has_test` only the steps searched on are shown; the
 /// 99th percentile and the imbalance are those of the scored steps where there are any.
 std::string comparison_table(const std::vector<ComparedMethod>& methods, const Bounds& bounds, bool has_test,
+                             Sample sample);
+
+/// The same figures.
+JsonRecord comparison_record(const std::vector<ComparedMethod>& methods, const Bounds& bounds, bool has_test,
                              Sample sample);
 
 }  // namespace gem

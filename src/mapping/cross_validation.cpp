@@ -120,6 +120,26 @@ std::string table_of(const CrossValidation& validation) {
   return table.to_string();
 }
 
+JsonRecord record_of(const CrossValidation& validation) {
+  std::vector<JsonRecord> methods;
+  for (const ValidatedMethod& method : validation.methods) {
+    const auto tried = [](double value) { return value > 0.0 ? std::optional(value) : std::nullopt; };
+    methods.push_back(JsonRecord()
+                          .add("method", method.name)
+                          .add("expected_ratio", method.whole.mean)
+                          .add("expected_low", method.whole.interval.low)
+                          .add("expected_high", method.whole.interval.high)
+                          .add("from_half", tried(method.half))
+                          .add("from_quarter", tried(method.quarter)));
+  }
+  const auto instead = validation.instead ? std::optional(method_name(*validation.instead)) : std::nullopt;
+  return JsonRecord()
+      .add("folds", validation.fold_count)
+      .add("methods", methods)
+      .add("lean", validation.lean)
+      .add("instead", instead);
+}
+
 /// What twice the steps would bring: the last doubling's gain, times how the gains shrank from doubling to doubling.
 std::string describe_more_steps(const ValidatedMethod& method) {
   if (method.quarter <= 0.0) return "These steps are too few to tell what a longer trace would bring.";
@@ -267,6 +287,7 @@ MappingAnswer validated_mapping(const Communicator& world, const MappingQuestion
   advised.instead = validation.instead;
   MappingAnswer answer = find_mapping(world, advised);
   answer.report += "\n" + validation.report;
+  answer.validation = record_of(validation);
   return answer;
 }
 

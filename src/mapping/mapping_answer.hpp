@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/json_record.hpp"
 #include "mapping/comparison.hpp"
 #include "mapping/mapping_question.hpp"
 #include "model/mapping.hpp"
@@ -17,6 +18,7 @@ struct MappingAnswer {
   std::vector<ComparedMethod> compared;  ///< their scores; on rank 0
   Bounds bounds;                         ///< on rank 0
   std::string report;                    ///< what was searched, and the table of methods; on rank 0
+  JsonRecord validation{};               ///< what cross-validation expects, for --json; empty without any
 
   const Mapping& mapping() const { return mappings[chosen]; }
 };

@@ -71,11 +71,12 @@ LoadTrace mix_of(const std::vector<LoadTrace>& traces, const std::vector<std::in
   return mix;
 }
 
-std::string describe_losses(const Communicator& world, const MappingQuestion& question, const Mapping& common,
+TraceLosses describe_losses(const Communicator& world, const MappingQuestion& question, const Mapping& common,
                             const std::vector<LoadTrace>& traces, const std::vector<LoadTrace>& tests) {
   const std::string reference = method_name(reference_method());
   Table table({{"trace", ""}, {"common", "of " + reference}, {"its own", "of " + reference}, {"lost", "%"}});
   bool held_out = !tests.empty();
+  TraceLosses losses;
   for (std::size_t i = 0; i < traces.size(); ++i) {
     MappingQuestion own = question;
     own.train = traces[i];
@@ -96,10 +97,19 @@ std::string describe_losses(const Communicator& world, const MappingQuestion& qu
     table.add_row({fmt::format("{} ({}, {} steps)", own.test->task, own.test->part, own.test->step_count()),
                    fmt::format("{:.3f}", common_s / reference_s), fmt::format("{:.3f}", own_s / reference_s),
                    fmt::format("{:.2f}", (common_s / own_s - 1.0) * 100.0)});
+    losses.records.push_back(JsonRecord()
+                                 .add("task", own.test->task)
+                                 .add("part", own.test->part)
+                                 .add("steps", own.test->step_count())
+                                 .add("sample", sample_note(own.sample))
+                                 .add("common_ratio", common_s / reference_s)
+                                 .add("own_ratio", own_s / reference_s)
+                                 .add("lost", common_s / own_s - 1.0));
   }
   if (!world.is_root()) return {};
-  return fmt::format("The common mapping against one for each trace alone, {}:\n\n{}",
-                     held_out ? "held-out" : "on the steps searched on", table.to_string());
+  losses.text = fmt::format("The common mapping against one for each trace alone, {}:\n\n{}",
+                            held_out ? "held-out" : "on the steps searched on", table.to_string());
+  return losses;
 }
 
 }  // namespace gem

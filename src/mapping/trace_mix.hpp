@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/json_record.hpp"
 #include "mapping/mapping_answer.hpp"
 #include "mapping/mapping_question.hpp"
 
@@ -15,9 +16,15 @@ namespace gem {
 /// these where all traces have them. UsageError unless all are of one model, layers and top-k.
 LoadTrace mix_of(const std::vector<LoadTrace>& traces, const std::vector<std::int32_t>& weights);
 
-/// What the mapping for all traces loses on each against a mapping searched on that trace alone: a table. `tests` are
-/// the traces to score on, in the same order; none: those searched on. Collective; on rank 0, else empty.
-std::string describe_losses(const Communicator& world, const MappingQuestion& question, const Mapping& common,
+/// What a mapping for several traces loses on each of them.
+struct TraceLosses {
+  std::string text;                 ///< a table
+  std::vector<JsonRecord> records;  ///< [trace], for --json
+};
+
+/// Against a mapping searched on that trace alone. `tests` are the traces to score on, in the same order; none: those
+/// searched on. Collective; on rank 0, else empty.
+TraceLosses describe_losses(const Communicator& world, const MappingQuestion& question, const Mapping& common,
                             const std::vector<LoadTrace>& traces, const std::vector<LoadTrace>& tests);
 
 }  // namespace gem

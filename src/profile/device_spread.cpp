@@ -6,6 +6,7 @@
 #include <limits>
 #include <map>
 #include <numeric>
+#include <optional>
 
 #include "base/error.hpp"
 #include "base/random.hpp"
@@ -235,6 +236,33 @@ std::string spread_text(const DeviceSpread& spread, std::span<const DeviceDescri
       "the speeds, cut anywhere. What uneven experts cost comes on top and needs no unequal devices.",
       percent_text(spread.most_gain));
   return table.to_string() + left_out + "\n" + wrap(notes) + "\n" + wrap(verdict_text(spread)) + "\n";
+}
+
+JsonRecord spread_record(const DeviceSpread& spread, std::span<const DeviceDescription> devices) {
+  const std::vector<std::size_t> slots = slots_of(devices);
+  std::vector<JsonRecord> rows;
+  for (std::size_t d = 0; d < devices.size(); ++d) {
+    JsonRecord& row = rows.emplace_back();
+    row.add("device", d)
+        .add("kind", devices[d].kind)
+        .add("hostname", devices[d].hostname)
+        .add("slot", slots[d])
+        .add("emulated_slowdown", devices[d].emulated_slowdown)
+        .add("behind", spread.behind[d]);
+    if (!spread.behind_again.empty())
+      row.add("behind_first", spread.behind_first[d]).add("behind_again", spread.behind_again[d]);
+  }
+  const bool known = !std::isnan(spread.agreement);
+  return JsonRecord()
+      .add("devices", rows)
+      .add("spread", spread.spread)
+      .add("spread_low", spread.interval.low)
+      .add("spread_high", spread.interval.high)
+      .add("noise_spread", spread.noise_spread)
+      .add("agreement", spread.agreement)
+      .add("most_gain", spread.most_gain)
+      .add("distinguishable", spread.is_distinguishable())
+      .add("repeatable", known ? std::optional(spread.is_repeatable()) : std::nullopt);
 }
 
 }  // namespace gem

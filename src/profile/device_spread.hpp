@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/array.hpp"
+#include "base/json_record.hpp"
 #include "base/statistics.hpp"
 #include "model/latency_profile.hpp"
 
@@ -51,5 +52,8 @@ DeviceSpread judge_spread(const SpeedBlocks& blocks, std::uint64_t seed = 1);
 /// A row a device by node and slot (above `most_rows` the fastest and the slowest), then the verdict in words.
 std::string spread_text(const DeviceSpread& spread, std::span<const DeviceDescription> devices,
                         std::size_t most_rows = 32);
+
+/// The same figures of all devices, and the verdict.
+JsonRecord spread_record(const DeviceSpread& spread, std::span<const DeviceDescription> devices);
 
 }  // namespace gem

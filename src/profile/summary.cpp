@@ -114,4 +114,46 @@ std::string device_table(const LatencyProfile& profile, std::size_t most_rows) {
   return text + warning_lines(doubts_of(profile));
 }
 
+JsonRecord profile_record(const LatencyProfile& profile) {
+  const std::vector<DeviceSummary> summaries = summarize(profile);
+  std::vector<JsonRecord> devices;
+  double slowest = 1.0;
+  for (std::size_t d = 0; d < summaries.size(); ++d) {
+    const DeviceSummary& summary = summaries[d];
+    const DeviceDescription& device = profile.devices[d];
+    slowest = std::min(slowest, summary.relative_speed);
+    devices.push_back(JsonRecord()
+                          .add("device", d)
+                          .add("rank", device.rank)
+                          .add("hostname", device.hostname)
+                          .add("name", device.name)
+                          .add("uuid", device.uuid)
+                          .add("emulated_slowdown", device.emulated_slowdown)
+                          .add("relative_speed", summary.relative_speed)
+                          .add("noise", summary.noise)
+                          .add("unsettled_points", summary.unsettled)
+                          .add("throttled_points", summary.throttled)
+                          .add("drift", summary.drift));
+  }
+  std::vector<std::string> doubts;
+  for (const ProfileDoubt& doubt : doubts_of(profile)) doubts.push_back(doubt.sentence);
+  JsonRecord record;
+  record.add("model", profile.model)
+      .add("device_kind", profile.device_kind)
+      .add("weight_dtype", profile.weight_dtype)
+      .add("tile_tokens", profile.tile_tokens)
+      .add("experts_per_device", profile.experts_per_device)
+      .add("points", profile.points.size())
+      .add("devices", devices)
+      .add("spread", 1.0 / slowest - 1.0)
+      .add("skew_row_s", profile.rule.row_s)
+      .add("doubts", doubts);
+  if (!profile.exchange.empty())
+    record.add("exchange", JsonRecord()
+                               .add("transport", profile.exchange.transport)
+                               .add("latency_s", profile.exchange.latency_s)
+                               .add("bytes_per_s", profile.exchange.bytes_per_s));
+  return record;
+}
+
 }  // namespace gem

@@ -67,14 +67,14 @@ Validation validate(const LatencyProfile& profile, ValidationLoads loads, Matrix
   return validation;
 }
 
-std::string validation_table(const Validation& validation) {
+std::vector<ValidationError> validation_errors(const Validation& validation) {
   struct Errors {
     std::vector<double> surface;
     std::vector<double> plain;
     std::vector<double> curve;
   };
   std::map<std::string, Errors> by_source;
-  const auto error = [](double predicted, double measured) { return 100.0 * std::abs(predicted / measured - 1.0); };
+  const auto error = [](double predicted, double measured) { return std::abs(predicted / measured - 1.0); };
   for (std::size_t d = 0; d < validation.measured_s.rows(); ++d)
     for (std::size_t i = 0; i < validation.measured_s.columns(); ++i) {
       const double measured_s = validation.measured_s(d, i);
@@ -84,21 +84,29 @@ std::string validation_table(const Validation& validation) {
         by_source[source].curve.push_back(error(validation.curve_s(d, i), measured_s));
       }
     }
-  Table table({{"loads outside the plan", ""},
-               {"prediction by", ""},
-               {"measurements", ""},
-               {"median error", "%"},
-               {"p90", "%"},
-               {"worst", "%"}});
+  std::vector<ValidationError> found;
   const auto add = [&](const std::string& source, const char* features, const std::vector<double>& errors) {
-    table.add_row({source, features, fmt::format("{}", errors.size()), fmt::format("{:.2f}", median(errors)),
-                   fmt::format("{:.2f}", quantile(errors, 0.9)), fmt::format("{:.2f}", quantile(errors, 1.0))});
+    found.push_back({source, features, errors.size(), median(errors), quantile(errors, 0.9), quantile(errors, 1.0)});
   };
   for (const auto& [source, errors] : by_source) {
     add(source, "tiles and active experts", errors.surface);
     if (errors.plain != errors.surface) add(source, "the same as if even", errors.plain);
     add(source, "tokens", errors.curve);
   }
+  return found;
+}
+
+std::string validation_table(const Validation& validation) {
+  Table table({{"loads outside the plan", ""},
+               {"prediction by", ""},
+               {"measurements", ""},
+               {"median error", "%"},
+               {"p90", "%"},
+               {"worst", "%"}});
+  const auto percent = [](double error) { return fmt::format("{:.2f}", 100.0 * error); };
+  for (const ValidationError& row : validation_errors(validation))
+    table.add_row({row.source, row.prediction, fmt::format("{}", row.measurements), percent(row.median),
+                   percent(row.p90), percent(row.worst)});
   return table.to_string();
 }
 

@@ -40,7 +40,18 @@ struct Validation {
 /// `measured_s` as measure_loads gives it.
 Validation validate(const LatencyProfile& profile, ValidationLoads loads, Matrix<double> measured_s);
 
-/// Relative errors of both predictions by source of the loads: median, p90 and worst over devices and loads.
+/// The relative errors of one prediction over devices and loads of one source.
+struct ValidationError {
+  std::string source;      ///< of the loads; "all"
+  std::string prediction;  ///< what it is made from
+  std::size_t measurements = 0;
+  double median = 0.0, p90 = 0.0, worst = 0.0;
+};
+
+/// Of all predictions, by source.
+std::vector<ValidationError> validation_errors(const Validation& validation);
+
+/// The errors as a table, in percent.
 std::string validation_table(const Validation& validation);
 
 /// One line a load and device: source, tiles, active experts, tokens, all and by expert, measured and predicted

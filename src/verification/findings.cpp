@@ -1,9 +1,9 @@
 #include "verification/findings.hpp"
 
+#include <cmath>
+
 #include "base/text.hpp"
 #include "verification/block_interval.hpp"
-#include "verification/exchange_cost.hpp"
-#include "verification/step_estimate.hpp"
 
 namespace gem {
 
@@ -15,12 +15,99 @@ Findings findings_of(const VerificationReport& report, std::size_t judged, std::
   if (!report.profile_doubts.empty())
     findings.text = wrap("Warning: the profile is doubtful: " + report.profile_doubts) + "\n\n";
   findings.text += summary_table(report, findings.summaries) + "\n";
-  if (has_step_estimate(report)) findings.text += step_estimate_table(report, estimate_steps(report, seed)) + "\n";
+  if (has_step_estimate(report)) {
+    findings.estimates = estimate_steps(report, seed);
+    findings.text += step_estimate_table(report, findings.estimates) + "\n";
+  }
+  findings.exchange = exchange_cost_of(report);
   findings.text += exchange_line(report);
   if (const std::string sentence = block_interval_sentence(report, summary); !sentence.empty())
     findings.text += wrap(sentence) + "\n";
   findings.text += prediction_lines(report) + wrap(verdict_sentence(report, summary, findings.verdict)) + "\n";
   return findings;
+}
+
+namespace {
+
+JsonRecord mapping_record(const MappingSummary& summary, const MappingReplay& replay) {
+  JsonRecord record;
+  record.add("mapping", summary.name)
+      .add("straggler_s", summary.straggler_s)
+      .add("relative", summary.relative)
+      .add("relative_low", summary.interval.low)
+      .add("relative_high", summary.interval.high)
+      .add("relative_block_low", summary.block_interval.low)
+      .add("relative_block_high", summary.block_interval.high)
+      .add("predicted_s", summary.predicted_s)
+      .add("median_error", summary.median_error)
+      .add("p50_s", summary.p50_s)
+      .add("p90_s", summary.p90_s)
+      .add("p99_s", summary.p99_s)
+      .add("imbalance", summary.imbalance)
+      .add("raw_relative", summary.raw_relative)
+      .add("layer_relative", summary.layer_relative);
+  if (!std::isnan(summary.layer_relative))
+    record.add("layer_relative_low", summary.layer_interval.low)
+        .add("layer_relative_high", summary.layer_interval.high);
+  return record.add("wrong_values", replay.wrong_values)
+      .add("checked_values", replay.checked_values)
+      .add("output_error", replay.output_error)
+      .add("dispatch_s", summary.dispatch_s)
+      .add("compute_s", summary.compute_s)
+      .add("waiting_s", summary.waiting_s)
+      .add("combine_s", summary.combine_s)
+      .add("waiting_share", summary.waiting_share)
+      .add("moved_bytes", replay.moved_bytes)
+      .add("move_s", replay.move_s);
+}
+
+}  // namespace
+
+JsonRecord findings_record(const VerificationReport& report, const Findings& findings, std::size_t judged) {
+  std::vector<JsonRecord> mappings;
+  for (std::size_t m = 0; m < findings.summaries.size(); ++m)
+    mappings.push_back(mapping_record(findings.summaries[m], report.mappings[m]));
+  const DeviceErrors errors = device_errors(report);
+  JsonRecord record;
+  record.add("model", report.model)
+      .add("task", report.task)
+      .add("device_kind", report.device_kind)
+      .add("device_note", report.device_note)
+      .add("device_difference", report.device_difference)
+      .add("sample", report.sample_note)
+      .add("tokens_per_step", report.tokens_per_step)
+      .add("first_step", report.first_step)
+      .add("steps", report.mappings.front().compute_s.planes())
+      .add("rounds", report.rounds)
+      .add("layers", report.layer_ids)
+      .add("mappings", mappings)
+      .add("device_error_median", errors.median)
+      .add("device_error_common", errors.common)
+      .add("device_error_beside", errors.beside)
+      .add("profile_doubts", report.profile_doubts);
+  std::vector<JsonRecord> steps;
+  for (std::size_t m = 0; m < findings.estimates.size(); ++m) {
+    const StepEstimate& estimate = findings.estimates[m];
+    steps.push_back(JsonRecord()
+                        .add("mapping", report.mappings[m].name)
+                        .add("moe_s", estimate.moe_s)
+                        .add("rest_s", estimate.rest_s)
+                        .add("step_s", estimate.step_s)
+                        .add("relative", estimate.relative)
+                        .add("relative_low", estimate.relative_low)
+                        .add("relative_high", estimate.relative_high));
+  }
+  if (!steps.empty()) record.add("whole_model", steps);
+  if (const std::optional<ExchangeCost>& cost = findings.exchange)
+    record.add("exchange", JsonRecord()
+                               .add("mean_s", cost->mean_s)
+                               .add("fixed_s", cost->fixed_s)
+                               .add("row_s", cost->row_s)
+                               .add("explained", cost->explained));
+  const MappingSummary& summary = findings.summaries[judged];
+  return record.add("judged", summary.name)
+      .add("verdict", verdict_word(findings.verdict))
+      .add("sentence", verdict_sentence(report, summary, findings.verdict));
 }
 
 }  // namespace gem

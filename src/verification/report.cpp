@@ -168,6 +168,20 @@ std::string emulation_note(const std::vector<double>& slowdowns) {
   return "emulated " + join(words);
 }
 
+std::string verdict_word(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::Faster:
+      return "faster";
+    case Verdict::Slower:
+      return "slower";
+    case Verdict::Unproven:
+      return "unproven";
+    case Verdict::Wrong:
+      break;
+  }
+  return "wrong";
+}
+
 std::string verdict_sentence(const VerificationReport& report, const MappingSummary& judged, Verdict verdict) {
   const std::string base = report.mappings.front().name;
   const std::string on = report.device_kind + " devices" +

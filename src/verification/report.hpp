@@ -123,6 +123,9 @@ double output_tolerance(const std::string& weight_dtype);
 /// "emulated x1.00, x1.28" if any slowdown is not 1, else "".
 std::string emulation_note(const std::vector<double>& slowdowns);
 
+/// "faster", "unproven", "slower" or "wrong".
+std::string verdict_word(Verdict verdict);
+
 /// The sentence for the last line, e.g. "VERDICT: FASTER - gem takes 0.921 of linear's straggler time, ...".
 std::string verdict_sentence(const VerificationReport& report, const MappingSummary& judged, Verdict verdict);
 

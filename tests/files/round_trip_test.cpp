@@ -115,7 +115,7 @@ TEST(RoundTrip, MappingWithoutScoresHasUnknownOnes) {
 TEST(RoundTrip, Report) {
   const TemporaryDirectory directory;
   const VerificationReport written = sample_report();
-  write_report(directory / "report.h5", written, sample_provenance());
+  write_report(directory / "report.h5", written, findings_of(written, 1, 1), sample_provenance());
   const VerificationReport read = read_report(directory / "report.h5");
   EXPECT_EQ(read.judged, written.judged);
   EXPECT_EQ(read.judged_by, written.judged_by);

@@ -55,7 +55,7 @@ TEST(TraceMix, SaysWhatEachTraceLoses) {
   traces[1].task = "two";
   question.train = mix_of(traces, {});
   const MappingAnswer answer = find_mapping(world, question);
-  const std::string losses = describe_losses(world, question, answer.mapping(), traces, {});
+  const std::string losses = describe_losses(world, question, answer.mapping(), traces, {}).text;
   EXPECT_EQ(losses.empty(), !world.is_root());
   if (!world.is_root()) return;
   EXPECT_NE(losses.find("one (all, 30 steps)"), std::string::npos) << losses;

@@ -10,6 +10,7 @@
 #include "base/error.hpp"
 #include "base/quoting.hpp"
 #include "base/text.hpp"
+#include "platform/command_line/json_output.hpp"
 #include "platform/command_line/version.hpp"
 #include "platform/mpi/roll_call.hpp"
 
@@ -29,8 +30,9 @@ void CommandLine::add_example(const std::string& command) {
   examples_.push_back(command);
 }
 
-void CommandLine::add_answer(const OptionName& name, const std::string& help, std::function<std::string()> text) {
-  Answer& answer = answers_.emplace_back(Answer{false, std::move(text)});
+void CommandLine::add_answer(const OptionName& name, const std::string& help, std::function<std::string()> text,
+                             std::function<JsonRecord()> record) {
+  Answer& answer = answers_.emplace_back(Answer{false, std::move(text), std::move(record)});
   options_.add(name, answer.asked, help);
 }
 
@@ -143,6 +145,8 @@ bool CommandLine::parse(const std::vector<std::string>& arguments) {
         .above(0.0, 1e9)
         .not_in_results();
   options_.add("quiet", quiet_, "print results only, no progress and no hints");
+  options_.add("json", json_, "print what was found as one JSON object, and all else on standard error")
+      .not_in_results();
   add_answer("help", "show this help", [this] { return help(); });
   add_answer("version", "show the version, the revision and what is built in", version_text);
 
@@ -179,7 +183,12 @@ bool CommandLine::parse(const std::vector<std::string>& arguments) {
   // Help and version, which come last, are looked at first.
   for (auto answer = answers_.rbegin(); answer != answers_.rend(); ++answer) {
     if (!values[options_.find_at(&answer->asked)->name().word].as<bool>()) continue;
-    std::cout << answer->text();
+    if (answer->record && values["json"].as<bool>()) {
+      keep_output_for_json(program_);
+      print_json(answer->record());
+    } else {
+      std::cout << answer->text();
+    }
     return false;
   }
   for (const Option& option : options_.all()) {
@@ -195,6 +204,7 @@ bool CommandLine::parse(const std::vector<std::string>& arguments) {
     }
   }
   check_required();
+  if (json_) keep_output_for_json(program_);
   waiting.quiet = quiet_;
   set_patience(waiting);
   return true;

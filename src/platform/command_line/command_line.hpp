@@ -9,12 +9,13 @@
 #include <string_view>
 #include <vector>
 
+#include "base/json_record.hpp"
 #include "base/option.hpp"
 
 namespace gem {
 
-/// The options of one program (or of one of its commands), read with Boost.Program_options. `--help`, `--version` and
-/// `--quiet` are always there. Wrong words are a UsageError that lists near ones.
+/// The options of one program (or of one of its commands), read with Boost.Program_options. `--help`, `--version`,
+/// `--quiet` and `--json` are always there. Wrong words are a UsageError that lists near ones.
 class CommandLine {
  public:
   /// `summary` is one sentence for the top of --help.
@@ -29,8 +30,9 @@ class CommandLine {
   }
   /// For options of no struct.
   OptionList& options() { return options_; }
-  /// `--name`, which prints that text and ends, as --help does.
-  void add_answer(const OptionName& name, const std::string& help, std::function<std::string()> text);
+  /// `--name`, which prints that text, or with --json that record, and ends, as --help does.
+  void add_answer(const OptionName& name, const std::string& help, std::function<std::string()> text,
+                  std::function<JsonRecord()> record = {});
   /// For a program of several ranks: --patience, which holds for all its waits.
   void add_patience() { has_patience_ = true; }
   /// An exit code beside those that every program has, for --help.
@@ -62,9 +64,11 @@ class CommandLine {
   struct Answer {
     bool asked = false;
     std::function<std::string()> text{};
+    std::function<JsonRecord()> record{};
   };
   std::deque<Answer> answers_;  // the list of options refers to them
   bool quiet_ = false;
+  bool json_ = false;
   bool has_patience_ = false;
 };
 

@@ -15,6 +15,7 @@
 #include <fmt/core.h>
 
 #include "base/error.hpp"
+#include "platform/command_line/json_output.hpp"
 #include "platform/file_system/file_place.hpp"
 #include "platform/file_system/whole_file.hpp"
 
@@ -50,7 +51,7 @@ void expect_replaceable(const std::string& path, const struct stat& present) {
   if (!S_ISREG(present.st_mode))
     throw SystemError("cannot write " + path + ": it is not a regular file; give the name of a file");
   struct stat output {};
-  for (const int descriptor : {STDOUT_FILENO, STDERR_FILENO})
+  for (const int descriptor : {STDOUT_FILENO, STDERR_FILENO, json_descriptor()})
     if (fstat(descriptor, &output) == 0 && output.st_dev == present.st_dev && output.st_ino == present.st_ino)
       throw SystemError("cannot write " + path +
                         ": what this program prints goes there; give the name of another file");

@@ -1,0 +1,187 @@
+// --json of each program: one valid object on standard output and nothing else, with the tables' figures.
+#include <fmt/core.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "jobs/program_run.hpp"
+#include "platform/text_formats/json.hpp"
+
+namespace gem {
+namespace {
+
+const std::string bin = GEM_PROGRAM_DIR "/";
+const std::string routing = GEM_DATA_DIR "/routing/gpt-oss-20b.gpqa.h5";
+
+/// A run that ended with that code and printed an object; what it printed beside it is in `text`.
+struct JsonRun {
+  JsonRun(const TestFolder& folder, const std::string& command, int code = 0)
+      : run(folder.run(bin + command + " --json")), document(parse(command, code)), text(run.errors) {}
+
+  JsonDocument parse(const std::string& command, int code) const {
+    EXPECT_EQ(run.code, code) << command << "\n" << run.output << run.errors;
+    EXPECT_EQ(run.output.find('\n') + 1, run.output.size()) << command << ": more than a line\n" << run.output;
+    return JsonDocument::parse(run.output, command);
+  }
+  JsonNode root() const { return document.root(); }
+  double number(std::string_view key) const { return root().at(key).number(); }
+  /// Whether the figure stands in the table as it is written there.
+  void expect_shown(double value, int decimals) const {
+    const std::string shown = fmt::format("{:.{}f}", value, decimals);
+    EXPECT_NE(text.find(shown), std::string::npos) << shown << " is not in\n" << text;
+  }
+
+  ProgramRun run;
+  JsonDocument document;
+  std::string text;
+};
+
+std::string profile_command(const TestFolder& folder) {
+  return "gem-profile --model gpt-oss-20b --device simulated --devices 4 --slowdown 1.0,1.28 --max-tokens 1024 "
+         "--output " +
+         folder.file("profile.h5");
+}
+
+void make_inputs(const TestFolder& folder) {
+  ASSERT_EQ(folder.run(bin + profile_command(folder) + " --quiet").code, 0);
+  for (const std::string part : {"train", "test"})
+    ASSERT_EQ(folder
+                  .run(bin + "gem-trace batch --quiet --routing " + routing + " --batch-size 64 --steps 16 --part " +
+                       part + " --output " + folder.file(part + ".h5"))
+                  .code,
+              0);
+  ASSERT_EQ(folder
+                .run(bin + "gem-map --quiet --effort fast --profile " + folder.file("profile.h5") + " --trace " +
+                     folder.file("train.h5") + " --output " + folder.file("gem.h5"))
+                .code,
+            0);
+}
+
+TEST(Json, OfProfiles) {
+  const TestFolder folder;
+  const JsonRun profile(folder, profile_command(folder) + " --validate 5");
+  EXPECT_EQ(profile.root().at("program").text(), "gem-profile");
+  EXPECT_EQ(profile.root().at("model").text(), "gpt-oss-20b");
+  ASSERT_EQ(profile.root().at("devices").size(), 4u);
+  for (std::size_t d = 0; d < 4; ++d) {
+    const JsonNode device = profile.root().at("devices").item(d);
+    profile.expect_shown(device.at("relative_speed").number(), 3);
+    profile.expect_shown(100.0 * device.at("noise").number(), 2);
+  }
+  profile.expect_shown(100.0 * profile.number("spread"), 1);
+  profile.expect_shown(100.0 * profile.root().at("validation").item(0).at("median_error").number(), 2);
+
+  const JsonRun plan(folder, profile_command(folder) + " --dry-run");
+  EXPECT_GT(plan.root().at("plan").size(), 10u);
+  EXPECT_GT(plan.root().at("plan").item(0).at("tiles").integer(), 0);
+  const JsonRun models(folder, "gem-profile --list-models");
+  EXPECT_GT(models.root().at("models").size(), 20u);
+  const JsonRun spread(folder, "gem-profile --compare " + folder.file("profile.h5") + "," + folder.file("profile.h5"));
+  EXPECT_TRUE(spread.root().at("distinguishable").boolean());
+  spread.expect_shown(100.0 * spread.number("spread"), 2);
+}
+
+TEST(Json, OfTraces) {
+  const TestFolder folder;
+  const std::string trace = folder.file("trace.h5");
+  const JsonRun batch(folder, "gem-trace batch --steps 8 --batch-size 64 --routing " + routing + " --output " + trace);
+  EXPECT_EQ(batch.root().at("steps").integer(), 8);
+  batch.expect_shown(batch.number("median_skew"), 2);
+  const JsonRun described(folder, "gem-trace describe --trace " + trace);
+  ASSERT_EQ(described.root().at("described_layers").size(), 24u);
+  for (const char* figure : {"skew", "median_imbalance", "step_correlation"})
+    described.expect_shown(described.root().at("described_layers").item(7).at(figure).number(), 2);
+  EXPECT_EQ(described.root().at("pairs").size(), 5u);
+  const JsonRun split(folder, "gem-trace split --train-steps 3 --trace " + trace + " --output-train " +
+                                  folder.file("a.h5") + " --output-test " + folder.file("b.h5"));
+  EXPECT_EQ(split.root().at("test").at("steps").integer(), 5);
+  const JsonRun drawn(folder, "gem-trace synthesize --dry-run --experts 8 --layers 2 --top-k 2 --steps 4");
+  EXPECT_EQ(drawn.root().at("experts").integer(), 8);
+  EXPECT_TRUE(drawn.root().at("dry_run").boolean());
+}
+
+TEST(Json, OfMappingsAndTheirReplay) {
+  const TestFolder folder;
+  make_inputs(folder);
+  const std::string files = " --profile " + folder.file("profile.h5") + " --trace ";
+  const JsonRun map(folder, "gem-map --effort fast --certify" + files + folder.file("train.h5") + " --test-trace " +
+                                folder.file("test.h5") + " --output " + folder.file("other.h5"));
+  const JsonNode methods = map.root().at("methods");
+  ASSERT_EQ(methods.size(), 6u);
+  for (std::size_t m = 0; m < methods.size(); ++m) {
+    map.expect_shown(methods.item(m).at("train_s").number() * 1e3, 4);
+    map.expect_shown(methods.item(m).at("test_ratio").number(), 3);
+    map.expect_shown(methods.item(m).at("p99_s").number() * 1e3, 4);
+  }
+  map.expect_shown(map.number("test_bound_s") * 1e3, 4);
+  EXPECT_EQ(map.root().at("test_sample").text(), "held-out requests");
+  ASSERT_EQ(map.root().at("layers").size(), 24u);
+  EXPECT_GT(map.root().at("layers").item(3).at("predicted_s").number(), 0.0);
+
+  const JsonRun validated(folder, "gem-map --effort fast --cross-validate 4" + files + folder.file("train.h5") +
+                                      " --output " + folder.file("other.h5"));
+  const JsonNode expected = validated.root().at("cross_validation").at("methods").item(1);
+  validated.expect_shown(expected.at("expected_ratio").number(), 3);
+
+  const JsonRun verified(folder, "gem-verify --steps 8 --rest-per-layer 1" + files + folder.file("test.h5") +
+                                     " --mapping " + folder.file("gem.h5") + " --output " + folder.file("report.h5"));
+  EXPECT_EQ(verified.root().at("verdict").text(), "faster");
+  EXPECT_EQ(verified.root().at("judged").text(), "gem");
+  const JsonNode gem = verified.root().at("mappings").item(1);
+  verified.expect_shown(gem.at("straggler_s").number() * 1e3, 3);
+  verified.expect_shown(gem.at("relative_low").number(), 3);
+  verified.expect_shown(gem.at("waiting_share").number() * 100.0, 1);
+  EXPECT_TRUE(gem.at("dispatch_s").is_null()) << "nothing is exchanged on simulated devices";
+  verified.expect_shown(verified.root().at("whole_model").item(1).at("step_s").number() * 1e3, 3);
+  // A negative verdict ends with 1, and says so here, too.
+  const JsonRun slower(folder,
+                       "gem-verify --steps 8 --judge gem --seed 2 --slowdown 4.0,1.0" + files + folder.file("test.h5") +
+                           " --mapping " + folder.file("gem.h5") + " --output " + folder.file("report.h5"),
+                       1);
+  EXPECT_EQ(slower.root().at("verdict").text(), "slower");
+
+  const JsonRun exported(folder, "gem-deploy export --engine vllm-ascend --mapping " + folder.file("gem.h5") +
+                                     " --output " + folder.file("expert_map.json"));
+  EXPECT_EQ(exported.root().at("layers").integer(), 24);
+  EXPECT_EQ(exported.root().at("files").item(0).text(), folder.file("expert_map.json"));
+  const JsonRun told(
+      folder, "gem-deploy profile --profile " + folder.file("profile.h5") + " --output " + folder.file("profile.json"));
+  EXPECT_EQ(told.root().at("devices").integer(), 4);
+  const JsonRun imported(folder,
+                         "gem-deploy import --dry-run --model gpt-oss-20b --input " + folder.file("expert_map.json"));
+  EXPECT_EQ(imported.root().at("devices").integer(), 4);
+}
+
+TEST(Json, OfBatches) {
+  const TestFolder folder;
+  const std::string manifest = folder.file("m.toml");
+  std::ofstream(manifest) << "output = \"out\"\n[defaults]\ndevice = \"simulated\"\ndevices = 4\nmax_tokens = 512\n"
+                             "steps = 8\nbatch_size = 32\neffort = \"fast\"\nverify_steps = 4\nsynthetic = true\n"
+                             "[[model]]\nname = \"gpt-oss-20b\"\n[[model.task]]\nname = \"a\"\n"
+                             "[[model.task]]\nname = \"b\"\nskew = 1\n";
+  const JsonRun planned(folder, "gem-batch " + manifest + " --dry-run");
+  ASSERT_EQ(planned.root().at("pairs").size(), 2u);
+  EXPECT_EQ(planned.root().at("pairs").item(1).at("pair").text(), "gpt-oss-20b/b");
+  const JsonRun run(folder, "gem-batch " + manifest);
+  const JsonNode rows = run.root().at("rows");
+  ASSERT_EQ(rows.size(), 6u);
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    EXPECT_EQ(rows.item(row).at("state").text(), "done");
+    run.expect_shown(rows.item(row).at("predicted_s").number() * 1e3, 4);
+    run.expect_shown(rows.item(row).at("measured_vs_linear").number(), 3);
+  }
+  const JsonRun summary(folder, "gem-batch " + manifest + " --summary");
+  EXPECT_EQ(summary.root().at("rows").size(), 6u);
+}
+
+TEST(Json, NothingIsPrintedOfAnError) {
+  const TestFolder folder;
+  const ProgramRun run = folder.run(bin + "gem-trace describe --trace nothing.h5 --json");
+  EXPECT_EQ(run.code, 3);
+  EXPECT_EQ(run.output, "");
+  EXPECT_NE(run.errors.find("nothing.h5"), std::string::npos);
+  EXPECT_NE(folder.run(bin + "gem-map --help --json").output.find("Usage: "), std::string::npos);
+}
+
+}  // namespace
+}  // namespace gem
