@@ -24,4 +24,4 @@ _gem_complete() {
                                                here && /^  [a-z]/ { print $1 }' <<< "$help")" -- "$word")
   fi
 }
-complete -o default -F _gem_complete gem-profile gem-trace gem-map gem-verify gem-deploy gem-batch
+complete -o default -F _gem_complete gem-profile gem-trace gem-map gem-verify gem-deploy gem-adapt gem-batch

@@ -12,6 +12,7 @@
 #include "mapping/broadcast.hpp"
 #include "mapping/cross_validation.hpp"
 #include "mapping/mapping_request.hpp"
+#include "mapping/remapping.hpp"
 #include "mapping/search_plan.hpp"
 #include "mapping/trace_mix.hpp"
 #include "platform/command_line/command_line.hpp"
@@ -28,6 +29,7 @@ struct Options : MappingRequest {
   std::vector<std::string> traces, test_traces, mappings;
   std::vector<std::int32_t> trace_weights;
   Selection selection;
+  RemapRequest remap;
   RunTimeOptions run_time;
   bool dry_run = false, quiet = false;
 };
@@ -52,6 +54,7 @@ void describe(OptionList& options, Options& job) {
       "mapping", job.mappings, "FILE",
       "score this mapping beside the methods', such as an engine's own from gem-deploy import; any number");
   describe(options, static_cast<MappingRequest&>(job));
+  describe(options, job.remap);
   describe(options, job.selection);
   describe(options, job.run_time);
   options.group("Common");
@@ -76,6 +79,9 @@ bool parse(const Arguments& arguments, Options& options) {
   line.add_example(
       "mpirun -n 2 gem-map --profile profile.h5 --trace train.h5 --test-trace test.h5 --effort thorough "
       "--output mapping.h5");
+  line.add_example(
+      "gem-map --profile profile.h5 --trace today.h5 --from running.h5 --max-moves 4 --horizon 10000 "
+      "--output next.h5");
   const bool go_on = line.parse(arguments);
   options.quiet = line.quiet();
   return go_on;
@@ -104,6 +110,25 @@ void read_given(MappingQuestion& question, const std::vector<std::string>& paths
     mapping.method = std::filesystem::path(path).filename().string();
     question.given.push_back(fitted(mapping, question));
   }
+}
+
+// The placement that runs, if any. There are to be as many copies as it has, unless a number is asked for.
+Mapping read_present(MappingQuestion& question, const RemapRequest& request) {
+  if (request.from.empty()) return {};
+  Mapping present = read_mapping(request.from);
+  present.method = std::filesystem::path(request.from).filename().string();
+  if (question.redundant_experts == 0) question.redundant_experts = present.redundant_count();
+  return present;
+}
+
+// Its layers as those searched on; it is scored beside the methods', too.
+Mapping fit_present(const Mapping& read, MappingQuestion& question, const RemapRequest& request) {
+  check_remap_request(request, question);
+  if (request.from.empty()) return {};
+  const Mapping present = fitted(read, question);
+  question.given.push_back(present);
+  question.given.back().method = "(running)";
+  return present;
 }
 
 void check_trace_options(const Options& options) {
@@ -157,6 +182,7 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
   check_trace_options(options);
   std::vector<LoadTrace> traces, tests;
   MappingQuestion question = make_question(options);
+  Mapping present;
   question.run_time = options.run_time;
   question.search.show_progress = !options.quiet;
   world.on_root([&] {
@@ -165,7 +191,7 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
       for (const auto& files :
            {named_files("--trace", options.traces), named_files("--test-trace", options.test_traces)})
         inputs.insert(inputs.end(), files.begin(), files.end());
-      inputs.push_back({"--profile", options.profile});
+      inputs.insert(inputs.end(), {{"--profile", options.profile}, {"--from", options.remap.from}});
       keep_apart(inputs, {{{"--output", options.output}}});
       expect_writable(options.output);
       set_termination_message("gem-map: ended from outside; nothing was written, " + options.output +
@@ -176,10 +202,16 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
     for (const std::string& path : options.test_traces) tests.push_back(read_trace(path));
     question.train = mix_of(traces, options.trace_weights);
     if (!tests.empty()) question.test = mix_of(tests, options.trace_weights);
+    present = read_present(question, options.remap);
     prepare(question, options.selection);
     read_given(question, options.mappings);
+    present = fit_present(present, question, options.remap);
   });
   share(world, question);
+  if (!options.remap.from.empty()) {
+    broadcast(world, present);
+    question.redundant_experts = world.broadcast(std::uint64_t{question.redundant_experts});
+  }
 
   if (options.dry_run) {
     const std::string plan = describe_search_plan(world, question);
@@ -190,16 +222,21 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
     return static_cast<int>(ExitCode::Good);
   }
   const MappingAnswer answer = validated_mapping(world, question);
+  RemapAnswer changed{answer.mapping(), ""};
+  if (!options.remap.from.empty()) {
+    changed = remap(world, question, present, answer.mapping(), options.remap);
+    broadcast(world, changed.mapping);
+  }
   TraceLosses losses;
   if (options.traces.size() > 1) {
     share(world, traces);
     share(world, tests);
-    losses = describe_losses(world, question, answer.mapping(), traces, tests);
+    losses = describe_losses(world, question, changed.mapping, traces, tests);
   }
   world.on_root([&] {
-    write_mapping(options.output, answer.mapping(),
+    write_mapping(options.output, changed.mapping,
                   provenance_now(command_line_text(arguments), question.train.model, options.seed));
-    std::cout << answer.report << (losses.text.empty() ? "" : "\n" + losses.text);
+    std::cout << answer.report << changed.report << (losses.text.empty() ? "" : "\n" + losses.text);
     JsonRecord record = answer_record(answer, question, options.output);
     if (!losses.records.empty()) record.add("of_each_trace", losses.records);
     print_json(record);

@@ -2,6 +2,7 @@
 
 #include "model/latency_profile_fields.hpp"
 #include "model/load_trace_fields.hpp"
+#include "model/mapping_fields.hpp"
 #include "platform/mpi/broadcast_fields.hpp"
 
 namespace gem {
@@ -12,6 +13,10 @@ void broadcast(const Communicator& world, LatencyProfile& profile) {
 
 void broadcast(const Communicator& world, LoadTrace& trace) {
   broadcast_fields(world, trace);
+}
+
+void broadcast(const Communicator& world, Mapping& mapping) {
+  broadcast_fields(world, mapping);
 }
 
 }  // namespace gem

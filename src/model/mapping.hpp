@@ -27,6 +27,18 @@ struct RedundantCopy {
   bool operator==(const RedundantCopy&) const = default;
 };
 
+/// One step of the way from the placement that ran before: an expert's weights are copied, and what was there before is
+/// overwritten. Carried out in order, every expert is in at least one place at any moment, and beside the slots one
+/// buffer for one expert is all the memory that is needed.
+struct ExpertMove {
+  std::int32_t layer = 0;  ///< an index
+  std::int32_t expert = 0;
+  std::int32_t from_device = 0;  ///< that holds it now; equal to to_device: out of its buffer
+  std::int32_t to_device = 0;
+  std::int32_t replaces = -1;  ///< expert whose slot on to_device it takes; -1: into that device's buffer
+  bool operator==(const ExpertMove&) const = default;
+};
+
 /// Which device holds which experts, layer by layer.
 struct Mapping {
   std::string model;  ///< as the file names it that it was read from; a written file's provenance names the model
@@ -43,6 +55,8 @@ struct Mapping {
   std::vector<SearchPoint> course;         ///< how the search went; empty for a method that doesn't search
   std::string device_kind;                 ///< of the devices that it was made for; empty if unknown
   std::vector<DeviceDescription> devices;  ///< [device], those that it was made for; empty if unknown
+  std::string moved_from;                  ///< file of the placement that it was made from; empty: from none
+  std::vector<ExpertMove> moves;           ///< the way from there, in order
 
   std::size_t layer_count() const { return expert_to_device.rows(); }
   std::size_t expert_count() const { return expert_to_device.columns(); }

@@ -20,7 +20,7 @@ template <ConstOr<Mapping> Noun, class Visit>
 void visit_fields(Noun& mapping, Visit&& visit) {
   // A new member doesn't compile until it has a name here, and then a line below.
   auto& [model, method, device_count, layer_ids, expert_to_device, redundant, predicted_s, lower_bound_s, train_steps,
-         train_task, train_part, course, device_kind, devices] = mapping;
+         train_task, train_part, course, device_kind, devices, moved_from, moves] = mapping;
   static_cast<void>(device_count);  // it and `redundant` are in the slots
   static_cast<void>(redundant);
   static_cast<void>(device_kind);  // goes with the devices
@@ -66,6 +66,43 @@ void visit_fields(Noun& mapping, Visit&& visit) {
               .presence = Presence::OrEmpty,
               .meaning = "kind of the devices that it was made for, as in gem.profile; without it they are unknown"},
         DeviceKindOf<Noun>{&mapping});
+
+  // The way from the placement that ran before.
+  visit(Field{.name = "moved_from",
+              .presence = Presence::OrDefault,
+              .meaning = "file of the placement that it was made from, with few moves; empty: from none"},
+        moved_from);
+  visit(Field{.name = "/moves/layer",
+              .axes = "move",
+              .rule = {.index_of = "layer"},
+              .presence = Presence::OrEmpty,
+              .meaning = "how to get from there to here, one entry for each copy of an expert's weights, in the order "
+                         "in which every expert is somewhere at any moment: the layer's index"},
+        Column(moves, &ExpertMove::layer));
+  visit(Field{.name = "/moves/expert",
+              .axes = "move",
+              .rule = {.index_of = "expert"},
+              .presence = Presence::OrEmpty,
+              .meaning = "whose weights are copied"},
+        Column(moves, &ExpertMove::expert));
+  visit(Field{.name = "/moves/from_device",
+              .axes = "move",
+              .rule = {.index_of = "device"},
+              .presence = Presence::OrEmpty,
+              .meaning = "that holds it; the same as to_device: it comes out of that device's buffer for one expert"},
+        Column(moves, &ExpertMove::from_device));
+  visit(Field{.name = "/moves/to_device",
+              .axes = "move",
+              .rule = {.index_of = "device"},
+              .presence = Presence::OrEmpty,
+              .meaning = "that gets it"},
+        Column(moves, &ExpertMove::to_device));
+  visit(Field{.name = "/moves/replaces",
+              .axes = "move",
+              .rule = {.least = -1, .index_of = "expert"},
+              .presence = Presence::OrEmpty,
+              .meaning = "the expert whose slot it takes there; -1: it goes into the buffer"},
+        Column(moves, &ExpertMove::replaces));
 
   // How the search went: from a point on, a start's best for the layer took so long.
   visit(Field{.name = "/search/layer",

@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/error.hpp"
 #include "mapping/mapping_costs.hpp"
 #include "search/layer_search.hpp"
 #include "search/matching.hpp"
+#include "search/move_plan.hpp"
 #include "search/random_problem.hpp"
 #include "search/redundant_experts.hpp"
 
@@ -181,6 +183,69 @@ TEST(Remap, ABudgetOfAllLayersGoesWhereItBringsTheMost) {
   EXPECT_EQ(choose_points(fronts, 0, 3), (std::vector<std::size_t>{0, 1, 0})) << "four moves are too many";
   EXPECT_EQ(choose_points(fronts, 9, 100), (std::vector<std::size_t>{2, 1, 0})) << "each step pays";
   EXPECT_EQ(choose_points(fronts, 10, 100), (std::vector<std::size_t>{0, 0, 0}));
+}
+
+// Makes the moves one by one; each expert must be in a slot, or in the buffer, all the time.
+void expect_plan(const DeviceContents& present, const DeviceContents& wanted, std::size_t expert_count) {
+  DeviceContents contents = present;
+  std::int32_t buffered = -1;
+  std::size_t arrivals = 0, copied = 0;
+  for (std::size_t device = 0; device < wanted.size(); ++device)
+    for (const std::int32_t expert : wanted[device])
+      arrivals += std::ranges::find(present[device], expert) == present[device].end() ? 1 : 0;
+  for (const ExpertMove& move : plan_moves(0, present, wanted)) {
+    ASSERT_NO_THROW(apply_move(move, contents, buffered));
+    copied += move.from_device != move.to_device ? 1 : 0;
+    for (std::int32_t expert = 0; expert < static_cast<std::int32_t>(expert_count); ++expert)
+      ASSERT_TRUE(expert == buffered || std::ranges::any_of(contents, [&](const auto& device) {
+                    return std::ranges::find(device, expert) != device.end();
+                  }));
+  }
+  EXPECT_EQ(buffered, -1);
+  EXPECT_EQ(copied, arrivals) << "no expert's weights travel twice";
+  for (auto* all : {&contents})
+    for (auto& device : *all) std::ranges::sort(device);
+  DeviceContents sorted = wanted;
+  for (auto& device : sorted) std::ranges::sort(device);
+  EXPECT_EQ(contents, sorted);
+}
+
+TEST(MovePlan, NoExpertIsLostOnTheWay) {
+  expect_plan({{0, 1}, {2, 3}}, {{0, 1}, {2, 3}}, 4);
+  expect_plan({{0, 1}, {2, 3}}, {{0, 2}, {1, 3}}, 4);
+  expect_plan({{0, 1}, {2, 3}, {4, 5}}, {{5, 2}, {0, 4}, {1, 3}}, 6);
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    const std::size_t devices = 2 + seed % 4, copies = seed % 3 * devices, experts = 3 * devices;
+    const CostModel model(testing::made_up_profile(devices, 3 + seed % 3));
+    const LoadTrace trace = testing::made_up_trace(4, 1, experts, seed);
+    DeviceContents contents[2];
+    RandomStream random{seed};
+    for (DeviceContents& side : contents) {
+      CopyCounts counts(1, experts, 1);
+      for (std::size_t i = 0; i < copies; ++i) {
+        std::int32_t& count = counts(0, random.below(experts));
+        if (count == static_cast<std::int32_t>(devices))
+          --i;
+        else
+          ++count;
+      }
+      const LayerProblem problem = problems_of(model, trace, copies > 0 ? counts : CopyCounts{})[0];
+      const Assignment assignment = random_assignment(problem, random);
+      side.resize(devices);
+      for (std::size_t placed = 0; placed < assignment.size(); ++placed)
+        side[static_cast<std::size_t>(assignment[placed])].push_back(
+            problem.expert_of(static_cast<std::int32_t>(placed)));
+    }
+    expect_plan(contents[0], contents[1], experts);
+  }
+}
+
+TEST(MovePlan, AMoveThatWouldLoseAnExpertIsRefused) {
+  DeviceContents contents{{0, 1}, {2, 3}};
+  std::int32_t buffered = -1;
+  EXPECT_THROW(apply_move({0, 0, 0, 1, 2}, contents, buffered), DataError);
+  EXPECT_THROW(apply_move({0, 2, 0, 1, -1}, contents, buffered), DataError);
+  EXPECT_THROW(apply_move({0, 0, 1, 1, 2}, contents, buffered), DataError);
 }
 
 TEST(Matching, IsTheBestOfAll) {

@@ -32,7 +32,8 @@ void broadcast_fields(const Communicator& ranks, Noun& noun) {
   };
   visit_fields(noun, [&](const Field&, auto&& value) {
     if constexpr (Encoded<std::remove_cvref_t<decltype(value)>>) {
-      auto written = value.get();
+      // On other ranks there may be nothing yet that it could be made from.
+      auto written = ranks.is_root() ? value.get() : decltype(value.get()){};
       send(written);
       if (!ranks.is_root()) value.set(std::move(written));
     } else {

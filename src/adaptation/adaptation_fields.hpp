@@ -1,0 +1,64 @@
+#pragma once
+
+#include "adaptation/adaptation_report.hpp"
+#include "base/field.hpp"
+#include "model/shared_fields.hpp"
+
+namespace gem {
+
+/// The fields of `gem.adaptation`.
+template <ConstOr<AdaptationReport> Report, class Visit>
+void visit_fields(Report& report, Visit&& visit) {
+  // A new member doesn't compile until it has a name here, and then a line below.
+  auto& [model, tasks, device_kind, first_step, expert_bytes, move_s, horizon_steps, policies, step_s, pause_s, moved,
+         slowdown, believed_slowdown, changes] = report;
+  constexpr ValueRule seconds{.least = 0};
+  visit(model_field, model);
+  visit(Field{.name = "tasks", .meaning = "tasks of the traces, and how they follow each other"}, tasks);
+  visit(Field{.name = "device_kind", .meaning = "kind of the devices that it was run on"}, device_kind);
+  visit(Field{.name = "first_step", .meaning = "of the run; the steps before were searched on"}, first_step);
+  visit(Field{.name = "expert_bytes", .unit = "byte", .meaning = "weights of one expert; 0 if unknown"}, expert_bytes);
+  visit(Field{.name = "move_s",
+              .unit = "s",
+              .rule = seconds,
+              .meaning = "time in which steps stand still for the move of one expert"},
+        move_s);
+  visit(Field{.name = "horizon_steps", .rule = {.least = 0}, .meaning = "steps within which moves had to pay"},
+        horizon_steps);
+  visit(Field{.name = "/policies", .axes = "policy", .meaning = "names of the policies"}, policies);
+  visit(Field{.name = "/step_s",
+              .unit = "s",
+              .axes = "policy, step",
+              .rule = seconds,
+              .meaning = "time of each step, sum over layers of the slowest device's, without moves"},
+        step_s);
+  visit(Field{.name = "/pause_s",
+              .unit = "s",
+              .axes = "policy, step",
+              .rule = seconds,
+              .meaning = "time of the moves before each step"},
+        pause_s);
+  visit(Field{.name = "/moved",
+              .axes = "policy, step",
+              .rule = {.least = 0},
+              .meaning = "experts that were moved before each step"},
+        moved);
+  visit(Field{.name = "/slowdown",
+              .axes = "step, device",
+              .rule = {.least = above_zero},
+              .meaning = "what each device really took, relative to its profile"},
+        slowdown);
+  visit(Field{.name = "/believed_slowdown",
+              .axes = "step, device",
+              .rule = {.least = above_zero},
+              .meaning = "what triggered gem took it for, from measured times"},
+        believed_slowdown);
+  visit(Field{.name = "/changes",
+              .axes = "change",
+              .rule = {.least = 0},
+              .presence = Presence::OrEmpty,
+              .meaning = "steps of the run at which a task or a device's speed changed"},
+        changes);
+}
+
+}  // namespace gem

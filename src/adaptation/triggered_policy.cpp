@@ -1,0 +1,201 @@
+#include <algorithm>
+#include <cmath>
+
+#include "adaptation/policies.hpp"
+#include "adaptation/speed_estimate.hpp"
+#include "base/statistics.hpp"
+#include "cost/cost_model.hpp"
+#include "search/placement.hpp"
+#include "search/remap.hpp"
+
+namespace gem {
+namespace {
+
+// Steps whose measured times tell a device's present speed. Of so few the median's interval is their whole range: a
+// device must be another in each of them.
+constexpr std::size_t speed_steps = 6;
+
+// Loads have changed if they differ from what was searched for by so many times what one half of the window differs
+// from the other.
+constexpr double load_factor = 2.0;
+
+// Steps that follow each other are alike; blocks of so many are counted as one observation.
+constexpr std::size_t block_steps = 8;
+
+// Steps of like loads that a search takes at most, and after which a placement is as good as settled.
+constexpr std::size_t settled_steps = 512;
+
+// Mean share of a layer's tokens that each expert gets, [layer, expert].
+Matrix<double> shares_of(const LoadTrace& trace) {
+  Matrix<double> shares(trace.layer_count(), trace.expert_count());
+  for (std::size_t layer = 0; layer < shares.rows(); ++layer) {
+    double sum = 0.0;
+    for (std::size_t step = 0; step < trace.step_count(); ++step)
+      for (std::size_t expert = 0; expert < shares.columns(); ++expert) {
+        shares(layer, expert) += trace.counts(step, layer, expert);
+        sum += trace.counts(step, layer, expert);
+      }
+    if (sum > 0.0)
+      for (double& share : shares.row(layer)) share /= sum;
+  }
+  return shares;
+}
+
+// Share of the tokens that would have to go to another expert, mean over layers.
+double distance(const Matrix<double>& a, const Matrix<double>& b) {
+  double sum = 0.0;
+  for (std::size_t i = 0; i < a.values().size(); ++i) sum += std::abs(a.values()[i] - b.values()[i]);
+  return sum / 2.0 / static_cast<double>(a.rows());
+}
+
+// Seconds of the slowest device, [step].
+std::vector<double> step_seconds(const LayerProblem& problem, const Assignment& assignment) {
+  const Placement placement(problem, assignment);
+  std::vector<double> seconds(problem.step_count(), 0.0);
+  for (std::size_t step = 0; step < seconds.size(); ++step)
+    for (std::size_t stage = 0; stage < problem.stage_count(); ++stage)
+      seconds[step] += placement.column_cost()[problem.first_column(stage) + step] * problem.tables().tick_s();
+  return seconds;
+}
+
+/// Looks at the last steps' loads and at the devices' present speeds. Only where one of them has changed, or where a
+/// change is so fresh that twice as many steps are known of it as at the last look, is a placement searched for, and
+/// only what pays by the lower confidence bound of its gain is moved. The gain is that of a search on the older half of
+/// the steps, on their newer half: what was searched on looks better than it is. (Looking at half or a quarter of the
+/// window, too, reacts sooner, but moves for bursts that pass: it lost more than it won.)
+class TriggeredGem : public Policy {
+ public:
+  TriggeredGem(const LatencyProfile& profile, const Drift& drift, const AdaptationOptions& options)
+      : profile_(profile),
+        drift_(drift),
+        options_(options),
+        used_(profile.device_count(), 1.0),
+        speeds_(profile.device_count(), speed_steps),
+        searched_for_(shares_of(steps_of(drift.trace, 0, options.train_steps))) {}
+
+  std::string name() const override { return judged_policy; }
+  bool is_gradual() const override { return true; }
+  std::vector<double> believed_slowdowns() const override { return speeds_.slowdowns(); }
+
+  void observe(std::size_t, const Matrix<double>& measured_s, const Matrix<double>& predicted_s) override {
+    speeds_.add(measured_s, predicted_s);
+  }
+
+  std::vector<LayerChange> decide(std::size_t step, const std::vector<Assignment>& present) override {
+    if (step < options_.window || (step - options_.train_steps) % options_.interval != 0) return {};
+    const bool speed_changed = speeds_.differs_from(used_);
+    const std::vector<double> believed = speed_changed ? speeds_.slowdowns() : used_;
+    const std::size_t known = std::min(step - alike_since_, settled_steps);
+    const bool knows_more = is_settling_ && known >= 2 * searched_on_;
+    Plan best;
+    if (load_changed(step, options_.window)) best = plan(believed, step, options_.window, present);
+    if (best.changes.empty() && (speed_changed || knows_more)) best = plan(believed, step, known, present);
+    if (knows_more) searched_on_ = known;
+    is_settling_ = is_settling_ && known < settled_steps;
+    if (best.changes.empty()) return {};
+    used_ = believed;
+    searched_for_ = shares_of(last_steps(step, best.steps));
+    searched_on_ = best.steps;
+    alike_since_ = std::max(alike_since_, step - best.steps);
+    is_settling_ = best.steps < settled_steps;
+    return std::move(best.changes);
+  }
+
+ private:
+  // What is to be done, and by how many steps.
+  struct Plan {
+    std::size_t steps = 0;
+    std::vector<LayerChange> changes;
+  };
+
+  LoadTrace last_steps(std::size_t step, std::size_t count) const {
+    return steps_of(drift_.trace, step - count, count);
+  }
+
+  // Whether the last steps' loads differ from what was searched for by more than their halves do from each other.
+  bool load_changed(std::size_t step, std::size_t count) const {
+    const std::size_t half = count / 2;
+    const double noise =
+        distance(shares_of(steps_of(drift_.trace, step - count, half)), shares_of(last_steps(step, count - half)));
+    return distance(shares_of(last_steps(step, count)), searched_for_) > load_factor * noise;
+  }
+
+  struct Candidate {
+    std::size_t layer;
+    double gain_s;  // a step, beyond its price
+    Assignment assignment;
+  };
+
+  RemapPoint best_on(const LayerProblem& problem, const Assignment& present) const {
+    const std::int64_t price = move_price(problem, options_.move_s, options_.horizon_steps);
+    const auto front = remap_front(problem, contents_of(present, profile_.device_count()),
+                                   {.max_moves = options_.max_moves, .move_ticks = price});
+    return front[best_point(front, price)];
+  }
+
+  // The best of the last steps, if it pays.
+  Plan plan(const std::vector<double>& slowdowns, std::size_t step, std::size_t count,
+            const std::vector<Assignment>& present) const {
+    const LoadTrace window = last_steps(step, count);
+    const std::size_t half = count / 2;
+    const CostModel model(slowed_down(profile_, slowdowns));
+    const std::vector<LayerProblem> searched = layer_problems(model, steps_of(window, 0, half)),
+                                    judged = layer_problems(model, steps_of(window, half, count - half));
+    std::vector<LayerProblem> whole;
+    std::vector<Candidate> candidates;
+    std::vector<double> gains_s(count - half, 0.0);
+    double price_s = 0.0;
+    for (std::size_t layer = 0; layer < present.size(); ++layer) {
+      const RemapPoint point = best_on(searched[layer], present[layer]);
+      if (point.moves == 0) continue;
+      const std::vector<double> now_s = step_seconds(judged[layer], present[layer]),
+                                then_s = step_seconds(judged[layer], point.assignment);
+      const double own_price_s = static_cast<double>(point.moves) * options_.move_s / options_.horizon_steps;
+      const double gain_s = mean(now_s) - mean(then_s) - own_price_s;
+      if (gain_s <= 0.0) continue;
+      for (std::size_t t = 0; t < gains_s.size(); ++t) gains_s[t] += now_s[t] - then_s[t];
+      price_s += own_price_s;
+      if (whole.empty()) whole = layer_problems(model, window);
+      candidates.push_back({layer, gain_s, best_on(whole[layer], present[layer]).assignment});
+    }
+    if (candidates.empty() || lower_bound(gains_s) <= price_s) return {};
+    Plan plan{count, {}};
+    std::ranges::stable_sort(candidates, std::greater<>(), &Candidate::gain_s);
+    for (Candidate& candidate : candidates)
+      if (candidate.assignment != present[candidate.layer])
+        plan.changes.push_back({candidate.layer, std::move(candidate.assignment)});
+    return plan;
+  }
+
+  // That the mean is above, at 95 % confidence, with blocks of steps as observations.
+  static double lower_bound(const std::vector<double>& values) {
+    std::vector<double> blocks;
+    for (std::size_t begin = 0; begin + block_steps <= values.size(); begin += block_steps)
+      blocks.push_back(mean(std::span(values).subspan(begin, block_steps)));
+    if (blocks.size() < 2) return -INFINITY;
+    // Student's t for so few, by its expansion around the normal.
+    const double z = normal_quantile(0.95), freedom = static_cast<double>(blocks.size() - 1);
+    const double t = z + (z * z * z + z) / (4.0 * freedom) +
+                     (5.0 * std::pow(z, 5) + 16.0 * z * z * z + 3.0 * z) / (96.0 * freedom * freedom);
+    return mean(blocks) - t * standard_deviation(blocks) / std::sqrt(static_cast<double>(blocks.size()));
+  }
+
+  const LatencyProfile& profile_;
+  const Drift& drift_;
+  const AdaptationOptions& options_;
+  std::vector<double> used_;  // [device] slowdowns that the placement was last searched for
+  SpeedEstimate speeds_;
+  Matrix<double> searched_for_;  // [layer, expert] shares of loads
+  std::size_t alike_since_ = 0;  // step from which on loads are like those that were searched for
+  std::size_t searched_on_ = 0;  // steps
+  bool is_settling_ = false;     // the last change is so fresh that more steps will tell more
+};
+
+}  // namespace
+
+std::unique_ptr<Policy> make_triggered_policy(const LatencyProfile& profile, const Drift& drift,
+                                              const AdaptationOptions& options) {
+  return std::make_unique<TriggeredGem>(profile, drift, options);
+}
+
+}  // namespace gem

@@ -1,0 +1,103 @@
+#include "adaptation/follow.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "search/random_problem.hpp"
+#include "workload/synthesis.hpp"
+
+namespace gem {
+namespace {
+
+LoadTrace task(std::uint64_t seed) {
+  SynthesisOptions options;
+  options.expert_count = 32;
+  options.top_k = 4;
+  options.layer_ids = {0, 1, 2, 3};
+  options.steps = 400;
+  options.seed = seed;
+  return synthesize_trace(options);
+}
+
+struct Outcome {
+  AdaptationReport report;
+  std::vector<PolicySummary> summaries;
+  const PolicySummary& of(const std::string& policy) const {
+    return summaries[static_cast<std::size_t>(std::ranges::find(report.policies, policy) - report.policies.begin())];
+  }
+};
+
+Outcome run(const Drift& drift, const AdaptationOptions& options, const FollowOptions& follow_options = {}) {
+  const LatencyProfile profile = testing::made_up_profile(4, 8);
+  Outcome outcome;
+  outcome.report = follow(profile, drift, options, follow_options, [](std::size_t) {});
+  outcome.summaries = summarize(outcome.report, 1);
+  return outcome;
+}
+
+AdaptationOptions options() {
+  AdaptationOptions options;
+  options.engine_window = 200;
+  options.engine_interval = 400;
+  options.move_s = 2e-5;
+  return options;
+}
+
+TEST(Follow, WithoutDriftNothingIsMovedAndNothingIsLost) {
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+    const Outcome still = run(make_drift({task(seed)}, TaskOrder::InTurn, 1, 1500, {}, 4), options());
+    EXPECT_EQ(still.of(judged_policy).moved, 0u) << seed;
+    EXPECT_LE(still.of(judged_policy).relative, 1.001);
+    EXPECT_FALSE(findings_of(still.report, 1).is_worse);
+  }
+}
+
+TEST(Follow, ADeviceThatSlowsDownIsSeenAndGetsLess) {
+  const std::vector<SlowdownChange> changes{{400, 1, 1.28}, {1100, 1, 1.0}};
+  const Outcome drifting = run(make_drift({task(1)}, TaskOrder::InTurn, 1, 1800, changes, 4), options());
+  EXPECT_LT(drifting.of(judged_policy).interval.high, 1.0);
+  EXPECT_GE(drifting.of(judged_policy).recovered, 0.8);
+  EXPECT_LE(drifting.of(judged_policy).reaction_steps, 32.0);
+  EXPECT_LT(drifting.of(judged_policy).total_s, drifting.of("periodic eplb").total_s);
+  EXPECT_NEAR(drifting.report.believed_slowdown(500, 1), 1.28, 0.01);
+  EXPECT_NEAR(drifting.report.believed_slowdown(1500, 1), 1.0, 0.01);
+}
+
+TEST(Follow, AnotherTaskIsSeenAndFollowed) {
+  const Outcome drifting = run(make_drift({task(1), task(2)}, TaskOrder::InTurn, 1, 2000, {}, 4), options());
+  EXPECT_LT(drifting.of(judged_policy).interval.high, 1.0);
+  EXPECT_GE(drifting.of(judged_policy).recovered, 0.8);
+  EXPECT_GT(drifting.of(judged_policy).remappings, 0u);
+}
+
+TEST(Follow, MovesStayWithinTheBudgetOfAStep) {
+  FollowOptions budget;
+  budget.moves_a_step = 8;
+  const Outcome drifting = run(make_drift({task(1), task(2)}, TaskOrder::InTurn, 1, 1000, {}, 4), options(), budget);
+  const auto judged = static_cast<std::size_t>(std::ranges::find(drifting.report.policies, judged_policy) -
+                                               drifting.report.policies.begin());
+  EXPECT_GT(drifting.of(judged_policy).moved, 8u);
+  EXPECT_LE(*std::ranges::max_element(drifting.report.moved.row(judged)), 8u);
+}
+
+TEST(Follow, MovesThatCostMoreThanTheyBringAreNotMade) {
+  AdaptationOptions dear = options();
+  dear.move_s = 10.0;
+  const Outcome drifting = run(make_drift({task(1), task(2)}, TaskOrder::InTurn, 1, 800, {}, 4), dear);
+  EXPECT_EQ(drifting.of(judged_policy).moved, 0u);
+  EXPECT_EQ(drifting.of(oracle_policy).moved, 0u);
+}
+
+TEST(Follow, AWorsePolicyIsCalledWorse) {
+  Outcome still = run(make_drift({task(1)}, TaskOrder::InTurn, 1, 600, {}, 4), options());
+  const auto judged =
+      static_cast<std::size_t>(std::ranges::find(still.report.policies, judged_policy) - still.report.policies.begin());
+  for (double& seconds : still.report.step_s.row(judged)) seconds *= 1.01;
+  const AdaptationFindings findings = findings_of(still.report, 1);
+  EXPECT_TRUE(findings.is_worse);
+  EXPECT_NE(findings.text.find("WORSE than static gem"), std::string::npos) << findings.text;
+}
+
+}  // namespace
+}  // namespace gem
