@@ -128,7 +128,11 @@ std::vector<LoadTrace> read_traces(const Options& job, const LatencyProfile& pro
                          "the experts have the same shape",
                          path, traces.back().model, profile.model, option_name(&Options::allow_model_mismatch));
   }
-  check_divisible(traces.front().expert_count(), profile.device_count());
+  if (traces.front().expert_count() % profile.device_count() != 0)
+    throw UsageError(
+        fmt::format("{} experts don't divide over {} devices, which gem-adapt needs; give a profile of as "
+                    "many devices as divide them",
+                    traces.front().expert_count(), profile.device_count()));
   return traces;
 }
 
