@@ -14,6 +14,9 @@ LatencyProfile nodes_as_devices(const LatencyProfile& profile) {
   LatencyProfile merged = profile;
   merged.topology = {};
   merged.exchange = {};
+  merged.regimes.clear();
+  merged.regime_points.clear();
+  merged.regime_median_s = Matrix<double>();
   merged.devices.resize(nodes);
   merged.experts_per_device *= size;
   for (LoadPoint& point : merged.points)

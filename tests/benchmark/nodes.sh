@@ -16,7 +16,7 @@ held_out() { # held_out FILE METHOD: the column "of linear" of what is held out
   awk -v method="$2" '$1 == method { print $5; found = 1; exit } END { if (!found) print "-" }' "$1"
 }
 
-echo "| model | nodes | tokens a device | linear ms | eplb | eplb-hier. | speed-aware | gem | gem 2 levels | copies even | copies speed | copies lp | online equal | online by speed | gem + online | copied a layer, us | gem s | MiB |"
+echo "| model | nodes | tokens a device | linear ms | eplb | eplb-hier. | speed-aware | gem | gem 2 levels | copies even | copies speed | copies lp | online equal | online by speed | gem + online | copied | gem s | MiB |"
 echo "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
 for nodes in "${@:-4 8 16}"; do for n in $nodes; do
   for model in DeepSeek-V3 Kimi-K2; do
