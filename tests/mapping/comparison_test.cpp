@@ -34,10 +34,10 @@ TEST(Comparison, TheTableNamesWhatIsInSample) {
 }
 
 TEST(Comparison, LongNamesLeaveTheTableAsNarrowAsATerminal) {
-  const Score score{12.3456, 13.4567, 1.1};
+  const Score score{12.3456e-3, 13.4567e-3, 1.1};
   const std::vector<ComparedMethod> methods{{"linear", score, score}, {"eplb-hierarchical+lp", score, score}};
   for (const bool has_test : {true, false}) {
-    std::istringstream lines(comparison_table(methods, {12.0, 12.0}, has_test, Sample::HeldOutRequests));
+    std::istringstream lines(comparison_table(methods, {12e-3, 12e-3}, has_test, Sample::HeldOutRequests));
     for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
   }
 }
