@@ -38,15 +38,20 @@ Way with_copies(const CostModel& model, const LoadTrace& trace, CopyCounts copie
   return way;
 }
 
-// As many copies of each expert as there are now; as `otherwise` in layers where no placement can have them apart.
-CopyCounts present_copies(const Matrix<std::int32_t>& present, const CopyCounts& otherwise, std::size_t device_count) {
-  CopyCounts copies(otherwise.rows(), otherwise.columns());
+// As many copies of each expert as there are now; an expert with more than there are devices gives some to the first
+// that have room.
+CopyCounts present_copies(const PlacingQuestion& question, std::size_t device_count) {
+  const auto most = static_cast<std::int32_t>(device_count);
+  CopyCounts copies(question.searched.layer_count(), question.searched.expert_count());
   for (std::size_t layer = 0; layer < copies.rows(); ++layer) {
-    const std::vector<std::int32_t> counts = slot_counts(present.row(layer), copies.columns());
-    if (std::ranges::max(counts) > static_cast<std::int32_t>(device_count))
-      std::ranges::copy(otherwise.row(layer), copies.row(layer).begin());
-    else
-      std::ranges::copy(counts, copies.row(layer).begin());
+    std::vector<std::int32_t> counts = slot_counts(question.present.row(layer), copies.columns());
+    for (std::size_t from = 0, to = 0; from < counts.size(); ++from)
+      while (counts[from] > most) {
+        while (counts[to] >= most) ++to;
+        --counts[from];
+        ++counts[to];
+      }
+    std::ranges::copy(counts, copies.row(layer).begin());
   }
   return copies;
 }
@@ -79,12 +84,12 @@ std::vector<Way> ways_of(const CostModel& model, const PlacingQuestion& question
     ways.push_back(without_copies(model, question.searched));
     return ways;
   }
-  const CopyCounts chosen = choose_copies(question.searched, redundant, model.device_count());
   if (question.present.rows() == 0) {
-    ways.push_back(with_copies(model, question.searched, chosen));
+    ways.push_back(
+        with_copies(model, question.searched, choose_copies(question.searched, redundant, model.device_count())));
     return ways;
   }
-  const CopyCounts present = present_copies(question.present, chosen, model.device_count());
+  const CopyCounts present = present_copies(question, model.device_count());
   ways.push_back(with_copies(model, question.searched, present));
   // Half of the moves for other copies, the rest to place them.
   const std::size_t shifts = std::max<std::size_t>(1, question.max_moves / 2);

@@ -122,7 +122,7 @@ def load_sglang(given=None):
              "sglang.srt.utils": {"get_bool_env_var": lambda name, *default: False}} | (given or {})
     real = ["sglang.srt.eplb.eplb_algorithms", "sglang.srt.eplb.expert_location", "sglang.srt.eplb.eplb_manager",
             "sglang.srt.eplb.expert_location_updater", "sglang.srt.plugins"]
-    if importlib.util.find_spec("einops") is None:  # for logs alone
+    if "einops" not in sys.modules and importlib.util.find_spec("einops") is None:  # for logs alone
         sys.modules["einops"] = StandInModule("einops")
     sys.meta_path.insert(0, Finder("sglang", folder_of("sglang"), real, given))
     from sglang.srt.eplb import eplb_algorithms
