@@ -107,6 +107,8 @@ TEST(CommandLine, HelpHasGroupsWhatIsRequiredFirstAndDefaults) {
             "  --dry-run               say what would run\n\n"
             "Common:\n"
             "  --quiet                 print results only, no progress and no hints\n"
+            "  --json                  print what was found as one JSON object, and all else\n"
+            "                          on standard error\n"
             "  --help                  show this help\n"
             "  --version               show the version, the revision and what is built in\n");
 }
