@@ -18,12 +18,16 @@ void visit_fields(Report& report, Visit&& visit) {
   visit(Field{.name = "device_kind", .meaning = "kind of the devices that it was run on"}, device_kind);
   visit(Field{.name = "first_step", .meaning = "of the run; the steps before were searched on"}, first_step);
   visit(Field{.name = "expert_bytes", .unit = "byte", .meaning = "weights of one expert; 0 if unknown"}, expert_bytes);
-  visit(Field{.name = "move_s",
+  visit(Field{.name = "/move_s",
               .unit = "s",
+              .axes = "one",
               .rule = seconds,
               .meaning = "time in which steps stand still for the move of one expert"},
         move_s);
-  visit(Field{.name = "horizon_steps", .rule = {.least = 0}, .meaning = "steps within which moves had to pay"},
+  visit(Field{.name = "/horizon_steps",
+              .axes = "one",
+              .rule = {.least = 0},
+              .meaning = "steps within which moves had to pay"},
         horizon_steps);
   visit(Field{.name = "/policies", .axes = "policy", .meaning = "names of the policies"}, policies);
   visit(Field{.name = "/step_s",

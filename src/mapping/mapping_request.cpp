@@ -8,10 +8,6 @@ namespace {
 SearchOptions options_of(Effort effort) {
   SearchOptions options;
   if (effort == Effort::Fast) options.iterations = 0;
-  if (effort == Effort::Adaptive) {
-    options.iterations = 500;
-    options.patience = 20;
-  }
   if (effort == Effort::Thorough) {
     options.starts = 8;
     options.iterations = 500;
@@ -75,9 +71,7 @@ void describe(OptionList& options, MappingRequest& request) {
            "the mean alone: for traces of few requests")
       .range(0, 1);
   options.group("How long to search");
-  options.add("effort", request.effort,
-              "sets {starts} and {iterations}; adaptive goes on with each layer until 20 "
-              "iterations in a row brought less than 0.02 % of its time");
+  options.add("effort", request.effort, "sets {starts} and {iterations}");
   options.add("starts", request.starts, "N", "assignments that each layer's search starts from")
       .range(0, 65536)
       .without("by {effort}");

@@ -13,15 +13,11 @@ namespace gem {
 enum class Effort {
   Fast,  ///< one local optimum a layer
   Default,
-  Adaptive,  ///< each layer as long as that still gains
   Thorough
 };
 
 inline std::vector<OptionWord<Effort>> words_of(Effort) {
-  return {{"fast", Effort::Fast},
-          {"default", Effort::Default},
-          {"adaptive", Effort::Adaptive},
-          {"thorough", Effort::Thorough}};
+  return {{"fast", Effort::Fast}, {"default", Effort::Default}, {"thorough", Effort::Thorough}};
 }
 
 inline std::vector<OptionWord<Objective>> words_of(Objective) {

@@ -82,12 +82,10 @@ ModelAnswer search_model(const Communicator& world, const std::vector<LayerProbl
     RandomStream random{options.seed, layer, start};
     const std::vector<Assignment> given = first_starts(layer);
     const Assignment initial = start < given.size() ? given[start] : random_assignment(problems[layer], random);
-    const StartRule rule{options.iterations,
-                         [&] {
+    const StartRule rule{options.iterations, [&] {
                            counter.serve();
                            return options.out_of_time();
-                         },
-                         options.patience};
+                         }};
     const StartResult result = run_start(problems[layer], initial, random, rule);
     for (const CostAt& point : result.history)
       history.push_back(

@@ -19,7 +19,6 @@ struct SearchOptions {
   double time_limit_s = 0.0;    ///< 0: none. With one, the answer may differ from run to run.
   bool show_progress = false;
   std::chrono::steady_clock::time_point begin = std::chrono::steady_clock::now();  ///< of the limited time
-  std::size_t patience = SIZE_MAX;                                                 ///< see StartRule
 
   double elapsed_s() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(); }
   bool out_of_time() const { return time_limit_s > 0.0 && elapsed_s() > time_limit_s; }

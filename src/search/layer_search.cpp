@@ -82,10 +82,7 @@ StartResult run_start(const LayerProblem& problem, const Assignment& initial, Ra
   if (problem.device_count() > 1) {
     Placement trial = current;
     std::vector<std::int32_t> changed;
-    std::size_t gained_at = 0;               // iteration
-    std::int64_t gained_from = best.cost();  // the best cost then
-    while (result.iterations < rule.iterations && result.iterations - gained_at < rule.patience &&
-           !(rule.stop_now && rule.stop_now())) {
+    while (result.iterations < rule.iterations && !(rule.stop_now && rule.stop_now())) {
       disturb(trial, random, changed);
       descent.repair(trial, changed);
       ++result.iterations;
@@ -97,9 +94,6 @@ StartResult run_start(const LayerProblem& problem, const Assignment& initial, Ra
       if (current.cost() >= best.cost()) continue;
       best = current;
       note(best);
-      if (static_cast<double>(gained_from - best.cost()) < rule.least_gain * static_cast<double>(gained_from)) continue;
-      gained_at = result.iterations;
-      gained_from = best.cost();
     }
     if (result.iterations > 0) descent.run(best);
     note(best);

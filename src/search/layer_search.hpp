@@ -14,9 +14,6 @@ namespace gem {
 struct StartRule {
   std::size_t iterations = 100;         ///< perturbations after the first local optimum
   std::function<bool()> stop_now = {};  ///< asked now and then; empty: never
-  /// Perturbations in a row that may bring less than `least_gain` of the cost together before the start is done.
-  std::size_t patience = SIZE_MAX;
-  double least_gain = 2e-4;
 };
 
 /// A start's best cost from a moment on.

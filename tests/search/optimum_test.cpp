@@ -64,23 +64,6 @@ TEST(Optimum, IsFoundWhereExpertsDoNotDivide) {
   }
 }
 
-TEST(LayerSearch, PatienceEndsAStartThatGainsNoMore) {
-  const auto made = made_up_problem(32, 4, 60, 3, 1);
-  const LayerProblem& problem = made.problems[0];
-  RandomStream random{1};
-  const Assignment initial = random_assignment(problem, random);
-  const auto run = [&](std::size_t iterations, std::size_t patience) {
-    return run_start(problem, initial, RandomStream{1}, {iterations, {}, patience});
-  };
-  const StartResult first = run(0, SIZE_MAX), patient = run(500, 10), all = run(500, SIZE_MAX);
-  EXPECT_EQ(all.iterations, 500u);
-  EXPECT_LT(patient.iterations, 500u);
-  EXPECT_GE(patient.iterations, 10u);
-  EXPECT_LE(patient.cost, first.cost);
-  EXPECT_GE(patient.cost, all.cost);
-  EXPECT_EQ(run(patient.iterations, SIZE_MAX).assignment, patient.assignment) << "the same way, ended earlier";
-}
-
 TEST(ExactSearch, ProvesTheBestOfAllAssignments) {
   struct Shape {
     std::size_t experts, devices, steps;

@@ -312,7 +312,7 @@ TEST(Pipeline, VerifySaysWhatDoesNotFit) {
   expect_refused(folder, bin + verify(folder, "--layers 3,3"), 2, "layer 3 is there twice");
   expect_refused(folder, bin + verify(folder, "--patience -1"), 2, "--patience: -1 is out of range");
   expect_refused(folder, bin + verify(folder, "--judge eplb"), 2, "no mapping given is named 'eplb'");
-  expect_refused(folder, bin + verify(folder, "--judge-by eplb"), 2, "neither straggler nor layer");
+  expect_refused(folder, bin + verify(folder, "--judge-by eplb"), 2, "none of straggler, layer, step");
   expect_refused(folder, bin + verify(folder, "--judge-by layer --compute-only"), 2, "needs whole layers");
   expect_refused(folder, bin + verify(folder, "--judge-by layer --share-gpu turns"), 2, "needs whole layers");
   expect_refused(folder, bin + verify(folder, "--judge-by layer"), 2, "simulated devices exchange nothing");

@@ -224,7 +224,6 @@ TEST(GemProfile, ABadCallIsOneSentence) {
            BadCall{"--model gpt-os-20b", "did you mean gpt-oss-20b"},
            BadCall{"--model none.csv", "none.csv"},
            BadCall{"--model gpt-oss-20b --device host --devices 4", "--devices"},
-           BadCall{"--model gpt-oss-20b --device simulated --devices 5", "32"},
            BadCall{"--model gpt-oss-20b --device simulated --devices 64", "64"},
            BadCall{"--model gpt-oss-20b --device simulated --devices 8 --redundant-experts 3", "a multiple of 8"},
            BadCall{"--model gpt-oss-20b --device tpu", "tpu"},
