@@ -99,9 +99,12 @@ bool parse(const Arguments& arguments, Options& job) {
                    "are simulated from their profile, moves are priced.");
   line.add(job);
   line.add_exit_code(1, "triggered gem is significantly slower than static gem");
+  for (const char* task : {"mmlu", "gpqa"})
+    line.add_example(fmt::format(
+        "gem-trace batch --routing jobs/data/routing/gpt-oss-20b.{0}.h5 --batch-size 256 --steps 512 --output {0}.h5",
+        task));
   line.add_example(
-      "gem-adapt --profile profile.h5 --trace mmlu.h5 --trace gpqa.h5 --task-order alternating --period 600 --steps "
-      "4000 "
+      "gem-adapt --profile jobs/data/profiles/h100-four-shares.gpt-oss-20b.tile128.h5 --trace mmlu.h5 --trace gpqa.h5 "
       "--move-time 1e-3");
   if (!line.parse(arguments)) return false;
   job.quiet = line.quiet();

@@ -80,8 +80,8 @@ bool parse(const Arguments& arguments, Options& options) {
       "mpirun -n 2 gem-map --profile profile.h5 --trace train.h5 --test-trace test.h5 --effort thorough "
       "--output mapping.h5");
   line.add_example(
-      "gem-map --profile profile.h5 --trace test.h5 --from mapping.h5 --max-moves 4 --horizon 10000 "
-      "--output next.h5");
+      "gem-map --profile jobs/data/profiles/h100-four-shares.gpt-oss-20b.tile128.h5 --trace trace.h5 --from mapping.h5 "
+      "--max-moves 4 --output next.h5");
   const bool go_on = line.parse(arguments);
   options.quiet = line.quiet();
   return go_on;

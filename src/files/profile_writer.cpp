@@ -33,6 +33,7 @@ LatencyProfile ProfileWriter::begin(const LatencyProfile& plan) {
     const bool goes_on = resume_ && std::filesystem::exists(partial_);
     LatencyProfile profile = goes_on ? read_unfinished_profile(partial_, plan, provenance_.seed) : unmeasured(plan);
     save(profile);
+    next_save_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(least_interval_);  // this one made the file
     return profile;
   } catch (...) {
     lock_.reset();  // what could not begin holds nobody up

@@ -21,9 +21,10 @@ const std::string on_two_ranks = std::string(GEM_MPIRUN) + " -n 2 " + GEM_PROGRA
 // Two blocks of points, some seconds: there is time to kill it.
 const std::string host_job =
     "--model gpt-oss-20b --device host --dtype f32 --expert-shape 128x128 --max-tokens 384 --points-per-doubling 2"
-    " --min-samples 64 --max-samples 64 --quiet --output ";
+    " --min-samples 100 --max-samples 100 --quiet --output ";
 const std::string simulated_job =
-    "--model Qwen3-30B-A3B --device simulated --devices 128 --max-tokens 4096 --points-per-doubling 8 --min-samples 150"
+    "--model Qwen3-30B-A3B --device simulated --devices 128 --max-tokens 4096 --points-per-doubling 8 --min-samples "
+    "150"
     " --quiet --output ";
 
 std::string text_of(const std::string& path) {
