@@ -1,7 +1,7 @@
 # cmake --install: programs, gem-analysis, data, scripts, completion of bash, manual pages; and packages of them (cpack).
 include(GNUInstallDirs)
 set(gem_share ${CMAKE_INSTALL_DATADIR}/gem)
-set(gem_programs profile trace map verify deploy batch)
+set(gem_programs profile trace map verify deploy batch adapt)
 
 foreach(program ${gem_programs})
   install(TARGETS gem-${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

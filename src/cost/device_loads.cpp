@@ -27,7 +27,7 @@ DeviceLoad load_of(std::span<const std::uint32_t> tokens, const LoadRule& rule) 
 }
 
 DeviceLoad load_of(std::span<const std::uint32_t> tokens, const LoadRules& rules) {
-  return load_of(tokens, rules.of(rules.regime_of(row_count(tokens))));
+  return load_of(tokens, rules.of(rules.regime_of(static_cast<std::int64_t>(row_count(tokens)))));
 }
 
 void sum_loads(std::span<const std::uint32_t> tokens, const ExpertHomes& homes, const LoadRule& rule,

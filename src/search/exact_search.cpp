@@ -40,10 +40,7 @@ bool ExactSearch::fits(std::size_t expert_count, std::size_t device_count, std::
 }
 
 ExactSearch::ExactSearch(std::size_t expert_count, std::size_t device_count)
-    : expert_count_(expert_count),
-      device_count_(device_count),
-      slots_(expert_count / device_count),
-      index_(std::size_t{1} << expert_count, -1) {
+    : device_count_(device_count), slots_(expert_count / device_count), index_(std::size_t{1} << expert_count, -1) {
   const auto end = static_cast<std::uint32_t>(std::size_t{1} << expert_count);
   for (std::size_t size = slots_; size <= expert_count; size += slots_)
     for (std::uint32_t bits = 1; bits < end; ++bits) {

@@ -36,7 +36,6 @@ class ExactSearch {
  private:
   friend class ExactRun;
 
-  std::size_t expert_count_;
   std::size_t device_count_;
   std::size_t slots_;
   // Sets of experts as bits. A set is left for the last devices if its size is a multiple of `slots`.
