@@ -24,7 +24,7 @@ const std::string host_job =
     " --min-samples 100 --max-samples 100 --quiet --output ";
 const std::string simulated_job =
     "--model Qwen3-30B-A3B --device simulated --devices 128 --max-tokens 4096 --points-per-doubling 8 --min-samples "
-    "150"
+    "1000 --max-samples 1000"
     " --quiet --output ";
 
 std::string text_of(const std::string& path) {
