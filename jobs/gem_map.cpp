@@ -152,8 +152,8 @@ void share(const Communicator& world, std::vector<LoadTrace>& traces) {
   for (LoadTrace& trace : traces) broadcast(world, trace);
 }
 
-JsonRecord answer_record(const MappingAnswer& answer, const Mapping& mapping, const MappingQuestion& question,
-                         const std::string& output) {
+JsonRecord answer_record(const MappingAnswer& answer, const MappingQuestion& question, const std::string& output) {
+  const Mapping& mapping = answer.mapping();
   std::vector<JsonRecord> layers;
   for (std::size_t l = 0; l < mapping.layer_ids.size(); ++l)
     layers.push_back(JsonRecord()
@@ -175,7 +175,6 @@ JsonRecord answer_record(const MappingAnswer& answer, const Mapping& mapping, co
       .add("layers", layers)
       .add("profile_doubts", doubts);
   if (!answer.validation.empty()) record.add("cross_validation", answer.validation);
-  if (!mapping.moved_from.empty()) record.add("moved_from", mapping.moved_from).add("moves", mapping.moves.size());
   return record;
 }
 
@@ -238,7 +237,7 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
     write_mapping(options.output, changed.mapping,
                   provenance_now(command_line_text(arguments), question.train.model, options.seed));
     std::cout << answer.report << changed.report << (losses.text.empty() ? "" : "\n" + losses.text);
-    JsonRecord record = answer_record(answer, changed.mapping, question, options.output);
+    JsonRecord record = answer_record(answer, question, options.output);
     if (!losses.records.empty()) record.add("of_each_trace", losses.records);
     print_json(record);
     if (options.quiet) return;

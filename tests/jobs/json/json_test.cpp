@@ -4,7 +4,6 @@
 
 #include <fstream>
 
-#include "files/mapping_file.hpp"
 #include "jobs/program_run.hpp"
 #include "platform/text_formats/json.hpp"
 
@@ -118,14 +117,6 @@ TEST(Json, OfMappingsAndTheirReplay) {
   EXPECT_EQ(map.root().at("test_sample").text(), "held-out requests");
   ASSERT_EQ(map.root().at("layers").size(), 24u);
   EXPECT_GT(map.root().at("layers").item(3).at("predicted_s").number(), 0.0);
-
-  // Of a running placement that is changed: what is told is what is written.
-  const JsonRun moved(folder, "gem-map --effort fast --move-time 1e-7 --max-moves 1 --from " + folder.file("other.h5") +
-                                  files + folder.file("test.h5") + " --output " + folder.file("moved.h5"));
-  const Mapping written = read_mapping(folder.file("moved.h5"));
-  EXPECT_EQ(moved.root().at("moves").integer(), static_cast<std::int64_t>(written.moves.size()));
-  EXPECT_EQ(moved.root().at("moved_from").text(), folder.file("other.h5"));
-  EXPECT_EQ(moved.root().at("layers").item(3).at("predicted_s").number(), written.predicted_s[3]);
 
   const JsonRun validated(folder, "gem-map --effort fast --cross-validate 4" + files + folder.file("train.h5") +
                                       " --output " + folder.file("other.h5"));
