@@ -137,7 +137,7 @@ void check_trace_options(const Options& options) {
     throw option_error(option_name(&Options::test_traces), "{}: give one for each of the {} of {}, in the same order",
                        count, option_name(&Options::traces));
   if (!options.trace_weights.empty() && options.trace_weights.size() != count)
-    throw option_error(option_name(&Options::trace_weights), "{}: give {} numbers, one for each {}", count,
+    throw option_error(option_name(&Options::trace_weights), "{}: give {}, one for each {}", counted(count, "number"),
                        option_name(&Options::traces));
   if (std::ranges::any_of(options.trace_weights, [](std::int32_t weight) { return weight < 1; }))
     throw option_error(option_name(&Options::trace_weights), "{}: weights are whole numbers of 1 and more");
@@ -152,8 +152,9 @@ void share(const Communicator& world, std::vector<LoadTrace>& traces) {
   for (LoadTrace& trace : traces) broadcast(world, trace);
 }
 
-JsonRecord answer_record(const MappingAnswer& answer, const MappingQuestion& question, const std::string& output) {
-  const Mapping& mapping = answer.mapping();
+// Of the mapping that is written: the answer's, or what was made of it for a placement that runs.
+JsonRecord answer_record(const MappingAnswer& answer, const Mapping& mapping, const MappingQuestion& question,
+                         const std::string& output) {
   std::vector<JsonRecord> layers;
   for (std::size_t l = 0; l < mapping.layer_ids.size(); ++l)
     layers.push_back(JsonRecord()
@@ -222,7 +223,7 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
     return static_cast<int>(ExitCode::Good);
   }
   const MappingAnswer answer = validated_mapping(world, question);
-  RemapAnswer changed{answer.mapping(), ""};
+  RemapAnswer changed{answer.mapping(), "", {}};
   if (!options.remap.from.empty()) {
     changed = remap(world, question, present, answer.mapping(), options.remap);
     broadcast(world, changed.mapping);
@@ -237,7 +238,8 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
     write_mapping(options.output, changed.mapping,
                   provenance_now(command_line_text(arguments), question.train.model, options.seed));
     std::cout << answer.report << changed.report << (losses.text.empty() ? "" : "\n" + losses.text);
-    JsonRecord record = answer_record(answer, question, options.output);
+    JsonRecord record = answer_record(answer, changed.mapping, question, options.output);
+    if (!options.remap.from.empty()) record.add("remapping", changed.record);
     if (!losses.records.empty()) record.add("of_each_trace", losses.records);
     print_json(record);
     if (options.quiet) return;

@@ -19,7 +19,7 @@ std::string describe_check(const ProfileSetup& setup);
 void check_devices(const Communicator& ranks, const ProfileRequest& request, const ProfileSetup& setup,
                    const Devices& devices);
 
-/// The same verdict from profiles of the same devices, each a repetition. DataError for files that are no such
+/// Prints the same verdict from profiles of the same devices, each a repetition. DataError for files that are no such
 /// profiles.
 void compare_profiles(const std::vector<std::string>& files);
 

@@ -58,6 +58,9 @@ class Profile:
     nodes: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))  # [device]; empty where unknown
     link_latency_s: np.ndarray = field(default_factory=lambda: np.empty(0))  # inside a node, across nodes; or empty
     link_bytes_per_s: np.ndarray = field(default_factory=lambda: np.empty(0))  # into one device, likewise
+    # Tile of each regime, ascending by the rows of a device, where the kernel has several; what is above is then of
+    # tile_tokens alone, the regime that most loads meet.
+    regime_tiles: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
     @property
     def device_count(self):
@@ -304,6 +307,7 @@ def _read_profile(file):
         surplus_tile_s,
         *_read_exchange(file, devices),
         *_read_topology(file, devices),
+        _read_loads(file, "/regimes/tile_tokens", (None,)) if file.has("/regimes/tile_tokens") else np.empty(0, np.int64),
     )
 
 

@@ -76,6 +76,17 @@ def load_rule_of(profile):
     )
 
 
+def regime_notes(profile):
+    """A sentence about what isn't shown of a profile whose kernel has several tiles; none for one tile."""
+    if not len(profile.regime_tiles):
+        return []
+    tiles = ", ".join(str(tile) for tile in profile.regime_tiles)
+    return [
+        f"The kernel changes its tile with the rows of a device ({tiles}); shown is the tile of {profile.tile_tokens} "
+        "alone, which most loads meet."
+    ]
+
+
 def surfaces_of(profile, equal_devices=False):
     """One surface a device; with `equal_devices` each has the mean latency."""
     latency_s = profile.median_s
@@ -125,7 +136,7 @@ def homes_for(mapping, trace):
 
 
 def predict(counts, homes, surfaces, profile):
-    """[step, layer, device] predicted seconds for counts [step, layer, expert]."""
+    """[step, layer, device] predicted seconds for counts [step, layer, expert]; of a kernel with one tile."""
     steps, layers, _ = counts.shape
     rule = load_rule_of(profile)
     predicted_s = np.empty((steps, layers, len(surfaces)))

@@ -197,8 +197,8 @@ def make_routing(
 
 
 def write(path: str | os.PathLike, noun: Noun) -> None:
-    """Writes a Profile, Trace, Mapping or Routing under a temporary name, renamed when whole. UsageError for a Report:
-    only gem-verify measures one."""
+    """Writes a Profile, Trace, Mapping or Routing under a temporary name, renamed when whole. UsageError for a Report,
+    which only gem-verify measures, and for a Profile of a kernel with several tiles, which only gem-profile does."""
     if type(noun) not in _CONTENTS:
         raise UsageError(f"a {type(noun).__name__} cannot be written; profiles, traces, mappings and routing can")
     format_name, attributes, datasets = _CONTENTS[type(noun)](noun)
@@ -229,6 +229,10 @@ def write(path: str | os.PathLike, noun: Noun) -> None:
 
 
 def _profile_contents(profile):
+    _expect(
+        not len(profile.regime_tiles),
+        "a profile of a kernel with several tiles cannot be written, since only its main tile was read; copy the file",
+    )
     attributes = {
         name: getattr(profile, name)
         for name in ("device_kind", "weight_dtype", "hidden_size", "intermediate_size", "tile_tokens", "last_tile_rows")

@@ -70,8 +70,8 @@ std::vector<TileStep> parse_tile_rule(const std::string& text) {
     const std::vector<std::string> sides = split(step, ':');
     const bool is_last = rule.size() + 1 == steps.size();
     if (sides.size() != (is_last ? 1 : 2))
-      throw option_error(option, "{}: '{}' is not {}, e.g. 32:16,512:64,128", step,
-                         is_last ? "the rows of the last tile alone" : "ROWS:N");
+      throw option_error(option, "{}: '{}' should be {}, e.g. 32:16,512:64,128", step,
+                         is_last ? "N, a tile without rows, since it is the last" : "ROWS:N");
     const std::int64_t tile = parse_integer(sides.back(), spelled(option));
     const std::int64_t rows = is_last ? 0 : parse_integer(sides.front(), spelled(option));
     if (tile < 1 || tile > 65536) throw option_error(option, "{}: {} is out of range (1 to 65536)", tile);

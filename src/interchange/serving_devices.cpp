@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 
 #include "base/text.hpp"
 
@@ -37,22 +38,28 @@ std::string selection_of(const Mapping& mapping, const HostDevices& host) {
   return "CUDA_VISIBLE_DEVICES=" + join(uuids, ",");
 }
 
+// Shares of one GPU have one number.
 bool have_numbers(const Mapping& mapping) {
-  return std::ranges::none_of(mapping.devices, [](const DeviceDescription& device) { return device.uuid.empty(); });
+  std::set<std::string> numbers;
+  return std::ranges::all_of(mapping.devices, [&](const DeviceDescription& device) {
+    return !device.uuid.empty() && numbers.insert(device.uuid).second;
+  });
 }
 
 // Empty for GPUs as they are.
 std::string warning_of(const Mapping& mapping) {
   std::string text;
   if (mapping.device_kind != "cuda" && mapping.device_kind != "command")
-    text += fmt::format(
-        "WARNING: this mapping was made for {} devices of kind '{}', not for GPUs. On\nother devices it is arbitrary: "
-        "measure the serving GPUs with gem-profile, and map\nagain.\n",
-        mapping.devices.size(), mapping.device_kind);
+    text += wrap(fmt::format(
+                "WARNING: this mapping was made for {} of kind '{}', not for GPUs. On other devices it is arbitrary: "
+                "measure the serving GPUs with gem-profile, and map again.",
+                counted(mapping.devices.size(), "device"), mapping.device_kind)) +
+            "\n";
   if (std::ranges::any_of(mapping.devices, is_emulated))
-    text +=
-        "WARNING: these devices were made uneven on purpose (emulated). Served on devices as\nthey are, the mapping "
-        "loads the wrong ones.\n";
+    text += wrap(
+                "WARNING: these devices were made uneven on purpose (emulated). Served on devices as they are, the "
+                "mapping loads the wrong ones.") +
+            "\n";
   return text;
 }
 
@@ -124,10 +131,10 @@ ServingCheck check_serving_host(const Mapping& mapping, const std::string& host,
   if (here == hosts.end()) {
     std::vector<std::string> names;
     for (const HostDevices& other : hosts) names.push_back(other.name);
-    check.text += fmt::format(
-        "MISMATCH: the mapping has no device on {}, but on {}; measure this host's GPUs and map\n"
-        "again, or serve there\n",
-        host, join(names));
+    check.text += wrap(fmt::format("MISMATCH: the mapping has no device on {}, but on {}; measure this host's GPUs and "
+                                   "map again, or serve there",
+                                   host, join(names))) +
+                  "\n";
     return check;
   }
   bool same = true;

@@ -144,17 +144,33 @@ class Report {
   std::string seconds_of(const Row& row) const {
     return move_s_ ? format_seconds(*move_s_ * static_cast<double>(row.choice.moves)) : "?";
   }
-  // Steps until what is saved is what the moves took.
-  std::string payback_of(const Row& row) const {
+  // Steps until what is saved is what the moves took; infinity: never, NaN: unknown.
+  double payback_steps(const Row& row) const {
     const double saved_s = scored_s(stays_) - scored_s(row);
-    if (row.choice.moves == 0) return "0";
-    if (saved_s <= 0.0) return "never";
-    return move_s_ ? fmt::format("{:.0f}", std::ceil(*move_s_ * static_cast<double>(row.choice.moves) / saved_s)) : "?";
+    if (row.choice.moves == 0) return 0.0;
+    if (saved_s <= 0.0) return std::numeric_limits<double>::infinity();
+    return move_s_ ? std::ceil(*move_s_ * static_cast<double>(row.choice.moves) / saved_s) : std::nan("");
+  }
+  std::string payback_of(const Row& row) const {
+    const double steps = payback_steps(row);
+    return std::isnan(steps) ? "?" : std::isinf(steps) ? "never" : fmt::format("{:.0f}", steps);
+  }
+
+  JsonRecord record_of(const Row& row) const {
+    const std::size_t bytes = expert_bytes_of(question_.profile), moves = row.choice.moves;
+    JsonRecord record;
+    record.add("moves_a_layer", row.name)
+        .add("moved_experts", moves)
+        .add("moved_bytes", bytes == 0 ? std::nullopt : std::optional(bytes * moves))
+        .add("moves_s", move_s_ ? std::optional(*move_s_ * static_cast<double>(moves)) : std::nullopt)
+        .add("train_s", row.train_s);
+    if (question_.test) record.add("test_s", row.test_s);
+    return record.add("payback_steps", payback_steps(row));
   }
 
   std::string table(const std::vector<Row>& rows) const {
-    std::vector<Table::Column> columns{{"moves a layer", ""}, {"moved", "experts"}, {"weights", ""},
-                                       {"takes", ""},         {"train", "ms/step"}, {"", "of now"}};
+    std::vector<Table::Column> columns{{"moves", "a layer"}, {"moved", "experts"}, {"weights", ""},
+                                       {"takes", ""},        {"train", "ms/step"}, {"", "of now"}};
     if (question_.test) {
       const std::string name = is_held_out(question_.sample) ? "held-out" : sample_note(question_.sample);
       columns.insert(columns.end(), {{name, "ms/step"}, {"", "of now"}});
@@ -305,6 +321,9 @@ RemapAnswer remap(const Communicator& world, const MappingQuestion& question, co
 
   answer.report = fmt::format("\nFrom {}, with so many experts of a layer that change their device:\n", request.from) +
                   report.table(rows);
+  std::vector<JsonRecord> records;
+  for (const Row& row : rows) records.push_back(report.record_of(row));
+  answer.record.add("from", request.from).add("numbers_of_moves", records).add("chosen", report.record_of(chosen));
   if (!move_s)
     answer.report += wrap("Note: the time of a move is unknown; profile with the exchange, or state it with " +
                           on_command_line("move-time")) +

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "base/json_record.hpp"
 #include "base/option.hpp"
 #include "mapping/mapping_question.hpp"
 #include "model/mapping.hpp"
@@ -33,8 +34,9 @@ std::optional<double> move_seconds(std::optional<double> stated_s, const Latency
 
 /// What was made of the running placement.
 struct RemapAnswer {
-  Mapping mapping;     ///< with the moves that lead to it
-  std::string report;  ///< the table of how much how many moves bring; on rank 0
+  Mapping mapping;      ///< with the moves that lead to it
+  std::string report;   ///< the table of how much how many moves bring; on rank 0
+  JsonRecord record{};  ///< the same, for --json
 };
 
 /// The best placement within so many moves of `present` that pays within the horizon; `target` is what a search without

@@ -39,10 +39,13 @@ std::string describe_search_plan(const Communicator& world, const MappingQuestio
   // Each fold is searched on all, half and a quarter of its steps; searches that lean are not foreseen.
   total_s *= 1.0 + 3.0 * static_cast<double>(fold_count_of(question));
   if (options.time_limit_s > 0.0) total_s = std::min(total_s, options.time_limit_s);
-  return plan + fmt::format("Method {}: on {} steps, {} starts a layer, {} iterations each, seed {}, {} rank{}: {}{}\n",
-                            method_name(question.method), trace.step_count(), options.starts, options.iterations,
-                            options.seed, world.size(), world.size() == 1 ? "" : "s", total_s < 1.0 ? "" : "about ",
-                            format_duration(total_s));
+  return plan +
+         wrap(fmt::format("Method {}: on {}, {} a layer, {} each, seed {}, {}: {}{}", method_name(question.method),
+                          counted(trace.step_count(), "step"), counted(options.starts, "start"),
+                          counted(options.iterations, "iteration"), options.seed,
+                          counted(static_cast<std::size_t>(world.size()), "rank"), total_s < 1.0 ? "" : "about ",
+                          format_duration(total_s))) +
+         "\n";
 }
 
 }  // namespace gem

@@ -135,6 +135,24 @@ def main():
         good=(0, 1),
     )
 
+    run(
+        "regimes",
+        "profile",
+        "gem-profile",
+        "--model",
+        "gpt-oss-20b",
+        "--device",
+        "simulated",
+        "--devices",
+        4,
+        "--tile-rule",
+        "32:16,64",
+        "--max-tokens",
+        256,
+        "--output",
+        "profile.h5",
+    )
+
     os.makedirs(os.path.join(options.folder, "host"))
     with open(os.path.join(options.folder, "host", "small.csv"), "w", encoding="utf-8") as file:
         file.write(SMALL_MODEL)

@@ -74,6 +74,7 @@ class Files(support.TestCase):
             (lambda: gem.make_routing([[[9]]], [0, 1], model="m", task="t", num_experts=4), "experts, 0 to 3"),
             (lambda: gem.make_routing([[[1]]], [0, 2], model="m", task="t", num_experts=4), "request_offsets"),
             (lambda: gem.write(self.path("r.h5"), gem.read(support.result("host", "report.h5"))), "cannot be written"),
+            (lambda: gem.write(self.path("p.h5"), gem.read(support.result("regimes", "profile.h5"))), "several tiles"),
         ):
             with self.subTest(said=said), self.assertRaisesRegex(gem.UsageError, said):
                 call()

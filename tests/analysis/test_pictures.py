@@ -224,6 +224,18 @@ class Predictions(support.TestCase):
             self.assertAlmostEqual(searched, float(rows[name][2]), delta=6e-4)
             self.assertAlmostEqual(scored, float(rows[name][5]), delta=6e-4)
 
+    def test_of_a_kernel_with_several_tiles_the_main_one_is_shown_and_nothing_predicted(self):
+        profile = read_file(support.result("regimes", "profile.h5"))
+        self.assertEqual(profile.regime_tiles.tolist(), [16, 64])
+        several = collect([support.result("regimes")])
+        for module in (latency_surface, latency_over_tiles):
+            self.assertIn("(16, 64)", " ".join(module.draw(several).notes))
+            self.assertNotIn("changes its tile", " ".join(module.draw(self.results).notes))
+        run = dataclasses.replace(self.results, profile=profile)
+        with self.assertRaisesRegex(NotDrawn, "several tiles"):
+            held_out.draw(run)
+        self.assertTrue(held_out.draw(self.results).frames)
+
     def test_equal_devices_are_equal(self):
         surfaces = latency.surfaces_of(self.results.profile, equal_devices=True)
         times = [surface.seconds([5, 40], [3, 8]) for surface in surfaces]

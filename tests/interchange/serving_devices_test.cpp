@@ -25,6 +25,8 @@ TEST(ServingDevices, SaysWhatWasEmulated) {
   Mapping mapping = on_two_hosts();
   mapping.devices[1].emulated_slowdown = 1.28;
   EXPECT_NE(launch_lines(mapping).find("WARNING: these devices were made uneven on purpose"), std::string::npos);
+  mapping.devices[1].uuid = mapping.devices[0].uuid;  // shares of one GPU
+  EXPECT_NE(launch_lines(mapping).find("no numbers"), std::string::npos);
   mapping.devices[1].uuid = "";
   EXPECT_NE(launch_lines(mapping).find("no numbers"), std::string::npos);
 }

@@ -13,15 +13,15 @@ PATH="$1:$PATH"
 cd "$folder"
 ln -s "$root/jobs" jobs
 for call in gem-profile 'gem-trace batch' 'gem-trace import' 'gem-trace synthesize' 'gem-trace describe' \
-  'gem-trace split' gem-map gem-verify 'gem-deploy export' 'gem-deploy permute' 'gem-deploy profile' gem-adapt \
-  gem-batch; do
+  'gem-trace split' gem-map gem-verify 'gem-deploy export' 'gem-deploy permute' 'gem-deploy profile' \
+  'gem-deploy import' 'gem-deploy check' gem-adapt gem-batch; do
   # shellcheck disable=SC2086  # a program and its command
   $call --help > help.txt || fail "$call --help ends with $?"
   ! grep -n '.\{81\}' help.txt || fail "$call --help is wider than 80 columns"
   grep -q '^Usage: ' help.txt || fail "$call --help has no usage line"
   # Examples, continued lines joined; those with several ranks or others' models are for other tests.
   sed -n '/^Examples:/,$p' help.txt | sed '1d; s/^ *//' | sed -e ':a' -e '/\\$/N; s/\\\n *//; ta' |
-    { grep -v 'mpirun\|MODEL\|recorder\|expert_statistic\|routed\|--mapping' || true; } > examples.sh
+    { grep -v 'mpirun\|MODEL\|recorder\|expert_statistic\|routed\|--mapping\|--input' || true; } > examples.sh
   bash -euo pipefail examples.sh > log 2>&1 || fail "an example of $call --help: $(tail -n 1 log)"
 done
 gem-map --version | grep -q '^revision: ' || fail "--version doesn't show the revision"

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..errors import NotDrawn
-from ..latency import relative_speeds, throttle_text, throttled
+from ..latency import regime_notes, relative_speeds, throttle_text, throttled
 from ..palette import DEVICE_ROLES, device_role
 from ..picture import Axis, Choice, Lines, Picture, Series, evenly, format_time, time_unit
 
@@ -53,7 +53,7 @@ def draw_lines(results, title, x, x_values, fixed_name, fixed_values, sentence, 
                 for position, d in enumerate(devices)
             ]
             frames[(view, index)] = Lines(series, y=y)
-    notes = [f"Numbers in brackets: speed, fastest = 1. {hollow_text(profile)}".strip()]
+    notes = [f"Numbers in brackets: speed, fastest = 1. {hollow_text(profile)}".strip(), *regime_notes(profile)]
     if len(devices) < profile.device_count:
         notes.append(f"{len(devices)} of {profile.device_count} devices, evenly by speed.")
     return Picture(

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..errors import NotDrawn
-from ..latency import relative_speeds, surfaces_of
+from ..latency import regime_notes, relative_speeds, surfaces_of
 from ..picture import Axis, Choice, Heat, Picture, format_time, time_unit
 from .latency_lines import shown_devices
 
@@ -43,7 +43,10 @@ def draw(results):
         Axis("active experts"),
         frames,
         [Choice("device", [str(d) for d in devices])],
-        ["Dots are put into the nearest column. No cells where there would be fewer tiles than active experts."],
+        [
+            "Dots are put into the nearest column. No cells where there would be fewer tiles than active experts.",
+            *regime_notes(profile),
+        ],
         value=Axis("latency", unit),
         height=max(180, 26 * len(rows) + 80),
     )

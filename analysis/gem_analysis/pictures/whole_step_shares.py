@@ -19,7 +19,7 @@ def draw(results):
     steps = results.report.whole_steps if results.report else None
     if steps is None:
         raise NotDrawn("needs a report of gem-verify --whole-step")
-    unit_s, unit = time_unit([seconds for seconds in steps.summary["mean_s"]])
+    unit_s, unit = time_unit(steps.summary["mean_s"])
     rows = []
     for m, name in enumerate(steps.names):
         total, begin, spans = steps.summary["mean_s"][m], 0.0, []

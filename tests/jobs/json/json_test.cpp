@@ -118,6 +118,21 @@ TEST(Json, OfMappingsAndTheirReplay) {
   ASSERT_EQ(map.root().at("layers").size(), 24u);
   EXPECT_GT(map.root().at("layers").item(3).at("predicted_s").number(), 0.0);
 
+  // Of a running placement the layers are those of the mapping that is written, not of the search without limit.
+  const JsonRun changed(folder, "gem-map --effort fast --max-moves 1 --from " + folder.file("gem.h5") + files +
+                                    folder.file("test.h5") + " --output " + folder.file("changed.h5"));
+  const JsonNode remapping = changed.root().at("remapping");
+  changed.expect_shown(remapping.at("chosen").at("train_s").number() * 1e3, 4);
+  EXPECT_EQ(remapping.at("numbers_of_moves").item(0).at("moved_experts").integer(), 0);
+  EXPECT_TRUE(remapping.at("chosen").at("moves_s").is_null()) << "the profile has no exchange";
+  double chosen_s = 0.0, searched_s = 0.0;
+  for (std::size_t l = 0; l < 24; ++l) chosen_s += changed.root().at("layers").item(l).at("predicted_s").number();
+  for (std::size_t m = 0; m < changed.root().at("methods").size(); ++m)
+    if (changed.root().at("methods").item(m).at("method").text() == "gem")
+      searched_s = changed.root().at("methods").item(m).at("train_s").number();
+  EXPECT_NEAR(chosen_s, remapping.at("chosen").at("train_s").number(), 1e-6 * chosen_s);
+  EXPECT_GT(chosen_s, searched_s);
+
   const JsonRun validated(folder, "gem-map --effort fast --cross-validate 4" + files + folder.file("train.h5") +
                                       " --output " + folder.file("other.h5"));
   const JsonNode expected = validated.root().at("cross_validation").at("methods").item(1);

@@ -1,4 +1,4 @@
-# Recipe of Spack: spack repo add packaging/spack && spack install gem-moe
+# Recipe of Spack: spack repo add slurm/spack && spack install gem-moe
 # Written after Spack's packaging guide, and not tried with Spack itself yet.
 import os
 
