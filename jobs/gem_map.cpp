@@ -223,7 +223,7 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
     return static_cast<int>(ExitCode::Good);
   }
   const MappingAnswer answer = validated_mapping(world, question);
-  RemapAnswer changed{answer.mapping(), ""};
+  RemapAnswer changed{answer.mapping(), "", {}};
   if (!options.remap.from.empty()) {
     changed = remap(world, question, present, answer.mapping(), options.remap);
     broadcast(world, changed.mapping);
@@ -239,6 +239,7 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
                   provenance_now(command_line_text(arguments), question.train.model, options.seed));
     std::cout << answer.report << changed.report << (losses.text.empty() ? "" : "\n" + losses.text);
     JsonRecord record = answer_record(answer, changed.mapping, question, options.output);
+    if (!changed.record.empty()) record.add("remapping", changed.record);
     if (!losses.records.empty()) record.add("of_each_trace", losses.records);
     print_json(record);
     if (options.quiet) return;
