@@ -118,10 +118,7 @@ class Judge {
   }
   /// Of a move, beside costs summed over the judged steps.
   std::int64_t move_ticks() const {
-    // Beyond it no move is worth its price, and sums of prices stay in 64 bits.
-    constexpr double max_price = 1e15;
-    const double steps = static_cast<double>(question_->judged.step_count());
-    return std::llround(std::min(max_price, question_->move_s / judging_tick_s * steps / question_->horizon_steps));
+    return move_price(judging_tick_s, question_->judged.step_count(), question_->move_s, question_->horizon_steps);
   }
   double mean_seconds(std::int64_t ticks) const {
     return static_cast<double>(ticks) * judging_tick_s / static_cast<double>(question_->judged.step_count());
