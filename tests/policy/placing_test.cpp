@@ -179,6 +179,13 @@ TEST(Placing, WithoutAPresentMapTheBestOfASearch) {
   }
 }
 
+TEST(Placing, LatenciesBeyondReckoningAreRefused) {
+  const Case c{6, 8, 2, 1};
+  LatencyProfile slow = testing::made_up_profile(c.devices, 4);
+  for (double& seconds : slow.median_s.values()) seconds *= 1e15;
+  EXPECT_THROW(place_experts(CostModel(slow), question_of(c, 29)), UsageError);
+}
+
 TEST(Placing, AnImpossiblePresentMapIsRefused) {
   const Case c{6, 8, 2, 1};
   PlacingQuestion question = question_of(c, 23);
