@@ -93,7 +93,7 @@ TEST(Placing, MoreMovesBringMore) {
   PlacingQuestion question = question_of(c, 5);
   question.judged = question.searched;
   double last_s = 1e9;
-  for (const std::size_t max_moves : {0, 2, 4, 8, 32}) {
+  for (const std::size_t max_moves : {0u, 2u, 4u, 8u, 32u}) {
     question.max_moves = max_moves;
     const PlacingAnswer answer = place_experts(model_of(c), question);
     EXPECT_LE(answer.placed_s, last_s);
