@@ -7,15 +7,16 @@
 #include "adaptation/follow.hpp"
 #include "base/error.hpp"
 #include "base/text.hpp"
-#include "base/text_file.hpp"
 #include "files/adaptation_file.hpp"
 #include "files/profile_file.hpp"
 #include "files/trace_file.hpp"
 #include "mapping/remapping.hpp"
 #include "platform/command_line/command_line.hpp"
+#include "platform/command_line/json_output.hpp"
 #include "platform/command_line/program.hpp"
 #include "platform/command_line/progress.hpp"
 #include "platform/command_line/terminal.hpp"
+#include "platform/file_system/input_file.hpp"
 #include "platform/file_system/named_files.hpp"
 #include "platform/file_system/whole_file.hpp"
 
@@ -80,11 +81,7 @@ void describe(OptionList& options, Options& job) {
       .range(1, 1e6);
   options.add("engine-interval", job.policies.engine_interval, "N", "steps between two of their re-mappings")
       .range(1, 1e6);
-  options
-      .add("move-time", job.move_s, "SECONDS",
-           "time in which steps stand still for the move of one expert; moves follow each other")
-      .above(0, 1e6)
-      .without("an expert's bytes at the median speed between two devices of the profile");
+  describe_move_time(options, job.move_s);
   options.group("Common");
   options.add("allow-model-mismatch", job.allow_model_mismatch,
               "go on although profile and traces name different models");
@@ -115,9 +112,7 @@ bool parse(const Arguments& arguments, Options& job) {
 
 std::vector<SlowdownChange> read_slowdowns(const std::string& path, std::size_t device_count) {
   if (path.empty()) return {};
-  const std::optional<std::string> text = read_text_file(path);
-  if (!text) throw DataError(path + ": cannot be read; give a CSV file with the header 'step,device,slowdown'");
-  return parse_slowdown_changes(*text, path, device_count);
+  return parse_slowdown_changes(read_whole_text(path, std::uint64_t{64} << 20), path, device_count);
 }
 
 // Traces in their order, each of the profile's model.
@@ -168,14 +163,17 @@ int run(const Arguments& arguments) {
                        job.policies.train_steps, job.policies.window);
   const Drift drift = make_drift(traces, job.order, job.period, steps,
                                  read_slowdowns(job.slowdowns, profile.device_count()), profile.device_count());
-  std::cout << wrap(fmt::format(
-                   "Run: {}, {}, {} steps of which {} are searched on, {} layers x {} experts on {} devices (simulated "
-                   "from their profile, noise {:g}); a move takes {}, nothing runs meanwhile; {} changes",
-                   drift.trace.model, tasks_of(traces, job.order), steps, job.policies.train_steps,
-                   drift.trace.layer_count(), drift.trace.expert_count(), profile.device_count(), job.run.noise,
-                   format_seconds(*move_s), drift.changes.size()))
-            << "\n";
-  if (job.dry_run) return static_cast<int>(ExitCode::Good);
+  const std::string plan = wrap(
+      fmt::format("Run: {}, {}, {} steps of which {} are searched on, {} layers x {} experts on {} devices (simulated "
+                  "from their profile, noise {:g}); a move takes {}, nothing runs meanwhile; {} changes",
+                  drift.trace.model, tasks_of(traces, job.order), steps, job.policies.train_steps,
+                  drift.trace.layer_count(), drift.trace.expert_count(), profile.device_count(), job.run.noise,
+                  format_seconds(*move_s), drift.changes.size()));
+  std::cout << plan << "\n";
+  if (job.dry_run) {
+    print_json(JsonRecord().add("dry_run", true).add("plan", plan));
+    return static_cast<int>(ExitCode::Good);
+  }
   expect_writable(job.output);
   set_termination_message("gem-adapt: ended from outside; nothing was written, " + job.output +
                           " is as it was: start again");
@@ -184,11 +182,11 @@ int run(const Arguments& arguments) {
       follow(profile, drift, job.policies, job.run, [&](std::size_t done) { progress.update(done); });
   report.model = drift.trace.model;
   report.tasks = tasks_of(traces, job.order);
-  report.device_kind = "simulated";
   report.expert_bytes = expert_bytes_of(profile);
   const AdaptationFindings findings = findings_of(report, job.policies.seed);
   write_adaptation(job.output, report, provenance_now(command_line_text(arguments), report.model, job.policies.seed));
   std::cout << "\n" << with_coloured_verdict(findings.text, STDOUT_FILENO);
+  print_json(findings_record(report, findings).add("output", job.output));
   if (!job.quiet) std::cout << "Report: " << job.output << "\n";
   return static_cast<int>(findings.is_worse ? ExitCode::NegativeVerdict : ExitCode::Good);
 }

@@ -176,6 +176,7 @@ JsonRecord answer_record(const MappingAnswer& answer, const Mapping& mapping, co
       .add("layers", layers)
       .add("profile_doubts", doubts);
   if (!answer.validation.empty()) record.add("cross_validation", answer.validation);
+  if (!mapping.moved_from.empty()) record.add("moved_from", mapping.moved_from).add("moves", mapping.moves.size());
   return record;
 }
 
@@ -239,7 +240,7 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
                   provenance_now(command_line_text(arguments), question.train.model, options.seed));
     std::cout << answer.report << changed.report << (losses.text.empty() ? "" : "\n" + losses.text);
     JsonRecord record = answer_record(answer, changed.mapping, question, options.output);
-    if (!options.remap.from.empty()) record.add("remapping", changed.record);
+    if (!changed.record.empty()) record.add("remapping", changed.record);
     if (!losses.records.empty()) record.add("of_each_trace", losses.records);
     print_json(record);
     if (options.quiet) return;

@@ -22,10 +22,10 @@ if have "$format"; then
 fi
 if have ruff; then
   if $fix; then
-    check ruff check --fix analysis tests
+    check ruff check --fix analysis policy tests
     ruff format analysis/gem_analysis tests/analysis
   else
-    check ruff check analysis tests
+    check ruff check analysis policy tests
     check ruff format --check analysis/gem_analysis tests/analysis
   fi
 fi

@@ -18,7 +18,7 @@ class Run:
     """What a program printed and how it ended."""
 
     command: list[str]
-    code: int  # 0 good, 1 a negative verdict of gem-verify
+    code: int  # 0 good, 1 a negative verdict
     output: str
     errors: str
 
@@ -36,8 +36,9 @@ class Run:
 
 
 def run(program: str, *arguments: object, ranks: int = 1, launcher: list[str] | None = None, **options: object) -> Run:
-    """Runs gem-profile, gem-trace, gem-map, gem-verify, gem-batch or gem-deploy to its end: `arguments` as they are, then
-    `options` as --name value, where _ stands for -, True for a flag, and a list for an option given several times.
+    """Runs gem-profile, gem-trace, gem-map, gem-verify, gem-batch, gem-deploy or gem-adapt to its end: `arguments` as
+    they are, then `options` as --name value, where _ stands for -, True for a flag, and a list for an option given
+    several times.
 
         run("gem-verify", profile="p.h5", trace="test.h5", mapping=["eplb.h5", "gem.h5"], ranks=4)
 

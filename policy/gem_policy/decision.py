@@ -8,7 +8,7 @@ import numpy
 
 from gem_policy import ranks
 from gem_policy.library import Devices, Library, PolicyError
-from gem_policy.settings import Settings
+from gem_policy.settings import SettingError, Settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,6 +17,12 @@ class Expert:
 
     bytes: float
     parameters: float
+
+    @staticmethod
+    def of(weights):
+        """From the weights of one layer on one rank, tensors [expert, ...]."""
+        return Expert(float(sum(weight[0].numel() * weight.element_size() for weight in weights)),
+                      float(sum(weight[0].numel() for weight in weights)))
 
 
 def sampled_steps(window_steps, settings):
@@ -34,6 +40,29 @@ def without_repeats(counts, rank_count):
     return counts // repeats
 
 
+def own_parts(decider, rank, rank_count, device):
+    """[rank][SLOTS], a tensor that is zero but for this rank's part, for the engine to sum over ranks; all zero without a
+    decider, by which the others know of it."""
+    import torch
+
+    parts = torch.zeros((rank_count, ranks.SLOTS), dtype=torch.float32, device=device)
+    if decider is not None:
+        uuid = ranks.gpu_uuid(torch, device.index) if device.type == "cuda" else ""
+        parts[rank] = torch.tensor(decider.own_part(rank, uuid), dtype=torch.float32)
+    return parts
+
+
+def load_decider(log, engine):
+    """Whether GEM is switched on, and a Decider by the settings; none where it can't be had, which is said. Such a rank
+    has to tell the others, which would wait for it otherwise."""
+    try:
+        settings = Settings.load()
+        return settings.enabled, Decider(settings, log) if settings.enabled else None
+    except (SettingError, PolicyError) as error:
+        log.error("GEM: %s; %s's own policy places experts", error, engine)
+        return True, None
+
+
 class Decider:
     """Holds library and devices; remembers what it said once."""
 
@@ -43,22 +72,29 @@ class Decider:
         self._said = set()
         self._library = Library(settings.library)
         self._measured = Devices.measured(self._library, settings.profile) if settings.profile else None
+        self._given = self._digest()  # now: a file that is gone later would stop one rank before a sum of all
         self._alike = {}
         self._fit = None
         self._speaks = True
 
-    def given(self):
-        """A number that is the same on all ranks that were given the same."""
+    def _digest(self):
         parts = [self._library.version(), repr(dataclasses.replace(self.settings, profile="", library=""))]
         if self.settings.profile:
-            with open(self.settings.profile, "rb") as file:
-                parts.append(file.read())
+            try:
+                with open(self.settings.profile, "rb") as file:
+                    parts.append(file.read())
+            except OSError as error:
+                raise PolicyError(f"cannot read {self.settings.profile}: {error}") from error
         return ranks.digest(parts)
+
+    def given(self):
+        """A number that is the same on all ranks that were given the same."""
+        return self._given
 
     def own_part(self, rank, uuid):
         """What this rank tells the others, SLOTS numbers; `uuid` of its GPU, empty where there is none."""
         clock_hz = ranks.sm_clock_hz(uuid) if self.settings.clocks and uuid else None
-        return ranks.own_part(rank, self.given(), uuid, self._measured.uuids() if self._measured else [], clock_hz)
+        return ranks.own_part(rank, self._given, uuid, self._measured.uuids() if self._measured else [], clock_hz)
 
     def take_ranks(self, parts, rank):
         """Parts of all ranks, [rank][SLOTS], as the engine summed them; PolicyError if they can't work together. Only

@@ -2,10 +2,8 @@
 
 import logging
 
-from gem_policy import ranks
-from gem_policy.decision import Decider, Expert
+from gem_policy.decision import Expert, load_decider, own_parts
 from gem_policy.library import PolicyError
-from gem_policy.settings import SettingError, Settings
 
 log = logging.getLogger("sglang.gem_policy")
 
@@ -15,14 +13,9 @@ BEFORE = "sglang.srt.eplb.eplb_manager.EPLBManager._compute_expert_location_meta
 
 def register():
     """sglang.srt.plugins: called in each process of the engine, before its hooks are applied."""
-    decider = None  # a rank without one tells the others so, which would wait for it otherwise
-    try:
-        settings = Settings.load()
-        if not settings.enabled:
-            return
-        decider = Decider(settings, log)
-    except (SettingError, PolicyError) as error:
-        log.error("GEM: %s; SGLang's own algorithm places experts", error)
+    is_on, decider = load_decider(log, "SGLang")
+    if not is_on:
+        return
     from sglang.srt.eplb import eplb_algorithms
     from sglang.srt.plugins.hook_registry import HookRegistry, HookType
 
@@ -45,9 +38,7 @@ class GemPolicy:
         """On every rank, before a running engine places experts anew: what the placement needs to know of the ranks and
         of the model. `broadcast_over_world`: one rank alone places, so there is nothing to agree on."""
         self._horizon = manager._rebalance_num_iterations
-        weights = next(iter(manager._get_model().routed_experts_weights_of_layer.values()))
-        self._expert = Expert(float(sum(weight[0].numel() * weight.element_size() for weight in weights)),
-                              float(sum(weight[0].numel() for weight in weights)))
+        self._expert = Expert.of(next(iter(manager._get_model().routed_experts_weights_of_layer.values())))
         if broadcast_over_world:
             return
         parts, rank = self._sum_parts(logical_count.device)
@@ -63,11 +54,8 @@ class GemPolicy:
     def _sum_parts(self, device):
         import torch
 
-        rank, count = torch.distributed.get_rank(), torch.distributed.get_world_size()
-        parts = torch.zeros((count, ranks.SLOTS), dtype=torch.float32, device=device)
-        if self._decider is not None:
-            uuid = ranks.gpu_uuid(torch, device.index) if device.type == "cuda" else ""
-            parts[rank] = torch.tensor(self._decider.own_part(rank, uuid), dtype=torch.float32)
+        rank = torch.distributed.get_rank()
+        parts = own_parts(self._decider, rank, torch.distributed.get_world_size(), device)
         torch.distributed.all_reduce(parts, op=torch.distributed.ReduceOp.SUM)
         return parts.cpu().tolist(), rank
 

@@ -6,10 +6,8 @@ import functools
 import logging
 import threading
 
-from gem_policy import ranks
-from gem_policy.decision import Decider, Expert, sampled_steps
+from gem_policy.decision import Expert, load_decider, own_parts, sampled_steps
 from gem_policy.library import PolicyError
-from gem_policy.settings import SettingError, Settings
 
 log = logging.getLogger("vllm.gem_policy")
 
@@ -37,14 +35,9 @@ class Loads:
 
 def register():
     """vllm.general_plugins: called in each process of the engine."""
-    decider = None  # a rank without one tells the others so, which would wait for it otherwise
-    try:
-        settings = Settings.load()
-        if not settings.enabled:
-            return
-        decider = Decider(settings, log)
-    except (SettingError, PolicyError) as error:
-        log.error("GEM: %s; vLLM's own policy places experts", error)
+    is_on, decider = load_decider(log, "vLLM")
+    if not is_on:
+        return
     from vllm.distributed.eplb import eplb_state
 
     install(eplb_state, decider)
@@ -106,10 +99,7 @@ def collect(eplb_state, state, decider):
     import torch
 
     group = eplb_state.get_ep_group().device_group
-    parts = torch.zeros((group.size(), ranks.SLOTS), dtype=torch.float32, device=state.device)
-    if decider is not None:
-        uuid = ranks.gpu_uuid(torch, state.device.index) if state.device.type == "cuda" else ""
-        parts[group.rank()] = torch.tensor(decider.own_part(group.rank(), uuid), dtype=torch.float32)
+    parts = own_parts(decider, group.rank(), group.size(), state.device)
     with eplb_state.gpu_sync_allowed():
         parts = state._allreduce_list([parts])[0].cpu().tolist()
     if decider is None:
@@ -125,7 +115,7 @@ def collect(eplb_state, state, decider):
         with eplb_state.gpu_sync_allowed():
             counts = state._allreduce_list([steps])[0].cpu().numpy()
         counts = counts.reshape(-1, model.physical_to_logical_map.shape[0], counts.shape[1])
-        loads.append(Load(counts, state.expert_rearrangement_step_interval, expert_of(model.model.expert_weights[0])))
+        loads.append(Load(counts, state.expert_rearrangement_step_interval, Expert.of(model.model.expert_weights[0])))
     return loads
 
 
@@ -140,9 +130,3 @@ def logical_steps(torch, model, settings):
     index = physical.masked_fill(physical < 0, experts).long().unsqueeze(0).expand_as(rows)
     logical.scatter_add_(2, index, rows)
     return logical[..., :experts].reshape(-1, experts).contiguous()
-
-
-def expert_of(weights):
-    """From a layer's weights, each [expert, ...]."""
-    size = sum(weight[0].numel() * weight.element_size() for weight in weights)
-    return Expert(float(size), float(sum(weight[0].numel() for weight in weights)))

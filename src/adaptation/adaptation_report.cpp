@@ -106,22 +106,55 @@ AdaptationFindings findings_of(const AdaptationReport& report, std::uint64_t see
   const PolicySummary& summary = summaries[judged];
   AdaptationFindings findings;
   findings.is_worse = summary.interval.low > 1.0;
+  const char* const word = findings.is_worse ? "SLOWER" : summary.interval.high < 1.0 ? "FASTER" : "NOT WORSE";
+  findings.verdict = to_lower(word);
   findings.text = table.to_string();
   const std::string moved =
       report.expert_bytes == 0
           ? fmt::format("{} experts", summary.moved)
           : format_bytes(static_cast<double>(summary.moved) * static_cast<double>(report.expert_bytes));
-  const char* const relation = findings.is_worse             ? "WORSE than"
-                               : summary.interval.high < 1.0 ? "FASTER than"
-                                                             : "NOT WORSE than";
   findings.text +=
       "\n" +
-      wrap(fmt::format("Verdict: {} is {} {}: its time with moves is {:.4f} of it, 95 % interval {:.4f} to "
-                       "{:.4f}; {} moved in {} steps.",
-                       judged_policy, relation, reference_policy, summary.relative, summary.interval.low,
-                       summary.interval.high, moved, summary.remappings)) +
+      wrap(fmt::format("VERDICT: {} - {} takes {:.4f} of {}'s time, its moves included, 95 % interval {:.4f} to {:.4f} "
+                       "({} devices, moves are priced); {} moved before {} steps.",
+                       word, judged_policy, summary.relative, reference_policy, summary.interval.low,
+                       summary.interval.high, report.device_kind, moved, summary.remappings)) +
       "\n";
+  findings.summaries = summaries;
   return findings;
+}
+
+JsonRecord findings_record(const AdaptationReport& report, const AdaptationFindings& findings) {
+  std::vector<JsonRecord> policies;
+  for (std::size_t p = 0; p < report.policy_count(); ++p) {
+    const PolicySummary& summary = findings.summaries[p];
+    policies.push_back(JsonRecord()
+                           .add("policy", report.policies[p])
+                           .add("total_s", summary.total_s)
+                           .add("relative", summary.relative)
+                           .add("relative_low", summary.interval.low)
+                           .add("relative_high", summary.interval.high)
+                           .add("mean_s", summary.mean_s)
+                           .add("p99_s", summary.p99_s)
+                           .add("worst_s", summary.worst_s)
+                           .add("moved_experts", summary.moved)
+                           .add("remappings", summary.remappings)
+                           .add("recovered", summary.recovered)
+                           .add("reaction_steps", summary.reaction_steps));
+  }
+  JsonRecord record;
+  record.add("model", report.model)
+      .add("tasks", report.tasks)
+      .add("device_kind", report.device_kind)
+      .add("first_step", report.first_step)
+      .add("steps", report.step_count())
+      .add("move_s", report.move_s)
+      .add("horizon_steps", report.horizon_steps)
+      .add("changes", report.changes)
+      .add("policies", policies)
+      .add("judged", judged_policy)
+      .add("verdict", findings.verdict);
+  return record;
 }
 
 }  // namespace gem

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/array.hpp"
+#include "base/json_record.hpp"
 #include "base/statistics.hpp"
 
 namespace gem {
@@ -50,10 +51,15 @@ std::vector<PolicySummary> summarize(const AdaptationReport& report, std::uint64
 
 /// Table and verdict.
 struct AdaptationFindings {
-  bool is_worse = false;  ///< the judged policy, significantly, than the reference policy
+  bool is_worse = false;                 ///< the judged policy, significantly, than the reference policy
+  std::string verdict;                   ///< "faster", "not worse" or "slower"
+  std::vector<PolicySummary> summaries;  ///< [policy]
   std::string text;
 };
 
 AdaptationFindings findings_of(const AdaptationReport& report, std::uint64_t seed);
+
+/// The figures of the table and the verdict.
+JsonRecord findings_record(const AdaptationReport& report, const AdaptationFindings& findings);
 
 }  // namespace gem

@@ -83,6 +83,7 @@ AdaptationReport follow(const LatencyProfile& profile, const Drift& drift, const
   const std::size_t first = policies.train_steps, steps = drift.trace.step_count() - first;
   const std::size_t devices = profile.device_count();
   AdaptationReport report;
+  report.device_kind = "simulated";
   report.first_step = first;
   report.move_s = policies.move_s;
   report.horizon_steps = policies.horizon_steps;

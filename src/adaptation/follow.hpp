@@ -18,7 +18,7 @@ struct FollowOptions {
 
 /// Runs all steps after the training ones under each policy, on devices that take what the profile says times their
 /// slowdown times noise: the same for every policy. Steps stand still while experts move, one after the other. `done`
-/// is called now and then with the steps that are done. Names of the report are left to the caller.
+/// is called now and then with the steps that are done. The report's model, tasks and bytes are left to the caller.
 AdaptationReport follow(const LatencyProfile& profile, const Drift& drift, const AdaptationOptions& policies,
                         const FollowOptions& options, const std::function<void(std::size_t done)>& done);
 

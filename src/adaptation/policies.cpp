@@ -5,6 +5,7 @@
 #include "cost/cost_model.hpp"
 #include "mapping/baselines.hpp"
 #include "mapping/mixed_steps.hpp"
+#include "model/device_selection.hpp"
 #include "search/layer_search.hpp"
 #include "search/redundant_experts.hpp"
 #include "search/remap.hpp"
@@ -110,7 +111,7 @@ class Oracle : public Policy {
     for (std::size_t layer = 0; layer < problems.size(); ++layer) {
       const std::int64_t price = move_price(problems[layer], options_.move_s, static_cast<double>(ahead));
       const auto front =
-          remap_front(problems[layer], contents_of(present[layer], slowdowns.size()), {.move_ticks = price});
+          remap_front(problems[layer], device_contents(present[layer], slowdowns.size()), {.move_ticks = price});
       wanted.push_back(front[best_point(front, price)].assignment);
     }
     return changes_between(present, std::move(wanted));
@@ -124,23 +125,6 @@ class Oracle : public Policy {
 };
 
 }  // namespace
-
-LatencyProfile slowed_down(const LatencyProfile& profile, const std::vector<double>& slowdowns) {
-  LatencyProfile slowed = profile;
-  for (std::size_t device = 0; device < slowdowns.size(); ++device) {
-    for (double& seconds : slowed.median_s.row(device)) seconds *= slowdowns[device];
-    if (slowed.regime_median_s.rows() > 0)
-      for (double& seconds : slowed.regime_median_s.row(device)) seconds *= slowdowns[device];
-  }
-  return slowed;
-}
-
-DeviceContents contents_of(const Assignment& assignment, std::size_t device_count) {
-  DeviceContents contents(device_count);
-  for (std::size_t expert = 0; expert < assignment.size(); ++expert)
-    contents[static_cast<std::size_t>(assignment[expert])].push_back(static_cast<std::int32_t>(expert));
-  return contents;
-}
 
 std::vector<PolicyStart> make_policies(const LatencyProfile& profile, const Drift& drift,
                                        const AdaptationOptions& options) {

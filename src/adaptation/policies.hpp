@@ -55,8 +55,8 @@ struct PolicyStart {
   std::vector<Assignment> placement;
 };
 
-/// All of them: static linear, static gem, periodic EPLB, periodic gem, triggered gem, oracle, in that order. `profile`
-/// and `drift` must outlive them.
+/// All of them: static linear, static gem, periodic EPLB, periodic gem, triggered gem, oracle, in that order. The
+/// arguments must outlive them.
 std::vector<PolicyStart> make_policies(const LatencyProfile& profile, const Drift& drift,
                                        const AdaptationOptions& options);
 
@@ -67,11 +67,5 @@ inline constexpr const char* oracle_policy = "oracle";
 
 std::unique_ptr<Policy> make_triggered_policy(const LatencyProfile& profile, const Drift& drift,
                                               const AdaptationOptions& options);
-
-/// The profile with devices that take so many times as long, [device].
-LatencyProfile slowed_down(const LatencyProfile& profile, const std::vector<double>& slowdowns);
-
-/// [device][slot] experts.
-DeviceContents contents_of(const Assignment& assignment, std::size_t device_count);
 
 }  // namespace gem

@@ -5,6 +5,7 @@
 #include "adaptation/speed_estimate.hpp"
 #include "base/statistics.hpp"
 #include "cost/cost_model.hpp"
+#include "model/device_selection.hpp"
 #include "search/placement.hpp"
 #include "search/remap.hpp"
 
@@ -128,7 +129,7 @@ class TriggeredGem : public Policy {
 
   RemapPoint best_on(const LayerProblem& problem, const Assignment& present) const {
     const std::int64_t price = move_price(problem, options_.move_s, options_.horizon_steps);
-    const auto front = remap_front(problem, contents_of(present, profile_.device_count()),
+    const auto front = remap_front(problem, device_contents(present, profile_.device_count()),
                                    {.max_moves = options_.max_moves, .move_ticks = price});
     return front[best_point(front, price)];
   }
@@ -173,10 +174,7 @@ class TriggeredGem : public Policy {
     for (std::size_t begin = 0; begin + block_steps <= values.size(); begin += block_steps)
       blocks.push_back(mean(std::span(values).subspan(begin, block_steps)));
     if (blocks.size() < 2) return -INFINITY;
-    // Student's t for so few, by its expansion around the normal.
-    const double z = normal_quantile(0.95), freedom = static_cast<double>(blocks.size() - 1);
-    const double t = z + (z * z * z + z) / (4.0 * freedom) +
-                     (5.0 * std::pow(z, 5) + 16.0 * z * z * z + 3.0 * z) / (96.0 * freedom * freedom);
+    const double t = student_quantile(0.95, blocks.size() - 1);
     return mean(blocks) - t * standard_deviation(blocks) / std::sqrt(static_cast<double>(blocks.size()));
   }
 

@@ -7,8 +7,8 @@
 #include "base/text.hpp"
 #include "mapping/broadcast.hpp"
 #include "mapping/cross_validation.hpp"
-#include "mapping/device_selection.hpp"
 #include "mapping/mapping_request.hpp"
+#include "model/device_selection.hpp"
 #include "model/mapping.hpp"
 #include "search/redundant_experts.hpp"
 

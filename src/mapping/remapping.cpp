@@ -141,31 +141,38 @@ class Report {
     const std::size_t bytes = expert_bytes_of(question_.profile);
     return bytes == 0 ? "?" : format_bytes(static_cast<double>(bytes * row.choice.moves));
   }
-  std::string seconds_of(const Row& row) const {
-    return move_s_ ? format_seconds(*move_s_ * static_cast<double>(row.choice.moves)) : "?";
+  // None where a move's time is unknown.
+  std::optional<double> moves_s(const Row& row) const {
+    return move_s_ ? std::optional(*move_s_ * static_cast<double>(row.choice.moves)) : std::nullopt;
   }
-  // Steps until what is saved is what the moves took; infinity: never, NaN: unknown.
-  double payback_steps(const Row& row) const {
+  std::string seconds_of(const Row& row) const {
+    const std::optional<double> seconds = moves_s(row);
+    return seconds ? format_seconds(*seconds) : "?";
+  }
+  // Steps until what is saved is what the moves took: infinity if nothing is, none where a move's time is unknown.
+  std::optional<double> payback_steps(const Row& row) const {
     const double saved_s = scored_s(stays_) - scored_s(row);
     if (row.choice.moves == 0) return 0.0;
     if (saved_s <= 0.0) return std::numeric_limits<double>::infinity();
-    return move_s_ ? std::ceil(*move_s_ * static_cast<double>(row.choice.moves) / saved_s) : std::nan("");
+    return move_s_ ? std::optional(std::ceil(*moves_s(row) / saved_s)) : std::nullopt;
   }
   std::string payback_of(const Row& row) const {
-    const double steps = payback_steps(row);
-    return std::isnan(steps) ? "?" : std::isinf(steps) ? "never" : fmt::format("{:.0f}", steps);
+    const std::optional<double> steps = payback_steps(row);
+    if (!steps) return "?";
+    return std::isinf(*steps) ? "never" : fmt::format("{:.0f}", *steps);
   }
 
-  JsonRecord record_of(const Row& row) const {
-    const std::size_t bytes = expert_bytes_of(question_.profile), moves = row.choice.moves;
+  JsonRecord record(const Row& row) const {
+    const std::size_t bytes = expert_bytes_of(question_.profile);
     JsonRecord record;
     record.add("moves_a_layer", row.name)
-        .add("moved_experts", moves)
-        .add("moved_bytes", bytes == 0 ? std::nullopt : std::optional(bytes * moves))
-        .add("moves_s", move_s_ ? std::optional(*move_s_ * static_cast<double>(moves)) : std::nullopt)
-        .add("train_s", row.train_s);
-    if (question_.test) record.add("test_s", row.test_s);
-    return record.add("payback_steps", payback_steps(row));
+        .add("moved_experts", row.choice.moves)
+        .add("moved_bytes", bytes == 0 ? std::nullopt : std::optional(bytes * row.choice.moves))
+        .add("moves_s", moves_s(row))
+        .add("train_s", row.train_s)
+        .add("test_s", question_.test ? std::optional(row.test_s) : std::nullopt)
+        .add("payback_steps", payback_steps(row));
+    return record;
   }
 
   std::string table(const std::vector<Row>& rows) const {
@@ -235,8 +242,12 @@ void describe(OptionList& options, RemapRequest& request) {
            "make only moves that pay for themselves within so many steps, {move-time} each")
       .above(0, 1e15)
       .without("moves cost nothing");
+  describe_move_time(options, request.move_s);
+}
+
+void describe_move_time(OptionList& options, std::optional<double>& move_s) {
   options
-      .add("move-time", request.move_s, "SECONDS",
+      .add("move-time", move_s, "SECONDS",
            "time in which steps stand still for the move of one expert; moves follow each other")
       .above(0, 1e6)
       .without("an expert's bytes at the median speed between two devices of the profile");
@@ -321,13 +332,13 @@ RemapAnswer remap(const Communicator& world, const MappingQuestion& question, co
 
   answer.report = fmt::format("\nFrom {}, with so many experts of a layer that change their device:\n", request.from) +
                   report.table(rows);
-  std::vector<JsonRecord> records;
-  for (const Row& row : rows) records.push_back(report.record_of(row));
-  answer.record.add("from", request.from).add("numbers_of_moves", records).add("chosen", report.record_of(chosen));
   if (!move_s)
     answer.report += wrap("Note: the time of a move is unknown; profile with the exchange, or state it with " +
                           on_command_line("move-time")) +
                      "\n";
+  std::vector<JsonRecord> records;
+  for (const Row& row : rows) records.push_back(report.record(row));
+  answer.record.add("from", request.from).add("numbers_of_moves", records).add("chosen", report.record(chosen));
   std::string limits;
   if (request.max_moves) limits += fmt::format(", at most {} a layer", *request.max_moves);
   if (request.horizon_steps) limits += fmt::format(", paid back within {:.10g} steps", *request.horizon_steps);

@@ -22,6 +22,9 @@ struct RemapRequest {
 
 void describe(OptionList& options, RemapRequest& request);
 
+/// The option that says what a move takes, of all programs that price moves: see move_seconds.
+void describe_move_time(OptionList& options, std::optional<double>& move_s);
+
 /// OptionError for options that need {from}, or need what the profile doesn't have.
 void check_remap_request(const RemapRequest& request, const MappingQuestion& question);
 
@@ -34,9 +37,9 @@ std::optional<double> move_seconds(std::optional<double> stated_s, const Latency
 
 /// What was made of the running placement.
 struct RemapAnswer {
-  Mapping mapping;      ///< with the moves that lead to it
-  std::string report;   ///< the table of how much how many moves bring; on rank 0
-  JsonRecord record{};  ///< the same, for --json
+  Mapping mapping;     ///< with the moves that lead to it
+  std::string report;  ///< the table of how much how many moves bring; on rank 0
+  JsonRecord record;   ///< its figures, for --json; on rank 0
 };
 
 /// The best placement within so many moves of `present` that pays within the horizon; `target` is what a search without

@@ -10,6 +10,7 @@
 #include "base/error.hpp"
 #include "base/failure.hpp"
 #include "base/statistics.hpp"
+#include "model/device_selection.hpp"
 #include "model/latency_profile.hpp"
 #include "policy/placing.hpp"
 #include "policy/profile_text.hpp"
@@ -57,8 +58,7 @@ void expect_positive(const char* name, double value) {
 }
 
 // What a search needs of each device, one row of the profile.
-template <class Profile>
-void keep_devices(Profile& profile, std::span<const std::size_t> devices) {
+void keep_devices(LatencyProfile& profile, std::span<const std::size_t> devices) {
   const auto rows_of = [&](const Matrix<double>& from) {
     if (from.rows() == 0) return from;
     Matrix<double> to(devices.size(), from.columns());
@@ -76,22 +76,7 @@ void keep_devices(Profile& profile, std::span<const std::size_t> devices) {
   profile.exchange = {};
 }
 
-void scale_row(Matrix<double>& seconds, std::size_t row, double factor) {
-  if (seconds.rows() == 0) return;
-  for (double& value : seconds.row(row)) value *= factor;
-}
-
-// All rows become their mean.
-void average_rows(Matrix<double>& seconds) {
-  for (std::size_t column = 0; column < seconds.columns(); ++column) {
-    double sum = 0.0;
-    for (std::size_t row = 0; row < seconds.rows(); ++row) sum += seconds(row, column);
-    for (std::size_t row = 0; row < seconds.rows(); ++row)
-      seconds(row, column) = sum / static_cast<double>(seconds.rows());
-  }
-}
-
-LatencyProfile equal_devices(std::size_t device_count, std::int32_t tile_tokens, double tile_s, double expert_s) {
+LatencyProfile unmeasured_devices(std::size_t device_count, std::int32_t tile_tokens, double tile_s, double expert_s) {
   LatencyProfile profile;
   profile.tile_tokens = static_cast<std::size_t>(tile_tokens);
   profile.devices.resize(device_count);
@@ -136,12 +121,8 @@ class Question {
   LatencyProfile profile(const LatencyProfile& measured) const {
     LatencyProfile profile = measured;
     keep_devices(profile, devices_);
-    for (std::size_t rank = 0; rank < devices_.size(); ++rank) {
-      const double factor = asked_.slowdowns == nullptr ? 1.0 : asked_.slowdowns[rank];
-      scale_row(profile.median_s, rank, factor);
-      scale_row(profile.regime_median_s, rank, factor);
-    }
-    return profile;
+    if (asked_.slowdowns == nullptr) return profile;
+    return slowed_down(profile, {asked_.slowdowns, asked_.slowdowns + devices_.size()});
   }
 
   PlacingQuestion placing() const {
@@ -245,7 +226,8 @@ int32_t gem_policy_open_equal(int32_t device_count, int32_t tile_tokens, double 
     gem::expect_range("tile_tokens", tile_tokens, 1, 1 << 20);
     gem::expect_positive("tile_s", tile_s);
     gem::expect_positive("expert_s", expert_s);
-    *policy = new gem_policy{gem::equal_devices(static_cast<std::size_t>(device_count), tile_tokens, tile_s, expert_s)};
+    *policy =
+        new gem_policy{gem::unmeasured_devices(static_cast<std::size_t>(device_count), tile_tokens, tile_s, expert_s)};
   });
 }
 
@@ -253,9 +235,7 @@ int32_t gem_policy_open_mean(const gem_policy* measured, int32_t device_count, g
   return gem::guarded([&] {
     gem::expect(measured != nullptr && policy != nullptr, "gem_policy_open_mean needs two policies");
     gem::expect_range("device_count", device_count, 1, gem::max_devices);
-    gem::LatencyProfile profile = measured->profile;
-    gem::average_rows(profile.median_s);
-    gem::average_rows(profile.regime_median_s);
+    gem::LatencyProfile profile = gem::equal_devices(measured->profile);
     gem::keep_devices(profile, std::vector<std::size_t>(static_cast<std::size_t>(device_count), 0));
     for (gem::DeviceDescription& device : profile.devices) device = {};
     profile.sm_clock_hz = {};
@@ -288,7 +268,7 @@ double gem_policy_device_clock(const gem_policy* policy, int32_t device) {
     std::vector<double> known;
     for (const double value : policy->profile.sm_clock_hz.row(static_cast<std::size_t>(device)))
       if (!std::isnan(value)) known.push_back(value);
-    if (!known.empty()) clock_hz = gem::quantile(known, 0.5);
+    if (!known.empty()) clock_hz = gem::median(known);
   });
   return clock_hz;
 }

@@ -18,8 +18,8 @@ extern "C" {
 /* What functions return. */
 #define GEM_POLICY_GOOD 0
 #define GEM_POLICY_USAGE 2    /* the call's arguments contradict each other */
-#define GEM_POLICY_BAD_DATA 3 /* a file or map holds something else than it should */
-#define GEM_POLICY_SYSTEM 4   /* out of memory, a file that can't be read, an internal error */
+#define GEM_POLICY_BAD_DATA 3 /* there is no such file, or a file or map holds something else than it should */
+#define GEM_POLICY_SYSTEM 4   /* out of memory, a file that may not be read, an internal error */
 
 /* What is known of the devices. Doesn't change once it is open, so that threads may share it. */
 typedef struct gem_policy gem_policy;

@@ -1,9 +1,11 @@
 #include "policy/placing.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
+#include "base/error.hpp"
 #include "base/random.hpp"
 #include "model/expert_copies.hpp"
 #include "policy/slot_map.hpp"
@@ -113,15 +115,18 @@ class Judge {
   Judge(const CostModel& model, const PlacingQuestion& question) : model_(&model), question_(&question) {}
 
   std::int64_t ticks(std::size_t layer, SlotRow row) const {
-    return std::llround(slots_seconds(*model_, question_->judged, layer, row, question_->slots_per_device) /
-                        judging_tick_s);
+    // Three years; sums of ticks stay in 64 bits.
+    constexpr double max_s = 1e8;
+    const double seconds = slots_seconds(*model_, question_->judged, layer, row, question_->slots_per_device);
+    if (!(seconds < max_s))
+      throw UsageError(fmt::format(
+          "the judged steps of layer {} would take {:.3g} s, which can't be reckoned with; give latencies in seconds",
+          layer, seconds));
+    return std::llround(seconds / judging_tick_s);
   }
   /// Of a move, beside costs summed over the judged steps.
   std::int64_t move_ticks() const {
-    // Beyond it no move is worth its price, and sums of prices stay in 64 bits.
-    constexpr double max_price = 1e15;
-    const double steps = static_cast<double>(question_->judged.step_count());
-    return std::llround(std::min(max_price, question_->move_s / judging_tick_s * steps / question_->horizon_steps));
+    return move_price(judging_tick_s, question_->judged.step_count(), question_->move_s, question_->horizon_steps);
   }
   double mean_seconds(std::int64_t ticks) const {
     return static_cast<double>(ticks) * judging_tick_s / static_cast<double>(question_->judged.step_count());

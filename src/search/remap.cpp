@@ -275,19 +275,21 @@ class Walk {
 }  // namespace
 
 std::int64_t move_price(const LayerProblem& problem, double move_s, double horizon_steps) {
+  return move_price(problem.tables().tick_s(), problem.step_count(), move_s, horizon_steps);
+}
+
+std::int64_t move_price(double tick_s, std::size_t step_count, double move_s, double horizon_steps) {
   // Beyond it no move is worth its price, and sums of prices stay in 64 bits.
   constexpr double max_price = 1e15;
-  const double ticks = move_s / problem.tables().tick_s() * static_cast<double>(problem.step_count()) / horizon_steps;
+  const double ticks = move_s / tick_s * static_cast<double>(step_count) / horizon_steps;
   return std::llround(std::min(ticks, max_price));
 }
 
-std::size_t count_moves(const LayerProblem& problem, const DeviceContents& present, const Assignment& assignment) {
-  std::size_t moves = 0;
-  for (std::size_t placed = 0; placed < assignment.size(); ++placed) {
-    const auto& contents = present[static_cast<std::size_t>(assignment[placed])];
-    if (!holds(contents, problem.expert_of(static_cast<std::int32_t>(placed)))) ++moves;
-  }
-  return moves;
+DeviceContents device_contents(const Assignment& assignment, std::size_t device_count) {
+  DeviceContents contents(device_count);
+  for (std::size_t expert = 0; expert < assignment.size(); ++expert)
+    contents[static_cast<std::size_t>(assignment[expert])].push_back(static_cast<std::int32_t>(expert));
+  return contents;
 }
 
 Assignment relabelled(const LayerProblem& problem, const DeviceContents& present, const Assignment& assignment) {

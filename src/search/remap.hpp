@@ -29,6 +29,9 @@ struct RemapPoint {
 /// is had for `horizon_steps` steps.
 std::int64_t move_price(const LayerProblem& problem, double move_s, double horizon_steps);
 
+/// The same beside costs in other ticks, summed over so many steps.
+std::int64_t move_price(double tick_s, std::size_t step_count, double move_s, double horizon_steps);
+
 /// Points by ascending moves, each cheaper than all before it. The first is the present placement, or, where the
 /// problem has other copies than there are now, the nearest one, whatever the limit. `targets` are assignments of the
 /// same problem that a search without a limit found: they, with devices of equal tables relabelled so that moves are
@@ -44,8 +47,8 @@ std::size_t best_point(std::span<const RemapPoint> front, std::int64_t move_tick
 std::vector<std::size_t> choose_points(const std::vector<std::vector<RemapPoint>>& fronts, std::int64_t move_ticks,
                                        std::size_t max_moves);
 
-/// Moves from contents to an assignment of the problem's experts or copies.
-std::size_t count_moves(const LayerProblem& problem, const DeviceContents& present, const Assignment& assignment);
+/// What devices hold under an assignment of experts.
+DeviceContents device_contents(const Assignment& assignment, std::size_t device_count);
 
 /// The same placement with devices of equal tables relabelled so that moves from `present` are fewest.
 Assignment relabelled(const LayerProblem& problem, const DeviceContents& present, const Assignment& assignment);

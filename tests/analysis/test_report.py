@@ -377,7 +377,7 @@ class FourGpus(support.TestCase):
         )
 
 
-class Replays(support.TestCase):
+class ReplaySettings(support.TestCase):
     def test_settings_are_folders_above_a_batch_or_what_names_of_pairs_end_with(self):
         for path, setting in (
             ("spread-1.28/mmlu-256", "spread-1.28"),

@@ -61,7 +61,9 @@ class TopK(unittest.TestCase):
 
 class Tiles(unittest.TestCase):
     def test_a_step_for_each_stretch_of_one_configuration(self):
-        config = lambda rows: {"BLOCK_SIZE_M": 16 if rows <= 32 else 64, "warps": 4 if rows <= 128 else 8}
+        def config(rows):
+            return {"BLOCK_SIZE_M": 16 if rows <= 32 else 64, "warps": 4 if rows <= 128 else 8}
+
         self.assertEqual(
             base.steps_of(config, 500),
             [{"tile_tokens": 16, "up_to_rows": 32}, {"tile_tokens": 64, "up_to_rows": 128}, {"tile_tokens": 64}],

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.hpp"
-#include "mapping/device_selection.hpp"
+#include "model/device_selection.hpp"
 #include "search/packing.hpp"
 #include "search/random_problem.hpp"
 #include "search/redundant_experts.hpp"

@@ -93,7 +93,7 @@ TEST(Placing, MoreMovesBringMore) {
   PlacingQuestion question = question_of(c, 5);
   question.judged = question.searched;
   double last_s = 1e9;
-  for (const std::size_t max_moves : {0, 2, 4, 8, 32}) {
+  for (const std::size_t max_moves : {0u, 2u, 4u, 8u, 32u}) {
     question.max_moves = max_moves;
     const PlacingAnswer answer = place_experts(model_of(c), question);
     EXPECT_LE(answer.placed_s, last_s);
@@ -177,6 +177,13 @@ TEST(Placing, WithoutAPresentMapTheBestOfASearch) {
     const PlacingAnswer in_sample = place_experts(model_of(c), question);
     EXPECT_LE(in_sample.placed_s, in_sample.present_s * (1.0 + 1e-9));
   }
+}
+
+TEST(Placing, LatenciesBeyondReckoningAreRefused) {
+  const Case c{6, 8, 2, 1};
+  LatencyProfile slow = testing::made_up_profile(c.devices, 4);
+  for (double& seconds : slow.median_s.values()) seconds *= 1e15;
+  EXPECT_THROW(place_experts(CostModel(slow), question_of(c, 29)), UsageError);
 }
 
 TEST(Placing, AnImpossiblePresentMapIsRefused) {

@@ -7,13 +7,14 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 from support import LIBRARY, Log, expect_servable, linear_map, made_up_counts, settings
 
 import numpy
 
 from gem_policy import ranks
-from gem_policy.decision import Decider, Expert, sampled_steps, without_repeats
+from gem_policy.decision import Decider, Expert, load_decider, sampled_steps, without_repeats
 from gem_policy.library import Devices, Library, PolicyError
 from gem_policy.settings import SettingError, Settings
 
@@ -157,6 +158,20 @@ class DecisionTest(unittest.TestCase):
             log = Log()
             self.decide(made_up_counts(40, 2, 16), linear_map(2, 16, 16), 16, 8, log=log, profile=path)
             self.assertIn("doesn't fit 8 ranks", log.text())
+
+    def test_a_profile_that_is_gone_later_stops_no_rank(self):
+        with tempfile.TemporaryDirectory() as folder:
+            decider = Decider(settings(profile=write_profile(folder, ["a", "b"])), Log())
+            before = decider.own_part(0, "a")
+        self.assertEqual(decider.own_part(0, "a"), before)
+
+    def test_a_rank_without_a_library_is_on_but_cannot_decide(self):
+        log = Log()
+        with unittest.mock.patch.dict(os.environ, {"GEM_POLICY_LIBRARY": "/nowhere/libgem_policy.so.1"}):
+            self.assertEqual(load_decider(log, "vLLM"), (True, None))
+            self.assertIn("vLLM's own policy", log.text())
+            with unittest.mock.patch.dict(os.environ, {"GEM_POLICY_ENABLED": "0"}):
+                self.assertEqual(load_decider(log, "vLLM"), (False, None))
 
     def test_clocks_count_where_they_are_asked_for(self):
         counts, present = made_up_counts(40, 2, 16), linear_map(2, 16, 16)

@@ -106,7 +106,7 @@ class EngineLoopTest(unittest.TestCase):
             outputs = [os.path.join(folder, f"maps{rank}.npy") for rank in range(RANKS)]
             children = [subprocess.Popen([sys.executable, __file__, "serve", address, str(rank), outputs[rank]],
                                          env=os.environ | {"OMP_NUM_THREADS": "1"}) for rank in range(RANKS)]
-            self.assertEqual([child.wait(timeout=200) for child in children], [0] * RANKS)
+            self.assertEqual([child.wait(timeout=280) for child in children], [0] * RANKS)
             maps = [numpy.load(output) for output in outputs]
             logs = []
             for output in outputs:

@@ -127,7 +127,7 @@ class EngineLoopTest(unittest.TestCase):
             for rank in range(RANKS):
                 call = [sys.executable, __file__, "serve", address, str(rank), outputs[rank], str(int(own_policy))]
                 children.append(subprocess.Popen(call, env=os.environ | {"OMP_NUM_THREADS": "1"} | environment(rank)))
-            codes = [child.wait(timeout=200) for child in children]
+            codes = [child.wait(timeout=280) for child in children]
             self.assertEqual(codes, [0] * RANKS)
             logs = []
             for output in outputs:

@@ -20,11 +20,14 @@ using testing::cost_by_hand;
 using testing::load_rules;
 using testing::made_up_problem;
 
-DeviceContents contents_of(const Assignment& assignment, std::size_t device_count) {
-  DeviceContents contents(device_count);
-  for (std::size_t e = 0; e < assignment.size(); ++e)
-    contents[static_cast<std::size_t>(assignment[e])].push_back(static_cast<std::int32_t>(e));
-  return contents;
+// Experts or copies that come to a device where none of the expert is.
+std::size_t count_moves(const LayerProblem& problem, const DeviceContents& present, const Assignment& assignment) {
+  std::size_t moves = 0;
+  for (std::size_t placed = 0; placed < assignment.size(); ++placed) {
+    const auto& contents = present[static_cast<std::size_t>(assignment[placed])];
+    moves += std::ranges::count(contents, problem.expert_of(static_cast<std::int32_t>(placed))) == 0 ? 1 : 0;
+  }
+  return moves;
 }
 
 std::size_t moves_by_hand(const Assignment& from, const Assignment& to) {
@@ -53,7 +56,7 @@ TEST(Remap, EachPointCostsAndMovesWhatItSays) {
       const auto made = made_up_problem(32, 8, 60, 3, 1, LoadFeatures::TilesAndExperts, load_rules()[rule]);
       RandomStream random{rule, 5};
       const Assignment present = random_assignment(made.problems[0], random);
-      const auto front = remap_front(made.problems[0], contents_of(present, 8),
+      const auto front = remap_front(made.problems[0], device_contents(present, 8),
                                      {.max_moves = 9, .move_ticks = price, .iterations = 10});
       expect_exact(made.problems[0], present, front);
       EXPECT_GT(front.size(), 3u);
@@ -74,7 +77,7 @@ TEST(Remap, FindsTheBestWithinSoManyMoves) {
       best[moves] = std::min(best[moves], cost_of(problem, assignment));
     });
     for (std::size_t moves = 1; moves < best.size(); ++moves) best[moves] = std::min(best[moves], best[moves - 1]);
-    const auto front = remap_front(problem, contents_of(present, 4), {.iterations = 30});
+    const auto front = remap_front(problem, device_contents(present, 4), {.iterations = 30});
     for (std::size_t moves = 0; moves < best.size(); ++moves) {
       std::int64_t reached = INT64_MAX;
       for (const RemapPoint& point : front)
@@ -91,7 +94,7 @@ TEST(Remap, AMoveThatDoesNotPayIsNotMade) {
   const auto made = made_up_problem(32, 8, 60, 9);
   RandomStream random{9};
   const Assignment present = random_assignment(made.problems[0], random);
-  const DeviceContents contents = contents_of(present, 8);
+  const DeviceContents contents = device_contents(present, 8);
   const auto free = remap_front(made.problems[0], contents, {});
   std::int64_t best_gain = 0;
   for (std::size_t p = 1; p < free.size(); ++p)
@@ -113,7 +116,7 @@ TEST(Remap, WithoutALimitItIsAtLeastAsGoodAsTheOrdinarySearch) {
     const Assignment present = random_assignment(made.problems[0], random);
     const StartResult ordinary = run_start(made.problems[0], present, RandomStream{seed, 1}, {.iterations = 50});
     const Assignment targets[] = {ordinary.assignment};
-    const auto front = remap_front(made.problems[0], contents_of(present, 4), {}, targets);
+    const auto front = remap_front(made.problems[0], device_contents(present, 4), {}, targets);
     expect_exact(made.problems[0], present, front);
     EXPECT_LE(front.back().cost, ordinary.cost);
   }
@@ -124,8 +127,8 @@ TEST(Remap, TheSameArgumentsGiveTheSameAnswer) {
   RandomStream random{4};
   const Assignment present = random_assignment(made.problems[0], random);
   const RemapRule rule{.max_moves = 8, .iterations = 20, .seed = 7};
-  const auto first = remap_front(made.problems[0], contents_of(present, 8), rule);
-  const auto second = remap_front(made.problems[0], contents_of(present, 8), rule);
+  const auto first = remap_front(made.problems[0], device_contents(present, 8), rule);
+  const auto second = remap_front(made.problems[0], device_contents(present, 8), rule);
   ASSERT_EQ(first.size(), second.size());
   for (std::size_t p = 0; p < first.size(); ++p) EXPECT_EQ(first[p].assignment, second[p].assignment);
 }
@@ -139,9 +142,10 @@ TEST(Remap, EqualDevicesThatChangeNamesNeedNoMove) {
   const Assignment present{0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3};
   Assignment renamed = present;
   for (std::int32_t& device : renamed) device ^= 1;
-  EXPECT_EQ(relabelled(problem, contents_of(present, 4), renamed), present);
+  EXPECT_EQ(relabelled(problem, device_contents(present, 4), renamed), present);
   for (std::int32_t& device : renamed) device ^= 2;
-  EXPECT_EQ(count_moves(problem, contents_of(present, 4), relabelled(problem, contents_of(present, 4), renamed)), 16u)
+  EXPECT_EQ(
+      count_moves(problem, device_contents(present, 4), relabelled(problem, device_contents(present, 4), renamed)), 16u)
       << "devices of different speed keep what they have";
 }
 

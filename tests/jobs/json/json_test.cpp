@@ -4,6 +4,7 @@
 
 #include <fstream>
 
+#include "files/mapping_file.hpp"
 #include "jobs/program_run.hpp"
 #include "platform/text_formats/json.hpp"
 
@@ -133,6 +134,19 @@ TEST(Json, OfMappingsAndTheirReplay) {
   EXPECT_NEAR(chosen_s, remapping.at("chosen").at("train_s").number(), 1e-6 * chosen_s);
   EXPECT_GT(chosen_s, searched_s);
 
+  // Of a running placement that is changed: what is told is what is written.
+  const JsonRun moved(folder, "gem-map --effort fast --move-time 1e-7 --max-moves 1 --from " + folder.file("other.h5") +
+                                  files + folder.file("test.h5") + " --output " + folder.file("moved.h5"));
+  const Mapping written = read_mapping(folder.file("moved.h5"));
+  EXPECT_EQ(moved.root().at("moves").integer(), static_cast<std::int64_t>(written.moves.size()));
+  EXPECT_EQ(moved.root().at("moved_from").text(), folder.file("other.h5"));
+  EXPECT_EQ(moved.root().at("layers").item(3).at("predicted_s").number(), written.predicted_s[3]);
+  const JsonNode numbers = moved.root().at("remapping").at("numbers_of_moves");
+  ASSERT_GE(numbers.size(), 2u);
+  for (std::size_t row = 0; row < numbers.size(); ++row)
+    moved.expect_shown(numbers.item(row).at("train_s").number() * 1e3, 4);
+  moved.expect_shown(static_cast<double>(moved.root().at("remapping").at("chosen").at("moved_experts").integer()), 0);
+
   const JsonRun validated(folder, "gem-map --effort fast --cross-validate 4" + files + folder.file("train.h5") +
                                       " --output " + folder.file("other.h5"));
   const JsonNode expected = validated.root().at("cross_validation").at("methods").item(1);
@@ -165,6 +179,30 @@ TEST(Json, OfMappingsAndTheirReplay) {
   const JsonRun imported(folder,
                          "gem-deploy import --dry-run --model gpt-oss-20b --input " + folder.file("expert_map.json"));
   EXPECT_EQ(imported.root().at("devices").integer(), 4);
+}
+
+TEST(Json, OfRunsThatDrift) {
+  const TestFolder folder;
+  make_inputs(folder);
+  const std::string command = "gem-adapt --train-steps 16 --window 32 --steps 100 --move-time 1e-3 --profile " +
+                              folder.file("profile.h5") + " --trace " + folder.file("train.h5") + " --trace " +
+                              folder.file("test.h5") + " --output " + folder.file("adaptation.h5");
+  const JsonRun run(folder, command);
+  EXPECT_EQ(run.root().at("device_kind").text(), "simulated");
+  EXPECT_EQ(run.root().at("steps").integer(), 84);
+  const JsonNode policies = run.root().at("policies");
+  ASSERT_EQ(policies.size(), 6u);
+  for (std::size_t p = 0; p < policies.size(); ++p) {
+    EXPECT_NE(run.text.find(policies.item(p).at("policy").text()), std::string::npos);
+    run.expect_shown(policies.item(p).at("total_s").number(), 3);
+    run.expect_shown(policies.item(p).at("relative").number(), 4);
+    run.expect_shown(policies.item(p).at("mean_s").number() * 1e3, 3);
+  }
+  EXPECT_EQ(policies.item(1).at("relative").number(), 1.0);
+  EXPECT_EQ(run.root().at("judged").text(), "triggered gem");
+  EXPECT_FALSE(run.root().at("verdict").text().empty());
+  const JsonRun planned(folder, command + " --dry-run");
+  EXPECT_TRUE(planned.root().at("dry_run").boolean());
 }
 
 TEST(Json, OfBatches) {

@@ -1,4 +1,4 @@
-#include "mapping/device_selection.hpp"
+#include "model/device_selection.hpp"
 
 #include <fmt/core.h>
 
@@ -25,6 +25,14 @@ LatencyProfile equal_devices(const LatencyProfile& profile) {
         (*median_s)(d, p) = sum / static_cast<double>(median_s->rows());
     }
   return equal;
+}
+
+LatencyProfile slowed_down(const LatencyProfile& profile, const std::vector<double>& slowdowns) {
+  LatencyProfile slowed = profile;
+  for (Matrix<double>* median_s : {&slowed.median_s, &slowed.regime_median_s})
+    for (std::size_t device = 0; device < median_s->rows(); ++device)
+      for (double& seconds : median_s->row(device)) seconds *= slowdowns[device];
+  return slowed;
 }
 
 }  // namespace gem
