@@ -307,7 +307,9 @@ def _read_profile(file):
         surplus_tile_s,
         *_read_exchange(file, devices),
         *_read_topology(file, devices),
-        _read_loads(file, "/regimes/tile_tokens", (None,)) if file.has("/regimes/tile_tokens") else np.empty(0, np.int64),
+        _read_loads(file, "/regimes/tile_tokens", (None,))
+        if file.has("/regimes/tile_tokens")
+        else np.empty(0, np.int64),
     )
 
 

@@ -276,7 +276,9 @@ def _profile_contents(profile):
 
 
 def _trace_contents(trace):
-    attributes = {name: getattr(trace, name) for name in ("task", "phase", "part", "sequence", "top_k", "tokens_per_step")}
+    attributes = {
+        name: getattr(trace, name) for name in ("task", "phase", "part", "sequence", "top_k", "tokens_per_step")
+    }
     datasets = {
         "counts": (np.asarray(trace.counts, np.uint32), "token"),
         "layer_ids": (np.asarray(trace.layer_ids, np.int32), "1"),

@@ -44,7 +44,9 @@ def draw(results):
     if results.profile is None or results.scored is None or not results.mappings:
         raise NotDrawn("needs a profile, a trace and mappings of one run")
     if len(results.profile.regime_tiles):
-        raise NotDrawn("the kernel has several tiles, and this picture predicts with one; gem-map --test-trace tells it")
+        raise NotDrawn(
+            "the kernel has several tiles, and this picture predicts with one; gem-map --test-trace tells it"
+        )
     rows = ratios(results)
     if not rows:
         raise NotDrawn("no mapping fits profile and trace")

@@ -53,7 +53,5 @@ def draw(results):
             f"Composed of parts, at each barrier all wait for the slowest device; all but the experts: {steps.rest}; "
             f"{exchange}. No queueing: this is not the latency of serving.{attention}"
         ],
-        legend=[
-            (words, role) for part, words, role in PARTS if np.any(steps.shares_s[part] > 0)
-        ],
+        legend=[(words, role) for part, words, role in PARTS if np.any(steps.shares_s[part] > 0)],
     )
