@@ -112,8 +112,8 @@ void collect(const Communicator& communicator, const LocalTimes& local, std::siz
   const auto combine = gathered(local.combine);
   for (std::size_t part = 0; part < step_part_count; ++part) {
     if (local.parts[part].empty()) continue;
-    const bool is_tail = std::ranges::find(tail_parts, static_cast<StepPart>(part)) != std::end(tail_parts);
-    const auto rounds = gather_rounds(communicator, local.parts[part], steps, is_tail ? 1 : layers, local_devices);
+    const std::size_t part_layers = is_tail(static_cast<StepPart>(part)) ? 1 : layers;
+    const auto rounds = gather_rounds(communicator, local.parts[part], steps, part_layers, local_devices);
     if (communicator.is_root()) replay.part_s[part] = median_of_rounds(rounds);
   }
   if (!communicator.is_root()) return;
