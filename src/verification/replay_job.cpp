@@ -195,7 +195,7 @@ StepDecoders make_decoders(const Communicator& ranks, const ReplayRequest& reque
   StepDecoders decoders;
   if (!replays_whole_steps(request)) return decoders;
   decoders.layer_ids = question.trace.layer_ids;
-  DecoderWork work{decoder_model(request, question), 0, replayed_context(request, question), 0, request.seed};
+  DecoderWork work{decoder_model(request, question), 0, replayed_context(request, question), request.seed};
   const std::size_t first =
       devices_of_rank(speeds.size(), static_cast<std::size_t>(ranks.size()), static_cast<std::size_t>(ranks.rank()))
           .first;

@@ -161,7 +161,7 @@ TEST(RestTable, BadTablesAreRefusedByLineAndColumn) {
 TEST(RestTable, MustHaveAllPartsOfTheModelAndIsScaledByTheDevice) {
   const auto table = std::make_shared<RestTable>(
       "part,tokens,seconds\nqkv,1,1\nattention,1,2\noutput,1,3\nrouter,1,4\nhead,1,5\n", "rest.csv", 2048);
-  DecoderWork work{find_model(known_models(), "Mixtral-8x7B"), 4, 2048, 16, 1};
+  DecoderWork work{find_model(known_models(), "Mixtral-8x7B"), 4, 2048, 1};
   check_rest_table(*table, work, "rest.csv");
   StepPartTimes times{};
   make_table_decoder(table, work, 1.5)->time_parts(0, attention_parts, times);
