@@ -474,7 +474,7 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
   if (!kind.has_outputs) options.checked_steps = 0;
   options.whole_step = replays_whole_steps(request);
   options.speeds = speeds;
-  options.tile_tokens = question.profile.load_rule().tile_tokens;
+  options.rules = question.profile.load_rules();
   VerificationReport report = replay(ranks, *target, question.trace, question.mappings,
                                      CostModel(question.profile, {.across_nodes = AcrossNodes::Off}), options,
                                      [&](std::size_t done, std::size_t) {

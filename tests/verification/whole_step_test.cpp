@@ -109,7 +109,7 @@ TEST(BalancedTrace, KeepsTokensAndActiveExpertsAndFollowsSpeeds) {
   trace.layer_ids = {0};
   trace.counts.values() = {40, 1, 0, 9, 30, 0, 20, 0};
   const std::vector<std::int32_t> linear{0, 0, 0, 0, 1, 1, 1, 1};
-  const LoadTrace balanced = balanced_trace(trace, {ExpertHomes(linear)}, {1.0, 0.6}, 10);
+  const LoadTrace balanced = balanced_trace(trace, {ExpertHomes(linear)}, {1.0, 0.6}, LoadRules(LoadRule{10}));
   const auto counts = balanced.counts.row(0, 0);
   const auto on = [&](std::size_t device) {
     return std::accumulate(counts.begin() + static_cast<std::ptrdiff_t>(4 * device),
@@ -122,6 +122,32 @@ TEST(BalancedTrace, KeepsTokensAndActiveExpertsAndFollowsSpeeds) {
             11u);
   EXPECT_EQ(std::ranges::count_if(counts, [](auto c) { return c > 0; }), 5);
   EXPECT_EQ(std::count_if(counts.begin(), counts.begin() + 4, [](auto c) { return c > 0; }), 3);
+}
+
+TEST(BalancedTrace, KeepsTilesOfHardlyFullExpertsInTheRegimeOfTheTokens) {
+  LoadTrace trace;
+  trace.counts = Cube<std::uint32_t>(1, 1, 4);
+  trace.layer_ids = {0};
+  trace.counts.values() = {17, 1, 1, 1};
+  const std::vector<ExpertHomes> homes{ExpertHomes(std::vector<std::int32_t>{0, 0, 1, 1})};
+  const auto tiles = [&](const LoadTrace& balanced, std::uint32_t tile) {
+    const auto counts = balanced.counts.row(0, 0);
+    EXPECT_EQ(row_count(counts), 20u);
+    return std::accumulate(counts.begin(), counts.end(), 0u, [&](auto sum, auto c) { return sum + tiles_of(c, tile); });
+  };
+  EXPECT_EQ(tiles(balanced_trace(trace, homes, {1.0, 1.0}, LoadRules(LoadRule{16})), 16), 5u);
+  // 10 tokens a device: the tile of up to 12 rows.
+  const LoadRules rules({{4, LoadRule{2}}, {12, LoadRule{16}}, {100, LoadRule{64}}});
+  EXPECT_EQ(balanced_trace(trace, homes, {1.0, 1.0}, rules).counts.values(),
+            balanced_trace(trace, homes, {1.0, 1.0}, LoadRules(LoadRule{16})).counts.values());
+}
+
+TEST(BalancedTrace, IsOfAPlacementWithoutCopies) {
+  const std::vector<std::int32_t> devices{0, 0, 1, 1};
+  const std::vector<RedundantCopy> copies{{0, 1}};
+  const std::vector<ExpertHomes> firsts = first_homes({ExpertHomes(devices, copies)});
+  EXPECT_EQ(firsts[0].tokens_on(0, 0, 8), 8u);
+  EXPECT_EQ(firsts[0].tokens_on(1, 0, 8), 0u);
 }
 
 TEST(OwnTokens, AreSharedAsEvenlyAsPossible) {
