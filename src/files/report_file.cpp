@@ -309,6 +309,11 @@ void read_whole_step(const Hdf5Input& file, const Extents& extents, Verification
   read_times(file, balanced_group, extents, balanced);
   read_parts(file, balanced_group, extents, balanced);
   report.balanced = balanced[0];
+  if (std::isnan(setting.exchange_fixed_s)) return;
+  for (const std::string& group : {std::string(), std::string(balanced_group)})
+    if (!file.has_dataset(group + "/most_rows"))
+      file.reject("dataset " + group + "/most_rows is missing, which " + step_group +
+                  "/exchange_law needs; make the file again");
 }
 
 }  // namespace
