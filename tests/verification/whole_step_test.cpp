@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "device/simulated/simulated_device.hpp"
+#include "verification/findings.hpp"
 #include "verification/rest_table.hpp"
 #include "verification/step_decoders.hpp"
 
@@ -101,6 +102,18 @@ TEST(WholeStep, VerdictAndTableSayWhatIsJudgedAndComposed) {
   std::size_t begin = 0;
   for (std::size_t end = table.find('\n'); end != std::string::npos; begin = end + 1, end = table.find('\n', begin))
     EXPECT_LE(end - begin, 80u) << table.substr(begin, end - begin);
+}
+
+TEST(WholeStep, JsonHasWhatTheTablesHave) {
+  VerificationReport report = small_report();
+  const auto shown = [&] { return findings_record(report, findings_of(report, 1, 1), 1).text(); };
+  const std::string text = shown();
+  for (const char* words :
+       {"\"mean_s\": 62,", "\"output_mean_s\": 62,", "\"predicted_s\": 62,", "\"shares\": {\"attention_s\": 9,",
+        "\"rest\": \"simulated\"", "\"context\": 2048", "\"exchange_fixed_s\": 1,"})
+    EXPECT_NE(text.find(words), std::string::npos) << words << "\n" << text;
+  report.whole_step->output_tokens = 0;
+  EXPECT_EQ(shown().find("output_mean_s"), std::string::npos);
 }
 
 TEST(BalancedTrace, KeepsTokensAndActiveExpertsAndFollowsSpeeds) {
