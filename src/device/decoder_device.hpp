@@ -3,7 +3,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <span>
 
@@ -15,9 +14,8 @@ namespace gem {
 /// What one device has of a decoder step.
 struct DecoderWork {
   MoeModel model;
-  std::size_t tokens = 0;       ///< of the device's own share; in decode one a sequence
-  std::size_t context = 0;      ///< tokens in the cache of each sequence; 0: attention itself isn't run (prefill)
-  std::size_t tile_tokens = 0;  ///< rows of a tile in the products of shared experts and dense layers
+  std::size_t tokens = 0;   ///< of the device's own share; in decode one a sequence
+  std::size_t context = 0;  ///< tokens in the cache of each sequence; 0: attention itself isn't run (prefill)
   std::uint64_t seed = 1;
 };
 

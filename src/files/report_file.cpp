@@ -117,15 +117,15 @@ std::string part_path(const std::string& group, StepPart part) {
 
 void write_parts(Hdf5Output& file, const std::string& group, const std::vector<MappingReplay>& replays) {
   for (std::size_t index = 0; index < step_part_count; ++index) {
+    const auto part = static_cast<StepPart>(index);
     const Cube<double>& shape = replays.front().part_s[index];
     if (shape.planes() == 0) continue;
     std::vector<double> all;
     for (const MappingReplay& replay : replays)
       all.insert(all.end(), replay.part_s[index].values().begin(), replay.part_s[index].values().end());
-    const bool is_tail = std::ranges::find(tail_parts, static_cast<StepPart>(index)) != std::end(tail_parts);
-    file.write({part_path(group, static_cast<StepPart>(index)), "s",
-                is_tail ? "mapping, step, one, device" : "mapping, step, layer, device"},
-               all, {replays.size(), shape.planes(), shape.rows(), shape.columns()});
+    file.write(
+        {part_path(group, part), "s", is_tail(part) ? "mapping, step, one, device" : "mapping, step, layer, device"},
+        all, {replays.size(), shape.planes(), shape.rows(), shape.columns()});
   }
 }
 
@@ -134,8 +134,7 @@ void read_parts(const Hdf5Input& file, const std::string& group, const Extents& 
   for (std::size_t index = 0; index < step_part_count; ++index) {
     const std::string path = part_path(group, static_cast<StepPart>(index));
     if (!file.has_dataset(path)) continue;
-    const bool is_tail = std::ranges::find(tail_parts, static_cast<StepPart>(index)) != std::end(tail_parts);
-    const std::size_t layers = is_tail ? 1 : extents[2];
+    const std::size_t layers = is_tail(static_cast<StepPart>(index)) ? 1 : extents[2];
     const std::vector<double> all = read_checked<double>(file, path, {replays.size(), extents[1], layers, extents[3]},
                                                          is_time_or_nan, "0 or more, or NaN where unknown");
     auto part = all.begin();
@@ -310,6 +309,11 @@ void read_whole_step(const Hdf5Input& file, const Extents& extents, Verification
   read_times(file, balanced_group, extents, balanced);
   read_parts(file, balanced_group, extents, balanced);
   report.balanced = balanced[0];
+  if (std::isnan(setting.exchange_fixed_s)) return;
+  for (const std::string& group : {std::string(), std::string(balanced_group)})
+    if (!file.has_dataset(group + "/most_rows"))
+      file.reject("dataset " + group + "/most_rows is missing, which " + step_group +
+                  "/exchange_law needs; make the file again");
 }
 
 }  // namespace

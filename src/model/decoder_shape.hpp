@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -73,6 +75,9 @@ constexpr StepPart attention_parts[] = {StepPart::QueryKeyValue, StepPart::Atten
 constexpr StepPart shared_part[] = {StepPart::SharedExperts};
 /// Parts that follow the last MoE layer.
 constexpr StepPart tail_parts[] = {StepPart::DenseFfn, StepPart::Head};
+constexpr bool is_tail(StepPart part) {
+  return std::ranges::find(tail_parts, part) != std::end(tail_parts);
+}
 
 /// C[b, rows, columns] = A[b, rows, depth] B[b, columns, depth]^T, b < batch.
 struct MatrixProduct {

@@ -79,6 +79,44 @@ JsonRecord mapping_record(const MappingSummary& summary, const MappingReplay& re
       .add("move_s", replay.move_s);
 }
 
+void add_times(JsonRecord& record, const std::string& prefix, const TimesPerToken& times) {
+  record.add(prefix + "mean_s", times.mean_s)
+      .add(prefix + "p50_s", times.p50_s)
+      .add(prefix + "p90_s", times.p90_s)
+      .add(prefix + "p99_s", times.p99_s)
+      .add(prefix + "relative", times.relative)
+      .add(prefix + "relative_low", times.interval.low)
+      .add(prefix + "relative_high", times.interval.high);
+}
+
+JsonRecord whole_step_record(const WholeStep& step, const StepSetting& setting) {
+  JsonRecord record;
+  record.add("mapping", step.name);
+  add_times(record, "", step.step);
+  if (setting.output_tokens > 0) add_times(record, "output_", step.output);
+  return record.add("above_balanced", step.above_balanced)
+      .add("predicted_s", step.predicted_s)
+      .add("median_error", step.median_error)
+      .add("shares", JsonRecord()
+                         .add("attention_s", step.shares.attention_s)
+                         .add("experts_s", step.shares.experts_s)
+                         .add("shared_s", step.shares.shared_s)
+                         .add("exchange_s", step.shares.exchange_s)
+                         .add("waiting_s", step.shares.waiting_s)
+                         .add("tail_s", step.shares.tail_s));
+}
+
+JsonRecord setting_record(const StepSetting& setting) {
+  return JsonRecord()
+      .add("rest", setting.rest)
+      .add("context", setting.context)
+      .add("output_tokens", setting.output_tokens)
+      .add("moe_layers", setting.moe_layers)
+      .add("dense_layers", setting.dense_layers)
+      .add("exchange_fixed_s", setting.exchange_fixed_s)
+      .add("exchange_row_s", setting.exchange_row_s);
+}
+
 }  // namespace
 
 JsonRecord findings_record(const VerificationReport& report, const Findings& findings, std::size_t judged) {
@@ -116,19 +154,11 @@ JsonRecord findings_record(const VerificationReport& report, const Findings& fin
                         .add("relative_high", estimate.relative_high));
   }
   if (!steps.empty()) record.add("whole_model", steps);
-  std::vector<JsonRecord> whole;
-  for (const WholeStep& step : findings.whole_steps)
-    whole.push_back(JsonRecord()
-                        .add("mapping", step.name)
-                        .add("mean_s", step.step.mean_s)
-                        .add("p50_s", step.step.p50_s)
-                        .add("p90_s", step.step.p90_s)
-                        .add("p99_s", step.step.p99_s)
-                        .add("relative", step.step.relative)
-                        .add("relative_low", step.step.interval.low)
-                        .add("relative_high", step.step.interval.high)
-                        .add("above_balanced", step.above_balanced));
-  if (!whole.empty()) record.add("whole_steps", whole);
+  if (report.whole_step) {
+    std::vector<JsonRecord> whole;
+    for (const WholeStep& step : findings.whole_steps) whole.push_back(whole_step_record(step, *report.whole_step));
+    record.add("whole_steps", whole).add("whole_step_setting", setting_record(*report.whole_step));
+  }
   if (const std::optional<ExchangeCost>& cost = findings.exchange)
     record.add("exchange", JsonRecord()
                                .add("mean_s", cost->mean_s)

@@ -112,8 +112,8 @@ void collect(const Communicator& communicator, const LocalTimes& local, std::siz
   const auto combine = gathered(local.combine);
   for (std::size_t part = 0; part < step_part_count; ++part) {
     if (local.parts[part].empty()) continue;
-    const bool is_tail = std::ranges::find(tail_parts, static_cast<StepPart>(part)) != std::end(tail_parts);
-    const auto rounds = gather_rounds(communicator, local.parts[part], steps, is_tail ? 1 : layers, local_devices);
+    const std::size_t part_layers = is_tail(static_cast<StepPart>(part)) ? 1 : layers;
+    const auto rounds = gather_rounds(communicator, local.parts[part], steps, part_layers, local_devices);
     if (communicator.is_root()) replay.part_s[part] = median_of_rounds(rounds);
   }
   if (!communicator.is_root()) return;
@@ -169,19 +169,21 @@ VerificationReport replay(const Communicator& communicator, ReplayTarget& target
     replay.predicted_s = predict(model, profiled_stage, trace, homes.back());
     replay.most_rows = max_rows(trace, homes.back(), model.device_count());
   }
-  // The force-balanced steps are run like one more mapping, the first one's.
+  // The force-balanced steps are run like one more mapping, the first one's without copies.
   std::vector<const LoadTrace*> traces(mappings.size(), &trace);
   std::vector<const std::vector<ExpertHomes>*> placements;
   for (const auto& of_mapping : homes) placements.push_back(&of_mapping);
   LoadTrace balanced;
+  std::vector<ExpertHomes> balanced_homes;
   if (options.whole_step) {
-    balanced = balanced_trace(trace, homes[0], options.speeds, options.tile_tokens);
+    balanced_homes = first_homes(homes[0]);
+    balanced = balanced_trace(trace, balanced_homes, options.speeds, options.rules);
     traces.push_back(&balanced);
-    placements.push_back(&homes[0]);
+    placements.push_back(&balanced_homes);
     MappingReplay& replay = report.balanced.emplace();
     replay.name = force_balanced_name;
-    replay.predicted_s = predict(model, profiled_stage, balanced, homes[0]);
-    replay.most_rows = max_rows(balanced, homes[0], model.device_count());
+    replay.predicted_s = predict(model, profiled_stage, balanced, balanced_homes);
+    replay.most_rows = max_rows(balanced, balanced_homes, model.device_count());
   }
   report.mappings[0].move_s = 0.0;
   for (std::size_t m = 1; m < homes.size(); ++m) {

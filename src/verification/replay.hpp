@@ -26,8 +26,8 @@ struct ReplayOptions {
   std::uint64_t seed = 1;         ///< order of the mappings within a step
   bool whole_step = false;        ///< what isn't MoE layers is replayed, too, and the force-balanced steps
   // For the force-balanced steps; needed for whole steps alone.
-  std::vector<double> speeds{};   ///< [device] relative
-  std::uint32_t tile_tokens = 1;  ///< rows that the experts' kernel computes together
+  std::vector<double> speeds{};  ///< [device] relative
+  LoadRules rules{LoadRule{}};   ///< tiles of the experts' kernel
 };
 
 /// What a replay runs on. All ranks call the same functions in the same order.

@@ -10,7 +10,6 @@
 #include "base/option.hpp"
 #include "base/statistics.hpp"
 #include "base/text.hpp"
-#include "base/text_file.hpp"
 #include "mapping/baselines.hpp"
 #include "mapping/methods.hpp"
 #include "mapping/sample.hpp"
@@ -22,9 +21,9 @@
 #include "verification/device_identity.hpp"
 #include "verification/mpi_expert_layer.hpp"
 #include "verification/nccl_expert_layer.hpp"
-#include "verification/rest_table.hpp"
 #include "verification/selection.hpp"
 #include "verification/token_routes.hpp"
+#include "verification/whole_step_setup.hpp"
 
 namespace gem {
 namespace {
@@ -148,95 +147,6 @@ std::unique_ptr<ExpertParallelLayer> make_layer(const Communicator& ranks, const
   return std::make_unique<MpiExpertLayer>(ranks, device, hidden_size, turns);
 }
 
-/// The model that whole steps are of; throws where it doesn't fit profile and trace.
-MoeModel decoder_model(const ReplayRequest& request, const ReplayQuestion& question) {
-  MoeModel model = blaming(option_name(&ReplayRequest::model), [&] {
-    const MoeModel named = model_of_option(request.model.empty() ? question.trace.model : request.model);
-    require_decoder(named);
-    return named;
-  });
-  if (model.expert_count != question.trace.expert_count() || model.top_k != question.trace.top_k)
-    throw option_error(option_name(&ReplayRequest::model), "{} {}: {} experts, top-{}, but the trace has {}, top-{}",
-                       model.name, model.expert_count, model.top_k, question.trace.expert_count(),
-                       question.trace.top_k);
-  if (!(model.expert == question.profile.expert))
-    throw option_error(
-        option_name(&ReplayRequest::model),
-        "{} {}: experts of {}x{}, but those of the profile are {}x{}; profile the model's own, or give a "
-        "CSV file with a model of the profile's shape",
-        model.name, model.expert.hidden_size, model.expert.intermediate_size, question.profile.expert.hidden_size,
-        question.profile.expert.intermediate_size);
-  return model;
-}
-
-/// Tokens in the caches; 0 in prefill, whose attention no kernel here runs.
-std::size_t replayed_context(const ReplayRequest& request, const ReplayQuestion& question) {
-  return question.trace.phase == "prefill" ? 0 : request.context;
-}
-
-void check_batch(const ReplayRequest& request, const LoadTrace& trace) {
-  if (request.output_tokens > trace.step_count())
-    throw option_error(option_name(&ReplayRequest::output_tokens), "{} {}: only {} steps are replayed; give more ({})",
-                       request.output_tokens, trace.step_count(), option_name(&ReplayRequest::steps));
-  if (!request.batch) return;
-  if (trace.phase == "prefill")
-    throw option_error(option_name(&ReplayRequest::batch),
-                       "{}: the trace is of prefill, whose steps are chunks of tokens, not a batch of sequences");
-  if (*request.batch != trace.tokens_per_step)
-    throw option_error(option_name(&ReplayRequest::batch),
-                       "{} {}: the trace has {} tokens a step, one of each sequence; make one with as many (gem-trace "
-                       "batch {} {})",
-                       *request.batch, trace.tokens_per_step, on_command_line("batch-size"), *request.batch);
-}
-
-/// What this rank's devices run beside routed experts.
-StepDecoders make_decoders(const Communicator& ranks, const ReplayRequest& request, const ReplayQuestion& question,
-                           const std::vector<std::unique_ptr<MoeDevice>>& local, const std::vector<double>& speeds) {
-  StepDecoders decoders;
-  if (!replays_whole_steps(request)) return decoders;
-  decoders.layer_ids = question.trace.layer_ids;
-  DecoderWork work{decoder_model(request, question), 0, replayed_context(request, question), 0, request.seed};
-  const std::size_t first =
-      devices_of_rank(speeds.size(), static_cast<std::size_t>(ranks.size()), static_cast<std::size_t>(ranks.rank()))
-          .first;
-  std::shared_ptr<const RestTable> table;
-  if (!request.rest_file.empty()) {
-    const std::optional<std::string> text = read_text_file(request.rest_file);
-    if (!text)
-      throw option_error(option_name(&ReplayRequest::rest_file), "{} {}: the file cannot be opened", request.rest_file);
-    table = std::make_shared<RestTable>(*text, request.rest_file, work.context);
-    work.tokens = question.trace.tokens_per_step;
-    check_rest_table(*table, work, request.rest_file);
-  }
-  for (std::size_t d = 0; d < local.size(); ++d) {
-    work.tokens = own_tokens(question.trace.tokens_per_step, speeds.size(), first + d);
-    decoders.devices.push_back(table ? make_table_decoder(table, work, 1.0 / speeds[first + d])
-                                     : local[d]->make_decoder(work));
-    if (!decoders.devices.back())
-      throw option_error(option_name(&ReplayRequest::whole_step),
-                         "{}: {} devices run experts alone; compose the step from a table of measured operators ({})",
-                         local[d]->kind().name, option_name(&ReplayRequest::rest_file));
-  }
-  return decoders;
-}
-
-StepSetting step_setting(const ReplayRequest& request, const ReplayQuestion& question, const DeviceKind& kind) {
-  const MoeModel model = decoder_model(request, question);
-  StepSetting setting;
-  setting.context = replayed_context(request, question);
-  setting.output_tokens = request.output_tokens;
-  setting.moe_layers = model.moe_layer_count;
-  setting.dense_layers = model.dense_layer_count();
-  setting.rest = !request.rest_file.empty() ? "composed from " + request.rest_file
-                 : kind.is_virtual()        ? "simulated"
-                                            : "measured";
-  if (request.exchange_fixed_us || request.exchange_row_ns) {
-    setting.exchange_fixed_s = 1e-6 * request.exchange_fixed_us.value_or(0.0);
-    setting.exchange_row_s = 1e-9 * request.exchange_row_ns.value_or(0.0);
-  }
-  return setting;
-}
-
 std::unique_ptr<ReplayTarget> make_target(const Communicator& ranks, const ReplayRequest& request,
                                           const ReplayQuestion& question,
                                           const std::vector<std::unique_ptr<MoeDevice>>& local, StepDecoders decoders) {
@@ -338,21 +248,7 @@ void check_replay_request(const ReplayRequest& request) {
   if (request.judge_by == JudgedBy::Layer && (request.compute_only || request.share_gpu))
     throw option_error(option_name(&ReplayRequest::judge_by), "{} layer needs whole layers, which {} and {} leave out",
                        option_name(&ReplayRequest::compute_only), option_name(&ReplayRequest::share_gpu));
-  if (replays_whole_steps(request)) return;
-  if (request.judge_by == JudgedBy::Step)
-    throw option_error(option_name(&ReplayRequest::judge_by), "{} step needs whole steps: add {}",
-                       option_name(&ReplayRequest::whole_step));
-  const auto needs_whole_step = [](const OptionName& option) {
-    throw option_error(option, "{} is for whole steps: add {}", option_name(&ReplayRequest::whole_step));
-  };
-  if (request.batch) needs_whole_step(option_name(&ReplayRequest::batch));
-  if (request.output_tokens > 0) needs_whole_step(option_name(&ReplayRequest::output_tokens));
-  if (request.exchange_fixed_us) needs_whole_step(option_name(&ReplayRequest::exchange_fixed_us));
-  if (request.exchange_row_ns) needs_whole_step(option_name(&ReplayRequest::exchange_row_ns));
-}
-
-bool replays_whole_steps(const ReplayRequest& request) {
-  return request.whole_step || !request.rest_file.empty();
+  check_whole_step_options(request);
 }
 
 ReplayQuestion make_replay_question(const ReplayRequest& request, const LatencyProfile& profile, const LoadTrace& whole,
@@ -390,10 +286,7 @@ ReplayQuestion make_replay_question(const ReplayRequest& request, const LatencyP
         fmt::format("the trace has no token in steps {} to {}, so that nothing can be replayed; choose others",
                     question.first_step, question.first_step + count - 1));
   for (const Mapping& mapping : question.mappings) homes_for(mapping, question.trace);  // refuses what doesn't fit
-  if (replays_whole_steps(request)) {
-    decoder_model(request, question);
-    check_batch(request, question.trace);
-  }
+  if (replays_whole_steps(request)) check_whole_steps(request, question);
   question.sample_note = sample_note(sample_of(question.mappings[question.judged], whole, question.first_step));
   return question;
 }
@@ -463,7 +356,12 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
   std::vector<double> speeds;
   for (const DeviceSummary& device : summarize(question.profile)) speeds.push_back(device.relative_speed);
   StepDecoders decoders;
-  ranks.on_all([&] { decoders = make_decoders(ranks, request, question, local, speeds); });
+  std::optional<StepSetting> whole_step;
+  ranks.on_all([&] {
+    if (!replays_whole_steps(request)) return;
+    decoders = make_decoders(ranks, request, question, local, speeds);
+    whole_step = step_setting(request, question, kind);
+  });
   const auto target = make_target(ranks, request, question, local, std::move(decoders));
   if (!difference.empty()) std::cerr << "warning: " << device_warning(difference) << "\n";
   if (ranks.is_root() && difference.empty()) warn_of_other_devices(question, running);
@@ -472,9 +370,9 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
   std::vector<double> clock_sums(local.size(), 0.0);
   ReplayOptions options = request.replay;
   if (!kind.has_outputs) options.checked_steps = 0;
-  options.whole_step = replays_whole_steps(request);
+  options.whole_step = whole_step.has_value();
   options.speeds = speeds;
-  options.tile_tokens = question.profile.load_rule().tile_tokens;
+  options.rules = question.profile.load_rules();
   VerificationReport report = replay(ranks, *target, question.trace, question.mappings,
                                      CostModel(question.profile, {.across_nodes = AcrossNodes::Off}), options,
                                      [&](std::size_t done, std::size_t) {
@@ -487,8 +385,8 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
   for (double& clock_hz : report.sm_clock_hz) clock_hz /= samples;
   report.profile_sm_clock_hz = mean_clocks(question.profile);
   report.judged = question.names[question.judged];
-  if (options.whole_step) report.whole_step = step_setting(request, question, kind);
-  report.judged_by = request.judge_by.value_or(options.whole_step ? JudgedBy::Step : JudgedBy::Straggler);
+  report.whole_step = whole_step;
+  report.judged_by = request.judge_by.value_or(whole_step ? JudgedBy::Step : JudgedBy::Straggler);
   report.weight_dtype = question.profile.weight_dtype;
   report.device_kind = devices.kind;
   report.device_note = device_note(devices, question.profile);

@@ -50,9 +50,6 @@ struct ReplayRequest {
 
 void describe(OptionList& options, ReplayRequest& request);
 
-/// Whether whole decoder steps are asked for.
-bool replays_whole_steps(const ReplayRequest& request);
-
 /// OptionError for options that contradict each other, whatever is replayed.
 void check_replay_request(const ReplayRequest& request);
 

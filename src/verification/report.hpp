@@ -41,8 +41,8 @@ struct MappingReplay {
 /// dispatch and compute where whole layers were timed, else compute alone.
 Cube<double> waiting_of(const MappingReplay& replay);
 
-/// Which time a verdict is about: of the slowest device's compute, or of the whole layer with its exchange.
-/// Or of the whole step.
+/// Which time a verdict is about: of the slowest device's compute, of whole layers with their exchange, or of whole
+/// steps.
 enum class JudgedBy { Straggler, Layer, Step };
 
 inline std::vector<OptionWord<JudgedBy>> words_of(JudgedBy) {
@@ -89,7 +89,7 @@ struct VerificationReport {
   std::vector<std::int32_t> layer_ids;
   std::vector<MappingReplay> mappings;    ///< the first is the one that all are compared with
   std::optional<StepSetting> whole_step;  ///< where whole steps were replayed
-  std::optional<MappingReplay> balanced;  ///< then: the steps with perfectly even counts, see balanced_trace()
+  std::optional<MappingReplay> balanced;  ///< then: the force-balanced steps, see balanced_trace()
 };
 
 /// One row of the final table.

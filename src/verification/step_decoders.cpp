@@ -29,9 +29,11 @@ std::size_t up_to(std::size_t total, std::size_t until, std::size_t sum) {
 }
 
 // One step of one layer. experts_of: [device].
-void balance(std::span<const std::uint32_t> counts, std::uint32_t tile_tokens, const std::vector<double>& speeds,
+void balance(std::span<const std::uint32_t> counts, const LoadRules& rules, const std::vector<double>& speeds,
              const std::vector<std::vector<std::size_t>>& experts_of, std::span<std::uint32_t> balanced) {
   const std::size_t devices = speeds.size(), tokens = row_count(counts);
+  const std::uint32_t tile_tokens =
+      rules.of(rules.regime_of(static_cast<std::int64_t>((tokens + devices - 1) / devices))).tile_tokens;
   std::size_t active = 0, tiles = 0;
   for (const std::uint32_t count : counts) {
     active += count > 0 ? 1 : 0;
@@ -43,20 +45,33 @@ void balance(std::span<const std::uint32_t> counts, std::uint32_t tile_tokens, c
   std::vector<std::size_t> tiles_of_device = active_of, limits = active_of;
   for (std::size_t& limit : limits) limit = limit > 0 ? tiles : 0;
   hand_out(tiles - active, speeds, limits, tiles_of_device);
-  std::size_t until = 0, before = 0;
+  // All tiles of an expert but its last are full. The last has one token, which begins it, and as much of the rest as
+  // every expert's.
+  const std::size_t rest = tokens - active - (tiles - active) * tile_tokens;
+  std::size_t number = 0;
   for (std::size_t d = 0; d < devices; ++d)
-    for (std::size_t i = 0; i < active_of[d]; ++i) {
-      until += tiles_of_device[d] / active_of[d] + (i < tiles_of_device[d] % active_of[d] ? 1 : 0);
-      const std::size_t end = up_to(tokens, until, tiles);
-      balanced[experts_of[d][i]] = static_cast<std::uint32_t>(end - before);
-      before = end;
+    for (std::size_t i = 0; i < active_of[d]; ++i, ++number) {
+      const std::size_t own_tiles = tiles_of_device[d] / active_of[d] + (i < tiles_of_device[d] % active_of[d] ? 1 : 0);
+      const std::size_t own_rest = up_to(rest, number + 1, active) - up_to(rest, number, active);
+      balanced[experts_of[d][i]] = static_cast<std::uint32_t>((own_tiles - 1) * tile_tokens + 1 + own_rest);
     }
 }
 
 }  // namespace
 
+std::vector<ExpertHomes> first_homes(const std::vector<ExpertHomes>& homes) {
+  std::vector<ExpertHomes> firsts;
+  for (const ExpertHomes& of_layer : homes) {
+    std::vector<std::int32_t> devices;
+    for (std::size_t expert = 0; expert < of_layer.expert_count(); ++expert)
+      devices.push_back(of_layer.of(expert).front());
+    firsts.emplace_back(devices);
+  }
+  return firsts;
+}
+
 LoadTrace balanced_trace(const LoadTrace& trace, const std::vector<ExpertHomes>& homes,
-                         const std::vector<double>& speeds, std::uint32_t tile_tokens) {
+                         const std::vector<double>& speeds, const LoadRules& rules) {
   LoadTrace balanced = trace;
   std::ranges::fill(balanced.counts.values(), 0u);
   for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
@@ -64,7 +79,7 @@ LoadTrace balanced_trace(const LoadTrace& trace, const std::vector<ExpertHomes>&
     for (std::size_t expert = 0; expert < trace.expert_count(); ++expert)
       experts_of[static_cast<std::size_t>(homes[layer].of(expert).front())].push_back(expert);
     for (std::size_t step = 0; step < trace.step_count(); ++step)
-      balance(trace.counts.row(step, layer), tile_tokens, speeds, experts_of, balanced.counts.row(step, layer));
+      balance(trace.counts.row(step, layer), rules, speeds, experts_of, balanced.counts.row(step, layer));
   }
   return balanced;
 }

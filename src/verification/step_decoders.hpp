@@ -8,6 +8,7 @@
 
 #include "device/decoder_device.hpp"
 #include "model/expert_copies.hpp"
+#include "model/load_rule.hpp"
 #include "model/load_trace.hpp"
 
 namespace gem {
@@ -26,10 +27,14 @@ struct StepDecoders {
 /// Tokens of device `device` of `device_count`, which share those of a step as evenly as possible.
 std::size_t own_tokens(std::size_t tokens, std::size_t device_count, std::size_t device);
 
+/// The same placement without further copies, [layer].
+std::vector<ExpertHomes> first_homes(const std::vector<ExpertHomes>& homes);
+
 /// The *force-balanced* steps: each step and layer has as many active experts, tiles and tokens, spread over the
-/// devices by their speeds and evenly over a device's active experts; a device has no more of these than slots. homes:
-/// [layer], the placement that they are for.
+/// devices by their speeds and evenly over a device's active experts; a device has no more of these than slots. Of a
+/// kernel with several tiles the one that an even share of the tokens has counts. homes: [layer], the placement that
+/// they are for, without copies.
 LoadTrace balanced_trace(const LoadTrace& trace, const std::vector<ExpertHomes>& homes,
-                         const std::vector<double>& speeds, std::uint32_t tile_tokens);
+                         const std::vector<double>& speeds, const LoadRules& rules);
 
 }  // namespace gem

@@ -39,7 +39,8 @@ read -r -a mpirun <<< "${MPIRUN:-mpirun --allow-run-as-root --oversubscribe --bi
 read -r -a trial <<< "${GEM_TRIAL:-}"
 spreads=(1.28 1.08)
 methods=(round-robin eplb speed-aware paper gem)
-begin=$SECONDS
+# shellcheck source=tests/benchmark/steps.sh
+. "$root/tests/benchmark/steps.sh"
 
 # name, model, task, phase, tokens a step, experts a device, tile of GEM's own kernel, layers: those of the issue's table
 # first, so that they are there if time runs out.
@@ -60,48 +61,6 @@ engine_list() {
   [ "${#trial[@]}" = 0 ] || echo "numpy $python -m gem_kernels.numpy"
 }
 
-slowdowns() {
-  awk -v s="$1" 'BEGIN { for (i = 0; i < 4; i++) printf "%s%.4g", i ? "," : "", 1 + (s - 1) * i / 3 }'
-}
-
-# Runs a command into a log unless its result is there; stops the whole script where time is up.
-make() { # make RESULT LOG COMMAND...
-  local result=$1 log=$2 code=0
-  shift 2
-  [ ! -e "$result" ] || return 0
-  if [ "$dry_run" = 1 ]; then echo "$*"; return 0; fi
-  if [ "$seconds" -gt 0 ] && [ $((SECONDS - begin)) -ge "$seconds" ]; then
-    return 75
-  fi
-  local from=$SECONDS
-  "$@" > "$log.partial" 2>&1 < /dev/null || code=$?
-  # A negative verdict is a result.
-  if [ "$code" -gt 1 ] || [ ! -e "$result" ]; then
-    mv "$log.partial" "$log.failed"
-    echo "engine_kernels.sh: failed with exit code $code: $*" >&2
-    tail -n 5 "$log.failed" >&2
-    return 1
-  fi
-  mv "$log.partial" "$log"
-  echo "$((SECONDS - begin)) s: $result in $((SECONDS - from)) s"
-}
-
-traces() { # sets $train and $test
-  train=$output/traces/$name.train.h5 test=$output/traces/$name.test.h5
-  local batching=(--batch-size "$tokens") part
-  [ "$phase" = decode ] || batching=(--phase prefill --chunk-tokens "$tokens")
-  for part in train test; do
-    if [ "$task" = synthetic ]; then
-      make "$output/traces/$name.$part.h5" "$output/traces/$name.$part.txt" gem-trace synthesize --quiet --model "$model" --tokens "$tokens" \
-        --steps 128 --temporal-share 0.25 --seed "$([ $part = train ] && echo 1 || echo 2)" \
-        --output "$output/traces/$name.$part.h5" || return
-    else
-      make "$output/traces/$name.$part.h5" "$output/traces/$name.$part.txt" gem-trace batch --quiet --part $part "${batching[@]}" --steps 128 \
-        --routing "$root/jobs/data/routing/$model.$task.h5" --output "$output/traces/$name.$part.h5" || return
-    fi
-  done
-}
-
 # One device is measured, with validation; those of a spread are made from it.
 profile() { # profile KIND OPTIONS...: KIND.NAME.h5 and its two spreads
   local spread base=$output/profiles/$1.$name
@@ -115,10 +74,7 @@ profile() { # profile KIND OPTIONS...: KIND.NAME.h5 and its two spreads
 }
 
 mapping() { # mapping KIND METHOD SPREAD
-  local base=$output/mappings/$1.$name.$3.$2 effort=fast
-  [ "$2" != gem ] || effort=default
-  make "$base.h5" "$base.txt" "${mpirun[@]}" -n $((($(nproc) + 3) / 4)) gem-map --quiet --profile "$output/profiles/$1.$name.$3.h5" \
-    --trace "$train" --test-trace "$test" --method "$2" --effort "$effort" --output "$base.h5"
+  search "$output/profiles/$1.$name.$3.h5" "$output/mappings/$1.$name.$3.$2" "$2" 4
 }
 
 case_of() { # with $engine and $command, one of each workload

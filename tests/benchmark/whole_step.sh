@@ -44,7 +44,8 @@ read -r -a trial <<< "${GEM_TRIAL:---device cuda}"
 launch=("${mpirun[@]}" -n "$ranks") share=(--share-gpu turns)
 case " ${trial[*]} " in *" simulated "*) launch=() share=() ;; esac
 methods=(eplb speed-aware paper gem gem-layer)
-begin=$SECONDS
+# shellcheck source=tests/benchmark/steps.sh
+. "$root/tests/benchmark/steps.sh"
 
 # name, model, task, phase, tokens a step, experts a device, tile, layers: by importance, so that the first are there if
 # time runs out. Of gpt-oss as many layers with a window as without.
@@ -68,55 +69,10 @@ workloads() {
   done
 }
 
-slowdowns() {
-  awk -v s="$1" 'BEGIN { for (i = 0; i < 4; i++) printf "%s%.4g", i ? "," : "", 1 + (s - 1) * i / 3 }'
-}
-
-# Runs a command into a log unless its result is there; stops the whole script where time is up.
-make() { # make RESULT LOG COMMAND...
-  local result=$1 log=$2 code=0
-  shift 2
-  [ ! -e "$result" ] || return 0
-  if [ "$dry_run" = 1 ]; then echo "$*"; return 0; fi
-  if [ "$seconds" -gt 0 ] && [ $((SECONDS - begin)) -ge "$seconds" ]; then
-    return 75
-  fi
-  local from=$SECONDS
-  "$@" > "$log.partial" 2>&1 < /dev/null || code=$?
-  # A negative verdict is a result.
-  if [ "$code" -gt 1 ] || [ ! -e "$result" ]; then
-    mv "$log.partial" "$log.failed"
-    echo "whole_step.sh: failed with exit code $code: $*" >&2
-    tail -n 5 "$log.failed" >&2
-    return 1
-  fi
-  mv "$log.partial" "$log"
-  echo "$((SECONDS - begin)) s: $result in $((SECONDS - from)) s"
-}
-
-traces() { # sets $train and $test
-  local batching=(--batch-size "$tokens" --phase decode) part base
-  train=$output/traces/$name.train.h5 test=$output/traces/$name.test.h5
-  [ "$phase" = decode ] || batching=(--phase prefill --chunk-tokens "$tokens")
-  for part in train test; do
-    base=$output/traces/$name.$part
-    if [ "$task" = synthetic ]; then
-      make "$base.h5" "$base.txt" gem-trace synthesize --quiet --model "$model" --tokens "$tokens" --steps 128 \
-        --temporal-share 0.25 --seed "$([ $part = train ] && echo 1 || echo 2)" --output "$base.h5" || return
-    else
-      make "$base.h5" "$base.txt" gem-trace batch --quiet --part $part "${batching[@]}" --steps 128 \
-        --routing "$root/jobs/data/routing/$model.$task.h5" --output "$base.h5" || return
-    fi
-  done
-}
-
 mapping() { # mapping METHOD SPREAD
-  local base=$output/mappings/$name.$2/$1 method=$1 effort=fast counted=()
-  [ "$1" != gem ] || effort=default
-  [ "$1" != gem-layer ] || { method=gem effort=default counted=(--exchange-row-time "$row_ns"); }
-  make "$base.h5" "$base.txt" "${mpirun[@]}" -n $((($(nproc) + 4) / 5)) gem-map --quiet \
-    --profile "$output/profiles/$name.$2.h5" --trace "$train" --test-trace "$test" --method "$method" \
-    "${counted[@]}" --effort "$effort" --output "$base.h5"
+  local method=$1 counted=()
+  [ "$1" != gem-layer ] || { method=gem counted=(--exchange-row-time "$row_ns"); }
+  search "$output/profiles/$name.$2.h5" "$output/mappings/$name.$2/$1" "$method" "${#methods[@]}" "${counted[@]}"
 }
 
 workload() {

@@ -135,7 +135,7 @@ TEST_F(CudaDevice, RunsEveryPartOfADecoderStepInProportionToItsSlowdown) {
   constexpr StepPart parts[] = {StepPart::QueryKeyValue, StepPart::Attention, StepPart::Output, StepPart::Router,
                                 StepPart::SharedExperts, StepPart::DenseFfn,  StepPart::Head};
   for (const char* name : {"gpt-oss-20b", "DeepSeek-V2-Lite"}) {
-    const DecoderWork work{find_model(known_models(), name), 32, 2048, 32, 1};
+    const DecoderWork work{find_model(known_models(), name), 32, 2048, 1};
     StepPartTimes times[2];
     for (const double slowdown : {1.0, 2.0}) {
       CudaDeviceOptions options = options_of(slowdown);

@@ -24,7 +24,7 @@ MoeModel tiny(const std::string& attention) {
 }
 
 DecoderWork work_of(const std::string& attention) {
-  return {tiny(attention), 4, 64, 16, 1};
+  return {tiny(attention), 4, 64, 1};
 }
 
 double sum_of(const StepPartTimes& times) {
@@ -62,7 +62,7 @@ TEST(SimulatedDecoder, FollowsTheStatedModel) {
   SimulatedDeviceOptions options;
   options.expert = {2880, 2880};
   SimulatedDevice device(options);
-  DecoderWork work{find_model(known_models(), "gpt-oss-20b"), 64, 2048, 16, 1};
+  DecoderWork work{find_model(known_models(), "gpt-oss-20b"), 64, 2048, 1};
   StepPartTimes with_window{}, full{}, twice{};
   device.make_decoder(work)->time_parts(0, attention_parts, with_window);
   device.make_decoder(work)->time_parts(1, attention_parts, full);
@@ -81,7 +81,7 @@ TEST(SimulatedDecoder, FollowsTheStatedModel) {
 TEST(SimulatedDecoder, ASlowDeviceIsSlowWhereItComputes) {
   SimulatedDeviceOptions options;
   options.expert = {2880, 2880};
-  const DecoderWork work{find_model(known_models(), "gpt-oss-20b"), 4096, 0, 64, 1};
+  const DecoderWork work{find_model(known_models(), "gpt-oss-20b"), 4096, 0, 1};
   StepPartTimes fast{}, slow{};
   SimulatedDevice(options).make_decoder(work)->time_parts(0, all_parts, fast);
   options.slowdown = 1.28;

@@ -289,6 +289,20 @@ TEST(BadInput, Report) {
                       {"/layer_ids", dataset<std::int32_t>("/layer_ids", {7, 8}, {2}), "[2]"}});
   expect_needed(fields, [](const std::string& path) { read_report(path); },
                 {"model", measured, "/predicted_s", "/layer_ids", "/mappings"});
+  Fields with_steps = fields;
+  with_steps["whole_step_rest"] = text("whole_step_rest", "measured");
+  for (const char* name :
+       {"whole_step_context", "whole_step_output_tokens", "whole_step_moe_layers", "whole_step_dense_layers"})
+    with_steps[name] = count(name, 1);
+  with_steps["/whole_step/exchange_law"] = dataset<double>("/whole_step/exchange_law", {1e-6, 1e-9}, {2}, "s");
+  const std::string balanced = "/whole_step/balanced";
+  for (const char* name : {"/measured_s", "/predicted_s", "/dispatch_s", "/combine_s"})
+    with_steps[balanced + name] = dataset<double>(balanced + name, {1, 2}, {1, 1, 1, 2}, "s");
+  for (const char* name : {"/layer_s", "/most_rows", "/raw_straggler_s"})
+    with_steps[balanced + name] = dataset<double>(balanced + name, {1}, {1, 1, 1}, "s");
+  expect_needed(with_steps, [](const std::string& path) { read_report(path); },
+                {"whole_step_context", "/whole_step/exchange_law", balanced + "/measured_s", "/most_rows",
+                 balanced + "/most_rows"});
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "device/simulated/simulated_device.hpp"
+#include "verification/findings.hpp"
 #include "verification/rest_table.hpp"
 #include "verification/step_decoders.hpp"
 
@@ -103,13 +104,25 @@ TEST(WholeStep, VerdictAndTableSayWhatIsJudgedAndComposed) {
     EXPECT_LE(end - begin, 80u) << table.substr(begin, end - begin);
 }
 
+TEST(WholeStep, JsonHasWhatTheTablesHave) {
+  VerificationReport report = small_report();
+  const auto shown = [&] { return findings_record(report, findings_of(report, 1, 1), 1).text(); };
+  const std::string text = shown();
+  for (const char* words :
+       {"\"mean_s\": 62,", "\"output_mean_s\": 62,", "\"predicted_s\": 62,", "\"shares\": {\"attention_s\": 9,",
+        "\"rest\": \"simulated\"", "\"context\": 2048", "\"exchange_fixed_s\": 1,"})
+    EXPECT_NE(text.find(words), std::string::npos) << words << "\n" << text;
+  report.whole_step->output_tokens = 0;
+  EXPECT_EQ(shown().find("output_mean_s"), std::string::npos);
+}
+
 TEST(BalancedTrace, KeepsTokensAndActiveExpertsAndFollowsSpeeds) {
   LoadTrace trace;
   trace.counts = Cube<std::uint32_t>(1, 1, 8);
   trace.layer_ids = {0};
   trace.counts.values() = {40, 1, 0, 9, 30, 0, 20, 0};
   const std::vector<std::int32_t> linear{0, 0, 0, 0, 1, 1, 1, 1};
-  const LoadTrace balanced = balanced_trace(trace, {ExpertHomes(linear)}, {1.0, 0.6}, 10);
+  const LoadTrace balanced = balanced_trace(trace, {ExpertHomes(linear)}, {1.0, 0.6}, LoadRules(LoadRule{10}));
   const auto counts = balanced.counts.row(0, 0);
   const auto on = [&](std::size_t device) {
     return std::accumulate(counts.begin() + static_cast<std::ptrdiff_t>(4 * device),
@@ -122,6 +135,32 @@ TEST(BalancedTrace, KeepsTokensAndActiveExpertsAndFollowsSpeeds) {
             11u);
   EXPECT_EQ(std::ranges::count_if(counts, [](auto c) { return c > 0; }), 5);
   EXPECT_EQ(std::count_if(counts.begin(), counts.begin() + 4, [](auto c) { return c > 0; }), 3);
+}
+
+TEST(BalancedTrace, KeepsTilesOfHardlyFullExpertsInTheRegimeOfTheTokens) {
+  LoadTrace trace;
+  trace.counts = Cube<std::uint32_t>(1, 1, 4);
+  trace.layer_ids = {0};
+  trace.counts.values() = {17, 1, 1, 1};
+  const std::vector<ExpertHomes> homes{ExpertHomes(std::vector<std::int32_t>{0, 0, 1, 1})};
+  const auto tiles = [&](const LoadTrace& balanced, std::uint32_t tile) {
+    const auto counts = balanced.counts.row(0, 0);
+    EXPECT_EQ(row_count(counts), 20u);
+    return std::accumulate(counts.begin(), counts.end(), 0u, [&](auto sum, auto c) { return sum + tiles_of(c, tile); });
+  };
+  EXPECT_EQ(tiles(balanced_trace(trace, homes, {1.0, 1.0}, LoadRules(LoadRule{16})), 16), 5u);
+  // 10 tokens a device: the tile of up to 12 rows.
+  const LoadRules rules({{4, LoadRule{2}}, {12, LoadRule{16}}, {100, LoadRule{64}}});
+  EXPECT_EQ(balanced_trace(trace, homes, {1.0, 1.0}, rules).counts.values(),
+            balanced_trace(trace, homes, {1.0, 1.0}, LoadRules(LoadRule{16})).counts.values());
+}
+
+TEST(BalancedTrace, IsOfAPlacementWithoutCopies) {
+  const std::vector<std::int32_t> devices{0, 0, 1, 1};
+  const std::vector<RedundantCopy> copies{{0, 1}};
+  const std::vector<ExpertHomes> firsts = first_homes({ExpertHomes(devices, copies)});
+  EXPECT_EQ(firsts[0].tokens_on(0, 0, 8), 8u);
+  EXPECT_EQ(firsts[0].tokens_on(1, 0, 8), 0u);
 }
 
 TEST(OwnTokens, AreSharedAsEvenlyAsPossible) {
@@ -161,7 +200,7 @@ TEST(RestTable, BadTablesAreRefusedByLineAndColumn) {
 TEST(RestTable, MustHaveAllPartsOfTheModelAndIsScaledByTheDevice) {
   const auto table = std::make_shared<RestTable>(
       "part,tokens,seconds\nqkv,1,1\nattention,1,2\noutput,1,3\nrouter,1,4\nhead,1,5\n", "rest.csv", 2048);
-  DecoderWork work{find_model(known_models(), "Mixtral-8x7B"), 4, 2048, 16, 1};
+  DecoderWork work{find_model(known_models(), "Mixtral-8x7B"), 4, 2048, 1};
   check_rest_table(*table, work, "rest.csv");
   StepPartTimes times{};
   make_table_decoder(table, work, 1.5)->time_parts(0, attention_parts, times);

@@ -45,9 +45,7 @@ void SimulatedDecoder::time_parts(std::size_t layer_id, std::span<const StepPart
 }
 
 std::unique_ptr<DecoderDevice> SimulatedDevice::make_decoder(const DecoderWork& work) {
-  SimulatedDeviceOptions options = options_;
-  if (work.tile_tokens > 0) options.tile_tokens = work.tile_tokens;
-  return std::make_unique<SimulatedDecoder>(options, work);
+  return std::make_unique<SimulatedDecoder>(options_, work);
 }
 
 }  // namespace gem

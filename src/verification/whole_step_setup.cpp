@@ -1,0 +1,131 @@
+#include "verification/whole_step_setup.hpp"
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/error.hpp"
+#include "base/option.hpp"
+#include "base/text_file.hpp"
+#include "device/device_factory.hpp"
+#include "model/decoder_shape.hpp"
+#include "model/moe_model.hpp"
+#include "verification/rest_table.hpp"
+
+namespace gem {
+namespace {
+
+// The model that whole steps are of; throws where it doesn't fit profile and trace.
+MoeModel decoder_model(const ReplayRequest& request, const ReplayQuestion& question) {
+  MoeModel model = blaming(option_name(&ReplayRequest::model), [&] {
+    const MoeModel named = model_of_option(request.model.empty() ? question.trace.model : request.model);
+    require_decoder(named);
+    return named;
+  });
+  if (model.expert_count != question.trace.expert_count() || model.top_k != question.trace.top_k)
+    throw option_error(option_name(&ReplayRequest::model), "{} {}: {} experts, top-{}, but the trace has {}, top-{}",
+                       model.name, model.expert_count, model.top_k, question.trace.expert_count(),
+                       question.trace.top_k);
+  if (!(model.expert == question.profile.expert))
+    throw option_error(
+        option_name(&ReplayRequest::model),
+        "{} {}: experts of {}x{}, but those of the profile are {}x{}; profile the model's own, or give a "
+        "CSV file with a model of the profile's shape",
+        model.name, model.expert.hidden_size, model.expert.intermediate_size, question.profile.expert.hidden_size,
+        question.profile.expert.intermediate_size);
+  return model;
+}
+
+// Tokens in the caches; 0 in prefill, whose attention no kernel here runs.
+std::size_t replayed_context(const ReplayRequest& request, const ReplayQuestion& question) {
+  return question.trace.phase == "prefill" ? 0 : request.context;
+}
+
+void check_batch(const ReplayRequest& request, const LoadTrace& trace) {
+  if (request.output_tokens > trace.step_count())
+    throw option_error(option_name(&ReplayRequest::output_tokens), "{} {}: only {} steps are replayed; give more ({})",
+                       request.output_tokens, trace.step_count(), option_name(&ReplayRequest::steps));
+  if (!request.batch) return;
+  if (trace.phase == "prefill")
+    throw option_error(option_name(&ReplayRequest::batch),
+                       "{}: the trace is of prefill, whose steps are chunks of tokens, not a batch of sequences");
+  if (*request.batch != trace.tokens_per_step)
+    throw option_error(option_name(&ReplayRequest::batch),
+                       "{} {}: the trace has {} tokens a step, one of each sequence; make one with as many (gem-trace "
+                       "batch {} {})",
+                       *request.batch, trace.tokens_per_step, on_command_line("batch-size"), *request.batch);
+}
+
+}  // namespace
+
+bool replays_whole_steps(const ReplayRequest& request) {
+  return request.whole_step || !request.rest_file.empty();
+}
+
+void check_whole_step_options(const ReplayRequest& request) {
+  if (replays_whole_steps(request)) return;
+  if (request.judge_by == JudgedBy::Step)
+    throw option_error(option_name(&ReplayRequest::judge_by), "{} step needs whole steps: add {}",
+                       option_name(&ReplayRequest::whole_step));
+  const auto needs_whole_step = [](const OptionName& option) {
+    throw option_error(option, "{} is for whole steps: add {}", option_name(&ReplayRequest::whole_step));
+  };
+  if (!request.model.empty()) needs_whole_step(option_name(&ReplayRequest::model));
+  if (request.batch) needs_whole_step(option_name(&ReplayRequest::batch));
+  if (request.output_tokens > 0) needs_whole_step(option_name(&ReplayRequest::output_tokens));
+  if (request.exchange_fixed_us) needs_whole_step(option_name(&ReplayRequest::exchange_fixed_us));
+  if (request.exchange_row_ns) needs_whole_step(option_name(&ReplayRequest::exchange_row_ns));
+}
+
+void check_whole_steps(const ReplayRequest& request, const ReplayQuestion& question) {
+  decoder_model(request, question);
+  check_batch(request, question.trace);
+}
+
+StepDecoders make_decoders(const Communicator& ranks, const ReplayRequest& request, const ReplayQuestion& question,
+                           const std::vector<std::unique_ptr<MoeDevice>>& local, const std::vector<double>& speeds) {
+  StepDecoders decoders;
+  decoders.layer_ids = question.trace.layer_ids;
+  DecoderWork work{decoder_model(request, question), 0, replayed_context(request, question), request.seed};
+  const std::size_t first =
+      devices_of_rank(speeds.size(), static_cast<std::size_t>(ranks.size()), static_cast<std::size_t>(ranks.rank()))
+          .first;
+  std::shared_ptr<const RestTable> table;
+  if (!request.rest_file.empty()) {
+    const std::optional<std::string> text = read_text_file(request.rest_file);
+    if (!text)
+      throw option_error(option_name(&ReplayRequest::rest_file), "{} {}: the file cannot be opened", request.rest_file);
+    table = std::make_shared<RestTable>(*text, request.rest_file, work.context);
+    work.tokens = question.trace.tokens_per_step;
+    check_rest_table(*table, work, request.rest_file);
+  }
+  for (std::size_t d = 0; d < local.size(); ++d) {
+    work.tokens = own_tokens(question.trace.tokens_per_step, speeds.size(), first + d);
+    decoders.devices.push_back(table ? make_table_decoder(table, work, 1.0 / speeds[first + d])
+                                     : local[d]->make_decoder(work));
+    if (!decoders.devices.back())
+      throw option_error(option_name(&ReplayRequest::whole_step),
+                         "{}: {} devices run experts alone; compose the step from a table of measured operators ({})",
+                         local[d]->kind().name, option_name(&ReplayRequest::rest_file));
+  }
+  return decoders;
+}
+
+StepSetting step_setting(const ReplayRequest& request, const ReplayQuestion& question, const DeviceKind& kind) {
+  const MoeModel model = decoder_model(request, question);
+  StepSetting setting;
+  setting.context = replayed_context(request, question);
+  setting.output_tokens = request.output_tokens;
+  setting.moe_layers = model.moe_layer_count;
+  setting.dense_layers = model.dense_layer_count();
+  setting.rest = !request.rest_file.empty() ? "composed from " + request.rest_file
+                 : kind.is_virtual()        ? "simulated"
+                                            : "measured";
+  if (request.exchange_fixed_us || request.exchange_row_ns) {
+    setting.exchange_fixed_s = 1e-6 * request.exchange_fixed_us.value_or(0.0);
+    setting.exchange_row_s = 1e-9 * request.exchange_row_ns.value_or(0.0);
+  }
+  return setting;
+}
+
+}  // namespace gem

@@ -1,0 +1,60 @@
+# shellcheck shell=bash
+# What engine_kernels.sh and whole_step.sh have in common, which source it: steps whose results are kept, so that a script
+# that was stopped goes on. Of the script: $root, $output, $seconds (0: no limit), $dry_run, ${mpirun[@]}; of the workload
+# at hand: $name, $model, $task, $phase, $tokens.
+# shellcheck disable=SC2154
+
+begin=$SECONDS
+
+# Runs a command into a log unless its result is there; 75 where time is up, so that the script ends.
+make() { # make RESULT LOG COMMAND...
+  local result=$1 log=$2 code=0
+  shift 2
+  [ ! -e "$result" ] || return 0
+  if [ "$dry_run" = 1 ]; then echo "$*"; return 0; fi
+  if [ "$seconds" -gt 0 ] && [ $((SECONDS - begin)) -ge "$seconds" ]; then
+    return 75
+  fi
+  local from=$SECONDS
+  "$@" > "$log.partial" 2>&1 < /dev/null || code=$?
+  # A negative verdict is a result.
+  if [ "$code" -gt 1 ] || [ ! -e "$result" ]; then
+    mv "$log.partial" "$log.failed"
+    echo "${0##*/}: failed with exit code $code: $*" >&2
+    tail -n 5 "$log.failed" >&2
+    return 1
+  fi
+  mv "$log.partial" "$log"
+  echo "$((SECONDS - begin)) s: $result in $((SECONDS - from)) s"
+}
+
+# Of four devices, from 1 to the slowest's.
+slowdowns() { # slowdowns SPREAD
+  awk -v s="$1" 'BEGIN { for (i = 0; i < 4; i++) printf "%s%.4g", i ? "," : "", 1 + (s - 1) * i / 3 }'
+}
+
+traces() { # sets $train and $test
+  local batching=(--batch-size "$tokens" --phase decode) part base
+  train=$output/traces/$name.train.h5 test=$output/traces/$name.test.h5
+  [ "$phase" = decode ] || batching=(--phase prefill --chunk-tokens "$tokens")
+  for part in train test; do
+    base=$output/traces/$name.$part
+    if [ "$task" = synthetic ]; then
+      make "$base.h5" "$base.txt" gem-trace synthesize --quiet --model "$model" --tokens "$tokens" --steps 128 \
+        --temporal-share 0.25 --seed "$([ $part = train ] && echo 1 || echo 2)" --output "$base.h5" || return
+    else
+      make "$base.h5" "$base.txt" gem-trace batch --quiet --part $part "${batching[@]}" --steps 128 \
+        --routing "$root/jobs/data/routing/$model.$task.h5" --output "$base.h5" || return
+    fi
+  done
+}
+
+# BASE.h5 from the traces; so many searches share the cores.
+search() { # search PROFILE BASE METHOD SEARCHES [OPTION...]
+  local profile=$1 base=$2 method=$3 searches=$4 effort=fast
+  shift 4
+  [ "$method" != gem ] || effort=default
+  make "$base.h5" "$base.txt" "${mpirun[@]}" -n $((($(nproc) + searches - 1) / searches)) gem-map --quiet \
+    --profile "$profile" --trace "$train" --test-trace "$test" --method "$method" "$@" --effort "$effort" \
+    --output "$base.h5"
+}
