@@ -31,8 +31,8 @@ std::int64_t move_price(const LayerProblem& problem, double move_s, double horiz
 
 /// Points by ascending moves, each cheaper than all before it. The first is the present placement, or, where the
 /// problem has other copies than there are now, the nearest one, whatever the limit. `targets` are assignments of the
-/// same problem that a search without a limit found: they, with devices of equal tables relabelled so that moves are
-/// fewest, and what lies on the way to them are points, too. The answer depends on the arguments alone.
+/// same problem that a search without a limit found: they, with equal devices relabelled so that moves are fewest, and
+/// what lies on the way to them are points, too. The answer depends on the arguments alone.
 std::vector<RemapPoint> remap_front(const LayerProblem& problem, const DeviceContents& present, const RemapRule& rule,
                                     std::span<const Assignment> targets = {});
 
@@ -44,10 +44,8 @@ std::size_t best_point(std::span<const RemapPoint> front, std::int64_t move_tick
 std::vector<std::size_t> choose_points(const std::vector<std::vector<RemapPoint>>& fronts, std::int64_t move_ticks,
                                        std::size_t max_moves);
 
-/// Moves from contents to an assignment of the problem's experts or copies.
-std::size_t count_moves(const LayerProblem& problem, const DeviceContents& present, const Assignment& assignment);
-
-/// The same placement with devices of equal tables relabelled so that moves from `present` are fewest.
+/// The same placement, at the same cost, with equal devices relabelled so that moves from `present` are fewest: those
+/// of equal tables and as many slots and, where stages have their maximum over nodes, of one node.
 Assignment relabelled(const LayerProblem& problem, const DeviceContents& present, const Assignment& assignment);
 
 }  // namespace gem
