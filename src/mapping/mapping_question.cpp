@@ -183,7 +183,10 @@ void prepare(MappingQuestion& question, const Selection& selection) {
     train = steps_of(train, 0, selection.train_steps);
   }
   check_tokens(train, "the trace");
-  if (question.test) check_tokens(*question.test, "the test trace");
+  if (question.test) {
+    check_tokens(*question.test, "the test trace");
+    check_judged_on(*question.test);
+  }
   check_folds(question);
 }
 

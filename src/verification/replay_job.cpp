@@ -377,6 +377,7 @@ ReplayQuestion make_replay_question(const ReplayRequest& request, const LatencyP
   question.names = distinct_names(methods, files);
   question.judged = judged_of(request.judge, methods, question.names);
   question.first_step = request.first_step ? *request.first_step : first_unseen_step(question.mappings, whole);
+  check_judged_on(whole);
   if (question.first_step >= whole.step_count())
     throw option_error(option_name(&ReplayRequest::first_step), "{} {}: the trace has {} steps", question.first_step,
                        whole.step_count());

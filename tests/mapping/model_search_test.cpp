@@ -123,6 +123,16 @@ TEST(MappingQuestion, TwoLevelsNeedExpertsThatDivide) {
   }
 }
 
+TEST(MappingQuestion, ResampledStepsAreSearchedOnAlone) {
+  MappingQuestion searched = made_up_question(16);
+  searched.train.sequence = "resampled";
+  EXPECT_NO_THROW(prepare(searched, {}));
+  MappingQuestion scored = made_up_question(16);
+  scored.test = searched.train;
+  EXPECT_THROW(prepare(scored, {}), UsageError);
+  EXPECT_THROW(prepare(searched, {.train_steps = 4}), UsageError) << "the rest share their requests";
+}
+
 TEST(Certificate, ProvesOptimaOfSmallLayersOnEveryRank) {
   const Communicator world = Communicator::world();
   const auto made = testing::made_up_problem(8, 4, 30, 4, 3);
