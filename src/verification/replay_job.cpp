@@ -357,6 +357,7 @@ bool replays_whole_steps(const ReplayRequest& request) {
 
 ReplayQuestion make_replay_question(const ReplayRequest& request, const LatencyProfile& profile, const LoadTrace& whole,
                                     const std::vector<Mapping>& mappings) {
+  check_judged_on(whole);
   if (!request.allow_model_mismatch) check_models(profile, whole, mappings);
   if (const std::vector<ProfileDoubt> doubts = doubts_of(profile); request.strict && !doubts.empty())
     throw DataError("the profile is doubtful: " + join_doubts(doubts) + "; without " + on_command_line("strict") +
@@ -377,7 +378,6 @@ ReplayQuestion make_replay_question(const ReplayRequest& request, const LatencyP
   question.names = distinct_names(methods, files);
   question.judged = judged_of(request.judge, methods, question.names);
   question.first_step = request.first_step ? *request.first_step : first_unseen_step(question.mappings, whole);
-  check_judged_on(whole);
   if (question.first_step >= whole.step_count())
     throw option_error(option_name(&ReplayRequest::first_step), "{} {}: the trace has {} steps", question.first_step,
                        whole.step_count());
