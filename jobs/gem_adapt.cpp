@@ -11,6 +11,7 @@
 #include "files/profile_file.hpp"
 #include "files/trace_file.hpp"
 #include "mapping/remapping.hpp"
+#include "mapping/sample.hpp"
 #include "platform/command_line/command_line.hpp"
 #include "platform/command_line/json_output.hpp"
 #include "platform/command_line/program.hpp"
@@ -120,6 +121,7 @@ std::vector<LoadTrace> read_traces(const Options& job, const LatencyProfile& pro
   std::vector<LoadTrace> traces;
   for (const std::string& path : job.traces) {
     traces.push_back(read_trace(path));
+    check_judged_on(traces.back());
     if (!job.allow_model_mismatch && to_lower(traces.back().model) != to_lower(profile.model))
       throw option_error(option_name(&Options::allow_model_mismatch),
                          "{} is of model '{}', the profile of '{}'; give traces of the profile's model, or use {} if "

@@ -185,7 +185,9 @@ class PairRun {
       question.profile = read_profile(profile);
       question.train = read_trace(traces.train);
       if (!traces.test.empty()) question.test = read_trace(traces.test);
-      prepare(question, {0, false, traces.train_steps, false});
+      Selection selection;
+      selection.train_steps = traces.train_steps;
+      prepare(question, selection);
     });
     share(group_, question);
     return question;

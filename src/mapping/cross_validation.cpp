@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "base/text.hpp"
 #include "mapping/mapping_request.hpp"
@@ -22,6 +23,7 @@ MappingQuestion part_of(const MappingQuestion& question, const std::vector<std::
   part.sample = Sample::LaterSteps;
   part.folds = 0;
   part.certify = false;
+  part.run_time = {};
   part.given.clear();
   part.doubts.clear();
   part.search.show_progress = false;
@@ -96,9 +98,13 @@ std::vector<double> of_method(const std::vector<Ratios>& folds, const std::strin
   return values;
 }
 
-/// Whether the method's mappings have as many copies as are asked for.
+/// Whether the method's mappings are such as are asked for: with as many copies, with groups of experts together, in
+/// two levels.
 bool is_comparable(const std::string& name, const MappingQuestion& question) {
-  return question.redundant_experts == 0 || entry_of(parse_method(name)).places_copies;
+  const Method method = parse_method(name);
+  if (question.redundant_experts > 0) return entry_of(method).places_copies;
+  if (method == reference_method()) return true;  // neighbours stay together
+  return question.expert_groups == 1 && (question.levels == 1 || entry_of(method).needs_nodes);
 }
 
 std::string range_text(const Interval& interval) {
@@ -193,13 +199,12 @@ std::string lean(Folds& folds, const MappingQuestion& question, CrossValidation&
 }
 
 std::string describe_too_short(const CrossValidation& validation) {
-  const ValidatedMethod& best = *std::ranges::min_element(
-      validation.methods, {}, [](const ValidatedMethod& method) { return method.whole.mean; });
-  if (best.whole.interval.high < 1.0 && best.whole.mean < 1.0) return {};
+  const auto is_faster = [](const ValidatedMethod& method) { return method.whole.interval.high < 1.0; };
+  if (std::ranges::any_of(validation.methods, is_faster)) return {};
   return fmt::format(
-      "The trace is too short to map for: not even {} is surely faster than {} on steps kept aside. "
+      "The trace is too short to map for: no method is surely faster than {} on steps kept aside. "
       "Record more requests.",
-      best.name, validation.methods.front().name);
+      validation.methods.front().name);
 }
 
 }  // namespace
@@ -208,15 +213,15 @@ std::vector<std::size_t> folds_of_steps(const LoadTrace& trace, std::size_t fold
   const OptionName option = option_name(&MappingRequest::cross_validate);
   std::vector<std::size_t> folds;
   if (!trace.request_groups.empty()) {
-    const auto group_count = static_cast<std::size_t>(group_count_of(trace));
+    const std::size_t group_count = group_count_of(trace);
     if (fold_count > group_count)
       throw option_error(option, "{} {}: the trace has {} groups of requests; give 2 to {}", fold_count, group_count,
                          group_count);
-    for (const std::int32_t group : trace.request_groups) folds.push_back(static_cast<std::size_t>(group) % fold_count);
-    for (std::size_t fold = 0; fold < fold_count; ++fold)
-      if (std::ranges::find(folds, fold) == folds.end())
-        throw option_error(option, "{} {}: no step is of a group of requests for fold {}; give fewer", fold_count,
-                           fold);
+    std::map<std::int32_t, std::size_t> fold_of;  // of each group that there is
+    for (const std::int32_t group : trace.request_groups) fold_of[group];
+    std::size_t next = 0;
+    for (auto& [group, fold] : fold_of) fold = next++ % fold_count;
+    for (const std::int32_t group : trace.request_groups) folds.push_back(fold_of[group]);
     return folds;
   }
   if (trace.sequence == "resampled")

@@ -6,9 +6,7 @@
 #include "mapping/baselines.hpp"
 #include "mapping/certificate.hpp"
 #include "mapping/copy_search.hpp"
-#include "mapping/leaning.hpp"
 #include "mapping/mapping_report.hpp"
-#include "mapping/mixed_steps.hpp"
 #include "mapping/model_tail.hpp"
 #include "mapping/two_levels.hpp"
 #include "search/packing.hpp"
@@ -184,8 +182,7 @@ MethodResult run_gem(const MethodTask& task) {
   if (question.instead)
     for (const Mapping& mapping : task.before)
       if (made_by(mapping, *question.instead)) return {mapping};
-  const LoadTrace trace = with_mixed_steps(leaned(question.train, question.lean, question.search.seed),
-                                           question.mixed_steps, question.search.seed);
+  const LoadTrace trace = steps_to_search_on(question);
   if (question.redundant_experts > 0) return search_with_copies(task, trace);
   if (question.levels == 1) return search(task, question.search, trace, {}, first_layers(task));
   // Those that engines place in two levels, and linear, which is never to be better.

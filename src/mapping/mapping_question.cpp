@@ -7,7 +7,10 @@
 #include "base/text.hpp"
 #include "mapping/broadcast.hpp"
 #include "mapping/cross_validation.hpp"
+#include "mapping/leaning.hpp"
 #include "mapping/mapping_request.hpp"
+#include "mapping/mixed_steps.hpp"
+#include "mapping/remapping.hpp"
 #include "model/device_selection.hpp"
 #include "model/mapping.hpp"
 #include "search/redundant_experts.hpp"
@@ -71,6 +74,11 @@ void check_levels(const MappingQuestion& question) {
     throw option_error(levels, "{} 2 goes with neither {} nor {}; leave one of them out",
                        option_name(&MappingRequest::expert_groups), option_name(&MappingRequest::redundant_experts));
   const std::size_t groups = question.routing_groups, experts = question.train.expert_count();
+  if (const std::size_t devices = question.profile.device_count(); experts % devices != 0)
+    throw option_error(levels,
+                       "{} 2: {} experts do not divide over {} devices; leave it out, or use a number of devices that "
+                       "divides them",
+                       experts, devices);
   const std::size_t nodes = question.profile.topology.node_count();
   if (groups > 1 && (experts % groups != 0 || groups % nodes != 0))
     throw option_error(
@@ -93,7 +101,7 @@ void check_run_time(const MappingQuestion& question) {
                        "and {}",
                        option_name(&TopologyOptions::nodes), option_name(&TopologyOptions::inside_gb_per_s),
                        option_name(&TopologyOptions::across_gb_per_s));
-  if (question.profile.expert.weight_count() == 0)
+  if (expert_bytes_of(question.profile) == 0)
     throw option_error(online,
                        "{} needs the size of an expert, which the profile hasn't (attributes hidden_size and "
                        "intermediate_size); profile again");
@@ -175,7 +183,10 @@ void prepare(MappingQuestion& question, const Selection& selection) {
     train = steps_of(train, 0, selection.train_steps);
   }
   check_tokens(train, "the trace");
-  if (question.test) check_tokens(*question.test, "the test trace");
+  if (question.test) {
+    check_tokens(*question.test, "the test trace");
+    check_judged_on(*question.test);
+  }
   check_folds(question);
 }
 
@@ -183,6 +194,11 @@ std::size_t fold_count_of(const MappingQuestion& question) {
   if (question.folds) return *question.folds;
   const std::size_t groups = question.test || question.search.time_limit_s > 0.0 ? 0 : group_count_of(question.train);
   return groups < 2 ? 0 : groups;
+}
+
+LoadTrace steps_to_search_on(const MappingQuestion& question) {
+  return with_mixed_steps(leaned(question.train, question.lean, question.search.seed), question.mixed_steps,
+                          question.search.seed);
 }
 
 ExpertGroups expert_groups_of(const MappingQuestion& question) {

@@ -68,6 +68,9 @@ Mapping fitted(const Mapping& mapping, const MappingQuestion& question);
 /// and no steps to score on.
 std::size_t fold_count_of(const MappingQuestion& question);
 
+/// The steps of `train`, leaned and mixed, as the question says.
+LoadTrace steps_to_search_on(const MappingQuestion& question);
+
 /// The groups of experts that stay together. UsageError as of ExpertGroups.
 ExpertGroups expert_groups_of(const MappingQuestion& question);
 

@@ -11,7 +11,6 @@
 #include "device/device_options.hpp"
 #include "mapping/mapping_costs.hpp"
 #include "mapping/mapping_request.hpp"
-#include "mapping/mixed_steps.hpp"
 #include "search/move_plan.hpp"
 #include "search/remap.hpp"
 
@@ -210,8 +209,8 @@ class Report {
 }  // namespace
 
 std::size_t expert_bytes_of(const LatencyProfile& profile) {
-  if (profile.weight_dtype.empty()) return 0;
-  return profile.expert.weight_count() * weight_element_bytes(profile.weight_dtype);
+  return profile.expert.weight_count() *
+         weight_element_bytes(profile.weight_dtype.empty() ? "bf16" : profile.weight_dtype);
 }
 
 std::optional<double> move_seconds(std::optional<double> stated_s, const LatencyProfile& profile) {
@@ -268,6 +267,10 @@ void check_remap_request(const RemapRequest& request, const MappingQuestion& que
     throw option_error(option_name(&MappingRequest::expert_groups),
                        "{} and {} exclude each other: groups are for checkpoints, which nothing runs from yet",
                        option_name(&RemapRequest::from));
+  if (question.levels == 2)
+    throw option_error(option_name(&MappingRequest::levels),
+                       "{} 2 and {} exclude each other: moves are made between any nodes; leave one out",
+                       option_name(&RemapRequest::from));
   if (question.objective == Objective::P99)
     throw option_error(option_name(&MappingRequest::objective),
                        "{} p99 and {} exclude each other: moves are paid by "
@@ -282,7 +285,7 @@ void check_remap_request(const RemapRequest& request, const MappingQuestion& que
 
 RemapAnswer remap(const Communicator& world, const MappingQuestion& question, const Mapping& present,
                   const Mapping& target, const RemapRequest& request) {
-  const LoadTrace trace = with_mixed_steps(question.train, question.mixed_steps, question.search.seed);
+  const LoadTrace trace = steps_to_search_on(question);
   const CopyCounts own_copies = copies_of(present), new_copies = copies_of(target);
   const bool same_copies = own_copies == new_copies;
   std::vector<std::vector<LayerPoint>> layers;

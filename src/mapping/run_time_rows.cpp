@@ -3,18 +3,10 @@
 #include <fmt/core.h>
 
 #include "base/text.hpp"
+#include "mapping/remapping.hpp"
 #include "search/run_time_balance.hpp"
 
 namespace gem {
-namespace {
-
-double bytes_of_expert(const LatencyProfile& profile) {
-  const double element_bytes = profile.weight_dtype == "fp8" ? 1.0 : profile.weight_dtype == "f32" ? 4.0 : 2.0;
-  return element_bytes * static_cast<double>(profile.expert.weight_count());
-}
-
-}  // namespace
-
 RunTimeRows run_time_rows(const MappingQuestion& question, const CostModel& model, const std::vector<Mapping>& mappings,
                           const Mapping& found) {
   RunTimeRows result;
@@ -33,8 +25,8 @@ RunTimeRows run_time_rows(const MappingQuestion& question, const CostModel& mode
   std::string copies;
   const auto add_online = [&](const std::string& name, const Mapping& homes) {
     add(name, [&](const LoadTrace& trace) {
-      last = score_online(model, trace, homes, question.profile.topology, bytes_of_expert(question.profile),
-                          options.quota);
+      last = score_online(model, trace, homes, question.profile.topology,
+                          static_cast<double>(expert_bytes_of(question.profile)), options.quota);
       return last.score;
     });
     copies += fmt::format(" {} sends {:.1f} copies a layer and step, there after {}, of which {} are not hidden.", name,

@@ -1,8 +1,11 @@
 #include "mapping/sample.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <vector>
 
+#include "base/error.hpp"
+#include "base/option.hpp"
 #include "base/text.hpp"
 
 namespace gem {
@@ -54,6 +57,14 @@ Sample sample_of(const LoadTrace& searched, const LoadTrace& scored) {
   mapping.train_part = searched.part;
   mapping.train_steps = searched.step_count();
   return sample_of(mapping, scored, 0);
+}
+
+void check_judged_on(const LoadTrace& scored) {
+  if (scored.sequence == "resampled")
+    throw UsageError(
+        fmt::format("the trace of task '{}' is resampled: its steps are for searching alone, and no mapping can be "
+                    "judged on them; give one that gem-trace batch makes without {}",
+                    scored.task, on_command_line("resample")));
 }
 
 bool is_held_out(Sample sample) {

@@ -29,6 +29,9 @@ Sample sample_of(const Mapping& mapping, const LoadTrace& scored, std::size_t fi
 /// The same of the trace itself that is searched on.
 Sample sample_of(const LoadTrace& searched, const LoadTrace& scored);
 
+/// UsageError for a resampled trace, on whose steps no mapping can be judged: they are for searching alone.
+void check_judged_on(const LoadTrace& scored);
+
 /// Whether the steps were kept aside: requests, steps or a task never searched on.
 bool is_held_out(Sample sample);
 

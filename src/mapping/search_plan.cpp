@@ -7,7 +7,6 @@
 #include "base/text.hpp"
 #include "mapping/mapping_costs.hpp"
 #include "mapping/mapping_question.hpp"
-#include "mapping/mixed_steps.hpp"
 
 namespace gem {
 
@@ -16,7 +15,7 @@ std::string describe_search_plan(const Communicator& world, const MappingQuestio
   if (!entry_of(question.method).searches)
     return plan + "Method " + method_name(question.method) + ": nothing to search for, under a second\n";
   const SearchOptions& options = question.search;
-  const LoadTrace trace = with_mixed_steps(question.train, question.mixed_steps, options.seed);
+  const LoadTrace trace = steps_to_search_on(question);
   const CostModel model = cost_model_of(question);
   const std::vector<LayerProblem> one_layer{
       expert_groups_of(question).limited(problems_of(model, trace, copies_by_mean_load(question))[0])};

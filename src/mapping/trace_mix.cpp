@@ -85,6 +85,7 @@ TraceLosses describe_losses(const Communicator& world, const MappingQuestion& qu
     held_out = held_out && is_held_out(own.sample);
     own.folds = 0;
     own.certify = false;
+    own.run_time = {};
     own.given.clear();
     own.doubts.clear();
     const MappingAnswer answer = find_mapping(world, own);

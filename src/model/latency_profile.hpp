@@ -57,7 +57,7 @@ struct TileRegime {
 /// Measured latency of one MoE layer's expert part over load, for every device.
 struct LatencyProfile {
   std::string model;
-  std::string device_kind;   ///< "cuda", "host" or "simulated"; empty if unknown
+  std::string device_kind;   ///< of all devices; empty if unknown
   std::string weight_dtype;  ///< "bf16", "f32" or "fp8"
   ExpertShape expert;        ///< zeros if unknown
   std::size_t tile_tokens = 0;

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <algorithm>
 #include <numeric>
+#include <set>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -10,8 +11,7 @@
 namespace gem {
 
 std::size_t group_count_of(const LoadTrace& trace) {
-  if (trace.request_groups.empty()) return 0;
-  return static_cast<std::size_t>(*std::ranges::max_element(trace.request_groups)) + 1;
+  return std::set<std::int32_t>(trace.request_groups.begin(), trace.request_groups.end()).size();
 }
 
 LoadTrace without_steps(const LoadTrace& trace) {

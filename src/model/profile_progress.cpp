@@ -123,7 +123,7 @@ std::string plan_difference(const LatencyProfile& found, const LatencyProfile& p
     }
   });
   for (std::size_t i = 0; i < other.devices.size() && difference.empty(); ++i)
-    if (plan.devices[i].uuid.empty() && plan.device_kind != "simulated")
+    if (plan.devices[i].uuid.empty() && !plan.devices[i].is_simulated())
       difference =
           difference_of(fmt::format("/devices/hostname[{}]", i), found.devices[i].hostname, plan.devices[i].hostname);
   return difference;

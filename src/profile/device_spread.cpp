@@ -227,7 +227,7 @@ std::string spread_text(const DeviceSpread& spread, std::span<const DeviceDescri
     table.add_row(std::move(row));
   }
   std::string notes;
-  if (devices.front().kind == "simulated")
+  if (devices.front().is_simulated())
     notes += "Devices are simulated: their speeds are stated, not measured. ";
   else if (std::ranges::any_of(devices, [](const DeviceDescription& d) { return d.emulated_slowdown != 1.0; }))
     notes += "Their slowness is emulated by proportionally more time. ";

@@ -1,7 +1,5 @@
 #include "search/layer_problem.hpp"
 
-#include <algorithm>
-
 namespace gem {
 
 void LayerProblem::set_present(const DeviceContents& present, const MoveLimit& limit) {
@@ -9,7 +7,7 @@ void LayerProblem::set_present(const DeviceContents& present, const MoveLimit& l
   is_move_.assign(expert_count() * device_count(), 1);
   for (std::size_t placed = 0; placed < expert_count(); ++placed)
     for (std::size_t device = 0; device < device_count(); ++device)
-      if (std::ranges::find(present[device], expert_of(static_cast<std::int32_t>(placed))) != present[device].end())
+      if (holds(present[device], expert_of(static_cast<std::int32_t>(placed))))
         is_move_[placed * device_count() + device] = 0;
 }
 

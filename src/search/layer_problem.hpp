@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -15,6 +16,11 @@ using Assignment = std::vector<std::int32_t>;
 /// Experts that each device of a layer holds, [device][slot] as slots_of(mapping, layer) gives them; -1: an empty slot.
 using DeviceContents = std::vector<std::vector<std::int32_t>>;
 
+/// Whether the expert is among those of a device.
+inline bool holds(const std::vector<std::int32_t>& contents, std::int32_t expert) {
+  return std::ranges::find(contents, expert) != contents.end();
+}
+
 /// What it costs, and how often it may happen, that an expert comes to a device that doesn't hold it now: a *move*.
 struct MoveLimit {
   std::size_t max_moves = SIZE_MAX;  ///< of the layer
@@ -28,8 +34,6 @@ class LayerProblem : public LayerCost {
   explicit LayerProblem(LayerCost cost)
       : LayerCost(std::move(cost)), block_devices_(device_count()), floor_(column_count(), 0) {}
 
-  /// Slots of the fullest device.
-  std::size_t slots() const { return max_slots(expert_count(), device_count()); }
   std::size_t slots_of(std::size_t device) const { return slots_on(device, expert_count(), device_count()); }
   /// [column], ticks that the column costs at least.
   const std::vector<std::int32_t>& floor() const { return floor_; }

@@ -10,10 +10,6 @@ namespace {
 
 constexpr std::int32_t none = -1;
 
-bool holds(const std::vector<std::int32_t>& contents, std::int32_t expert) {
-  return std::ranges::find(contents, expert) != contents.end();
-}
-
 std::size_t places_of(const DeviceContents& contents, std::int32_t expert) {
   return static_cast<std::size_t>(
       std::ranges::count_if(contents, [&](const auto& device) { return holds(device, expert); }));

@@ -24,6 +24,11 @@ void check(const NodeShape& shape, std::size_t experts) {
     throw UsageError(fmt::format(
         "{} experts and {} copies do not divide over {} nodes of {} devices; give as many copies for each node",
         experts, shape.redundant_experts, shape.nodes, shape.devices / std::max<std::size_t>(1, shape.nodes)));
+  const std::size_t most_copies = experts * (shape.devices / shape.nodes - 1);
+  if (shape.redundant_experts > most_copies)
+    throw UsageError(
+        fmt::format("{} copies are more than one of each expert on each further device of its node; give at most {}",
+                    shape.redundant_experts, most_copies));
 }
 
 // Of each item, [item] where it goes: packed onto equal places, as many on each. One a place stay in their order.

@@ -25,7 +25,8 @@ struct PackedCopies {
 
 /// DeepSeek's EPLB in its hierarchical form, by mean loads [expert]: groups of experts packed over the nodes; on each
 /// node as many copies of those whose copies carry the most; these packed over the node's devices, none twice on one.
-/// UsageError unless groups divide the experts, nodes the groups, the devices and the copies, and devices the slots.
+/// UsageError unless groups divide the experts, nodes the groups, the devices and the copies, and devices the slots,
+/// and for more copies than a node's devices can hold apart.
 PackedCopies pack_by_nodes(std::span<const double> loads, const NodeShape& shape);
 
 }  // namespace gem

@@ -17,10 +17,6 @@
 namespace gem {
 namespace {
 
-bool holds(const std::vector<std::int32_t>& contents, std::int32_t expert) {
-  return std::ranges::find(contents, expert) != contents.end();
-}
-
 // The assignment with the fewest moves: what the problem places stays where the expert is, and what is left takes the
 // slots that are left.
 Assignment nearest_assignment(const LayerProblem& problem, const DeviceContents& present) {
@@ -294,6 +290,11 @@ DeviceContents device_contents(const Assignment& assignment, std::size_t device_
 
 Assignment relabelled(const LayerProblem& problem, const DeviceContents& present, const Assignment& assignment) {
   const std::size_t devices = problem.device_count(), block = problem.block_devices();
+  const std::vector<std::int32_t>& nodes = problem.tables().node_of();
+  const auto are_equal = [&](std::size_t a, std::size_t b) {
+    return problem.slots_of(a) == problem.slots_of(b) && (nodes.empty() || nodes[a] == nodes[b]) &&
+           std::ranges::equal(problem.tables().of(a), problem.tables().of(b));
+  };
   std::vector<std::int32_t> label(devices);
   std::iota(label.begin(), label.end(), 0);
   std::vector<bool> done(devices, false);
@@ -301,7 +302,7 @@ Assignment relabelled(const LayerProblem& problem, const DeviceContents& present
     if (done[first]) continue;
     std::vector<std::size_t> equal;
     for (std::size_t device = first; device < (first / block + 1) * block; ++device)
-      if (std::ranges::equal(problem.tables().of(first), problem.tables().of(device))) equal.push_back(device);
+      if (are_equal(first, device)) equal.push_back(device);
     for (const std::size_t device : equal) done[device] = true;
     Matrix<std::int64_t> kept(equal.size(), equal.size(), 0);
     for (std::size_t placed = 0; placed < assignment.size(); ++placed) {

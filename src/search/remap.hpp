@@ -34,8 +34,8 @@ std::int64_t move_price(double tick_s, std::size_t step_count, double move_s, do
 
 /// Points by ascending moves, each cheaper than all before it. The first is the present placement, or, where the
 /// problem has other copies than there are now, the nearest one, whatever the limit. `targets` are assignments of the
-/// same problem that a search without a limit found: they, with devices of equal tables relabelled so that moves are
-/// fewest, and what lies on the way to them are points, too. The answer depends on the arguments alone.
+/// same problem that a search without a limit found: they, with equal devices relabelled so that moves are fewest, and
+/// what lies on the way to them are points, too. The answer depends on the arguments alone.
 std::vector<RemapPoint> remap_front(const LayerProblem& problem, const DeviceContents& present, const RemapRule& rule,
                                     std::span<const Assignment> targets = {});
 
@@ -50,7 +50,8 @@ std::vector<std::size_t> choose_points(const std::vector<std::vector<RemapPoint>
 /// What devices hold under an assignment of experts.
 DeviceContents device_contents(const Assignment& assignment, std::size_t device_count);
 
-/// The same placement with devices of equal tables relabelled so that moves from `present` are fewest.
+/// The same placement, at the same cost, with equal devices relabelled so that moves from `present` are fewest: those
+/// of equal tables and as many slots and, where stages have their maximum over nodes, of one node.
 Assignment relabelled(const LayerProblem& problem, const DeviceContents& present, const Assignment& assignment);
 
 }  // namespace gem

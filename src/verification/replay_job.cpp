@@ -253,6 +253,7 @@ void check_replay_request(const ReplayRequest& request) {
 
 ReplayQuestion make_replay_question(const ReplayRequest& request, const LatencyProfile& profile, const LoadTrace& whole,
                                     const std::vector<Mapping>& mappings) {
+  check_judged_on(whole);
   if (!request.allow_model_mismatch) check_models(profile, whole, mappings);
   if (const std::vector<ProfileDoubt> doubts = doubts_of(profile); request.strict && !doubts.empty())
     throw DataError("the profile is doubtful: " + join_doubts(doubts) + "; without " + on_command_line("strict") +

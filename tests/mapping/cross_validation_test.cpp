@@ -30,6 +30,7 @@ TEST(CrossValidation, FoldsAreGroupsOfRequestsOrBlocks) {
   EXPECT_THROW(folds_of_steps(trace, 5), OptionError);
   trace.request_groups = {0, 1, 3, 3, 0, 1, 3};
   EXPECT_THROW(folds_of_steps(trace, 4), OptionError) << "no step of group 2";
+  EXPECT_EQ(folds_of_steps(trace, 3), (std::vector<std::size_t>{0, 1, 2, 2, 0, 1, 2})) << "nor a fold of it";
   trace.request_groups.clear();
   trace.sequence = "resampled";
   EXPECT_THROW(folds_of_steps(trace, 2), OptionError) << "resampled steps have requests in common";
@@ -47,6 +48,10 @@ TEST(CrossValidation, FoldsAreAskedForOrKnown) {
   EXPECT_EQ(fold_count_of(question), 0u);
   question.train.request_groups = {0, 1, 2, 3, 0, 1, 2, 3};
   EXPECT_EQ(fold_count_of(question), 4u);
+  // Such as a part of the steps, or of a mix, can be of.
+  question.train.request_groups = {0, 2, 0, 2, 0, 2, 0, 2};
+  EXPECT_EQ(fold_count_of(question), 2u);
+  EXPECT_NO_THROW(prepare(question, {}));
   question.folds = 0;
   EXPECT_EQ(fold_count_of(question), 0u);
   question.folds = 2;
@@ -106,7 +111,26 @@ TEST(CrossValidation, GemIsNeverChosenWorseThanTheBestBaseline) {
       const auto other = std::ranges::find(answer.mappings, method_name(*validation.instead), &Mapping::method);
       EXPECT_EQ(answer.mapping().expert_to_device, other->expert_to_device);
     }
-    if (world.is_root()) EXPECT_NE(answer.report.find("Cross-validated"), std::string::npos);
+    if (world.is_root()) {
+      EXPECT_NE(answer.report.find("Cross-validated"), std::string::npos);
+    }
+  }
+}
+
+// As before, but other methods tear groups of experts apart: gem that isn't better leans, or is linear.
+TEST(CrossValidation, GroupsOfExpertsStayTogetherWhateverIsChosen) {
+  const Communicator world = Communicator::world();
+  for (const std::uint64_t seed : {1u, 2u, 3u, 4u}) {
+    MappingQuestion question = made_up_question(12);
+    RandomStream random{seed, 17u};
+    for (std::uint32_t& count : question.train.counts.values()) count = random.below(16) == 0 ? 800 : 20;
+    question.folds = 3;
+    question.expert_groups = 8;
+    const MappingAnswer answer = validated_mapping(world, question);
+    for (std::size_t layer = 0; layer < 2; ++layer)
+      for (std::size_t expert = 0; expert < 16; expert += 2)
+        EXPECT_EQ(answer.mapping().expert_to_device(layer, expert),
+                  answer.mapping().expert_to_device(layer, expert + 1));
   }
 }
 

@@ -101,6 +101,38 @@ TEST(ModelSearch, TheCourseOfEveryStartFallsToItsResult) {
     EXPECT_EQ(*std::min_element(last[layer].begin(), last[layer].end()), answer.layers[layer].cost);
 }
 
+MappingQuestion made_up_question(std::size_t experts) {
+  MappingQuestion question;
+  question.profile = testing::made_up_profile(4, 8);
+  question.train = testing::made_up_trace(8, 1, experts, 3);
+  return question;
+}
+
+TEST(MappingQuestion, TwoLevelsNeedExpertsThatDivide) {
+  Selection nodes;
+  nodes.topology.nodes = 2;
+  for (const std::size_t experts : {10u, 16u}) {
+    MappingQuestion question = made_up_question(experts);
+    EXPECT_NO_THROW(prepare(question, nodes));
+    question.levels = 2;
+    if (experts == 16) {
+      EXPECT_NO_THROW(prepare(question, nodes));
+    } else {
+      EXPECT_THROW(prepare(question, nodes), OptionError) << "nodes of 6 and 4 experts";
+    }
+  }
+}
+
+TEST(MappingQuestion, ResampledStepsAreSearchedOnAlone) {
+  MappingQuestion searched = made_up_question(16);
+  searched.train.sequence = "resampled";
+  EXPECT_NO_THROW(prepare(searched, {}));
+  MappingQuestion scored = made_up_question(16);
+  scored.test = searched.train;
+  EXPECT_THROW(prepare(scored, {}), UsageError);
+  EXPECT_THROW(prepare(searched, {.train_steps = 4}), UsageError) << "the rest share their requests";
+}
+
 TEST(Certificate, ProvesOptimaOfSmallLayersOnEveryRank) {
   const Communicator world = Communicator::world();
   const auto made = testing::made_up_problem(8, 4, 30, 4, 3);

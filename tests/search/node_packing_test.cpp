@@ -60,6 +60,10 @@ TEST(NodePacking, ImpossibleShapesAreRefused) {
   EXPECT_THROW(pack_by_nodes(loads, {.nodes = 4, .devices = 4, .groups = 2}), UsageError);
   EXPECT_THROW(pack_by_nodes(loads, {.nodes = 2, .devices = 8, .groups = 4}), UsageError);
   EXPECT_THROW(pack_by_nodes(loads, {.nodes = 2, .devices = 4, .groups = 4, .redundant_experts = 5}), UsageError);
+  // As many as devices can hold apart, and more.
+  EXPECT_NO_THROW(pack_by_nodes(loads, {.nodes = 2, .devices = 4, .groups = 4, .redundant_experts = 12}));
+  EXPECT_THROW(pack_by_nodes(loads, {.nodes = 2, .devices = 4, .groups = 4, .redundant_experts = 16}), UsageError);
+  EXPECT_THROW(pack_by_nodes(loads, {.nodes = 4, .devices = 4, .groups = 4, .redundant_experts = 4}), UsageError);
 }
 
 }  // namespace

@@ -79,7 +79,7 @@ TEST(RedundantExperts, CopiesOfAnExpertAreSeparated) {
       RandomStream random{seed};
       Assignment assignment(problem.expert_count());
       for (std::size_t copy = 0; copy < assignment.size(); ++copy)
-        assignment[copy] = static_cast<std::int32_t>(copy / problem.slots());  // copies of an expert side by side
+        assignment[copy] = static_cast<std::int32_t>(copy / problem.slots_of(0));  // copies of an expert side by side
       if (seed > 0) random.shuffle(std::span(assignment));
       std::vector<double> loads(assignment.size());
       for (double& load : loads) load = random.uniform();

@@ -7,6 +7,7 @@
 #include "cost/device_loads.hpp"
 #include "cost/prediction.hpp"
 #include "model/expert_copies.hpp"
+#include "search/copies_bound.hpp"
 #include "search/exact_search.hpp"
 #include "search/layer_search.hpp"
 #include "search/moves.hpp"
@@ -151,18 +152,7 @@ TEST(TileRegimes, BoundsHoldForAnyCopies) {
   for (std::uint64_t seed = 1; seed <= 4; ++seed) {
     const auto made = made_up(6, 2, 20, seed);
     const CostModel model(with_tiles(testing::made_up_profile(2, 4)));
-    const LayerCost bounding = bounding_layer_costs(model, made.trace, 4)[0];
-    const std::int64_t bound = WaterFilling(bounding.tables(), 0, false).bound(bounding);
-    EXPECT_GT(bound, 0);
-    for (std::int32_t first = 0; first < 6; ++first) {
-      CopyCounts copies(1, 6, 1);
-      for (std::int32_t expert : {first, (first + 1) % 6}) copies(0, static_cast<std::size_t>(expert)) = 2;
-      LayerProblem problem = layer_problems(model, split_over_copies(made.trace, copies))[0];
-      problem.set_copies(experts_of_copies(copies.row(0)));
-      RandomStream random{seed};
-      EXPECT_LE(mean_seconds(bounding, bound),
-                mean_seconds(problem, run_start(problem, random_assignment(problem, random), random, {100, {}}).cost));
-    }
+    testing::expect_bound_below_any_copies(model, made.trace, seed);
   }
 }
 

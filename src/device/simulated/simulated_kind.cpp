@@ -31,7 +31,7 @@ class SimulatedEstimate : public LayerEstimate {
 class SimulatedKind : public DeviceKind {
  public:
   SimulatedKind() {
-    name = "simulated";
+    name = simulated_kind_name;
     clock = DeviceClock::Virtual;
     has_outputs = false;
     transport = RowTransport::None;
