@@ -224,6 +224,9 @@ void write_step_setting(Hdf5Output& file, const StepSetting& setting) {
   file.attribute("whole_step_dense_layers", setting.dense_layers);
   file.write({std::string(step_group) + "/exchange_law", "s", "fixed, row"},
              std::vector<double>{setting.exchange_fixed_s, setting.exchange_row_s}, {2});
+  if (!setting.attention_layers.empty())
+    file.write({std::string(step_group) + "/attention_layers", "layer", "layer"}, setting.attention_layers,
+               {setting.attention_layers.size()});
 }
 
 void write_step_estimate(Hdf5Output& file, const VerificationReport& report,
@@ -303,6 +306,11 @@ void read_whole_step(const Hdf5Input& file, const Extents& extents, Verification
                                                        is_time_or_nan, "0 or more seconds, or NaN where not counted");
   setting.exchange_fixed_s = law[0];
   setting.exchange_row_s = law[1];
+  const std::string attention_layers = std::string(step_group) + "/attention_layers";
+  if (file.has_dataset(attention_layers))
+    setting.attention_layers = read_checked<double>(
+        file, attention_layers, {extents[2]}, [](double layers) { return layers > 0.0 && std::isfinite(layers); },
+        "more than 0");
   read_parts(file, step_group, extents, report.mappings);
   std::vector<MappingReplay> balanced(1);
   balanced[0].name = force_balanced_name;

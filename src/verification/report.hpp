@@ -61,6 +61,8 @@ struct StepSetting {
   /// Of a layer where the exchange wasn't timed; NaN: left out.
   double exchange_fixed_s = std::numeric_limits<double>::quiet_NaN();
   double exchange_row_s = std::numeric_limits<double>::quiet_NaN();  ///< for each row of the device that gets most
+  /// [layer], of how many decoder layers each replayed one stands for the attention: of those that see as many tokens.
+  std::vector<double> attention_layers;
 };
 
 /// What a replay measured, and on what.

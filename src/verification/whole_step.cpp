@@ -44,12 +44,11 @@ class StepSum {
       add_experts(step, layer, sum);
     }
     const double scale = static_cast<double>(setting_.moe_layers) / static_cast<double>(layers);
-    const double dense = static_cast<double>(setting_.dense_layers) / static_cast<double>(layers);
-    StepShares all{(scale + dense) * sum.attention_s,
+    StepShares all{sum.attention_s,
                    scale * sum.experts_s,
                    scale * sum.shared_s,
                    scale * sum.exchange_s,
-                   scale * sum.waiting_s + (scale + dense) * attention_waiting_s,
+                   scale * sum.waiting_s + attention_waiting_s,
                    0.0};
     for (const auto& [part, times] : {std::pair{StepPart::DenseFfn, setting_.dense_layers}, {StepPart::Head, 1}}) {
       Phase phase(devices_);
@@ -64,8 +63,15 @@ class StepSum {
   void add_attention(std::size_t step, std::size_t layer, StepShares& sum, double& waiting_s) const {
     Phase phase(devices_);
     for (const StepPart part : attention_parts) phase.add(replay_.part_s[index_of(part)], step, layer);
-    sum.attention_s += phase.max_s() - phase.waiting_s();
-    waiting_s += phase.waiting_s();
+    const double layers = attention_layers(layer);
+    sum.attention_s += layers * (phase.max_s() - phase.waiting_s());
+    waiting_s += layers * phase.waiting_s();
+  }
+
+  // Reports of before they were told apart count all in proportion.
+  double attention_layers(std::size_t layer) const {
+    if (!setting_.attention_layers.empty()) return setting_.attention_layers[layer];
+    return static_cast<double>(setting_.moe_layers + setting_.dense_layers) / static_cast<double>(experts_s_.rows());
   }
 
   void add_experts(std::size_t step, std::size_t layer, StepShares& sum) const {

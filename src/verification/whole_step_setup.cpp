@@ -1,5 +1,6 @@
 #include "verification/whole_step_setup.hpp"
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -41,6 +42,27 @@ std::size_t replayed_context(const ReplayRequest& request, const ReplayQuestion&
   return question.trace.phase == "prefill" ? 0 : request.context;
 }
 
+// StepSetting::attention_layers; throws where no layer of some kind is replayed.
+std::vector<double> attention_layers(const MoeModel& model, std::size_t context,
+                                     const std::vector<std::int32_t>& layer_ids) {
+  const auto seen = [&](std::size_t layer_id) { return model.decoder.seen_tokens(context, layer_id); };
+  std::map<std::size_t, std::size_t> of_model, replayed;  // by tokens seen
+  for (std::size_t layer_id = 0; layer_id < model.layer_count; ++layer_id) ++of_model[seen(layer_id)];
+  for (const std::int32_t layer_id : layer_ids) ++replayed[seen(static_cast<std::size_t>(layer_id))];
+  for (const auto& [tokens, count] : of_model)
+    if (!replayed.contains(tokens))
+      throw option_error(
+          option_name(&ReplayRequest::layer_ids),
+          "{}: {} layers of {} attend to {} tokens, and none of them is replayed; give some of them, too", count,
+          model.name, tokens);
+  std::vector<double> layers;
+  for (const std::int32_t layer_id : layer_ids) {
+    const std::size_t tokens = seen(static_cast<std::size_t>(layer_id));
+    layers.push_back(static_cast<double>(of_model[tokens]) / static_cast<double>(replayed[tokens]));
+  }
+  return layers;
+}
+
 void check_batch(const ReplayRequest& request, const LoadTrace& trace) {
   if (request.output_tokens > trace.step_count())
     throw option_error(option_name(&ReplayRequest::output_tokens), "{} {}: only {} steps are replayed; give more ({})",
@@ -78,7 +100,7 @@ void check_whole_step_options(const ReplayRequest& request) {
 }
 
 void check_whole_steps(const ReplayRequest& request, const ReplayQuestion& question) {
-  decoder_model(request, question);
+  attention_layers(decoder_model(request, question), replayed_context(request, question), question.trace.layer_ids);
   check_batch(request, question.trace);
 }
 
@@ -125,6 +147,7 @@ StepSetting step_setting(const ReplayRequest& request, const ReplayQuestion& que
     setting.exchange_fixed_s = 1e-6 * request.exchange_fixed_us.value_or(0.0);
     setting.exchange_row_s = 1e-9 * request.exchange_row_ns.value_or(0.0);
   }
+  setting.attention_layers = attention_layers(model, setting.context, question.trace.layer_ids);
   return setting;
 }
 

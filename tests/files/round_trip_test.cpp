@@ -125,6 +125,7 @@ TEST(RoundTrip, ReportOfWholeSteps) {
   EXPECT_EQ(read.whole_step->rest, "measured");
   EXPECT_EQ(read.whole_step->dense_layers, 1u);
   EXPECT_EQ(read.whole_step->exchange_row_s, written.whole_step->exchange_row_s);
+  EXPECT_EQ(read.whole_step->attention_layers, written.whole_step->attention_layers);
   EXPECT_TRUE(read.balanced->compute_s == written.balanced->compute_s);
   EXPECT_TRUE(read.balanced->most_rows == written.balanced->most_rows);
   for (std::size_t part = 0; part < step_part_count; ++part) {

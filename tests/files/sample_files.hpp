@@ -140,7 +140,9 @@ inline VerificationReport sample_report() {
 inline VerificationReport with_whole_steps(VerificationReport report) {
   RandomStream random{4};
   report.judged_by = JudgedBy::Step;
-  report.whole_step = StepSetting{2048, 2, 24, 1, "measured", 30e-6, 12e-9};
+  report.whole_step = StepSetting{2048, 2, 24, 1, "measured", 30e-6, 12e-9, {}};
+  report.whole_step->attention_layers.assign(report.layer_ids.size(),
+                                             25.0 / static_cast<double>(report.layer_ids.size()));
   report.balanced = report.mappings.front();
   report.balanced->name = force_balanced_name;
   const auto fill = [&](MappingReplay& replay) {

@@ -36,16 +36,6 @@ std::size_t moves_by_hand(const Assignment& from, const Assignment& to) {
   return moves;
 }
 
-// Of experts, or of copies, each to a device that holds no copy of its expert.
-std::size_t count_moves(const LayerProblem& problem, const DeviceContents& present, const Assignment& assignment) {
-  std::size_t moves = 0;
-  for (std::size_t placed = 0; placed < assignment.size(); ++placed) {
-    const auto& contents = present[static_cast<std::size_t>(assignment[placed])];
-    moves += std::ranges::count(contents, problem.expert_of(static_cast<std::int32_t>(placed))) == 0 ? 1 : 0;
-  }
-  return moves;
-}
-
 void expect_exact(const LayerProblem& problem, const Assignment& present, const std::vector<RemapPoint>& front) {
   ASSERT_FALSE(front.empty());
   EXPECT_EQ(front[0].moves, 0u);
@@ -166,10 +156,10 @@ TEST(Remap, EqualDevicesWithFewerSlotsKeepTheirNames) {
     std::ranges::copy(made.profile.median_s.row(0), made.profile.median_s.row(d).begin());
   const LayerProblem problem = layer_problems(CostModel(made.profile), made.trace)[0];
   const Assignment present{0, 0, 0, 1, 1, 1, 2, 2, 3, 3}, target{2, 2, 0, 3, 3, 1, 0, 0, 1, 1};
-  const Assignment renamed = relabelled(problem, contents_of(present, 4), target);
+  const Assignment renamed = relabelled(problem, device_contents(present, 4), target);
   EXPECT_EQ(cost_of(problem, renamed), cost_of(problem, target));
   const Assignment targets[] = {target};
-  for (const RemapPoint& point : remap_front(problem, contents_of(present, 4), {.iterations = 5}, targets))
+  for (const RemapPoint& point : remap_front(problem, device_contents(present, 4), {.iterations = 5}, targets))
     for (std::int32_t d = 0; d < 4; ++d)
       EXPECT_EQ(std::ranges::count(point.assignment, d), d < 2 ? 3 : 2) << "device " << d;
   for (std::int32_t d = 0; d < 4; ++d) EXPECT_EQ(std::ranges::count(renamed, d), d < 2 ? 3 : 2) << "device " << d;
@@ -188,7 +178,7 @@ TEST(Remap, EqualDevicesOfOtherNodesKeepTheirNames) {
   const Assignment present{0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3};
   Assignment target = present;
   for (std::int32_t& device : target) device = device == 1 ? 2 : device == 2 ? 1 : device;
-  EXPECT_EQ(cost_of(problem, relabelled(problem, contents_of(present, 4), target)), cost_of(problem, target));
+  EXPECT_EQ(cost_of(problem, relabelled(problem, device_contents(present, 4), target)), cost_of(problem, target));
 }
 
 TEST(Remap, OtherCopiesThanNowTakeTheFewestMoves) {

@@ -47,7 +47,7 @@ VerificationReport small_report() {
   report.layer_ids = {0};
   report.mappings = {small_replay("linear", 11.0), small_replay("gem", 6.0)};
   report.balanced = small_replay(force_balanced_name, 3.0);
-  report.whole_step = StepSetting{2048, 2, 2, 1, "simulated", 1.0, 0.01};
+  report.whole_step = StepSetting{2048, 2, 2, 1, "simulated", 1.0, 0.01, {}};
   return report;
 }
 
@@ -68,6 +68,14 @@ TEST(WholeStep, IsTwoMaximaALayerAndTheRest) {
   EXPECT_DOUBLE_EQ(steps[0].shares.attention_s, 3 * 3.0);
   EXPECT_DOUBLE_EQ(steps[0].shares.waiting_s, 2 * 5.0 + 3 * 1.0);
   EXPECT_DOUBLE_EQ(steps[0].output.mean_s, 62.0);
+}
+
+TEST(WholeStep, AttentionCountsForTheLayersThatSeeAsMuch) {
+  VerificationReport report = small_report();
+  const MappingReplay& linear = report.mappings[0];
+  const double even = whole_step_times(linear, linear.compute_s, *report.whole_step)[1];
+  report.whole_step->attention_layers = {5.0};  // instead of the three that there are in all
+  EXPECT_DOUBLE_EQ(whole_step_times(linear, linear.compute_s, *report.whole_step)[1], even + 2 * 4);
 }
 
 TEST(WholeStep, AMeasuredExchangeCountsInsteadOfALaw) {

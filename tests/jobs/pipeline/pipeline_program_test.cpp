@@ -134,6 +134,8 @@ TEST(Pipeline, WholeStepsOfSimulatedDevicesAndOfATable) {
   expect_refused(folder, bin + verify(folder, steps + "--model Qwen3-Next-80B-A3B"), 2, "no shape of the attention");
   expect_refused(folder, bin + verify(folder, "--batch 64"), 2, "--whole-step");
   expect_refused(folder, bin + verify(folder, "--judge-by step"), 2, "--whole-step");
+  expect_refused(folder, bin + verify(folder, "--whole-step --layers 0,2"), 2,
+                 "12 layers of gpt-oss-20b attend to 2048 tokens, and none of them is replayed");
   expect_refused(folder, bin + verify(folder, "--model gpt-oss-20b"), 2, "--whole-step");
   expect_refused(folder, bin + verify(folder, "--rest " + folder.file("none.csv")), 2, "cannot be opened");
   std::ofstream(folder.file("rest.csv")) << "part,tokens,milliseconds\nqkv,16,0.01\n";
