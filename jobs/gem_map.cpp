@@ -96,7 +96,6 @@ std::string next_hint(const Arguments& arguments, const Options& options, const 
                                                   : options.test_traces.front());
   command.insert(command.end(), {"--mapping", options.output});
   if (!is_virtual_kind(question.profile.device_kind)) {
-    if (cost_model_of(question).stage_count() > 1) command.insert(command.end(), {"--judge-by", "layer"});
     const std::string ranks = fmt::format("{}", question.profile.device_count());
     command.insert(command.begin(), {"mpirun", "-n", ranks});
   }

@@ -13,6 +13,7 @@ namespace gem {
 /// A profile that a pair needs.
 struct ProfileTask {
   ProfileSetup setup;
+  std::vector<LoadTrace> workloads;  ///< as of the request
   Devices devices;          ///< of this rank, without experts
   StageKey key{"profile"};  ///< on rank 0
   std::string kind;         ///< on rank 0: how names of profiles of such devices begin, measured in the same way
