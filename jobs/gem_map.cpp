@@ -171,6 +171,7 @@ JsonRecord answer_record(const MappingAnswer& answer, const Mapping& mapping, co
       .add("devices", question.profile.device_count())
       .add("device_kind", question.profile.device_kind)
       .add("redundant_experts", question.redundant_experts)
+      .add("exchange_row_ns", question.cost.exchange_row_ns.value_or(0.0))
       .add_all(comparison_record(answer.compared, answer.bounds, question.test.has_value(), question.sample))
       .add("layers", layers)
       .add("profile_doubts", doubts);

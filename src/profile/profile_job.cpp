@@ -230,6 +230,7 @@ std::vector<std::int64_t> exchange_tokens_of(const ProfileRequest& request) {
   for (const LoadTrace& workload : request.workloads)
     tokens.push_back(static_cast<std::int64_t>(std::max<std::size_t>(1, workload.tokens_per_step)));
   std::size_t size = tokens_per_step_of(request);
+  if (request.max_tokens > 0) size = std::min(size, request.max_tokens);  // of a device: all tokens have no more rows
   for (std::size_t i = 0; i < sizes && size >= fewest; ++i, size /= 4) tokens.push_back(static_cast<std::int64_t>(size));
   std::ranges::sort(tokens);
   const auto same = std::ranges::unique(tokens);
