@@ -15,8 +15,9 @@ void describe(OptionList& options, CostOptions& cost) {
            "minimise the exchange, too: so much time of dispatch and combine for each row of the device that gets the "
            "most, as gem-verify finds it; 0: don't")
       .range(0, 1e9)
-      .without("what the profile's law of the exchange says, if it has one (gem-profile {exchange}), where rows explain "
-               "the exchange");
+      .without(
+          "what the profile's law of the exchange says, if it has one (gem-profile {exchange}), where rows explain "
+          "the exchange");
   options.add("across-nodes", cost.across_nodes,
               "over which network cards rows of other nodes come: the device's own, or all of its node and then inside "
               "it, as libraries do that forward; the exchange is counted so where the profile has several nodes and "
@@ -33,9 +34,10 @@ std::string count_exchange(CostOptions& options, const LatencyProfile& profile, 
   if (exchange.row_s <= 0.0)
     return fmt::format("The exchange is not counted: {}; {} NANOSECONDS counts it", why, spelled(option));
   options.exchange_row_ns = exchange.row_s * 1e9;
-  return fmt::format("The exchange is counted with {:.3g} ns for each row of the device that gets most: {}; {} 0 leaves "
-                     "it out",
-                     *options.exchange_row_ns, why, spelled(option));
+  return fmt::format(
+      "The exchange is counted with {:.3g} ns for each row of the device that gets most: {}; {} 0 leaves "
+      "it out",
+      *options.exchange_row_ns, why, spelled(option));
 }
 
 CostModel::CostModel(const LatencyProfile& profile, const CostOptions& options)

@@ -74,9 +74,8 @@ std::vector<std::shared_ptr<const Stage>> make_node_exchange_stages(const Latenc
   std::vector<std::shared_ptr<const Stage>> stages;
   if (!row) return stages;
   if (across_nodes == AcrossNodes::Device) {
-    stages.push_back(std::make_shared<NodeExchangeStage>(
-        "exchange", seconds_of(*row),
-        "the device that gets the most, inside its node and across"));
+    stages.push_back(std::make_shared<NodeExchangeStage>("exchange", seconds_of(*row),
+                                                         "the device that gets the most, inside its node and across"));
     return stages;
   }
   // What comes over another device's card is forwarded inside the node.

@@ -75,7 +75,8 @@ LoadTrace steps_to_search_on(const MappingQuestion& question);
 /// The groups of experts that stay together. UsageError as of ExpertGroups.
 ExpertGroups expert_groups_of(const MappingQuestion& question);
 
-/// Gives every rank rank 0's profile, traces and what these tell, the exchange as far as it counts among it. Collective.
+/// Gives every rank rank 0's profile, traces and what these tell, the exchange as far as it counts among it.
+/// Collective.
 void share(const Communicator& world, MappingQuestion& question);
 
 /// Whether the profile's devices are on two or more equally large nodes, neighbours together.

@@ -42,8 +42,8 @@ std::optional<ExchangeLaw> fit_exchange_law(std::int64_t tokens, std::span<const
 }
 
 ExchangeOfStep exchange_of_step(std::span<const ExchangeLaw> laws, double tokens) {
-  const auto above = std::ranges::find_if(
-      laws, [&](const ExchangeLaw& law) { return static_cast<double>(law.tokens) >= tokens; });
+  const auto above =
+      std::ranges::find_if(laws, [&](const ExchangeLaw& law) { return static_cast<double>(law.tokens) >= tokens; });
   if (above == laws.end()) return as_far_as_true(laws.back());
   const ExchangeOfStep high = as_far_as_true(*above);
   if (above == laws.begin() || static_cast<double>(above->tokens) == tokens) return high;
@@ -51,7 +51,9 @@ ExchangeOfStep exchange_of_step(std::span<const ExchangeLaw> laws, double tokens
   const ExchangeOfStep low = as_far_as_true(below);
   const auto from = static_cast<double>(below.tokens), to = static_cast<double>(above->tokens);
   const double part = std::log(tokens / from) / std::log(to / from);
-  const auto between = [&](double ExchangeOfStep::*member) { return low.*member + part * (high.*member - low.*member); };
+  const auto between = [&](double ExchangeOfStep::*member) {
+    return low.*member + part * (high.*member - low.*member);
+  };
   return {between(&ExchangeOfStep::fixed_s), between(&ExchangeOfStep::row_s), between(&ExchangeOfStep::explained)};
 }
 

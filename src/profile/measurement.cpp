@@ -47,8 +47,7 @@ std::vector<double> Measurement::serving_clocks_hz() {
   if (!pace_) return clocks_hz;
   turns_.run([&] {
     const Clock::time_point begin = Clock::now();
-    do
-      pace_->run(0, 0);
+    do pace_->run(0, 0);
     while (!virtual_clock_ && seconds_since(begin) < settling_s);
     for (const auto& device : devices_) clocks_hz.push_back(device->telemetry().sm_clock_hz);
   });

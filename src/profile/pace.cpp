@@ -16,8 +16,7 @@ constexpr Seconds least_time{1e-3};
 
 }  // namespace
 
-ServingPace::ServingPace(std::span<const std::unique_ptr<MoeDevice>> devices, const PacedStep& step,
-                         bool virtual_clock)
+ServingPace::ServingPace(std::span<const std::unique_ptr<MoeDevice>> devices, const PacedStep& step, bool virtual_clock)
     : devices_(devices), step_(step), virtual_clock_(virtual_clock) {
   if (!step.attention) return;
   for (const auto& device : devices)

@@ -24,9 +24,9 @@ inline std::vector<OptionWord<Pace>> words_of(Pace) {
 
 /// A device's part of a mean step.
 struct PacedStep {
-  std::vector<std::uint32_t> tokens;    ///< [slot], of the mean load
+  std::vector<std::uint32_t> tokens;       ///< [slot], of the mean load
   std::optional<DecoderWork> attention{};  ///< of the device's own share; none where the model doesn't tell its shape
-  double idle_share = 0.0;              ///< part of a step in which it waits for others or for rows
+  double idle_share = 0.0;                 ///< part of a step in which it waits for others or for rows
 };
 
 /// Devices of one rank in steps that nobody measures.

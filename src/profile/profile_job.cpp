@@ -178,6 +178,7 @@ double samples_s(const ProfileRequest& request, const MeasurementOptions& measur
     samples *= 2;
     overhead_s = 2e-4 + busy_s;
   }
+  if (measurement.paced) overhead_s = 2e-3;  // steps for a millisecond, and their pauses
   return static_cast<double>(samples + measurement.warm_up) * (layer_s + overhead_s);
 }
 
@@ -231,7 +232,8 @@ std::vector<std::int64_t> exchange_tokens_of(const ProfileRequest& request) {
     tokens.push_back(static_cast<std::int64_t>(std::max<std::size_t>(1, workload.tokens_per_step)));
   std::size_t size = tokens_per_step_of(request);
   if (request.max_tokens > 0) size = std::min(size, request.max_tokens);  // of a device: all tokens have no more rows
-  for (std::size_t i = 0; i < sizes && size >= fewest; ++i, size /= 4) tokens.push_back(static_cast<std::int64_t>(size));
+  for (std::size_t i = 0; i < sizes && size >= fewest; ++i, size /= 4)
+    tokens.push_back(static_cast<std::int64_t>(size));
   std::ranges::sort(tokens);
   const auto same = std::ranges::unique(tokens);
   tokens.erase(same.begin(), same.end());
@@ -278,15 +280,17 @@ void describe(OptionList& options, ProfileRequest& request) {
       .range(0, static_cast<double>(greatest_load))
       .without(fmt::format("all that {} tokens, or a batch's steps, can send", request.tokens_per_step));
   options.add("points-per-doubling", request.points_per_doubling, "N", "how densely loads are measured").range(1, 64);
-  options.add("exchange", request.exchange,
-              "the exchange, too: latency and bandwidth between each two devices, and what dispatch and combine of a layer "
-              "take by tokens a step and rows of the device that gets most; by NCCL between GPUs, else by MPI, of "
-              "simulated devices from {inside-bandwidth}");
+  options.add(
+      "exchange", request.exchange,
+      "the exchange, too: latency and bandwidth between each two devices, and what dispatch and combine of a layer "
+      "take by tokens a step and rows of the device that gets most; by NCCL between GPUs, else by MPI, of "
+      "simulated devices from {inside-bandwidth}");
   describe(options, request.topology);
   options.group("What is measured");
-  options.add("pace", request.pace,
-              "what devices do between samples. busy: GPUs run experts without a pause; serving: the mean step, with "
-              "the attention of their share where the model's is known, and pauses, so that clocks are those of serving");
+  options.add(
+      "pace", request.pace,
+      "what devices do between samples. busy: GPUs run experts without a pause; serving: the mean step, with "
+      "the attention of their share where the model's is known, and pauses, so that clocks are those of serving");
   options
       .add("idle-share", request.idle_share, "SHARE",
            "part of a step in which a device waits, for others or for rows, at {pace} serving")
@@ -356,8 +360,8 @@ ProfileSetup set_up_profile(const ProfileRequest& request, std::size_t rank_coun
 namespace {
 
 std::string describe_pace(const PacedStep& step) {
-  std::string text = fmt::format("between samples: the mean step, {} of {} experts", counted(row_count(step.tokens), "row"),
-                                 step.tokens.size());
+  std::string text = fmt::format("between samples: the mean step, {} of {} experts",
+                                 counted(row_count(step.tokens), "row"), step.tokens.size());
   if (step.attention)
     text += fmt::format(", {} of {}", step.attention->context > 0 ? "attention" : "the products of attention",
                         counted(step.attention->tokens, "token"));
@@ -393,11 +397,10 @@ std::string describe_plan(const ProfileRequest& request, const ProfileSetup& set
   if (kind.is_virtual()) return text + "simulated: a stated model on a virtual clock, nothing is measured\n";
 
   if (!kind.measuring.last_tiles_filled)
-    text += fmt::format("{} rows in each active expert's last tile, the mean of {} loads{}\n", plan.rule.last_tile_rows,
-                        request.workloads.empty() ? "real" : "the workloads'",
-                        kind.measuring.kept_busy && request.pace == Pace::Busy
-                            ? ";\nthe GPU is kept busy between samples"
-                            : "");
+    text += fmt::format(
+        "{} rows in each active expert's last tile, the mean of {} loads{}\n", plan.rule.last_tile_rows,
+        request.workloads.empty() ? "real" : "the workloads'",
+        kind.measuring.kept_busy && request.pace == Pace::Busy ? ";\nthe GPU is kept busy between samples" : "");
   if (setup.sweep.measurement.paced) text += wrap(describe_pace(*setup.sweep.measurement.paced)) + "\n";
   if (!setup.devices.command.empty())
     text += wrap("each rank starts: " + setup.devices.command +

@@ -387,7 +387,7 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
   report.profile_sm_clock_hz = mean_clocks(question.profile);
   report.judged = question.names[question.judged];
   report.whole_step = whole_step;
-  report.judged_by = request.judge_by.value_or(whole_step                ? JudgedBy::Step
+  report.judged_by = request.judge_by.value_or(whole_step                 ? JudgedBy::Step
                                                : has_whole_layers(report) ? JudgedBy::Layer
                                                                           : JudgedBy::Straggler);
   report.weight_dtype = question.profile.weight_dtype;

