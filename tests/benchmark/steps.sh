@@ -28,9 +28,9 @@ make() { # make RESULT LOG COMMAND...
   echo "$((SECONDS - begin)) s: $result in $((SECONDS - from)) s"
 }
 
-# Of four devices, from 1 to the slowest's.
-slowdowns() { # slowdowns SPREAD
-  awk -v s="$1" 'BEGIN { for (i = 0; i < 4; i++) printf "%s%.4g", i ? "," : "", 1 + (s - 1) * i / 3 }'
+# Of so many devices, from 1 to the slowest's.
+slowdowns() { # slowdowns SPREAD [DEVICES]
+  awk -v s="$1" -v n="${2:-4}" 'BEGIN { for (i = 0; i < n; i++) printf "%s%.4g", i ? "," : "", 1 + (s - 1) * i / (n - 1) }'
 }
 
 traces() { # sets $train and $test
