@@ -26,7 +26,7 @@ float token_value(std::uint32_t token, std::size_t column);
 
 /// Experts that go from and to one rank, by the other rank.
 struct ExpertTransfers {
-  std::vector<std::int32_t> sent, received;                ///< experts, ordered by the other rank
+  std::vector<std::int32_t> sent, received;               ///< experts, ordered by the other rank
   std::vector<std::int32_t> send_counts, receive_counts;  ///< [rank]
 };
 
@@ -55,8 +55,8 @@ class ExpertParallelLayer {
   /// this rank, and adds how many were looked at to `checked`.
   virtual std::uint64_t count_wrong(std::uint64_t& checked) = 0;
 
-  /// Copies experts of `expert_bytes` each to and from other ranks, timed from a common start: seconds until this rank's
-  /// are there and away. Bytes of their size really travel; SystemError where they don't arrive.
+  /// Copies experts of `expert_bytes` each to and from other ranks, timed from a common start: seconds until this
+  /// rank's are there and away. Bytes of their size really travel; SystemError where they don't arrive.
   virtual double copy_experts(const ExpertTransfers& transfers, std::size_t expert_bytes) = 0;
 
   /// [local token, hidden] after run: sum over the token's experts of their output / number of those experts.

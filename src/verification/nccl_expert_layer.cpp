@@ -102,9 +102,9 @@ class NcclExpertLayer : public ExpertParallelLayer {
                                  stream_.handle()),
                  "filling an expert that is copied");
     if (!transfers.received.empty())
-      check_cuda(cudaMemsetAsync(received_experts_.data(), 0, transfers.received.size() * expert_bytes,
-                                 stream_.handle()),
-                 "clearing room for copied experts");
+      check_cuda(
+          cudaMemsetAsync(received_experts_.data(), 0, transfers.received.size() * expert_bytes, stream_.handle()),
+          "clearing room for copied experts");
     const double seconds = seconds_of([&] {
       nccl_.exchange_rows(sent_experts_.data(), transfers.send_counts, received_experts_.data(),
                           transfers.receive_counts, expert_bytes, stream_);

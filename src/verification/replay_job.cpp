@@ -197,11 +197,11 @@ std::unique_ptr<ReplayTarget> make_target(const Communicator& ranks, const Repla
   // Only of devices on a virtual clock a rank may have none.
   if (local.empty() || local.front()->kind().is_virtual()) return make_clock_target(ranks, local, std::move(decoders));
   const Turns turns(ranks, request.share_gpu == GpuSharing::Turns);
-  return make_exchange_target(ranks, *local.front(), make_layer(ranks, request, question, *local.front(), turns), turns,
-                              {question.profile.expert.hidden_size, question.trace.top_k,
-                               expert_bytes_of(question.profile),
-                               request.compute_only || !local.front()->kind().has_outputs},
-                              std::move(decoders));
+  return make_exchange_target(
+      ranks, *local.front(), make_layer(ranks, request, question, *local.front(), turns), turns,
+      {question.profile.expert.hidden_size, question.trace.top_k, expert_bytes_of(question.profile),
+       request.compute_only || !local.front()->kind().has_outputs},
+      std::move(decoders));
 }
 
 }  // namespace

@@ -38,7 +38,7 @@ struct MappingReplay {
   /// Largest ||out - reference|| / ||reference|| against one rank computing all; NaN if not checked.
   double output_error = std::numeric_limits<double>::quiet_NaN();
   std::optional<CopiesMade> copies{};  ///< where experts were copied at run time
-  std::uint64_t moved_bytes = 0;  ///< weights to move when coming from the first mapping
+  std::uint64_t moved_bytes = 0;       ///< weights to move when coming from the first mapping
   /// [part] what of whole steps isn't routed experts and exchange, [step, layer, device], of parts behind the last
   /// layer [step, 1, device]; empty where it wasn't replayed.
   std::array<Cube<double>, step_part_count> part_s{};

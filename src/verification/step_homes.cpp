@@ -10,12 +10,7 @@ namespace gem {
 
 StepHomes::StepHomes(std::vector<ExpertHomes> homes, const RunTimeOptions& decided, const CostModel& model,
                      const LoadTrace& trace, const CopyPrice& price)
-    : homes_(std::move(homes)),
-      decided_(decided),
-      model_(&model),
-      trace_(&trace),
-      price_(price),
-      now_(homes_.front()) {
+    : homes_(std::move(homes)), decided_(decided), model_(&model), trace_(&trace), price_(price), now_(homes_.front()) {
   const bool by_speed = decided.online_exact ? decided.quota == Quota::Speed : decided.split != CopySplit::Even;
   for (std::size_t layer = 0; is_decided() && layer < homes_.size(); ++layer)
     speeds_.push_back(by_speed ? relative_speeds(model.latencies(), trace, layer)
@@ -68,12 +63,11 @@ Cube<double> StepHomes::predict() {
   Cube<double> predicted = gem::predict(*model_, profiled_stage, *trace_, homes_at());
   if (!sends_experts()) return predicted;
   ExpertHomes home = now_;
-  const Cube<double> home_s = gem::predict(*model_, profiled_stage, *trace_,
-                                           [&](std::size_t step, std::size_t layer) -> const ExpertHomes& {
-                                             home = homes_of_shares(at_home(shares_at(step, layer)),
-                                                                    trace_->expert_count());
-                                             return home;
-                                           });
+  const Cube<double> home_s =
+      gem::predict(*model_, profiled_stage, *trace_, [&](std::size_t step, std::size_t layer) -> const ExpertHomes& {
+        home = homes_of_shares(at_home(shares_at(step, layer)), trace_->expert_count());
+        return home;
+      });
   for (std::size_t step = 0; step < predicted.planes(); ++step)
     for (std::size_t layer = 0; layer < predicted.rows(); ++layer) {
       const CopyTimes copies = copies_at(step, layer);
