@@ -4,9 +4,11 @@
 # the GPU in turns and differ by proportional time. Ends with the tables of engine_kernels.md.
 #
 #   tests/benchmark/engine_kernels.sh [--output results/engine_kernels] [--seconds N] [--cases REGEX] [--engines REGEX]
-#       [--python python3] [--fraction N] [--dry-run]
+#       [--spreads LIST] [--ranks N] [--python python3] [--fraction N] [--dry-run]
 #
 # --seconds N: begin nothing after N seconds; exit code 75 says that more is to do, and the same command goes on.
+# --ranks N: on N GPUs at once, one a rank, instead of four ranks in turns on one.
+# --spreads LIST: how much longer the slowest takes (default 1.28,1.08); 1 with --ranks for the GPUs as they are.
 # --fraction N: so many replayed steps (default 16). Programs: on the PATH or in build/release/bin, emulated_profile too.
 # GEM_VLLM_KERNEL_FILE: a copy of vLLM's fused_moe.py, for the engine vllm; GEM_TRITON_KERNELS: the folder that holds
 # triton_kernels/, for the engine gpt_oss. An engine whose file isn't there is left out and named.
@@ -14,12 +16,12 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 export PATH="$PATH:$root/build/release/bin" PYTHONPATH="$root/kernels/engines:${GEM_TRITON_KERNELS:-}:${PYTHONPATH:-}"
-output=results/engine_kernels seconds=0 cases=. engines=. python=python3 steps=16 dry_run=0
+output=results/engine_kernels seconds=0 cases=. engines=. spreads=1.28,1.08 ranks=4 in_turns=1 python=python3 steps=16 dry_run=0
 while [ $# -gt 0 ]; do
   case $1 in
-    --help) sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --help) sed -n '2,18s/^# \{0,1\}//p' "$0"; exit 0 ;;
     --dry-run) dry_run=1; shift; continue ;;
-    --output | --seconds | --cases | --engines | --python | --fraction)
+    --output | --seconds | --cases | --engines | --spreads | --ranks | --python | --fraction)
       [ $# -ge 2 ] || { echo "engine_kernels.sh: $1 needs a value; see engine_kernels.sh --help" >&2; exit 2; } ;;
     *) echo "engine_kernels.sh: unknown option $1; see engine_kernels.sh --help" >&2; exit 2 ;;
   esac
@@ -28,29 +30,29 @@ while [ $# -gt 0 ]; do
     --seconds) seconds=$2 ;;
     --cases) cases=$2 ;;
     --engines) engines=$2 ;;
+    --spreads) spreads=$2 ;;
+    --ranks) ranks=$2 in_turns=0 ;;
     --python) python=$2 ;;
     --fraction) steps=$2 ;;
   esac
   shift 2
 done
 
-ranks=4
 read -r -a mpirun <<< "${MPIRUN:-mpirun --allow-run-as-root --oversubscribe --bind-to none}"
 read -r -a trial <<< "${GEM_TRIAL:-}"
-spreads=(1.28 1.08)
-methods=(round-robin eplb speed-aware paper gem)
+methods=(eplb speed-aware paper gem)
 # shellcheck source=tests/benchmark/steps.sh
 . "$root/tests/benchmark/steps.sh"
 
-# name, model, task, phase, tokens a step, experts a device, tile of GEM's own kernel, layers: those of the issue's table
-# first, so that they are there if time runs out.
+# name, model, task, phase, tokens a step, tile of GEM's own kernel, layers: those of the issue's table first, so that they
+# are there if time runs out.
 workloads() {
-  echo "mmlu-256 gpt-oss-20b mmlu decode 256 8 32 0,11,23"
-  echo "mmlu-4096 gpt-oss-20b mmlu prefill 4096 8 128 0,11,23"
-  echo "intent-2048 deepseek-v2-lite intent prefill 2048 16 128 1,13,26"
-  echo "gpqa-64 gpt-oss-20b gpqa decode 64 8 16 0,11,23"
-  echo "intent-512 deepseek-v2-lite intent prefill 512 16 64 1,13,26"
-  echo "qwen3-512 Qwen3-30B-A3B synthetic decode 512 32 32 0,24,47"
+  echo "mmlu-256 gpt-oss-20b mmlu decode 256 32 0,11,23"
+  echo "mmlu-4096 gpt-oss-20b mmlu prefill 4096 128 0,11,23"
+  echo "intent-2048 deepseek-v2-lite intent prefill 2048 128 1,13,26"
+  echo "gpqa-64 gpt-oss-20b gpqa decode 64 16 0,11,23"
+  echo "intent-512 deepseek-v2-lite intent prefill 512 64 1,13,26"
+  echo "qwen3-512 Qwen3-30B-A3B synthetic decode 512 32 0,1"
 }
 
 # name and the program that stands for the device.
@@ -61,48 +63,78 @@ engine_list() {
   [ "${#trial[@]}" = 0 ] || echo "numpy $python -m gem_kernels.numpy"
 }
 
-# One device is measured, with validation; those of a spread are made from it.
-profile() { # profile KIND OPTIONS...: KIND.NAME.h5 and its two spreads
-  local spread base=$output/profiles/$1.$name
-  shift
-  make "$base.h5" "$base.txt" gem-profile --quiet --model "$model" --experts-per-device "$experts" "${trial[@]}" "$@" \
-    --for-trace "$train,$test" --confidence-width 0.015 --min-samples 7 --max-samples 20 --max-point-time 0.3 \
-    --validate 100 --trace "$test" --validation-output "$base.csv" --output "$base.h5" || return
-  for spread in "${spreads[@]}"; do
-    make "$base.$spread.h5" "$base.$spread.txt" emulated_profile "$base.h5" "$base.$spread.h5" "$(slowdowns "$spread")" || return
-  done
+# All pairs of them; gpt-oss's kernels with other models' shapes, which nobody serves with them, come last.
+pairs() {
+  local workload engine
+  while read -r workload; do
+    while read -r engine; do
+      case "$engine $workload" in gpt_oss*gpt-oss* | [^g]*) echo "$workload $engine" ;; esac
+    done < <(engine_list | grep -E "^($engines)" || true)
+  done < <(workloads | grep -E "^($cases)" || true)
+  engine=$(engine_list | grep -E "^($engines)" | grep "^gpt_oss") || return 0
+  workloads | grep -E "^($cases)" | grep -v gpt-oss | sed "s|\$| $engine|" || true
+}
+
+# Kernels that are compiled when they are first called: all at once, while nothing is timed yet.
+compile() {
+  local jobs=() job
+  while read -r name model task phase tokens tile layers engine command; do
+    case $engine in vllm | gpt_oss) ;; *) continue ;; esac
+    traces || return
+    make "$output/compiled/$engine.$name.h5" "$output/compiled/$engine.$name.txt" gem-profile --quiet --model "$model" \
+      --experts-per-device "$(experts)" --device command --command "$command" --for-trace "$train,$test" --min-samples 2 \
+      --max-samples 2 --points-per-doubling 2 --output "$output/compiled/$engine.$name.h5" & jobs+=($!)
+  done < <(pairs)
+  for job in "${jobs[@]}"; do wait "$job" || true; done
+}
+
+experts() { # that a device holds
+  local all=32
+  case $model in deepseek*) all=64 ;; Qwen3*) all=128 ;; esac
+  echo $((all / ranks))
+}
+
+# In turns one device is measured, with validation, and those of a spread are made from it; else all are, at once.
+profile() { # profile KIND SPREAD OPTIONS...: KIND.NAME.SPREAD.h5
+  local kind=$1 spread=$2 base=$output/profiles/$1.$name made=$output/profiles/$1.$name.$2 as_one=()
+  shift 2
+  if [ "$in_turns" = 0 ]; then
+    base=$made as_one=("${mpirun[@]}" -n "$ranks")
+    set -- "$@" --slowdown "$(slowdowns "$spread" "$ranks")"
+  fi
+  [ "$kind" = own ] || set -- "$@" --validate 100 --trace "$test" --validation-output "$base.csv"
+  make "$base.h5" "$base.txt" "${as_one[@]}" gem-profile --quiet --model "$model" --experts-per-device "$(experts)" \
+    "${trial[@]}" "$@" --for-trace "$train,$test" --confidence-width 0.015 --min-samples 7 --max-samples 20 \
+    --max-point-time 0.3 --output "$base.h5" || return
+  [ "$base" = "$made" ] ||
+    make "$made.h5" "$made.txt" emulated_profile "$base.h5" "$made.h5" "$(slowdowns "$spread" "$ranks")"
 }
 
 mapping() { # mapping KIND METHOD SPREAD
   search "$output/profiles/$1.$name.$3.h5" "$output/mappings/$1.$name.$3.$2" "$2" 4
 }
 
-case_of() { # with $engine and $command, one of each workload
-  local own=0 method spread files jobs job
+case_of() { # case_of SPREAD: with $engine and $command, one of each workload
+  local spread=$1 method files=() jobs=() job turns=()
   traces || return
   # GEM's own kernel, where this is a GPU.
   if [ "${#trial[@]}" = 0 ]; then
-    profile own --device cuda --tile-tokens "$tile" || return
-    own=1
+    profile own "$spread" --device cuda --tile-tokens "$tile" || return
+    mapping own gem "$spread" & jobs+=($!)
+    files+=(--mapping "$output/mappings/own.$name.$spread.gem.h5")
   fi
-  profile "$engine" --device command --command "$command" || return
-  for spread in "${spreads[@]}"; do
-    files=() jobs=()
-    # gem sees each of the two profiles, the others that of the engine; the last is judged. All are searched at once.
-    if [ $own = 1 ]; then
-      mapping own gem "$spread" & jobs+=($!)
-      files+=(--mapping "$output/mappings/own.$name.$spread.gem.h5")
-    fi
-    for method in "${methods[@]}"; do
-      mapping "$engine" "$method" "$spread" & jobs+=($!)
-      files+=(--mapping "$output/mappings/$engine.$name.$spread.$method.h5")
-    done
-    for job in "${jobs[@]}"; do wait "$job" || return; done
-    make "$output/reports/$engine.$name.$spread.h5" "$output/reports/$engine.$name.$spread.txt" \
-      "${mpirun[@]}" -n $ranks gem-verify --quiet --profile "$output/profiles/$engine.$name.$spread.h5" --trace "$test" \
-      "${files[@]}" --device command --command "$command" --share-gpu turns --layers "$layers" --steps "$steps" \
-      --rounds 2 --output "$output/reports/$engine.$name.$spread.h5" || return
+  profile "$engine" "$spread" --device command --command "$command" || return
+  # gem sees each of the two profiles, the others that of the engine; the last is judged. All are searched at once.
+  for method in "${methods[@]}"; do
+    mapping "$engine" "$method" "$spread" & jobs+=($!)
+    files+=(--mapping "$output/mappings/$engine.$name.$spread.$method.h5")
   done
+  for job in "${jobs[@]}"; do wait "$job" || return; done
+  [ "$in_turns" = 0 ] || turns=(--share-gpu turns)
+  make "$output/reports/$engine.$name.$spread.h5" "$output/reports/$engine.$name.$spread.txt" \
+    "${mpirun[@]}" -n "$ranks" gem-verify --quiet --profile "$output/profiles/$engine.$name.$spread.h5" --trace "$test" \
+    "${files[@]}" --device command --command "$command" "${turns[@]}" --layers "$layers" --steps "$steps" --rounds 2 \
+    --output "$output/reports/$engine.$name.$spread.h5"
 }
 
 tables() {
@@ -124,8 +156,8 @@ tables() {
   echo
   echo "Straggler time of the engines' kernels relative to linear placement, replayed, with 95 % intervals"
   echo
-  echo "| engine | workload | spread | round-robin | eplb | speed-aware | paper | gem on our kernel's profile | gem on its own |"
-  echo "|---|---|---|---|---|---|---|---|---|"
+  echo "| engine | workload | spread | eplb | speed-aware | paper | gem on our kernel's profile | gem on its own |"
+  echo "|---|---|---|---|---|---|---|---|"
   local log
   for log in "$output"/reports/*.txt; do
     [ -e "$log" ] || continue
@@ -137,20 +169,21 @@ tables() {
         name = $1 ~ /^own\./ ? "own" : $1 ~ /gem$/ ? "gem" : $1
         cell[name] = sprintf("%.3f (%.3f-%.3f)", $3, $4, $6)
       }
-      END { printf "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", engine, workload, spread, cell["round-robin"],
+      END { printf "| %s | %s | %s | %s | %s | %s | %s | %s |\n", engine, workload, spread,
             cell["eplb"], cell["speed-aware"], cell["paper"], cell["own"], cell["gem"] }' "$log"
   done
   echo
   grep -H '^Prediction per device' -A 1 "$output"/reports/*.txt 2> /dev/null | sed "s|^$output/reports/||" || true
 }
 
-[ "$dry_run" = 1 ] || mkdir -p "$output"/{traces,profiles,mappings,reports}
+[ "$dry_run" = 1 ] || mkdir -p "$output"/{traces,compiled,profiles,mappings,reports}
 [ -e "${GEM_VLLM_KERNEL_FILE:-/none}" ] || echo "left out: vllm (GEM_VLLM_KERNEL_FILE names no file)"
 [ -d "${GEM_TRITON_KERNELS:-/none}" ] || echo "left out: gpt_oss (GEM_TRITON_KERNELS names no folder)"
+[ "${#trial[@]}" -gt 0 ] || compile
 failures=0
-while read -r engine command; do
-  while read -r name model task phase tokens experts tile layers; do
-    case_of && continue
+for spread in ${spreads//,/ }; do
+  while read -r name model task phase tokens tile layers engine command; do
+    case_of "$spread" && continue
     if [ $? = 75 ]; then
       tables
       echo "More is to do: the same command goes on"
@@ -158,7 +191,7 @@ while read -r engine command; do
     fi
     echo "engine_kernels.sh: $engine $name failed" >&2
     failures=$((failures + 1))
-  done < <(workloads | grep -E "^($cases)" || true)
-done < <(engine_list | grep -E "^($engines)" || true)
+  done < <(pairs)
+done
 [ "$dry_run" = 1 ] || tables
 [ $failures = 0 ]

@@ -8,6 +8,7 @@ BLOCK = 128
 class DeepGemmEngine(TorchEngine):
     kernel = "DeepGEMM"
     dtypes = ("fp8", "bf16")
+    most_prepared = 64  # each has its own rows and results
 
     def __init__(self, opening, arguments):
         self.package = need("deep_gemm", "install DeepGEMM from its repository, with your PyTorch and CUDA")

@@ -14,6 +14,7 @@ class TorchEngine(Engine):
     enqueues it. [expert, 2 * intermediate, hidden] and [expert, hidden, intermediate] are gate_up and down."""
 
     dtypes = ("bf16",)
+    most_prepared = 2048  # loads that are kept: GEM goes round several hundred, and each sample of another is prepared anew
 
     def __init__(self, opening, arguments):
         if opening["dtype"] not in self.dtypes:
@@ -97,7 +98,7 @@ class TorchEngine(Engine):
 
     def seconds(self, tokens, samples, cold):
         if tokens not in self.prepared:
-            if len(self.prepared) >= 256:
+            if len(self.prepared) >= self.most_prepared:
                 self.prepared.clear()
             self.input_rows(sum(tokens))
             run = self.prepare(tokens)
