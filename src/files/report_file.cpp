@@ -110,6 +110,40 @@ void write_summary(Hdf5Output& file, const std::vector<MappingSummary>& summarie
   write("waiting_share", "1", [](const MappingSummary& s) { return s.waiting_share; });
 }
 
+struct CopiesField {
+  const char* name;
+  const char* unit;
+  double CopiesMade::*member;
+};
+constexpr CopiesField copies_fields[] = {{"/copies/count", "1", &CopiesMade::count},
+                                         {"/copies/there_s", "s", &CopiesMade::there_s},
+                                         {"/copies/predicted_there_s", "s", &CopiesMade::predicted_there_s},
+                                         {"/copies/exposed_s", "s", &CopiesMade::exposed_s}};
+
+// Experts copied at run time, NaN for mappings that don't; nothing where none does.
+void write_copies(Hdf5Output& file, const std::vector<MappingReplay>& replays) {
+  if (std::ranges::none_of(replays, [](const MappingReplay& replay) { return replay.copies.has_value(); })) return;
+  for (const CopiesField& field : copies_fields) {
+    std::vector<double> values;
+    for (const MappingReplay& replay : replays)
+      values.push_back(replay.copies ? (*replay.copies).*field.member : std::numeric_limits<double>::quiet_NaN());
+    file.write({field.name, field.unit, "mapping"}, values, {values.size()});
+  }
+}
+
+void read_copies(const Hdf5Input& file, std::vector<MappingReplay>& replays) {
+  if (!file.has_dataset(copies_fields[0].name)) return;
+  for (const CopiesField& field : copies_fields) {
+    const std::vector<double> values =
+        read_checked<double>(file, field.name, {replays.size()}, is_time_or_nan, "0 or more, or NaN for none");
+    for (std::size_t m = 0; m < replays.size(); ++m) {
+      if (std::isnan(values[m])) continue;
+      if (!replays[m].copies) replays[m].copies.emplace();
+      (*replays[m].copies).*field.member = values[m];
+    }
+  }
+}
+
 // Parts of whole steps by name: of layers [step, layer, device], of what follows them [step, 1, device].
 std::string part_path(const std::string& group, StepPart part) {
   return group + "/parts/" + word_of(part) + "_s";
@@ -275,6 +309,7 @@ void write_report(const std::string& path, const VerificationReport& report, con
   write_per_mapping(file, "/checks/output_error", "1", report.mappings, &MappingReplay::output_error);
   write_per_mapping(file, "/moved_bytes", "byte", report.mappings, &MappingReplay::moved_bytes);
   write_per_mapping(file, "/move_s", "s", report.mappings, &MappingReplay::move_s);
+  write_copies(file, report.mappings);
   write_summary(file, findings.summaries);
   if (!findings.estimates.empty()) write_step_estimate(file, report, findings.estimates);
   if (report.whole_step) {
@@ -389,6 +424,7 @@ VerificationReport read_report(const std::string& path) {
     report.mappings[m].moved_bytes = moved[m];
     report.mappings[m].move_s = move_s[m];
   }
+  read_copies(file, report.mappings);
   return report;
 }
 

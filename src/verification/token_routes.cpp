@@ -27,7 +27,7 @@ TokenRoutes routes_of(std::span<const std::uint32_t> counts, const ExpertHomes& 
     const auto copies = homes.of(expert);
     for (std::size_t copy = 0; copy < copies.size(); ++copy) {
       const auto destination = static_cast<std::size_t>(copies[copy]);
-      const std::uint32_t share = share_of(counts[expert], copies.size(), copy);
+      const std::uint32_t share = homes.share(expert, copy, counts[expert]);
       for (std::uint32_t i = 0; i < share; ++i, ++pair) {
         const std::size_t token = pair % routes.token_count;
         const std::size_t home = token % rank_count;
