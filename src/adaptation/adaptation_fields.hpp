@@ -80,14 +80,15 @@ void visit_fields(Report& report, Visit&& visit) {
               .presence = Presence::OrEmpty,
               .meaning = "time of dispatch and combine of each step, sum over layers of the slowest device's"},
         exchange_s);
-  visit(Field{.name = "output_tolerance",
-              .rule = seconds,
-              .presence = Presence::OrDefault,
+  visit(Field{.name = "/output_tolerance",
+              .axes = "one",
+              .rule = counts,
+              .presence = Presence::OrEmpty,
               .meaning = "relative difference of outputs that arithmetic explains"},
         output_tolerance);
   visit(Field{.name = "/output_error",
               .axes = "policy",
-              .rule = seconds,
+              .rule = counts,
               .presence = Presence::OrEmpty,
               .meaning = "greatest relative difference of a layer's outputs from those without moves"},
         output_error);

@@ -36,16 +36,16 @@ void collect_believed(const Communicator& ranks, AdaptationReport& report) {
   const auto policy = std::ranges::find(report.policies, judged_policy) - report.policies.begin();
   const std::vector<double> all = ranks.gather(std::span<const double>(report.believed_slowdown.values()));
   const std::size_t count = report.believed_slowdown.values().size();
-  if (ranks.is_root()) std::copy_n(all.begin() + policy % ranks.size() * static_cast<std::ptrdiff_t>(count), count,
-                                   report.believed_slowdown.values().begin());
+  if (ranks.is_root())
+    std::copy_n(all.begin() + policy % ranks.size() * static_cast<std::ptrdiff_t>(count), count,
+                report.believed_slowdown.values().begin());
 }
 
 AdaptationReport run_simulated(const Communicator& ranks, const AdaptationRequest& request,
                                const LatencyProfile& profile, const Drift& drift,
                                const std::function<void(std::size_t done)>& done) {
-  AdaptationReport report =
-      follow(profile, drift, request.policies, request.run, done,
-             {static_cast<std::size_t>(ranks.rank()), static_cast<std::size_t>(ranks.size())});
+  AdaptationReport report = follow(profile, drift, request.policies, request.run, done,
+                                   {static_cast<std::size_t>(ranks.rank()), static_cast<std::size_t>(ranks.size())});
   collect_rows(ranks, report.step_s);
   collect_rows(ranks, report.pause_s);
   collect_rows(ranks, report.moved);
@@ -100,26 +100,24 @@ AdaptationReport run_live(const Communicator& ranks, AdaptationRequest request, 
   ranks.on_all([&] {
     check_device_options(options);
     if (profile.device_count() != static_cast<std::size_t>(ranks.size()))
-      throw UsageError(
-          fmt::format("the profile holds {} devices, but this job has {}; start it with one rank a device (mpirun -n "
-                      "{})",
-                      profile.device_count(), counted(static_cast<std::size_t>(ranks.size()), "rank"),
-                      profile.device_count()));
+      throw UsageError(fmt::format(
+          "the profile holds {} devices, but this job has {}; start it with one rank a device (mpirun -n "
+          "{})",
+          profile.device_count(), counted(static_cast<std::size_t>(ranks.size()), "rank"), profile.device_count()));
   });
   const auto devices = make_devices(options, ranks);
   MoeDevice& device = *devices.front();
   const bool by_nccl = request.transport.value_or(device.kind().transport) == RowTransport::Nccl;
   const Turns turns(ranks, request.share_gpu == GpuSharing::Turns);
   const std::size_t hidden_size = profile.expert.hidden_size;
-  const auto layer = by_nccl ? make_nccl_expert_layer(ranks, device, hidden_size, drift.trace.top_k, turns,
-                                                      request.patience_s)
-                             : std::make_unique<MpiExpertLayer>(ranks, device, hidden_size, turns);
+  const auto layer =
+      by_nccl ? make_nccl_expert_layer(ranks, device, hidden_size, drift.trace.top_k, turns, request.patience_s)
+              : std::make_unique<MpiExpertLayer>(ranks, device, hidden_size, turns);
   const auto mover =
       by_nccl ? make_nccl_expert_mover(ranks, device, request.patience_s) : make_mpi_expert_mover(ranks, device);
   request.policies.move_s = move_s ? *move_s : time_move(ranks, device, *mover);
-  AdaptationReport report =
-      follow_on_devices(ranks, {device, *layer, *mover, slowdown_of(options, rank)}, profile, drift, request.policies,
-                        request.run, done);
+  AdaptationReport report = follow_on_devices(ranks, {device, *layer, *mover, slowdown_of(options, rank)}, profile,
+                                              drift, request.policies, request.run, done);
   report.device_kind = options.kind;
   report.device_note = device_note(options, drift);
   report.output_tolerance = output_tolerance(profile.weight_dtype);
@@ -140,8 +138,9 @@ void describe(OptionList& options, AdaptationRequest& request) {
            "how rows and weights travel between devices that compute: mpi is through host memory")
       .without("nccl on GPUs, else mpi");
   options.add("share-gpu", request.share_gpu, "ranks that share a GPU work one after the other; needs {transport} mpi");
-  options.add("noise", request.run.noise, "SIGMA",
-              "scatter of a simulated device's times, standard deviation of the logarithm")
+  options
+      .add("noise", request.run.noise, "SIGMA",
+           "scatter of a simulated device's times, standard deviation of the logarithm")
       .range(0, 1);
   options
       .add("patience", request.patience_s, "SECONDS",
@@ -160,8 +159,7 @@ void describe(OptionList& options, AdaptationRequest& request) {
       .add("horizon", request.policies.horizon_steps, "STEPS",
            "triggered gem moves what pays within so many steps; the oracle looks as far ahead, up to the next change")
       .above(0, 1e12);
-  options
-      .add("max-moves", request.policies.max_moves, "N", "experts of a layer that triggered gem moves at a time")
+  options.add("max-moves", request.policies.max_moves, "N", "experts of a layer that triggered gem moves at a time")
       .range(1, 1e6);
   options
       .add("moves-per-step", request.moves_a_step, "N",
@@ -175,11 +173,9 @@ void describe(OptionList& options, AdaptationRequest& request) {
   options.add("move", request.moving,
               "when experts of triggered gem really move: while steps pause, or during a step, a layer's at a time; "
               "what has not arrived when the step ends is waited for");
-  options
-      .add("engine-window", request.policies.engine_window, "N", "last steps that the periodic policies look at")
+  options.add("engine-window", request.policies.engine_window, "N", "last steps that the periodic policies look at")
       .range(1, 1e6);
-  options
-      .add("engine-interval", request.policies.engine_interval, "N", "steps between two of their re-mappings")
+  options.add("engine-interval", request.policies.engine_interval, "N", "steps between two of their re-mappings")
       .range(1, 1e6);
 }
 
@@ -197,12 +193,12 @@ bool moves_weights(const AdaptationRequest& request) {
     return false;
   }
   if (!kind.moves_experts)
-    throw option_error(option_name(&AdaptationRequest::device),
-                       "{}: these devices don't hand out their weights, which must move; choose host, cuda or simulated",
-                       kind.name);
+    throw option_error(
+        option_name(&AdaptationRequest::device),
+        "{}: these devices don't hand out their weights, which must move; choose host, cuda or simulated", kind.name);
   if (request.share_gpu && request.transport != RowTransport::Mpi && kind.transport == RowTransport::Nccl)
-    throw option_error(option_name(&AdaptationRequest::share_gpu),
-                       "{} needs {} mpi: NCCL has one rank a GPU", option_name(&AdaptationRequest::transport));
+    throw option_error(option_name(&AdaptationRequest::share_gpu), "{} needs {} mpi: NCCL has one rank a GPU",
+                       option_name(&AdaptationRequest::transport));
   return true;
 }
 
@@ -212,10 +208,11 @@ void apply_moving(AdaptationRequest& request, const LatencyProfile& profile) {
   if (request.move_bytes == 0) return;
   const std::size_t expert_bytes = expert_bytes_of(profile);
   if (expert_bytes == 0 || request.move_bytes < expert_bytes)
-    throw option_error(option_name(&AdaptationRequest::move_bytes),
-                       "{} {}: an expert has {}, and one must fit; give more, or {}", request.move_bytes,
-                       expert_bytes == 0 ? "bytes that the profile doesn't tell" : fmt::format("{} bytes", expert_bytes),
-                       option_name(&AdaptationRequest::moves_a_step));
+    throw option_error(
+        option_name(&AdaptationRequest::move_bytes), "{} {}: an expert has {}, and one must fit; give more, or {}",
+        request.move_bytes,
+        expert_bytes == 0 ? "bytes that the profile doesn't tell" : fmt::format("{} bytes", expert_bytes),
+        option_name(&AdaptationRequest::moves_a_step));
   request.run.moves_a_step = std::min(request.run.moves_a_step, request.move_bytes / expert_bytes);
 }
 

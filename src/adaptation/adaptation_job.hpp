@@ -30,7 +30,8 @@ void describe(OptionList& options, AdaptationRequest& request);
 /// Whether weights really move; else moves are priced. OptionError for what the kind of device can't do.
 bool moves_weights(const AdaptationRequest& request);
 
-/// Tells the run when experts move, and how many a step. OptionError where that is none, or where an expert's bytes aren't known.
+/// Tells the run when experts move, and how many a step. OptionError where that is none, or where an expert's bytes
+/// aren't known.
 void apply_moving(AdaptationRequest& request, const LatencyProfile& profile);
 
 /// Runs all policies: on simulated devices they are dealt to the ranks, and the answer is the same on any number of

@@ -82,6 +82,27 @@ std::string or_dash(double value, int digits, const char* unit = "") {
   return std::isnan(value) ? "-" : fmt::format("{:.{}f}{}", value, digits, unit);
 }
 
+// How many steps after each change each policy that moves at all did so first; of the first changes, if there are many.
+std::string reaction_table(const AdaptationReport& report, const std::vector<PolicySummary>& summaries) {
+  constexpr std::size_t most_rows = 12;
+  std::vector<Table::Column> columns{{"change", "at step"}};
+  std::vector<std::size_t> movers;
+  for (std::size_t p = 0; p < summaries.size(); ++p) {
+    if (summaries[p].moved == 0) continue;
+    movers.push_back(p);
+    const std::vector<std::string> words = split(report.policies[p], ' ');
+    columns.push_back({words.front(), words.size() > 1 ? words.back() : ""});
+  }
+  if (movers.empty() || report.changes.empty()) return "";
+  Table table(columns);
+  for (std::size_t c = 0; c < std::min(most_rows, report.changes.size()); ++c) {
+    std::vector<std::string> row{fmt::format("{}", report.changes[c])};
+    for (const std::size_t p : movers) row.push_back(or_dash(summaries[p].reactions[c], 0));
+    table.add_row(row);
+  }
+  return "\nSteps until the first move after each change:\n" + table.to_string();
+}
+
 }  // namespace
 
 std::vector<PolicySummary> summarize(const AdaptationReport& report, std::uint64_t seed) {
@@ -145,7 +166,7 @@ AdaptationFindings findings_of(const AdaptationReport& report, std::uint64_t see
                            : summary.interval.high < 1.0 ? "FASTER"
                                                          : "NOT WORSE";
   findings.verdict = to_lower(word);
-  findings.text = table.to_string();
+  findings.text = table.to_string() + reaction_table(report, summaries);
   const std::string moved =
       report.expert_bytes == 0
           ? fmt::format("{} experts", summary.moved)

@@ -50,15 +50,15 @@ std::vector<LayerChange> broadcast_changes(const Communicator& ranks, const std:
 struct StepTimes {
   Matrix<double> compute_s;    // [layer, device]
   Matrix<double> predicted_s;  // likewise, by the profile
-  double step_s = 0.0;       // sum over layers of the slowest device's
-  double exchange_s = 0.0;   // likewise of dispatch and combine
+  double step_s = 0.0;         // sum over layers of the slowest device's
+  double exchange_s = 0.0;     // likewise of dispatch and combine
 };
 
 // How outputs compare with those of the policy that never moves.
 struct OutputCheck {
   std::int64_t values = 0;
   std::int64_t unequal = 0;  // to the bit
-  double error = 0.0;         // ||difference|| / ||reference||, the largest of a layer
+  double error = 0.0;        // ||difference|| / ||reference||, the largest of a layer
 };
 
 using LayerOutputs = std::vector<std::vector<float>>;
@@ -121,16 +121,10 @@ class LivePolicy {
     pause_s_ = 0.0;
     const std::size_t budget = is_gradual_ ? options_.moves_a_step : SIZE_MAX;
     if (moves_beside()) {
-      batch_ = queue_.next(placement_, budget);
-      if (batch_.transfers.empty()) return;
-      make_room();
-      live_.mover.begin(first_layer_ + batch_.layer, batch_);
+      if (take_batch(budget)) live_.mover.begin(first_layer_ + batch_.layer, batch_);
       return;
     }
-    while (moved_ < budget) {
-      batch_ = queue_.next(placement_, budget - moved_);
-      if (batch_.transfers.empty()) return;
-      make_room();
+    while (moved_ < budget && take_batch(budget - moved_)) {
       ranks_.barrier();
       const Clock::time_point begin = Clock::now();
       live_.mover.begin(first_layer_ + batch_.layer, batch_);
@@ -177,13 +171,22 @@ class LivePolicy {
     }
   }
 
-  // Not counted: engines have it from the beginning.
-  void make_room() {
+  // The next to move. Room for it isn't counted: engines have it from the beginning.
+  bool take_batch(std::size_t budget) {
+    batch_ = queue_.next(placement_, budget);
+    if (batch_.transfers.empty()) return false;
     std::size_t places = 0;
-    for (const ExpertTransfer& transfer : batch_.transfers)
+    for (ExpertTransfer& transfer : batch_.transfers) {
+      transfer.place += first_place();
       if (transfer.to == ranks_.rank()) places = std::max(places, transfer.place + 1);
+    }
     ranks_.on_all([&] { live_.device.moves_experts()->reserve_spares(places); });
+    return true;
   }
+
+  // What waits in spare places for the rest of its layer while other policies move is behind theirs: a layer's arrivals
+  // are no more than a device's experts.
+  std::size_t first_place() const { return is_gradual_ ? slots_.front().size() : 0; }
 
   // No expert leaves its place before all ranks have all that comes to them.
   void arrive(Clock::time_point begin) {
@@ -201,7 +204,7 @@ class LivePolicy {
     const Assignment& now = placement_[batch_.layer];
     for (const SlotChange& change : slot_changes(before, now, ranks_.rank())) {
       live_.device.moves_experts()->replace(first_layer_ + batch_.layer, ExpertId{change.leaving},
-                                            ExpertId{change.arriving}, change.place);
+                                            ExpertId{change.arriving}, first_place() + change.place);
       std::ranges::replace(slots_[batch_.layer], change.leaving, change.arriving);
     }
     homes_[batch_.layer] = ExpertHomes(now);
@@ -278,7 +281,8 @@ class LiveRun {
 
   AdaptationReport run(const std::function<void(std::size_t)>& done) {
     set_speed(first_ - 1);
-    for (LivePolicy& policy : policies_) policy.run(model_, drift_.trace, first_ - 1, nullptr);  // loads code, warms caches
+    for (LivePolicy& policy : policies_)
+      policy.run(model_, drift_.trace, first_ - 1, nullptr);  // loads code, warms caches
     const std::size_t steps = drift_.trace.step_count() - first_;
     for (std::size_t step = 0; step < steps; ++step) {
       run_step(step);

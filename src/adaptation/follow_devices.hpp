@@ -12,7 +12,8 @@ namespace gem {
 
 /// This rank's part of a run on devices that work: one device a rank.
 struct LiveDevice {
-  MoeDevice& device;  ///< with DeviceOptions::weight_layers the layers of the run, so that all policies have equal weights
+  MoeDevice&
+      device;  ///< with DeviceOptions::weight_layers the layers of the run, so that all policies have equal weights
   ExpertParallelLayer& layer;  ///< by which rows travel
   ExpertMover& mover;          ///< by which weights travel
   double slowdown = 1.0;       ///< emulated in all steps, beside the drift

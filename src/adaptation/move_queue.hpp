@@ -31,8 +31,8 @@ struct SlotChange {
   std::size_t place;
 };
 
-/// What a policy still wants to move, in its order: layer by layer, of each as many experts at a time as may go. All of a
-/// layer arrive in spare places before any leaves its old one.
+/// What a policy still wants to move, in its order: layer by layer, of each as many experts at a time as may go. All of
+/// a layer arrive in spare places before any leaves its old one.
 class MoveQueue {
  public:
   /// New wishes take the place of the old ones, but a layer that has begun is moved first as it was begun.

@@ -24,18 +24,18 @@ void by_pieces(Bytes bytes, Begin begin) {
 void Transfers::send(int peer, std::span<const std::byte> bytes) {
   by_pieces(bytes, [&](std::span<const std::byte> piece) {
     MPI_Request& request = requests_.emplace_back(MPI_REQUEST_NULL);
-    check_mpi(MPI_Isend(piece.data(), static_cast<int>(piece.size()), MPI_BYTE, peer, tag, channel_.get().handle(),
-                        &request),
-              "MPI_Isend");
+    check_mpi(
+        MPI_Isend(piece.data(), static_cast<int>(piece.size()), MPI_BYTE, peer, tag, channel_.get().handle(), &request),
+        "MPI_Isend");
   });
 }
 
 void Transfers::receive(int peer, std::span<std::byte> bytes) {
   by_pieces(bytes, [&](std::span<std::byte> piece) {
     MPI_Request& request = requests_.emplace_back(MPI_REQUEST_NULL);
-    check_mpi(MPI_Irecv(piece.data(), static_cast<int>(piece.size()), MPI_BYTE, peer, tag, channel_.get().handle(),
-                        &request),
-              "MPI_Irecv");
+    check_mpi(
+        MPI_Irecv(piece.data(), static_cast<int>(piece.size()), MPI_BYTE, peer, tag, channel_.get().handle(), &request),
+        "MPI_Irecv");
   });
 }
 

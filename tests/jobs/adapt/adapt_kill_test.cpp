@@ -34,7 +34,8 @@ class AdaptLive : public testing::Test {
            "shared_intermediate_size,weight_dtype,gate_up_down_bytes_per_expert_bf16,"
            "routed_bytes_per_moe_layer_bf16,source,confidence\n"
            "tiny,64,32,2,2,8,2,0,0,bf16,12288,98304,made up,verified\n";
-    make(mpirun + bin + "gem-profile --device host --dtype f32 --tile-tokens 4 --max-tokens 128 --points-per-doubling 1 " +
+    make(mpirun + bin +
+         "gem-profile --device host --dtype f32 --tile-tokens 4 --max-tokens 128 --points-per-doubling 1 " +
          "--max-samples 3 --min-samples 3 --quiet --model " + folder_.file("model.csv") + " --output " +
          folder_.file("profile.h5"));
     for (const std::string seed : {"1", "2"})
