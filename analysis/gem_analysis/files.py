@@ -1,4 +1,4 @@
-"""The one reader of GEM's file formats (written by src/files/): profile, trace, mapping, report.
+"""The one reader of GEM's file formats (written by src/files/): profile, trace, mapping, report, adaptation.
 
 Each reader checks format, version and all that is indexed with, and raises DataError with one sentence otherwise.
 """
@@ -197,6 +197,29 @@ class Report:
     def straggler_s(self):
         """[mapping, step] sum over layers of the slowest device's time."""
         return self.measured_s.max(axis=3).sum(axis=2)
+
+
+@dataclass
+class Adaptation:
+    """gem.adaptation: a run that drifts, under several policies of re-mapping."""
+
+    header: Header
+    tasks: str
+    device_kind: str
+    device_note: str  # what of the devices was emulated; empty for nothing
+    moving: str  # "pause" or "during" where weights really moved; empty: moves are priced
+    policies: list  # [policy]
+    step_s: np.ndarray  # [policy, step], without moves
+    pause_s: np.ndarray  # [policy, step], of moves
+    moved: np.ndarray  # [policy, step], experts
+    slowdown: np.ndarray  # [step, device], what devices really took, relative to their profile
+    believed_slowdown: np.ndarray  # [step, device], what triggered gem took them for
+    changes: np.ndarray  # [change], steps at which a task or a speed changed
+
+    @property
+    def total_s(self):
+        """[policy, step] with moves."""
+        return self.step_s + self.pause_s
 
 
 SUMMARY_FIELDS = (
@@ -537,12 +560,35 @@ def _read_speeds(file, devices):
     return speeds.astype(float)
 
 
+def _read_adaptation(file):
+    step_s = file.times("/step_s", (None, None))
+    policies, steps = step_s.shape
+    slowdown = file.numbers("/slowdown", (steps, None))
+    changes = file.numbers("/changes", (None,)) if file.has("/changes") else np.zeros(0, np.int64)
+    file.check("/changes", changes, (changes >= 0) & (changes < steps), "steps of the run")
+    return Adaptation(
+        _read_header(file),
+        file.text_attribute("tasks", ""),
+        file.text_attribute("device_kind", ""),
+        file.text_attribute("device_note", ""),
+        file.text_attribute("moving", ""),
+        file.texts("/policies", policies),
+        step_s,
+        file.times("/pause_s", step_s.shape),
+        file.numbers("/moved", step_s.shape),
+        slowdown,
+        file.numbers("/believed_slowdown", slowdown.shape),
+        changes,
+    )
+
+
 READERS = {
     "gem.profile": _read_profile,
     "gem.trace": _read_trace,
     "gem.mapping": _read_mapping,
     "gem.report": _read_report,
     "gem.routing": _read_routing,
+    "gem.adaptation": _read_adaptation,
 }
 
 

@@ -35,6 +35,7 @@ struct DeviceOptions {
   std::string tile_rule_text{};                                        ///< as a user says it, see parse_tile_rule
   std::vector<TileStep> tile_rule{};  ///< where devices or a user said it; then tile_tokens follows from it
   std::uint64_t seed = 1;
+  std::size_t weight_layers = 0;  ///< layers that are equal modulo this have the same weights; 0: each has its own
   SimulationModel simulation{};
 };
 
