@@ -96,7 +96,6 @@ std::string next_hint(const Arguments& arguments, const Options& options, const 
                                                   : options.test_traces.front());
   command.insert(command.end(), {"--mapping", options.output});
   if (!is_virtual_kind(question.profile.device_kind)) {
-    if (cost_model_of(question).stage_count() > 1) command.insert(command.end(), {"--judge-by", "layer"});
     const std::string ranks = fmt::format("{}", question.profile.device_count());
     command.insert(command.begin(), {"mpirun", "-n", ranks});
   }
@@ -172,6 +171,7 @@ JsonRecord answer_record(const MappingAnswer& answer, const Mapping& mapping, co
       .add("devices", question.profile.device_count())
       .add("device_kind", question.profile.device_kind)
       .add("redundant_experts", question.redundant_experts)
+      .add("exchange_row_ns", question.cost.exchange_row_ns.value_or(0.0))
       .add_all(comparison_record(answer.compared, answer.bounds, question.test.has_value(), question.sample))
       .add("layers", layers)
       .add("profile_doubts", doubts);

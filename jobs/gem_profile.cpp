@@ -15,6 +15,7 @@
 #include "profile/summary.hpp"
 #include "profile_check.hpp"
 #include "profile_setup.hpp"
+#include "verification/exchange_measurement.hpp"
 
 namespace gem {
 namespace {
@@ -32,7 +33,7 @@ std::string difference_of(const LatencyProfile& profile, const ProfileSetup& set
     return fmt::format("{} devices instead of {}", profile.device_count(), setup.device_count);
   for (std::size_t device = 0; device < setup.device_count; ++device)
     if (profile.devices[device].emulated_slowdown != slowdown_of(setup.devices, device)) return "other slowdowns";
-  if (setup.exchange && profile.exchange.empty()) return "no exchange";
+  if (setup.exchange && profile.exchange_law.empty()) return "no exchange";
   return plan_difference(profile, setup.plan);
 }
 
@@ -53,6 +54,7 @@ LatencyProfile measure(const Communicator& world, const ProfileOptions& options,
     std::cout << fmt::format("resumed: {} of {} points are there\n", finished, load_count(setup.plan)) << std::flush;
   };
   ProfileWriter writer(options.output, provenance_now(command, setup.plan.model, options.seed), options.resume);
+  sweep.plan.exchange_law = measure_exchange(world, setup, options.workloads, devices);
   return measure_profile(world, sweep, devices, writer);
 }
 

@@ -61,6 +61,11 @@ class Profile:
     # Tile of each regime, ascending by the rows of a device, where the kernel has several; what is above is then of
     # tile_tokens alone, the regime that most loads meet.
     regime_tiles: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    # What dispatch and combine of a layer take, a line over the rows of the device that gets most: tokens (of a step,
+    # ascending), mean_s, fixed_s, row_s, explained (0 to 1), each [law]; empty: not measured.
+    exchange_law: dict = field(default_factory=dict)
+    pace: str = ""  # "serving": between samples devices did what they do in a step; else empty
+    serving_clock_hz: np.ndarray = field(default_factory=lambda: np.empty(0))  # [device] at that pace; empty without
 
     @property
     def device_count(self):
@@ -310,6 +315,11 @@ def _read_profile(file):
         _read_loads(file, "/regimes/tile_tokens", (None,))
         if file.has("/regimes/tile_tokens")
         else np.empty(0, np.int64),
+        exchange_law=_read_exchange_law(file),
+        pace=file.text_attribute("pace", ""),
+        serving_clock_hz=optional("/telemetry/serving_clock_hz", np.nan, (devices,)).astype(float)
+        if file.has("/telemetry/serving_clock_hz")
+        else np.empty(0),
     )
 
 
@@ -322,6 +332,19 @@ def _read_exchange(file, devices):
     known = bytes_per_s[~np.isnan(bytes_per_s)]
     file.check("/exchange/bandwidth", known, known > 0, "positive bytes per second")
     return file.text_attribute("exchange_transport"), latency_s, bytes_per_s
+
+
+def _read_exchange_law(file):
+    if not file.has("/exchange/law/tokens"):
+        return {}
+    tokens = _read_loads(file, "/exchange/law/tokens", (None,))
+    file.check("/exchange/law/tokens", tokens[1:], np.diff(tokens) > 0, "ascending tokens")
+    law = {"tokens": tokens}
+    for name in ("mean", "fixed", "row"):
+        law[f"{name}_s"] = file.numbers(f"/exchange/law/{name}", tokens.shape).astype(float)
+    explained = file.numbers("/exchange/law/explained", tokens.shape).astype(float)
+    file.check("/exchange/law/explained", explained, (explained >= 0) & (explained <= 1), "parts, 0 to 1")
+    return law | {"explained": explained}
 
 
 def _read_topology(file, devices):

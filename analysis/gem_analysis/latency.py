@@ -180,6 +180,7 @@ HELD_DOWN = 0x4 | 0x8 | 0x20 | 0x40 | 0x80
 
 BY_HEAT = 0x8 | 0x20 | 0x40 | 0x80
 BY_POWER = 0x4
+CLOCK_DIFFERENCE = 0.03  # clocks come in steps of 15 MHz and waver by a few
 
 
 def throttle_text(profile):
@@ -187,6 +188,11 @@ def throttle_text(profile):
     points = profile.throttle_reasons.size
     if not throttled(profile).any():
         return ""
+    if np.isfinite(profile.serving_clock_hz).any():
+        return (
+            f"At {int(throttled(profile).sum())} of {points} points the clock was more than {100 * CLOCK_DIFFERENCE:.0f} % "
+            f"below that of serving ({np.nanmean(profile.serving_clock_hz) * 1e-9:.2f} GHz in the mean)."
+        )
     by_heat, by_power = (
         int(np.count_nonzero(profile.throttle_reasons & np.uint64(bits))) for bits in (BY_HEAT, BY_POWER)
     )
@@ -206,5 +212,11 @@ def throttle_text(profile):
 
 
 def throttled(profile):
-    """[device, point] whether power or heat held the clock down."""
-    return (profile.throttle_reasons & np.uint64(HELD_DOWN)) != 0
+    """[device, point] whether power or heat held the clock down; of a profile at the pace of serving, whether it is below
+    that of serving."""
+    held_down = (profile.throttle_reasons & np.uint64(HELD_DOWN)) != 0
+    if not profile.serving_clock_hz.size:
+        return held_down
+    clock_hz, serving_hz = profile.telemetry["sm_clock_hz"], profile.serving_clock_hz[:, None]
+    known = np.isfinite(clock_hz) & np.isfinite(serving_hz)
+    return np.where(known, clock_hz < (1 - CLOCK_DIFFERENCE) * serving_hz, held_down)

@@ -232,7 +232,9 @@ def device_table(profile):
         ]
         for d in shown
     ]
-    return Table("Devices", columns, rows, note=note)
+    if profile.pace == "serving":
+        note += " Between samples the devices did what they do in a step (--pace serving)."
+    return Table("Devices", columns, rows, note=note.strip())
 
 
 def _or_dash(value, pattern):

@@ -205,7 +205,7 @@ def write(path: str | os.PathLike, noun: Noun) -> None:
     header = noun.header
     attributes = {
         "format": format_name,
-        "format_version": "1.0",
+        "format_version": "1.1",
         "created": header.created,
         "software_version": header.software_version,
         "command_line": header.command_line,
@@ -266,6 +266,15 @@ def _profile_contents(profile):
         attributes["exchange_transport"] = profile.exchange_transport
         datasets["exchange/latency"] = (profile.exchange_s, "s")
         datasets["exchange/bandwidth"] = (profile.exchange_bytes_per_s, "byte/s")
+    if profile.exchange_law:
+        datasets["exchange/law/tokens"] = (profile.exchange_law["tokens"], "token")
+        datasets["exchange/law/explained"] = (profile.exchange_law["explained"], "1")
+        for name in ("mean", "fixed", "row"):
+            datasets[f"exchange/law/{name}"] = (profile.exchange_law[f"{name}_s"], "s")
+    if profile.pace:
+        attributes["pace"] = profile.pace
+    if profile.serving_clock_hz.size:
+        datasets["telemetry/serving_clock_hz"] = (profile.serving_clock_hz, "Hz")
     if profile.nodes.size:
         attributes["topology_source"] = profile.topology_source
         datasets["topology/node"] = (profile.nodes.astype(np.int32), "1")

@@ -13,6 +13,7 @@
 #include "files/trace_file.hpp"
 #include "platform/command_line/program.hpp"
 #include "platform/file_system/file_lock.hpp"
+#include "verification/exchange_measurement.hpp"
 
 namespace gem {
 namespace {
@@ -99,6 +100,7 @@ std::string profile_kind(const ProfileSetup& setup, const ProfileRequest& reques
 
 ProfileTask plan_profile(const Communicator& group, const ProfileRequest& request) {
   ProfileTask task;
+  task.workloads = request.workloads;
   group.on_all([&] { task.setup = set_up_profile(request, static_cast<std::size_t>(group.size())); });
   group.on_all([&] { task.devices = make_devices(task.setup.devices, group); });
   task.setup = with_tiles_of(task.devices, group, request, task.setup);
@@ -132,6 +134,7 @@ std::string ensure_profile(const Communicator& group, const BatchPair& pair, Pro
 
   place_experts(group, task.setup, task.devices);
   ProfileWriter writer(path, provenance_now(command_line, task.setup.plan.model, pair.profile.seed), true);
+  task.setup.plan.exchange_law = measure_exchange(group, task.setup, task.workloads, task.devices);
   measure_profile(group, task.setup, task.devices, writer);
   group.on_root([&] { write_stamp(base + ".stamp", task.key, {path}); });
   return path;

@@ -13,10 +13,11 @@ namespace gem {
 /// A profile that a pair needs.
 struct ProfileTask {
   ProfileSetup setup;
-  Devices devices;          ///< of this rank, without experts
-  StageKey key{"profile"};  ///< on rank 0
-  std::string kind;         ///< on rank 0: how names of profiles of such devices begin, measured in the same way
-  std::string name;         ///< of the profile of these very devices
+  std::vector<LoadTrace> workloads;  ///< as of the request
+  Devices devices;                   ///< of this rank, without experts
+  StageKey key{"profile"};           ///< on rank 0
+  std::string kind;  ///< on rank 0: how names of profiles of such devices begin, measured in the same way
+  std::string name;  ///< of the profile of these very devices
 };
 
 /// What is measured for a pair whose steps are of that size. Unless the manifest says how far, the profile reaches to

@@ -44,10 +44,9 @@ struct RowTimes {
   double from_neighbours, from_others;
 };
 
-std::optional<RowTimes> row_times(const LatencyProfile& profile, AcrossNodes across_nodes) {
+std::optional<RowTimes> row_times_over_links(const LatencyProfile& profile) {
   const Topology& topology = profile.topology;
-  const bool known = topology.node_count() > 1 && topology.node_size() > 0 && topology.has_links();
-  if (!known || across_nodes == AcrossNodes::Off || profile.expert.hidden_size == 0) return std::nullopt;
+  if (topology.node_size() == 0 || !topology.has_links() || profile.expert.hidden_size == 0) return std::nullopt;
   const auto devices = static_cast<double>(profile.device_count());
   const auto node_devices = static_cast<double>(topology.node_size());
   // Out as the weights are where these are of 1 byte, else in 2; back in 2.
@@ -55,6 +54,16 @@ std::optional<RowTimes> row_times(const LatencyProfile& profile, AcrossNodes acr
       (profile.weight_dtype == "fp8" ? 3.0 : 4.0) * static_cast<double>(profile.expert.hidden_size);
   return RowTimes{row_bytes / topology.inside().bytes_per_s, row_bytes / topology.across().bytes_per_s,
                   (node_devices - 1.0) / devices, (devices - node_devices) / devices};
+}
+
+// Of several nodes, where they are to count.
+std::optional<RowTimes> row_times(const LatencyProfile& profile, AcrossNodes across_nodes) {
+  if (profile.topology.node_count() < 2 || across_nodes == AcrossNodes::Off) return std::nullopt;
+  return row_times_over_links(profile);
+}
+
+double seconds_of(const RowTimes& row) {
+  return row.from_neighbours * row.inside_s + row.from_others * row.across_s;
 }
 
 }  // namespace
@@ -65,9 +74,8 @@ std::vector<std::shared_ptr<const Stage>> make_node_exchange_stages(const Latenc
   std::vector<std::shared_ptr<const Stage>> stages;
   if (!row) return stages;
   if (across_nodes == AcrossNodes::Device) {
-    stages.push_back(std::make_shared<NodeExchangeStage>(
-        "exchange", row->from_neighbours * row->inside_s + row->from_others * row->across_s,
-        "the device that gets the most, inside its node and across"));
+    stages.push_back(std::make_shared<NodeExchangeStage>("exchange", seconds_of(*row),
+                                                         "the device that gets the most, inside its node and across"));
     return stages;
   }
   // What comes over another device's card is forwarded inside the node.
@@ -79,6 +87,11 @@ std::vector<std::shared_ptr<const Stage>> make_node_exchange_stages(const Latenc
                                                        "the node that gets the most, across nodes",
                                                        profile.topology.node_of));
   return stages;
+}
+
+double row_s_over_links(const LatencyProfile& profile) {
+  const std::optional<RowTimes> row = row_times_over_links(profile);
+  return row ? seconds_of(*row) : 0.0;
 }
 
 double row_ns_of_node(const LatencyProfile& profile, AcrossNodes across_nodes) {

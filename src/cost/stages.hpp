@@ -1,6 +1,8 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "base/option.hpp"
@@ -23,8 +25,8 @@ inline std::vector<OptionWord<AcrossNodes>> words_of(AcrossNodes) {
 /// What is counted of a layer's time, stage by stage.
 struct CostOptions {
   LoadFeatures features = LoadFeatures::TilesAndExperts;
-  /// Of dispatch and combine, for each row of the device that gets the most; 0: no stage.
-  double exchange_row_ns = 0.0;
+  /// Of dispatch and combine, for each row of the device that gets the most; 0: no stage; none: see count_exchange.
+  std::optional<double> exchange_row_ns{};
   AcrossNodes across_nodes = AcrossNodes::Device;  ///< where there are several nodes and their links are known
 };
 
@@ -33,6 +35,11 @@ inline std::vector<OptionWord<LoadFeatures>> words_of(LoadFeatures) {
 }
 
 void describe(OptionList& options, CostOptions& cost);
+
+/// Where the options leave it open and nodes don't count: the row time that the profile's law has for steps of so many
+/// tokens, as far as it is true. Returns what is counted and how to leave it out, a sentence; empty where the profile
+/// has no law or the options say it.
+std::string count_exchange(CostOptions& options, const LatencyProfile& profile, double tokens);
 
 /// The experts' own time on the devices: the latency surface at (tiles, active experts), or the curve at tokens, with
 /// what skew and partly filled tiles add (LoadRule).
@@ -45,6 +52,10 @@ std::shared_ptr<const Stage> make_exchange_stage(double row_ns);
 /// where the profile has no two nodes of equal size, no links or no hidden size.
 std::vector<std::shared_ptr<const Stage>> make_node_exchange_stages(const LatencyProfile& profile,
                                                                     AcrossNodes across_nodes);
+
+/// Seconds of a row, out and back, over the profile's links, inside nodes and across them, in proportion to where rows
+/// come from; 0 where links, equal nodes or the hidden size are unknown.
+double row_s_over_links(const LatencyProfile& profile);
 
 /// Nanoseconds that a row of a whole node takes across nodes, its network cards sharing the node's rows evenly; 0 where
 /// these stages aren't counted.

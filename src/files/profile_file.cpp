@@ -69,6 +69,16 @@ void check_topology(const Hdf5Input& file, const Topology& topology) {
   }
 }
 
+void check_exchange_law(const Hdf5Input& file, const std::vector<ExchangeLaw>& laws) {
+  for (std::size_t i = 1; i < laws.size(); ++i)
+    if (laws[i].tokens <= laws[i - 1].tokens)
+      file.reject(fmt::format("/exchange/law/tokens holds {} behind {}, but must ascend; make the file again",
+                              laws[i].tokens, laws[i - 1].tokens));
+  if (laws.empty()) return;
+  for (const char* const name : {"tokens", "mean", "fixed", "row", "explained"})
+    need(file, file.has_dataset(fmt::format("/exchange/law/{}", name)), fmt::format("dataset /exchange/law/{}", name));
+}
+
 LatencyProfile read_any_profile(const Hdf5Input& file) {
   auto profile = read_fields<LatencyProfile>(file);
   if (profile.weight_dtype.empty()) profile.weight_dtype = "bf16";
@@ -83,6 +93,7 @@ LatencyProfile read_any_profile(const Hdf5Input& file) {
   read_early_bend(file, profile.rule);
   std::erase_if(profile.rule.bends, [](const LoadCosts::Bend& bend) { return bend.tile_s == 0.0; });
   if (profile.device_count() < 2) profile.exchange = {};
+  check_exchange_law(file, profile.exchange_law);
   if (!profile.exchange.empty()) {
     need(file, file.has_dataset("/exchange/bandwidth"), "dataset /exchange/bandwidth");
     need(file, file.has_attribute("exchange_transport"), "attribute 'exchange_transport'");
@@ -125,6 +136,7 @@ LatencyProfile read_unfinished_profile(const std::string& path, const LatencyPro
   // What this run found out before its first point.
   profile.devices = plan.devices;
   profile.exchange = plan.exchange;
+  profile.exchange_law = plan.exchange_law;
   profile.topology = plan.topology;
   return profile;
 }

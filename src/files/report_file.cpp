@@ -70,7 +70,7 @@ void write_waiting(Hdf5Output& file, const std::vector<MappingReplay>& replays) 
              {replays.size(), shape.planes(), shape.rows(), shape.columns()});
 }
 
-void write_exchange_cost(Hdf5Output& file, const ExchangeCost& cost) {
+void write_exchange_cost(Hdf5Output& file, const ExchangeLaw& cost) {
   file.write({"/exchange/fixed_s", "s", "one"}, std::vector<double>{cost.fixed_s}, {1});
   file.write({"/exchange/row_s", "s", "one"}, std::vector<double>{cost.row_s}, {1});
   file.write({"/exchange/explained", "1", "one"}, std::vector<double>{cost.explained}, {1});

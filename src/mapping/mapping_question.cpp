@@ -233,9 +233,26 @@ Mapping fitted(const Mapping& mapping, const MappingQuestion& question) {
   return fitting;
 }
 
+namespace {
+
+// Tokens of the mean layer and step.
+double mean_tokens(const LoadTrace& trace) {
+  const auto layers = static_cast<double>(trace.step_count() * trace.layer_count());
+  return static_cast<double>(row_count(trace.counts.values())) / layers / static_cast<double>(trace.top_k);
+}
+
+// Only the mean step is searched with more than the experts' compute.
+void count_exchange(MappingQuestion& question) {
+  if (question.objective == Objective::Mean)
+    question.exchange_note = count_exchange(question.cost, question.profile, mean_tokens(question.train));
+}
+
+}  // namespace
+
 void share(const Communicator& world, MappingQuestion& question) {
   broadcast(world, question.profile);
   broadcast(world, question.train);
+  count_exchange(question);
   if (world.broadcast(std::int32_t{question.test ? 1 : 0}) == 0) return;
   if (!question.test) question.test.emplace();
   broadcast(world, *question.test);

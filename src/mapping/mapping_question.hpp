@@ -31,6 +31,7 @@ struct MappingQuestion {
   Method method = default_method();
   std::vector<Method> wanted{};  ///< further methods whose mappings are needed: what they can't find is an error, too
   CostOptions cost{};
+  std::string exchange_note{};  ///< what count_exchange says
   Objective objective = Objective::Mean;
   std::size_t mixed_steps = 0;         ///< search on at least so many steps, see with_mixed_steps
   bool certify = false;                ///< prove optima where that can be done
@@ -74,7 +75,8 @@ LoadTrace steps_to_search_on(const MappingQuestion& question);
 /// The groups of experts that stay together. UsageError as of ExpertGroups.
 ExpertGroups expert_groups_of(const MappingQuestion& question);
 
-/// Gives every rank rank 0's profile, traces and what these tell. Collective.
+/// Gives every rank rank 0's profile, traces and what these tell, the exchange as far as it counts among it.
+/// Collective.
 void share(const Communicator& world, MappingQuestion& question);
 
 /// Whether the profile's devices are on two or more equally large nodes, neighbours together.

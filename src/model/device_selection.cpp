@@ -12,6 +12,7 @@ LatencyProfile first_devices(const LatencyProfile& profile, std::size_t count) {
     throw UsageError(fmt::format("{} devices were asked for, but the profile has {}", count, profile.device_count()));
   LatencyProfile part = profile;
   keep_first(part, "device", count);
+  if (count < profile.device_count()) part.exchange_law.clear();  // it is of all devices together
   return part;
 }
 

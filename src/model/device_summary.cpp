@@ -33,6 +33,15 @@ double noise_of(const LatencyProfile& profile, std::size_t device) {
   return deviations.empty() ? 0.0 : median(deviations);
 }
 
+// Held down by power or heat; of a profile at the pace of serving, only where the clock is below that of serving.
+bool is_throttled(const LatencyProfile& profile, std::size_t device, std::size_t point) {
+  constexpr double least_difference = 0.03;  // clocks come in steps of 15 MHz and waver by a few
+  if (device < profile.serving_clock_hz.size() && profile.sm_clock_hz.rows() > 0 &&
+      std::isfinite(profile.serving_clock_hz[device]) && std::isfinite(profile.sm_clock_hz(device, point)))
+    return profile.sm_clock_hz(device, point) < (1.0 - least_difference) * profile.serving_clock_hz[device];
+  return profile.throttle_reasons.rows() > 0 && (profile.throttle_reasons(device, point) & held_down) != 0;
+}
+
 }  // namespace
 
 std::vector<DeviceSummary> summarize(const LatencyProfile& profile) {
@@ -45,7 +54,7 @@ std::vector<DeviceSummary> summarize(const LatencyProfile& profile) {
     summary.noise = noise_of(profile, d);
     for (std::size_t p = 0; p < profile.points.size(); ++p) {
       if (profile.settled.rows() > 0 && profile.settled(d, p) == 0) ++summary.unsettled;
-      if (profile.throttle_reasons.rows() > 0 && (profile.throttle_reasons(d, p) & held_down) != 0) ++summary.throttled;
+      if (is_throttled(profile, d, p)) ++summary.throttled;
     }
     if (d < profile.drift.size()) summary.drift = profile.drift[d];
   }

@@ -9,6 +9,7 @@
 
 #include "base/array.hpp"
 #include "model/device_description.hpp"
+#include "model/exchange_law.hpp"
 #include "model/load_rule.hpp"
 #include "model/moe_model.hpp"
 #include "model/topology.hpp"
@@ -76,7 +77,10 @@ struct LatencyProfile {
   std::vector<double> drift;  ///< [device], first point measured again at the end, relative to the first time, minus 1
 
   PairExchange exchange;
+  std::vector<ExchangeLaw> exchange_law;  ///< ascending by tokens; empty if it wasn't measured
   Topology topology;
+  std::string pace;                      ///< "serving": between samples devices did what they do in a step; or empty
+  std::vector<double> serving_clock_hz;  ///< [device] at that pace, before the sweep; NaN if unknown; empty without
   // For a kernel with several tiles, one surface each; `points` are then those of the tile that most loads meet, which
   // are here once more. Nothing is fitted to skew then: `rule` is plain.
   std::vector<TileRegime> regimes;       ///< ascending by rows; empty for one tile

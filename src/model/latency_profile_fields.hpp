@@ -14,8 +14,8 @@ template <ConstOr<LatencyProfile> Profile, class Visit>
 void visit_fields(Profile& profile, Visit&& visit) {
   // A new member doesn't compile until it has a name here, and then a line below.
   auto& [model, device_kind, weight_dtype, expert, tile_tokens, experts_per_device, rule, devices, points, median_s,
-         p95_s, samples_s, settled, sm_clock_hz, power_w, temperature_c, throttle_reasons, drift, exchange, topology,
-         regimes, regime_points, regime_median_s] = profile;
+         p95_s, samples_s, settled, sm_clock_hz, power_w, temperature_c, throttle_reasons, drift, exchange,
+         exchange_law, topology, pace, serving_clock_hz, regimes, regime_points, regime_median_s] = profile;
   auto& [hidden_size, intermediate_size] = expert;
   auto& [last_tile_rows, row_s, bends] = rule;
   auto& [transport, exchange_latency_s, bytes_per_s] = exchange;
@@ -192,6 +192,43 @@ void visit_fields(Profile& profile, Visit&& visit) {
               .presence = Presence::OrEmpty,
               .meaning = "each way, of messages so large that latency doesn't count; NaN likewise"},
         bytes_per_s);
+  static_cast<void>([](const ExchangeLaw& law) {
+    [[maybe_unused]] const auto& [law_tokens, mean_s, fixed_s, law_row_s, explained] = law;
+  });
+  visit(Field{.name = "/exchange/law/tokens",
+              .unit = "token",
+              .axes = "law",
+              .rule = {.least = 1, .greatest = static_cast<double>(greatest_load), .distinct = true},
+              .presence = Presence::OrEmpty,
+              .meaning = "dispatch and combine of a whole layer were measured in steps of so many tokens, ascending"},
+        Column(exchange_law, &ExchangeLaw::tokens));
+  visit(Field{.name = "/exchange/law/mean",
+              .unit = "s",
+              .axes = "law",
+              .rule = {.least = 0, .greatest = 1e6},
+              .presence = Presence::OrEmpty,
+              .meaning = "mean time of dispatch and combine together"},
+        Column(exchange_law, &ExchangeLaw::mean_s));
+  visit(Field{.name = "/exchange/law/fixed",
+              .unit = "s",
+              .axes = "law",
+              .rule = {.least = -1e6, .greatest = 1e6},
+              .presence = Presence::OrEmpty,
+              .meaning = "of a straight line through these times, what they take whatever is sent"},
+        Column(exchange_law, &ExchangeLaw::fixed_s));
+  visit(Field{.name = "/exchange/law/row",
+              .unit = "s",
+              .axes = "law",
+              .rule = {.least = -1, .greatest = 1},
+              .presence = Presence::OrEmpty,
+              .meaning = "of the same line, for each row of the device that gets most"},
+        Column(exchange_law, &ExchangeLaw::row_s));
+  visit(Field{.name = "/exchange/law/explained",
+              .axes = "law",
+              .rule = {.least = 0, .greatest = 1},
+              .presence = Presence::OrEmpty,
+              .meaning = "part of the variance that the line explains"},
+        Column(exchange_law, &ExchangeLaw::explained));
 
   static_cast<void>([](const Link& link) { [[maybe_unused]] const auto& [latency_s, bandwidth_bytes_per_s] = link; });
   visit(Field{.name = "topology_source",
@@ -219,6 +256,22 @@ void visit_fields(Profile& profile, Visit&& visit) {
               .presence = Presence::OrEmpty,
               .meaning = "into one device, from its own node, then from other nodes"},
         Column(links, &Link::bytes_per_s));
+
+  visit(Field{.name = "pace",
+              .rule = {.words = "serving"},
+              .presence = Presence::OrEmpty,
+              .planned = true,
+              .meaning =
+                  "\"serving\": between samples devices did what they do in a step; without it they had experts to "
+                  "run all the time, or nothing to do"},
+        pace);
+  visit(Field{.name = "/telemetry/serving_clock_hz",
+              .unit = "Hz",
+              .axes = "device",
+              .rule = any_or_unknown,
+              .presence = Presence::OrEmpty,
+              .meaning = "clock at the pace of serving, before the sweep: a point is throttled where it is below"},
+        serving_clock_hz);
 
   // Kernels that change their tile with the load have a surface for each tile.
   static_cast<void>([](const TileRegime& regime) {

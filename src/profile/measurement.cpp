@@ -29,6 +29,8 @@ Measurement::Measurement(const Communicator& ranks, DeviceList devices, const Me
     : ranks_(ranks), devices_(devices), options_(options), turns_(ranks, options.take_turns) {
   const bool mine = std::ranges::all_of(devices, [](const auto& device) { return device->kind().is_virtual(); });
   virtual_clock_ = ranks.min(mine ? 1 : 0) == 1;
+  if (options.paced)
+    ranks.on_all([&] { pace_ = std::make_unique<ServingPace>(devices, *options.paced, virtual_clock_); });
 }
 
 void Measurement::warm_devices(std::span<const MeasuredLoad> loads) {
@@ -37,6 +39,19 @@ void Measurement::warm_devices(std::span<const MeasuredLoad> loads) {
   const Clock::time_point begin = Clock::now();
   for (std::size_t i = 0; ranks_.max(seconds_since(begin)) < options_.device_warm_up_s; ++i)
     take_samples(loads[i % loads.size()], 1, unused);
+}
+
+std::vector<double> Measurement::serving_clocks_hz() {
+  constexpr double settling_s = 0.3;
+  std::vector<double> clocks_hz;
+  if (!pace_) return clocks_hz;
+  turns_.run([&] {
+    const Clock::time_point begin = Clock::now();
+    do pace_->run(0, 0);
+    while (!virtual_clock_ && seconds_since(begin) < settling_s);
+    for (const auto& device : devices_) clocks_hz.push_back(device->telemetry().sm_clock_hz);
+  });
+  return clocks_hz;
 }
 
 std::vector<Samples> Measurement::measure(std::span<const MeasuredLoad> loads, const OnDone& on_done) {
@@ -78,6 +93,7 @@ void Measurement::begin_visit(const MeasuredLoad& load, std::size_t visit) {
 }
 
 void Measurement::keep_busy(std::size_t layer, const std::vector<std::uint32_t>& next_tokens) {
+  if (pace_) return pace_->run(layer, row_count(next_tokens));
   const std::size_t launches = busy_launches(options_, row_count(next_tokens));
   if (launches == 0) return;
   for (const auto& device : devices_) device->keep_busy(layer, options_.busy_tokens, launches);

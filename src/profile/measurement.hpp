@@ -4,12 +4,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "device/moe_device.hpp"
 #include "platform/mpi/mpi.hpp"
 #include "platform/mpi/turns.hpp"
+#include "profile/pace.hpp"
 #include "profile/stopping.hpp"
 
 namespace gem {
@@ -31,6 +33,7 @@ struct MeasurementOptions {
   std::vector<std::uint32_t> busy_tokens{};
   std::size_t least_busy_launches = 1;
   std::size_t busy_rows = 0;
+  std::optional<PacedStep> paced{};  ///< what devices do between samples instead, at the pace of serving
 };
 
 /// How often the busy load is launched before a sample of so many rows.
@@ -64,6 +67,9 @@ class Measurement {
   /// Goes round the loads until clocks and caches are as they are at work.
   void warm_devices(std::span<const MeasuredLoad> loads);
 
+  /// [device of this rank] clocks after some tenths of a second at the pace of serving; empty without.
+  std::vector<double> serving_clocks_hz();
+
   /// Is given the number of a load within the list, and its samples, on all ranks at the same moment.
   using OnDone = std::function<void(std::size_t, const Samples&)>;
 
@@ -84,6 +90,7 @@ class Measurement {
   MeasurementOptions options_;
   Turns turns_;
   bool virtual_clock_;
+  std::unique_ptr<ServingPace> pace_;  // null: busy
   std::size_t calls_ = 0;
 };
 

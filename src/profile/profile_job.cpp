@@ -1,6 +1,6 @@
 #include "profile/profile_job.hpp"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 #include <algorithm>
 #include <cmath>
 #include <iterator>
@@ -95,6 +95,7 @@ LatencyProfile plan_of(const ProfileRequest& request, const ProfileSetup& setup,
   plan.expert = setup.devices.expert;
   plan.tile_tokens = setup.devices.tile_tokens;
   plan.experts_per_device = experts;
+  if (request.pace == Pace::Serving) plan.pace = "serving";
   PlanOptions points;
   points.experts_per_device = experts;
   points.tile_tokens = plan.tile_tokens;
@@ -131,6 +132,22 @@ void keep_busy(const ProfileSetup& setup, MeasurementOptions& measurement) {
   measurement.least_busy_launches = static_cast<std::size_t>(std::ceil(least_busy_s / layer_s));
 }
 
+// The mean layer of a step: its rows on the device's experts, one more on the first where they don't divide, and
+// attention of the device's own tokens; in prefill its products alone.
+PacedStep paced_step(const ProfileRequest& request, const ProfileSetup& setup, const MoeModel& model) {
+  const std::size_t tokens = setup.devices.tokens_per_step, experts = setup.plan.experts_per_device;
+  const std::size_t rows = std::max<std::size_t>(1, tokens * model.top_k / setup.device_count);
+  PacedStep step;
+  step.idle_share = request.idle_share;
+  for (std::size_t slot = 0; slot < experts; ++slot)
+    step.tokens.push_back(static_cast<std::uint32_t>(rows / experts + (slot < rows % experts ? 1 : 0)));
+  if (model.decoder.query_heads == 0) return step;
+  const bool prefill = !request.workloads.empty() && request.workloads.front().phase == "prefill";
+  step.attention = DecoderWork{model, std::max<std::size_t>(1, tokens / setup.device_count),
+                               prefill ? 0 : request.context, request.seed};
+  return step;
+}
+
 SweepOptions sweep_of(const ProfileRequest& request, const ProfileSetup& setup, const MoeModel& model) {
   SweepOptions sweep;
   sweep.measurement.stopping = request.stopping;
@@ -145,7 +162,10 @@ SweepOptions sweep_of(const ProfileRequest& request, const ProfileSetup& setup, 
     std::ranges::move(trial_loads(setup.plan, request.workloads, sweep.trial_count, request.seed),
                       std::back_inserter(sweep.rule_loads));
   }
-  if (habits.kept_busy) keep_busy(setup, sweep.measurement);
+  if (request.pace == Pace::Serving)
+    sweep.measurement.paced = paced_step(request, setup, model);
+  else if (habits.kept_busy)
+    keep_busy(setup, sweep.measurement);
   sweep.show_progress = !request.quiet;
   return sweep;
 }
@@ -159,6 +179,7 @@ double samples_s(const ProfileRequest& request, const MeasurementOptions& measur
     samples *= 2;
     overhead_s = 2e-4 + busy_s;
   }
+  if (measurement.paced) overhead_s = 2e-3;  // steps for a millisecond, and their pauses
   return static_cast<double>(samples + measurement.warm_up) * (layer_s + overhead_s);
 }
 
@@ -204,6 +225,22 @@ std::size_t tokens_per_step_of(const ProfileRequest& request) {
   return tokens;
 }
 
+// Steps to measure the exchange in: those of the workloads, and smaller ones by factors of four.
+std::vector<std::int64_t> exchange_tokens_of(const ProfileRequest& request) {
+  constexpr std::size_t sizes = 4, fewest = 16;
+  std::vector<std::int64_t> tokens;
+  for (const LoadTrace& workload : request.workloads)
+    tokens.push_back(static_cast<std::int64_t>(std::max<std::size_t>(1, workload.tokens_per_step)));
+  std::size_t size = tokens_per_step_of(request);
+  if (request.max_tokens > 0) size = std::min(size, request.max_tokens);  // of a device: all tokens have no more rows
+  for (std::size_t i = 0; i < sizes && size >= fewest; ++i, size /= 4)
+    tokens.push_back(static_cast<std::int64_t>(size));
+  std::ranges::sort(tokens);
+  const auto same = std::ranges::unique(tokens);
+  tokens.erase(same.begin(), same.end());
+  return tokens;
+}
+
 double mean_tokens_per_expert(const std::vector<LoadTrace>& workloads) {
   double tokens = 0.0, cells = 0.0;
   for (const LoadTrace& workload : workloads) {
@@ -244,19 +281,33 @@ void describe(OptionList& options, ProfileRequest& request) {
       .range(0, static_cast<double>(greatest_load))
       .without(fmt::format("all that {} tokens, or a batch's steps, can send", request.tokens_per_step));
   options.add("points-per-doubling", request.points_per_doubling, "N", "how densely loads are measured").range(1, 64);
-  options.add("exchange", request.exchange,
-              "latency and bandwidth between each two devices too, by NCCL between GPUs, else by MPI");
+  options.add(
+      "exchange", request.exchange,
+      "the exchange, too: latency and bandwidth between each two devices, and what dispatch and combine of a layer "
+      "take by tokens a step and rows of the device that gets most; by NCCL between GPUs, else by MPI, of "
+      "simulated devices from {inside-bandwidth}");
   describe(options, request.topology);
   options.group("What is measured");
+  options.add(
+      "pace", request.pace,
+      "what devices do between samples. busy: GPUs run experts without a pause; serving: the mean step, with "
+      "the attention of their share where the model's is known, and pauses, so that clocks are those of serving");
+  options
+      .add("idle-share", request.idle_share, "SHARE",
+           "part of a step in which a device waits, for others or for rows, at {pace} serving")
+      .range(0, 0.9);
+  options.add("context", request.context, "TOKENS", "tokens in the cache of each sequence, at {pace} serving")
+      .range(1, 1e6);
   options.add("naive", request.naive, "measure every number of tokens, spread evenly, instead of tiles; to compare");
   options.add("seed", request.seed, "N", "seed of all random choices: order of the points, weights, noise");
   describe(options, request.stopping);
 }
 
 void check_profile_request(const ProfileRequest& request) {
-  if (request.exchange && device_kind(request.devices.kind).transport == RowTransport::None)
+  const DeviceKind& kind = device_kind(request.devices.kind);
+  if (request.exchange && kind.transport == RowTransport::None && !kind.is_virtual())
     throw option_error(option_name(&ProfileRequest::exchange),
-                       "{}: {} devices exchange nothing; measure it on cuda or host devices", request.devices.kind);
+                       "{}: {} devices exchange nothing; measure it on cuda or host devices", kind.name);
   check_stopping_rule(request.stopping);
 }
 
@@ -265,7 +316,7 @@ ProfileSetup set_up_profile(const ProfileRequest& request, std::size_t rank_coun
   ProfileSetup setup;
   setup.device_count = device_count_of(request.devices, rank_count);
   setup.exchange = request.exchange;
-  if (setup.exchange && rank_count < 2)
+  if (setup.exchange && std::max(rank_count, setup.device_count) < 2)
     throw option_error(option_name(&ProfileRequest::exchange),
                        "{}: one rank has nobody to exchange with; start two or more (mpirun -n 2 ...)");
   const std::size_t experts = experts_of_device(request, model, setup.device_count);
@@ -298,11 +349,25 @@ ProfileSetup set_up_profile(const ProfileRequest& request, std::size_t rank_coun
   setup.plan = plan_of(request, setup, model, experts, tokens_per_expert);
   setup.devices.tile_tokens = setup.plan.tile_tokens;
   setup.plan.topology = stated_topology(request.topology, {}, setup.device_count);
+  if (setup.exchange && device_kind(setup.devices.kind).is_virtual() && !setup.plan.topology.has_links())
+    throw option_error(option_name(&ProfileRequest::exchange),
+                       "{}: {} devices exchange nothing; state how fast their links are ({})", setup.devices.kind,
+                       option_name(&TopologyOptions::inside_gb_per_s));
+  if (setup.exchange) setup.exchange_tokens = exchange_tokens_of(request);
   setup.sweep = sweep_of(request, setup, model);
   return setup;
 }
 
 namespace {
+
+std::string describe_pace(const PacedStep& step) {
+  std::string text = fmt::format("between samples: the mean step, {} of {} experts",
+                                 counted(row_count(step.tokens), "row"), step.tokens.size());
+  if (step.attention)
+    text += fmt::format(", {} of {}", step.attention->context > 0 ? "attention" : "the products of attention",
+                        counted(step.attention->tokens, "token"));
+  return text + fmt::format(", {:.0f} % pauses", 100.0 * step.idle_share);
+}
 
 std::string describe_regimes(const LatencyProfile& plan) {
   if (plan.regimes.empty()) return "";
@@ -333,15 +398,18 @@ std::string describe_plan(const ProfileRequest& request, const ProfileSetup& set
   if (kind.is_virtual()) return text + "simulated: a stated model on a virtual clock, nothing is measured\n";
 
   if (!kind.measuring.last_tiles_filled)
-    text += fmt::format("{} rows in each active expert's last tile, the mean of {} loads{}\n", plan.rule.last_tile_rows,
-                        request.workloads.empty() ? "real" : "the workloads'",
-                        kind.measuring.kept_busy ? ";\nthe GPU is kept busy between samples" : "");
+    text += fmt::format(
+        "{} rows in each active expert's last tile, the mean of {} loads{}\n", plan.rule.last_tile_rows,
+        request.workloads.empty() ? "real" : "the workloads'",
+        kind.measuring.kept_busy && request.pace == Pace::Busy ? ";\nthe GPU is kept busy between samples" : "");
+  if (setup.sweep.measurement.paced) text += wrap(describe_pace(*setup.sweep.measurement.paced)) + "\n";
   if (!setup.devices.command.empty())
     text += wrap("each rank starts: " + setup.devices.command +
                  (setup.devices.tile_rule.empty() ? "; it says in which tiles it works, or a probe finds them" : "")) +
             "\n";
   text += describe_topology(plan.topology);
-  if (setup.exchange) text += "exchange: " + counted(rank_count * (rank_count - 1) / 2, "pair") + " of devices\n";
+  if (setup.exchange) text += "exchange: " + counted(rank_count * (rank_count - 1) / 2, "pair") + " of devices";
+  if (setup.exchange) text += fmt::format(", and steps of {} tokens\n", fmt::join(setup.exchange_tokens, ", "));
   const DeviceEstimate estimate(setup.devices);
   const std::size_t experts = plan.experts_per_device * setup.sweep.measurement.layer_count;
   const ExpectedTime time = expected_time(request, setup, estimate, rank_count);
@@ -424,7 +492,7 @@ LatencyProfile measure_profile(const Communicator& ranks, const ProfileSetup& se
                                ProfileSink& sink) {
   LatencyProfile plan = setup.plan;
   plan.devices = gather_descriptions(ranks, devices);
-  if (setup.exchange) {
+  if (setup.exchange && device_kind(setup.devices.kind).transport != RowTransport::None) {
     const auto transport = device_kind(setup.devices.kind).transport == RowTransport::Nccl
                                ? make_nccl_pairs(ranks, patience().limit_s)
                                : make_mpi_pairs(ranks);

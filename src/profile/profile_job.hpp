@@ -9,6 +9,7 @@
 
 #include "device/device_factory.hpp"
 #include "model/latency_profile.hpp"
+#include "profile/pace.hpp"
 #include "profile/plan.hpp"
 #include "profile/sweep.hpp"
 #include "profile/tile_staircase.hpp"
@@ -29,6 +30,9 @@ struct ProfileRequest {
   std::vector<LoadTrace> workloads{};  ///< if any, what they can bring is measured, and max_tokens is 0
   std::size_t points_per_doubling = 3;
   bool exchange = false;  ///< between each two devices, too
+  Pace pace = Pace::Busy;
+  double idle_share = 0.2;     ///< of a step, at the pace of serving
+  std::size_t context = 2048;  ///< tokens in each sequence's cache, likewise
   std::size_t seed = 1;
   bool naive = false;  ///< every number of tokens, spread evenly, instead of tiles
   bool quiet = false;
@@ -51,6 +55,7 @@ struct ProfileSetup {
   std::size_t max_tokens = 0;
   LoadRange range;  ///< what the workloads can bring; from nothing on, without any
   bool exchange = false;
+  std::vector<std::int64_t> exchange_tokens;  ///< of the steps that the exchange's law is measured in, ascending
   std::optional<TileProbe> probe{};  ///< where the tiles were found by one
 };
 

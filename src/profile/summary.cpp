@@ -2,11 +2,13 @@
 
 #include <fmt/core.h>
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <map>
 #include <numeric>
 #include <utility>
 
+#include "base/statistics.hpp"
 #include "base/text.hpp"
 #include "device/device_kind.hpp"
 #include "model/profile_doubts.hpp"
@@ -54,6 +56,16 @@ std::string name_lines(const LatencyProfile& profile, std::vector<std::size_t> l
   return lines;
 }
 
+// At which pace it was measured, and what "throttled" means then.
+std::string pace_lines(const LatencyProfile& profile) {
+  if (profile.pace.empty()) return "";
+  const double clock_hz = mean(profile.serving_clock_hz);
+  std::string text = "pace: between samples the devices did what they do in a step";
+  if (std::isfinite(clock_hz))
+    text += fmt::format("; throttled: a clock below that of serving ({:.2f} GHz in the mean)", clock_hz * 1e-9);
+  return wrap(text) + "\n";
+}
+
 // What "unsettled" means and what to do, where there is any.
 std::string unsettled_lines(const LatencyProfile& profile, const std::vector<DeviceSummary>& summaries) {
   if (std::ranges::all_of(summaries, [](const DeviceSummary& summary) { return summary.unsettled == 0; })) return "";
@@ -98,7 +110,8 @@ std::string device_table(const LatencyProfile& profile, std::size_t most_rows) {
                    fmt::format("{:+.2f}", 100.0 * summary.drift),
                    d == slowest && summaries.size() > 1 ? "slowest" : ""});
   }
-  std::string text = table.to_string() + left_out + name_lines(profile, order) + unsettled_lines(profile, summaries);
+  std::string text = table.to_string() + left_out + name_lines(profile, order) + pace_lines(profile) +
+                     unsettled_lines(profile, summaries);
   if (const LoadCosts& rule = profile.rule; !rule.is_plain()) {
     text += fmt::format("skew: a row of a last tile costs {}", format_seconds(rule.row_s));
     std::vector<std::string> bends;
@@ -111,7 +124,7 @@ std::string device_table(const LatencyProfile& profile, std::size_t most_rows) {
                         100.0 * (1.0 / summaries[slowest].relative_speed - 1.0));
   if (profile.topology.node_count() > 1) text += describe_topology(profile.topology);
   if (!profile.exchange.empty()) text += exchange_line(profile.exchange);
-  return text + warning_lines(doubts_of(profile));
+  return text + exchange_law_table(profile.exchange_law) + warning_lines(doubts_of(profile));
 }
 
 std::vector<JsonRecord> regime_records(const LatencyProfile& profile) {
@@ -183,6 +196,8 @@ JsonRecord profile_record(const LatencyProfile& profile) {
       .add("experts_per_device", profile.experts_per_device)
       .add("points", profile.points.size())
       .add("devices", devices)
+      .add("pace", profile.pace.empty() ? "busy" : profile.pace)
+      .add("serving_clock_hz", profile.serving_clock_hz)
       .add("spread", 1.0 / slowest - 1.0)
       .add("skew_row_s", profile.rule.row_s)
       .add("doubts", doubts);
@@ -193,6 +208,15 @@ JsonRecord profile_record(const LatencyProfile& profile) {
                                .add("transport", profile.exchange.transport)
                                .add("latency_s", profile.exchange.latency_s)
                                .add("bytes_per_s", profile.exchange.bytes_per_s));
+  std::vector<JsonRecord> laws;
+  for (const ExchangeLaw& law : profile.exchange_law)
+    laws.push_back(JsonRecord()
+                       .add("tokens", static_cast<std::size_t>(law.tokens))
+                       .add("mean_s", law.mean_s)
+                       .add("fixed_s", law.fixed_s)
+                       .add("row_s", law.row_s)
+                       .add("explained", law.explained));
+  if (!laws.empty()) record.add("exchange_law", laws);
   return record;
 }
 

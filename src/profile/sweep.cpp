@@ -224,6 +224,10 @@ LatencyProfile run_sweep(const Communicator& ranks, DeviceList devices, const La
   Progress progress("measuring", load_total, options.show_progress && ranks.is_root());
   progress.update(load_total - planned.size(), "warming up");
   measurement.warm_devices(loads);
+  if (options.measurement.paced) {
+    const std::vector<double> clocks_hz = measurement.serving_clocks_hz();
+    profile.serving_clock_hz = ranks.gather(std::span<const double>(clocks_hz));
+  }
   std::size_t done = load_total - planned.size();
   measurement.measure(loads, [&](std::size_t i, const Samples& samples) {
     if (planned[i] < plan.points.size())

@@ -22,7 +22,7 @@ constexpr std::size_t most_expert_rows = 1024;
 constexpr double least_noise = 0.001;  // relative: medians that agree better do so by chance
 constexpr double clear = 4.0;          // standard deviations that a step is higher than chance makes it
 constexpr double surprise = 0.002;     // odds of a change where the tiles have no step
-constexpr double stretch_price = 9.0;  // of a further stretch of rows, in units of log-likelihood
+constexpr double stretch_price = 7.0;  // of a further stretch of rows, in units of log-likelihood
 constexpr double step_density = 1.0 / 60.0;  // of a step's height in standard deviations, whatever it is
 
 // Every tile that could be: finer steps where tiles are small.
@@ -152,14 +152,23 @@ Cut likeliest_cut(std::span<const Observation> seen, double odds) {
   };
   std::vector<Best> best(seen.size() + 1);
   best[0].cost = 0.0;
+  // What each load costs where the one before it belongs to the same piece, tile by tile, and where it doesn't.
   const std::vector<std::size_t> candidates = candidate_tiles();
+  std::vector<std::vector<double>> within(candidates.size());
+  std::vector<double> across;
+  for (std::size_t at = 0; at < seen.size(); ++at) {
+    for (std::size_t c = 0; c < candidates.size(); ++c)
+      within[c].push_back(cost_of_load(seen, at, {0, seen.size(), candidates[c]}, odds));
+    across.push_back(cost_of_load(seen, at, {seen.size(), seen.size(), granule}, odds));
+  }
   for (std::size_t first = 0; first < seen.size(); ++first) {
     if (!can_cut(seen, first)) continue;
-    for (const std::size_t tile : candidates) {
+    for (std::size_t c = 0; c < candidates.size(); ++c) {
       double cost = best[first].cost + stretch_price;
       for (std::size_t end = first + 1; end <= seen.size(); ++end) {
-        cost += cost_of_load(seen, end - 1, {first, end, tile}, odds);
-        if (can_cut(seen, end) && cost < best[end].cost) best[end] = {cost, {first, end, tile}};
+        const std::size_t before = seen[end - 1].before;
+        cost += before == Observation::none || before >= first ? within[c][end - 1] : across[end - 1];
+        if (can_cut(seen, end) && cost < best[end].cost) best[end] = {cost, {first, end, candidates[c]}};
       }
     }
   }

@@ -5,18 +5,11 @@
 #include <vector>
 
 #include "base/option.hpp"
-#include "base/statistics.hpp"
 #include "base/text.hpp"
 
 namespace gem {
-namespace {
 
-// A line that explains less is no reason to place experts by it.
-constexpr double min_explained = 0.5;
-
-}  // namespace
-
-std::optional<ExchangeCost> exchange_cost_of(const VerificationReport& report) {
+std::optional<ExchangeLaw> exchange_cost_of(const VerificationReport& report) {
   if (!has_whole_layers(report)) return std::nullopt;
   std::vector<double> rows, seconds;
   for (const MappingReplay& replay : report.mappings) {
@@ -27,22 +20,13 @@ std::optional<ExchangeCost> exchange_cost_of(const VerificationReport& report) {
         seconds.push_back(replay.layer_s(step, layer) - std::ranges::max(replay.compute_s.row(step, layer)));
       }
   }
-  const double mean_rows = mean(rows), mean_s = mean(seconds);
-  double rows_squared = 0.0, seconds_squared = 0.0, product = 0.0;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    rows_squared += (rows[i] - mean_rows) * (rows[i] - mean_rows);
-    seconds_squared += (seconds[i] - mean_s) * (seconds[i] - mean_s);
-    product += (rows[i] - mean_rows) * (seconds[i] - mean_s);
-  }
-  if (rows_squared == 0.0 || seconds_squared == 0.0) return std::nullopt;
-  const double row_s = product / rows_squared;
-  return ExchangeCost{mean_s, mean_s - row_s * mean_rows, row_s, row_s * product / seconds_squared};
+  return fit_exchange_law(static_cast<std::int64_t>(report.tokens_per_step), rows, seconds);
 }
 
 std::string exchange_line(const VerificationReport& report) {
-  const std::optional<ExchangeCost> cost = exchange_cost_of(report);
+  const std::optional<ExchangeLaw> cost = exchange_cost_of(report);
   if (!cost) return {};
-  if (cost->row_s <= 0.0 || cost->explained < min_explained)
+  if (!rows_count(*cost))
     return fmt::format("Exchange of a layer: {} in the mean, of which rows explain little ({:.0f} %)\n",
                        format_seconds(cost->mean_s), 100.0 * cost->explained);
   return fmt::format(

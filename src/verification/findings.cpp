@@ -159,7 +159,7 @@ JsonRecord findings_record(const VerificationReport& report, const Findings& fin
     for (const WholeStep& step : findings.whole_steps) whole.push_back(whole_step_record(step, *report.whole_step));
     record.add("whole_steps", whole).add("whole_step_setting", setting_record(*report.whole_step));
   }
-  if (const std::optional<ExchangeCost>& cost = findings.exchange)
+  if (const std::optional<ExchangeLaw>& cost = findings.exchange)
     record.add("exchange", JsonRecord()
                                .add("mean_s", cost->mean_s)
                                .add("fixed_s", cost->fixed_s)

@@ -18,7 +18,7 @@ namespace gem {
 struct Findings {
   std::vector<MappingSummary> summaries;  ///< in the order of the report's mappings
   std::vector<StepEstimate> estimates;    ///< likewise; empty where no rest was stated
-  std::optional<ExchangeCost> exchange;   ///< none where there is none
+  std::optional<ExchangeLaw> exchange;    ///< none where there is none
   std::vector<WholeStep> whole_steps;     ///< force-balanced last; empty where none were replayed
   Verdict verdict = Verdict::Wrong;
   std::string text;  ///< the tables, how well it was predicted, and the verdict's sentence last

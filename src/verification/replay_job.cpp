@@ -193,7 +193,7 @@ void describe(OptionList& options, ReplayRequest& request) {
   options
       .add("judge-by", request.judge_by,
            "what the verdict is about: the slowest device's compute, whole layers with the exchange, or whole steps")
-      .without("step with {whole-step}, else straggler");
+      .without("step with {whole-step}, layer where whole layers are timed, else straggler");
   options
       .add("rest-per-layer", request.rest_per_layer_ms, "MILLISECONDS",
            "time of a layer beside its routed experts (attention, shared experts, others): adds an estimate of the "
@@ -219,12 +219,12 @@ void describe(OptionList& options, ReplayRequest& request) {
       .add("exchange-fixed-time", request.exchange_fixed_us, "MICROSECONDS",
            "where the exchange isn't timed: what dispatch and combine of a layer take whatever is sent")
       .range(0, 1e9)
-      .without("not counted");
+      .without("what the profile's law of the exchange says, if it has one; else not counted");
   options
       .add("exchange-row-time", request.exchange_row_ns, "NANOSECONDS",
            "likewise for each row of the device that gets most")
       .range(0, 1e9)
-      .without("not counted");
+      .without("likewise");
   options.group("Devices");
   options.add("device", request.device, "KIND", "what runs the experts")
       .one_of(device_kind_words())
@@ -387,7 +387,9 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
   report.profile_sm_clock_hz = mean_clocks(question.profile);
   report.judged = question.names[question.judged];
   report.whole_step = whole_step;
-  report.judged_by = request.judge_by.value_or(whole_step ? JudgedBy::Step : JudgedBy::Straggler);
+  report.judged_by = request.judge_by.value_or(whole_step                 ? JudgedBy::Step
+                                               : has_whole_layers(report) ? JudgedBy::Layer
+                                                                          : JudgedBy::Straggler);
   report.weight_dtype = question.profile.weight_dtype;
   report.device_kind = devices.kind;
   report.device_note = device_note(devices, question.profile);

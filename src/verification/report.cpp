@@ -209,8 +209,10 @@ std::string verdict_sentence(const VerificationReport& report, const MappingSumm
                          (report.device_difference.empty() ? "" : ", not the profile's") +
                          (report.device_note.empty() ? "" : ", " + report.device_note);
   const JudgedRatio ratio = judged_ratio(report, judged);
-  const std::string figures = fmt::format("{:.3f} of {}'s {}, 95 % interval {:.3f} to {:.3f}", ratio.relative, base,
-                                          ratio.what, ratio.interval.low, ratio.interval.high);
+  std::string figures = fmt::format("{:.3f} of {}'s {}, 95 % interval {:.3f} to {:.3f}", ratio.relative, base,
+                                    ratio.what, ratio.interval.low, ratio.interval.high);
+  if (report.judged_by != JudgedBy::Straggler)
+    figures += fmt::format(", and {:.3f} of its straggler time", judged.relative);
   switch (verdict) {
     case Verdict::Faster:
       return fmt::format("VERDICT: FASTER - {} takes {} ({}; {})", judged.name, figures, on, report.sample_note);

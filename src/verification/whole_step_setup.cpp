@@ -146,6 +146,11 @@ StepSetting step_setting(const ReplayRequest& request, const ReplayQuestion& que
   if (request.exchange_fixed_us || request.exchange_row_ns) {
     setting.exchange_fixed_s = 1e-6 * request.exchange_fixed_us.value_or(0.0);
     setting.exchange_row_s = 1e-9 * request.exchange_row_ns.value_or(0.0);
+  } else if (!question.profile.exchange_law.empty()) {
+    const ExchangeOfStep exchange =
+        exchange_of_step(question.profile.exchange_law, static_cast<double>(question.trace.tokens_per_step));
+    setting.exchange_fixed_s = exchange.fixed_s;
+    setting.exchange_row_s = exchange.row_s;
   }
   setting.attention_layers = attention_layers(model, setting.context, question.trace.layer_ids);
   return setting;

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 
 import gem_analysis as gem
+from gem_analysis.latency import throttle_text, throttled
 
 SMALL = {"model": "small", "hidden_size": 128, "intermediate_size": 64}
 
@@ -46,6 +47,34 @@ class Files(support.TestCase):
                         np.testing.assert_array_equal(getattr(again, name), value, err_msg=name)
                 self.assertEqual(again.header.model, "small")
         self.assertEqual([name for name in os.listdir(self.folder) if name.endswith(".partial")], [])
+
+    def test_the_exchange_and_the_pace_of_a_profile_are_kept(self):
+        profile = small_profile()
+        law = {
+            "tokens": [64, 256],
+            "mean_s": [6e-5, 9e-5],
+            "fixed_s": [5e-5, 5e-5],
+            "row_s": [1e-9, 2e-8],
+            "explained": [0.1, 0.9],
+        }
+        profile.exchange_law = {name: np.array(values) for name, values in law.items()}
+        profile.pace, profile.serving_clock_hz = "serving", np.array([1.9e9, np.nan])
+        profile.throttle_reasons[:] = 4
+        profile.telemetry["sm_clock_hz"][0] = 1.89e9
+        profile.telemetry["sm_clock_hz"][0, 2] = 1.7e9
+        gem.write(self.path("served.h5"), profile)
+        again = gem.read(self.path("served.h5"))
+        for name, values in law.items():
+            np.testing.assert_array_equal(again.exchange_law[name], values)
+        self.assertEqual(again.pace, "serving")
+        held_down = throttled(again)
+        self.assertEqual(held_down[0].tolist(), [False, False, True] + [False] * 4)
+        self.assertTrue(held_down[1].all(), "unknown clocks: what the GPU says")
+        self.assertIn("below that of serving (1.90 GHz", throttle_text(again))
+        profile.exchange_law["tokens"] = np.array([256, 64])
+        gem.write(self.path("served.h5"), profile)
+        with self.assertRaisesRegex(gem.GemError, "/exchange/law/tokens"):
+            gem.read(self.path("served.h5"))
 
     def test_files_of_the_programs_are_written_back_unchanged(self):
         for name in ("profile.h5", "train.h5", "gem.h5"):

@@ -1,6 +1,6 @@
-// emulated_profile IN.h5 OUT.h5 1.0,1.09,1.19,1.28: the first device of a profile as several that take proportionally
-// more time, as --slowdown emulates it; where ranks share a GPU by turns, measuring it once a rank would tell nothing
-// more.
+// emulated_profile IN.h5 OUT.h5 1.0,1.09,1.19,1.28: the devices of a profile, or its only one as several, that take
+// proportionally more time, as --slowdown emulates it; where ranks share a GPU by turns, measuring it once a rank would
+// tell nothing more.
 #include "emulated_profile.hpp"
 
 #include <cstdio>

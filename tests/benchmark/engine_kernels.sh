@@ -52,7 +52,7 @@ workloads() {
   echo "intent-2048 deepseek-v2-lite intent prefill 2048 128 1,13,26"
   echo "gpqa-64 gpt-oss-20b gpqa decode 64 16 0,11,23"
   echo "intent-512 deepseek-v2-lite intent prefill 512 64 1,13,26"
-  echo "qwen3-512 Qwen3-30B-A3B synthetic decode 512 32 0,24,47"
+  echo "qwen3-512 Qwen3-30B-A3B synthetic decode 512 32 0,1"
 }
 
 # name and the program that stands for the device.

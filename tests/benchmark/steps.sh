@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What engine_kernels.sh and whole_step.sh have in common, which source it: steps whose results are kept, so that a script
 # that was stopped goes on. Of the script: $root, $output, $seconds (0: no limit), $dry_run, ${mpirun[@]}; of the workload
-# at hand: $name, $model, $task, $phase, $tokens.
+# at hand: $name, $model, $task, $phase, $tokens; traces sets $train, $test and ${searched[@]}.
 # shellcheck disable=SC2154
 
 begin=$SECONDS
@@ -33,19 +33,36 @@ slowdowns() { # slowdowns SPREAD [DEVICES]
   awk -v s="$1" -v n="${2:-4}" 'BEGIN { for (i = 0; i < n; i++) printf "%s%.4g", i ? "," : "", 1 + (s - 1) * i / (n - 1) }'
 }
 
-traces() { # sets $train and $test
+# Synthetic load as the paper describes it: some experts busy in nearly every step, others in a sixth of the steps, then
+# together and with three times their tokens. Two layers; the first half of the steps is searched on, the other judged on:
+# another seed would have other busy experts.
+synthetic_trace() {
+  train=$output/traces/$name.h5 test=$output/traces/$name.h5 searched=(--trace "$train" --train-steps 128)
+  make "$train" "$output/traces/$name.txt" gem-trace synthesize --quiet --model "$model" --layers 2 --tokens "$tokens" \
+    --steps 256 --phase "$phase" --skew 2 --temporal-share 0.25 --burstiness 3 --burst-share 0.17 --seed 1 \
+    --output "$train"
+}
+
+traces() {
+  local whole=$output/traces/$name.whole
+  make "$whole.h5" "$whole.txt" gem-trace synthesize --quiet --model "$model" --layers 2 --tokens "$tokens" --steps 256 \
+    --phase "$phase" --skew 2 --temporal-share 0.25 --burstiness 3 --burst-share 0.17 --seed 1 --output "$whole.h5" || return
+  make "$test" "$whole.parts.txt" gem-trace split --quiet --trace "$whole.h5" --train-steps 128 \
+    --output-train "$train" --output-test "$test"
+}
+
+traces() { # sets $train, $test and $searched
   local batching=(--batch-size "$tokens" --phase decode) part base
-  train=$output/traces/$name.train.h5 test=$output/traces/$name.test.h5
+  if [ "$task" = synthetic ]; then
+    synthetic_trace
+    return
+  fi
+  train=$output/traces/$name.train.h5 test=$output/traces/$name.test.h5 searched=(--trace "$train" --test-trace "$test")
   [ "$phase" = decode ] || batching=(--phase prefill --chunk-tokens "$tokens")
   for part in train test; do
     base=$output/traces/$name.$part
-    if [ "$task" = synthetic ]; then
-      make "$base.h5" "$base.txt" gem-trace synthesize --quiet --model "$model" --tokens "$tokens" --steps 128 \
-        --temporal-share 0.25 --seed "$([ $part = train ] && echo 1 || echo 2)" --output "$base.h5" || return
-    else
-      make "$base.h5" "$base.txt" gem-trace batch --quiet --part $part "${batching[@]}" --steps 128 \
-        --routing "$root/jobs/data/routing/$model.$task.h5" --output "$base.h5" || return
-    fi
+    make "$base.h5" "$base.txt" gem-trace batch --quiet --part $part "${batching[@]}" --steps 128 \
+      --routing "$root/jobs/data/routing/$model.$task.h5" --output "$base.h5" || return
   done
 }
 
@@ -55,6 +72,6 @@ search() { # search PROFILE BASE METHOD SEARCHES [OPTION...]
   shift 4
   [ "$method" != gem ] || effort=default
   make "$base.h5" "$base.txt" "${mpirun[@]}" -n $((($(nproc) + searches - 1) / searches)) gem-map --quiet \
-    --profile "$profile" --trace "$train" --test-trace "$test" --method "$method" "$@" --effort "$effort" \
+    --profile "$profile" "${searched[@]}" --method "$method" "$@" --effort "$effort" \
     --output "$base.h5"
 }

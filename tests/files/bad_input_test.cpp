@@ -1,3 +1,4 @@
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -233,6 +234,11 @@ TEST(BadInput, Profile) {
   with_samples["exchange_transport"] = text("exchange_transport", "mpi");
   for (const char* name : {"/exchange/latency", "/exchange/bandwidth"})
     with_samples[name] = dataset<double>(name, {NAN, 1, 1, NAN}, {2, 2}, name[10] == 'l' ? "s" : "byte/s");
+  with_samples["/exchange/law/tokens"] = dataset<std::int64_t>("/exchange/law/tokens", {16, 64}, {2}, "token");
+  for (const char* name : {"mean", "fixed", "row"})
+    with_samples[fmt::format("/exchange/law/{}", name)] =
+        dataset<double>(fmt::format("/exchange/law/{}", name), {1e-6, 2e-6}, {2}, "s");
+  with_samples["/exchange/law/explained"] = dataset<double>("/exchange/law/explained", {0, 1}, {2});
   for (const char* name : {"/regimes/rows_from", "/regimes/rows_to", "/regimes/tile_tokens", "/regimes/point_count",
                            "/regimes/points/tiles", "/regimes/points/active_experts", "/regimes/points/tokens"})
     with_samples[name] = dataset<std::int64_t>(name, {1}, {1});
@@ -256,12 +262,16 @@ TEST(BadInput, Profile) {
        {"/exchange/latency", dataset<double>("/exchange/latency", {NAN, 1, 1, NAN}, {2, 2}, "us"), "'us'"},
        {"/exchange/latency", dataset<double>("/exchange/latency", {NAN, 1}, {1, 2}, "s"), "must have [2, 2]"},
        {"/exchange/bandwidth", dataset<double>("/exchange/bandwidth", {NAN, 1, 0, NAN}, {2, 2}), "holds 0"},
+       {"/exchange/law/tokens", dataset<std::int64_t>("/exchange/law/tokens", {64, 16}, {2}), "must ascend"},
+       {"/exchange/law/explained", dataset<double>("/exchange/law/explained", {0, 1.5}, {2}), "holds 1.5"},
+       {"/exchange/law/row", dataset<double>("/exchange/law/row", {0, 2}, {2}, "s"), "holds 2"},
+       {"/exchange/law/row", dataset<double>("/exchange/law/row", {0}, {1}, "s"), "must have [2]"},
        {"/regimes/rows_from", dataset<std::int64_t>("/regimes/rows_from", {2}, {1}, "token"), "must ascend"},
        {"/regimes/latency/median", dataset<double>("/regimes/latency/median", {1, NAN}, {2, 1}, "s"), "unfinished"},
        {"/regimes/point_count", dataset<std::int64_t>("/regimes/point_count", {2}, {1}), "adds up to 2"}});
   expect_needed(with_samples, [](const std::string& path) { read_profile(path); },
-                {"/rule/surplus_tile", "/exchange/bandwidth", "exchange_transport", "/regimes/latency/median",
-                 "/topology/node", "/topology/latency"});
+                {"/rule/surplus_tile", "/exchange/bandwidth", "/exchange/law/fixed", "/exchange/law/explained",
+                 "exchange_transport", "/regimes/latency/median", "/topology/node", "/topology/latency"});
 }
 
 TEST(BadInput, Report) {

@@ -60,7 +60,8 @@ TEST(RoundTrip, EveryFieldOfAProfile) {
                                                 {"bend", 2},
                                                 {"regime", 1},
                                                 {"regime point", 5},
-                                                {"link", 2}});
+                                                {"link", 2},
+                                                {"law", 3}});
     written.topology.node_of = {1, 0, 1};
     written.regimes[0] = {1, 100, 16, 5};
     // Some latencies are unknown: it is read as what a run has measured so far.

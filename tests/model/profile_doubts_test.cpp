@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/random.hpp"
 
@@ -98,6 +99,20 @@ TEST(ProfileDoubts, ProfilesWithoutSamplesAndTelemetryAreJudgedByWhatTheyHave) {
   profile.drift = {};
   EXPECT_EQ(kinds_of(profile), std::vector<Kind>{});
   EXPECT_EQ(kinds_of(LatencyProfile{}), std::vector<Kind>{});
+}
+
+TEST(Throttling, AtThePaceOfServingIsAClockBelowIt) {
+  LatencyProfile profile = good_profile();
+  profile.throttle_reasons = Matrix<std::uint64_t>(4, profile.points.size(), 0x4);
+  EXPECT_EQ(summarize(profile)[1].throttled, profile.points.size()) << "at the power limit all the time";
+  profile.pace = "serving";
+  profile.serving_clock_hz.assign(4, 1.9e9);
+  profile.sm_clock_hz = Matrix<double>(4, profile.points.size(), 1.89e9);
+  EXPECT_EQ(summarize(profile)[1].throttled, 0u) << "as when serving";
+  profile.sm_clock_hz(1, 2) = 1.7e9;
+  EXPECT_EQ(summarize(profile)[1].throttled, 1u);
+  profile.serving_clock_hz[1] = NAN;
+  EXPECT_EQ(summarize(profile)[1].throttled, profile.points.size()) << "unknown clocks: what the GPU says";
 }
 
 }  // namespace

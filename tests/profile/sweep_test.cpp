@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <memory>
 #include <numeric>
@@ -11,6 +12,8 @@
 #include "device/device_factory.hpp"
 #include "device/host/host_device.hpp"
 #include "model/latency_profile_fields.hpp"
+#include "model/load_trace.hpp"
+#include "model/moe_model.hpp"
 #include "profile/plan.hpp"
 #include "random_fields.hpp"
 
@@ -56,6 +59,73 @@ LatencyProfile sweep_simulated(const Communicator& ranks, MemorySink& sink) {
   const auto devices = make_devices(simulated_devices(), ranks);
   place_for_sweep(devices, 0, experts_per_device, 1);
   return run_sweep(ranks, devices, plan_for(ranks, devices), {}, sink);
+}
+
+// A host device that counts what it is asked for, and whose clock can be read.
+class CountingDevice : public HostDevice {
+ public:
+  CountingDevice() : HostDevice({.expert = {16, 8}, .tile_tokens = 16}) {}
+  double time_layer(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot) override {
+    rows += row_count(tokens_per_slot);
+    ++calls;
+    return HostDevice::time_layer(layer, tokens_per_slot);
+  }
+  Telemetry telemetry() override {
+    Telemetry telemetry = unknown_telemetry();
+    telemetry.sm_clock_hz = 1.5e9;
+    return telemetry;
+  }
+  std::size_t rows = 0, calls = 0;
+};
+
+TEST(Pace, StepsAreRunUntilTheyHaveTheSamplesRows) {
+  std::vector<std::unique_ptr<MoeDevice>> devices;
+  devices.push_back(std::make_unique<CountingDevice>());
+  auto& device = static_cast<CountingDevice&>(*devices.front());
+  const ExpertId experts[] = {{0}, {1}};
+  device.place_experts(0, experts);
+  ServingPace pace(devices, {{8, 4}, std::nullopt, 0.5}, false);
+  const auto begin = std::chrono::steady_clock::now();
+  pace.run(0, 120);
+  EXPECT_GE(device.rows, 120u);
+  EXPECT_EQ(device.rows, 12 * device.calls);
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(1)) << "steps and pauses";
+  const std::size_t calls = device.calls;
+  ServingPace(devices, {{8, 4}, std::nullopt, 0.5}, true).run(0, 120);
+  EXPECT_EQ(device.calls, calls) << "on a virtual clock the noise is that of samples alone";
+}
+
+TEST(Pace, OfServingIsKeptBetweenSamples) {
+  const Communicator world = Communicator::world();
+  std::vector<std::unique_ptr<MoeDevice>> devices;
+  devices.push_back(std::make_unique<CountingDevice>());
+  const ExpertId experts[] = {{0}, {1}};
+  devices.front()->place_experts(0, experts);
+  LatencyProfile plan = plan_for(world, devices);
+  plan.experts_per_device = 2;
+  plan.points = {{1, 1, 16}, {2, 2, 32}};
+  SweepOptions options;
+  options.measurement.stopping.max_samples = options.measurement.stopping.min_samples = 3;
+  options.measurement.device_warm_up_s = 0.0;
+  options.measurement.paced = PacedStep{{100, 100}, std::nullopt, 0.0};
+  MemorySink sink;
+  const LatencyProfile profile = run_sweep(world, devices, plan, options, sink);
+  EXPECT_GE(static_cast<CountingDevice&>(*devices.front()).rows, 200u * 2 * 3) << "a step before each sample";
+  if (world.is_root())
+    EXPECT_EQ(profile.serving_clock_hz, std::vector<double>(static_cast<std::size_t>(world.size()), 1.5e9));
+}
+
+TEST(Pace, OfServingChangesNothingOnAVirtualClock) {
+  const Communicator world = Communicator::world();
+  MemorySink sink, paced_sink;
+  const LatencyProfile busy = sweep_simulated(world, sink);
+  const auto devices = make_devices(simulated_devices(), world);
+  place_for_sweep(devices, 0, experts_per_device, 1);
+  SweepOptions options;
+  const MoeModel model = model_of_option("gpt-oss-20b");
+  options.measurement.paced = PacedStep{{8, 8, 8, 8}, DecoderWork{model, 8, 64, 1}, 0.2};
+  const LatencyProfile paced = run_sweep(world, devices, plan_for(world, devices), options, paced_sink);
+  EXPECT_EQ(paced.median_s, busy.median_s);
 }
 
 TEST(Sweep, EveryDeviceHasEveryPoint) {

@@ -165,6 +165,41 @@ TEST(MapProgram, CountsTheExchangeWhereItIsTold) {
   }
 }
 
+// 256 tokens a step, as write_inputs has them.
+TEST(MapProgram, CountsTheExchangeByItselfAsFarAsTheProfileSaysItIsTrue) {
+  const TestFolder folder;
+  write_inputs(folder);
+  const auto homes = [&](const std::string& options, std::string& output) {
+    const ProgramRun run = folder.run(map(folder, "--effort fast " + options));
+    EXPECT_EQ(run.code, 0) << run.errors;
+    output = run.output;
+    return read_mapping(folder.file("map.h5")).expert_to_device;
+  };
+  std::string output;
+  const Matrix<std::int32_t> compute = homes("", output);
+  EXPECT_EQ(output.find("exchange"), std::string::npos) << "a profile without a law: as ever\n" << output;
+  const Matrix<std::int32_t> counted = homes("--exchange-row-time 900", output);
+  ASSERT_NE(counted, compute) << "the case is one where the exchange matters";
+
+  LatencyProfile profile = read_profile(folder.file("profile.h5"));
+  const auto with_law = [&](double explained) {
+    profile.exchange_law = {{64, 1e-4, 6e-5, 1e-6, explained}, {256, 1e-3, 6e-5, 1e-6, explained}};
+    write_profile(folder.file("profile.h5"), profile, provenance_now("test", "made-up", 1));
+  };
+  with_law(0.9);
+  EXPECT_EQ(homes("", output), counted);
+  EXPECT_NE(output.find("The exchange is counted with 900 ns"), std::string::npos) << output;
+  EXPECT_NE(output.find("--exchange-row-time"), std::string::npos) << output;
+  EXPECT_EQ(homes("--exchange-row-time 0", output), compute);
+  EXPECT_EQ(output.find("The exchange"), std::string::npos) << output;
+  homes("--objective p99", output);
+  EXPECT_EQ(output.find("The exchange"), std::string::npos) << "p99 counts compute alone\n" << output;
+  with_law(0.12);
+  EXPECT_EQ(homes("", output), compute);
+  EXPECT_NE(output.find("The exchange is not counted"), std::string::npos) << output;
+  EXPECT_EQ(homes("--exchange-row-time 900", output), counted) << "given by hand wins";
+}
+
 TEST(MapProgram, EachBaselineCanBeWritten) {
   const TestFolder folder;
   write_inputs(folder);

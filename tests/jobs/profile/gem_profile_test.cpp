@@ -45,8 +45,37 @@ TEST(GemProfile, MeasuresHostDevices) {
   EXPECT_EQ(profile.exchange.transport, "mpi");
   EXPECT_GT(profile.exchange.latency_s(0, 1), 0.0);
   EXPECT_GT(profile.exchange.bytes_per_s(1, 0), 1e6);
+  EXPECT_NE(run.output.find("dispatch and combine of a layer, by tokens"), std::string::npos) << run.output;
+  ASSERT_EQ(profile.exchange_law.size(), 2u);
+  EXPECT_EQ(profile.exchange_law[1].tokens, 64);
+  EXPECT_GT(profile.exchange_law[1].mean_s, 0.0);
   EXPECT_EQ(profile.topology.source, "mpi");
   EXPECT_EQ(profile.topology.node_of, (std::vector<std::int32_t>{0, 0})) << "ranks of one host";
+}
+
+TEST(GemProfile, KeepsThePaceOfServing) {
+  const TestFolder folder;
+  const std::string path = folder.file("profile.h5");
+  std::ofstream(folder.file("model.csv"))
+      << "model,hidden_size,moe_intermediate_size,num_layers,moe_layers,routed_experts,top_k,shared_experts,"
+         "shared_intermediate_size,weight_dtype,attention,query_heads,kv_heads,head_size,query_rank,key_rank,"
+         "rotary_size,window,full_every,vocabulary,dense_intermediate_size\n"
+         "small,64,32,2,2,8,2,0,0,bf16,gqa,4,2,16,0,0,0,0,0,100,0\n";
+  const std::string small = " --model " + folder.file("model.csv") +
+                            " --max-tokens 32 --points-per-doubling 1 --min-samples 3 --max-samples 3 --context 16"
+                            " --pace serving --output " +
+                            path;
+  const ProgramRun run = folder.run(on_ranks(2) + small + " --device host --dtype f32");
+  ASSERT_EQ(run.code, 0) << run.errors;
+  EXPECT_NE(run.output.find("attention of 256 tokens"), std::string::npos) << run.output;
+  EXPECT_NE(run.output.find("pace: between samples the devices did what they do in a step"), std::string::npos)
+      << run.output;
+  const LatencyProfile profile = read_profile(path);
+  EXPECT_EQ(profile.pace, "serving");
+  EXPECT_EQ(profile.serving_clock_hz.size(), 2u);
+  const ProgramRun simulated = folder.run(program + small + " --device simulated --devices 2");
+  ASSERT_EQ(simulated.code, 0) << simulated.errors;
+  EXPECT_EQ(read_profile(path).pace, "serving");
 }
 
 TEST(GemProfile, NodesCanBeStated) {
