@@ -11,6 +11,7 @@
 #include "files/trace_file.hpp"
 #include "model/mapping.hpp"
 #include "platform/command_line/command_line.hpp"
+#include "profile/summary.hpp"
 #include "profile_check.hpp"
 
 namespace gem {
@@ -188,11 +189,10 @@ JsonRecord plan_record(const LatencyProfile& plan) {
   for (const LoadPoint& point : plan.points)
     points.push_back(
         JsonRecord().add("active_experts", point.active_experts).add("tiles", point.tiles).add("tokens", point.tokens));
-  return JsonRecord()
-      .add("dry_run", true)
-      .add("model", plan.model)
-      .add("tile_tokens", plan.tile_tokens)
-      .add("plan", points);
+  JsonRecord record;
+  record.add("dry_run", true).add("model", plan.model).add("tile_tokens", plan.tile_tokens).add("plan", points);
+  if (!plan.regimes.empty()) record.add("regimes", regime_records(plan));
+  return record;
 }
 
 }  // namespace gem

@@ -150,6 +150,17 @@ TEST(GemProfile, MeasuresThroughAnotherProgram) {
   EXPECT_EQ(profile.tile_tokens, 16u);
   EXPECT_NEAR(profile.median_s(1, 0) / profile.median_s(0, 0), 1.28, 1e-6);
 
+  // Of one that doesn't know its tiles they are found, or asked for.
+  const ProgramRun silent = folder.run(on_ranks(2) + options + " --command '" + child + " \"no tiles\"' --json");
+  EXPECT_EQ(silent.code, 0) << silent.errors;
+  EXPECT_NE(silent.output.find("\"tile_probe\": {\"tiles\": [{\"up_to_rows\": 0, \"tile_tokens\": 16"),
+            std::string::npos)
+      << silent.output;
+  EXPECT_NE(silent.errors.find("finds tiles of 16 ("), std::string::npos) << silent.errors;
+  const ProgramRun asked =
+      folder.run(on_ranks(2) + options + " --command '" + child + " \"no tiles\"' --tile-rule adapter");
+  EXPECT_EQ(asked.code, 2);
+  EXPECT_NE(asked.errors.find("the program doesn't say in which tiles it works"), std::string::npos) << asked.errors;
   const ProgramRun dies = folder.run(on_ranks(2) + options + " --command '" + child + " dies'");
   EXPECT_EQ(dies.code, 4) << dies.errors;
   EXPECT_NE(dies.errors.find("exited with code 7 before it answered 'load'"), std::string::npos) << dies.errors;
