@@ -180,7 +180,7 @@ VerificationReport replay(const Communicator& communicator, ReplayTarget& target
     balanced = balanced_trace(trace, balanced_homes, options.speeds, options.rules);
     traces.push_back(&balanced);
     placements.push_back(&balanced_homes);
-    MappingReplay& replay = report.balanced.emplace();
+    MappingReplay& replay = report.balanced.emplace_back();
     replay.name = force_balanced_name;
     replay.predicted_s = predict(model, profiled_stage, balanced, balanced_homes);
     replay.most_rows = max_rows(balanced, balanced_homes, model.device_count());
@@ -229,7 +229,8 @@ VerificationReport replay(const Communicator& communicator, ReplayTarget& target
     }
   for (std::size_t m = 0; m < mappings.size(); ++m)
     collect(communicator, local[m], steps, layers, local_devices, report.mappings[m]);
-  if (report.balanced) collect(communicator, local.back(), steps, layers, local_devices, *report.balanced);
+  for (MappingReplay& replay : report.balanced)
+    collect(communicator, local.back(), steps, layers, local_devices, replay);
   return report;
 }
 
