@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .format_fields import FIELDS
 from .hdf5_file import Hdf5File
 
 
@@ -110,6 +111,7 @@ class Mapping:
     course: (
         dict  # of the search: layer (an index), start, elapsed_s, predicted_s, each [point]; empty if there was none
     )
+    others: dict = field(default_factory=dict)  # by name what else the file has: devices, moves; written back as it is
 
     @property
     def device_count(self):
@@ -473,7 +475,26 @@ def _read_mapping(file):
         score("lower_bound_s"),
         method,
         _read_course(file, layers),
+        {name: value for name in MAPPING_OTHERS if (value := _read_other(file, "gem.mapping", name)) is not None},
     )
+
+
+# Fields of a mapping that no member has.
+MAPPING_OTHERS = tuple(
+    name
+    for name, *_ in FIELDS["gem.mapping"]
+    if name.startswith(("/devices/", "/moves/")) or name in ("device_kind", "moved_from")
+)
+
+
+def _read_other(file, format_name, name):
+    """A field as it is, None where the file has none."""
+    kind, _, axes = next(rest for found, *rest in FIELDS[format_name] if found == name)
+    if not name.startswith("/"):
+        return file.text_attribute(name, None) if kind == "text" else file.count_attribute(name, default=None)
+    if not file.has(name):
+        return None
+    return file.texts(name, None) if kind == "text" else file.numbers(name, (None,) * len(axes.split(", ")))
 
 
 def _read_course(file, layers):

@@ -92,6 +92,23 @@ TEST(FileLock, WithoutLocksOfTheSystemOneLeftBehindIsTakenOverByOneAlone) {
   EXPECT_EQ(directory.file_count(), 0u) << "nothing of who took it over is left";
 }
 
+TEST(FileLock, WithoutLocksOfTheSystemAClaimOfOneThatWasKilledKeepsNobodyOut) {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "lock";
+  const int gone = fork();
+  if (gone == 0) _exit(0);
+  waitpid(gone, nullptr, 0);
+  for (const char* ending : {"", ".claim"})
+    write_whole_text(path + ending, fmt::format("process {} on {}\n", gone, host_name()));
+  EXPECT_EQ(refusal_of(path, Kind::Exclusive, Method::ByFile), "");
+  EXPECT_EQ(directory.file_count(), 0u);
+  // One that somebody alive has made is respected.
+  write_whole_text(path, fmt::format("process {} on {}\n", gone, host_name()));
+  write_whole_text(path + ".claim", fmt::format("process {} on {}\n", getpid(), host_name()));
+  EXPECT_NE(refusal_of(path, Kind::Exclusive, Method::ByFile), "");
+  EXPECT_EQ(directory.file_count(), 2u);
+}
+
 TEST(FileLock, WithoutLocksOfTheSystemAnotherHostsIsLeftAlone) {
   const TemporaryDirectory directory;
   write_whole_text(directory / "lock", "process 1 on elsewhere-" + host_name() + "\n");
