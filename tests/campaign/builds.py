@@ -10,6 +10,7 @@ import subprocess
 import threading
 
 from ledger import Found, Lane, Part
+from mutants import read_mutants
 from runs import CORES, REPOSITORY, Runner, digest
 
 UNIT_TARGETS = ["base_tests", "model_tests", "search_tests", "mapping_tests", "cost_tests", "profile_tests", "files_tests",
@@ -180,17 +181,6 @@ def measure_coverage(runner, _, random, index):
 
 COVERAGE = Part("lines and branches of the core that its tests reach (wanted: 90 and 80 %)",
                 lambda scale: [Lane("gcov", 1, measure_coverage)], concludes=all_notes, at_once=False, missing=without("gcov"))
-
-
-def read_mutants(path):
-    """Mutants from mutants.txt: a line with file and why, then a line `- old` and one `+ new`."""
-    found = []
-    with open(path, encoding="utf-8") as file:
-        lines = [line.rstrip("\n") for line in file if line.strip() and not line.startswith("#")]
-    for head, old, new in zip(lines[0::3], lines[1::3], lines[2::3], strict=True):
-        name, why = head.split(": ", 1)
-        found.append((name, why, old.removeprefix("- "), new.removeprefix("+ ")))
-    return found
 
 
 def survives(folder, source, targets):
