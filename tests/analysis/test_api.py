@@ -201,6 +201,14 @@ class Frames(support.TestCase):
         made.DataFrame.assert_called_once()
 
 
+class Interruption(support.TestCase):
+    def test_ctrl_c_says_what_is_kept_and_is_no_verdict(self):
+        with mock.patch("gem_analysis.__main__.run", side_effect=KeyboardInterrupt):
+            code, _, errors = self.run_program("report", "nowhere")
+        self.assertEqual(code, 4)
+        self.assertIn("ended from outside", errors)
+
+
 class Names(unittest.TestCase):
     def test_everything_promised_is_there(self):
         for name in gem.__all__:

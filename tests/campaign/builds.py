@@ -3,11 +3,14 @@ the tree with a mutant to build/mutants. A compiler cache is used if CMAKE_CXX_C
 
 import glob
 import os
+import queue
 import re
 import shutil
 import subprocess
+import threading
 
 from ledger import Found, Lane, Part
+from mutants import read_mutants
 from runs import CORES, REPOSITORY, Runner, digest
 
 UNIT_TARGETS = ["base_tests", "model_tests", "search_tests", "mapping_tests", "cost_tests", "profile_tests", "files_tests",
@@ -180,17 +183,6 @@ COVERAGE = Part("lines and branches of the core that its tests reach (wanted: 90
                 lambda scale: [Lane("gcov", 1, measure_coverage)], concludes=all_notes, at_once=False, missing=without("gcov"))
 
 
-def read_mutants(path):
-    """Mutants from mutants.txt: a line with file and why, then a line `- old` and one `+ new`."""
-    found = []
-    with open(path, encoding="utf-8") as file:
-        lines = [line.rstrip("\n") for line in file if line.strip() and not line.startswith("#")]
-    for head, old, new in zip(lines[0::3], lines[1::3], lines[2::3], strict=True):
-        name, why = head.split(": ", 1)
-        found.append((name, why, old.removeprefix("- "), new.removeprefix("+ ")))
-    return found
-
-
 def survives(folder, source, targets):
     """Whether no test of `targets`, built and run one after the other, fails; and what did not compile."""
     for target in targets:
@@ -205,10 +197,22 @@ def survives(folder, source, targets):
     return True, ""
 
 
-def copy_of_tree(name):
-    """A copy of the tree in build/NAME, configured; mutants are compiled there."""
-    def setup(runner):
-        source = os.path.join(REPOSITORY, "build", name)
+class Trees:
+    """Copies of the tree in build/mutants-N, built without mutants: one for each mutant that is tried at the same time."""
+
+    def __init__(self):
+        self.free, self.count, self.lock = queue.LifoQueue(), 0, threading.Lock()
+
+    def take(self):
+        try:
+            return self.free.get_nowait()
+        except queue.Empty:
+            with self.lock:
+                self.count += 1
+                return self.make(self.count)
+
+    def make(self, number):
+        source = os.path.join(REPOSITORY, "build", f"mutants-{number}")
         for path in shell(["git", "ls-files"]).stdout.splitlines():
             if path.split("/")[0] in ("src", "jobs", "tests", "analysis", "CMakeLists.txt", "policy") and "benchmark" not in path:
                 target = os.path.join(source, path)
@@ -218,7 +222,9 @@ def copy_of_tree(name):
         if wrong:
             raise RuntimeError(wrong)
         return source, folder, {}
-    return setup
+
+
+TREES = Trees()
 
 
 def sound_targets(source, folder, sound, targets):
@@ -235,44 +241,49 @@ def sound_targets(source, folder, sound, targets):
     return targets
 
 
-def one_mutant(chosen):
-    def unit(runner, made, random, index):
-        source, folder, sound = made
-        name, why, old, new = chosen[index]
-        path = os.path.join(source, name)
-        shutil.copy2(os.path.join(REPOSITORY, name), path)
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-        if text.count(old) != 1:
-            return Found(f"{name}: '{old}' is there {text.count(old)} times; mutants.txt is out of date")
-        own = name.split("/")[1]
-        nearest = NEAREST_TARGETS.get(own, [own + "_tests"])
-        others = [target for target in [*UNIT_TARGETS, "model_search_tests"] if target not in nearest]
+def write_source(path, text):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def try_mutant(tree, name, why, old, new):
+    source, folder, sound = tree
+    path = os.path.join(source, name)
+    with open(os.path.join(REPOSITORY, name), encoding="utf-8") as file:
+        text = file.read()
+    if text.count(old) != 1:
+        return Found(f"{name}: '{old}' is there {text.count(old)} times; mutants.txt is out of date")
+    own = name.split("/")[1]
+    nearest = NEAREST_TARGETS.get(own, [own + "_tests"])
+    others = [target for target in [*UNIT_TARGETS, "model_search_tests"] if target not in nearest]
+    try:
+        for targets in (nearest, others):
+            write_source(path, text)
+            targets = sound_targets(source, folder, sound, targets)
+            write_source(path, text.replace(old, new))
+            survived, wrong = survives(folder, source, targets)
+            if wrong:
+                return Found(f"{name}: '{new}' does not compile: {wrong[-300:]}")
+            if not survived:
+                return Found(note="killed")
+    finally:
+        write_source(path, text)
+    return Found(f"{name}: '{old}' as '{new}' ({why}) is seen by no test", "lived")
+
+
+def one_mutant(*mutant):
+    def unit(runner, _, random, index):
+        tree = TREES.take()
         try:
-            for targets in (nearest, others):
-                with open(path, "w", encoding="utf-8") as file:
-                    file.write(text)
-                targets = sound_targets(source, folder, sound, targets)
-                with open(path, "w", encoding="utf-8") as file:
-                    file.write(text.replace(old, new))
-                survived, wrong = survives(folder, source, targets)
-                if wrong:
-                    return Found(f"{name}: '{new}' does not compile: {wrong[-300:]}")
-                if not survived:
-                    return Found(note="killed")
+            return try_mutant(tree, *mutant)
         finally:
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(text)
-        return Found(f"{name}: '{old}' as '{new}' ({why}) is seen by no test", "lived")
+            TREES.free.put(tree)
     return unit
 
 
 def mutant_lanes(scale):
-    """Trees of their own, so that several mutants are tried at once."""
     chosen = read_mutants(os.path.join(REPOSITORY, "tests", "campaign", "mutants.txt"))[:: max(1, round(1 / scale))]
-    trees = 4
-    return [Lane(f"tree {tree + 1}", len(chosen[tree::trees]), one_mutant(chosen[tree::trees]), copy_of_tree(f"mutants-{tree + 1}"))
-            for tree in range(trees)]
+    return [Lane(f"{name}: {old} as {new}", 1, one_mutant(name, why, old, new)) for name, why, old, new in chosen]
 
 
 def killed(notes):
