@@ -119,7 +119,8 @@ TEST(TokenRoutes, ExpertRowsFollowTheSlots) {
   const TokenRoutes ascending = routes_of(counts, homes, 1, 2, 0);
   const TokenRoutes turned = in_slot_order(ascending, std::vector<std::int32_t>{3, 0, 1});
   const auto& rows = ascending.expert_row_tokens;
-  EXPECT_EQ(turned.expert_row_tokens, (std::vector<std::uint32_t>{rows[5], rows[0], rows[1], rows[2], rows[3], rows[4]}));
+  EXPECT_EQ(turned.expert_row_tokens,
+            (std::vector<std::uint32_t>{rows[5], rows[0], rows[1], rows[2], rows[3], rows[4]}));
   for (std::size_t i = 0; i < rows.size(); ++i)
     EXPECT_EQ(turned.expert_row_tokens[turned.expert_row_of_received[i]], rows[ascending.expert_row_of_received[i]])
         << "a row that arrives is of the same token";
