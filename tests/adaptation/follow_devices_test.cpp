@@ -135,7 +135,7 @@ AdaptationReport run(Moving moving, std::size_t moves_a_step) {
   options.moving = moving;
   options.moves_a_step = moves_a_step;
   return follow_on_devices(ranks, {device, layer, *mover}, testing::made_up_profile(devices, expert_count),
-                           make_drift({task(1), task(2)}, TaskOrder::InTurn, 1, 100, {{50, 0, 1.5}}, devices), policies,
+                           make_drift({task(1), task(2)}, TaskOrder::InTurn, 1, 64, {{36, 0, 1.5}}, devices), policies,
                            options, [](std::size_t) {});
 }
 
