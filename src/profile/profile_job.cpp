@@ -468,7 +468,8 @@ ProfileSetup with_tiles_of(const Devices& devices, const Communicator& ranks, co
   if (!asks_devices_for_tiles(request)) return setup;
   std::optional<TileProbe> probe;
   ProfileRequest told = request;
-  if (request.devices.tile_rule_text != probed_tile_rule) told.devices.tile_rule = told_tiles(devices, ranks);
+  const bool probe_wanted = request.devices.tile_rule_text == probed_tile_rule;
+  told.devices.tile_rule = probe_wanted ? std::vector<TileStep>() : told_tiles(devices, ranks);
   if (told.devices.tile_rule.empty()) {
     ranks.on_all([&] { refuse_untold_tiles(request); });
     place_experts(ranks, setup, devices);

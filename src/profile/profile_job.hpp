@@ -56,7 +56,7 @@ struct ProfileSetup {
   LoadRange range;  ///< what the workloads can bring; from nothing on, without any
   bool exchange = false;
   std::vector<std::int64_t> exchange_tokens;  ///< of the steps that the exchange's law is measured in, ascending
-  std::optional<TileProbe> probe{};  ///< where the tiles were found by one
+  std::optional<TileProbe> probe{};           ///< where the tiles were found by one
 };
 
 /// UsageError or DataError for a request that can't be met on so many ranks.

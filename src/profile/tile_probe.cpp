@@ -11,8 +11,8 @@ constexpr std::size_t most_rounds = 4;         // the first loads, and narrowing
 std::vector<std::uint32_t> tokens_of(const ProbeLoad& load, std::size_t experts, std::size_t rotation) {
   std::vector<std::uint32_t> tokens(experts, 0);
   for (std::size_t i = 0; i < load.active_experts; ++i)
-    tokens[(rotation + i) % experts] = static_cast<std::uint32_t>(load.rows / load.active_experts +
-                                                                  (i < load.rows % load.active_experts ? 1 : 0));
+    tokens[(rotation + i) % experts] =
+        static_cast<std::uint32_t>(load.rows / load.active_experts + (i < load.rows % load.active_experts ? 1 : 0));
   return tokens;
 }
 
@@ -26,8 +26,7 @@ std::vector<double> measured_latencies(const Communicator& ranks, DeviceList dev
   std::vector<double> mean_s(loads.size(), 0.0);
   if (ranks.is_root())
     for (std::size_t i = 0; i < loads.size(); ++i)
-      for (std::size_t d = 0; d < seconds.rows(); ++d)
-        mean_s[i] += seconds(d, i) / static_cast<double>(seconds.rows());
+      for (std::size_t d = 0; d < seconds.rows(); ++d) mean_s[i] += seconds(d, i) / static_cast<double>(seconds.rows());
   ranks.broadcast(mean_s);
   return mean_s;
 }
@@ -40,8 +39,7 @@ TileProbe probe_tiles(const Communicator& ranks, DeviceList devices, std::size_t
   std::vector<double> latency_s;
   TileProbe probe;
   for (std::size_t round = 0; round < most_rounds && !next.empty(); ++round) {
-    const std::vector<double> measured_s =
-        measured_latencies(ranks, devices, experts, next, latency_s.size(), options);
+    const std::vector<double> measured_s = measured_latencies(ranks, devices, experts, next, latency_s.size(), options);
     if (round > 0) loads.insert(loads.end(), next.begin(), next.end());
     latency_s.insert(latency_s.end(), measured_s.begin(), measured_s.end());
     ranks.on_all([&] { probe = find_tiles(loads, latency_s); });

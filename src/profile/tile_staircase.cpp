@@ -17,12 +17,12 @@
 namespace gem {
 namespace {
 
-constexpr std::size_t granule = 8;          // rows: tiles are multiples of it
+constexpr std::size_t granule = 8;  // rows: tiles are multiples of it
 constexpr std::size_t most_expert_rows = 1024;
-constexpr double least_noise = 0.001;  // relative: medians that agree better do so by chance
-constexpr double clear = 4.0;          // standard deviations that a step is higher than chance makes it
-constexpr double surprise = 0.002;     // odds of a change where the tiles have no step
-constexpr double stretch_price = 7.0;  // of a further stretch of rows, in units of log-likelihood
+constexpr double least_noise = 0.001;        // relative: medians that agree better do so by chance
+constexpr double clear = 4.0;                // standard deviations that a step is higher than chance makes it
+constexpr double surprise = 0.002;           // odds of a change where the tiles have no step
+constexpr double stretch_price = 7.0;        // of a further stretch of rows, in units of log-likelihood
 constexpr double step_density = 1.0 / 60.0;  // of a step's height in standard deviations, whatever it is
 
 // Every tile that could be: finer steps where tiles are small.
@@ -87,8 +87,8 @@ double measure_heights(std::vector<Observation>& seen) {
   for (const Observation& one : seen)
     if (is_within_granule(one)) deviations.push_back(std::abs(grown(one)));
   constexpr double median_of_normal = 0.6745;  // of absolute values, in standard deviations
-  const double chance = std::max(std::sqrt(2.0) * least_noise,
-                                 deviations.empty() ? 0.0 : median(deviations) / median_of_normal);
+  const double chance =
+      std::max(std::sqrt(2.0) * least_noise, deviations.empty() ? 0.0 : median(deviations) / median_of_normal);
   for (Observation& one : seen)
     if (one.before != Observation::none) one.height = grown(one) / chance;
   return chance / std::sqrt(2.0);
@@ -189,7 +189,8 @@ std::size_t roundest(std::size_t from, std::size_t to) {
 void find_border(std::span<const Observation> seen, const Piece& left, const Piece& right, double odds,
                  ProbedTile& tile) {
   const auto cost_at = [&](std::size_t at) {
-    return cost_of(seen, {left.first, at, left.tile_tokens}, odds) + cost_of(seen, {at, right.end, right.tile_tokens}, odds);
+    return cost_of(seen, {left.first, at, left.tile_tokens}, odds) +
+           cost_of(seen, {at, right.end, right.tile_tokens}, odds);
   };
   const double bearable = cost_at(left.end) + 1.0;
   std::size_t first = left.end, last = left.end;
@@ -259,7 +260,8 @@ std::vector<ProbedTile> likeliest_tiles(std::span<const Observation> seen) {
 }
 
 std::string rows_text(std::size_t from, std::size_t to) {
-  return to == 0 ? fmt::format("{} rows of a device and more", from) : fmt::format("{} to {} rows of a device", from, to);
+  return to == 0 ? fmt::format("{} rows of a device and more", from)
+                 : fmt::format("{} to {} rows of a device", from, to);
 }
 
 // One clear step at least, and few where none should be.
@@ -329,12 +331,13 @@ void expect_seen(const TileProbe& probe, std::size_t most_rows) {
   std::size_t from = 1;
   for (const ProbedTile& tile : probe.tiles) {
     if (!is_seen(tile))
-      throw DataError(fmt::format(
-          "no staircase of tiles can be seen for {}: of the steps that tiles of {} rows would have, {} of {} are there, "
-          "and {} of {} elsewhere (noise {:.2g} %); say the tiles with {} or {}",
-          rows_text(from, tile.up_to_rows == 0 ? most_rows : tile.up_to_rows), tile.tile_tokens, tile.steps_seen,
-          tile.steps, tile.treads_broken, tile.treads, 100.0 * probe.noise, spelled("tile-rule"),
-          spelled("tile-tokens")));
+      throw DataError(
+          fmt::format("no staircase of tiles can be seen for {}: of the steps that tiles of {} rows would have, {} of "
+                      "{} are there, "
+                      "and {} of {} elsewhere (noise {:.2g} %); say the tiles with {} or {}",
+                      rows_text(from, tile.up_to_rows == 0 ? most_rows : tile.up_to_rows), tile.tile_tokens,
+                      tile.steps_seen, tile.steps, tile.treads_broken, tile.treads, 100.0 * probe.noise,
+                      spelled("tile-rule"), spelled("tile-tokens")));
     from = tile.up_to_rows + 1;
   }
 }
