@@ -68,18 +68,17 @@ std::int64_t cost_of(const LayerProblem& problem, const Assignment& assignment) 
   return Placement(problem, assignment).cost();
 }
 
-StartResult run_start(const LayerProblem& whole, const Assignment& initial, RandomStream random,
+StartResult run_start(const LayerProblem& problem, const Assignment& initial, RandomStream random,
                       const StartRule& rule) {
   const auto begin = std::chrono::steady_clock::now();
-  const MergedSteps merged = merge_equal_steps(whole);
-  const LayerProblem& problem = merged.problem;
+  const MergedSteps merged = merge_equal_steps(problem);
   StartResult result;
   const auto note = [&](const Placement& placement) {
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
     result.history.push_back({elapsed.count(), placement.cost()});
   };
   Descent descent(rule.stop_now);
-  Placement current(problem, initial, merged.weights);
+  Placement current(merged.problem, initial, merged.weights);
   note(current);
   descent.run(current);
   note(current);
@@ -107,7 +106,8 @@ StartResult run_start(const LayerProblem& whole, const Assignment& initial, Rand
   result.cost = best.cost();
   result.work = descent.work();
   // As if equal steps had been summed one by one.
-  result.work.candidate_steps = result.work.candidate_steps / problem.step_count() * std::uint64_t{whole.step_count()};
+  result.work.candidate_steps =
+      result.work.candidate_steps / merged.problem.step_count() * std::uint64_t{problem.step_count()};
   return result;
 }
 
