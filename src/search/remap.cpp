@@ -244,7 +244,7 @@ class Walk {
           if (target_of(expert) != target || !placement.may_hold(target, expert)) continue;
           if (!others_known) placement.slowest_of_others(from, target, others_);
           others_known = true;
-          const std::int64_t others_cost = sum_of(others_.data(), others_.size());
+          const std::int64_t others_cost = weighted_sum(others_.data(), placement.weights().data(), others_.size());
           const SwapSteps steps = placement.swap_steps(from, target, others_);
           for (const std::int32_t partner : placement.experts_of(target)) {
             if (target_of(partner) == target || !placement.may_hold(from, partner)) continue;
