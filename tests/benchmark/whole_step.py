@@ -26,13 +26,14 @@ class Row:
         self.load, self.spread = re.fullmatch(r"(.+?)\.(\d\.\d+)", name).groups()
         with open(path) as log:
             text = log.read()
-        self.cells, self.relative, self.p90, self.straggler, self.shares, self.error = {}, {}, {}, {}, "", ""
+        self.cells, self.relative, self.p90, self.straggler, self.layers_of = {}, {}, {}, {}, {}
+        self.shares, self.error = "", ""
         take = None
         for line in text.splitlines():
             words = line.split()
             if line.startswith("mapping"):
                 # The first table that begins so: later ones are of outputs.
-                take = {"straggler": self._straggler, "experts": self._shares}.get(words[1])
+                take = {"straggler": self._straggler, "p50": self._layers, "experts": self._shares}.get(words[1])
                 if words[1] == "TPOT" and not self.cells:
                     take = self._times
             elif take and len(words) >= 7 and re.match(r"\d", words[1]):
@@ -64,6 +65,9 @@ class Row:
     def _straggler(self, words):
         self.straggler[words[0]] = words[2]
 
+    def _layers(self, words):
+        self.layers_of[words[0]] = words[5]
+
     def _shares(self, words):
         if words[0] == "linear":
             self.shares = ", ".join(words[1:5])
@@ -78,7 +82,7 @@ class Row:
         cells = " | ".join(self.cells.get(name, "-") for name in METHODS)
         return (
             f"| {self.load}{'' if self.attention else ' *'} | {self.layers} | {self.spread} | {self.linear_ms} | {cells} | "
-            f"{self.straggler['gem-layer']} | {self.shares} | {self.error} | {self.common:+.1f} | {self.clocks[0]}, {self.clocks[1]} |"
+            f"{self.layers_of['gem-layer']}, {self.straggler['gem-layer']} | {self.shares} | {self.error} | {self.common:+.1f} | {self.clocks[0]}, {self.clocks[1]} |"
         )
 
 
@@ -93,8 +97,8 @@ def rows_of(folder):
 def table(rows):
     names = " | ".join(NAMES.get(name, name) for name in METHODS)
     yield (
-        f"| load | MoE layers replayed | spread | linear, ms | {names} | straggler time of gem, exchange counted | experts, exchange, "
-        "attention, waiting, % of linear's | error, % | common factor, % | GHz in replay, profile |"
+        f"| load | MoE layers replayed | spread | linear, ms | {names} | whole layers, straggler time of gem, exchange counted | "
+        "experts, exchange, attention, waiting, % of linear's | error, % | common factor, % | GHz in replay, profile |"
     )
     yield "|---|---|---:|---:|" + "---|" * len(METHODS) + "---:|---|---:|---:|---|"
     for row in rows:
