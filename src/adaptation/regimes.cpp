@@ -38,14 +38,18 @@ double share_distance(const Matrix<double>& a, const Matrix<double>& b) {
 
 void Regimes::remember(std::size_t begin, std::size_t end) {
   if (end <= begin) return;
-  ++ended_;
-  lasted_ += static_cast<double>(end - begin);
+  this->count(end - begin);
   const std::size_t count = std::min(end - begin, max_steps);
   if (count < min_steps) return;
   Regime regime{load_shares(steps_of(trace_, end - count, count)), end - count, count};
   std::erase_if(remembered_, [&](const Regime& old) { return share_distance(old.shares, regime.shares) < alike; });
   if (remembered_.size() == max_remembered) remembered_.erase(remembered_.begin());
   remembered_.push_back(std::move(regime));
+}
+
+void Regimes::count(std::size_t steps) {
+  ++ended_;
+  lasted_ += static_cast<double>(steps);
 }
 
 const Regime* Regimes::nearest(const Matrix<double>& shares, double distance) const {

@@ -30,6 +30,9 @@ class Regimes {
   /// Steps begin to end - 1 were a regime, which is over. It takes the place of one that is remembered and alike.
   void remember(std::size_t begin, std::size_t end);
 
+  /// Devices had the same speeds for so many steps, and then others: a regime, too, of which nothing is remembered.
+  void count(std::size_t steps);
+
   /// The one whose loads are nearest to the shares, if they are nearer than `distance`; null if none is.
   const Regime* nearest(const Matrix<double>& shares, double distance) const;
 

@@ -74,7 +74,7 @@ class TriggeredGem : public Policy {
     const bool knows_more = is_settling_ && known >= 2 * searched_on_;
     if (Plan known_before = recall(believed, step, present); !known_before.changes.empty()) {
       begin_regime(step - recall_steps);
-      return adopt(known_before, believed);
+      return adopt(known_before, believed, step);
     }
     Plan best;
     if (load_changed(step, options_.window)) best = plan(believed, step, options_.window, present);
@@ -83,7 +83,7 @@ class TriggeredGem : public Policy {
     is_settling_ = is_settling_ && known < settled_steps;
     if (best.changes.empty()) return {};
     begin_regime(step - best.steps);
-    std::vector<LayerChange> changes = adopt(best, believed);
+    std::vector<LayerChange> changes = adopt(best, believed, step);
     is_settling_ = searched_on_ < settled_steps;
     return changes;
   }
@@ -96,7 +96,11 @@ class TriggeredGem : public Policy {
     std::vector<LayerChange> changes{};
   };
 
-  std::vector<LayerChange> adopt(Plan& plan, const std::vector<double>& slowdowns) {
+  std::vector<LayerChange> adopt(Plan& plan, const std::vector<double>& slowdowns, std::size_t step) {
+    if (slowdowns != used_) {
+      regimes_.count(step - used_since_);
+      used_since_ = step;
+    }
     used_ = slowdowns;
     searched_for_ = std::move(plan.shares);
     searched_on_ = plan.steps;
@@ -210,7 +214,8 @@ class TriggeredGem : public Policy {
   const LatencyProfile& profile_;
   const Drift& drift_;
   const AdaptationOptions& options_;
-  std::vector<double> used_;  // [device] slowdowns that the placement was last searched for
+  std::vector<double> used_;    // [device] slowdowns that the placement was last searched for
+  std::size_t used_since_ = 0;  // step
   SpeedEstimate speeds_;
   Regimes regimes_;
   Matrix<double> searched_for_;  // [layer, expert] shares of loads

@@ -44,6 +44,8 @@ TEST(Regimes, ShortOnesMakeTheHorizonShortButAreNotRemembered) {
   EXPECT_EQ(regimes.horizon(1000), 1090.0 / 4.0);
   EXPECT_EQ(regimes.nearest(load_shares(trace), 1.0), nullptr);
   regimes.remember(0, 400);
+  regimes.count(10);
+  EXPECT_EQ(regimes.horizon(1000), 1500.0 / 6.0) << "speeds that were others soon count as well";
   EXPECT_LE(regimes.horizon(100), 100.0) << "never longer than was said";
 }
 
