@@ -550,16 +550,13 @@ class Adaptation(support.TestCase):
             self.numbers = {name: file[name][:] for name in file}
 
     def test_step_times_are_those_of_each_policy(self):
-        picture = adaptation_steps.draw(self.results)
-        lines = picture.frames[()].series
-        self.assertEqual([line.name for line in lines], self.results.adaptation.policies)
-        means = self.numbers["step_s"].mean(axis=1)
-        size = len(lines[0].y) and -(-self.numbers["step_s"].shape[1] // len(lines[0].y))
-        for line, mean in zip(lines, means):
-            self.assertAlmostEqual(
-                line.y.mean() / line.y[0], mean / self.numbers["step_s"][lines.index(line), :size].mean(), 1
-            )
-        self.assertEqual([guide.x for guide in picture.frames[()].guides], list(self.numbers["changes"]))
+        frame = adaptation_steps.draw(self.results).frames[()]
+        self.assertEqual([line.name for line in frame.series], self.results.adaptation.policies)
+        step_s = self.numbers["step_s"]
+        self.assertLessEqual(step_s.shape[1], adaptation_steps.MOST_BLOCKS, "so that each step is a point")
+        for line, steps_s in zip(frame.series, step_s):
+            np.testing.assert_allclose(line.y / line.y[0], steps_s / steps_s[0])
+        self.assertEqual([guide.x for guide in frame.guides], list(self.numbers["changes"]))
 
     def test_blocks_of_steps_keep_their_mean(self):
         x, means = adaptation_steps.block_means(np.arange(10.0), 4)

@@ -66,7 +66,7 @@ run() {
     printf 'step,device,slowdown\n%d,1,1.28\n%d,1,1\n' $((steps * 5 / 8)) $((steps * 7 / 8)) > "$output/slow.csv"
   adapt pause "${tasks[@]}" --slowdown-changes "$output/slow.csv" || return
   adapt during "${tasks[@]}" --slowdown-changes "$output/slow.csv" --move during --moves-per-step 4 || return
-  adapt still --steps $((steps / 2)) || return
+  adapt still --steps $((steps > 416 ? steps / 2 : 208)) || return
 }
 
 code=0

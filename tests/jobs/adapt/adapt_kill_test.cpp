@@ -49,8 +49,8 @@ class AdaptLive : public testing::Test {
   }
 
   // Something moves all the time: the periodic policies map anew every 4 steps.
-  std::string adapt(std::size_t steps) const {
-    return bin + "gem-adapt --device host --move during --moves-per-step 2 --train-steps 16 --window 32 " +
+  std::string adapt(std::size_t steps, const std::string& device = "host") const {
+    return bin + "gem-adapt --device " + device + " --move during --moves-per-step 2 --train-steps 16 --window 32 " +
            "--engine-window 8 --engine-interval 4 --quiet --patience 20 --steps " + std::to_string(steps) +
            " --profile " + folder_.file("profile.h5") + " --trace " + folder_.file("task1.h5") + " --trace " +
            folder_.file("task2.h5") + " --output " + folder_.file("adaptation.h5");
@@ -90,10 +90,10 @@ TEST_F(AdaptLive, WhatDevicesCannotDoIsRefused) {
     EXPECT_EQ(run.code, 2) << command;
     EXPECT_NE(run.errors.find(part), std::string::npos) << run.errors;
   };
-  expect(adapt(80) + " --device simulated", "--move during");
+  expect(adapt(80, "simulated"), "--move during");
   expect(adapt(80), "mpirun -n 2");
   expect(mpirun + adapt(80) + " --move-bytes-per-step 5", "--move-bytes-per-step");
-  expect(adapt(80) + " --device command", "--device");
+  expect(adapt(80, "command"), "--device");
 }
 
 }  // namespace
