@@ -262,7 +262,6 @@ TEST(GemProfile, ABadCallIsOneSentence) {
   for (const BadCall& call : {
            BadCall{"", "--model is missing"},
            BadCall{"--model gpt-os-20b", "did you mean gpt-oss-20b"},
-           BadCall{"--model none.csv", "none.csv"},
            BadCall{"--model gpt-oss-20b --device host --devices 4", "--devices"},
            BadCall{"--model gpt-oss-20b --device simulated --devices 64", "64"},
            BadCall{"--model gpt-oss-20b --device simulated --devices 8 --redundant-experts 3", "a multiple of 8"},
@@ -282,6 +281,12 @@ TEST(GemProfile, ABadCallIsOneSentence) {
     EXPECT_EQ(run.code, 2) << call.arguments << "\n" << run.errors;
     EXPECT_NE(run.errors.find(call.word), std::string::npos) << call.arguments << "\n" << run.errors;
     EXPECT_EQ(std::count(run.errors.begin(), run.errors.end(), '\n'), 1) << run.errors;
+  }
+  for (const std::string file :
+       {"--model none.csv", "--model gpt-oss-20b --from-table none.csv --experts-per-device 8"}) {
+    const ProgramRun run = folder.run(program + " " + file + " --output " + folder.file("profile.h5"));
+    EXPECT_EQ(run.code, 3) << file << run.errors;
+    EXPECT_NE(run.errors.find("none.csv: there is no such file; check the name"), std::string::npos) << run.errors;
   }
   EXPECT_TRUE(folder.holds_only({}));
 }
