@@ -84,7 +84,8 @@ JsonRecord mapping_record(const MappingSummary& summary, const MappingReplay& re
       .add("layer_relative", summary.layer_relative);
   if (!std::isnan(summary.layer_relative))
     record.add("layer_relative_low", summary.layer_interval.low)
-        .add("layer_relative_high", summary.layer_interval.high);
+        .add("layer_relative_high", summary.layer_interval.high)
+        .add("exchange_s", mean(sum_of_steps(replay.layer_s)) - summary.straggler_s);
   if (replay.copies)
     record.add("copies", JsonRecord()
                              .add("count", replay.copies->count)
