@@ -208,13 +208,14 @@ class Trees:
             return self.free.get_nowait()
         except queue.Empty:
             with self.lock:
+                tree = self.make(self.count + 1)
                 self.count += 1
-                return self.make(self.count)
+                return tree
 
     def make(self, number):
         source = os.path.join(REPOSITORY, "build", f"mutants-{number}")
         for path in shell(["git", "ls-files"]).stdout.splitlines():
-            if path.split("/")[0] in ("src", "jobs", "tests", "analysis", "CMakeLists.txt", "policy") and "benchmark" not in path:
+            if not path.endswith(".tar.xz"):
                 target = os.path.join(source, path)
                 os.makedirs(os.path.dirname(target), exist_ok=True)
                 shutil.copy2(os.path.join(REPOSITORY, path), target)

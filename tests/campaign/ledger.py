@@ -17,6 +17,9 @@ import typing
 from runs import CORES, REPOSITORY, Runner
 
 
+STOPPED = ": the campaign itself stopped here, and begins here again: "
+
+
 @dataclasses.dataclass
 class Found:
     """What one unit of work found: a fault, if any, and a word that is counted."""
@@ -102,6 +105,7 @@ def run_lane(ledger, part, lane, inputs, folder, seed, until):
     entry = ledger.lane(part, lane.name)
     if entry["done"] >= lane.wanted or time.monotonic() > until:
         return
+    entry["faults"] = [fault for fault in entry["faults"] if STOPPED not in fault]
     try:
         shutil.copytree(inputs.folder, folder)
         runner = Runner(inputs.programs, folder)
@@ -113,7 +117,7 @@ def run_lane(ledger, part, lane, inputs, folder, seed, until):
             ledger.add(part, lane.name, found, time.monotonic() - begin)
     except Exception:  # of the campaign itself, or of inputs that can't be made: the other lanes go on
         with ledger.lock:
-            entry["faults"].append(f"{lane.name}: the campaign stopped here: {traceback.format_exc()[-800:]}")
+            entry["faults"].append(f"{lane.name}{STOPPED}{traceback.format_exc()[-800:]}")
             print(f"  {entry['faults'][-1]}", flush=True)
             ledger.save()
 
