@@ -8,12 +8,16 @@
 #include "device/device_kind.hpp"
 #include "files/mapping_file.hpp"
 #include "files/profile_file.hpp"
+#include "files/routing_file.hpp"
 #include "files/trace_file.hpp"
+#include "mapping/best_copies.hpp"
 #include "mapping/broadcast.hpp"
 #include "mapping/cross_validation.hpp"
 #include "mapping/mapping_request.hpp"
+#include "mapping/node_affinity.hpp"
 #include "mapping/remapping.hpp"
 #include "mapping/search_plan.hpp"
+#include "mapping/shared_experts.hpp"
 #include "mapping/trace_mix.hpp"
 #include "platform/command_line/command_line.hpp"
 #include "platform/command_line/json_output.hpp"
@@ -24,7 +28,23 @@
 namespace gem {
 namespace {
 
+/// How often a token is sent to a node that has several of its experts.
+enum class TransportDedup {
+  Off,  ///< once for each expert
+  Node  ///< once
+};
+
+inline std::vector<OptionWord<TransportDedup>> words_of(TransportDedup) {
+  return {{"off", TransportDedup::Off}, {"node", TransportDedup::Node}};
+}
+
+constexpr std::string_view best_copies_word = "best";
+
 struct Options : MappingRequest {
+  std::string copies = "0";  ///< in place of redundant_experts: that, or best_copies_word
+  TransportDedup transport_dedup = TransportDedup::Off;
+  std::string routing;
+  std::size_t shared_experts = 0;
   std::string profile, output;
   std::vector<std::string> traces, test_traces, mappings;
   std::vector<std::int32_t> trace_weights;
@@ -54,6 +74,28 @@ void describe(OptionList& options, Options& job) {
       "mapping", job.mappings, "FILE",
       "score this mapping beside the methods', such as an engine's own from gem-deploy import; any number");
   describe(options, static_cast<MappingRequest&>(job));
+  const std::string_view said_here[] = {"redundant-experts"};
+  options.leave_out(said_here);
+  options.group("What to find");
+  options
+      .add("redundant-experts", job.copies, "N|best",
+           "further copies of experts a layer, so many that experts and copies divide over the devices: the copies of "
+           "an expert share its tokens; placed by method " +
+               names_of(&MethodEntry::places_copies) + "; best: quick searches say how many, none included")
+      .without("none");
+  options.add("transport-dedup", job.transport_dedup,
+              "node: the transport sends a token once to each node that has some of its experts, and forwards it there "
+              "(as {across-nodes} node); experts that are used together are then gathered on nodes where that pays. "
+              "Needs a {trace} made with gem-trace batch --pairs");
+  options.add_file("routing", job.routing, "FILE",
+                   "token-level routing (gem.routing) to count exactly, for {transport-dedup} node, how many nodes a "
+                   "token visits; best of requests that weren't searched on");
+  options
+      .add("place-shared", job.shared_experts, "N",
+           "of the model's N shared experts, as large as routed ones: also say what a layer takes if their tokens are "
+           "put on the least loaded devices instead of each device computing its own")
+      .range(0, 64)
+      .without("0: not counted");
   describe(options, job.remap);
   describe(options, job.selection);
   describe(options, job.run_time);
@@ -83,6 +125,14 @@ bool parse(const Arguments& arguments, Options& options) {
       "gem-map --profile jobs/data/profiles/h100-four-shares.gpt-oss-20b.tile128.h5 --trace trace.h5 --from mapping.h5 "
       "--max-moves 4 --output next.h5");
   const bool go_on = line.parse(arguments);
+  if (options.copies != best_copies_word) {
+    const OptionName copies = option_name(&MappingRequest::redundant_experts);
+    const std::int64_t number = parse_integer(options.copies, spelled(copies));
+    if (number < 0)
+      throw option_error(copies, "{}: {} is out of range; give 0 or more, or {}", number, best_copies_word);
+    options.redundant_experts = static_cast<std::size_t>(number);
+    check_options(static_cast<const MappingRequest&>(options));
+  }
   options.quiet = line.quiet();
   return go_on;
 }
@@ -180,6 +230,67 @@ JsonRecord answer_record(const MappingAnswer& answer, const Mapping& mapping, co
   return record;
 }
 
+// What is beside the mapping where a token is sent to a node once.
+struct Gathering {
+  ExpertPairs pairs;
+  std::optional<Routing> routing;  // on rank 0
+};
+
+// Read on rank 0, known to all; the question is then one of that transport.
+Gathering read_gathering(const Communicator& world, const Options& options, MappingQuestion& question) {
+  Gathering gathering;
+  const OptionName option = option_name(&Options::transport_dedup);
+  if (options.transport_dedup == TransportDedup::Off) return gathering;
+  std::vector<double> values;
+  world.on_root([&] {
+    if (options.traces.size() > 1 || options.selection.train_steps > 0 || !options.remap.from.empty() ||
+        fold_count_of(question) > 0)
+      throw option_error(option,
+                         "{} node goes with one {} of which all steps are searched on: pairs are of all steps "
+                         "together; leave out {}, {} and {}",
+                         option_name(&Options::traces), option_name(&Selection::train_steps),
+                         option_name(&RemapRequest::from), option_name(&MappingRequest::cross_validate));
+    gathering.pairs = read_pairs(options.traces.front());
+    if (gathering.pairs.empty())
+      throw DataError(options.traces.front() +
+                      " doesn't tell which experts tokens use together (/pairs); make it from token-level routing with "
+                      "gem-trace batch --pairs");
+    if (!options.routing.empty()) gathering.routing = read_routing(options.routing);
+    values = gathering.pairs.share.values();
+  });
+  world.broadcast(values);
+  const std::size_t layers = question.train.layer_count();
+  gathering.pairs.share = Matrix<double>(layers, values.size() / layers);
+  gathering.pairs.share.values() = values;
+  world.on_all([&] { blaming(option, [&] { send_tokens_once(question, gathering.pairs); }); });
+  return gathering;
+}
+
+// Says what shared experts take, and how often nodes are visited; a mapping that was searched for is gathered.
+JsonRecord add_beside(const Communicator& world, const Options& options, const MappingQuestion& question,
+                      const MappingAnswer& answer, const Gathering& gathering, RemapAnswer& changed) {
+  JsonRecord record;
+  if (!gathering.pairs.empty()) {
+    world.on_root([&] {
+      std::vector<Mapping> rows = answer.mappings;
+      if (entry_of(question.method).searches) {
+        changed.mapping = gathered_by_pairs(question, answer.mapping(), gathering.pairs);
+        rows.push_back(changed.mapping);
+        rows.back().method += "+pairs";
+      }
+      const VisitsTable table =
+          visits_table(question, rows, gathering.pairs, gathering.routing ? &*gathering.routing : nullptr);
+      changed.report += table.text;
+      record.add("node_visits", table.records);
+    });
+    broadcast(world, changed.mapping);
+  }
+  if (options.shared_experts == 0 || !world.is_root()) return record;
+  const SharedTable shared = shared_table(question, answer.mappings, options.shared_experts);
+  changed.report += shared.text;
+  return record.add("shared_experts", shared.records);
+}
+
 int run(const Communicator& world, const Arguments& arguments, const Options& options) {
   check_trace_options(options);
   std::vector<LoadTrace> traces, tests;
@@ -205,6 +316,7 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
     question.train = mix_of(traces, options.trace_weights);
     if (!tests.empty()) question.test = mix_of(tests, options.trace_weights);
     present = read_present(question, options.remap);
+    if (options.copies == best_copies_word) question.run_time.split = CopySplit::Even;
     prepare(question, options.selection);
     read_given(question, options.mappings);
     present = fit_present(present, question, options.remap);
@@ -214,6 +326,14 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
     broadcast(world, present);
     question.redundant_experts = world.broadcast(std::uint64_t{question.redundant_experts});
   }
+
+  BestCopies best;
+  if (options.copies == best_copies_word) {
+    best = best_copies(world, question);
+    question.redundant_experts = best.redundant_experts;
+    if (best.redundant_experts > 0) question.run_time.split = options.run_time.split;
+  }
+  const Gathering gathering = read_gathering(world, options, question);
 
   if (options.dry_run) {
     const std::string plan = describe_search_plan(world, question);
@@ -229,6 +349,7 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
     changed = remap(world, question, present, answer.mapping(), options.remap);
     broadcast(world, changed.mapping);
   }
+  const JsonRecord beside = add_beside(world, options, question, answer, gathering, changed);
   TraceLosses losses;
   if (options.traces.size() > 1) {
     share(world, traces);
@@ -238,9 +359,10 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
   world.on_root([&] {
     write_mapping(options.output, changed.mapping,
                   provenance_now(command_line_text(arguments), question.train.model, options.seed));
-    std::cout << answer.report << changed.report << (losses.text.empty() ? "" : "\n" + losses.text);
+    std::cout << best.report << answer.report << changed.report << (losses.text.empty() ? "" : "\n" + losses.text);
     JsonRecord record = answer_record(answer, changed.mapping, question, options.output);
     if (!changed.record.empty()) record.add("remapping", changed.record);
+    record.add_all(beside);
     if (!losses.records.empty()) record.add("of_each_trace", losses.records);
     print_json(record);
     if (options.quiet) return;

@@ -10,6 +10,7 @@
 #include "platform/file_system/named_files.hpp"
 #include "trace_commands.hpp"
 #include "workload/batching.hpp"
+#include "workload/pair_counting.hpp"
 
 namespace gem {
 namespace {
@@ -18,6 +19,7 @@ struct BatchJob {
   std::string routing;
   std::string output;
   BatchingOptions batching;
+  bool pairs = false;
   bool dry_run = false;
   bool quiet = false;
 };
@@ -30,6 +32,9 @@ void describe(OptionList& options, BatchJob& job) {
   options
       .add("part", job.batching.part, "PART", "requests to use: train or test, which have no request in common, or all")
       .one_of({"all", "train", "test"});
+  options.add("pairs", job.pairs,
+              "keep, beside counts, which experts tokens use together (8 bytes for each two experts of a layer), which "
+              "gem-map needs where a token is sent to a node once");
   options.group("Common");
   options.add("dry-run", job.dry_run, "say what would be made, write nothing");
 }
@@ -81,7 +86,9 @@ int run_batch(const Arguments& arguments) {
     print_json(JsonRecord().add("dry_run", true).add("requests", requests.size()).add_all(shape_record(trace)));
     return 0;
   }
-  print_json(store_trace(job.output, trace, arguments, job.batching.seed).add("requests", requests.size()));
+  print_json(store_trace(job.output, trace, arguments, job.batching.seed,
+                         job.pairs ? count_pairs(routing, requests) : ExpertPairs{})
+                 .add("requests", requests.size()));
   if (!job.quiet) print_next(job);
   return 0;
 }

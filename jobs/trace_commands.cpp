@@ -35,9 +35,9 @@ JsonRecord shape_record(const LoadTrace& trace) {
       .add("top_k", trace.top_k);
 }
 
-JsonRecord store_trace(const std::string& path, const LoadTrace& trace, const Arguments& arguments,
-                       std::uint64_t seed) {
-  write_trace(path, trace, provenance_now(command_line_text(arguments), trace.model, seed));
+JsonRecord store_trace(const std::string& path, const LoadTrace& trace, const Arguments& arguments, std::uint64_t seed,
+                       const ExpertPairs& pairs) {
+  write_trace(path, trace, provenance_now(command_line_text(arguments), trace.model, seed), pairs);
   std::vector<double> skews;
   for (std::size_t layer = 0; layer < trace.layer_count(); ++layer)
     if (const double skew = layer_skew(trace, layer); skew > 0.0) skews.push_back(skew);

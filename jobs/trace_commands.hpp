@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/json_record.hpp"
+#include "model/expert_pairs.hpp"
 #include "model/load_trace.hpp"
 #include "platform/command_line/program.hpp"
 
@@ -24,6 +25,7 @@ void print_shape(const LoadTrace& trace);
 JsonRecord shape_record(const LoadTrace& trace);
 
 /// Writes the trace and prints where it is, what it holds and how skewed it is. Returns that, for --json.
-JsonRecord store_trace(const std::string& path, const LoadTrace& trace, const Arguments& arguments, std::uint64_t seed);
+JsonRecord store_trace(const std::string& path, const LoadTrace& trace, const Arguments& arguments, std::uint64_t seed,
+                       const ExpertPairs& pairs = {});
 
 }  // namespace gem

@@ -54,6 +54,8 @@ bool parse(const Arguments& arguments, SplitJob& job) {
 int run_split(const Arguments& arguments) {
   SplitJob job;
   if (!parse(arguments, job)) return 0;
+  if (!read_pairs(job.trace).empty())
+    std::cout << "Note: which experts tokens use together is of all steps, and left out of both files\n";
   const std::size_t train_steps = *job.train_steps, steps = count_steps(job.trace);
   if (train_steps == 0 || train_steps >= steps)
     throw option_error(option_name(&SplitJob::train_steps),

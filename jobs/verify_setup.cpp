@@ -25,6 +25,7 @@ void describe(OptionList& options, VerifyOptions& job) {
       .required();
   options.add_file("output", job.output, "FILE", "report to write");
   describe(options, static_cast<ReplayRequest&>(job));
+  describe(options, job.run_time);
   options.group("Common");
   options.add("dry-run", job.dry_run, "say what would be replayed, and end");
 }

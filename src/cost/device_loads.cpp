@@ -13,7 +13,7 @@ void add_loads(std::span<const std::uint32_t> tokens, const ExpertHomes& homes, 
     const auto copies = homes.of(expert);
     for (std::size_t copy = 0; copy < copies.size(); ++copy) {
       const auto device = static_cast<std::size_t>(copies[copy]);
-      loads[device].add(rule_of_device(device), share_of(tokens[expert], copies.size(), copy));
+      loads[device].add(rule_of_device(device), homes.share(expert, copy, tokens[expert]));
     }
   }
 }
@@ -47,11 +47,16 @@ void sum_loads(std::span<const std::uint32_t> tokens, const ExpertHomes& homes, 
 }
 
 Matrix<double> max_rows(const LoadTrace& trace, const std::vector<ExpertHomes>& homes, std::size_t device_count) {
+  return max_rows(
+      trace, [&](std::size_t, std::size_t layer) -> const ExpertHomes& { return homes[layer]; }, device_count);
+}
+
+Matrix<double> max_rows(const LoadTrace& trace, const HomesAt& homes_at, std::size_t device_count) {
   Matrix<double> rows(trace.step_count(), trace.layer_count());
   std::vector<DeviceLoad> loads(device_count);
   for (std::size_t step = 0; step < trace.step_count(); ++step)
     for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
-      sum_loads(trace.counts.row(step, layer), homes[layer], {}, loads);
+      sum_loads(trace.counts.row(step, layer), homes_at(step, layer), LoadRule{}, loads);
       rows(step, layer) = static_cast<double>(std::ranges::max(loads, {}, &DeviceLoad::tokens).tokens);
     }
   return rows;

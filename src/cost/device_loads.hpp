@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -26,7 +27,13 @@ void sum_loads(std::span<const std::uint32_t> tokens, const ExpertHomes& homes, 
 void sum_loads(std::span<const std::uint32_t> tokens, const ExpertHomes& homes, const LoadRules& rules,
                std::span<DeviceLoad> loads);
 
-/// [step, layer] rows of the device that gets the most; homes: [layer].
+/// Where tokens go in a layer of a step, until the next call.
+using HomesAt = std::function<const ExpertHomes&(std::size_t step, std::size_t layer)>;
+
+/// [step, layer] rows of the device that gets the most.
+Matrix<double> max_rows(const LoadTrace& trace, const HomesAt& homes_at, std::size_t device_count);
+
+/// The same of homes that are those of every step; homes: [layer].
 Matrix<double> max_rows(const LoadTrace& trace, const std::vector<ExpertHomes>& homes, std::size_t device_count);
 
 }  // namespace gem

@@ -20,8 +20,17 @@ LoadTrace read_steps(const std::string& path, std::size_t first, std::size_t cou
   return read_fields<LoadTrace>(file);
 }
 
-void write_trace(const std::string& path, const LoadTrace& trace, const Provenance& provenance) {
-  write_gem_file(path, "gem.trace", trace, provenance);
+ExpertPairs read_pairs(const std::string& path) {
+  return read_fields<ExpertPairs>(open_gem_file(path, "gem.trace"));
+}
+
+void write_trace(const std::string& path, const LoadTrace& trace, const Provenance& provenance,
+                 const ExpertPairs& pairs) {
+  Hdf5Output file(path);
+  write_header(file, "gem.trace", provenance);
+  visit_fields(trace, FieldWriter(file));
+  visit_fields(pairs, FieldWriter(file));
+  file.commit();
 }
 
 }  // namespace gem

@@ -18,11 +18,21 @@ ExpertHomes::ExpertHomes(std::span<const std::int32_t> expert_to_device, std::sp
   first_copy_.push_back(devices_.size());
 }
 
+ExpertHomes::ExpertHomes(const std::vector<std::vector<std::int32_t>>& devices,
+                         const std::vector<std::vector<std::uint32_t>>& shares) {
+  for (std::size_t expert = 0; expert < devices.size(); ++expert) {
+    first_copy_.push_back(devices_.size());
+    devices_.insert(devices_.end(), devices[expert].begin(), devices[expert].end());
+    shares_.insert(shares_.end(), shares[expert].begin(), shares[expert].end());
+  }
+  first_copy_.push_back(devices_.size());
+}
+
 std::uint32_t ExpertHomes::tokens_on(std::int32_t device, std::size_t expert, std::uint32_t tokens) const {
   const auto devices = of(expert);
   const auto found = std::ranges::find(devices, device);
   if (found == devices.end()) return 0;
-  return share_of(tokens, devices.size(), static_cast<std::size_t>(found - devices.begin()));
+  return share(expert, static_cast<std::size_t>(found - devices.begin()), tokens);
 }
 
 ExpertHomes homes_of(const Mapping& mapping, std::size_t layer) {

@@ -125,13 +125,19 @@ class Scoring {
   double slowest_s_ = 0.0, mean_s_ = 0.0;
 };
 
-/// When the copies of one step and layer are there.
-struct CopyTimes {
-  std::vector<double> there_s;  ///< [device], 0 where none comes
-  std::size_t count = 0;
-};
+// [device], each device's shares by the rule of its own rows.
+std::vector<DeviceLoad> loads_of(std::span<const ExpertShare> shares, std::size_t device_count,
+                                 const LoadRules& rules) {
+  std::vector<std::vector<std::uint32_t>> tokens(device_count);
+  for (const ExpertShare& share : shares) tokens[static_cast<std::size_t>(share.device)].push_back(share.tokens);
+  std::vector<DeviceLoad> loads;
+  for (const std::vector<std::uint32_t>& own : tokens) loads.push_back(load_of(own, rules));
+  return loads;
+}
 
-CopyTimes copy_times(const std::vector<ExpertShare>& shares, const Topology& topology, double expert_bytes) {
+}  // namespace
+
+CopyTimes copy_times(std::span<const ExpertShare> shares, const Topology& topology, double expert_bytes) {
   const std::size_t devices = topology.node_of.size();
   std::vector<double> in_s(devices, 0.0), out_s(devices, 0.0);
   CopyTimes times{std::vector<double>(devices, 0.0)};
@@ -161,26 +167,34 @@ CopyTimes copy_times(const std::vector<ExpertShare>& shares, const Topology& top
   return times;
 }
 
-// [device], each device's shares by the rule of its own rows.
-std::vector<DeviceLoad> loads_of(std::span<const ExpertShare> shares, std::size_t device_count,
-                                 const LoadRules& rules) {
-  std::vector<std::vector<std::uint32_t>> tokens(device_count);
-  for (const ExpertShare& share : shares) tokens[static_cast<std::size_t>(share.device)].push_back(share.tokens);
-  std::vector<DeviceLoad> loads;
-  for (const std::vector<std::uint32_t>& own : tokens) loads.push_back(load_of(own, rules));
-  return loads;
+double seconds_with_copies(double whole_s, double home_s, double there_s) {
+  return std::max(whole_s, there_s + whole_s - home_s);
 }
 
-}  // namespace
+std::vector<ExpertShare> at_home(std::span<const ExpertShare> shares) {
+  std::vector<ExpertShare> home;
+  std::ranges::copy_if(shares, std::back_inserter(home), [](const ExpertShare& share) { return share.from < 0; });
+  return home;
+}
+
+ExpertHomes homes_of_shares(std::span<const ExpertShare> shares, std::size_t expert_count) {
+  std::vector<std::vector<std::int32_t>> devices(expert_count);
+  std::vector<std::vector<std::uint32_t>> tokens(expert_count);
+  for (const ExpertShare& share : shares) {
+    devices[static_cast<std::size_t>(share.expert)].push_back(share.device);
+    tokens[static_cast<std::size_t>(share.expert)].push_back(share.tokens);
+  }
+  return {devices, tokens};
+}
 
 void describe(OptionList& options, RunTimeOptions& run_time) {
   options.group("What is decided at run time");
   options.add(
       "split", run_time.split,
-      "also score mappings whose copies share an expert's tokens by their devices' speeds, or, step by step, by a "
+      "also judge mappings whose copies share an expert's tokens by their devices' speeds, or, step by step, by a "
       "linear program; the search shares them evenly");
   options.add("online-exact", run_time.online_exact,
-              "also score balancers that copy experts in every step until each device has its quota of tokens, from "
+              "also judge balancers that copy experts in every step until each device has its quota of tokens, from "
               "linear and from the mapping found");
   options.add("quota", run_time.quota, "of tokens: equal, or by the devices' speeds, for {online-exact}");
 }
@@ -298,14 +312,11 @@ OnlineScore score_online(const CostModel& model, const LoadTrace& trace, const M
           online_shares(trace.counts.row(step, layer), layer_homes, speeds, topology.node_of);
       const CopyTimes copies = copy_times(shares, topology, expert_bytes);
       const std::vector<DeviceLoad> loads = loads_of(shares, devices, rules);
-      std::vector<ExpertShare> home_shares;
-      std::ranges::copy_if(shares, std::back_inserter(home_shares),
-                           [](const ExpertShare& share) { return share.from < 0; });
-      const std::vector<DeviceLoad> at_home = loads_of(home_shares, devices, rules);
+      const std::vector<DeviceLoad> home_loads = loads_of(at_home(shares), devices, rules);
       double unhindered_s = 0.0;
       for (std::size_t d = 0; d < devices; ++d) {
-        const double whole_s = device_seconds(model, d, loads[d]), home_s = device_seconds(model, d, at_home[d]);
-        device_s[d] = std::max(whole_s, copies.there_s[d] + whole_s - home_s);
+        const double whole_s = device_seconds(model, d, loads[d]), home_s = device_seconds(model, d, home_loads[d]);
+        device_s[d] = seconds_with_copies(whole_s, home_s, copies.there_s[d]);
         unhindered_s = std::max(unhindered_s, whole_s);
       }
       const double slowest_s = std::ranges::max(device_s);

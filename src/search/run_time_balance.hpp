@@ -66,6 +66,27 @@ std::vector<ExpertShare> split_shares(std::span<const std::uint32_t> tokens, con
 std::vector<ExpertShare> online_shares(std::span<const std::uint32_t> tokens, const ExpertHomes& homes,
                                        std::span<const double> quota_speeds, std::span<const std::int32_t> node_of);
 
+/// The shares that are at home, not copied.
+std::vector<ExpertShare> at_home(std::span<const ExpertShare> shares);
+
+/// The shares of one step as homes of that step alone.
+ExpertHomes homes_of_shares(std::span<const ExpertShare> shares, std::size_t expert_count);
+
+/// When the copies of one step and layer are there.
+struct CopyTimes {
+  std::vector<double> there_s;  ///< [device], 0 where none comes
+  std::size_t count = 0;
+};
+
+/// A copy takes the latency and `expert_bytes` over the bandwidth of its link; a device's copies, in and out, follow
+/// each other. An expert that goes to several devices is passed on by them while it comes: it leaves its sender once,
+/// and enters each other node once. The topology must have links.
+CopyTimes copy_times(std::span<const ExpertShare> shares, const Topology& topology, double expert_bytes);
+
+/// Seconds of a device whose last copy is there after `there_s`, which takes `whole_s` for all its experts and `home_s`
+/// for those at home: copies hide under what is at home, and what they add to the compute comes when they are there.
+double seconds_with_copies(double whole_s, double home_s, double there_s);
+
 /// What a mapping costs whose copies share tokens so.
 Score score_split(const CostModel& model, const LoadTrace& trace, const Mapping& mapping, CopySplit split);
 
@@ -77,11 +98,7 @@ struct OnlineScore {
   double exposed_s = 0.0;  ///< of that not hidden, mean likewise
 };
 
-/// A copy takes the latency and `expert_bytes` over the bandwidth of its link; a device's copies, in and out, follow
-/// each other. An expert that goes to several devices is passed on by them while it comes: it leaves its sender once,
-/// and enters each other node once. It hides under the compute of the experts that its receiver has at home: a device
-/// takes the longer of the two, and then what the copies add to its compute. Deciding takes no time. The topology must
-/// have links.
+/// As copy_times and seconds_with_copies say; deciding takes no time.
 OnlineScore score_online(const CostModel& model, const LoadTrace& trace, const Mapping& homes, const Topology& topology,
                          double expert_bytes, Quota quota);
 

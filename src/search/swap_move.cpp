@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <span>
+#include <utility>
 
 #include "search/moves.hpp"
 
@@ -7,20 +8,24 @@ namespace gem {
 namespace {
 
 // Packed columns come in half vectors: the last whole vector would be half empty on average.
+constexpr std::size_t half_vector = 8;
 constexpr std::size_t packed(std::size_t columns) {
-  return (columns + 7) / 8 * 8;
+  return (columns + half_vector - 1) / half_vector * half_vector;
 }
 
 /// Two experts of two devices change places. Not all columns are summed: a swap can gain only in columns whose
-/// straggler is one of the two, so these come first; then, the most promising swap first, the others (which can only
-/// lose) while the swap still beats the best so far.
+/// straggler is one of the two, and most of what it can gain in a part of these. So for all swaps the columns come
+/// first in which the most can be gained: what a swap leaves there is more than it can still win, or it is judged no
+/// further. Then, the most promising swap first, the other columns while the swap still beats the best so far.
 class SwapMove : public Move {
  public:
   std::string_view name() const override { return "swap"; }
   std::optional<FoundMove> evaluate(const Placement& placement, std::int32_t first, std::int32_t second) override;
 
  private:
-  void pack_straggler_columns(const Placement& placement, std::int32_t first, std::int32_t second);
+  // The straggler's columns in which the most can be gained.
+  void choose_columns(const Placement& placement, std::int32_t first, std::int32_t second);
+  void pack_columns(const Placement& placement, std::int32_t first, std::int32_t second);
   // Loads of a device, keys [plane, packed column], or of its experts, [slot, plane, packed column]; no `added` where
   // nothing is added.
   struct Packed {
@@ -33,18 +38,22 @@ class SwapMove : public Move {
   static void count_moves(const Placement& placement, std::int32_t from, std::int32_t to,
                           std::vector<std::int32_t>& moves);
 
-  // Columns whose straggler is one of the two devices, packed.
+  // Some of the columns whose straggler is one of the two devices, packed.
   std::vector<std::int32_t> columns_;
+  struct Saving {
+    std::int64_t ticks;  // at most
+    std::int32_t column;
+  };
+  std::vector<Saving> savings_;
   std::size_t packed_count_ = 0;  // padded
   Packed load_first_, load_second_, experts_first_, experts_second_;
-  std::vector<LoadRow> rows_;         // [slot]
-  std::vector<std::int32_t> floor_;   // [packed column]
-  std::vector<std::int64_t> excess_;  // [slot of first, slot of second]
-  // All columns; those above have the largest floor, so that they add nothing.
+  std::vector<LoadRow> rows_;                  // [slot]
+  std::vector<std::int32_t> floor_, weights_;  // [packed column]
+  std::vector<std::int64_t> excess_;           // [slot of first, slot of second]
+  // All columns: the slowest of the other devices; those above have the largest floor, so that they add nothing.
   std::vector<std::int32_t> others_;
-  std::vector<std::int32_t> floor_of_rest_;
   std::vector<std::int32_t> moves_first_, moves_second_;  // [slot]
-  // Swaps that gain in the packed columns.
+  // Swaps that may gain, after the packed columns.
   struct Candidate {
     std::int64_t gain;
     std::size_t pair;  // slot of first * slots of second + slot of second
@@ -52,24 +61,38 @@ class SwapMove : public Move {
   std::vector<Candidate> candidates_;
 };
 
-void SwapMove::pack_straggler_columns(const Placement& placement, std::int32_t first, std::int32_t second) {
-  placement.slowest_of_others(first, second, others_);
-  floor_of_rest_ = placement.column_cost();
-  if (placement.share_node(first, second)) {
-    const std::size_t first_node_column = placement.problem().first_node_column();
-    std::fill(floor_of_rest_.begin() + static_cast<std::ptrdiff_t>(first_node_column), floor_of_rest_.end(), INT32_MAX);
-  }
+void SwapMove::choose_columns(const Placement& placement, std::int32_t first, std::int32_t second) {
   placement.columns_of_stragglers(first, second, columns_);
+  const std::size_t chosen = std::max(half_vector, columns_.size() / 2 / half_vector * half_vector);
+  if (columns_.size() <= chosen) return;
+  savings_.clear();
+  for (const std::int32_t column : columns_) {
+    const auto t = static_cast<std::size_t>(column);
+    const std::int64_t above_others = placement.column_cost()[t] - others_[t];
+    savings_.push_back({above_others * placement.weights()[t], column});
+  }
+  std::nth_element(
+      savings_.begin(), savings_.begin() + static_cast<std::ptrdiff_t>(chosen), savings_.end(),
+      [](const Saving& a, const Saving& b) { return a.ticks != b.ticks ? a.ticks > b.ticks : a.column < b.column; });
+  columns_.resize(chosen);
+  for (std::size_t i = 0; i < chosen; ++i) columns_[i] = savings_[i].column;
+}
+
+void SwapMove::pack_columns(const Placement& placement, std::int32_t first, std::int32_t second) {
+  const LayerProblem& problem = placement.problem();
   packed_count_ = packed(columns_.size());
   const LoadRow load_first = placement.load(first), load_second = placement.load(second);
-  pack(placement.problem(), {&load_first, 1}, load_first_);
-  pack(placement.problem(), {&load_second, 1}, load_second_);
+  pack(problem, {&load_first, 1}, load_first_);
+  pack(problem, {&load_second, 1}, load_second_);
   floor_.assign(packed_count_, 0);
+  weights_.assign(packed_count_, 0);
   for (std::size_t i = 0; i < columns_.size(); ++i) {
     const auto column = static_cast<std::size_t>(columns_[i]);
-    floor_[i] = others_[column];
-    floor_of_rest_[column] = INT32_MAX;
+    floor_[i] = std::exchange(others_[column], INT32_MAX);
+    weights_[i] = placement.weights()[column];
   }
+  if (placement.share_node(first, second))
+    std::fill(others_.begin() + static_cast<std::ptrdiff_t>(problem.first_node_column()), others_.end(), INT32_MAX);
 }
 
 void SwapMove::pack(const LayerProblem& problem, std::span<const LoadRow> rows, Packed& packed) const {
@@ -117,14 +140,16 @@ std::optional<FoundMove> SwapMove::evaluate(const Placement& placement, std::int
   count_moves(placement, first, second, moves_first_);
   count_moves(placement, second, first, moves_second_);
 
-  pack_straggler_columns(placement, first, second);
+  placement.slowest_of_others(first, second, others_);
+  choose_columns(placement, first, second);
+  pack_columns(placement, first, second);
   pack_experts(placement, first, experts_first_);
   pack_experts(placement, second, experts_second_);
   excess_.resize(first_slots * slots);
   const std::int32_t* const table_first = placement.table(first);
   const std::int32_t* const table_second = placement.table(second);
-  all_swapped_excesses({load_first_.row(), load_second_.row(), floor_.data(), table_first, table_second,
-                        planes_of(problem.tables(), packed_count_)},
+  all_swapped_excesses({load_first_.row(), load_second_.row(), floor_.data(), weights_.data(), table_first,
+                        table_second, planes_of(problem.tables(), packed_count_)},
                        experts_first_.row(), first_slots, experts_second_.row(), slots, packed_count_, excess_.data());
   work_.evaluated_steps += first_slots * slots * packed_count_;
 
@@ -142,7 +167,7 @@ std::optional<FoundMove> SwapMove::evaluate(const Placement& placement, std::int
     return a.gain != b.gain ? a.gain > b.gain : a.pair < b.pair;
   });
 
-  const SwapSteps rest = placement.swap_steps(first, second, floor_of_rest_);
+  const SwapSteps rest = placement.swap_steps(first, second, others_);
   Candidate best{0, 0};
   for (const Candidate& candidate : candidates_) {
     if (candidate.gain < best.gain) break;

@@ -22,6 +22,7 @@ class ClockTarget : public ReplayTarget {
   std::size_t local_device_count() const override { return devices_.size(); }
 
   double place(const std::vector<std::vector<ExpertHomes>>& homes) override {
+    slot_count_ = homes.front().front().expert_count();
     // Every expert has a slot on every device; a placement decides which slots get tokens.
     for (std::size_t layer = 0; layer < homes.front().size(); ++layer) {
       std::vector<ExpertId> all;
@@ -47,6 +48,17 @@ class ClockTarget : public ReplayTarget {
     }
   }
 
+  void copy_experts(std::size_t layer, std::span<const ExpertShare> shares, std::span<const double> there_s,
+                    std::span<CopyRun> copies) override {
+    for (std::size_t d = 0; d < devices_.size(); ++d) {
+      const std::int32_t device = first_device_ + static_cast<std::int32_t>(d);
+      std::vector<std::uint32_t> tokens(slot_count_, 0);
+      for (const ExpertShare& share : shares)
+        if (share.device == device && share.from < 0) tokens[static_cast<std::size_t>(share.expert)] += share.tokens;
+      copies[d] = {there_s[static_cast<std::size_t>(device)], devices_[d]->time_layer(layer, tokens)};
+    }
+  }
+
   void run_tail(std::span<LayerTimes> times) override {
     for (std::size_t d = 0; d < devices_.size(); ++d) decoders_.time(d, 0, tail_parts, times[d].parts);
   }
@@ -57,6 +69,7 @@ class ClockTarget : public ReplayTarget {
  private:
   const std::vector<std::unique_ptr<MoeDevice>>& devices_;
   StepDecoders decoders_;
+  std::size_t slot_count_ = 0;
   std::uint64_t run_count_ = 0;
   std::int32_t first_device_ = 0;
   std::size_t device_count_ = 0;

@@ -60,6 +60,19 @@ class ExchangeTarget : public ReplayTarget {
     if (times[0].compute_s > 0.0) busy_launches_ = static_cast<std::size_t>(std::ceil(min_busy_s / times[0].compute_s));
   }
 
+  void copy_experts(std::size_t layer, std::span<const ExpertShare> shares, std::span<const double>,
+                    std::span<CopyRun> copies) override {
+    const auto rank = static_cast<std::size_t>(communicator_.rank());
+    const auto ranks = static_cast<std::size_t>(communicator_.size());
+    copies[0].there_s = layer_->copy_experts(transfers_of(shares, rank, ranks), options_.expert_bytes);
+    std::vector<std::uint32_t> tokens(resident_[layer].size(), 0);
+    for (const ExpertShare& share : at_home(shares))
+      if (share.device == communicator_.rank())
+        tokens[static_cast<std::size_t>(std::ranges::lower_bound(resident_[layer], share.expert) -
+                                        resident_[layer].begin())] += share.tokens;
+    turns_.run([&] { copies[0].home_s = row_count(tokens) > 0 ? device_.time_layer(layer, tokens) : 0.0; });
+  }
+
   void run_tail(std::span<LayerTimes> times) override { time_parts(0, tail_parts, times[0].parts); }
 
   void check(std::size_t layer, std::span<const std::uint32_t> counts, const std::vector<ExpertHomes>& homes,

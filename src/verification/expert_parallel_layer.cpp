@@ -20,4 +20,24 @@ std::vector<std::uint32_t> copies_per_token(const TokenRoutes& routes) {
   return copies;
 }
 
+ExpertTransfers transfers_of(std::span<const ExpertShare> shares, std::size_t rank, std::size_t rank_count) {
+  ExpertTransfers transfers;
+  transfers.send_counts.assign(rank_count, 0);
+  transfers.receive_counts.assign(rank_count, 0);
+  const auto own = static_cast<std::int32_t>(rank);
+  for (std::size_t other = 0; other < rank_count; ++other)
+    for (const ExpertShare& share : shares) {
+      const auto peer = static_cast<std::int32_t>(other);
+      if (share.from == own && share.device == peer) {
+        transfers.sent.push_back(share.expert);
+        ++transfers.send_counts[other];
+      }
+      if (share.from == peer && share.device == own) {
+        transfers.received.push_back(share.expert);
+        ++transfers.receive_counts[other];
+      }
+    }
+  return transfers;
+}
+
 }  // namespace gem

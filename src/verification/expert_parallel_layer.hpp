@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "device/decoder_device.hpp"
+#include "search/run_time_balance.hpp"
 #include "verification/token_routes.hpp"
 
 namespace gem {
@@ -23,6 +24,20 @@ struct LayerTimes {
 /// to the bit.
 float token_value(std::uint32_t token, std::size_t column);
 
+/// Experts that go from and to one rank, by the other rank.
+struct ExpertTransfers {
+  std::vector<std::int32_t> sent, received;               ///< experts, ordered by the other rank
+  std::vector<std::int32_t> send_counts, receive_counts;  ///< [rank]
+};
+
+/// Those of `rank` in a step whose tokens are shared so.
+ExpertTransfers transfers_of(std::span<const ExpertShare> shares, std::size_t rank, std::size_t rank_count);
+
+/// What every byte of a copied expert is on its way, so that what arrives can be checked.
+constexpr std::uint8_t expert_byte(std::int32_t expert) {
+  return static_cast<std::uint8_t>(1 + expert % 251);
+}
+
 /// One MoE layer in expert parallelism: dispatch of token rows to the experts' ranks, expert compute, combine with
 /// equal routing weights. Collective: all ranks call the same functions in the same order.
 class ExpertParallelLayer {
@@ -39,6 +54,10 @@ class ExpertParallelLayer {
   /// Dispatch and combine with experts that return their input; returns how many values were not what they must be on
   /// this rank, and adds how many were looked at to `checked`.
   virtual std::uint64_t count_wrong(std::uint64_t& checked) = 0;
+
+  /// Copies experts of `expert_bytes` each to and from other ranks, timed from a common start: seconds until this
+  /// rank's are there and away. Bytes of their size really travel; SystemError where they don't arrive.
+  virtual double copy_experts(const ExpertTransfers& transfers, std::size_t expert_bytes) = 0;
 
   /// [local token, hidden] after run: sum over the token's experts of their output / number of those experts.
   virtual std::vector<float> outputs() = 0;

@@ -19,11 +19,29 @@ std::string quantile_line(const VerificationReport& report) {
          "\n";
 }
 
+// What copying experts in every step took.
+std::string copies_lines(const VerificationReport& report) {
+  std::string lines;
+  for (const MappingReplay& replay : report.mappings)
+    if (replay.copies)
+      lines += wrap(fmt::format(
+                   "{} copies {:.1f} experts a layer and step; the last is there after {}{}, of which {} are not "
+                   "hidden under the compute of what is at home.",
+                   replay.name, replay.copies->count, format_seconds(replay.copies->there_s),
+                   replay.copies->predicted_there_s > 0.0
+                       ? " (predicted " + format_seconds(replay.copies->predicted_there_s) + ")"
+                       : "",
+                   format_seconds(replay.copies->exposed_s))) +
+               "\n";
+  return lines;
+}
+
 }  // namespace
 
 Findings findings_of(const VerificationReport& report, std::size_t judged, std::uint64_t seed) {
   Findings findings;
   findings.summaries = summarize(report, seed);
+  for (const MappingReplay& replay : report.mappings) findings.waiting.push_back(waiting_of(replay));
   const MappingSummary& summary = findings.summaries[judged];
   findings.verdict = judge(report, summary, output_tolerance(report.weight_dtype));
   if (!report.profile_doubts.empty())
@@ -38,7 +56,7 @@ Findings findings_of(const VerificationReport& report, std::size_t judged, std::
     findings.text += step_estimate_table(report, findings.estimates) + "\n";
   }
   findings.exchange = exchange_cost_of(report);
-  findings.text += quantile_line(report) + exchange_line(report);
+  findings.text += quantile_line(report) + copies_lines(report) + exchange_line(report);
   if (const std::string sentence = block_interval_sentence(report, summary); !sentence.empty())
     findings.text += wrap(sentence) + "\n";
   findings.text += prediction_lines(report) + wrap(verdict_sentence(report, summary, findings.verdict)) + "\n";
@@ -66,7 +84,14 @@ JsonRecord mapping_record(const MappingSummary& summary, const MappingReplay& re
       .add("layer_relative", summary.layer_relative);
   if (!std::isnan(summary.layer_relative))
     record.add("layer_relative_low", summary.layer_interval.low)
-        .add("layer_relative_high", summary.layer_interval.high);
+        .add("layer_relative_high", summary.layer_interval.high)
+        .add("exchange_s", mean(sum_of_steps(replay.layer_s)) - summary.straggler_s);
+  if (replay.copies)
+    record.add("copies", JsonRecord()
+                             .add("count", replay.copies->count)
+                             .add("there_s", replay.copies->there_s)
+                             .add("predicted_there_s", replay.copies->predicted_there_s)
+                             .add("exposed_s", replay.copies->exposed_s));
   return record.add("wrong_values", replay.wrong_values)
       .add("checked_values", replay.checked_values)
       .add("output_error", replay.output_error)

@@ -1,8 +1,11 @@
 #include "verification/mpi_expert_layer.hpp"
 
+#include <fmt/core.h>
 #include <algorithm>
 #include <chrono>
 #include <limits>
+
+#include "base/error.hpp"
 
 namespace gem {
 namespace {
@@ -60,7 +63,7 @@ void MpiExpertLayer::combine(std::span<const float> pair_weight) {
                       &received_rows_[i * hidden_size_]);
   communicator_.exchange_rows(received_rows_, routes_.receive_counts, sent_rows_, routes_.send_counts, hidden_size_);
   std::ranges::fill(outputs_, 0.0f);
-  for (std::size_t i = 0; i < routes_.send_tokens.size(); ++i) {
+  for (const std::size_t i : routes_.sum_order) {
     const std::size_t local = routes_.send_tokens[i];
     for (std::size_t column = 0; column < hidden_size_; ++column)
       outputs_[local * hidden_size_ + column] += pair_weight[local] * sent_rows_[i * hidden_size_ + column];
@@ -84,6 +87,25 @@ LayerTimes MpiExpertLayer::run() {
   times.layer_s = turns_.one_at_a_time() ? std::numeric_limits<double>::quiet_NaN()
                                          : communicator_.max(seconds_between(begin, combined));
   return times;
+}
+
+double MpiExpertLayer::copy_experts(const ExpertTransfers& transfers, std::size_t expert_bytes) {
+  const std::size_t size = (expert_bytes + sizeof(float) - 1) / sizeof(float);
+  sent_experts_.resize(transfers.sent.size() * size);
+  received_experts_.assign(transfers.received.size() * size, -1.0f);
+  for (std::size_t i = 0; i < transfers.sent.size(); ++i)
+    std::ranges::fill(row_of(sent_experts_, i, size), static_cast<float>(expert_byte(transfers.sent[i])));
+  communicator_.barrier();
+  const auto begin = Clock::now();
+  communicator_.exchange_rows(sent_experts_, transfers.send_counts, received_experts_, transfers.receive_counts, size);
+  const auto end = Clock::now();
+  for (std::size_t i = 0; i < transfers.received.size(); ++i) {
+    const std::span<float> expert = row_of(received_experts_, i, size);
+    const auto wanted = static_cast<float>(expert_byte(transfers.received[i]));
+    if (!std::ranges::all_of(expert, [&](float value) { return value == wanted; }))
+      throw SystemError(fmt::format("expert {} was copied, but other bytes arrived", transfers.received[i]));
+  }
+  return transfers.sent.empty() && transfers.received.empty() ? 0.0 : seconds_between(begin, end);
 }
 
 std::uint64_t MpiExpertLayer::count_wrong(std::uint64_t& checked) {

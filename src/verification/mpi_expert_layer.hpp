@@ -18,6 +18,7 @@ class MpiExpertLayer : public ExpertParallelLayer {
   void prepare(std::size_t layer, const TokenRoutes& routes, std::span<const std::int32_t> resident) override;
   LayerTimes run() override;
   std::uint64_t count_wrong(std::uint64_t& checked) override;
+  double copy_experts(const ExpertTransfers& transfers, std::size_t expert_bytes) override;
   std::vector<float> outputs() override { return outputs_; }
 
  private:
@@ -38,6 +39,7 @@ class MpiExpertLayer : public ExpertParallelLayer {
   std::vector<float> expert_rows_;     // [expert row, hidden]
   std::vector<float> expert_outputs_;  // [expert row, hidden]
   std::vector<float> outputs_;         // [local token, hidden]
+  std::vector<float> sent_experts_, received_experts_;
 };
 
 }  // namespace gem

@@ -1,7 +1,9 @@
 #include "verification/nccl_expert_layer.hpp"
 
+#include <fmt/core.h>
 #include <limits>
 
+#include "base/error.hpp"
 #include "base/option.hpp"
 #include "device/cuda/gpu_rows.hpp"
 #include "device/cuda/gpu_timer.hpp"
@@ -30,7 +32,7 @@ class NcclExpertLayer : public ExpertParallelLayer {
     // Where each copy of a token goes among the sent rows, [local token, top_k], -1 where there is none.
     std::vector<std::int32_t> send_map(copies_.size() * top_k_, -1);
     std::vector<std::size_t> used(copies_.size(), 0);
-    for (std::size_t row = 0; row < routes_.send_tokens.size(); ++row) {
+    for (const std::uint32_t row : routes_.sum_order) {
       const std::size_t local = routes_.send_tokens[row];
       send_map[local * top_k_ + used[local]++] = static_cast<std::int32_t>(row);
     }
@@ -50,7 +52,7 @@ class NcclExpertLayer : public ExpertParallelLayer {
 
   LayerTimes run() override {
     LayerTimes times;
-    check_cuda(cudaDeviceSynchronize(), "waiting for what kept the GPU busy");
+    device_.wait();
     times.dispatch_s = seconds_of([&] { dispatch(); });
     turns_.run([&] {
       times.compute_s = device_.compute_rows(layer_, tokens_per_slot_, expert_rows_.data(), expert_outputs_.data());
@@ -92,6 +94,25 @@ class NcclExpertLayer : public ExpertParallelLayer {
     return wrong;
   }
 
+  double copy_experts(const ExpertTransfers& transfers, std::size_t expert_bytes) override {
+    sent_experts_.reserve(transfers.sent.size() * expert_bytes);
+    received_experts_.reserve(transfers.received.size() * expert_bytes);
+    for (std::size_t i = 0; i < transfers.sent.size(); ++i)
+      check_cuda(cudaMemsetAsync(sent_experts_.data() + i * expert_bytes, expert_byte(transfers.sent[i]), expert_bytes,
+                                 stream_.handle()),
+                 "filling an expert that is copied");
+    if (!transfers.received.empty())
+      check_cuda(
+          cudaMemsetAsync(received_experts_.data(), 0, transfers.received.size() * expert_bytes, stream_.handle()),
+          "clearing room for copied experts");
+    const double seconds = seconds_of([&] {
+      nccl_.exchange_rows(sent_experts_.data(), transfers.send_counts, received_experts_.data(),
+                          transfers.receive_counts, expert_bytes, stream_);
+    });
+    check_copies(transfers.received, expert_bytes);
+    return transfers.sent.empty() && transfers.received.empty() ? 0.0 : seconds;
+  }
+
   std::vector<float> outputs() override { return outputs_.download(copies_.size(), stream_); }
 
  private:
@@ -119,6 +140,17 @@ class NcclExpertLayer : public ExpertParallelLayer {
     home_.reserve(count, hidden_size_);
     home_.upload(rows, stream_);
     home_count_ = count;
+  }
+
+  // The first and the last byte of each.
+  void check_copies(const std::vector<std::int32_t>& received, std::size_t expert_bytes) {
+    for (std::size_t i = 0; i < received.size(); ++i)
+      for (const std::size_t at : {i * expert_bytes, (i + 1) * expert_bytes - 1}) {
+        unsigned char byte = 0;
+        check_cuda(cudaMemcpy(&byte, received_experts_.data() + at, 1, cudaMemcpyDeviceToHost), "looking at a copy");
+        if (byte != expert_byte(received[i]))
+          throw SystemError(fmt::format("expert {} was copied, but other bytes arrived", received[i]));
+      }
   }
 
   static float mean_weight(std::uint32_t copies) { return copies > 0 ? 1.0f / static_cast<float>(copies) : 0.0f; }
@@ -163,6 +195,7 @@ class NcclExpertLayer : public ExpertParallelLayer {
   DeviceBuffer<std::int32_t> send_map_, receive_map_;
   DeviceBuffer<float> weights_, unit_weights_;
   std::size_t home_count_ = 0;
+  DeviceBuffer<unsigned char> sent_experts_, received_experts_;
   GpuRows home_, sent_, received_, expert_rows_, expert_outputs_, outputs_;
 };
 

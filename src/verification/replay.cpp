@@ -129,6 +129,27 @@ void collect(const Communicator& communicator, const LocalTimes& local, std::siz
   replay.layer_s = median_of_rounds(layer_rounds);
 }
 
+// Copies experts as a step wants them and adds what that takes to the devices' times of the layer, and to `made`.
+void add_copies(const Communicator& communicator, ReplayTarget& target, std::size_t layer,
+                const std::vector<ExpertShare>& shares, const CopyTimes& predicted, std::span<LayerTimes> times,
+                CopiesMade& made) {
+  std::vector<CopyRun> runs(times.size());
+  target.copy_experts(layer, shares, predicted.there_s, runs);
+  double there_s = 0.0, before_s = 0.0, after_s = 0.0;
+  for (std::size_t d = 0; d < times.size(); ++d) {
+    there_s = std::max(there_s, runs[d].there_s);
+    before_s = std::max(before_s, times[d].compute_s);
+    times[d].compute_s = seconds_with_copies(times[d].compute_s, runs[d].home_s, runs[d].there_s);
+    after_s = std::max(after_s, times[d].compute_s);
+  }
+  const double exposed_s = communicator.max(after_s) - communicator.max(before_s);
+  for (LayerTimes& own : times) own.layer_s += exposed_s;
+  made.count += static_cast<double>(predicted.count);
+  made.there_s += communicator.max(there_s);
+  made.predicted_there_s += std::ranges::max(predicted.there_s);
+  made.exposed_s += exposed_s;
+}
+
 }  // namespace
 
 std::vector<ExpertHomes> homes_for(const Mapping& mapping, const LoadTrace& trace) {
@@ -162,36 +183,41 @@ VerificationReport replay(const Communicator& communicator, ReplayTarget& target
   report.layer_ids = trace.layer_ids;
 
   std::vector<std::vector<ExpertHomes>> homes;
+  std::vector<StepHomes> placements;
   for (const Mapping& mapping : mappings) {
     homes.push_back(homes_for(mapping, trace));
+    const RunTimeOptions decided = options.decided.empty() ? RunTimeOptions{} : options.decided[placements.size()];
+    StepHomes& placed = placements.emplace_back(homes.back(), decided, model, trace, options.copy_price);
     MappingReplay& replay = report.mappings.emplace_back();
     replay.name = mapping.method;
-    replay.predicted_s = predict(model, profiled_stage, trace, homes.back());
-    replay.most_rows = max_rows(trace, homes.back(), model.device_count());
+    replay.predicted_s = placed.predict();
+    replay.most_rows = max_rows(trace, placed.homes_at(), model.device_count());
+    if (placed.sends_experts()) replay.copies.emplace();
   }
   // The force-balanced steps are run like one more mapping, the first one's without copies.
   std::vector<const LoadTrace*> traces(mappings.size(), &trace);
-  std::vector<const std::vector<ExpertHomes>*> placements;
-  for (const auto& of_mapping : homes) placements.push_back(&of_mapping);
   LoadTrace balanced;
   std::vector<ExpertHomes> balanced_homes;
   if (options.whole_step) {
     balanced_homes = first_homes(homes[0]);
     balanced = balanced_trace(trace, balanced_homes, options.speeds, options.rules);
     traces.push_back(&balanced);
-    placements.push_back(&balanced_homes);
-    MappingReplay& replay = report.balanced.emplace();
+    placements.emplace_back(balanced_homes, RunTimeOptions{}, model, balanced, options.copy_price);
+    MappingReplay& replay = report.balanced.emplace_back();
     replay.name = force_balanced_name;
     replay.predicted_s = predict(model, profiled_stage, balanced, balanced_homes);
     replay.most_rows = max_rows(balanced, balanced_homes, model.device_count());
   }
   report.mappings[0].move_s = 0.0;
   for (std::size_t m = 1; m < homes.size(); ++m) {
+    if (placements[m].is_decided()) continue;  // the same weights as before, or none that stay
     target.place({homes[0]});
     report.mappings[m].move_s = target.place({homes[m]});
   }
   // All that any mapping needs, so that the mappings can take turns step by step.
-  target.place(homes);
+  std::vector<std::vector<ExpertHomes>> ever;
+  for (std::size_t m = 0; m < homes.size(); ++m) ever.push_back(placements[m].ever());
+  target.place(ever);
 
   const std::size_t checks = std::min(options.checked_steps, steps);
   for (std::size_t i = 0; i < checks; ++i) {
@@ -199,7 +225,7 @@ VerificationReport replay(const Communicator& communicator, ReplayTarget& target
     const std::size_t step = checks == 1 ? 0 : i * (steps - 1) / (checks - 1);
     const std::size_t layer = checks == 1 ? 0 : i * (layers - 1) / (checks - 1);
     std::vector<ExpertHomes> of_layer;
-    for (const auto& of_mapping : homes) of_layer.push_back(of_mapping[layer]);
+    for (std::size_t m = 0; m < homes.size(); ++m) of_layer.push_back(placements[m].at(step, layer));
     target.check(layer, trace.counts.row(step, layer), of_layer, report.mappings);
   }
 
@@ -219,7 +245,10 @@ VerificationReport replay(const Communicator& communicator, ReplayTarget& target
       random.shuffle(std::span<std::size_t>(order));
       for (std::size_t m : order) {
         for (std::size_t layer = 0; layer < layers; ++layer) {
-          target.run(layer, traces[m]->counts.row(step, layer), (*placements[m])[layer], times);
+          target.run(layer, traces[m]->counts.row(step, layer), placements[m].at(step, layer), times);
+          if (placements[m].sends_experts())
+            add_copies(communicator, target, layer, placements[m].shares_at(step, layer),
+                       placements[m].copies_at(step, layer), times, *report.mappings[m].copies);
           local[m].keep(round, step * layers + layer, times);
         }
         target.run_tail(times);
@@ -229,7 +258,14 @@ VerificationReport replay(const Communicator& communicator, ReplayTarget& target
     }
   for (std::size_t m = 0; m < mappings.size(); ++m)
     collect(communicator, local[m], steps, layers, local_devices, report.mappings[m]);
-  if (report.balanced) collect(communicator, local.back(), steps, layers, local_devices, *report.balanced);
+  const auto runs = static_cast<double>(options.rounds * steps * layers);
+  for (MappingReplay& replay : report.mappings)
+    if (replay.copies)
+      for (double* sum : {&replay.copies->count, &replay.copies->there_s, &replay.copies->predicted_there_s,
+                          &replay.copies->exposed_s})
+        *sum /= runs;
+  for (MappingReplay& replay : report.balanced)
+    collect(communicator, local.back(), steps, layers, local_devices, replay);
   return report;
 }
 

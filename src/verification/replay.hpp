@@ -17,6 +17,7 @@
 #include "verification/expert_parallel_layer.hpp"
 #include "verification/report.hpp"
 #include "verification/step_decoders.hpp"
+#include "verification/step_homes.hpp"
 
 namespace gem {
 
@@ -25,9 +26,17 @@ struct ReplayOptions {
   std::size_t checked_steps = 2;  ///< steps whose data and outputs are checked before anything is timed
   std::uint64_t seed = 1;         ///< order of the mappings within a step
   bool whole_step = false;        ///< what isn't MoE layers is replayed, too, and the force-balanced steps
+  std::vector<RunTimeOptions> decided{};  ///< [mapping], or empty: what isn't as the mapping says
+  CopyPrice copy_price{};                 ///< of experts that are copied in steps
   // For the force-balanced steps; needed for whole steps alone.
   std::vector<double> speeds{};  ///< [device] relative
   LoadRules rules{LoadRule{}};   ///< tiles of the experts' kernel
+};
+
+/// What experts that are copied in a step take a device.
+struct CopyRun {
+  double there_s = 0.0;  ///< until its own are there and away
+  double home_s = 0.0;   ///< compute of the experts that it has at home alone
 };
 
 /// What a replay runs on. All ranks call the same functions in the same order.
@@ -43,6 +52,11 @@ class ReplayTarget {
   /// Runs one layer of one step under one placement; writes the times of this rank's devices.
   virtual void run(std::size_t layer, std::span<const std::uint32_t> counts, const ExpertHomes& homes,
                    std::span<LayerTimes> times) = 0;
+  /// Copies experts as the shares of a step say, and computes what is at home alone: what it takes each of this rank's
+  /// devices. `there_s` [device] as predicted, which devices on a virtual clock take for true. After `run` of the same
+  /// layer.
+  virtual void copy_experts(std::size_t layer, std::span<const ExpertShare> shares, std::span<const double> there_s,
+                            std::span<CopyRun> copies) = 0;
   /// Runs what follows the last layer of a step, see tail_parts; the times' parts alone are written.
   virtual void run_tail(std::span<LayerTimes> times) = 0;
   /// Checks the data path of one layer of one step under each placement into the mappings' replays (on rank 0).
@@ -53,6 +67,7 @@ class ReplayTarget {
 struct ExchangeOptions {
   std::size_t hidden_size = 0;
   std::size_t top_k = 0;
+  std::size_t expert_bytes = 0;
   bool compute_only = false;  ///< the exchange is checked, but only the experts' compute is run and timed
 };
 

@@ -12,6 +12,7 @@
 #include "base/text.hpp"
 #include "mapping/baselines.hpp"
 #include "mapping/methods.hpp"
+#include "mapping/remapping.hpp"
 #include "mapping/sample.hpp"
 #include "model/profile_doubts.hpp"
 #include "platform/command_line/progress.hpp"
@@ -136,6 +137,49 @@ std::size_t judged_of(const std::string& judge, const std::vector<std::string>& 
                      join(std::span(names).subspan(1), " and "));
 }
 
+// What of mappings is decided in every step, as mappings of their own: copies that share tokens otherwise, and experts
+// copied from linear and from the last mapping.
+void add_decided(const ReplayRequest& request, ReplayQuestion& question) {
+  const RunTimeOptions& asked = request.run_time;
+  const std::size_t given = question.mappings.size();
+  const auto add = [&](std::size_t m, const std::string& name, const RunTimeOptions& decided) {
+    question.mappings.push_back(question.mappings[m]);
+    question.mappings.back().method = name;
+    question.names.push_back(name);
+    question.decided.push_back(decided);
+  };
+  if (asked.split != CopySplit::Even) {
+    for (std::size_t m = 1; m < given; ++m)
+      if (question.mappings[m].redundant_count() > 0)
+        add(m, question.names[m] + "+" + word_of(asked.split), {.split = asked.split});
+    if (question.mappings.size() == given)
+      throw option_error(option_name(&RunTimeOptions::split),
+                         "{} {} is of copies, of which no mapping has any; give one with copies", word_of(asked.split));
+  }
+  if (!asked.online_exact) return;
+  const OptionName online = option_name(&RunTimeOptions::online_exact);
+  if (request.compute_only)
+    throw option_error(online, "{} copies experts as rows travel, which {} leaves out; leave out one of them",
+                       option_name(&ReplayRequest::compute_only));
+  const RunTimeOptions decided{.online_exact = true, .quota = asked.quota};
+  add(0, "online-exact", decided);
+  if (given > 1) add(given - 1, question.names[given - 1] + "+online", decided);
+}
+
+// Links that copies are predicted to take: the profile's, else those of its pairs on one node.
+Topology links_of(const LatencyProfile& profile) {
+  if (profile.topology.has_links() || profile.exchange.empty()) return profile.topology;
+  std::vector<double> latency_s, bytes_per_s;
+  for (std::size_t a = 0; a < profile.device_count(); ++a)
+    for (std::size_t b = a + 1; b < profile.device_count(); ++b) {
+      latency_s.push_back(profile.exchange.latency_s(a, b));
+      bytes_per_s.push_back(profile.exchange.bytes_per_s(a, b));
+    }
+  Topology one_node{"measured", std::vector<std::int32_t>(profile.device_count(), 0), {}};
+  one_node.links.assign(2, {median(latency_s), median(bytes_per_s)});
+  return one_node;
+}
+
 // What exchanges the rows, null where none are: connecting the ranks takes seconds.
 std::unique_ptr<ExpertParallelLayer> make_layer(const Communicator& ranks, const ReplayRequest& request,
                                                 const ReplayQuestion& question, MoeDevice& device, const Turns& turns) {
@@ -153,10 +197,11 @@ std::unique_ptr<ReplayTarget> make_target(const Communicator& ranks, const Repla
   // Only of devices on a virtual clock a rank may have none.
   if (local.empty() || local.front()->kind().is_virtual()) return make_clock_target(ranks, local, std::move(decoders));
   const Turns turns(ranks, request.share_gpu == GpuSharing::Turns);
-  return make_exchange_target(ranks, *local.front(), make_layer(ranks, request, question, *local.front(), turns), turns,
-                              {question.profile.expert.hidden_size, question.trace.top_k,
-                               request.compute_only || !local.front()->kind().has_outputs},
-                              std::move(decoders));
+  return make_exchange_target(
+      ranks, *local.front(), make_layer(ranks, request, question, *local.front(), turns), turns,
+      {question.profile.expert.hidden_size, question.trace.top_k, expert_bytes_of(question.profile),
+       request.compute_only || !local.front()->kind().has_outputs},
+      std::move(decoders));
 }
 
 }  // namespace
@@ -272,6 +317,9 @@ ReplayQuestion make_replay_question(const ReplayRequest& request, const LatencyP
     if (!files.empty()) files.push_back(request.mapping_files[m]);
   }
   question.names = distinct_names(methods, files);
+  question.decided.resize(question.names.size());
+  add_decided(request, question);
+  methods.resize(question.names.size());  // those that are decided in steps are judged by name alone
   question.judged = judged_of(request.judge, methods, question.names);
   question.first_step = request.first_step ? *request.first_step : first_unseen_step(question.mappings, whole);
   if (question.first_step >= whole.step_count())
@@ -342,6 +390,18 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
     if (request.transport && device_kind(devices.kind).transport == RowTransport::None)
       throw option_error(option_name(&ReplayRequest::transport), "{}: {} devices exchange nothing; leave it out",
                          devices.kind);
+    const OptionName online = option_name(&RunTimeOptions::online_exact);
+    if (request.run_time.online_exact && !device_kind(devices.kind).is_virtual() &&
+        !device_kind(devices.kind).has_outputs)
+      throw option_error(online, "{}: {} devices send nothing, so that no expert can be copied; leave it out",
+                         devices.kind);
+    if (request.run_time.online_exact && device_kind(devices.kind).is_virtual() &&
+        !question.profile.topology.has_links())
+      throw option_error(online,
+                         "{} takes the links' bandwidths for true on {} devices, but the profile has none; profile "
+                         "again with {} and {}",
+                         devices.kind, option_name(&TopologyOptions::inside_gb_per_s),
+                         option_name(&TopologyOptions::across_gb_per_s));
     if (request.judge_by == JudgedBy::Layer && !device_kind(devices.kind).has_outputs)
       throw option_error(option_name(&ReplayRequest::judge_by),
                          "{} layer: {} devices exchange nothing, so that there are no whole layers", devices.kind);
@@ -369,8 +429,11 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
   Progress progress("replaying", request.replay.rounds * question.trace.step_count(),
                     ranks.is_root() && !request.quiet);
   std::vector<double> clock_sums(local.size(), 0.0);
+  const std::size_t expert_bytes = expert_bytes_of(question.profile);
   ReplayOptions options = request.replay;
   if (!kind.has_outputs) options.checked_steps = 0;
+  options.decided = question.decided;
+  options.copy_price = {links_of(question.profile), static_cast<double>(expert_bytes)};
   options.whole_step = whole_step.has_value();
   options.speeds = speeds;
   options.rules = question.profile.load_rules();
@@ -400,7 +463,6 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
   report.model_layers = question.model_layers;
   if (request.rest_per_layer_ms) report.rest_per_layer_s = *request.rest_per_layer_ms * 1e-3;
   report.device_speeds = speeds;
-  const std::size_t expert_bytes = question.profile.expert.weight_count() * weight_element_bytes(devices.weight_dtype);
   for (std::size_t m = 0; m < question.mappings.size(); ++m) {
     report.mappings[m].name = question.names[m];
     report.mappings[m].moved_bytes =

@@ -43,6 +43,7 @@ struct ReplayRequest {
   std::string rest_file{};                    ///< of measured operators, instead of running them
   std::optional<double> exchange_fixed_us{};  ///< of a layer, where the exchange isn't timed
   std::optional<double> exchange_row_ns{};    ///< likewise, for each row of the device that gets most
+  RunTimeOptions run_time{};                  ///< what is decided in every step, replayed beside the mappings
   bool quiet = false;
   std::size_t seed = 1;
   ReplayOptions replay{};
@@ -56,9 +57,10 @@ void check_replay_request(const ReplayRequest& request);
 /// What is replayed, checked; the same on every rank.
 struct ReplayQuestion {
   LatencyProfile profile;
-  LoadTrace trace;                 ///< the steps and layers to replay
-  std::vector<Mapping> mappings;   ///< linear first
-  std::vector<std::string> names;  ///< [mapping], each another
+  LoadTrace trace;                      ///< the steps and layers to replay
+  std::vector<Mapping> mappings;        ///< linear first
+  std::vector<std::string> names;       ///< [mapping], each another
+  std::vector<RunTimeOptions> decided;  ///< [mapping] what of it isn't as the mapping says
   std::size_t first_step = 0;
   std::size_t model_layers = 0;  ///< of the whole trace
   std::size_t judged = 0;        ///< index of the mapping that the verdict is about

@@ -15,6 +15,14 @@
 
 namespace gem {
 
+/// Experts that were copied in every step, means over layers, steps and rounds.
+struct CopiesMade {
+  double count = 0.0;              ///< of a layer and step
+  double there_s = 0.0;            ///< until the last copy is there
+  double predicted_there_s = 0.0;  ///< the same by the profile's links; 0 where these aren't known
+  double exposed_s = 0.0;          ///< of that not hidden under the compute of what is at home
+};
+
 /// Times of one mapping's replay, seconds. Medians over the rounds, device by device.
 struct MappingReplay {
   std::string name;
@@ -29,7 +37,8 @@ struct MappingReplay {
   std::uint64_t checked_values = 0;  ///< elements looked at
   /// Largest ||out - reference|| / ||reference|| against one rank computing all; NaN if not checked.
   double output_error = std::numeric_limits<double>::quiet_NaN();
-  std::uint64_t moved_bytes = 0;  ///< weights to move when coming from the first mapping
+  std::optional<CopiesMade> copies{};  ///< where experts were copied at run time
+  std::uint64_t moved_bytes = 0;       ///< weights to move when coming from the first mapping
   /// [part] what of whole steps isn't routed experts and exchange, [step, layer, device], of parts behind the last
   /// layer [step, 1, device]; empty where it wasn't replayed.
   std::array<Cube<double>, step_part_count> part_s{};
@@ -91,7 +100,7 @@ struct VerificationReport {
   std::vector<std::int32_t> layer_ids;
   std::vector<MappingReplay> mappings;    ///< the first is the one that all are compared with
   std::optional<StepSetting> whole_step;  ///< where whole steps were replayed
-  std::optional<MappingReplay> balanced;  ///< then: the force-balanced steps, see balanced_trace()
+  std::vector<MappingReplay> balanced;    ///< then: the force-balanced steps, see balanced_trace(); else empty
 };
 
 /// One row of the final table.

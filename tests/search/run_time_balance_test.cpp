@@ -44,6 +44,23 @@ TEST(RunTimeBalance, CopiesShareEvenlyBySpeedOrByTheProgram) {
     EXPECT_EQ(tokens_of(split_shares(tokens, homes, equal, split), 3), tokens) << "no token is lost";
 }
 
+TEST(RunTimeBalance, SharesOfAStepAreHomesOfThatStep) {
+  const std::vector<ExpertShare> shares{{0, 1, 7}, {0, 0, 3}, {2, 2, 5, 0}};
+  const ExpertHomes homes = homes_of_shares(shares, 3);
+  EXPECT_EQ(homes.tokens_on(1, 0, 10), 7u);
+  EXPECT_EQ(homes.tokens_on(0, 0, 10), 3u);
+  EXPECT_EQ(homes.tokens_on(0, 1, 0), 0u);
+  EXPECT_EQ(homes.of(1).size(), 0u);
+  EXPECT_EQ(homes.share(2, 0, 5), 5u);
+  EXPECT_EQ(at_home(shares).size(), 2u);
+}
+
+TEST(RunTimeBalance, CopiesHideUnderWhatIsAtHomeAlone) {
+  EXPECT_EQ(seconds_with_copies(10.0, 8.0, 5.0), 10.0);
+  EXPECT_EQ(seconds_with_copies(10.0, 8.0, 9.0), 11.0);
+  EXPECT_EQ(seconds_with_copies(10.0, 0.0, 9.0), 19.0) << "nothing at home hides it";
+}
+
 // The minimum of the fullest device by trying all whole splits of two experts of two copies each.
 TEST(RunTimeBalance, TheProgramIsAsGoodAsTryingAllSplits) {
   RandomStream random{5};

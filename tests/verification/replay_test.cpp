@@ -121,7 +121,7 @@ VerificationReport replayed(FakeDevice& device, bool in_turns = false, bool comp
   const Turns turns(world, in_turns);
   const auto target =
       make_exchange_target(world, device, std::make_unique<MpiExpertLayer>(world, device, hidden_size, turns), turns,
-                           {hidden_size, 2, compute_only});
+                           {hidden_size, 2, 4096, compute_only});
   return replay(world, *target, small_trace(),
                 {mapping_of("linear", devices, true), mapping_of("other", devices, false)},
                 CostModel(profile_of(devices)), {}, [](std::size_t, std::size_t) {});
@@ -186,6 +186,42 @@ TEST(Replay, WaitingEndsWhereTheSlowestDeviceDoes) {
   const MappingSummary summary = summarize(compute_only, 1)[0];
   EXPECT_NEAR(summary.waiting_s + summary.compute_s, summary.straggler_s, 1e-12);
   EXPECT_NEAR(summary.waiting_share, summary.waiting_s / summary.straggler_s, 1e-12);
+}
+
+TEST(Replay, WhatIsDecidedInEveryStepComputesTheSameAndTakesWhatIsPredicted) {
+  const Communicator world = Communicator::world();
+  const auto devices = static_cast<std::size_t>(world.size());
+  FakeDevice device(1.0 + 0.25 * world.rank());
+  const Turns turns(world, false);
+  const auto target =
+      make_exchange_target(world, device, std::make_unique<MpiExpertLayer>(world, device, hidden_size, turns), turns,
+                           {hidden_size, 2, 4096, false});
+  const Mapping linear = mapping_of("linear", devices, true);
+  const LoadTrace trace = small_trace();
+  const CostModel model(profile_of(devices));
+  ReplayOptions options;
+  options.decided = {{}, {.split = CopySplit::Lp}, {.online_exact = true, .quota = Quota::Speed}};
+  const VerificationReport report = replay(world, *target, trace, {linear, with_copies(linear), linear}, model, options,
+                                           [](std::size_t, std::size_t) {});
+  if (!world.is_root()) return;
+  for (const MappingReplay& replay : report.mappings) {
+    EXPECT_EQ(replay.wrong_values, 0u);
+    EXPECT_GT(replay.checked_values, 0u);
+    EXPECT_LT(replay.output_error, 1e-6);
+  }
+  const Cube<double>&lp = report.mappings[1].compute_s, &predicted = report.mappings[1].predicted_s;
+  for (std::size_t i = 0; i < lp.values().size(); ++i) EXPECT_NEAR(lp.values()[i], predicted.values()[i], 1e-12);
+  EXPECT_FALSE(report.mappings[1].copies);
+  ASSERT_TRUE(report.mappings[2].copies);
+  const CopiesMade& copies = *report.mappings[2].copies;
+  std::size_t wanted = 0;
+  StepHomes online({2, ExpertHomes(linear.expert_to_device.row(0))}, options.decided[2], model, trace, {});
+  for (std::size_t step = 0; step < trace.step_count(); ++step)
+    for (std::size_t layer = 0; layer < 2; ++layer) wanted += online.copies_at(step, layer).count;
+  EXPECT_NEAR(copies.count, static_cast<double>(wanted) / 10.0, 1e-12);
+  EXPECT_EQ(copies.count > 0.0, devices > 1);
+  EXPECT_EQ(copies.there_s > 0.0, devices > 1) << "bytes really travel";
+  EXPECT_LE(copies.exposed_s, copies.there_s + 1e-12);
 }
 
 TEST(Replay, OnlyWhatDiffersIsMovedAndTimed) {
@@ -267,7 +303,7 @@ TEST(Replay, CopiesShareTokensAndGiveTheSameOutputs) {
   const Turns turns(world, false);
   const auto target =
       make_exchange_target(world, device, std::make_unique<MpiExpertLayer>(world, device, hidden_size, turns), turns,
-                           {hidden_size, 2, false});
+                           {hidden_size, 2, 4096, false});
   const std::vector<Mapping> mappings{mapping_of("linear", ranks, true), with_copies(mapping_of("x", ranks, false))};
   const VerificationReport report = replay(world, *target, small_trace(), mappings, CostModel(profile_of(ranks)), {},
                                            [](std::size_t, std::size_t) {});
