@@ -10,7 +10,7 @@ bin=$(cd "$1" && pwd)
 page=${2:-}
 PATH=$bin:$PATH:/usr/sbin:/sbin
 network=10.213.78
-mbit=${MBIT:-100} # across nodes, each way
+mbit=${MBIT:-200} # across nodes, each way
 
 skip() {
   echo "no nodes here: $*" >&2
