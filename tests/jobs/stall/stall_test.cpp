@@ -59,7 +59,7 @@ TEST_F(Stall, EndsMapping) {
 
 TEST_F(Stall, EndsMeasuring) {
   for (const std::string devices :
-       {"host --expert-shape 256x256 --tile-tokens 16 --max-point-time 5",
+       {"host --dtype f32 --expert-shape 256x256 --tile-tokens 16 --max-point-time 5",
         "simulated --devices 4 --points-per-doubling 64 --max-tokens 65536 --max-samples 10000 --min-samples 10000"})
     expect_end("gem-profile --model gpt-oss-20b --device " + devices + " --output " + folder_.file("profile.h5"), 1);
 }
