@@ -57,7 +57,8 @@ TEST(PaceDefault, OneOfFourDevicesHasItsShareOfAStep) {
 }
 
 TEST(PaceDefault, SaysWhyGpusAreKeptBusyWhereAttentionIsUnknown) {
-  ProfileRequest request = request_for("Qwen3-Next-80B-A3B", "host");
+  ProfileRequest request = request_for("Qwen3-Next-80B-A3B", "simulated");
+  request.devices.device_count = 2;
   request.max_tokens = 64;
   ProfileSetup setup = set_up_profile(request, 2);
   EXPECT_EQ(describe_plan(request, setup, 2).find("is unknown"), std::string::npos) << "no GPUs";
