@@ -50,9 +50,10 @@ launch=("${MPIRUN[@]}" -n "$ranks") options=(--tile-tokens 128)
 [ -z "$shares" ] || { launch=("$root/slurm/share_gpu.sh" "$shares"); options+=(--share-gpu turns); }
 [ "$device" != host ] || options=(--dtype f32 --expert-shape 64x64)
 
+# Kept busy, so that what is found can be compared with tests/benchmark/four_gpus.md.
 profile() { # profile MODEL FILE
   local command=("${launch[@]}" gem-profile --quiet --model "$1" --device "$device" "${options[@]}" "${exchange[@]}"
-    --max-tokens "$max_tokens" --output "$2")
+    --max-tokens "$max_tokens" --pace busy --output "$2")
   if [ "$dry_run" = 1 ]; then echo "${command[*]}"; return; fi
   [ ! -e "$2" ] || return 0
   [ ! -e "$2.partial" ] || command+=(--resume)

@@ -95,7 +95,7 @@ LatencyProfile plan_of(const ProfileRequest& request, const ProfileSetup& setup,
   plan.expert = setup.devices.expert;
   plan.tile_tokens = setup.devices.tile_tokens;
   plan.experts_per_device = experts;
-  if (request.pace == Pace::Serving) plan.pace = "serving";
+  if (setup.pace == Pace::Serving) plan.pace = word_of(setup.pace);
   PlanOptions points;
   points.experts_per_device = experts;
   points.tile_tokens = plan.tile_tokens;
@@ -132,19 +132,26 @@ void keep_busy(const ProfileSetup& setup, MeasurementOptions& measurement) {
   measurement.least_busy_launches = static_cast<std::size_t>(std::ceil(least_busy_s / layer_s));
 }
 
+// GPUs that a rank has for itself.
+bool paced_unless_told(const DeviceOptions& devices) {
+  return device_kind(devices.kind).measuring.kept_busy && !devices.share_gpu;
+}
+
 // The mean layer of a step: its rows on the device's experts, one more on the first where they don't divide, and
-// attention of the device's own tokens; in prefill its products alone.
+// attention of the device's own tokens; in prefill its products alone. Devices that hold a part of the experts are as
+// many as hold all, even where fewer are measured.
 PacedStep paced_step(const ProfileRequest& request, const ProfileSetup& setup, const MoeModel& model) {
   const std::size_t tokens = setup.devices.tokens_per_step, experts = setup.plan.experts_per_device;
-  const std::size_t rows = std::max<std::size_t>(1, tokens * model.top_k / setup.device_count);
+  const std::size_t devices = std::max(setup.device_count, model.expert_count / std::max<std::size_t>(1, experts));
+  const std::size_t rows = std::max<std::size_t>(1, tokens * model.top_k / devices);
   PacedStep step;
   step.idle_share = request.idle_share;
   for (std::size_t slot = 0; slot < experts; ++slot)
     step.tokens.push_back(static_cast<std::uint32_t>(rows / experts + (slot < rows % experts ? 1 : 0)));
   if (model.decoder.query_heads == 0) return step;
   const bool prefill = !request.workloads.empty() && request.workloads.front().phase == "prefill";
-  step.attention = DecoderWork{model, std::max<std::size_t>(1, tokens / setup.device_count),
-                               prefill ? 0 : request.context, request.seed};
+  step.attention =
+      DecoderWork{model, std::max<std::size_t>(1, tokens / devices), prefill ? 0 : request.context, request.seed};
   return step;
 }
 
@@ -162,7 +169,7 @@ SweepOptions sweep_of(const ProfileRequest& request, const ProfileSetup& setup, 
     std::ranges::move(trial_loads(setup.plan, request.workloads, sweep.trial_count, request.seed),
                       std::back_inserter(sweep.rule_loads));
   }
-  if (request.pace == Pace::Serving)
+  if (setup.pace == Pace::Serving)
     sweep.measurement.paced = paced_step(request, setup, model);
   else if (habits.kept_busy)
     keep_busy(setup, sweep.measurement);
@@ -287,10 +294,11 @@ void describe(OptionList& options, ProfileRequest& request) {
       "simulated devices from {inside-bandwidth}");
   describe(options, request.topology);
   options.group("What is measured");
-  options.add(
-      "pace", request.pace,
-      "what devices do between samples. busy: GPUs run experts without a pause; serving: the mean step, with "
-      "the attention of their share where the model's is known, and pauses, so that clocks are those of serving");
+  options
+      .add("pace", request.pace,
+           "what devices do between samples. busy: GPUs run experts without a pause; serving: the mean step, with "
+           "the attention of their share where the model's is known, and pauses, so that clocks are those of serving")
+      .without("serving on cuda devices, unless ranks share one or the model's attention is unknown; else busy");
   options
       .add("idle-share", request.idle_share, "SHARE",
            "part of a step in which a device waits, for others or for rows, at {pace} serving")
@@ -310,9 +318,15 @@ void check_profile_request(const ProfileRequest& request) {
   check_stopping_rule(request.stopping);
 }
 
+Pace pace_of(const ProfileRequest& request, const MoeModel& model) {
+  if (request.pace) return *request.pace;
+  return paced_unless_told(request.devices) && model.decoder.query_heads > 0 ? Pace::Serving : Pace::Busy;
+}
+
 ProfileSetup set_up_profile(const ProfileRequest& request, std::size_t rank_count) {
   const MoeModel model = blaming(option_name(&ProfileRequest::model), [&] { return model_of_option(request.model); });
   ProfileSetup setup;
+  setup.pace = pace_of(request, model);
   setup.device_count = device_count_of(request.devices, rank_count);
   setup.exchange = request.exchange;
   if (setup.exchange && std::max(rank_count, setup.device_count) < 2)
@@ -368,6 +382,15 @@ std::string describe_pace(const PacedStep& step) {
   return text + fmt::format(", {:.0f} % pauses", 100.0 * step.idle_share);
 }
 
+// Of GPUs that are kept busy because nothing else can be done.
+std::string describe_missing_pace(const ProfileRequest& request, const ProfileSetup& setup) {
+  if (request.pace || setup.pace == Pace::Serving || !paced_unless_told(request.devices)) return "";
+  return wrap(fmt::format("note: busy GPUs are slower than serving ones, but what attention {} has is unknown; a CSV "
+                          "file as {} can tell it (columns attention, query_heads and so on)",
+                          setup.plan.model, option_name(&ProfileRequest::model))) +
+         "\n";
+}
+
 std::string describe_regimes(const LatencyProfile& plan) {
   if (plan.regimes.empty()) return "";
   std::vector<std::string> tiles;
@@ -400,7 +423,8 @@ std::string describe_plan(const ProfileRequest& request, const ProfileSetup& set
     text += fmt::format(
         "{} rows in each active expert's last tile, the mean of {} loads{}\n", plan.rule.last_tile_rows,
         request.workloads.empty() ? "real" : "the workloads'",
-        kind.measuring.kept_busy && request.pace == Pace::Busy ? ";\nthe GPU is kept busy between samples" : "");
+        kind.measuring.kept_busy && setup.pace == Pace::Busy ? ";\nthe GPU is kept busy between samples" : "");
+  text += describe_missing_pace(request, setup);
   if (setup.sweep.measurement.paced) text += wrap(describe_pace(*setup.sweep.measurement.paced)) + "\n";
   if (!setup.devices.command.empty())
     text += wrap("each rank starts: " + setup.devices.command +

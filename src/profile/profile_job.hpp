@@ -9,6 +9,7 @@
 
 #include "device/device_factory.hpp"
 #include "model/latency_profile.hpp"
+#include "model/moe_model.hpp"
 #include "profile/pace.hpp"
 #include "profile/plan.hpp"
 #include "profile/sweep.hpp"
@@ -29,8 +30,8 @@ struct ProfileRequest {
   std::size_t tokens_per_step = default_tokens_per_step;
   std::vector<LoadTrace> workloads{};  ///< if any, what they can bring is measured, and max_tokens is 0
   std::size_t points_per_doubling = 3;
-  bool exchange = false;  ///< between each two devices, too
-  Pace pace = Pace::Busy;
+  bool exchange = false;       ///< between each two devices, too
+  std::optional<Pace> pace{};  ///< none: by devices and model
   double idle_share = 0.2;     ///< of a step, at the pace of serving
   std::size_t context = 2048;  ///< tokens in each sequence's cache, likewise
   std::size_t seed = 1;
@@ -46,11 +47,16 @@ void describe(OptionList& options, ProfileRequest& request);
 /// OptionError for options that contradict each other, whatever the model.
 void check_profile_request(const ProfileRequest& request);
 
+/// As asked for; else of serving on GPUs that a rank has for itself, which replays have shown to be measured best so,
+/// where the model tells its attention.
+Pace pace_of(const ProfileRequest& request, const MoeModel& model);
+
 /// All that follows from the request and the number of ranks; the same on every rank.
 struct ProfileSetup {
   LatencyProfile plan;  ///< without its devices
   DeviceOptions devices;
   SweepOptions sweep;
+  Pace pace = Pace::Busy;  ///< as asked for, else of these devices and this model
   std::size_t device_count = 0;
   std::size_t max_tokens = 0;
   LoadRange range;  ///< what the workloads can bring; from nothing on, without any

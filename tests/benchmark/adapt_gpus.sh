@@ -61,7 +61,7 @@ run() {
   done
   make "$output/profile.h5" "$output/profile.txt" "${mpirun[@]}" -n "$ranks" gem-profile --quiet "${trial[@]}" \
     "${exchange[@]}" --model gpt-oss-20b --for-trace "$output/mmlu.h5,$output/gpqa.h5" --max-samples 20 \
-    --output "$output/profile.h5" || return
+    --pace busy --output "$output/profile.h5" || return # as gem-adapt keeps its GPUs
   [ -e "$output/slow.csv" ] || [ "$dry_run" = 1 ] ||
     printf 'step,device,slowdown\n%d,1,1.28\n%d,1,1\n' $((steps * 5 / 8)) $((steps * 7 / 8)) > "$output/slow.csv"
   adapt pause "${tasks[@]}" --slowdown-changes "$output/slow.csv" || return

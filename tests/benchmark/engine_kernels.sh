@@ -105,7 +105,7 @@ profile() { # profile KIND SPREAD OPTIONS...: KIND.NAME.SPREAD.h5
   [ "$kind" = own ] || set -- "$@" --validate 100 --trace "$test" --validation-output "$base.csv"
   make "$base.h5" "$base.txt" "${as_one[@]}" gem-profile --quiet --model "$model" --experts-per-device "$(experts)" \
     "${trial[@]}" "$@" --for-trace "$train,$test" --confidence-width 0.015 --min-samples 7 --max-samples 20 \
-    --max-point-time 0.3 --output "$base.h5" || return
+    --max-point-time 0.3 --pace busy --output "$base.h5" || return
   [ "$base" = "$made" ] ||
     make "$made.h5" "$made.txt" emulated_profile "$base.h5" "$made.h5" "$(slowdowns "$spread" "$ranks")"
 }

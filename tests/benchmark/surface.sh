@@ -84,7 +84,7 @@ while read -r model experts tile most_rows task batching; do
   fi
   start=$(date +%s)
   gem-profile --quiet --device "$device" --model "$model" --experts-per-device "$experts" --tile-tokens "$tile" \
-    --max-tokens "$most_rows" --validate "$loads" "${trace[@]}" --validation-output "$output/$name.csv" \
+    --max-tokens "$most_rows" --pace busy --validate "$loads" "${trace[@]}" --validation-output "$output/$name.csv" \
     --output "$output/$name.h5" > "$output/$name.txt" < /dev/null
   rows "$output/$name.txt" $(($(date +%s) - start)) > "$output/$name.rows.partial"
   mv "$output/$name.rows.partial" "$output/$name.rows"

@@ -3,7 +3,7 @@
 # with their table, which tests/benchmark/whole_step.py puts into whole_step.md.
 #
 #   tests/benchmark/whole_step.sh [--output results/whole_step] [--seconds N] [--cases REGEX] [--spreads 1.28,1.08,1.00]
-#       [--full] [--ranks 2] [--pace serving] [--steps 16] [--rounds 3] [--context 2048]
+#       [--full] [--ranks 2] [--pace busy] [--steps 16] [--rounds 3] [--context 2048]
 #       [--exchange-fixed-time US] [--exchange-row-time NS] [--dry-run]
 #
 # Without --ranks four ranks take one GPU in turns; the exchange can't be measured then and is counted by the two times
@@ -18,7 +18,7 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 export PATH="$PATH:$root/build/release/bin"
 output=results/whole_step seconds=0 cases=. spreads=1.28,1.08,1.00 full=0 steps=16 rounds=3 context=2048 dry_run=0
-fixed_us=60 row_ns=15 ranks=0 pace=busy
+fixed_us=60 row_ns=15 ranks=0 pace=()
 while [ $# -gt 0 ]; do
   case $1 in
     --help) sed -n '2,19s/^# \{0,1\}//p' "$0" | fold -s -w 80; exit 0 ;;
@@ -35,7 +35,7 @@ while [ $# -gt 0 ]; do
     --cases) cases=$2 ;;
     --spreads) spreads=$2 ;;
     --ranks) ranks=$2 ;;
-    --pace) pace=$2 ;;
+    --pace) pace=(--pace "$2") ;;
     --steps) steps=$2 ;;
     --rounds) rounds=$2 ;;
     --context) context=$2 ;;
@@ -127,7 +127,7 @@ prepare() {
   traces || return
   make "$base.h5" "$base.txt" "${measure[@]}" --quiet --model "$model" --experts-per-device "$experts" "${trial[@]}" \
     --for-trace "$test" --confidence-width 0.015 --min-samples 7 --max-samples 16 \
-    --max-point-time 0.2 --pace "$pace" --context "$context" --output "$base.h5" || return
+    --max-point-time 0.2 "${pace[@]}" --context "$context" --output "$base.h5" || return
   make "$base.$spread.h5" "$base.$spread.txt" emulated_profile "$base.h5" "$base.$spread.h5" \
     "$(slowdowns "$spread" "$devices")" || return
   [ "$dry_run" = 1 ] || mkdir -p "$output/mappings/$name.$spread"
