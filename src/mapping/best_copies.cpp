@@ -49,7 +49,8 @@ BestCopies best_copies(const Communicator& world, const MappingQuestion& questio
                        names_of(&MethodEntry::places_copies), option_name(&MappingRequest::expert_groups));
   const std::size_t steps = question.train.step_count();
   if (steps < 2) throw option_error(option, "{} best needs two steps or more, one to choose on and one to judge by");
-  const LoadTrace first = steps_of(question.train, 0, steps / 2), later = steps_of(question.train, steps / 2, steps - steps / 2);
+  const LoadTrace first = steps_of(question.train, 0, steps / 2),
+                  later = steps_of(question.train, steps / 2, steps - steps / 2);
   BestCopies best;
   std::vector<std::string> tried;
   double best_s = 0.0;
@@ -61,11 +62,12 @@ BestCopies best_copies(const Communicator& world, const MappingQuestion& questio
     }
     tried.push_back(fmt::format("{} copies {}", copies, format_seconds(mean_s)));
   }
-  best.report = wrap(fmt::format("Copies: {} a layer are best of those tried ({} a step, by quick searches on the first "
-                                 "{} and scored on the later {}; each {} further slots hold as many weights).",
-                                 best.redundant_experts, join(tried), counted(first.step_count(), "step"),
-                                 later.step_count(), question.profile.device_count())) +
-                "\n";
+  best.report =
+      wrap(fmt::format("Copies: {} a layer are best of those tried ({} a step, by quick searches on the first "
+                       "{} and scored on the later {}; each {} further slots hold as many weights).",
+                       best.redundant_experts, join(tried), counted(first.step_count(), "step"), later.step_count(),
+                       question.profile.device_count())) +
+      "\n";
   return best;
 }
 

@@ -14,7 +14,8 @@ struct BestCopies {
 };
 
 /// Tries none and one, two and four further slots a device: quick searches on the first half of the steps, scored on
-/// the second; of equal ones the fewest. OptionError where nothing can be tried. Collective; every rank gets the answer.
+/// the second; of equal ones the fewest. OptionError where nothing can be tried. Collective; every rank gets the
+/// answer.
 BestCopies best_copies(const Communicator& world, const MappingQuestion& question);
 
 }  // namespace gem

@@ -120,7 +120,8 @@ bool gather_once(Placement& placement, Affinity& affinity, std::size_t unit_expe
   for (std::size_t u = 0; u < units; ++u)
     for (std::size_t v = u + 1; v < units; ++v)
       if (affinity.node_of(u) != affinity.node_of(v))
-        if (const double saved = affinity.gain(u, v) * ticks_of_token; saved >= 1.0) candidates.push_back({saved, u, v});
+        if (const double saved = affinity.gain(u, v) * ticks_of_token; saved >= 1.0)
+          candidates.push_back({saved, u, v});
   std::ranges::stable_sort(candidates, [](const Candidate& a, const Candidate& b) { return a.saved > b.saved; });
   if (candidates.size() > most_tried) candidates.resize(most_tried);
   const auto before = static_cast<double>(placement.cost());
@@ -171,11 +172,11 @@ void send_tokens_once(MappingQuestion& question, const ExpertPairs& pairs) {
   const LoadTrace& train = question.train;
   LatencyProfile& profile = question.profile;
   if (question.redundant_experts > 0 || question.expert_groups > 1 || question.run_time.online_exact)
-    throw UsageError(fmt::format("goes with none of {}, {} and {}: tokens of copies can't be told from pairs of "
-                                 "experts, and nothing else is known of groups; leave them out",
-                                 option_name(&MappingRequest::redundant_experts),
-                                 option_name(&MappingRequest::expert_groups),
-                                 option_name(&RunTimeOptions::online_exact)));
+    throw UsageError(
+        fmt::format("goes with none of {}, {} and {}: tokens of copies can't be told from pairs of "
+                    "experts, and nothing else is known of groups; leave them out",
+                    option_name(&MappingRequest::redundant_experts), option_name(&MappingRequest::expert_groups),
+                    option_name(&RunTimeOptions::online_exact)));
   if (!has_nodes(profile) || row_ns_of_node(profile, AcrossNodes::Node) == 0.0 || question.cost.exchange_row_ns > 0.0)
     throw UsageError(
         fmt::format("needs two or more equally large nodes and their bandwidths, and not {}; state them with {}, {} "
@@ -208,8 +209,7 @@ Mapping gathered_by_pairs(const MappingQuestion& question, const Mapping& mappin
     Placement placement(problems[layer], assignment_of(mapping, layer));
     std::vector<std::int32_t> node_of_unit;
     for (std::size_t expert = 0; expert < experts; expert += unit_experts)
-      node_of_unit.push_back(
-          node_of[static_cast<std::size_t>(placement.device_of(static_cast<std::int32_t>(expert)))]);
+      node_of_unit.push_back(node_of[static_cast<std::size_t>(placement.device_of(static_cast<std::int32_t>(expert)))]);
     Affinity affinity(pairs, layer, rows_of_token(train, layer), unit_experts, node_of_unit, nodes, distinct);
     const double ticks =
         token_s / problems[layer].tables().tick_s() * static_cast<double>(problems[layer].step_count());
@@ -313,7 +313,8 @@ NodeVisits exact_visits(const Routing& routing, std::size_t tokens_per_step, con
     throw DataError(fmt::format("the routing of task '{}' has {} experts, the mapping {}; give routing of one model",
                                 routing.task, routing.expert_count, mapping.expert_count()));
   const std::size_t nodes = node_count_of(node_of), tokens = routing.token_count();
-  const std::size_t step_tokens = std::min(tokens_per_step, tokens), steps = tokens / std::max<std::size_t>(1, step_tokens);
+  const std::size_t step_tokens = std::min(tokens_per_step, tokens),
+                    steps = tokens / std::max<std::size_t>(1, step_tokens);
   NodeVisits exact;
   std::vector<double> of_node(nodes);
   std::vector<std::size_t> last_token(nodes);

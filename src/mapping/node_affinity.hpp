@@ -12,8 +12,8 @@
 namespace gem {
 
 /// How many distinct tokens a node gets, told from its rows (a token and one of its experts) and its pairs (a token and
-/// two of its experts): the least that both allow (Dawson and Sankoff's bound), times what makes it right for placements
-/// that know nothing of pairs. Exact for two experts a token; otherwise an approximation.
+/// two of its experts): the least that both allow (Dawson and Sankoff's bound), times what makes it right for
+/// placements that know nothing of pairs. Exact for two experts a token; otherwise an approximation.
 class DistinctTokens {
  public:
   DistinctTokens(std::size_t expert_count, std::size_t top_k, std::size_t node_count);

@@ -66,20 +66,19 @@ SharedTable shared_table(const MappingQuestion& question, const std::vector<Mapp
   for (const Mapping& mapping : mappings) {
     if (mapping.redundant_count() > 0) continue;
     const SharedScore score = score_shared(model, trace, mapping, shared_experts);
-    table.add_row({mapping.method, fmt::format("{:.4f}", score.own_s * 1e3), fmt::format("{:.4f}", score.placed_s * 1e3),
-                   fmt::format("{:.3f}", score.placed_s / score.own_s)});
+    table.add_row({mapping.method, fmt::format("{:.4f}", score.own_s * 1e3),
+                   fmt::format("{:.4f}", score.placed_s * 1e3), fmt::format("{:.3f}", score.placed_s / score.own_s)});
     result.records.push_back(
         JsonRecord().add("method", mapping.method).add("own_s", score.own_s).add("placed_s", score.placed_s));
   }
   if (result.records.empty()) return result;
-  result.text =
-      "\n" +
-      wrap(fmt::format("With {} of the routed experts' size on every device: each device computing those of its own "
-                       "tokens, or their tokens put on the least loaded devices, step by step, by speed. Compute alone "
-                       "of the {}; rows that are sent for it aren't counted.",
-                       counted(shared_experts, "shared expert"),
-                       question.test ? "steps scored" : "steps searched on")) +
-      "\n\n" + table.to_string();
+  result.text = "\n" +
+                wrap(fmt::format(
+                    "With {} of the routed experts' size on every device: each device computing those of its own "
+                    "tokens, or their tokens put on the least loaded devices, step by step, by speed. Compute alone "
+                    "of the {}; rows that are sent for it aren't counted.",
+                    counted(shared_experts, "shared expert"), question.test ? "steps scored" : "steps searched on")) +
+                "\n\n" + table.to_string();
   return result;
 }
 

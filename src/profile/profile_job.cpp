@@ -236,8 +236,7 @@ std::vector<std::int64_t> exchange_tokens_of(const ProfileRequest& request) {
   for (std::size_t i = 0; i < sizes && size >= fewest; ++i, size /= 4)
     tokens.push_back(static_cast<std::int64_t>(size));
   std::ranges::sort(tokens);
-  const auto same = std::ranges::unique(tokens);
-  tokens.erase(same.begin(), same.end());
+  tokens.erase(std::unique(tokens.begin(), tokens.end()), tokens.end());
   return tokens;
 }
 

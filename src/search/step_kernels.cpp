@@ -154,6 +154,22 @@ GEM_CLONES void all_swapped_excesses(const SwapSteps& steps, const LoadRow& firs
     excesses_of<false, false>(steps, first, first_slots, second, second_slots, count, excess);
 }
 
+GEM_CLONES void add_straggler_excesses(std::int64_t* __restrict excess, const StragglerColumn& column,
+                                       std::span<const std::int32_t> first, std::span<const std::int32_t> second) {
+  const std::int32_t sign = column.sign, floor = column.floor;
+  const auto weight = static_cast<std::uint32_t>(column.weight);
+  const std::int32_t* const table = column.table;
+  const std::int32_t* const keys = second.data();
+  const std::size_t slots = second.size();
+  for (const std::int32_t key : first) {
+    const std::int32_t lost = sign * key;
+    for (std::size_t j = 0; j < slots; ++j)
+      excess[j] += static_cast<std::int64_t>(
+          std::uint64_t{static_cast<std::uint32_t>(std::max(table[sign * keys[j] - lost], floor) - floor)} * weight);
+    excess += slots;
+  }
+}
+
 GEM_CLONES void add_keys(std::int32_t* __restrict load, const std::int32_t* __restrict key, std::int32_t sign,
                          std::size_t count) {
   for (std::size_t t = 0; t < count; ++t) load[t] += sign * key[t];

@@ -43,6 +43,20 @@ std::int64_t swapped_excess(const SwapSteps& steps, const LoadRow& first, const 
 void all_swapped_excesses(const SwapSteps& steps, const LoadRow& first, std::size_t first_slots, const LoadRow& second,
                           std::size_t second_slots, std::size_t count, std::int64_t* excess);
 
+/// A column, and the one of two devices that is its straggler.
+struct StragglerColumn {
+  const std::int32_t* table;  ///< its ticks by key, from its load's own on
+  std::int32_t sign;          ///< 1 if it is the first of the two, else -1
+  std::int32_t floor;         ///< ticks that the column costs at least
+  std::int32_t weight;
+};
+
+/// excess [slots of the first, slots of the second] += what the straggler alone is above the floor of a column, times
+/// its weight, after an expert of the first device went to the second and one of the second, whose keys are given by
+/// slot, the other way. Of loads with one plane to which nothing is added.
+void add_straggler_excesses(std::int64_t* excess, const StragglerColumn& column, std::span<const std::int32_t> first,
+                            std::span<const std::int32_t> second);
+
 /// load += sign * key.
 void add_keys(std::int32_t* load, const std::int32_t* key, std::int32_t sign, std::size_t count);
 

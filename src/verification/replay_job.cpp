@@ -390,6 +390,8 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
     if (request.transport && device_kind(devices.kind).transport == RowTransport::None)
       throw option_error(option_name(&ReplayRequest::transport), "{}: {} devices exchange nothing; leave it out",
                          devices.kind);
+    if (request.transport == RowTransport::Nccl && device_kind(devices.kind).transport != RowTransport::Nccl)
+      throw option_error(option_name(&ReplayRequest::transport), "{0} nccl is for GPUs; choose {0} mpi");
     const OptionName online = option_name(&RunTimeOptions::online_exact);
     if (request.run_time.online_exact && !device_kind(devices.kind).is_virtual() &&
         !device_kind(devices.kind).has_outputs)

@@ -16,8 +16,7 @@ ExpertPairs count_pairs(const Routing& routing, const std::vector<std::size_t>& 
         for (std::size_t i = 0; i < experts.size(); ++i)
           for (std::size_t j = i + 1; j < experts.size(); ++j) {
             const std::size_t a = std::min(experts[i], experts[j]), b = std::max(experts[i], experts[j]);
-            if (a < b && b < routing.expert_count)
-              pairs.share(layer, pair_index(a, b, routing.expert_count)) += 1.0;
+            if (a < b && b < routing.expert_count) pairs.share(layer, pair_index(a, b, routing.expert_count)) += 1.0;
           }
       }
     }

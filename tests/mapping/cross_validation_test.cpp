@@ -68,7 +68,8 @@ TEST(CrossValidation, EveryMethodIsScoredOnStepsKeptAside) {
   MappingQuestion question = made_up_question(64);
   question.folds = 4;
   const CrossValidation validation = cross_validate(world, question);
-  ASSERT_GE(validation.methods.size(), all_methods().size());  // gem may be there leaned, too
+  const auto compared = std::ranges::count_if(all_methods(), [](Method m) { return !entry_of(m).by_name_only; });
+  ASSERT_GE(std::ssize(validation.methods), compared);  // gem may be there leaned, too
   EXPECT_EQ(validation.methods.front().name, "linear");
   EXPECT_EQ(validation.methods.front().whole.mean, 1.0);
   for (const ValidatedMethod& method : validation.methods) {

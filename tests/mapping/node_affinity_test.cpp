@@ -133,8 +133,7 @@ TEST(BestCopies, AreTakenWhereTheyHelpAndNoneWhereTheyDoNot) {
 TEST(SharedExperts, PutOnTheLeastLoadedDevicesTakeLess) {
   MappingQuestion question = question_of(twins());
   for (std::size_t step = 0; step < 4; ++step)
-    for (std::size_t expert = 0; expert < 8; ++expert)
-      question.train.counts(step, 0, expert) = expert < 2 ? 200 : 40;
+    for (std::size_t expert = 0; expert < 8; ++expert) question.train.counts(step, 0, expert) = expert < 2 ? 200 : 40;
   const CostModel model(question.profile);
   const SharedScore score = score_shared(model, question.train, linear_of(question), 1);
   EXPECT_LT(score.placed_s, score.own_s);

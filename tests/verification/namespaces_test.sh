@@ -72,8 +72,9 @@ for seed in 11 12 13 14; do # placements for other loads: hot experts then meet 
     --output other$seed.h5 >> log.txt
   mappings+=(--mapping other$seed.h5)
 done
-# Rows travel in f32 both ways, twice the bytes that are counted for bf16, and a node's two devices share its link.
-across=$(python3 -c "print($mbit * 1e6 / 8 / 2 / 2 / 1e9)")
+# Rows travel in f32 both ways, twice the bytes that are counted for bf16; a node's two devices share its link, of whose
+# bits 1448 of 1514 bytes a packet are rows.
+across=$(python3 -c "print($mbit * 1e6 / 8 / 2 / 2 / 1e9 * 1448 / 1514)")
 for stages in node off; do
   OMPI_MCA_ess=isolated gem-map --json --quiet --profile profile.h5 --trace trace.h5 --allow-model-mismatch --method eplb \
     --nodes 2 --inside-bandwidth 1000 --across-bandwidth "$across" --across-nodes $stages "${mappings[@]}" --output eplb.h5 \

@@ -62,6 +62,19 @@ bool is_needed(const Option& option) {
   return option.is_required() || option.is_required_to_write();
 }
 
+/// The option as it stands in a usage line, broken behind a | where its words fill more than one line.
+std::string heading_of(const Option& option) {
+  std::string text = "  " + usage_of(option);
+  for (std::size_t start = 0; text.size() - start > width;) {
+    const std::size_t bar = text.rfind('|', start + width - 1);
+    if (bar == std::string::npos || bar <= start) break;
+    start = bar + 1;
+    text.insert(start, "\n      ");
+    ++start;
+  }
+  return text;
+}
+
 /// The option's lines of --help.
 std::string entry_of(const OptionList& options, const Option& option) {
   std::string help = options.spelled_out(option.help());
@@ -69,7 +82,7 @@ std::string entry_of(const OptionList& options, const Option& option) {
   if (option.is_list()) help += " (may be repeated)";
   if (option.is_required_to_write()) help += " (not for a dry run)";
   if (!value.empty()) help += " (default: " + value + ")";
-  std::string text, line = "  " + usage_of(option);
+  std::string text, line = heading_of(option);
   for (const std::string& part : split(wrap(help, width - help_column), '\n')) {
     if (line.size() + 2 > help_column) {
       text += line + "\n";
