@@ -126,7 +126,7 @@ TEST(Follow, APolicyThatMovedNothingIsNeitherFasterNorSlower) {
               std::string::npos)
         << findings.text;
     const std::string json = findings_record(report, findings).text();
-    EXPECT_NE(json.find("\"nothing_moved\":true,\"verdict\":\"not worse\""), std::string::npos) << json;
+    EXPECT_NE(json.find("\"nothing_moved\": true, \"verdict\": \"not worse\""), std::string::npos) << json;
   }
 }
 
