@@ -63,23 +63,18 @@ DeviceOptions devices_of(const AdaptationRequest& request, const LatencyProfile&
   return devices;
 }
 
-// Seconds until one expert has gone from rank 0 to rank 1, the median of some; 0 for one rank.
-double time_move(const Communicator& ranks, MoeDevice& device, ExpertMover& mover) {
+// Seconds until one expert has gone from rank 0 to rank 1, which are connected; the median of some; 0 for one rank.
+double time_move(const Communicator& ranks, ExpertMover& mover) {
   if (ranks.size() == 1) return 0.0;
-  const std::vector<ExpertId> experts{ExpertId{0}};
-  ranks.on_all([&] {
-    device.place_experts(0, experts);
-    device.moves_experts()->reserve_spares(1);
-  });
   std::vector<double> seconds;
-  for (std::size_t i = 0; i <= timed_moves; ++i) {
+  for (std::size_t i = 0; i < timed_moves; ++i) {
     ranks.barrier();
     const auto begin = std::chrono::steady_clock::now();
     mover.begin(0, {0, {{0, 0, 1, 0}}, true});
     mover.wait();
     ranks.barrier();
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
-    if (i > 0) seconds.push_back(ranks.max(elapsed.count()));  // the first connects the ranks
+    seconds.push_back(ranks.max(elapsed.count()));
   }
   return median(seconds);
 }
@@ -115,7 +110,8 @@ AdaptationReport run_live(const Communicator& ranks, AdaptationRequest request, 
               : std::make_unique<MpiExpertLayer>(ranks, device, hidden_size, turns);
   const auto mover =
       by_nccl ? make_nccl_expert_mover(ranks, device, request.patience_s) : make_mpi_expert_mover(ranks, device);
-  request.policies.move_s = move_s ? *move_s : time_move(ranks, device, *mover);
+  connect_ranks(ranks, device, *mover);
+  request.policies.move_s = move_s ? *move_s : time_move(ranks, *mover);
   AdaptationReport report = follow_on_devices(ranks, {device, *layer, *mover, slowdown_of(options, rank)}, profile,
                                               drift, request.policies, request.run, done);
   report.device_kind = options.kind;

@@ -103,6 +103,31 @@ std::string reaction_table(const AdaptationReport& report, const std::vector<Pol
   return "\nSteps until the first move after each change:\n" + table.to_string();
 }
 
+// The judged policy begins with the reference's placement. Where it moved nothing, two runs of one placement are
+// compared, whose devices hold their weights at other addresses: then an interval beside 1 is no difference of the
+// policies.
+std::string word_for(const PolicySummary& judged) {
+  if (judged.moved == 0) return "NOT WORSE";
+  return judged.interval.low > 1.0 ? "SLOWER" : judged.interval.high < 1.0 ? "FASTER" : "NOT WORSE";
+}
+
+std::string verdict_sentence(const AdaptationReport& report, const PolicySummary& judged) {
+  const std::string devices =
+      fmt::format("({} devices, moves are {})", report.device_kind, report.moving.empty() ? "priced" : "measured");
+  const std::string interval = fmt::format("95 % interval {:.4f} to {:.4f}", judged.interval.low, judged.interval.high);
+  if (judged.moved == 0)
+    return fmt::format(
+        "{} moved nothing, so nothing could be won: its placement is that of {} in every step. Its time was {:.4f} of "
+        "the other's, {} {}, which is how far two runs of one placement differ.",
+        judged_policy, reference_policy, judged.relative, interval, devices);
+  const std::string moved =
+      report.expert_bytes == 0
+          ? fmt::format("{} experts", judged.moved)
+          : format_bytes(static_cast<double>(judged.moved) * static_cast<double>(report.expert_bytes));
+  return fmt::format("{} takes {:.4f} of {}'s time, its moves included, {} {}; {} moved before {} steps.",
+                     judged_policy, judged.relative, reference_policy, interval, devices, moved, judged.remappings);
+}
+
 }  // namespace
 
 std::vector<PolicySummary> summarize(const AdaptationReport& report, std::uint64_t seed) {
@@ -160,25 +185,12 @@ AdaptationFindings findings_of(const AdaptationReport& report, std::uint64_t see
   AdaptationFindings findings;
   const bool is_wrong =
       std::ranges::any_of(report.output_error, [&](double error) { return !(error <= report.output_tolerance); });
-  findings.is_worse = is_wrong || summary.interval.low > 1.0;
-  const char* const word = is_wrong                      ? "WRONG"
-                           : findings.is_worse           ? "SLOWER"
-                           : summary.interval.high < 1.0 ? "FASTER"
-                                                         : "NOT WORSE";
+  findings.nothing_moved = summary.moved == 0;
+  findings.is_worse = is_wrong || (!findings.nothing_moved && summary.interval.low > 1.0);
+  const std::string word = is_wrong ? "WRONG" : word_for(summary);
   findings.verdict = to_lower(word);
-  findings.text = table.to_string() + reaction_table(report, summaries);
-  const std::string moved =
-      report.expert_bytes == 0
-          ? fmt::format("{} experts", summary.moved)
-          : format_bytes(static_cast<double>(summary.moved) * static_cast<double>(report.expert_bytes));
-  findings.text +=
-      "\n" + live_text(report, summaries) +
-      wrap(fmt::format("VERDICT: {} - {} takes {:.4f} of {}'s time, its moves included, 95 % interval {:.4f} to {:.4f} "
-                       "({} devices, moves are {}); {} moved before {} steps.",
-                       word, judged_policy, summary.relative, reference_policy, summary.interval.low,
-                       summary.interval.high, report.device_kind, report.moving.empty() ? "priced" : "measured", moved,
-                       summary.remappings)) +
-      "\n";
+  findings.text = table.to_string() + reaction_table(report, summaries) + "\n" + live_text(report, summaries) +
+                  wrap("VERDICT: " + word + " - " + verdict_sentence(report, summary)) + "\n";
   findings.summaries = summaries;
   return findings;
 }
@@ -223,6 +235,7 @@ JsonRecord findings_record(const AdaptationReport& report, const AdaptationFindi
       .add("changes", report.changes)
       .add("policies", policies)
       .add("judged", judged_policy)
+      .add("nothing_moved", findings.nothing_moved)
       .add("verdict", findings.verdict);
   return record;
 }

@@ -63,6 +63,7 @@ std::vector<PolicySummary> summarize(const AdaptationReport& report, std::uint64
 /// Table and verdict.
 struct AdaptationFindings {
   bool is_worse = false;                 ///< the judged policy, significantly, than the reference, or outputs are wrong
+  bool nothing_moved = false;            ///< by the judged policy: then it is neither faster nor slower
   std::string verdict;                   ///< "faster", "not worse", "slower" or "wrong"
   std::vector<PolicySummary> summaries;  ///< [policy]
   std::string text;

@@ -26,6 +26,11 @@ class ExpertMover {
   virtual void wait() = 0;
 };
 
+/// Sends an expert from every rank to every other, a round at a time, and doesn't keep it: libraries connect two ranks
+/// when the first bytes go that way, which would be counted as the time of a policy's first move. Needs room for one
+/// spare.
+void connect_ranks(const Communicator& ranks, MoeDevice& device, ExpertMover& mover);
+
 /// Through host memory, by MPI.
 std::unique_ptr<ExpertMover> make_mpi_expert_mover(const Communicator& ranks, MoeDevice& device);
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <set>
 
 #include "adaptation/adaptation_job.hpp"
 #include "device/host/host_device.hpp"
@@ -87,6 +88,34 @@ TEST(ExpertMover, OutputsAreTheSameToTheBitBeforeDuringAndAfter) {
   if (ranks.size() > 1) {
     EXPECT_NE(from, to);
   }
+}
+
+// Sends nothing, but remembers what it should have sent.
+class RecordingMover : public ExpertMover {
+ public:
+  void begin(std::size_t, const MoveBatch& batch) override {
+    std::set<std::int32_t> receivers;
+    for (const ExpertTransfer& transfer : batch.transfers) {
+      ways.insert({transfer.from, transfer.to});
+      EXPECT_TRUE(receivers.insert(transfer.to).second) << "there is room for one";
+    }
+    ++begun;
+  }
+  void wait() override { ++waited; }
+
+  std::set<std::pair<std::int32_t, std::int32_t>> ways;
+  std::size_t begun = 0, waited = 0;
+};
+
+TEST(ExpertMover, EveryRankIsConnectedToEveryOtherInBothDirections) {
+  const Communicator ranks = Communicator::world();
+  HostDevice device = tiny_device();
+  RecordingMover recording;
+  connect_ranks(ranks, device, recording);
+  const auto count = static_cast<std::size_t>(ranks.size());
+  EXPECT_EQ(recording.ways.size(), count * (count - 1));
+  EXPECT_EQ(recording.waited, recording.begun);
+  connect_ranks(ranks, device, *make_mpi_expert_mover(ranks, device));
 }
 
 TEST(ExpertMover, WhatArrivesIsWhatWasSent) {

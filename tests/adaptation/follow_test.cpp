@@ -104,10 +104,40 @@ TEST(Follow, AWorsePolicyIsCalledWorse) {
   const auto judged =
       static_cast<std::size_t>(std::ranges::find(still.report.policies, judged_policy) - still.report.policies.begin());
   for (double& seconds : still.report.step_s.row(judged)) seconds *= 1.01;
+  still.report.moved(judged, 100) = 1;
   const AdaptationFindings findings = findings_of(still.report, 1);
+  EXPECT_FALSE(findings.nothing_moved);
   EXPECT_TRUE(findings.is_worse);
   EXPECT_NE(findings.text.find("VERDICT: SLOWER - triggered gem takes 1.01"), std::string::npos) << findings.text;
   EXPECT_NE(findings.text.find("simulated devices"), std::string::npos) << findings.text;
+}
+
+TEST(Follow, APolicyThatMovedNothingIsNeitherFasterNorSlower) {
+  const Outcome still = run(make_drift({task(1)}, TaskOrder::InTurn, 1, 600, {}, 4), options());
+  const auto judged =
+      static_cast<std::size_t>(std::ranges::find(still.report.policies, judged_policy) - still.report.policies.begin());
+  for (const double factor : {0.999, 1.0, 1.001}) {
+    AdaptationReport report = still.report;
+    for (double& seconds : report.step_s.row(judged)) seconds *= factor;
+    const AdaptationFindings findings = findings_of(report, 1);
+    EXPECT_FALSE(findings.is_worse) << factor;
+    EXPECT_EQ(findings.verdict, "not worse") << factor;
+    EXPECT_NE(findings.text.find("VERDICT: NOT WORSE - triggered gem moved nothing, so nothing could be won"),
+              std::string::npos)
+        << findings.text;
+    const std::string json = findings_record(report, findings).text();
+    EXPECT_NE(json.find("\"nothing_moved\": true, \"verdict\": \"not worse\""), std::string::npos) << json;
+  }
+}
+
+TEST(Follow, WrongOutputsAreWrongEvenWhereNothingMoved) {
+  Outcome still = run(make_drift({task(1)}, TaskOrder::InTurn, 1, 600, {}, 4), options());
+  still.report.moving = "pause";
+  still.report.output_error.assign(still.report.policy_count(), 1.0);
+  still.report.checked_values = still.report.unequal_values = std::vector<std::int64_t>(still.report.policy_count(), 1);
+  const AdaptationFindings findings = findings_of(still.report, 1);
+  EXPECT_TRUE(findings.is_worse);
+  EXPECT_EQ(findings.verdict, "wrong");
 }
 
 }  // namespace
