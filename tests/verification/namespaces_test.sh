@@ -70,7 +70,7 @@ for seed in 11 12 13 14; do # placements for other loads: hot experts then meet 
     --seed $seed --output other.h5 >> log.txt
   OMPI_MCA_ess=isolated gem-map --quiet --profile profile.h5 --trace other.h5 --allow-model-mismatch --method eplb \
     --output other$seed.h5 >> log.txt
-  mappings+=(--mapping other$seed.h5)
+  mappings+=(--mapping "other$seed.h5")
 done
 # Rows travel in f32 both ways, twice the bytes that are counted for bf16; a node's two devices share its link, of whose
 # bits 1448 of 1514 bytes a packet are rows.
