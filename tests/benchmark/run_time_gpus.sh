@@ -37,8 +37,8 @@ case_of() { # case_of NAME PHASE TOKENS
   done_once "$name-copies" gem-map --quiet --profile "$name-profile.h5" --trace "$name-train.h5" \
     --test-trace "$name-test.h5" --effort fast --redundant-experts "$ranks" --split lp --output "$name-copies.h5"
   for quota in equal speed; do
-    local split=speed
-    [ $quota = equal ] || split=lp
+    local split="speed"
+    [ $quota = equal ] || split="lp"
     done_once "$name-$split-$quota" "${run[@]}" gem-verify --quiet --profile "$name-profile.h5" --trace "$name-test.h5" \
       --mapping "$name-copies.h5" --mapping "$name-gem.h5" --split $split --online-exact --quota $quota \
       --layer-count "$layers" --steps "$steps" --rounds 2 --patience 60 --output "$name-$split-$quota.h5"

@@ -33,7 +33,7 @@ cleanup() {
 trap cleanup EXIT
 for node in 0 1; do
   unshare --net --uts sleep 300 < /dev/null > /dev/null 2>&1 &
-  nodes+=($!)
+  nodes+=("$!")
   while [ "$(readlink "/proc/$!/ns/net")" = "$(readlink /proc/self/ns/net)" ]; do sleep 0.02; done
 done
 inside() { # inside NODE COMMAND...
@@ -70,7 +70,7 @@ for seed in 11 12 13 14; do # placements for other loads: hot experts then meet 
     --seed $seed --output other.h5 >> log.txt
   OMPI_MCA_ess=isolated gem-map --quiet --profile profile.h5 --trace other.h5 --allow-model-mismatch --method eplb \
     --output other$seed.h5 >> log.txt
-  mappings+=(--mapping other$seed.h5)
+  mappings+=(--mapping "other$seed.h5")
 done
 # Rows travel in f32 both ways, twice the bytes that are counted for bf16; a node's two devices share its link, of whose
 # bits 1448 of 1514 bytes a packet are rows.
@@ -81,6 +81,7 @@ for stages in node off; do
     > $stages.json 2>> log.txt
 done
 code=0
+# shellcheck disable=SC2046  # one word an option
 inside 0 timeout 120 mpirun --mca plm_rsh_agent "$work/agent" --mca btl tcp,vader,self --mca pml ob1 \
   --mca btl_tcp_if_include eth0 --mca oob_tcp_if_include eth0 --mca orte_keep_fqdn_hostnames 1 --bind-to none \
   --mca mpi_yield_when_idle 1 -n 4 --host $network.10:2,$network.11:2 -x PATH "$bin/gem-verify" --json --quiet \
