@@ -12,6 +12,7 @@
 #include "platform/command_line/terminal.hpp"
 #include "platform/file_system/named_files.hpp"
 #include "platform/file_system/whole_file.hpp"
+#include "profile/summary.hpp"
 #include "verification/findings.hpp"
 #include "verify_setup.hpp"
 
@@ -24,7 +25,10 @@ Verdict write_and_print(const VerificationReport& report, const VerifyOptions& o
   write_report(options.output, report, findings, provenance_now(command, report.model, options.seed));
   std::cout << "\n" << with_coloured_verdict(findings.text, STDOUT_FILENO);
   if (!options.quiet) std::cout << "Report: " << options.output << "\n";
-  print_json(findings_record(report, findings, question.judged).add("output", options.output));
+  JsonRecord record = findings_record(report, findings, question.judged);
+  if (const DeviceProgram& program = question.profile.program; !program.empty())
+    record.add("profile_program", program_record(program));
+  print_json(record.add("output", options.output));
   return findings.verdict;
 }
 

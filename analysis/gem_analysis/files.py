@@ -483,7 +483,7 @@ def _read_mapping(file):
 MAPPING_OTHERS = tuple(
     name
     for name, *_ in FIELDS["gem.mapping"]
-    if name.startswith(("/devices/", "/moves/")) or name in ("device_kind", "moved_from")
+    if name.startswith(("/devices/", "/moves/", "device_")) or name == "moved_from"
 )
 
 

@@ -84,12 +84,20 @@ std::vector<TileStep> parse_tile_rule(const std::string& text) {
   return rule;
 }
 
+std::string tile_rule_text(const std::vector<TileStep>& rule) {
+  std::vector<std::string> steps;
+  for (const TileStep& step : rule)
+    steps.push_back(step.up_to_rows > 0 ? fmt::format("{}:{}", step.up_to_rows, step.tile_tokens)
+                                        : fmt::format("{}", step.tile_tokens));
+  return join(steps, ",");
+}
+
 std::string slowdown_file_of(const std::string& text) {
   return text.find_first_not_of("0123456789.,eE+- ") == std::string::npos ? "" : text;
 }
 
 std::vector<double> parse_slowdowns(const std::string& text, std::size_t device_count) {
-  if (text.empty() || text == told_tile_rule || text == probed_tile_rule) return {};
+  if (text.empty()) return {};
   const OptionName option = option_name(&DeviceOptions::slowdown);
   if (slowdown_file_of(text).empty()) {
     const std::vector<double> slowdowns = parse_number_list(text, spelled(option));

@@ -61,6 +61,9 @@ std::vector<double> parse_slowdowns(const std::string& text, std::size_t device_
 /// empty text and for the words that leave it to the devices. UsageError for another.
 std::vector<TileStep> parse_tile_rule(const std::string& text);
 
+/// The same the other way: what parse_tile_rule reads as this rule.
+std::string tile_rule_text(const std::vector<TileStep>& rule);
+
 /// The CSV file that such a text names, or empty.
 std::string slowdown_file_of(const std::string& text);
 

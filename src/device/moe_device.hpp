@@ -132,6 +132,9 @@ class MoeDevice {
   /// Tiles that it works in, where it says so itself; else those that it was made with.
   virtual std::vector<TileStep> tile_rule() const { return {}; }
 
+  /// The program that stands for it, for the record; empty where there is none.
+  virtual DeviceProgram program() const { return {}; }
+
   /// The same device for what of a decoder layer isn't routed experts; null where it can't run that. Works on this
   /// device's own hardware and is as slow as it.
   virtual std::unique_ptr<DecoderDevice> make_decoder(const DecoderWork& work);

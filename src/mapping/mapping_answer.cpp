@@ -30,6 +30,7 @@ void complete(Mapping& mapping, Method method, const MappingQuestion& question, 
   mapping.train_part = question.train.part;
   mapping.device_kind = question.profile.device_kind;
   mapping.devices = question.profile.devices;
+  mapping.program = question.profile.program;
 }
 
 // What a method finds; nothing where it can't, with a note, unless it is needed. What files hold may be beyond a

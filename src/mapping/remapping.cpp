@@ -327,6 +327,7 @@ RemapAnswer remap(const Communicator& world, const MappingQuestion& question, co
   answer.mapping.train_part = target.train_part;
   answer.mapping.device_kind = target.device_kind;
   answer.mapping.devices = target.devices;
+  answer.mapping.program = target.program;
   answer.mapping.moved_from = request.from;
   for (std::size_t layer = 0; layer < layers.size(); ++layer)
     for (const ExpertMove& move :

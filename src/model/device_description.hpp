@@ -21,4 +21,13 @@ struct DeviceDescription {
   bool operator==(const DeviceDescription&) const = default;
 };
 
+/// The program that stands for the devices, for the record; empty where GEM's own kernels compute.
+struct DeviceProgram {
+  std::string command;    ///< that started it
+  std::string kernel;     ///< what computes, with its versions
+  std::string tile_rule;  ///< tiles that it says, as "32:16,64"; empty where it doesn't know them
+  bool empty() const { return command.empty() && kernel.empty() && tile_rule.empty(); }
+  bool operator==(const DeviceProgram&) const = default;
+};
+
 }  // namespace gem

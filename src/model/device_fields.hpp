@@ -55,4 +55,23 @@ void visit_devices(Devices& devices, Presence presence, Visit&& visit) {
         Column(devices, &DeviceDescription::emulated_slowdown));
 }
 
+/// The program that stands for command devices.
+template <class Program, class Visit>
+void visit_device_program(Program& program, Visit&& visit) {
+  auto& [command, kernel, tile_rule] = program;
+  visit(Field{.name = "device_command",
+              .presence = Presence::OrEmpty,
+              .meaning = "of command devices: what started the program that stands for them"},
+        command);
+  visit(Field{.name = "device_kernel",
+              .presence = Presence::OrEmpty,
+              .meaning = "of command devices: what computes, with its versions, as the program says"},
+        kernel);
+  visit(Field{.name = "device_tile_rule",
+              .presence = Presence::OrEmpty,
+              .meaning = "of command devices: tiles that the program says it works in, as \"32:16,96:32,64\": 16 rows "
+                         "for up to 32 rows of a device, 32 for up to 96, 64 beyond"},
+        tile_rule);
+}
+
 }  // namespace gem

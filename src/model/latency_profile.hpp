@@ -86,6 +86,7 @@ struct LatencyProfile {
   std::vector<TileRegime> regimes;       ///< ascending by rows; empty for one tile
   std::vector<LoadPoint> regime_points;  ///< [regime point], one regime's after the other's
   Matrix<double> regime_median_s;        ///< [device, regime point]
+  DeviceProgram program;                 ///< that stands for the devices; empty for GEM's own kernels
   bool operator==(const LatencyProfile&) const = default;
 
   std::size_t device_count() const { return devices.size(); }

@@ -55,6 +55,7 @@ struct Mapping {
   std::vector<SearchPoint> course;         ///< how the search went; empty for a method that doesn't search
   std::string device_kind;                 ///< of the devices that it was made for; empty if unknown
   std::vector<DeviceDescription> devices;  ///< [device], those that it was made for; empty if unknown
+  DeviceProgram program;                   ///< that stood for these devices; empty for GEM's own kernels
   std::string moved_from;                  ///< file of the placement that it was made from; empty: from none
   std::vector<ExpertMove> moves;           ///< the way from there, in order
 

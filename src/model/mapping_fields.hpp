@@ -20,7 +20,7 @@ template <ConstOr<Mapping> Noun, class Visit>
 void visit_fields(Noun& mapping, Visit&& visit) {
   // A new member doesn't compile until it has a name here, and then a line below.
   auto& [model, method, device_count, layer_ids, expert_to_device, redundant, predicted_s, lower_bound_s, train_steps,
-         train_task, train_part, course, device_kind, devices, moved_from, moves] = mapping;
+         train_task, train_part, course, device_kind, devices, program, moved_from, moves] = mapping;
   static_cast<void>(device_count);  // it and `redundant` are in the slots
   static_cast<void>(redundant);
   static_cast<void>(device_kind);  // goes with the devices
@@ -66,6 +66,7 @@ void visit_fields(Noun& mapping, Visit&& visit) {
               .presence = Presence::OrEmpty,
               .meaning = "kind of the devices that it was made for, as in gem.profile; without it they are unknown"},
         DeviceKindOf<Noun>{&mapping});
+  visit_device_program(program, visit);
 
   // The way from the placement that ran before.
   visit(Field{.name = "moved_from",

@@ -512,10 +512,25 @@ Devices make_and_place(const Communicator& ranks, const ProfileSetup& setup) {
   return devices;
 }
 
+namespace {
+
+// All ranks start the same command; where what it finds there differs, each is named. On rank 0.
+DeviceProgram program_of(const Communicator& ranks, const Devices& devices) {
+  DeviceProgram program = devices.empty() ? DeviceProgram() : devices.front()->program();
+  std::vector<std::string> kernels;
+  for (const std::string& kernel : ranks.gather(program.kernel))
+    if (!kernel.empty() && std::ranges::find(kernels, kernel) == kernels.end()) kernels.push_back(kernel);
+  program.kernel = join(kernels, "; ");
+  return program;
+}
+
+}  // namespace
+
 LatencyProfile measure_profile(const Communicator& ranks, const ProfileSetup& setup, const Devices& devices,
                                ProfileSink& sink) {
   LatencyProfile plan = setup.plan;
   plan.devices = gather_descriptions(ranks, devices);
+  plan.program = program_of(ranks, devices);
   if (setup.exchange && device_kind(setup.devices.kind).transport != RowTransport::None) {
     const auto transport = device_kind(setup.devices.kind).transport == RowTransport::Nccl
                                ? make_nccl_pairs(ranks, patience().limit_s)

@@ -110,8 +110,8 @@ std::string device_table(const LatencyProfile& profile, std::size_t most_rows) {
                    fmt::format("{:+.2f}", 100.0 * summary.drift),
                    d == slowest && summaries.size() > 1 ? "slowest" : ""});
   }
-  std::string text = table.to_string() + left_out + name_lines(profile, order) + pace_lines(profile) +
-                     unsettled_lines(profile, summaries);
+  std::string text = table.to_string() + left_out + name_lines(profile, order) + program_line(profile.program) +
+                     pace_lines(profile) + unsettled_lines(profile, summaries);
   if (const LoadCosts& rule = profile.rule; !rule.is_plain()) {
     text += fmt::format("skew: a row of a last tile costs {}", format_seconds(rule.row_s));
     std::vector<std::string> bends;
@@ -165,6 +165,17 @@ JsonRecord topology_record(const Topology& topology) {
 
 }  // namespace
 
+std::string program_line(const DeviceProgram& program, const std::string& what) {
+  if (program.empty()) return "";
+  return wrap(what + ": " + program.command + "; kernel: " + program.kernel + "; " +
+              (program.tile_rule.empty() ? "it doesn't say its tiles" : "tiles that it says: " + program.tile_rule)) +
+         "\n";
+}
+
+JsonRecord program_record(const DeviceProgram& program) {
+  return JsonRecord().add("command", program.command).add("kernel", program.kernel).add("tile_rule", program.tile_rule);
+}
+
 JsonRecord profile_record(const LatencyProfile& profile) {
   const std::vector<DeviceSummary> summaries = summarize(profile);
   std::vector<JsonRecord> devices;
@@ -201,6 +212,7 @@ JsonRecord profile_record(const LatencyProfile& profile) {
       .add("spread", 1.0 / slowest - 1.0)
       .add("skew_row_s", profile.rule.row_s)
       .add("doubts", doubts);
+  if (!profile.program.empty()) record.add("device_program", program_record(profile.program));
   if (!profile.regimes.empty()) record.add("regimes", regime_records(profile));
   if (!profile.topology.empty()) record.add("topology", topology_record(profile.topology));
   if (!profile.exchange.empty())

@@ -21,4 +21,8 @@ std::vector<JsonRecord> regime_records(const LatencyProfile& profile);
 /// The same figures of all devices, with what was measured.
 JsonRecord profile_record(const LatencyProfile& profile);
 
+/// Which program stood for the devices, wrapped, with its end of line, and the same for --json; empty where none did.
+std::string program_line(const DeviceProgram& program, const std::string& what = "measured through");
+JsonRecord program_record(const DeviceProgram& program);
+
 }  // namespace gem

@@ -366,8 +366,8 @@ std::string describe_replay(const ReplayRequest& request, const ReplayQuestion& 
                      question.first_step + question.trace.step_count() - 1, question.trace.layer_count(),
                      question.trace.tokens_per_step, counted(request.replay.rounds, "round"),
                      counted(question.profile.device_count(), device_kind + " device")) +
-         compute_note(request, device_kind) + wrap("mappings: " + join(question.names)) + "\n" +
-         step_notes(request, question.trace.step_count());
+         compute_note(request, device_kind) + program_line(question.profile.program, "profile measured through") +
+         wrap("mappings: " + join(question.names)) + "\n" + step_notes(request, question.trace.step_count());
 }
 
 namespace {

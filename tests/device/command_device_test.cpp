@@ -83,6 +83,12 @@ TEST(CommandDevice, TakesTheChildsTiles) {
   EXPECT_NE(complaint<DataError>(child("'bad steps'")).find("must grow from step to step"), std::string::npos);
 }
 
+TEST(CommandDevice, TellsWhatComputes) {
+  const CommandDeviceOptions options = child("steps");
+  EXPECT_EQ(CommandDevice(options).program(), (DeviceProgram{options.command, "a law (1)", "64:16,64"}));
+  EXPECT_EQ(CommandDevice(child("'no tiles'")).program().tile_rule, "");
+}
+
 TEST(CommandDevice, AChildsEndIsOneSentenceWithItsLastWords) {
   const std::string text = complaint<SystemError>(child("dies"));
   EXPECT_NE(text.find("on rank 1 exited with code 7 before it answered 'load'"), std::string::npos) << text;

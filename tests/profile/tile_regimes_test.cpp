@@ -53,6 +53,7 @@ TEST(TileRegimes, AreParsedAndRefused) {
   EXPECT_EQ(parse_tile_rule("32:16,96:32,64"), (std::vector<TileStep>{{32, 16}, {96, 32}, {0, 64}}));
   EXPECT_EQ(parse_tile_rule("16"), (std::vector<TileStep>{{0, 16}}));
   EXPECT_TRUE(parse_tile_rule("").empty());
+  for (const char* text : {"32:16,96:32,64", "16", ""}) EXPECT_EQ(tile_rule_text(parse_tile_rule(text)), text);
   for (const char* text :
        {"32:16", "32,16", "32:16,32:64,128", "64:16,32:64,128", "x", "32:0,16", "32:16,70000", "-1:16,4"})
     EXPECT_THROW(parse_tile_rule(text), UsageError) << text;

@@ -9,6 +9,7 @@
 #include "base/error.hpp"
 #include "base/option.hpp"
 #include "device/device_kind.hpp"
+#include "device/device_options.hpp"
 #include "model/load_trace.hpp"
 #include "platform/host/host_info.hpp"
 
@@ -39,9 +40,17 @@ CommandDevice::CommandDevice(const CommandDeviceOptions& options)
 }
 
 DeviceDescription CommandDevice::description() const {
-  std::string name = fmt::format("{}, {} ({})", answer_.name, answer_.kernel, answer_.version);
+  std::string name = answer_.name + ", " + kernel_text();
   if (options_.slowdown > 1.0) name += fmt::format(", emulated x{:.4g}", options_.slowdown);
   return {kind().name, name, host_name(), answer_.uuid, options_.opening.rank, options_.slowdown};
+}
+
+std::string CommandDevice::kernel_text() const {
+  return fmt::format("{} ({})", answer_.kernel, answer_.version);
+}
+
+DeviceProgram CommandDevice::program() const {
+  return {options_.command, kernel_text(), tile_rule_text(answer_.tiles)};
 }
 
 double CommandDevice::time_layer(std::size_t, std::span<const std::uint32_t> tokens_per_slot) {

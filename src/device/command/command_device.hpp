@@ -39,9 +39,12 @@ class CommandDevice : public MoeDevice {
   void begin_measurement(std::uint64_t) override {}
   const DeviceKind& kind() const override { return command_kind(); }
   std::vector<TileStep> tile_rule() const override { return answer_.tiles; }
+  DeviceProgram program() const override;
   Telemetry telemetry() override { return session_.telemetry(); }
 
  private:
+  std::string kernel_text() const;
+
   CommandDeviceOptions options_;
   CommandSession session_;
   CommandAnswer answer_;

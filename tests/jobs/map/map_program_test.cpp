@@ -37,6 +37,7 @@ void write_inputs(const TestFolder& folder) {
   profile.sm_clock_hz = profile.power_w = profile.temperature_c = Matrix<double>(4, points, 1.0);
   profile.throttle_reasons = Matrix<std::uint64_t>(4, points, 0);
   profile.drift.assign(4, 0.0);
+  profile.program = {"python3 -m engine", "an engine's kernel (2)", "32:16,64"};
   write_profile(folder.file("profile.h5"), profile, provenance);
   profile.model = "another";
   write_profile(folder.file("another.h5"), profile, provenance_now("test", "another", 1));
@@ -115,6 +116,7 @@ TEST(MapProgram, GemIsBestOnWhatWasSearchedAndAboveItsBound) {
   const Mapping mapping = read_mapping(folder.file("map.h5"));
   EXPECT_EQ(mapping.method, "gem");
   EXPECT_EQ(mapping.device_count, 4u);
+  EXPECT_EQ(mapping.program.kernel, "an engine's kernel (2)");
   double predicted_s = 0.0;
   for (std::size_t layer = 0; layer < 2; ++layer) {
     EXPECT_LE(mapping.lower_bound_s[layer], mapping.predicted_s[layer]);

@@ -250,6 +250,24 @@ TEST(Pipeline, AProfileOfTheContractAloneIsEnough) {
   EXPECT_TRUE(run.code == 0 || run.code == 1) << run.output << run.errors;
 }
 
+TEST(Pipeline, SaysThroughWhichProgramAProfileWasMeasured) {
+  const TestFolder folder;
+  make_inputs(folder, 4);
+  const DeviceProgram program{"python3 -m engine", "an engine's kernel (2)", "32:16,64"};
+  LatencyProfile profile = read_profile(folder.file("profile.h5"));
+  profile.program = program;
+  write_profile(folder.file("profile.h5"), profile, provenance_now("test", "", 1));
+  expect_good(folder, bin + "gem-map --quiet --effort fast --profile " + folder.file("profile.h5") + " --trace " +
+                          folder.file("train.h5") + " --output " + folder.file("gem.h5"));
+  EXPECT_EQ(read_mapping(folder.file("gem.h5")).program, program);
+  const ProgramRun dry = folder.run(bin + verify(folder, "--steps 2 --dry-run"));
+  EXPECT_NE(dry.output.find("profile measured through: python3 -m engine; kernel: an engine's"), std::string::npos)
+      << dry.output;
+  const ProgramRun run = folder.run(bin + verify(folder, "--steps 2 --json"));
+  EXPECT_NE(run.output.find("\"profile_program\": {\"command\": \"python3 -m engine\""), std::string::npos)
+      << run.output;
+}
+
 TEST(Pipeline, SimulatedDevicesAreFasterUnderGemThanLinear) {
   const TestFolder folder;
   make_inputs(folder, 4);

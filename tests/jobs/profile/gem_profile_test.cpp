@@ -149,6 +149,8 @@ TEST(GemProfile, MeasuresThroughAnotherProgram) {
   EXPECT_EQ(profile.devices[1].name, "stated, a law (1), emulated x1.28");
   EXPECT_EQ(profile.tile_tokens, 16u);
   EXPECT_NEAR(profile.median_s(1, 0) / profile.median_s(0, 0), 1.28, 1e-6);
+  EXPECT_EQ(profile.program, (DeviceProgram{child + " steps", "a law (1)", "64:16,64"}));
+  EXPECT_NE(run.output.find("measured through: python3 "), std::string::npos) << run.output;
 
   // Of one that doesn't know its tiles they are found, or asked for.
   const ProgramRun silent = folder.run(on_ranks(2) + options + " --command '" + child + " \"no tiles\"' --json");
@@ -156,6 +158,8 @@ TEST(GemProfile, MeasuresThroughAnotherProgram) {
   EXPECT_NE(silent.output.find("\"tile_probe\": {\"tiles\": [{\"up_to_rows\": 0, \"tile_tokens\": 16"),
             std::string::npos)
       << silent.output;
+  EXPECT_NE(silent.output.find("\"device_program\": {\"command\": "), std::string::npos) << silent.output;
+  EXPECT_NE(silent.output.find("\"kernel\": \"a law (1)\", \"tile_rule\": \"\"}"), std::string::npos) << silent.output;
   EXPECT_NE(silent.errors.find("finds tiles of 16 ("), std::string::npos) << silent.errors;
   const ProgramRun asked =
       folder.run(on_ranks(2) + options + " --command '" + child + " \"no tiles\"' --tile-rule adapter");
