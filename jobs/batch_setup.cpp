@@ -47,7 +47,7 @@ bool parse_batch_options(BatchProgramOptions& options, const Arguments& argument
                    "On real devices one rank a device; simulated ones on any number of ranks, pairs side by side.");
   line.add_positional(&options.manifest, "MANIFEST");
   line.add(options);
-  line.add_answer("keys", "list the keys of a manifest with their defaults, and end", describe_keys);
+  line.add_answer("keys", "list the keys of a manifest with their defaults, and end", describe_keys, keys_record);
   line.add_patience();
   line.add_exit_code(75, "stopped at SIGUSR1 or by its time with all finished work saved (--resume)");
   line.add_example("gem-batch jobs/plan24.toml --dry-run");

@@ -52,7 +52,8 @@ int run_check(const Arguments& arguments) {
     throw DataError(job.mapping +
                     ": does not say which devices it was made for (an earlier version made it); map again");
   const char* const selection = std::getenv("CUDA_VISIBLE_DEVICES");
-  const auto gpus = visible_gpus(parse_gpu_list(gpu_list()), selection == nullptr ? "" : selection);
+  const auto gpus = visible_gpus(parse_gpu_list(gpu_list()),
+                                 selection == nullptr ? std::nullopt : std::optional<std::string_view>(selection));
   const ServingCheck check = check_serving_host(mapping, host_name(), gpus);
   std::cout << check.text;
   std::vector<JsonRecord> ranks;

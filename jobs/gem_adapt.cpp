@@ -4,7 +4,7 @@
 #include <iostream>
 #include <optional>
 
-#include "adaptation/follow.hpp"
+#include "adaptation/adaptation_job.hpp"
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "files/adaptation_file.hpp"
@@ -20,19 +20,17 @@
 #include "platform/file_system/input_file.hpp"
 #include "platform/file_system/named_files.hpp"
 #include "platform/file_system/whole_file.hpp"
+#include "verification/selection.hpp"
 
 namespace gem {
 namespace {
 
-struct Options {
+struct Options : AdaptationRequest {
   std::string profile, output = "adaptation.h5", slowdowns;
   std::vector<std::string> traces;
   TaskOrder order = TaskOrder::InTurn;
-  std::size_t period = 512, steps = 0;
+  std::size_t period = 512, steps = 0, layer_count = 0;
   std::optional<double> move_s{};
-  AdaptationOptions policies{};
-  FollowOptions run{};
-  std::size_t moves_a_step = 0;
   bool allow_model_mismatch = false, dry_run = false, quiet = false;
 };
 
@@ -46,7 +44,7 @@ void describe(OptionList& options, Options& job) {
   options
       .add_file("slowdown-changes", job.slowdowns, "FILE.csv",
                 "how devices drift: lines 'step,device,slowdown', from that step on the device takes so many times "
-                "as long as its profile says")
+                "as long as its profile says; of devices that compute it is emulated by extra time")
       .without("no device does");
   options.add_file("output", job.output, "FILE", "report to write");
   options.group("The run");
@@ -57,31 +55,12 @@ void describe(OptionList& options, Options& job) {
   options.add("steps", job.steps, "N", "steps of the run; traces begin anew where they end")
       .range(0, 1e7)
       .without("as many as the traces have together");
-  options.add("noise", job.run.noise, "SIGMA", "scatter of a measured time, standard deviation of its logarithm")
-      .range(0, 1);
-  options.group("Policies");
   options
-      .add(
-          "train-steps", job.policies.train_steps, "N",
-          "steps at the run's beginning that the first placements are searched on; all policies are judged on the rest")
-      .range(16, 1e6);
-  options.add("window", job.policies.window, "N", "last steps that triggered gem looks at").range(32, 1e6);
-  options.add("interval", job.policies.interval, "N", "steps between two looks of triggered gem").range(1, 1e6);
-  options
-      .add("horizon", job.policies.horizon_steps, "STEPS",
-           "triggered gem moves what pays within so many steps; the oracle looks as far ahead, up to the next change")
-      .above(0, 1e12);
-  options.add("max-moves", job.policies.max_moves, "N", "experts of a layer that triggered gem moves at a time")
-      .range(1, 1e6);
-  options
-      .add("moves-per-step", job.moves_a_step, "N",
-           "experts that triggered gem moves before a step; what is left waits, a layer's go together")
-      .range(0, 1e6)
-      .without("any number");
-  options.add("engine-window", job.policies.engine_window, "N", "last steps that the periodic policies look at")
-      .range(1, 1e6);
-  options.add("engine-interval", job.policies.engine_interval, "N", "steps between two of their re-mappings")
-      .range(1, 1e6);
+      .add("layer-count", job.layer_count, "N",
+           "run N layers, the first, the last and evenly between: every policy has weights of its own on each device")
+      .range(0, 65536)
+      .without("all layers");
+  describe(options, static_cast<AdaptationRequest&>(job));
   describe_move_time(options, job.move_s);
   options.group("Common");
   options.add("allow-model-mismatch", job.allow_model_mismatch,
@@ -93,10 +72,11 @@ void describe(OptionList& options, Options& job) {
 bool parse(const Arguments& arguments, Options& job) {
   CommandLine line("gem-adapt",
                    "runs a long trace whose tasks change, on devices whose speed drifts, under several policies of "
-                   "re-mapping: static, periodic as engines do it, triggered by what is seen, and an oracle. Devices "
-                   "are simulated from their profile, moves are priced.");
+                   "re-mapping: static, periodic as engines do it, triggered by what is seen, and an oracle. "
+                   "Simulated devices take what their profile says, and moves are priced; on host and cuda devices, "
+                   "one rank a device, experts are computed and their weights really move.");
   line.add(job);
-  line.add_exit_code(1, "triggered gem is significantly slower than static gem");
+  line.add_exit_code(1, "triggered gem is significantly slower than static gem, or outputs are wrong");
   for (const char* task : {"mmlu", "gpqa"})
     line.add_example(fmt::format(
         "gem-trace batch --routing jobs/data/routing/gpt-oss-20b.{0}.h5 --batch-size 256 --steps 512 --output {0}.h5",
@@ -104,10 +84,14 @@ bool parse(const Arguments& arguments, Options& job) {
   line.add_example(
       "gem-adapt --profile jobs/data/profiles/h100-four-shares.gpt-oss-20b.tile128.h5 --trace mmlu.h5 --trace gpqa.h5 "
       "--move-time 1e-3");
+  line.add_example(
+      "mpirun -n 4 gem-adapt --device cuda --profile profile.h5 --trace mmlu.h5 --trace gpqa.h5 --layer-count 6 --move "
+      "during");
   if (!line.parse(arguments)) return false;
   job.quiet = line.quiet();
-  if (job.moves_a_step > 0) job.run.moves_a_step = job.moves_a_step;
   job.run.seed = job.policies.seed;
+  moves_weights(job);
+  set_patience({job.patience_s, job.quiet});
   return true;
 }
 
@@ -120,8 +104,10 @@ std::vector<SlowdownChange> read_slowdowns(const std::string& path, std::size_t 
 std::vector<LoadTrace> read_traces(const Options& job, const LatencyProfile& profile) {
   std::vector<LoadTrace> traces;
   for (const std::string& path : job.traces) {
-    traces.push_back(read_trace(path));
-    check_judged_on(traces.back());
+    LoadTrace trace = read_trace(path);
+    check_judged_on(trace);
+    traces.push_back(job.layer_count == 0 ? std::move(trace)
+                                          : layers_of(trace, spread_layers(trace.layer_ids, job.layer_count)));
     if (!job.allow_model_mismatch && to_lower(traces.back().model) != to_lower(profile.model))
       throw option_error(option_name(&Options::allow_model_mismatch),
                          "{} is of model '{}', the profile of '{}'; give traces of the profile's model, or use {} if "
@@ -142,19 +128,24 @@ std::string tasks_of(const std::vector<LoadTrace>& traces, TaskOrder order) {
   return join(tasks, ", ") + (traces.size() > 1 ? " (" + word_of(order) + ")" : "");
 }
 
-int run(const Arguments& arguments) {
-  Options job;
-  if (!parse(arguments, job)) return static_cast<int>(ExitCode::Good);
-  std::vector<NamedFile> inputs = named_files("--trace", job.traces);
-  inputs.insert(inputs.end(), {{"--profile", job.profile}, {"--slowdown-changes", job.slowdowns}});
-  keep_apart(inputs, {{{"--output", job.output}}});
-  const LatencyProfile profile = read_profile(job.profile);
-  const std::vector<LoadTrace> traces = read_traces(job, profile);
-  const std::optional<double> move_s = move_seconds(job.move_s, profile);
-  if (!move_s)
+// What is run, read and checked; the same on every rank.
+struct Question {
+  LatencyProfile profile;
+  std::string tasks;
+  Drift drift;
+  std::optional<double> move_s;  // none: measured before the run
+};
+
+Question read_question(Options& job) {
+  Question question;
+  question.profile = read_profile(job.profile);
+  const std::vector<LoadTrace> traces = read_traces(job, question.profile);
+  question.tasks = tasks_of(traces, job.order);
+  question.move_s = move_seconds(job.move_s, question.profile);
+  if (!question.move_s && !moves_weights(job))
     throw option_error(option_name(&Options::move_s),
                        "{} is needed: the profile doesn't say how fast its devices send each other bytes");
-  job.policies.move_s = *move_s;
+  apply_moving(job, question.profile);
   std::size_t steps = job.steps;
   if (steps == 0)
     for (const LoadTrace& trace : traces) steps += trace.step_count();
@@ -163,39 +154,72 @@ int run(const Arguments& arguments) {
     throw option_error(option_name(&Options::steps),
                        "{}: a run of {} steps is too short for {} to search on and a window of {}; give more", steps,
                        job.policies.train_steps, job.policies.window);
-  const Drift drift = make_drift(traces, job.order, job.period, steps,
-                                 read_slowdowns(job.slowdowns, profile.device_count()), profile.device_count());
-  const std::string plan = wrap(
-      fmt::format("Run: {}, {}, {} steps of which {} are searched on, {} layers x {} experts on {} devices (simulated "
-                  "from their profile, noise {:g}); a move takes {}, nothing runs meanwhile; {} changes",
-                  drift.trace.model, tasks_of(traces, job.order), steps, job.policies.train_steps,
-                  drift.trace.layer_count(), drift.trace.expert_count(), profile.device_count(), job.run.noise,
-                  format_seconds(*move_s), drift.changes.size()));
-  std::cout << plan << "\n";
-  if (job.dry_run) {
-    print_json(JsonRecord().add("dry_run", true).add("plan", plan));
-    return static_cast<int>(ExitCode::Good);
-  }
-  expect_writable(job.output);
-  set_termination_message("gem-adapt: ended from outside; nothing was written, " + job.output +
-                          " is as it was: start again");
-  Progress progress("steps", steps - job.policies.train_steps, !job.quiet);
-  AdaptationReport report =
-      follow(profile, drift, job.policies, job.run, [&](std::size_t done) { progress.update(done); });
-  report.model = drift.trace.model;
-  report.tasks = tasks_of(traces, job.order);
-  report.expert_bytes = expert_bytes_of(profile);
+  const std::size_t devices = question.profile.device_count();
+  question.drift = make_drift(traces, job.order, job.period, steps, read_slowdowns(job.slowdowns, devices), devices);
+  return question;
+}
+
+std::string plan_of(const Options& job, const Question& question) {
+  const Drift& drift = question.drift;
+  const bool live = moves_weights(job);
+  const std::string devices =
+      live ? fmt::format("{} devices that compute; weights really move, {}", job.device,
+                         job.moving == Moving::During ? "while steps go on" : "nothing runs meanwhile")
+           : fmt::format("devices (simulated from their profile, noise {:g})", job.run.noise);
+  const std::string price = question.move_s ? format_seconds(*question.move_s) : "what is measured before the run";
+  return wrap(fmt::format(
+      "Run: {}, {}, {} steps of which {} are searched on, {} layers x {} experts on {} {}; a move "
+      "{} {}{}; {} changes",
+      drift.trace.model, question.tasks, drift.trace.step_count(), job.policies.train_steps, drift.trace.layer_count(),
+      drift.trace.expert_count(), question.profile.device_count(), devices, live ? "is priced at" : "takes", price,
+      live ? "" : ", nothing runs meanwhile", drift.changes.size()));
+}
+
+bool write_and_print(const Options& job, const AdaptationReport& report, const std::string& command) {
   const AdaptationFindings findings = findings_of(report, job.policies.seed);
-  write_adaptation(job.output, report, provenance_now(command_line_text(arguments), report.model, job.policies.seed));
+  write_adaptation(job.output, report, provenance_now(command, report.model, job.policies.seed));
   std::cout << "\n" << with_coloured_verdict(findings.text, STDOUT_FILENO);
   print_json(findings_record(report, findings).add("output", job.output));
   if (!job.quiet) std::cout << "Report: " << job.output << "\n";
-  return static_cast<int>(findings.is_worse ? ExitCode::NegativeVerdict : ExitCode::Good);
+  return !findings.is_worse;
+}
+
+int run(const Communicator& world, Options& job, const Arguments& arguments) {
+  world.on_root([&] {
+    std::vector<NamedFile> inputs = named_files("--trace", job.traces);
+    inputs.insert(inputs.end(), {{"--profile", job.profile}, {"--slowdown-changes", job.slowdowns}});
+    keep_apart(inputs, {{{"--output", job.output}}});
+  });
+  Question question;
+  world.on_all([&] { question = read_question(job); });
+  const std::string plan = plan_of(job, question);
+  if (world.is_root()) std::cout << plan << "\n" << std::flush;
+  if (job.dry_run && world.is_root()) print_json(JsonRecord().add("dry_run", true).add("plan", plan));
+  if (job.dry_run) return static_cast<int>(ExitCode::Good);
+  world.on_root([&] {
+    expect_writable(job.output);
+    set_termination_message("gem-adapt: ended from outside; nothing was written, " + job.output +
+                            " is as it was: start again");
+  });
+  Progress progress("steps", question.drift.trace.step_count() - job.policies.train_steps,
+                    world.is_root() && !job.quiet);
+  AdaptationReport report = run_adaptation(world, job, question.profile, question.drift, question.move_s,
+                                           [&](std::size_t done) { progress.update(done); });
+  report.tasks = question.tasks;
+  bool is_good = false;
+  world.on_root([&] { is_good = write_and_print(job, report, command_line_text(arguments)); });
+  is_good = world.broadcast(is_good ? 1 : 0) == 1;
+  return static_cast<int>(is_good ? ExitCode::Good : ExitCode::NegativeVerdict);
 }
 
 }  // namespace
 }  // namespace gem
 
 int main(int argc, char** argv) {
-  return gem::run_serial_program(argc, argv, gem::run);
+  gem::Options options;
+  return gem::run_mpi_program(
+      argc, argv, [&](const gem::Arguments& arguments) { return gem::parse(arguments, options); },
+      [&](const gem::Communicator& world, const gem::Arguments& arguments) {
+        return gem::run(world, options, arguments);
+      });
 }

@@ -137,11 +137,12 @@ int run(const Communicator& world, ProfileOptions options, const Arguments& argu
     return 0;
   }
   Devices devices;
-  if (device_kind(options.devices.kind).tells_tiles && !options.dry_run) {
+  if (asks_devices_for_tiles(options) && !options.dry_run) {
     devices = make_devices(setup.devices, world);
     setup = with_tiles_of(devices, world, options, setup);
   }
   world.on_root([&] {
+    if (setup.probe && !options.quiet) std::cout << describe_probe(*setup.probe);
     if (!options.quiet || options.dry_run) std::cout << describe_plan(options, setup, rank_count) << std::flush;
     if (!options.dry_run) return;
     std::cout << "\n" << point_table(setup.plan);
@@ -171,7 +172,11 @@ int run(const Communicator& world, ProfileOptions options, const Arguments& argu
   });
   JsonRecord validation;
   if (options.validation_loads > 0) validation = validate_profile(world, options, setup, devices, profile);
-  if (world.is_root()) print_json(profile_record(profile).add("output", options.output).add_all(validation));
+  if (world.is_root()) {
+    JsonRecord record = profile_record(profile);
+    if (setup.probe) record.add("tile_probe", probe_record(*setup.probe));
+    print_json(record.add("output", options.output).add_all(validation));
+  }
   if (world.is_root() && !options.quiet) {
     std::cout << drawing_hint(arguments, {options.output});
     if (profile.device_count() > 1)

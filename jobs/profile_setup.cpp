@@ -2,15 +2,15 @@
 
 #include <fmt/core.h>
 #include <algorithm>
-#include <fstream>
 #include <iostream>
-#include <sstream>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "base/text_file.hpp"
 #include "files/trace_file.hpp"
 #include "model/mapping.hpp"
 #include "platform/command_line/command_line.hpp"
+#include "profile/summary.hpp"
 #include "profile_check.hpp"
 
 namespace gem {
@@ -156,12 +156,7 @@ TabulatedProfile read_latency_table(const ProfileOptions& options) {
   if (options.devices.tile_tokens > 0) table.tile_tokens = options.devices.tile_tokens;
   table.dtype = options.devices.weight_dtype;
   table.columns = options.table_columns;
-  std::ifstream file(options.from_table);
-  if (!file)
-    throw option_error(option_name(&ProfileOptions::from_table), "{}: '{}' can't be opened", options.from_table);
-  std::ostringstream text;
-  text << file.rdbuf();
-  TabulatedProfile result = profile_from_table(text.str(), options.from_table, table);
+  TabulatedProfile result = profile_from_table(read_needed_text(options.from_table), options.from_table, table);
   result.profile.topology = stated_topology(options.topology, {}, result.profile.device_count());
   return result;
 }
@@ -188,11 +183,10 @@ JsonRecord plan_record(const LatencyProfile& plan) {
   for (const LoadPoint& point : plan.points)
     points.push_back(
         JsonRecord().add("active_experts", point.active_experts).add("tiles", point.tiles).add("tokens", point.tokens));
-  return JsonRecord()
-      .add("dry_run", true)
-      .add("model", plan.model)
-      .add("tile_tokens", plan.tile_tokens)
-      .add("plan", points);
+  JsonRecord record;
+  record.add("dry_run", true).add("model", plan.model).add("tile_tokens", plan.tile_tokens).add("plan", points);
+  if (!plan.regimes.empty()) record.add("regimes", regime_records(plan));
+  return record;
 }
 
 }  // namespace gem

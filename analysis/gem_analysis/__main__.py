@@ -143,6 +143,9 @@ def main(arguments=None):
     except GemError as error:
         print(f"gem-analysis: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print("gem-analysis: ended from outside; what was not finished is not written: start again", file=sys.stderr)
+        return SystemFailure.exit_code
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The one reader of GEM's file formats (written by src/files/): profile, trace, mapping, report.
+"""The one reader of GEM's file formats (written by src/files/): profile, trace, mapping, report, adaptation.
 
 Each reader checks format, version and all that is indexed with, and raises DataError with one sentence otherwise.
 """
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .format_fields import FIELDS
 from .hdf5_file import Hdf5File
 
 
@@ -110,6 +111,7 @@ class Mapping:
     course: (
         dict  # of the search: layer (an index), start, elapsed_s, predicted_s, each [point]; empty if there was none
     )
+    others: dict = field(default_factory=dict)  # by name what else the file has: devices, moves; written back as it is
 
     @property
     def device_count(self):
@@ -197,6 +199,29 @@ class Report:
     def straggler_s(self):
         """[mapping, step] sum over layers of the slowest device's time."""
         return self.measured_s.max(axis=3).sum(axis=2)
+
+
+@dataclass
+class Adaptation:
+    """gem.adaptation: a run that drifts, under several policies of re-mapping."""
+
+    header: Header
+    tasks: str
+    device_kind: str
+    device_note: str  # what of the devices was emulated; empty for nothing
+    moving: str  # "pause" or "during" where weights really moved; empty: moves are priced
+    policies: list  # [policy]
+    step_s: np.ndarray  # [policy, step], without moves
+    pause_s: np.ndarray  # [policy, step], of moves
+    moved: np.ndarray  # [policy, step], experts
+    slowdown: np.ndarray  # [step, device], what devices really took, relative to their profile
+    believed_slowdown: np.ndarray  # [step, device], what triggered gem took them for
+    changes: np.ndarray  # [change], steps at which a task or a speed changed
+
+    @property
+    def total_s(self):
+        """[policy, step] with moves."""
+        return self.step_s + self.pause_s
 
 
 SUMMARY_FIELDS = (
@@ -450,7 +475,26 @@ def _read_mapping(file):
         score("lower_bound_s"),
         method,
         _read_course(file, layers),
+        {name: value for name in MAPPING_OTHERS if (value := _read_other(file, "gem.mapping", name)) is not None},
     )
+
+
+# Fields of a mapping that no member has.
+MAPPING_OTHERS = tuple(
+    name
+    for name, *_ in FIELDS["gem.mapping"]
+    if name.startswith(("/devices/", "/moves/")) or name in ("device_kind", "moved_from")
+)
+
+
+def _read_other(file, format_name, name):
+    """A field as it is, None where the file has none."""
+    kind, _, axes = next(rest for found, *rest in FIELDS[format_name] if found == name)
+    if not name.startswith("/"):
+        return file.text_attribute(name, None) if kind == "text" else file.count_attribute(name, default=None)
+    if not file.has(name):
+        return None
+    return file.texts(name, None) if kind == "text" else file.numbers(name, (None,) * len(axes.split(", ")))
 
 
 def _read_course(file, layers):
@@ -537,12 +581,35 @@ def _read_speeds(file, devices):
     return speeds.astype(float)
 
 
+def _read_adaptation(file):
+    step_s = file.times("/step_s", (None, None))
+    policies, steps = step_s.shape
+    slowdown = file.numbers("/slowdown", (steps, None))
+    changes = file.numbers("/changes", (None,)) if file.has("/changes") else np.zeros(0, np.int64)
+    file.check("/changes", changes, (changes >= 0) & (changes < steps), "steps of the run")
+    return Adaptation(
+        _read_header(file),
+        file.text_attribute("tasks", ""),
+        file.text_attribute("device_kind", ""),
+        file.text_attribute("device_note", ""),
+        file.text_attribute("moving", ""),
+        file.texts("/policies", policies),
+        step_s,
+        file.times("/pause_s", step_s.shape),
+        file.numbers("/moved", step_s.shape),
+        slowdown,
+        file.numbers("/believed_slowdown", slowdown.shape),
+        changes,
+    )
+
+
 READERS = {
     "gem.profile": _read_profile,
     "gem.trace": _read_trace,
     "gem.mapping": _read_mapping,
     "gem.report": _read_report,
     "gem.routing": _read_routing,
+    "gem.adaptation": _read_adaptation,
 }
 
 

@@ -18,6 +18,7 @@ from .verdict import tiles_of, verdict_of
 LEADS = {
     "Batch": "Each run: measured, or predicted where nothing was verified.",
     "Verification": "What the replay measured under each mapping, all of them interleaved.",
+    "Adaptation": "A run in which tasks or devices drift, under each policy of re-mapping.",
     "Mapping": "Where the experts went, and how much is left to gain.",
     "Devices": "What gem-profile measured on each device, all at the same moments.",
     "Routing": "How the tokens use the experts, step by step.",
@@ -35,7 +36,7 @@ def draw_all(results):
             try:
                 drawn.append((name_of(module), module.draw(results)))
             except NotDrawn as reason:
-                if title != "Batch":
+                if title not in ("Batch", "Adaptation"):  # runs of their own
                     reasons.setdefault(str(reason), []).append(name_of(module).replace("-", " "))
         if drawn:
             sections.append((title, drawn))
@@ -201,6 +202,7 @@ def _json(data):
 def _provenance(results):
     parts = [
         (results.report, "report of gem-verify"),
+        (results.adaptation, "report of gem-adapt"),
         (results.profile, "profile of gem-profile"),
         *((mapping, f"mapping, method {mapping.method}") for mapping in results.mappings),
         *((trace, f"trace, {trace.label}, {len(trace.counts)} steps") for trace in results.traces),

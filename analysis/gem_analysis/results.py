@@ -21,6 +21,7 @@ class Results:
     traces: list = field(default_factory=list)  # searched on first
     mappings: list = field(default_factory=list)  # in order of method
     report: files.Report = None
+    adaptation: files.Adaptation = None
     batch: list = field(default_factory=list)  # PairResult of each pair of a batch
     unused: list = field(default_factory=list)  # sentences: readable, but not drawn, and why
     problems: list = field(default_factory=list)  # sentences: files that cannot be read
@@ -79,6 +80,8 @@ class Results:
         as they are."""
         if section == "Batch" or (section == "Mapping" and self.batch and self.profile is None and self.report is None):
             return batch_tag(self.batch)
+        if section == "Adaptation":
+            return adaptation_tag(self.adaptation)
         if section not in ("Verification", "Mapping", "Devices"):
             return ""
         kind = self.report.device_kind if self.report and section == "Verification" else ""
@@ -95,11 +98,19 @@ class Results:
 
     def parts(self):
         """All files that are drawn."""
-        yield from (part for part in (self.report, self.profile, *self.mappings, *self.traces) if part)
+        parts = (self.report, self.adaptation, self.profile, *self.mappings, *self.traces)
+        yield from (part for part in parts if part)
 
 
 class _Unknown:
     device_kind = ""
+
+
+def adaptation_tag(adaptation):
+    """What has to stand beside every figure of a run that drifts."""
+    if adaptation.device_kind == "simulated":
+        return "simulated devices, moves are priced"
+    return adaptation.device_note
 
 
 def batch_notes(pairs):
@@ -311,6 +322,7 @@ def _sort(results, own):
         return [part for part in parts if isinstance(part, kind)]
 
     results.report = _newest(of(files.Report, own), results, "report")
+    results.adaptation = _newest(of(files.Adaptation, own), results, "report of gem-adapt")
     results.profile = _newest(of(files.Profile, own), results, "profile")
     model = results.model or next((part.header.model for part in own), "")
     for part in (*of(files.Trace, own), *of(files.Mapping, own)):

@@ -37,6 +37,8 @@ def verdict_of(results):
         return _measured(results)
     if results.batch:
         return _batch(results)
+    if results.adaptation is not None:
+        return _followed(results)
     topic = " · ".join(part for part in (results.model, results.scored.label if results.scored else "") if part)
     predicted = _predicted_ratios(results)
     if predicted:
@@ -66,6 +68,23 @@ def verdict_of(results):
         "quiet",
         f"A mapping by {results.best_mapping.name}",
         "Profile and trace are not here, so that nothing can be said of its worth.",
+    )
+
+
+def _followed(results):
+    run = results.adaptation
+    totals = dict(zip(run.policies, run.total_s.sum(axis=1)))
+    ratio = totals["triggered gem"] / totals["static gem"]
+    how = "weights really moved" if run.moving else "moves are priced"
+    badges = [(f"{run.device_kind} devices", run.device_kind == "simulated"), (how, not run.moving)]
+    return Verdict(
+        f"{run.header.model} · {run.tasks}",
+        "DRIFT",
+        "quiet",
+        f"A placement that follows takes {less_or_more(ratio)} time than one that stays",
+        f"Triggered gem against static gem over {run.step_s.shape[1]} steps, moves included; gem-adapt's own verdict has "
+        "the interval.",
+        badges + ([(run.device_note, True)] if run.device_note else []),
     )
 
 

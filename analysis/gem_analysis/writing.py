@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import files
+from .format_fields import FIELDS
 from .errors import SystemFailure, UsageError
 
 Noun = files.Profile | files.Trace | files.Mapping | files.Report | files.Routing
@@ -299,12 +300,16 @@ def _trace_contents(trace):
 
 def _mapping_contents(mapping):
     attributes = {name: getattr(mapping, name) for name in ("method", "train_steps", "train_task", "train_part")}
+    attributes |= {name: value for name, value in mapping.others.items() if not name.startswith("/")}
+    units = {name: unit for name, _, unit, _ in FIELDS["gem.mapping"]}
     datasets = {
         "expert_to_device": (np.asarray(mapping.expert_to_device, np.int32), "1"),
         "slots": (np.asarray(mapping.slots, np.int32), "1"),
         "layer_ids": (np.asarray(mapping.layer_ids, np.int32), "1"),
         "score/predicted_s": (mapping.predicted_s, "s"),
         "score/lower_bound_s": (mapping.lower_bound_s, "s"),
+        **{name[1:]: (value, units[name]) for name, value in mapping.others.items() if name.startswith("/")},
+        **{f"search/{name}": (value, units[f"/search/{name}"]) for name, value in mapping.course.items()},
     }
     return "gem.mapping", attributes, datasets
 

@@ -33,24 +33,74 @@ std::vector<double> blocks_of(const std::vector<double>& values) {
   return blocks;
 }
 
-// Until the policy's first move after each change and before the next; changes that none follows are left out.
-double reaction_of(const AdaptationReport& report, std::size_t policy) {
-  std::vector<double> reactions;
-  for (std::size_t c = 0; c < report.changes.size(); ++c) {
+// [change] until the policy's first move after it and before the next.
+std::vector<double> reactions_of(const AdaptationReport& report, std::size_t policy) {
+  std::vector<double> reactions(report.changes.size(), unknown);
+  for (std::size_t c = 0; c < reactions.size(); ++c) {
     const auto begin = static_cast<std::size_t>(report.changes[c]);
     const std::size_t end =
         c + 1 < report.changes.size() ? static_cast<std::size_t>(report.changes[c + 1]) : report.step_count();
-    for (std::size_t step = begin; step < end; ++step) {
-      if (report.moved(policy, step) == 0) continue;
-      reactions.push_back(static_cast<double>(step - begin));
-      break;
-    }
+    for (std::size_t step = end; step-- > begin;)
+      if (report.moved(policy, step) > 0) reactions[c] = static_cast<double>(step - begin);
   }
-  return reactions.empty() ? unknown : median(reactions);
+  return reactions;
+}
+
+double median_of_known(std::vector<double> values) {
+  std::erase_if(values, [](double value) { return std::isnan(value); });
+  return values.empty() ? unknown : median(values);
+}
+
+double sum_of(std::span<const double> values) {
+  return std::accumulate(values.begin(), values.end(), 0.0);
+}
+
+// What was checked of devices that compute, and what moves really took; empty where moves are priced.
+std::string live_text(const AdaptationReport& report, const std::vector<PolicySummary>& summaries) {
+  if (report.moving.empty()) return "";
+  const PolicySummary& judged = summaries[index_of(report, judged_policy)];
+  std::string text = fmt::format("Moves: weights really moved, of {} {} steps{}; ", judged_policy,
+                                 report.moving == "during" ? "during" : "between",
+                                 report.device_note.empty() ? "" : " (" + report.device_note + ")");
+  for (std::size_t p = 0; p < summaries.size(); ++p)
+    if (summaries[p].moved > 0)
+      text += fmt::format("of {} steps stood still for {} an expert, ", report.policies[p],
+                          format_seconds(summaries[p].move_s));
+  text += fmt::format("policies had priced {}.", format_seconds(report.move_s));
+  const std::int64_t checked = *std::ranges::max_element(report.checked_values);
+  const std::int64_t unequal = *std::ranges::max_element(report.unequal_values);
+  const double error = *std::ranges::max_element(report.output_error);
+  return wrap(text) + "\n" +
+         wrap(fmt::format("Outputs: {} compared of each policy with those without moves, before, during and after "
+                          "moves; {} differ; greatest relative difference {:.1e}, tolerated {:.0e}",
+                          checked, unequal == 0 ? "none" : fmt::format("{} at the most", unequal), error,
+                          report.output_tolerance)) +
+         "\n";
 }
 
 std::string or_dash(double value, int digits, const char* unit = "") {
   return std::isnan(value) ? "-" : fmt::format("{:.{}f}{}", value, digits, unit);
+}
+
+// How many steps after each change each policy that moves at all did so first; of the first changes, if there are many.
+std::string reaction_table(const AdaptationReport& report, const std::vector<PolicySummary>& summaries) {
+  constexpr std::size_t most_rows = 12;
+  std::vector<Table::Column> columns{{"change", "at step"}};
+  std::vector<std::size_t> movers;
+  for (std::size_t p = 0; p < summaries.size(); ++p) {
+    if (summaries[p].moved == 0) continue;
+    movers.push_back(p);
+    const std::vector<std::string> words = split(report.policies[p], ' ');
+    columns.push_back({words.front(), words.size() > 1 ? words.back() : ""});
+  }
+  if (movers.empty() || report.changes.empty()) return "";
+  Table table(columns);
+  for (std::size_t c = 0; c < std::min(most_rows, report.changes.size()); ++c) {
+    std::vector<std::string> row{fmt::format("{}", report.changes[c])};
+    for (const std::size_t p : movers) row.push_back(or_dash(summaries[p].reactions[c], 0));
+    table.add_row(row);
+  }
+  return "\nSteps until the first move after each change:\n" + table.to_string();
 }
 
 }  // namespace
@@ -71,7 +121,10 @@ std::vector<PolicySummary> summarize(const AdaptationReport& report, std::uint64
       summary.remappings += moved > 0 ? 1 : 0;
     }
     summary.interval = bootstrap_ratio(blocks_of(seconds), reference_blocks, seed);
-    summary.reaction_steps = reaction_of(report, p);
+    summary.reactions = reactions_of(report, p);
+    summary.reaction_steps = median_of_known(summary.reactions);
+    summary.move_s = summary.moved > 0 ? sum_of(report.pause_s.row(p)) / static_cast<double>(summary.moved) : unknown;
+    summary.exchange_s = report.exchange_s.rows() > 0 ? sum_of(report.exchange_s.row(p)) : unknown;
     summaries.push_back(summary);
   }
   const double reference_s = summaries[reference].total_s, won_s = reference_s - summaries[oracle].total_s;
@@ -105,20 +158,26 @@ AdaptationFindings findings_of(const AdaptationReport& report, std::uint64_t see
   const std::size_t judged = index_of(report, judged_policy);
   const PolicySummary& summary = summaries[judged];
   AdaptationFindings findings;
-  findings.is_worse = summary.interval.low > 1.0;
-  const char* const word = findings.is_worse ? "SLOWER" : summary.interval.high < 1.0 ? "FASTER" : "NOT WORSE";
+  const bool is_wrong =
+      std::ranges::any_of(report.output_error, [&](double error) { return !(error <= report.output_tolerance); });
+  findings.is_worse = is_wrong || summary.interval.low > 1.0;
+  const char* const word = is_wrong                      ? "WRONG"
+                           : findings.is_worse           ? "SLOWER"
+                           : summary.interval.high < 1.0 ? "FASTER"
+                                                         : "NOT WORSE";
   findings.verdict = to_lower(word);
-  findings.text = table.to_string();
+  findings.text = table.to_string() + reaction_table(report, summaries);
   const std::string moved =
       report.expert_bytes == 0
           ? fmt::format("{} experts", summary.moved)
           : format_bytes(static_cast<double>(summary.moved) * static_cast<double>(report.expert_bytes));
   findings.text +=
-      "\n" +
+      "\n" + live_text(report, summaries) +
       wrap(fmt::format("VERDICT: {} - {} takes {:.4f} of {}'s time, its moves included, 95 % interval {:.4f} to {:.4f} "
-                       "({} devices, moves are priced); {} moved before {} steps.",
+                       "({} devices, moves are {}); {} moved before {} steps.",
                        word, judged_policy, summary.relative, reference_policy, summary.interval.low,
-                       summary.interval.high, report.device_kind, moved, summary.remappings)) +
+                       summary.interval.high, report.device_kind, report.moving.empty() ? "priced" : "measured", moved,
+                       summary.remappings)) +
       "\n";
   findings.summaries = summaries;
   return findings;
@@ -140,12 +199,23 @@ JsonRecord findings_record(const AdaptationReport& report, const AdaptationFindi
                            .add("moved_experts", summary.moved)
                            .add("remappings", summary.remappings)
                            .add("recovered", summary.recovered)
-                           .add("reaction_steps", summary.reaction_steps));
+                           .add("reaction_steps", summary.reaction_steps)
+                           .add("reactions_steps", summary.reactions)
+                           .add("move_s", summary.move_s)
+                           .add("exchange_s", summary.exchange_s));
+    if (!report.moving.empty())
+      policies.back()
+          .add("output_error", report.output_error[p])
+          .add("checked_values", report.checked_values[p])
+          .add("unequal_values", report.unequal_values[p]);
   }
   JsonRecord record;
   record.add("model", report.model)
       .add("tasks", report.tasks)
       .add("device_kind", report.device_kind)
+      .add("device_note", report.device_note)
+      .add("moving", report.moving.empty() ? "priced" : report.moving)
+      .add("expert_bytes", report.expert_bytes)
       .add("first_step", report.first_step)
       .add("steps", report.step_count())
       .add("move_s", report.move_s)

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "adaptation/policies.hpp"
+#include "adaptation/regimes.hpp"
 #include "adaptation/speed_estimate.hpp"
 #include "base/statistics.hpp"
 #include "cost/cost_model.hpp"
@@ -20,34 +21,14 @@ constexpr std::size_t speed_steps = 6;
 // from the other.
 constexpr double load_factor = 2.0;
 
+// Steps on which a placement for a regime that comes back is judged: it wasn't searched on them, so that few tell.
+constexpr std::size_t recall_steps = 16, recall_block_steps = 4;
+
 // Steps that follow each other are alike; blocks of so many are counted as one observation.
 constexpr std::size_t block_steps = 8;
 
 // Steps of like loads that a search takes at most, and after which a placement is as good as settled.
 constexpr std::size_t settled_steps = 512;
-
-// Mean share of a layer's tokens that each expert gets, [layer, expert].
-Matrix<double> shares_of(const LoadTrace& trace) {
-  Matrix<double> shares(trace.layer_count(), trace.expert_count());
-  for (std::size_t layer = 0; layer < shares.rows(); ++layer) {
-    double sum = 0.0;
-    for (std::size_t step = 0; step < trace.step_count(); ++step)
-      for (std::size_t expert = 0; expert < shares.columns(); ++expert) {
-        shares(layer, expert) += trace.counts(step, layer, expert);
-        sum += trace.counts(step, layer, expert);
-      }
-    if (sum > 0.0)
-      for (double& share : shares.row(layer)) share /= sum;
-  }
-  return shares;
-}
-
-// Share of the tokens that would have to go to another expert, mean over layers.
-double distance(const Matrix<double>& a, const Matrix<double>& b) {
-  double sum = 0.0;
-  for (std::size_t i = 0; i < a.values().size(); ++i) sum += std::abs(a.values()[i] - b.values()[i]);
-  return sum / 2.0 / static_cast<double>(a.rows());
-}
 
 // Seconds of the slowest device, [step].
 std::vector<double> step_seconds(const LayerProblem& problem, const Assignment& assignment) {
@@ -59,7 +40,9 @@ std::vector<double> step_seconds(const LayerProblem& problem, const Assignment& 
   return seconds;
 }
 
-/// Looks at the last steps' loads and at the devices' present speeds. Only where one of them has changed, or where a
+/// Looks at the last steps' loads and at the devices' present speeds. Where the loads are more like those of an earlier
+/// regime than like those that were searched for, a placement for that one's steps is judged on few of the last. Only
+/// where one of them has changed, or where a
 /// change is so fresh that twice as many steps are known of it as at the last look, is a placement searched for, and
 /// only what pays by the lower confidence bound of its gain is moved. The gain is that of a search on the older half of
 /// the steps, on their newer half: what was searched on looks better than it is. (Looking at half or a quarter of the
@@ -72,7 +55,8 @@ class TriggeredGem : public Policy {
         options_(options),
         used_(profile.device_count(), 1.0),
         speeds_(profile.device_count(), speed_steps),
-        searched_for_(shares_of(steps_of(drift.trace, 0, options.train_steps))) {}
+        regimes_(drift.trace),
+        searched_for_(load_shares(steps_of(drift.trace, 0, options.train_steps))) {}
 
   std::string name() const override { return judged_policy; }
   bool is_gradual() const override { return true; }
@@ -88,26 +72,50 @@ class TriggeredGem : public Policy {
     const std::vector<double> believed = speed_changed ? speeds_.slowdowns() : used_;
     const std::size_t known = std::min(step - alike_since_, settled_steps);
     const bool knows_more = is_settling_ && known >= 2 * searched_on_;
+    if (Plan known_before = recall(believed, step, present); !known_before.changes.empty()) {
+      begin_regime(step - recall_steps);
+      return adopt(known_before, believed, step);
+    }
     Plan best;
     if (load_changed(step, options_.window)) best = plan(believed, step, options_.window, present);
     if (best.changes.empty() && (speed_changed || knows_more)) best = plan(believed, step, known, present);
     if (knows_more) searched_on_ = known;
     is_settling_ = is_settling_ && known < settled_steps;
     if (best.changes.empty()) return {};
-    used_ = believed;
-    searched_for_ = shares_of(last_steps(step, best.steps));
-    searched_on_ = best.steps;
-    alike_since_ = std::max(alike_since_, step - best.steps);
-    is_settling_ = best.steps < settled_steps;
-    return std::move(best.changes);
+    begin_regime(step - best.steps);
+    std::vector<LayerChange> changes = adopt(best, believed, step);
+    is_settling_ = searched_on_ < settled_steps;
+    return changes;
   }
 
  private:
-  // What is to be done, and by how many steps.
+  // What is to be done, and by how many steps of which loads.
   struct Plan {
     std::size_t steps = 0;
-    std::vector<LayerChange> changes;
+    Matrix<double> shares{};
+    std::vector<LayerChange> changes{};
   };
+
+  std::vector<LayerChange> adopt(Plan& plan, const std::vector<double>& slowdowns, std::size_t step) {
+    if (slowdowns != used_) {
+      regimes_.count(step - used_since_);
+      used_since_ = step;
+    }
+    used_ = slowdowns;
+    searched_for_ = std::move(plan.shares);
+    searched_on_ = plan.steps;
+    is_settling_ = false;
+    return std::move(plan.changes);
+  }
+
+  // From that step on loads are others, unless they were before.
+  void begin_regime(std::size_t step) {
+    if (step <= alike_since_) return;
+    regimes_.remember(alike_since_, step);
+    alike_since_ = step;
+  }
+
+  double horizon() const { return regimes_.horizon(options_.horizon_steps); }
 
   LoadTrace last_steps(std::size_t step, std::size_t count) const {
     return steps_of(drift_.trace, step - count, count);
@@ -116,9 +124,9 @@ class TriggeredGem : public Policy {
   // Whether the last steps' loads differ from what was searched for by more than their halves do from each other.
   bool load_changed(std::size_t step, std::size_t count) const {
     const std::size_t half = count / 2;
-    const double noise =
-        distance(shares_of(steps_of(drift_.trace, step - count, half)), shares_of(last_steps(step, count - half)));
-    return distance(shares_of(last_steps(step, count)), searched_for_) > load_factor * noise;
+    const double noise = share_distance(load_shares(steps_of(drift_.trace, step - count, half)),
+                                        load_shares(last_steps(step, count - half)));
+    return share_distance(load_shares(last_steps(step, count)), searched_for_) > load_factor * noise;
   }
 
   struct Candidate {
@@ -128,7 +136,7 @@ class TriggeredGem : public Policy {
   };
 
   RemapPoint best_on(const LayerProblem& problem, const Assignment& present) const {
-    const std::int64_t price = move_price(problem, options_.move_s, options_.horizon_steps);
+    const std::int64_t price = move_price(problem, options_.move_s, horizon());
     const auto front = remap_front(problem, device_contents(present, profile_.device_count()),
                                    {.max_moves = options_.max_moves, .move_ticks = price});
     return front[best_point(front, price)];
@@ -139,40 +147,65 @@ class TriggeredGem : public Policy {
             const std::vector<Assignment>& present) const {
     const LoadTrace window = last_steps(step, count);
     const std::size_t half = count / 2;
+    const LoadTrace older = steps_of(window, 0, half), newer = steps_of(window, half, count - half);
+    const Evidence evidence{older, newer, window, block_steps};
+    return {count, load_shares(window), changes_that_pay(slowdowns, evidence, present)};
+  }
+
+  // The best for an earlier regime that the last steps are like, if it pays on them.
+  Plan recall(const std::vector<double>& slowdowns, std::size_t step, const std::vector<Assignment>& present) const {
+    const LoadTrace recent = last_steps(step, recall_steps);
+    const Matrix<double> shares = load_shares(recent);
+    const Regime* regime = regimes_.nearest(shares, share_distance(shares, searched_for_));
+    if (regime == nullptr) return {};
+    const LoadTrace earlier = steps_of(drift_.trace, regime->begin, regime->count);
+    const Evidence evidence{earlier, recent, earlier, recall_block_steps};
+    return {regime->count, regime->shares, changes_that_pay(slowdowns, evidence, present)};
+  }
+
+  // Steps that a change is searched on, those that it is then judged on, and those that it is made for in the end.
+  struct Evidence {
+    const LoadTrace &searched, &judged, &all;
+    std::size_t block_steps;  // of the judged ones, for their interval
+  };
+
+  // Layers that gain more than their moves cost, best first; none where the gain of all together is not sure.
+  std::vector<LayerChange> changes_that_pay(const std::vector<double>& slowdowns, const Evidence& evidence,
+                                            const std::vector<Assignment>& present) const {
     const CostModel model(slowed_down(profile_, slowdowns));
-    const std::vector<LayerProblem> searched = layer_problems(model, steps_of(window, 0, half)),
-                                    judged = layer_problems(model, steps_of(window, half, count - half));
+    const std::vector<LayerProblem> searched = layer_problems(model, evidence.searched),
+                                    judged = layer_problems(model, evidence.judged);
     std::vector<LayerProblem> whole;
     std::vector<Candidate> candidates;
-    std::vector<double> gains_s(count - half, 0.0);
+    std::vector<double> gains_s(evidence.judged.step_count(), 0.0);
     double price_s = 0.0;
     for (std::size_t layer = 0; layer < present.size(); ++layer) {
       const RemapPoint point = best_on(searched[layer], present[layer]);
       if (point.moves == 0) continue;
       const std::vector<double> now_s = step_seconds(judged[layer], present[layer]),
                                 then_s = step_seconds(judged[layer], point.assignment);
-      const double own_price_s = static_cast<double>(point.moves) * options_.move_s / options_.horizon_steps;
+      const double own_price_s = static_cast<double>(point.moves) * options_.move_s / horizon();
       const double gain_s = mean(now_s) - mean(then_s) - own_price_s;
       if (gain_s <= 0.0) continue;
       for (std::size_t t = 0; t < gains_s.size(); ++t) gains_s[t] += now_s[t] - then_s[t];
       price_s += own_price_s;
-      if (whole.empty()) whole = layer_problems(model, window);
+      if (whole.empty()) whole = layer_problems(model, evidence.all);
       candidates.push_back({layer, gain_s, best_on(whole[layer], present[layer]).assignment});
     }
-    if (candidates.empty() || lower_bound(gains_s) <= price_s) return {};
-    Plan plan{count, {}};
+    if (candidates.empty() || lower_bound(gains_s, evidence.block_steps) <= price_s) return {};
+    std::vector<LayerChange> changes;
     std::ranges::stable_sort(candidates, std::greater<>(), &Candidate::gain_s);
     for (Candidate& candidate : candidates)
       if (candidate.assignment != present[candidate.layer])
-        plan.changes.push_back({candidate.layer, std::move(candidate.assignment)});
-    return plan;
+        changes.push_back({candidate.layer, std::move(candidate.assignment)});
+    return changes;
   }
 
-  // That the mean is above, at 95 % confidence, with blocks of steps as observations.
-  static double lower_bound(const std::vector<double>& values) {
+  // That the mean is above, at 95 % confidence, with blocks of so many steps as observations.
+  static double lower_bound(const std::vector<double>& values, std::size_t block) {
     std::vector<double> blocks;
-    for (std::size_t begin = 0; begin + block_steps <= values.size(); begin += block_steps)
-      blocks.push_back(mean(std::span(values).subspan(begin, block_steps)));
+    for (std::size_t begin = 0; begin + block <= values.size(); begin += block)
+      blocks.push_back(mean(std::span(values).subspan(begin, block)));
     if (blocks.size() < 2) return -INFINITY;
     const double t = student_quantile(0.95, blocks.size() - 1);
     return mean(blocks) - t * standard_deviation(blocks) / std::sqrt(static_cast<double>(blocks.size()));
@@ -181,8 +214,10 @@ class TriggeredGem : public Policy {
   const LatencyProfile& profile_;
   const Drift& drift_;
   const AdaptationOptions& options_;
-  std::vector<double> used_;  // [device] slowdowns that the placement was last searched for
+  std::vector<double> used_;    // [device] slowdowns that the placement was last searched for
+  std::size_t used_since_ = 0;  // step
   SpeedEstimate speeds_;
+  Regimes regimes_;
   Matrix<double> searched_for_;  // [layer, expert] shares of loads
   std::size_t alike_since_ = 0;  // step from which on loads are like those that were searched for
   std::size_t searched_on_ = 0;  // steps

@@ -4,6 +4,7 @@
 #include <any>
 #include <concepts>
 #include <cstddef>
+#include <functional>
 #include <limits>
 #include <span>
 #include <string>
@@ -57,6 +58,7 @@ struct Field {
   ValueRule rule = {};
   Presence presence = Presence::Always;
   double otherwise = std::numeric_limits<double>::quiet_NaN();  ///< element where the file has none
+  std::string_view needed_with = {};  ///< an attribute; where a file has it, it must have this field, too
   bool planned = false;    ///< part of what is to be measured: an interrupted job goes on only if it is the same
   bool of_header = false;  ///< a root attribute that every file has and that is written with the others of these
   bool narrow = false;     ///< in bytes where all values fit
@@ -170,28 +172,30 @@ concept ArrayValue = requires(const Value& value) {
 };
 
 /// One member of every row of a list, as an array: [row], or [row, ...] where the member is an array itself. A list
-/// that is set takes the length of what it is set to.
-template <class Rows, class Value>
+/// that is set takes the length of what it is set to. The member may be what a function makes of a row, a reference.
+template <class Rows, class Member>
 class Column {
   using Row = typename std::remove_const_t<Rows>::value_type;
+  using Value =
+      std::remove_cvref_t<std::invoke_result_t<Member, std::conditional_t<std::is_const_v<Rows>, const Row&, Row&>>>;
 
  public:
-  Column(Rows& rows, Value Row::*member) : rows_(&rows), member_(member) {}
+  Column(Rows& rows, Member member) : rows_(&rows), member_(member) {}
 
   auto get() const {
     if constexpr (ArrayValue<Value>) {
       Stack<typename std::remove_cvref_t<decltype(elements_of(std::declval<Value&>()))>::value_type> stack;
       stack.extents = {rows_->size()};
       for (const Row& row : *rows_) {
-        const auto& elements = elements_of(row.*member_);
+        const auto& elements = elements_of(std::invoke(member_, row));
         stack.values.insert(stack.values.end(), elements.begin(), elements.end());
       }
-      const auto inner = rows_->empty() ? extents_of(Value{}) : extents_of(rows_->front().*member_);
+      const auto inner = rows_->empty() ? extents_of(Value{}) : extents_of(std::invoke(member_, rows_->front()));
       stack.extents.insert(stack.extents.end(), inner.begin(), inner.end());
       return stack;
     } else {
       std::vector<Value> values;
-      for (const Row& row : *rows_) values.push_back(row.*member_);
+      for (const Row& row : *rows_) values.push_back(std::invoke(member_, row));
       return values;
     }
   }
@@ -202,26 +206,21 @@ class Column {
     if constexpr (ArrayValue<Value>) {
       auto from = written.values.begin();
       for (Row& row : *rows_) {
-        shape(row.*member_, std::span(written.extents).subspan(1));
-        auto& elements = elements_of(row.*member_);
+        shape(std::invoke(member_, row), std::span(written.extents).subspan(1));
+        auto& elements = elements_of(std::invoke(member_, row));
         const auto end = from + static_cast<std::ptrdiff_t>(elements.size());
         std::copy(from, end, elements.begin());
         from = end;
       }
     } else {
-      for (std::size_t i = 0; i < written.size(); ++i) (*rows_)[i].*member_ = written[i];
+      for (std::size_t i = 0; i < written.size(); ++i) std::invoke(member_, (*rows_)[i]) = written[i];
     }
   }
 
  private:
   Rows* rows_;
-  Value Row::*member_;
+  Member member_;
 };
-
-template <class Row, class Value>
-Column(std::vector<Row>&, Value Row::*) -> Column<std::vector<Row>, Value>;
-template <class Row, class Value>
-Column(const std::vector<Row>&, Value Row::*) -> Column<const std::vector<Row>, Value>;
 
 /// A choice as a word. The words are those of the field's rule, in the order of the choices.
 template <class Choice>

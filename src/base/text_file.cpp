@@ -25,4 +25,12 @@ std::optional<std::string> read_text_file(const std::string& path, std::uint64_t
   return content.str();
 }
 
+std::string read_needed_text(const std::string& path, std::uint64_t most_bytes) {
+  std::error_code error;
+  if (std::optional<std::string> text = read_text_file(path, most_bytes)) return *std::move(text);
+  if (std::filesystem::exists(path, error) || error)
+    throw SystemError("cannot read " + path + ": it can't be opened; check its permissions");
+  throw DataError(path + ": there is no such file; check the name");
+}
+
 }  // namespace gem

@@ -56,6 +56,10 @@ std::optional<std::vector<std::string>> words_of_value(const Option& option, con
   return words;
 }
 
+std::string default_of(const Option& option) {
+  return option.kind() == OptionKind::Flag ? option.value() : option.default_text();
+}
+
 }  // namespace
 
 void describe(OptionList& options, TraceSource& source) {
@@ -108,6 +112,22 @@ void take_value(const Option& option, const JsonNode& value, const std::string& 
   for (const std::string& word : *words) option.set(word);
 }
 
+JsonRecord keys_record() {
+  const SpellOptions spelling(OptionSpelling::Manifest);
+  BatchPair defaults = default_pair();
+  OptionList options;
+  describe(options, defaults);
+  std::vector<JsonRecord> keys;
+  for (const Option& option : options.all())
+    keys.push_back(JsonRecord()
+                       .add("key", option.name().key)
+                       .add("group", option.group())
+                       .add("expected", option.expected())
+                       .add("default", default_of(option))
+                       .add("help", options.spelled_out(option.help())));
+  return JsonRecord().add("keys", keys);
+}
+
 std::string describe_keys() {
   constexpr std::size_t name_width = 22, width = 80;
   const SpellOptions spelling(OptionSpelling::Manifest);
@@ -128,7 +148,7 @@ std::string describe_keys() {
   for (const Option& option : options.all()) {
     if (std::ranges::find(groups, option.group(), &std::pair<std::string, std::string>::first) == groups.end())
       groups.emplace_back(option.group(), "");
-    const std::string value = option.kind() == OptionKind::Flag ? option.value() : option.default_text();
+    const std::string value = default_of(option);
     const std::string help = options.spelled_out(option.help() + " (" + option.expected() +
                                                  (value.empty() ? "" : "; default: " + value) + ")");
     std::string entry, name = "  " + option.name().key;

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "base/json_record.hpp"
 #include "batch/manifest.hpp"
 #include "platform/text_formats/json.hpp"
 
@@ -16,5 +17,8 @@ void take_value(const Option& option, const JsonNode& value, const std::string& 
 
 /// All keys by group, with kind and default, for people.
 std::string describe_keys();
+
+/// The same for programs.
+JsonRecord keys_record();
 
 }  // namespace gem

@@ -51,6 +51,9 @@ void check_device_options(const DeviceOptions& options) {
   if (!options.tile_rule_text.empty() && !kind.is_virtual() && &kind != &command_kind())
     throw option_error(option_name(&DeviceOptions::tile_rule_text),
                        "{}: {} devices have one tile; it is for simulated devices and other programs", kind.name);
+  if (options.tile_rule_text == told_tile_rule && !kind.tells_tiles)
+    throw option_error(option_name(&DeviceOptions::tile_rule_text), "{}: {} devices don't say it; give the rule",
+                       kind.name);
   kind.check(options);
 }
 

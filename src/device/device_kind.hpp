@@ -61,6 +61,7 @@ class DeviceKind {
   DeviceClock clock = DeviceClock::Real;       ///< of its latencies
   bool has_outputs = true;                     ///< whether it computes what can be sent on and checked
   RowTransport transport = RowTransport::Mpi;  ///< between its devices; None where it has no outputs
+  bool moves_experts = false;                  ///< whether its devices send each other weights, by `transport`
   bool tells_tiles = false;                    ///< whether its devices say in which tiles they work
   std::string disturbed = "";                  ///< what to free where others disturb it, "the cores"; may be empty
   MeasuringHabits measuring{};

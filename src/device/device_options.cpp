@@ -41,9 +41,10 @@ void describe(OptionList& options, DeviceOptions& devices) {
       .without("what suits the mean tokens of an expert on cuda, else 16");
   options
       .add("tile-rule", devices.tile_rule_text, "ROWS:N,...,N",
-           "of {device} simulated, or command where the program doesn't say it: tiles by the rows of the device, e.g. "
-           "32:16,512:64,128")
-      .without("one tile, or what the program says");
+           "of {device} simulated or command: tiles by the rows of the device, e.g. 32:16,512:64,128; or 'adapter', "
+           "what "
+           "the program says, or 'probe', what gem-profile finds in the steps of the latency")
+      .without("one tile; of a program what it says, else a probe");
   options.add("share-gpu", devices.share_gpu, "ranks that share a GPU work one after the other");
   options.add("noise", devices.simulation.noise, "F", "relative noise of simulated devices").range(0, 0.999);
   options
@@ -62,7 +63,7 @@ double slowdown_of(const DeviceOptions& options, std::size_t device) {
 }
 
 std::vector<TileStep> parse_tile_rule(const std::string& text) {
-  if (text.empty()) return {};
+  if (text.empty() || text == told_tile_rule || text == probed_tile_rule) return {};
   const OptionName option = option_name(&DeviceOptions::tile_rule_text);
   const std::vector<std::string> steps = split(text, ',');
   std::vector<TileStep> rule;
@@ -88,7 +89,7 @@ std::string slowdown_file_of(const std::string& text) {
 }
 
 std::vector<double> parse_slowdowns(const std::string& text, std::size_t device_count) {
-  if (text.empty()) return {};
+  if (text.empty() || text == told_tile_rule || text == probed_tile_rule) return {};
   const OptionName option = option_name(&DeviceOptions::slowdown);
   if (slowdown_file_of(text).empty()) {
     const std::vector<double> slowdowns = parse_number_list(text, spelled(option));

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/option.hpp"
@@ -18,6 +19,9 @@ enum class GpuSharing { Turns };
 inline std::vector<OptionWord<GpuSharing>> words_of(GpuSharing) {
   return {{"turns", GpuSharing::Turns}};
 }
+
+/// Words in place of a tile rule: what devices say, and what gem-profile finds by measuring.
+inline constexpr std::string_view told_tile_rule = "adapter", probed_tile_rule = "probe";
 
 /// Which devices a job runs on; the same on every rank.
 struct DeviceOptions {
@@ -35,6 +39,7 @@ struct DeviceOptions {
   std::string tile_rule_text{};                                        ///< as a user says it, see parse_tile_rule
   std::vector<TileStep> tile_rule{};  ///< where devices or a user said it; then tile_tokens follows from it
   std::uint64_t seed = 1;
+  std::size_t weight_layers = 0;  ///< layers that are equal modulo this have the same weights; 0: each has its own
   SimulationModel simulation{};
 };
 
@@ -53,7 +58,7 @@ double slowdown_of(const DeviceOptions& options, std::size_t device);
 std::vector<double> parse_slowdowns(const std::string& text, std::size_t device_count);
 
 /// "32:16,96:32,64": tiles of 16 rows for up to 32 rows of a device, of 32 for up to 96, of 64 beyond. Empty for an
-/// empty text. UsageError for another.
+/// empty text and for the words that leave it to the devices. UsageError for another.
 std::vector<TileStep> parse_tile_rule(const std::string& text);
 
 /// The CSV file that such a text names, or empty.

@@ -34,8 +34,38 @@ class ComputesOnGpu {
   virtual double compute_rows(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot, const void* input,
                               void* output) = 0;
 
+  /// Waits for what keep_busy has begun, but not for what others do on the GPU.
+  virtual void wait() = 0;
+
+  /// Where a resident expert's weights lie on the GPU, piece by piece, as many and as large for every expert.
+  virtual std::vector<std::span<std::byte>> expert_pieces(std::size_t layer, ExpertId expert) = 0;
+  /// Likewise those of a spare place, see MovesExperts.
+  virtual std::vector<std::span<std::byte>> spare_pieces(std::size_t place) = 0;
+
  protected:
   ~ComputesOnGpu() = default;
+};
+
+/// A device whose experts' weights can be sent to another one of its kind. What arrives is written into a spare place
+/// first, and the expert that must leave for it stays resident until all ranks have what is sent to them: so that every
+/// expert is in one place at least, whatever happens.
+class MovesExperts {
+ public:
+  /// Bytes of one expert's weights as they are sent.
+  virtual std::size_t expert_bytes() const = 0;
+  /// Copies a resident expert's weights to the host, [expert_bytes].
+  virtual void read_expert(std::size_t layer, ExpertId expert, std::span<std::byte> bytes) = 0;
+  /// Makes spare places 0 .. count - 1 where there are fewer; none ever goes. SystemError if memory is short.
+  virtual void reserve_spares(std::size_t count) = 0;
+  /// Copies weights into a spare place.
+  virtual void write_spare(std::size_t place, std::span<const std::byte> bytes) = 0;
+  /// What is in the spare place becomes resident as `arriving`, in the slot of `leaving`, which isn't any more.
+  virtual void replace(std::size_t layer, ExpertId leaving, ExpertId arriving, std::size_t place) = 0;
+  /// From now on the device takes so many times as long as it does by itself, 1 or more: extra time in proportion.
+  virtual void set_slowdown(double slowdown) = 0;
+
+ protected:
+  ~MovesExperts() = default;
 };
 
 /// Rows of a tile in loads of up to so many rows of the device; of a rule's last step: in all beyond.
@@ -95,6 +125,9 @@ class MoeDevice {
 
   /// Where its rows can stay on a GPU; null elsewhere.
   virtual ComputesOnGpu* on_gpu() { return nullptr; }
+
+  /// Where its weights can be sent to other devices; null elsewhere.
+  virtual MovesExperts* moves_experts() { return nullptr; }
 
   /// Tiles that it works in, where it says so itself; else those that it was made with.
   virtual std::vector<TileStep> tile_rule() const { return {}; }

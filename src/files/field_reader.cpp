@@ -35,7 +35,8 @@ void FieldReader::find_axes(const Field& field) {
 bool FieldReader::is_there(const Field& field) const {
   const std::string name(field.name);
   if (field.is_dataset() ? file_.has_dataset(name) : file_.has_attribute(name)) return true;
-  if (field.presence == Presence::Always)
+  const bool is_needed = !field.needed_with.empty() && file_.has_attribute(std::string(field.needed_with));
+  if (field.presence == Presence::Always || is_needed)
     file_.reject((field.is_dataset() ? "dataset " + name : "attribute '" + name + "'") +
                  " is missing; make the file again");
   return false;

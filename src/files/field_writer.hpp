@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <type_traits>
@@ -19,12 +20,15 @@ class FieldWriter {
   template <class Value>
   void operator()(const Field& field, const Value& value) const {
     if constexpr (Encoded<Value>) {
+      if constexpr (requires { value.has(); })
+        if (!value.has()) return;
       (*this)(field, value.get());
     } else if constexpr (ArrayValue<Value>) {
       const auto& elements = elements_of(value);
       if (elements.empty() && field.presence != Presence::Always) return;
       write(field, elements, extents_of(value));
     } else if constexpr (std::is_floating_point_v<Value>) {
+      if (field.presence == Presence::OrEmpty && std::isnan(value)) return;
       write(field, std::vector<Value>{value}, {1});
     } else {
       const bool has_none = field.presence == Presence::OrEmpty && value == Value{};

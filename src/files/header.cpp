@@ -1,8 +1,7 @@
 #include "files/header.hpp"
 
-#include <algorithm>
-
 #include "base/option.hpp"
+#include "base/text.hpp"
 
 namespace gem {
 
@@ -31,25 +30,6 @@ void write_header(Hdf5Output& file, const std::string& file_format, const Proven
   file.attribute("command_line", provenance.command_line);
   file.attribute("model", provenance.model);
   file.attribute("seed", provenance.seed);
-}
-
-std::size_t checked_count(const Hdf5Input& file, const std::string& what, std::uint64_t count, std::uint64_t least,
-                          std::uint64_t greatest) {
-  if (count < least || count > greatest)
-    file.reject(what + " is " + std::to_string(count) + ", but must be " + std::to_string(least) + " to " +
-                std::to_string(greatest) + "; make the file again");
-  return static_cast<std::size_t>(count);
-}
-
-std::vector<std::int32_t> read_layer_ids(const Hdf5Input& file, std::size_t count) {
-  auto layer_ids = read_checked<std::int32_t>(
-      file, "/layer_ids", {count}, [](std::int32_t id) { return id >= 0; }, "0 or more");
-  std::vector<std::int32_t> sorted = layer_ids;
-  std::sort(sorted.begin(), sorted.end());
-  const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
-  if (twice != sorted.end())
-    file.reject("/layer_ids holds " + std::to_string(*twice) + " twice, but each layer must be there once");
-  return layer_ids;
 }
 
 }  // namespace gem

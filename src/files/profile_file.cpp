@@ -1,5 +1,7 @@
 #include "files/profile_file.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>

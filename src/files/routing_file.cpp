@@ -1,5 +1,7 @@
 #include "files/routing_file.hpp"
 
+#include <fmt/format.h>
+
 #include "files/header.hpp"
 #include "model/routing_fields.hpp"
 

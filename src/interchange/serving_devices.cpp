@@ -105,10 +105,10 @@ std::vector<ServingGpu> parse_gpu_list(std::string_view text) {
   return gpus;
 }
 
-std::vector<ServingGpu> visible_gpus(const std::vector<ServingGpu>& all, std::string_view selection) {
-  if (trim(selection).empty()) return all;
+std::vector<ServingGpu> visible_gpus(const std::vector<ServingGpu>& all, std::optional<std::string_view> selection) {
+  if (!selection) return all;
   std::vector<ServingGpu> visible;
-  for (const std::string& part : split(selection, ',')) {
+  for (const std::string& part : split(*selection, ',')) {
     const std::string entry = trim(part);
     std::size_t index = all.size();
     const auto [end, error] = std::from_chars(entry.data(), entry.data() + entry.size(), index);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,8 +23,8 @@ struct ServingGpu {
 std::vector<ServingGpu> parse_gpu_list(std::string_view text);
 
 /// Those that a process sees, in its order: `selection` is the value of CUDA_VISIBLE_DEVICES, indices or beginnings of
-/// UUIDs; empty: all. As CUDA does, it ends at the first entry that is no GPU.
-std::vector<ServingGpu> visible_gpus(const std::vector<ServingGpu>& all, std::string_view selection);
+/// UUIDs; without one, all. As CUDA does, it ends at the first entry that is no GPU.
+std::vector<ServingGpu> visible_gpus(const std::vector<ServingGpu>& all, std::optional<std::string_view> selection);
 
 /// A rank on this host, the GPU that the mapping was made for, and the one that it would get.
 struct ServingRank {

@@ -41,6 +41,40 @@ Mapping same_in_all_layers(const LoadTrace& trace, std::size_t device_count, std
   return mapping;
 }
 
+// [copy] the order of packing: the heaviest first, of equal ones the experts' first copies in their order.
+std::vector<std::size_t> heaviest_first(std::span<const double> loads, std::span<const std::int32_t> expert_of_copy) {
+  std::vector<std::size_t> order, further;
+  for (std::size_t copy = 0; copy < loads.size(); ++copy)
+    (copy > 0 && expert_of_copy[copy] == expert_of_copy[copy - 1] ? further : order).push_back(copy);
+  order.insert(order.end(), further.begin(), further.end());
+  std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) { return loads[a] > loads[b]; });
+  return order;
+}
+
+// Where some copy finds no device without another of its expert, any with a free slot, to be separated afterwards.
+Assignment pack_apart(std::span<const double> loads, std::span<const std::int32_t> expert_of_copy,
+                      std::size_t device_count) {
+  std::vector<double> packed(device_count, 0.0);
+  std::vector<std::vector<std::int32_t>> held(device_count);
+  Assignment assignment(loads.size());
+  for (const std::size_t copy : heaviest_first(loads, expert_of_copy)) {
+    std::size_t best = device_count;
+    bool best_is_apart = false;
+    for (std::size_t d = 0; d < device_count; ++d) {
+      if (held[d].size() == slots_on(d, loads.size(), device_count)) continue;
+      const bool is_apart = std::ranges::count(held[d], expert_of_copy[copy]) == 0;
+      if (best < device_count && (best_is_apart > is_apart || (best_is_apart == is_apart && packed[d] >= packed[best])))
+        continue;
+      best = d;
+      best_is_apart = is_apart;
+    }
+    packed[best] += loads[copy];
+    held[best].push_back(expert_of_copy[copy]);
+    assignment[copy] = static_cast<std::int32_t>(best);
+  }
+  return assignment;
+}
+
 }  // namespace
 
 Mapping linear_mapping(const LoadTrace& trace, std::size_t device_count, std::size_t redundant_experts) {
@@ -73,6 +107,25 @@ Mapping packed_mapping(PackedBy packed_by, const CostModel& model, const LoadTra
     order_copies(assignment, expert_of_copy);
   }
   Mapping mapping = mapping_of(layers, copies, model.device_count());
+  mapping.layer_ids = trace.layer_ids;
+  return mapping;
+}
+
+Mapping copies_packed_apart(const LoadTrace& trace, const CopyCounts& copies, std::size_t device_count) {
+  std::vector<Assignment> layers;
+  for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
+    const std::vector<std::int32_t> expert_of_copy = experts_of_copies(copies.row(layer));
+    std::vector<double> loads;
+    const std::vector<double> of_experts = mean_loads(trace, layer);
+    for (const std::int32_t expert : expert_of_copy) {
+      const auto index = static_cast<std::size_t>(expert);
+      loads.push_back(of_experts[index] / copies(layer, index));
+    }
+    Assignment& assignment = layers.emplace_back(pack_apart(loads, expert_of_copy, device_count));
+    separate_copies(assignment, expert_of_copy, loads, device_count);
+    order_copies(assignment, expert_of_copy);
+  }
+  Mapping mapping = mapping_of(layers, copies, device_count);
   mapping.layer_ids = trace.layer_ids;
   return mapping;
 }

@@ -27,6 +27,11 @@ enum class PackedBy {
 /// Mean loads of experts, or of their copies, none twice on a device, packed greedily.
 Mapping packed_mapping(PackedBy packed_by, const CostModel& model, const LoadTrace& trace, const CopyCounts& copies);
 
+/// Mean loads of copies of experts packed greedily as DeepSeek's EPLB does, heaviest first onto the least loaded device
+/// with a free slot, but for those that it would put on a device with another of their expert: these go to the least
+/// loaded one without. Ties go to the lower device, and among copies to experts' first ones.
+Mapping copies_packed_apart(const LoadTrace& trace, const CopyCounts& copies, std::size_t device_count);
+
 /// DeepSeek's hierarchical EPLB, see pack_by_nodes, with as many groups of experts as are said; 1: each expert may go
 /// to any node. UsageError unless the topology has equally large nodes of neighbouring devices.
 Mapping node_packed_mapping(const Topology& topology, const LoadTrace& trace, std::size_t groups,

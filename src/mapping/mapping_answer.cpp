@@ -86,7 +86,8 @@ MappingAnswer find_mapping(const Communicator& world, const MappingQuestion& que
   MappingAnswer answer;
   std::string found, notes;
   for (const Method method : all_methods()) {
-    if (entry_of(method).searches && method != question.method) continue;
+    const bool has_to_be_asked = entry_of(method).searches || entry_of(method).by_name_only;
+    if (has_to_be_asked && method != question.method) continue;
     if (entry_of(method).needs_nodes && !has_nodes(question.profile)) continue;
     std::optional<MethodResult> result = run_method(method, {world, question, *costs, answer.mappings}, notes);
     if (!result) continue;

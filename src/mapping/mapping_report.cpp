@@ -35,7 +35,8 @@ std::string describe_copies(const MappingQuestion& question, const CopyCounts& c
       "        {} copies of one; of the methods compared,\n"
       "        {} place copies\n",
       question.redundant_experts, share * 100.0, max_copies,
-      names_of(&MethodEntry::places_copies, " and ", has_nodes(question.profile)));
+      names_of(&MethodEntry::places_copies, " and ", has_nodes(question.profile),
+               entry_of(question.method).by_name_only));
 }
 
 std::string describe_comparison(const MappingQuestion& question, const std::vector<ComparedMethod>& compared,

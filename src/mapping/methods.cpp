@@ -24,6 +24,12 @@ MethodResult run_eplb(const MethodTask& task) {
   return {packed_mapping(PackedBy::Load, task.costs.model(), task.question.train, copies_by_mean_load(task.question))};
 }
 
+MethodResult run_eplb_deepseek(const MethodTask& task) {
+  const CopyCounts copies = copies_by_mean_load(task.question);
+  if (copies.rows() == 0) return run_eplb(task);
+  return {copies_packed_apart(task.question.train, copies, task.costs.model().device_count())};
+}
+
 MethodResult run_eplb_hierarchical(const MethodTask& task) {
   const MappingQuestion& question = task.question;
   return {node_packed_mapping(question.profile.topology, question.train, question.routing_groups,
@@ -47,6 +53,12 @@ constexpr MethodEntry entries[] = {
      .summary = "mean loads packed evenly, as DeepSeek's EPLB does",
      .places_copies = true,
      .run = run_eplb},
+    {.name = "eplb-deepseek",
+     .summary = "with copies: each goes where DeepSeek's EPLB packs it, or to the next device that has no other of its "
+                "expert",
+     .places_copies = true,
+     .by_name_only = true,
+     .run = run_eplb_deepseek},
     {.name = "eplb-hierarchical",
      .summary = "mean loads packed over nodes, then over each node's devices, as DeepSeek's EPLB does on several nodes",
      .places_copies = true,
@@ -104,10 +116,11 @@ bool made_by(const Mapping& mapping, Method method) {
   return mapping.method == entry_of(method).name;
 }
 
-std::string names_of(bool MethodEntry::*ability, std::string_view before_last, bool has_nodes) {
+std::string names_of(bool MethodEntry::*ability, std::string_view before_last, bool has_nodes, bool wanted) {
   std::vector<std::string> names;
   for (const MethodEntry& entry : entries)
-    if (entry.*ability && (has_nodes || !entry.needs_nodes)) names.emplace_back(entry.name);
+    if (entry.*ability && (has_nodes || !entry.needs_nodes) && (wanted || !entry.by_name_only))
+      names.emplace_back(entry.name);
   const std::string last = names.back();
   names.pop_back();
   return names.empty() ? last : join(names) + std::string(before_last) + last;

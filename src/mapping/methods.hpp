@@ -22,6 +22,7 @@ struct MethodEntry {
   std::string_view summary;    ///< what it does, for help
   bool places_copies = false;  ///< of experts, where there are to be any
   bool needs_nodes = false;    ///< two or more, equally large: without them it is left out
+  bool by_name_only = false;   ///< run where it is asked for, never just to compare with
   /// Takes time, all ranks and the options of the search, and begins with what the methods before it found; the others
   /// are always run, to compare with.
   bool searches = false;
@@ -45,7 +46,8 @@ Method default_method();
 bool made_by(const Mapping& mapping, Method method);
 
 /// Names of the methods that place copies, or that search: "eplb, speed-aware or gem", for messages; without those that
-/// need nodes where there are none.
-std::string names_of(bool MethodEntry::*ability, std::string_view before_last = " or ", bool has_nodes = true);
+/// need nodes where there are none, and without those that run by name only where not all are `wanted`.
+std::string names_of(bool MethodEntry::*ability, std::string_view before_last = " or ", bool has_nodes = true,
+                     bool wanted = true);
 
 }  // namespace gem

@@ -37,8 +37,12 @@ std::optional<ExchangeLaw> fit_exchange_law(std::int64_t tokens, std::span<const
     product += (rows[i] - mean_rows) * (seconds[i] - mean_s);
   }
   if (rows_squared == 0.0 || seconds_squared == 0.0) return std::nullopt;
+  if (rows.size() < 3) return std::nullopt;
   const double row_s = product / rows_squared;
-  return ExchangeLaw{tokens, mean_s, mean_s - row_s * mean_rows, row_s, row_s * product / seconds_squared};
+  // Adjusted for what a line explains of few layers by chance.
+  const auto count = static_cast<double>(rows.size());
+  const double left = (1.0 - row_s * product / seconds_squared) * (count - 1.0) / (count - 2.0);
+  return ExchangeLaw{tokens, mean_s, mean_s - row_s * mean_rows, row_s, std::clamp(1.0 - left, 0.0, 1.0)};
 }
 
 ExchangeOfStep exchange_of_step(std::span<const ExchangeLaw> laws, double tokens) {

@@ -15,14 +15,15 @@ struct ExchangeLaw {
   double mean_s = 0.0;      ///< of all that it was made from
   double fixed_s = 0.0;
   double row_s = 0.0;
-  double explained = 0.0;  ///< part of the variance that the line explains, 0 to 1
+  double explained = 0.0;  ///< part of the variance that the line explains, 0 to 1, adjusted for chance
   bool operator==(const ExchangeLaw&) const = default;
 };
 
 /// Whether rows explain so much that experts should be placed by them.
 bool rows_count(const ExchangeLaw& law);
 
-/// Least squares over layers of steps of so many tokens. Nothing where all have equally many rows or take equally long.
+/// Least squares over layers of steps of so many tokens. Nothing of fewer than three,
+/// or where all have equally many rows or take equally long.
 std::optional<ExchangeLaw> fit_exchange_law(std::int64_t tokens, std::span<const double> rows,
                                             std::span<const double> seconds);
 

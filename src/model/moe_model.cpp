@@ -144,7 +144,7 @@ const MoeModel& find_model(const std::vector<MoeModel>& models, std::string_view
   }
   std::vector<std::string> near = near_words(name, names);
   const std::string hint = near.empty() ? "known names: " + join(names) : "did you mean " + join(near, " or ") + "?";
-  throw UsageError("unknown model '" + std::string(name) + "'; " + hint +
+  throw UsageError("unknown model '" + std::string(name) + "'; " + hint + (near.empty() ? "." : "") +
                    " A CSV file of one's own, with the same header, works too.");
 }
 
@@ -157,9 +157,7 @@ MoeModel model_of_option(const std::string& text) {
   const std::string path = model_file_of_option(text);
   if (path.empty()) return find_model(known_models(), text);
   const std::string name = text.substr(path.size());
-  const std::optional<std::string> content = read_text_file(path);
-  if (!content) throw UsageError("the file " + path + " cannot be opened; give the name of a model or a CSV file");
-  const std::vector<MoeModel> models = parse_models(*content, path);
+  const std::vector<MoeModel> models = parse_models(read_needed_text(path), path);
   if (name.starts_with(':')) return find_model(models, name.substr(1));
   if (!name.empty()) throw UsageError("'" + text + "' is neither FILE.csv nor FILE.csv:NAME");
   if (models.size() > 1)

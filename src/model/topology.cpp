@@ -71,7 +71,15 @@ Topology stated_topology(const TopologyOptions& options, const Topology& known, 
       topology.node_of.push_back(static_cast<std::int32_t>(device / domain));
   }
   const double inside = options.inside_gb_per_s, across = options.across_gb_per_s;
-  if (inside <= 0.0 && across <= 0.0) return topology;
+  if (inside <= 0.0 && across <= 0.0) {
+    const auto expect_default = [&](double TopologyOptions::*latency, double TopologyOptions::*bandwidth) {
+      if (options.*latency != TopologyOptions{}.*latency)
+        throw option_error(option_name(latency), "{} is for stated links: give {}, too", option_name(bandwidth));
+    };
+    expect_default(&TopologyOptions::inside_latency_us, &TopologyOptions::inside_gb_per_s);
+    expect_default(&TopologyOptions::across_latency_us, &TopologyOptions::across_gb_per_s);
+    return topology;
+  }
   const OptionName inside_name = option_name(&TopologyOptions::inside_gb_per_s);
   if (inside <= 0.0 || across <= 0.0)
     throw option_error(inside_name, "{} and {} are stated together; one is missing",

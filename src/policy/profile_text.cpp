@@ -189,8 +189,6 @@ std::string profile_text(LatencyProfile profile) {
   profile.settled = {};
   profile.power_w = profile.temperature_c = {};
   profile.throttle_reasons = {};
-  profile.exchange_law = {};
-  profile.serving_clock_hz = {};
   std::string text =
       fmt::format("{{\"format\": {},\n \"format_version\": {}", to_json(std::string(file_format)), format_version);
   visit_fields(profile, Writer(text));

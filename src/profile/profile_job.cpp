@@ -15,6 +15,7 @@
 #include "model/profile_progress.hpp"
 #include "profile/load_rule_fit.hpp"
 #include "profile/pair_exchange.hpp"
+#include "profile/tile_probe.hpp"
 
 namespace gem {
 namespace {
@@ -404,7 +405,7 @@ std::string describe_plan(const ProfileRequest& request, const ProfileSetup& set
   if (setup.sweep.measurement.paced) text += wrap(describe_pace(*setup.sweep.measurement.paced)) + "\n";
   if (!setup.devices.command.empty())
     text += wrap("each rank starts: " + setup.devices.command +
-                 (setup.devices.tile_rule.empty() ? "; it says in which tiles it works" : "")) +
+                 (setup.devices.tile_rule.empty() ? "; it says in which tiles it works, or a probe finds them" : "")) +
             "\n";
   text += describe_topology(plan.topology);
   if (setup.exchange) text += "exchange: " + counted(rank_count * (rank_count - 1) / 2, "pair") + " of devices";
@@ -430,24 +431,54 @@ void place_experts(const Communicator& ranks, const ProfileSetup& setup, const D
   });
 }
 
-ProfileSetup with_tiles_of(const Devices& devices, const Communicator& ranks, const ProfileRequest& request,
-                           const ProfileSetup& setup) {
-  if (!device_kind(request.devices.kind).tells_tiles || request.devices.tile_tokens > 0 ||
-      !request.devices.tile_rule_text.empty())
-    return setup;
+bool asks_devices_for_tiles(const ProfileRequest& request) {
+  if (request.devices.tile_tokens > 0) return false;
+  const std::string& text = request.devices.tile_rule_text;
+  return text == probed_tile_rule ||
+         (device_kind(request.devices.kind).tells_tiles && (text.empty() || text == told_tile_rule));
+}
+
+namespace {
+
+// What the devices say; all of them the same.
+std::vector<TileStep> told_tiles(const Devices& devices, const Communicator& ranks) {
   const std::vector<TileStep> mine = devices.front()->tile_rule();
   std::vector<TileStep> first = mine;
   ranks.broadcast(first);
-  ProfileSetup settled;
   ranks.on_all([&] {
     if (mine != first)
       throw DataError(fmt::format(
           "the device of rank {} works in other tiles than that of rank 0; give {}, in which all are then measured",
           ranks.rank(), spelled("tile-tokens")));
-    ProfileRequest told = request;
-    told.devices.tile_rule = first;
-    settled = set_up_profile(told, static_cast<std::size_t>(ranks.size()));
   });
+  return first;
+}
+
+void refuse_untold_tiles(const ProfileRequest& request) {
+  if (request.devices.tile_rule_text == told_tile_rule)
+    throw option_error(option_name(&DeviceOptions::tile_rule_text),
+                       "{}: '{}', but the program doesn't say in which tiles it works; say it, or give '{}'",
+                       told_tile_rule, probed_tile_rule);
+}
+
+}  // namespace
+
+ProfileSetup with_tiles_of(const Devices& devices, const Communicator& ranks, const ProfileRequest& request,
+                           const ProfileSetup& setup) {
+  if (!asks_devices_for_tiles(request)) return setup;
+  std::optional<TileProbe> probe;
+  ProfileRequest told = request;
+  const bool probe_wanted = request.devices.tile_rule_text == probed_tile_rule;
+  told.devices.tile_rule = probe_wanted ? std::vector<TileStep>() : told_tiles(devices, ranks);
+  if (told.devices.tile_rule.empty()) {
+    ranks.on_all([&] { refuse_untold_tiles(request); });
+    place_experts(ranks, setup, devices);
+    probe = probe_tiles(ranks, devices, setup.plan.experts_per_device, setup.max_tokens, setup.sweep);
+    told.devices.tile_rule = rule_of(*probe);
+  }
+  ProfileSetup settled;
+  ranks.on_all([&] { settled = set_up_profile(told, static_cast<std::size_t>(ranks.size())); });
+  settled.probe = std::move(probe);
   return settled;
 }
 

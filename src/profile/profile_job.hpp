@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "profile/pace.hpp"
 #include "profile/plan.hpp"
 #include "profile/sweep.hpp"
+#include "profile/tile_staircase.hpp"
 
 namespace gem {
 
@@ -54,6 +56,7 @@ struct ProfileSetup {
   LoadRange range;  ///< what the workloads can bring; from nothing on, without any
   bool exchange = false;
   std::vector<std::int64_t> exchange_tokens;  ///< of the steps that the exchange's law is measured in, ascending
+  std::optional<TileProbe> probe{};           ///< where the tiles were found by one
 };
 
 /// UsageError or DataError for a request that can't be met on so many ranks.
@@ -65,8 +68,11 @@ std::string describe_plan(const ProfileRequest& request, const ProfileSetup& set
 /// Devices of one rank.
 using Devices = std::vector<std::unique_ptr<MoeDevice>>;
 
-/// The setup in the tiles that the devices say they work in, if the request leaves that to them; else as it is.
-/// DataError where ranks differ. Collective.
+/// Whether the request leaves it to the devices in which tiles they work: they say it, or a probe finds it.
+bool asks_devices_for_tiles(const ProfileRequest& request);
+
+/// The setup in the tiles that the devices say they work in, or that a probe of them finds, if the request leaves that
+/// to them; else as it is. DataError where ranks differ, or the probe shows none. Collective.
 ProfileSetup with_tiles_of(const Devices& devices, const Communicator& ranks, const ProfileRequest& request,
                            const ProfileSetup& setup);
 

@@ -127,6 +127,44 @@ std::string device_table(const LatencyProfile& profile, std::size_t most_rows) {
   return text + exchange_law_table(profile.exchange_law) + warning_lines(doubts_of(profile));
 }
 
+std::vector<JsonRecord> regime_records(const LatencyProfile& profile) {
+  std::vector<JsonRecord> regimes;
+  std::size_t next = 0;
+  for (const TileRegime& regime : profile.regimes) {
+    std::vector<JsonRecord> points;
+    for (std::size_t i = 0; i < regime.point_count; ++i, ++next) {
+      const LoadPoint& point = profile.regime_points[next];
+      points.push_back(JsonRecord()
+                           .add("active_experts", point.active_experts)
+                           .add("tiles", point.tiles)
+                           .add("tokens", point.tokens));
+      std::vector<double> median_s;
+      for (std::size_t d = 0; d < profile.regime_median_s.rows(); ++d)
+        median_s.push_back(profile.regime_median_s(d, next));
+      if (!median_s.empty()) points.back().add("median_s", median_s);
+    }
+    regimes.push_back(JsonRecord()
+                          .add("rows_from", regime.rows_from)
+                          .add("rows_to", regime.rows_to)
+                          .add("tile_tokens", regime.tile_tokens)
+                          .add("points", points));
+  }
+  return regimes;
+}
+
+namespace {
+
+JsonRecord topology_record(const Topology& topology) {
+  JsonRecord record;
+  record.add("source", topology.source).add("node_of_device", topology.node_of);
+  if (topology.has_links())
+    for (const auto& [name, link] : {std::pair{"inside", topology.inside()}, std::pair{"across", topology.across()}})
+      record.add(name, JsonRecord().add("latency_s", link.latency_s).add("bytes_per_s", link.bytes_per_s));
+  return record;
+}
+
+}  // namespace
+
 JsonRecord profile_record(const LatencyProfile& profile) {
   const std::vector<DeviceSummary> summaries = summarize(profile);
   std::vector<JsonRecord> devices;
@@ -163,6 +201,8 @@ JsonRecord profile_record(const LatencyProfile& profile) {
       .add("spread", 1.0 / slowest - 1.0)
       .add("skew_row_s", profile.rule.row_s)
       .add("doubts", doubts);
+  if (!profile.regimes.empty()) record.add("regimes", regime_records(profile));
+  if (!profile.topology.empty()) record.add("topology", topology_record(profile.topology));
   if (!profile.exchange.empty())
     record.add("exchange", JsonRecord()
                                .add("transport", profile.exchange.transport)

@@ -255,9 +255,9 @@ LatencyProfile run_sweep(const Communicator& ranks, DeviceList devices, const La
 
 Matrix<double> measure_loads(const Communicator& ranks, DeviceList devices,
                              std::span<const std::vector<std::uint32_t>> loads, std::size_t first_number,
-                             const SweepOptions& options) {
+                             const SweepOptions& options, const std::string& doing) {
   const std::vector<MeasuredLoad> measured = fixed_loads(loads, first_number);
-  Progress progress("validating", loads.size(), options.show_progress && ranks.is_root());
+  Progress progress(doing, loads.size(), options.show_progress && ranks.is_root());
   Measurement measurement(ranks, devices, options.measurement);
   measurement.warm_devices(measured);
   std::size_t done = 0;

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "device/moe_device.hpp"
@@ -42,9 +43,10 @@ LatencyProfile run_sweep(const Communicator& ranks, DeviceList devices, const La
                          const SweepOptions& options, ProfileSink& sink);
 
 /// Median latency of other loads, [device, load] seconds, on rank 0, measured as the points of a sweep are. `loads` are
-/// [load][slot] tokens, the same on every rank; first_number counts on from the measurements before. Collective.
+/// [load][slot] tokens, the same on every rank; first_number counts on from the measurements before, and `doing` is
+/// what the progress is called. Collective.
 Matrix<double> measure_loads(const Communicator& ranks, DeviceList devices,
                              std::span<const std::vector<std::uint32_t>> loads, std::size_t first_number,
-                             const SweepOptions& options);
+                             const SweepOptions& options, const std::string& doing = "validating");
 
 }  // namespace gem

@@ -3,15 +3,17 @@
 #include <chrono>
 #include <cmath>
 #include <numeric>
+#include <span>
 #include <vector>
 
+#include "search/merged_steps.hpp"
 #include "search/redundant_experts.hpp"
 
 namespace gem {
 namespace {
 
-// Swaps between two devices that wait for each other: one straggles in the profiled stage of a step drawn at random,
-// the other is any other.
+// Swaps between two devices that wait for each other: one straggles in the profiled stage of a step drawn at random
+// (`step_of` the whole problem's), the other is any other.
 // Fewer swaps are undone by the descent, more make it start afresh.
 constexpr int disturbing_swaps = 2;
 
@@ -19,12 +21,13 @@ constexpr int disturbing_swaps = 2;
 // cost of never accepting one, at equal time (tests/benchmark/search.md).
 constexpr double tolerance = 3e-4;
 
-void disturb(Placement& placement, RandomStream& random, std::vector<std::int32_t>& changed) {
+void disturb(Placement& placement, std::span<const std::size_t> step_of, RandomStream& random,
+             std::vector<std::int32_t>& changed) {
   const LayerProblem& problem = placement.problem();
   const std::size_t first_column = problem.first_column(profiled_stage);
   changed.clear();
   for (int i = 0; i < disturbing_swaps; ++i) {
-    const std::int32_t straggler = placement.straggler()[first_column + random.below(problem.step_count())];
+    const std::int32_t straggler = placement.straggler()[first_column + step_of[random.below(step_of.size())]];
     const auto first = straggler < 0 ? static_cast<std::int32_t>(random.below(problem.device_count())) : straggler;
     const auto block = static_cast<std::int32_t>(problem.block_devices());
     auto second = first / block * block + static_cast<std::int32_t>(random.below(problem.block_devices() - 1));
@@ -68,13 +71,14 @@ std::int64_t cost_of(const LayerProblem& problem, const Assignment& assignment) 
 StartResult run_start(const LayerProblem& problem, const Assignment& initial, RandomStream random,
                       const StartRule& rule) {
   const auto begin = std::chrono::steady_clock::now();
+  const MergedSteps merged = merge_equal_steps(problem);
   StartResult result;
   const auto note = [&](const Placement& placement) {
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
     result.history.push_back({elapsed.count(), placement.cost()});
   };
   Descent descent(rule.stop_now);
-  Placement current(problem, initial);
+  Placement current(merged.problem, initial, merged.weights);
   note(current);
   descent.run(current);
   note(current);
@@ -83,7 +87,7 @@ StartResult run_start(const LayerProblem& problem, const Assignment& initial, Ra
     Placement trial = current;
     std::vector<std::int32_t> changed;
     while (result.iterations < rule.iterations && !(rule.stop_now && rule.stop_now())) {
-      disturb(trial, random, changed);
+      disturb(trial, merged.step_of, random, changed);
       descent.repair(trial, changed);
       ++result.iterations;
       const auto worse = static_cast<double>(trial.cost() - current.cost());
@@ -101,6 +105,9 @@ StartResult run_start(const LayerProblem& problem, const Assignment& initial, Ra
   result.assignment = best.assignment();
   result.cost = best.cost();
   result.work = descent.work();
+  // As if equal steps had been summed one by one.
+  result.work.candidate_steps =
+      result.work.candidate_steps / merged.problem.step_count() * std::uint64_t{problem.step_count()};
   return result;
 }
 

@@ -4,9 +4,10 @@
 
 namespace gem {
 
-Placement::Placement(const LayerProblem& problem, Assignment assignment)
-    : problem_(&problem), assignment_(std::move(assignment)) {
+Placement::Placement(const LayerProblem& problem, Assignment assignment, std::vector<std::int32_t> weights)
+    : problem_(&problem), assignment_(std::move(assignment)), weights_(std::move(weights)) {
   const std::size_t devices = problem.device_count(), columns = problem.column_count();
+  if (weights_.empty()) weights_.assign(columns, 1);
   experts_of_.resize(devices);
   loads_.resize(devices * problem.key_count());
   for (std::size_t d = 0; d < devices; ++d) problem.empty_load(loads_.data() + d * problem.key_count());
@@ -60,15 +61,16 @@ void Placement::refresh_slowest() {
   const SlowestThree<std::int32_t> slowest{{slowest_time_[0].data(), slowest_time_[1].data(), slowest_time_[2].data()},
                                            {slowest_device_[0].data(), slowest_device_[1].data()}};
   find_slowest(slowest, problem_->floor().data(), times_.data(), columns, devices, columns);
-  cost_ = sum_of(slowest_time_[0].data(), columns);
+  cost_ = weighted_sum(slowest_time_[0].data(), weights_.data(), columns);
 
   devices_.clear(devices);
   nodes_.clear(devices_of_node_.size());
   for (std::size_t t = 0; t < columns; ++t) {
     const std::int32_t first = slowest_device_[0][t], second = slowest_device_[1][t];
     if (first < 0) continue;  // the floor decides
-    const std::int32_t above_second = slowest_time_[0][t] - slowest_time_[1][t];
-    const std::int32_t above_third = slowest_time_[1][t] - slowest_time_[2][t];
+    const std::int64_t weight = weights_[t];
+    const std::int64_t above_second = weight * (slowest_time_[0][t] - slowest_time_[1][t]);
+    const std::int64_t above_third = weight * (slowest_time_[1][t] - slowest_time_[2][t]);
     if (t < problem_->first_node_column())
       devices_.note(t, static_cast<std::size_t>(first), second, above_second, above_third);
     else
@@ -85,7 +87,7 @@ void Placement::Stragglers::clear(std::size_t count) {
 }
 
 void Placement::Stragglers::note(std::size_t column, std::size_t first, std::int32_t second,
-                                 std::int32_t above_second_ticks, std::int32_t above_third_ticks) {
+                                 std::int64_t above_second_ticks, std::int64_t above_third_ticks) {
   columns[first].push_back(static_cast<std::int32_t>(column));
   above_second[first] += above_second_ticks;
   if (second < 0) return;  // below it is the floor, or nothing

@@ -21,9 +21,10 @@ struct Relocation {
 /// each device has the load of its whole node, and the node's first device its time.
 class Placement {
  public:
-  Placement(const LayerProblem& problem, Assignment assignment);
+  /// `weights` [column], how often each counts, 0 or more (MergedSteps); empty: once.
+  Placement(const LayerProblem& problem, Assignment assignment, std::vector<std::int32_t> weights = {});
 
-  /// Sum over columns of the slowest device's time, ticks, and the moves' price where they are counted.
+  /// Weighted sum over columns of the slowest device's time, ticks, and the moves' price where they are counted.
   std::int64_t cost() const { return cost_ + static_cast<std::int64_t>(moves_) * problem_->move_limit().move_ticks; }
   /// Experts that are where they aren't at present (LayerProblem::set_present); 0 where moves aren't counted.
   std::size_t moves() const { return moves_; }
@@ -34,6 +35,8 @@ class Placement {
     return experts_of_[static_cast<std::size_t>(device)];
   }
   const LayerProblem& problem() const { return *problem_; }
+  /// [column], how often it counts in the cost.
+  const std::vector<std::int32_t>& weights() const { return weights_; }
 
   /// False if the device holds another copy of the expert.
   bool may_hold(std::int32_t device, std::int32_t expert) const {
@@ -57,8 +60,13 @@ class Placement {
   }
   /// What swaps of two devices' experts are judged from in all columns; `floor` [column] is not copied.
   SwapSteps swap_steps(std::int32_t first, std::int32_t second, const std::vector<std::int32_t>& floor) const {
-    return {load(first),  load(second),  floor.data(),
-            table(first), table(second), planes_of(problem_->tables(), problem_->column_count())};
+    return {load(first),
+            load(second),
+            floor.data(),
+            weights_.data(),
+            table(first),
+            table(second),
+            planes_of(problem_->tables(), problem_->column_count())};
   }
   /// [column], ticks of the slowest device and which it is (-1 where nothing is to do).
   const std::vector<std::int32_t>& column_cost() const { return slowest_time_[0]; }
@@ -94,6 +102,7 @@ class Placement {
 
   const LayerProblem* problem_;
   Assignment assignment_;
+  std::vector<std::int32_t> weights_;
   std::vector<std::vector<std::int32_t>> experts_of_;
   std::vector<std::int32_t> loads_;  // [device, plane, column], keys
   std::vector<std::int32_t> added_;  // [device, column], ticks that the experts add; empty where none does
@@ -108,8 +117,8 @@ class Placement {
         above_third;  // [straggler, straggler], further saved if the second went down to the third
     void clear(std::size_t count);
     // `second` is -1 where the floor is.
-    void note(std::size_t column, std::size_t first, std::int32_t second, std::int32_t above_second_ticks,
-              std::int32_t above_third_ticks);
+    void note(std::size_t column, std::size_t first, std::int32_t second, std::int64_t above_second_ticks,
+              std::int64_t above_third_ticks);
     std::int64_t max_saving(std::int32_t first, std::int32_t second) const;
   };
   std::vector<std::vector<std::int32_t>> devices_of_node_;  // empty where no column is a node's

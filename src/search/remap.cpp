@@ -244,7 +244,7 @@ class Walk {
           if (target_of(expert) != target || !placement.may_hold(target, expert)) continue;
           if (!others_known) placement.slowest_of_others(from, target, others_);
           others_known = true;
-          const std::int64_t others_cost = sum_of(others_.data(), others_.size());
+          const std::int64_t others_cost = weighted_sum(others_.data(), placement.weights().data(), others_.size());
           const SwapSteps steps = placement.swap_steps(from, target, others_);
           for (const std::int32_t partner : placement.experts_of(target)) {
             if (target_of(partner) == target || !placement.may_hold(from, partner)) continue;
@@ -275,8 +275,9 @@ std::int64_t move_price(const LayerProblem& problem, double move_s, double horiz
 }
 
 std::int64_t move_price(double tick_s, std::size_t step_count, double move_s, double horizon_steps) {
-  // Beyond it no move is worth its price, and sums of prices stay in 64 bits.
-  constexpr double max_price = 1e15;
+  // Beyond it (hours, in ticks of a nanosecond) no move is worth its price, and that of every move that a layer can
+  // have (65,536 experts on a few devices each) stays in 64 bits.
+  constexpr double max_price = 1e13;
   const double ticks = move_s / tick_s * static_cast<double>(step_count) / horizon_steps;
   return std::llround(std::min(ticks, max_price));
 }

@@ -24,6 +24,7 @@ template <bool kAdded>
   const std::int32_t* const own_first = row_first.added;
   const std::int32_t* const own_second = row_second.added;
   const std::int32_t* const floor = steps.floor;
+  const std::int32_t* const weight = steps.weight;
   const std::int32_t* const table_first = steps.table_first;
   const std::int32_t* const table_second = steps.table_second;
   std::uint64_t sum = 0;
@@ -37,7 +38,8 @@ template <bool kAdded>
       second += added_second[t] - moved_added;
     }
     // 0 or more, so that unsigned sums need no sign extension.
-    sum += static_cast<std::uint32_t>(std::max(std::max(first, second), floor[t]) - floor[t]);
+    sum += std::uint64_t{static_cast<std::uint32_t>(std::max(std::max(first, second), floor[t]) - floor[t])} *
+           static_cast<std::uint32_t>(weight[t]);
   }
   return sum;
 }
@@ -86,7 +88,9 @@ template <bool kAdded>
         first += steps.first.added[t] + moved_added;
         second += steps.second.added[t] - moved_added;
       }
-      sum += static_cast<std::uint32_t>(std::max(std::max(first, second), steps.floor[t]) - steps.floor[t]);
+      sum += std::uint64_t{static_cast<std::uint32_t>(std::max(std::max(first, second), steps.floor[t]) -
+                                                      steps.floor[t])} *
+             static_cast<std::uint32_t>(steps.weight[t]);
     }
   }
   return sum;
@@ -96,7 +100,7 @@ template <bool kAdded, bool kPlanes>
 [[gnu::always_inline]] static inline std::int64_t excess_until(const SwapSteps& steps, const LoadRow& first,
                                                                const LoadRow& second, std::size_t count,
                                                                std::int64_t allowed, std::uint64_t& summed) {
-  constexpr std::size_t chunk = 64;  // steps between two looks at whether to stop: a few vectors
+  constexpr std::size_t chunk = 32;  // steps between two looks at whether to stop: a few vectors
   std::int64_t sum = 0;
   for (std::size_t begin = 0; begin < count && sum <= allowed; begin += chunk) {
     const std::size_t end = std::min(begin + chunk, count);
@@ -150,6 +154,22 @@ GEM_CLONES void all_swapped_excesses(const SwapSteps& steps, const LoadRow& firs
     excesses_of<false, false>(steps, first, first_slots, second, second_slots, count, excess);
 }
 
+GEM_CLONES void add_straggler_excesses(std::int64_t* __restrict excess, const StragglerColumn& column,
+                                       std::span<const std::int32_t> first, std::span<const std::int32_t> second) {
+  const std::int32_t sign = column.sign, floor = column.floor;
+  const auto weight = static_cast<std::uint32_t>(column.weight);
+  const std::int32_t* const table = column.table;
+  const std::int32_t* const keys = second.data();
+  const std::size_t slots = second.size();
+  for (const std::int32_t key : first) {
+    const std::int32_t lost = sign * key;
+    for (std::size_t j = 0; j < slots; ++j)
+      excess[j] += static_cast<std::int64_t>(
+          std::uint64_t{static_cast<std::uint32_t>(std::max(table[sign * keys[j] - lost], floor) - floor)} * weight);
+    excess += slots;
+  }
+}
+
 GEM_CLONES void add_keys(std::int32_t* __restrict load, const std::int32_t* __restrict key, std::int32_t sign,
                          std::size_t count) {
   for (std::size_t t = 0; t < count; ++t) load[t] += sign * key[t];
@@ -175,9 +195,9 @@ GEM_CLONES void look_up(std::int32_t* __restrict time, const LoadRow& load, cons
   for (std::size_t t = 0; t < count; ++t) time[t] += added[t];
 }
 
-GEM_CLONES std::int64_t sum_of(const std::int32_t* values, std::size_t count) {
+GEM_CLONES std::int64_t weighted_sum(const std::int32_t* values, const std::int32_t* weights, std::size_t count) {
   std::int64_t sum = 0;
-  for (std::size_t t = 0; t < count; ++t) sum += values[t];
+  for (std::size_t t = 0; t < count; ++t) sum += std::int64_t{values[t]} * weights[t];
   return sum;
 }
 

@@ -26,14 +26,15 @@ struct SwapSteps {
   LoadRow first;  ///< load of the first device
   LoadRow second;
   const std::int32_t* floor;        ///< ticks that the column costs at least, whatever the two devices hold
+  const std::int32_t* weight;       ///< how often the column counts, 0 or more
   const std::int32_t* table_first;  ///< ticks by key (CostTables::of)
   const std::int32_t* table_second;
   LoadPlanes planes{};
 };
 
-/// Sum over columns of max(floor, time of first, time of second) - floor after an expert `first` went from the first
-/// device to the second and `second` the other way. Once the sum is above `allowed` it may stop short; `summed` counts
-/// the columns that were summed.
+/// Weighted sum over columns of max(floor, time of first, time of second) - floor after an expert `first` went from the
+/// first device to the second and `second` the other way. Once the sum is above `allowed` it may stop short; `summed`
+/// counts the columns that were summed.
 std::int64_t swapped_excess(const SwapSteps& steps, const LoadRow& first, const LoadRow& second, std::size_t count,
                             std::int64_t allowed, std::uint64_t& summed);
 
@@ -42,6 +43,20 @@ std::int64_t swapped_excess(const SwapSteps& steps, const LoadRow& first, const 
 void all_swapped_excesses(const SwapSteps& steps, const LoadRow& first, std::size_t first_slots, const LoadRow& second,
                           std::size_t second_slots, std::size_t count, std::int64_t* excess);
 
+/// A column, and the one of two devices that is its straggler.
+struct StragglerColumn {
+  const std::int32_t* table;  ///< its ticks by key, from its load's own on
+  std::int32_t sign;          ///< 1 if it is the first of the two, else -1
+  std::int32_t floor;         ///< ticks that the column costs at least
+  std::int32_t weight;
+};
+
+/// excess [slots of the first, slots of the second] += what the straggler alone is above the floor of a column, times
+/// its weight, after an expert of the first device went to the second and one of the second, whose keys are given by
+/// slot, the other way. Of loads with one plane to which nothing is added.
+void add_straggler_excesses(std::int64_t* excess, const StragglerColumn& column, std::span<const std::int32_t> first,
+                            std::span<const std::int32_t> second);
+
 /// load += sign * key.
 void add_keys(std::int32_t* load, const std::int32_t* key, std::int32_t sign, std::size_t count);
 
@@ -49,8 +64,8 @@ void add_keys(std::int32_t* load, const std::int32_t* key, std::int32_t sign, st
 void look_up(std::int32_t* time, const LoadRow& load, const std::int32_t* table, std::size_t count,
              const LoadPlanes& planes = {});
 
-/// Sum of values.
-std::int64_t sum_of(const std::int32_t* values, std::size_t count);
+/// Sum of values, each times its weight, 0 or more.
+std::int64_t weighted_sum(const std::int32_t* values, const std::int32_t* weights, std::size_t count);
 
 /// out = max(first, second); returns the sum of max(out, floor).
 std::int64_t merge_slowest(std::int32_t* out, const std::int32_t* first, const std::int32_t* second,

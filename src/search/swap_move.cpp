@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <span>
+#include <utility>
 
 #include "search/moves.hpp"
 
@@ -7,20 +8,28 @@ namespace gem {
 namespace {
 
 // Packed columns come in half vectors: the last whole vector would be half empty on average.
+constexpr std::size_t half_vector = 8;
 constexpr std::size_t packed(std::size_t columns) {
-  return (columns + 7) / 8 * 8;
+  return (columns + half_vector - 1) / half_vector * half_vector;
 }
 
 /// Two experts of two devices change places. Not all columns are summed: a swap can gain only in columns whose
-/// straggler is one of the two, so these come first; then, the most promising swap first, the others (which can only
-/// lose) while the swap still beats the best so far.
+/// straggler is one of the two, and most of what it can gain in a part of these. So for all swaps the columns come
+/// first in which the most can be gained: a swap that leaves more there than can be gained at all is judged no further.
+/// Then, the most promising swap first, the other columns while the swap still beats the best so far.
 class SwapMove : public Move {
  public:
   std::string_view name() const override { return "swap"; }
   std::optional<FoundMove> evaluate(const Placement& placement, std::int32_t first, std::int32_t second) override;
 
  private:
-  void pack_straggler_columns(const Placement& placement, std::int32_t first, std::int32_t second);
+  // The straggler's columns in which the most can be gained.
+  void choose_columns(const Placement& placement, std::int32_t first, std::int32_t second);
+  void pack_columns(const Placement& placement, std::int32_t first, std::int32_t second);
+  // What all swaps leave in the chosen columns, which are then done with.
+  void sum_packed(const Placement& placement, std::int32_t first, std::int32_t second);
+  // What they leave at the least: the straggler's time alone, until few swaps may still save what can be saved.
+  void sum_stragglers(const Placement& placement, std::int32_t first, std::int32_t second, std::int64_t max_saving);
   // Loads of a device, keys [plane, packed column], or of its experts, [slot, plane, packed column]; no `added` where
   // nothing is added.
   struct Packed {
@@ -33,43 +42,63 @@ class SwapMove : public Move {
   static void count_moves(const Placement& placement, std::int32_t from, std::int32_t to,
                           std::vector<std::int32_t>& moves);
 
-  // Columns whose straggler is one of the two devices, packed.
+  // Some of the columns whose straggler is one of the two devices.
   std::vector<std::int32_t> columns_;
+  struct Saving {
+    std::int64_t ticks;  // at most
+    std::int32_t column;
+  };
+  std::vector<Saving> savings_;
   std::size_t packed_count_ = 0;  // padded
   Packed load_first_, load_second_, experts_first_, experts_second_;
-  std::vector<LoadRow> rows_;         // [slot]
-  std::vector<std::int32_t> floor_;   // [packed column]
-  std::vector<std::int64_t> excess_;  // [slot of first, slot of second]
-  // All columns; those above have the largest floor, so that they add nothing.
+  std::vector<LoadRow> rows_;                           // [slot]
+  std::vector<std::int32_t> floor_, weights_;           // [packed column]
+  std::vector<std::int32_t> keys_first_, keys_second_;  // [slot], of one column
+  std::vector<std::int64_t> excess_;                    // [slot of first, slot of second]
+  // All columns: the slowest of the other devices; those that are packed have the largest floor, so that they add
+  // nothing.
   std::vector<std::int32_t> others_;
-  std::vector<std::int32_t> floor_of_rest_;
   std::vector<std::int32_t> moves_first_, moves_second_;  // [slot]
-  // Swaps that gain in the packed columns.
+  // Swaps that may gain, after the chosen columns.
   struct Candidate {
-    std::int64_t gain;
-    std::size_t pair;  // slot of first * slots of second + slot of second
+    std::int64_t max_gain;
+    std::int64_t saving;  // to be gained in the columns that were not summed in full
+    std::size_t pair;     // slot of first * slots of second + slot of second
   };
   std::vector<Candidate> candidates_;
 };
 
-void SwapMove::pack_straggler_columns(const Placement& placement, std::int32_t first, std::int32_t second) {
-  placement.slowest_of_others(first, second, others_);
-  floor_of_rest_ = placement.column_cost();
-  if (placement.share_node(first, second)) {
-    const std::size_t first_node_column = placement.problem().first_node_column();
-    std::fill(floor_of_rest_.begin() + static_cast<std::ptrdiff_t>(first_node_column), floor_of_rest_.end(), INT32_MAX);
-  }
+void SwapMove::choose_columns(const Placement& placement, std::int32_t first, std::int32_t second) {
   placement.columns_of_stragglers(first, second, columns_);
+  const std::size_t chosen = std::max(half_vector, columns_.size() / 2 / half_vector * half_vector);
+  savings_.clear();
+  for (const std::int32_t column : columns_) {
+    const auto t = static_cast<std::size_t>(column);
+    const std::int64_t above_others = placement.column_cost()[t] - others_[t];
+    savings_.push_back({above_others * placement.weights()[t], column});
+  }
+  columns_.resize(std::min(columns_.size(), chosen));
+  std::partial_sort(
+      savings_.begin(), savings_.begin() + static_cast<std::ptrdiff_t>(columns_.size()), savings_.end(),
+      [](const Saving& a, const Saving& b) { return a.ticks != b.ticks ? a.ticks > b.ticks : a.column < b.column; });
+  for (std::size_t i = 0; i < columns_.size(); ++i) columns_[i] = savings_[i].column;
+}
+
+void SwapMove::pack_columns(const Placement& placement, std::int32_t first, std::int32_t second) {
+  const LayerProblem& problem = placement.problem();
   packed_count_ = packed(columns_.size());
   const LoadRow load_first = placement.load(first), load_second = placement.load(second);
-  pack(placement.problem(), {&load_first, 1}, load_first_);
-  pack(placement.problem(), {&load_second, 1}, load_second_);
+  pack(problem, {&load_first, 1}, load_first_);
+  pack(problem, {&load_second, 1}, load_second_);
   floor_.assign(packed_count_, 0);
+  weights_.assign(packed_count_, 0);
   for (std::size_t i = 0; i < columns_.size(); ++i) {
     const auto column = static_cast<std::size_t>(columns_[i]);
-    floor_[i] = others_[column];
-    floor_of_rest_[column] = INT32_MAX;
+    floor_[i] = std::exchange(others_[column], INT32_MAX);
+    weights_[i] = placement.weights()[column];
   }
+  if (placement.share_node(first, second))
+    std::fill(others_.begin() + static_cast<std::ptrdiff_t>(problem.first_node_column()), others_.end(), INT32_MAX);
 }
 
 void SwapMove::pack(const LayerProblem& problem, std::span<const LoadRow> rows, Packed& packed) const {
@@ -105,6 +134,44 @@ void SwapMove::count_moves(const Placement& placement, std::int32_t from, std::i
     moves[slot] = problem.is_move(experts[slot], to) - problem.is_move(experts[slot], from);
 }
 
+void SwapMove::sum_packed(const Placement& placement, std::int32_t first, std::int32_t second) {
+  const std::size_t first_slots = placement.experts_of(first).size(), slots = placement.experts_of(second).size();
+  pack_columns(placement, first, second);
+  pack_experts(placement, first, experts_first_);
+  pack_experts(placement, second, experts_second_);
+  excess_.resize(first_slots * slots);
+  all_swapped_excesses({load_first_.row(), load_second_.row(), floor_.data(), weights_.data(), placement.table(first),
+                        placement.table(second), planes_of(placement.problem().tables(), packed_count_)},
+                       experts_first_.row(), first_slots, experts_second_.row(), slots, packed_count_, excess_.data());
+  work_.evaluated_steps += excess_.size() * packed_count_;
+}
+
+void SwapMove::sum_stragglers(const Placement& placement, std::int32_t first, std::int32_t second,
+                              std::int64_t max_saving) {
+  constexpr std::size_t between_counts = 4;
+  const LayerProblem& problem = placement.problem();
+  const auto keys_of = [&](std::int32_t device, std::size_t column, std::vector<std::int32_t>& keys) {
+    keys.clear();
+    for (const std::int32_t expert : placement.experts_of(device)) keys.push_back(problem.row(expert).key[column]);
+  };
+  excess_.assign(placement.experts_of(first).size() * placement.experts_of(second).size(), 0);
+  const auto few = static_cast<std::ptrdiff_t>(excess_.size() / 16);
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    const auto column = static_cast<std::size_t>(columns_[i]);
+    keys_of(first, column, keys_first_);
+    keys_of(second, column, keys_second_);
+    const std::int32_t straggler = placement.straggler()[column];
+    add_straggler_excesses(excess_.data(),
+                           {placement.table(straggler) + placement.load(straggler).key[column],
+                            straggler == first ? 1 : -1, others_[column], placement.weights()[column]},
+                           keys_first_, keys_second_);
+    work_.evaluated_steps += excess_.size();
+    if (i % between_counts == between_counts - 1 &&
+        std::ranges::count_if(excess_, [&](std::int64_t excess) { return excess < max_saving; }) <= few)
+      return;
+  }
+}
+
 std::optional<FoundMove> SwapMove::evaluate(const Placement& placement, std::int32_t first, std::int32_t second) {
   const LayerProblem& problem = placement.problem();
   const std::size_t first_slots = placement.experts_of(first).size(), slots = placement.experts_of(second).size();
@@ -112,49 +179,50 @@ std::optional<FoundMove> SwapMove::evaluate(const Placement& placement, std::int
   const std::int64_t max_saving = placement.max_saving(first, second);
   const std::int64_t move_ticks = problem.move_limit().move_ticks;
   // Two experts that come home save their price, too.
-  const auto max_returns = static_cast<std::int64_t>(std::min<std::size_t>(placement.moves(), 2));
-  if (max_saving + max_returns * move_ticks <= 0) return std::nullopt;
+  const auto max_returns = static_cast<std::int64_t>(std::min<std::size_t>(placement.moves(), 2)) * move_ticks;
+  if (max_saving + max_returns <= 0) return std::nullopt;
   count_moves(placement, first, second, moves_first_);
   count_moves(placement, second, first, moves_second_);
 
-  pack_straggler_columns(placement, first, second);
-  pack_experts(placement, first, experts_first_);
-  pack_experts(placement, second, experts_second_);
-  excess_.resize(first_slots * slots);
-  const std::int32_t* const table_first = placement.table(first);
-  const std::int32_t* const table_second = placement.table(second);
-  all_swapped_excesses({load_first_.row(), load_second_.row(), floor_.data(), table_first, table_second,
-                        planes_of(problem.tables(), packed_count_)},
-                       experts_first_.row(), first_slots, experts_second_.row(), slots, packed_count_, excess_.data());
-  work_.evaluated_steps += first_slots * slots * packed_count_;
+  placement.slowest_of_others(first, second, others_);
+  choose_columns(placement, first, second);
+  const bool packs = problem.has_added() || !problem.tables().choices().empty() || !problem.tables().node_of().empty();
+  if (packs)
+    sum_packed(placement, first, second);
+  else
+    sum_stragglers(placement, first, second, max_saving + max_returns);
 
   const auto expert_of_first = [&](std::size_t pair) { return placement.experts_of(first)[pair / slots]; };
   const auto expert_of_second = [&](std::size_t pair) { return placement.experts_of(second)[pair % slots]; };
   candidates_.clear();
   for (std::size_t pair = 0; pair < excess_.size(); ++pair) {
     const std::int32_t moves = moves_first_[pair / slots] + moves_second_[pair % slots];
-    const std::int64_t gain = max_saving - excess_[pair] - moves * move_ticks;
-    if (gain > 0 && placement.may_move(moves) && placement.may_hold(second, expert_of_first(pair)) &&
+    const std::int64_t saving = max_saving - moves * move_ticks, max_gain = saving - excess_[pair];
+    if (max_gain > 0 && placement.may_move(moves) && placement.may_hold(second, expert_of_first(pair)) &&
         placement.may_hold(first, expert_of_second(pair)))
-      candidates_.push_back({gain, pair});
+      candidates_.push_back({max_gain, packs ? max_gain : saving, pair});
   }
   std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) {
-    return a.gain != b.gain ? a.gain > b.gain : a.pair < b.pair;
+    return a.max_gain != b.max_gain ? a.max_gain > b.max_gain : a.pair < b.pair;
   });
 
-  const SwapSteps rest = placement.swap_steps(first, second, floor_of_rest_);
-  Candidate best{0, 0};
+  const SwapSteps rest = placement.swap_steps(first, second, others_);
+  std::int64_t best_gain = 0;
+  std::size_t best_pair = 0;
   for (const Candidate& candidate : candidates_) {
-    if (candidate.gain < best.gain) break;
+    if (candidate.max_gain < best_gain) break;
     const std::int64_t gain =
-        candidate.gain - swapped_excess(rest, problem.row(expert_of_first(candidate.pair)),
-                                        problem.row(expert_of_second(candidate.pair)), problem.column_count(),
-                                        candidate.gain - std::max<std::int64_t>(best.gain, 1), work_.evaluated_steps);
-    if (gain > best.gain || (gain == best.gain && gain > 0 && candidate.pair < best.pair))
-      best = {gain, candidate.pair};
+        candidate.saving - swapped_excess(rest, problem.row(expert_of_first(candidate.pair)),
+                                          problem.row(expert_of_second(candidate.pair)), problem.column_count(),
+                                          candidate.saving - std::max<std::int64_t>(best_gain, 1),
+                                          work_.evaluated_steps);
+    if (gain > best_gain || (gain == best_gain && gain > 0 && candidate.pair < best_pair)) {
+      best_gain = gain;
+      best_pair = candidate.pair;
+    }
   }
-  if (best.gain == 0) return std::nullopt;
-  return FoundMove{{{expert_of_first(best.pair), second}, {expert_of_second(best.pair), first}}, -best.gain};
+  if (best_gain == 0) return std::nullopt;
+  return FoundMove{{{expert_of_first(best_pair), second}, {expert_of_second(best_pair), first}}, -best_gain};
 }
 
 }  // namespace

@@ -17,7 +17,7 @@
 namespace gem {
 namespace {
 
-constexpr std::size_t most_loads = 48, fewest_loads = 8, runs_of_load = 3;
+constexpr std::size_t most_loads = 48, fewest_loads = 12, runs_of_load = 2;
 constexpr double enough_s = 5.0;  // for the loads of one number of tokens
 
 using Clock = std::chrono::steady_clock;

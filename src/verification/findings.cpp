@@ -41,6 +41,7 @@ std::string copies_lines(const VerificationReport& report) {
 Findings findings_of(const VerificationReport& report, std::size_t judged, std::uint64_t seed) {
   Findings findings;
   findings.summaries = summarize(report, seed);
+  for (const MappingReplay& replay : report.mappings) findings.waiting.push_back(waiting_of(replay));
   const MappingSummary& summary = findings.summaries[judged];
   findings.verdict = judge(report, summary, output_tolerance(report.weight_dtype));
   if (!report.profile_doubts.empty())

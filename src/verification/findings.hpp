@@ -17,6 +17,7 @@ namespace gem {
 /// What comes of a replay, for people and programs.
 struct Findings {
   std::vector<MappingSummary> summaries;  ///< in the order of the report's mappings
+  std::vector<Cube<double>> waiting;      ///< likewise, see waiting_of()
   std::vector<StepEstimate> estimates;    ///< likewise; empty where no rest was stated
   std::optional<ExchangeLaw> exchange;    ///< none where there is none
   std::vector<WholeStep> whole_steps;     ///< force-balanced last; empty where none were replayed

@@ -63,7 +63,7 @@ void MpiExpertLayer::combine(std::span<const float> pair_weight) {
                       &received_rows_[i * hidden_size_]);
   communicator_.exchange_rows(received_rows_, routes_.receive_counts, sent_rows_, routes_.send_counts, hidden_size_);
   std::ranges::fill(outputs_, 0.0f);
-  for (std::size_t i = 0; i < routes_.send_tokens.size(); ++i) {
+  for (const std::size_t i : routes_.sum_order) {
     const std::size_t local = routes_.send_tokens[i];
     for (std::size_t column = 0; column < hidden_size_; ++column)
       outputs_[local * hidden_size_ + column] += pair_weight[local] * sent_rows_[i * hidden_size_ + column];

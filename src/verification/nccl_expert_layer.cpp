@@ -32,7 +32,7 @@ class NcclExpertLayer : public ExpertParallelLayer {
     // Where each copy of a token goes among the sent rows, [local token, top_k], -1 where there is none.
     std::vector<std::int32_t> send_map(copies_.size() * top_k_, -1);
     std::vector<std::size_t> used(copies_.size(), 0);
-    for (std::size_t row = 0; row < routes_.send_tokens.size(); ++row) {
+    for (const std::uint32_t row : routes_.sum_order) {
       const std::size_t local = routes_.send_tokens[row];
       send_map[local * top_k_ + used[local]++] = static_cast<std::int32_t>(row);
     }
@@ -52,7 +52,7 @@ class NcclExpertLayer : public ExpertParallelLayer {
 
   LayerTimes run() override {
     LayerTimes times;
-    check_cuda(cudaDeviceSynchronize(), "waiting for what kept the GPU busy");
+    device_.wait();
     times.dispatch_s = seconds_of([&] { dispatch(); });
     turns_.run([&] {
       times.compute_s = device_.compute_rows(layer_, tokens_per_slot_, expert_rows_.data(), expert_outputs_.data());

@@ -203,7 +203,7 @@ VerificationReport replay(const Communicator& communicator, ReplayTarget& target
     balanced = balanced_trace(trace, balanced_homes, options.speeds, options.rules);
     traces.push_back(&balanced);
     placements.emplace_back(balanced_homes, RunTimeOptions{}, model, balanced, options.copy_price);
-    MappingReplay& replay = report.balanced.emplace();
+    MappingReplay& replay = report.balanced.emplace_back();
     replay.name = force_balanced_name;
     replay.predicted_s = predict(model, profiled_stage, balanced, balanced_homes);
     replay.most_rows = max_rows(balanced, balanced_homes, model.device_count());
@@ -264,7 +264,8 @@ VerificationReport replay(const Communicator& communicator, ReplayTarget& target
       for (double* sum : {&replay.copies->count, &replay.copies->there_s, &replay.copies->predicted_there_s,
                           &replay.copies->exposed_s})
         *sum /= runs;
-  if (report.balanced) collect(communicator, local.back(), steps, layers, local_devices, *report.balanced);
+  for (MappingReplay& replay : report.balanced)
+    collect(communicator, local.back(), steps, layers, local_devices, replay);
   return report;
 }
 

@@ -100,7 +100,7 @@ struct VerificationReport {
   std::vector<std::int32_t> layer_ids;
   std::vector<MappingReplay> mappings;    ///< the first is the one that all are compared with
   std::optional<StepSetting> whole_step;  ///< where whole steps were replayed
-  std::optional<MappingReplay> balanced;  ///< then: the force-balanced steps, see balanced_trace()
+  std::vector<MappingReplay> balanced;    ///< then: the force-balanced steps, see balanced_trace(); else empty
 };
 
 /// One row of the final table.

@@ -200,11 +200,11 @@ std::vector<WholeStep> whole_steps(const VerificationReport& report, std::uint64
     return whole_step_times(replay, replay.compute_s, *report.whole_step);
   };
   const std::vector<double> base = times_of(report.mappings.front());
-  const double balanced_s = mean(times_of(*report.balanced));
+  const double balanced_s = mean(times_of(report.balanced.front()));
   std::vector<WholeStep> steps;
   for (const MappingReplay& replay : report.mappings)
     steps.push_back(whole_step(replay, report, base, balanced_s, seed));
-  steps.push_back(whole_step(*report.balanced, report, base, balanced_s, seed));
+  steps.push_back(whole_step(report.balanced.front(), report, base, balanced_s, seed));
   return steps;
 }
 

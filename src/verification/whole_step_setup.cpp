@@ -93,6 +93,7 @@ void check_whole_step_options(const ReplayRequest& request) {
     throw option_error(option, "{} is for whole steps: add {}", option_name(&ReplayRequest::whole_step));
   };
   if (!request.model.empty()) needs_whole_step(option_name(&ReplayRequest::model));
+  if (request.context != ReplayRequest{}.context) needs_whole_step(option_name(&ReplayRequest::context));
   if (request.batch) needs_whole_step(option_name(&ReplayRequest::batch));
   if (request.output_tokens > 0) needs_whole_step(option_name(&ReplayRequest::output_tokens));
   if (request.exchange_fixed_us) needs_whole_step(option_name(&ReplayRequest::exchange_fixed_us));
@@ -114,10 +115,7 @@ StepDecoders make_decoders(const Communicator& ranks, const ReplayRequest& reque
           .first;
   std::shared_ptr<const RestTable> table;
   if (!request.rest_file.empty()) {
-    const std::optional<std::string> text = read_text_file(request.rest_file);
-    if (!text)
-      throw option_error(option_name(&ReplayRequest::rest_file), "{} {}: the file cannot be opened", request.rest_file);
-    table = std::make_shared<RestTable>(*text, request.rest_file, work.context);
+    table = std::make_shared<RestTable>(read_needed_text(request.rest_file), request.rest_file, work.context);
     work.tokens = question.trace.tokens_per_step;
     check_rest_table(*table, work, request.rest_file);
   }

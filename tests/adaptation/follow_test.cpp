@@ -71,6 +71,16 @@ TEST(Follow, AnotherTaskIsSeenAndFollowed) {
   EXPECT_GT(drifting.of(judged_policy).remappings, 0u);
 }
 
+TEST(Follow, ATaskThatComesBackIsFollowedSoonerThanANewOne) {
+  const Outcome drifting = run(make_drift({task(1), task(2)}, TaskOrder::Alternating, 300, 1800, {}, 4), options());
+  EXPECT_LT(drifting.of(judged_policy).interval.high, 1.0);
+  EXPECT_GE(drifting.of(judged_policy).recovered, 0.75);
+  const std::vector<double>& reactions = drifting.of(judged_policy).reactions;
+  ASSERT_EQ(reactions.size(), 5u);
+  for (std::size_t change = 1; change < reactions.size(); ++change)
+    EXPECT_LT(reactions[change], reactions[0]) << change;
+}
+
 TEST(Follow, MovesStayWithinTheBudgetOfAStep) {
   FollowOptions budget;
   budget.moves_a_step = 8;

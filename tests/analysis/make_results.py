@@ -193,6 +193,24 @@ def main():
         "profile.h5",
         ranks=2,
     )
+    with open(os.path.join(options.folder, "simulated", "drift.csv"), "w", encoding="utf-8") as file:
+        file.write("step,device,slowdown\n90,0,1.28\n")
+    run(
+        "drift",
+        "adapt",
+        "gem-adapt",
+        *(
+            "--profile",
+            "../simulated/profile.h5",
+            "--trace",
+            "../simulated/train.h5",
+            "--trace",
+            "../simulated/test.h5",
+        ),
+        *("--slowdown-changes", "../simulated/drift.csv", "--steps", 160, "--train-steps", 16, "--window", 32),
+        *("--engine-window", 40, "--engine-interval", 40, "--layer-count", 2, "--move-time", 1e-6),
+        good=(0, 1),
+    )
     run(
         "host",
         "gem",

@@ -26,6 +26,12 @@ def small_trace(part="all"):
     return gem.make_trace(counts, model="small", top_k=2, task="chat", part=part)
 
 
+def names_in(file):
+    names = set()
+    file.visit(names.add)
+    return names
+
+
 class Files(support.TestCase):
     def test_each_format_is_read_as_it_was_written(self):
         routing = gem.make_routing(
@@ -90,6 +96,18 @@ class Files(support.TestCase):
                     )
                 self.assertEqual(first.attrs["format"], second.attrs["format"])
                 self.assertTrue(part)
+                if name == "gem.h5":  # devices and the search's course, too, which no mapping of arrays has
+                    self.assertEqual(names_in(second), names_in(first))
+                    self.assertEqual(second.attrs["device_kind"], first.attrs["device_kind"])
+
+    def test_moves_of_a_mapping_are_kept(self):
+        mapping = gem.make_mapping([[1, 0, 0, 1]], 2, model="small", method="mine")
+        mapping.others = {"moved_from": "before.h5"} | {
+            f"/moves/{name}": np.array([number]) for name, number in (("layer", 0), ("expert", 3), ("to_device", 1))
+        }
+        gem.write(self.path("m.h5"), mapping)
+        again = gem.read(self.path("m.h5"))
+        self.assertEqual(again.others, mapping.others)
 
     def test_what_makes_no_sense_is_refused(self):
         one = np.full((2, 2), 1e-4)
@@ -181,6 +199,14 @@ class Frames(support.TestCase):
         with mock.patch.dict("sys.modules", {"pandas": made}):
             gem.frame(trace)
         made.DataFrame.assert_called_once()
+
+
+class Interruption(support.TestCase):
+    def test_ctrl_c_says_what_is_kept_and_is_no_verdict(self):
+        with mock.patch("gem_analysis.__main__.run", side_effect=KeyboardInterrupt):
+            code, _, errors = self.run_program("report", "nowhere")
+        self.assertEqual(code, 4)
+        self.assertIn("ended from outside", errors)
 
 
 class Names(unittest.TestCase):

@@ -15,6 +15,9 @@ from gem_analysis.files import read_file
 from gem_analysis.page import draw_all, render
 from gem_analysis.pictures import (
     SECTIONS,
+    adaptation_moves,
+    adaptation_speeds,
+    adaptation_steps,
     all_replays,
     batch_matrix,
     device_speed,
@@ -539,6 +542,46 @@ b/chat,failed,,,,,,,,0,"trace.h5: there is no such file"
 """
 
 
+class Adaptation(support.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.results = collect([support.result("drift", "adaptation.h5")])
+        with h5py.File(support.result("drift", "adaptation.h5")) as file:
+            self.numbers = {name: file[name][:] for name in file}
+
+    def test_step_times_are_those_of_each_policy(self):
+        frame = adaptation_steps.draw(self.results).frames[()]
+        self.assertEqual([line.name for line in frame.series], self.results.adaptation.policies)
+        step_s = self.numbers["step_s"]
+        self.assertLessEqual(step_s.shape[1], adaptation_steps.MOST_BLOCKS, "so that each step is a point")
+        for line, steps_s in zip(frame.series, step_s):
+            np.testing.assert_allclose(line.y / line.y[0], steps_s / steps_s[0])
+        self.assertEqual([guide.x for guide in frame.guides], list(self.numbers["changes"]))
+
+    def test_blocks_of_steps_keep_their_mean(self):
+        x, means = adaptation_steps.block_means(np.arange(10.0), 4)
+        np.testing.assert_allclose(x, [1, 4, 7, 9])
+        np.testing.assert_allclose(means, [1, 4, 7, 9])
+
+    def test_moves_add_up(self):
+        for line in adaptation_moves.draw(self.results).frames[()].series:
+            moved = self.numbers["moved"][self.results.adaptation.policies.index(line.name)]
+            self.assertEqual(line.y[-1], moved.sum())
+            np.testing.assert_array_equal(line.y, np.cumsum(moved)[line.x])
+
+    def test_speeds_are_what_was_set_and_what_was_believed(self):
+        picture = adaptation_speeds.draw(self.results)
+        lines = {line.name: line for line in picture.frames[()].series}
+        self.assertAlmostEqual(lines["device 0, is"].y[-1], 1.28)
+        self.assertAlmostEqual(lines["device 0, believed"].y[-1], self.numbers["believed_slowdown"][-1, 0])
+        self.assertEqual(list(adaptation_speeds.drifting(np.array([[1, 1, 1], [1, 2, 1.5]]), 2)), [1, 2])
+
+    def test_a_page_of_it_alone_says_what_is_simulated(self):
+        page = render(self.results)
+        self.assertIn("simulated devices, moves are priced", page)
+        self.assertIn("triggered gem", page)
+
+
 class Gains(support.TestCase):
     def test_what_speeds_bring_at_most(self):
         self.assertEqual(latency.most_from_speeds([1.0, 1.0, 1.0]), 1.0)
@@ -618,7 +661,7 @@ class Missing(support.TestCase):
                     name_of(module).replace("-", " ")
                     for title, modules in SECTIONS.items()
                     for module in modules
-                    if title != "Batch"
+                    if title not in ("Batch", "Adaptation")
                 ]
                 self.assertGreater(len(drawn), 0)
                 self.assertEqual(sorted(drawn + absent), sorted(every))

@@ -304,7 +304,9 @@ class Page(support.TestCase):
         page = self.page_of(support.result("host"))
         report = read_file(support.result("host", "report.h5"))
         m = report.judged_index
-        self.assertRegex(page, r"<h1>[^<]*(less|more) straggler time|may be no faster")
+        self.assertEqual(report.judged_by, "layer", "where whole layers were timed")
+        self.assertRegex(page, r"<h1>[^<]*(less|more) time for whole layers|may be no faster")
+        self.assertIn("whole layers, dispatch and combine included (the verdict)", page)
         layers = 100 * (report.summary["layer_relative"][m] - 1)
         self.assertRegex(page, rf">Whole layers</span><b>[+−-]{abs(layers):.1f}\s?%</b>")
         self.assertNotIn(">Whole layers<", self.page_of(support.result("simulated")))

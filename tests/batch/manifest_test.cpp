@@ -43,6 +43,10 @@ std::string refusal(const std::string& text) {
   return "accepted";
 }
 
+TEST(Manifest, ABracketThatEndsItsLineIsRefused) {
+  EXPECT_NE(refusal(good + "[[\nmodel.task]]\n").find("night/m.toml: is not TOML"), std::string::npos);
+}
+
 TEST(Manifest, LaterLevelsOverrideEarlierOnes) {
   const Manifest manifest = parse_manifest(good, "night/m.toml", 2);
   EXPECT_EQ(manifest.output, "night/results");

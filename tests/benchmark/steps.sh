@@ -34,11 +34,11 @@ slowdowns() { # slowdowns SPREAD [DEVICES]
 }
 
 # Synthetic load as the paper describes it: some experts busy in nearly every step, others in a sixth of the steps, then
-# together and with three times their tokens. Two layers; the first half of the steps is searched on, the other judged on:
-# another seed would have other busy experts.
+# together and with three times their tokens. The first half of the steps is searched on, the other judged on: another seed
+# would have other busy experts.
 synthetic_trace() {
   train=$output/traces/$name.h5 test=$output/traces/$name.h5 searched=(--trace "$train" --train-steps 128)
-  make "$train" "$output/traces/$name.txt" gem-trace synthesize --quiet --model "$model" --layers 2 --tokens "$tokens" \
+  make "$train" "$output/traces/$name.txt" gem-trace synthesize --quiet --model "$model" --tokens "$tokens" \
     --steps 256 --phase "$phase" --skew 2 --temporal-share 0.25 --burstiness 3 --burst-share 0.17 --seed 1 \
     --output "$train"
 }

@@ -26,16 +26,22 @@ class Row:
         self.load, self.spread = re.fullmatch(r"(.+?)\.(\d\.\d+)", name).groups()
         with open(path) as log:
             text = log.read()
-        self.cells, self.relative, self.p90, self.shares, self.error, table = {}, {}, {}, "", "", ""
-        seen = False
+        self.cells, self.relative, self.p90, self.straggler, self.layers_of = {}, {}, {}, {}, {}
+        self.shares, self.error = "", ""
+        take = None
         for line in text.splitlines():
             words = line.split()
             if line.startswith("mapping"):
-                table = "times" if words[1] == "TPOT" and not seen else "shares" if words[1] == "experts" else ""
-                seen = seen or table == "times"
-            elif table and len(words) >= 7 and re.match(r"\d", words[1]):
-                getattr(self, "_" + table)(words)
+                # The first table that begins so: later ones are of outputs.
+                take = {"straggler": self._straggler, "p50": self._layers, "experts": self._shares}.get(words[1])
+                if words[1] == "TPOT" and not self.cells:
+                    take = self._times
+            elif take and len(words) >= 7 and re.match(r"\d", words[1]):
+                take(words)
         flat = " ".join(text.split())
+        on = re.search(r"mappings: .*? on (\d+) (\w+) devices|on (\d+) (\w+) devices", flat)
+        self.devices = " ".join(filter(None, on.groups())) if on else "?"
+        self.emulated = "emulated" in flat
         self.composed = "exchange: composed" in flat
         self.attention = "attention itself not measured" not in flat
         common = re.search(r"all loads have ([+-][\d.]+) % in common", flat)
@@ -56,6 +62,12 @@ class Row:
         self.cells[name] = f"{relative} ({low}-{high})"
         self.p90[name] = float(p90) / self.linear_p90
 
+    def _straggler(self, words):
+        self.straggler[words[0]] = words[2]
+
+    def _layers(self, words):
+        self.layers_of[words[0]] = words[5]
+
     def _shares(self, words):
         if words[0] == "linear":
             self.shares = ", ".join(words[1:5])
@@ -70,7 +82,7 @@ class Row:
         cells = " | ".join(self.cells.get(name, "-") for name in METHODS)
         return (
             f"| {self.load}{'' if self.attention else ' *'} | {self.layers} | {self.spread} | {self.linear_ms} | {cells} | "
-            f"{self.shares} | {self.error} | {self.common:+.1f} | {self.clocks[0]}, {self.clocks[1]} |"
+            f"{self.layers_of['gem-layer']}, {self.straggler['gem-layer']} | {self.shares} | {self.error} | {self.common:+.1f} | {self.clocks[0]}, {self.clocks[1]} |"
         )
 
 
@@ -85,10 +97,10 @@ def rows_of(folder):
 def table(rows):
     names = " | ".join(NAMES.get(name, name) for name in METHODS)
     yield (
-        f"| load | MoE layers replayed | spread | linear, ms | {names} | experts, exchange, attention, waiting, % of "
-        "linear's | error, % | common factor, % | GHz in replay, profile |"
+        f"| load | MoE layers replayed | spread | linear, ms | {names} | whole layers, straggler time of gem, exchange counted | "
+        "experts, exchange, attention, waiting, % of linear's | error, % | common factor, % | GHz in replay, profile |"
     )
-    yield "|---|---|---:|---:|" + "---|" * (len(METHODS) + 1) + "---:|---:|---|"
+    yield "|---|---|---:|---:|" + "---|" * len(METHODS) + "---:|---|---:|---:|---|"
     for row in rows:
         yield row.table_line()
     if not all(row.attention for row in rows):
@@ -157,7 +169,9 @@ def page_lines(folders):
         if not rows:
             continue
         exchange = "composed" if rows[0].composed else "measured"
-        yield f"## `{os.path.basename(os.path.normpath(folder))}`: exchange {exchange}, {len(rows)} rows"
+        speeds = "speeds emulated" if any(row.emulated for row in rows) else "speeds as they are"
+        name = os.path.basename(os.path.normpath(folder))
+        yield f"## `{name}`: {rows[0].devices} devices, {speeds}, exchange {exchange}, {len(rows)} rows"
         yield ""
         yield from table(rows)
         yield ""

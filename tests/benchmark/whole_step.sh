@@ -3,7 +3,7 @@
 # with their table, which tests/benchmark/whole_step.py puts into whole_step.md.
 #
 #   tests/benchmark/whole_step.sh [--output results/whole_step] [--seconds N] [--cases REGEX] [--spreads 1.28,1.08,1.00]
-#       [--full] [--ranks 2] [--pace serving] [--steps 16] [--rounds 2] [--context 2048]
+#       [--full] [--ranks 2] [--pace serving] [--steps 16] [--rounds 3] [--context 2048]
 #       [--exchange-fixed-time US] [--exchange-row-time NS] [--dry-run]
 #
 # Without --ranks four ranks take one GPU in turns; the exchange can't be measured then and is counted by the two times
@@ -17,7 +17,7 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 export PATH="$PATH:$root/build/release/bin"
-output=results/whole_step seconds=0 cases=. spreads=1.28,1.08,1.00 full=0 steps=16 rounds=2 context=2048 dry_run=0
+output=results/whole_step seconds=0 cases=. spreads=1.28,1.08,1.00 full=0 steps=16 rounds=3 context=2048 dry_run=0
 fixed_us=60 row_ns=15 ranks=0 pace=busy
 while [ $# -gt 0 ]; do
   case $1 in
@@ -138,19 +138,15 @@ prepare() {
 }
 
 replay() { # after its searches
-  local files=() method job decode=() repeated=$rounds base=$output/profiles/$name
+  local files=() method job decode=() base=$output/profiles/$name
   traces || return # are there: their names
   for job in "$@"; do wait "$job" || return; done
   for method in "${methods[@]}"; do files+=(--mapping "$output/mappings/$name.$spread/$method.h5"); done
-  if [ "$phase" = decode ]; then
-    decode=(--batch "$tokens" --context "$context" --output-tokens "$((steps / 2))")
-  else
-    repeated=1 # long kernels waver less
-  fi
+  [ "$phase" != decode ] || decode=(--batch "$tokens" --context "$context" --output-tokens "$((steps / 2))")
   make "$output/reports/$name.$spread.h5" "$output/reports/$name.$spread.txt" \
     "${launch[@]}" gem-verify --quiet --profile "$base.$spread.h5" --trace "$test" "${files[@]}" --judge gem-layer \
     --model "$model" "${share[@]}" --whole-step "${decode[@]}" --layers "$layers" --steps "$steps" \
-    --rounds "$repeated" --output "$output/reports/$name.$spread.h5"
+    --rounds "$rounds" --output "$output/reports/$name.$spread.h5"
 }
 
 read_row() { # of $1

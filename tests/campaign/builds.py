@@ -3,13 +3,16 @@ the tree with a mutant to build/mutants. A compiler cache is used if CMAKE_CXX_C
 
 import glob
 import os
+import queue
 import re
 import shutil
 import subprocess
+import threading
 
-from runs import REPOSITORY, Outcome, Runner, digest
+from ledger import Found, Lane, Part
+from mutants import read_mutants
+from runs import CORES, REPOSITORY, Runner, digest
 
-CORES = str(len(os.sched_getaffinity(0)))
 UNIT_TARGETS = ["base_tests", "model_tests", "search_tests", "mapping_tests", "cost_tests", "profile_tests", "files_tests",
                 "workload_tests", "verification_tests", "interchange_tests", "batch_tests", "platform_tests"]
 # Who sees a mutant of a folder first; the others are asked only if these see nothing.
@@ -31,121 +34,153 @@ def build(name, options, targets=(), source=REPOSITORY):
     if configured or made.returncode == 0:
         known = shell(["ninja", "-C", folder, "-t", "targets", "all"]).stdout
         wanted = [target for target in targets if f"\n{target}:" in known or f"/{target}:" in known]
-        made = shell(["ninja", "-C", folder, "-j", CORES, *wanted])
+        made = shell(["ninja", "-C", folder, "-j", str(CORES), *wanted])
     return folder, "" if made.returncode == 0 else (made.stdout + made.stderr)[-2000:]
 
 
 def test(folder, options, environment=None):
-    ended = shell(["ctest", "--test-dir", folder, "-j", CORES, *options], env={**os.environ, **(environment or {})})
+    ended = shell(["ctest", "--test-dir", folder, "-j", str(CORES), *options], env={**os.environ, **(environment or {})})
     summary = re.search(r"(\d+) tests? failed out of (\d+)|tests passed, (\d+) tests failed out of (\d+)", ended.stdout)
     words = summary.group(0) if summary else ended.stdout[-300:]
     return words, "" if ended.returncode == 0 else ended.stdout[-1500:]
 
 
-def fuzzing(runner, scale):
-    seconds = max(2, round(600 * scale))
-    if shutil.which("clang++") is None:
-        return Outcome("not done: clang++ is missing", [])
-    ended = shell(["tests/fuzz/run.sh", str(seconds)])
-    return Outcome(f"{seconds} s of each reader", [] if ended.returncode == 0 else [(ended.stdout + ended.stderr)[-1500:]])
+def without(program):
+    return lambda: "" if shutil.which(program) else program
 
 
-def compilers(runner, scale):
-    found, faults = {}, []
-    for compiler in ("g++", "clang++"):
-        if shutil.which(compiler) is None:
-            continue
-        for level in ("0", "3"):
-            name = f"{compiler.replace('+', 'x')}-O{level}"
-            folder, wrong = build(name, [f"-DCMAKE_CXX_COMPILER={compiler}", "-DCMAKE_BUILD_TYPE=None",
-                                         f"-DCMAKE_CXX_FLAGS=-O{level}", "-DGEM_TESTS=OFF"])
-            if wrong:
-                faults.append(f"{name}: {wrong}")
-                continue
-            one = Runner(os.path.join(folder, "bin"), runner.path(name))
-            one.must("gem-trace synthesize --model gpt-oss-20b --steps 32 --output trace.h5", limit_s=600)
-            one.must("gem-profile --model gpt-oss-20b --device simulated --devices 4 --slowdown 1.0,1.28 "
-                     "--output profile.h5", limit_s=600)
-            one.must("gem-map --profile profile.h5 --trace trace.h5 --effort fast --output new.h5", limit_s=1800)
-            found[name] = [digest(one.path(file)) for file in ("trace.h5", "profile.h5", "new.h5")]
-    if len({str(digests) for digests in found.values()}) > 1:
-        faults.append(f"results differ: {found}")
-    return Outcome(f"{', '.join(found)}: same trace, profile and mapping", faults)
+def fuzz_a_minute(runner, _, random, index):
+    ended = shell(["tests/fuzz/run.sh", "60"], env={**os.environ, "GEM_FUZZ_SEED": str(index + 1)})
+    inputs = sum(int(word) for word in re.findall(r", (\d+) inputs", ended.stdout))
+    return Found("" if ended.returncode == 0 else (ended.stdout + ended.stderr)[-1500:], f"{inputs} inputs")
 
 
-def sanitizers(runner, scale):
-    folder, wrong = build("sanitize", ["-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DGEM_SANITIZE=address,undefined"])
-    if wrong:
-        return Outcome("not built", [wrong])
-    only = [] if scale >= 0.5 else ["-L", "unit"]
-    words, wrong = test(folder, only, {"ASAN_OPTIONS": "detect_leaks=0:quarantine_size_mb=16"})
-    return Outcome(words + ("" if not only else " (label unit alone)"), [wrong] if wrong else [])
+def all_inputs(notes):
+    total = sum(int(note.split()[0]) * times for found in notes.values() for note, times in found.items())
+    return f"minutes of each reader, {total:,} inputs", []
 
 
-def threads(runner, scale):
-    folder, wrong = build("threads", ["-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DGEM_SANITIZE=thread"],
-                          ["board_tests", "platform_tests", "batch_tests"])
-    if wrong:
-        return Outcome("not built", [wrong])
-    faults = []
-    for name in ("board_tests", "platform_tests", "batch_tests"):
-        ended = shell([os.path.join(folder, "bin", name)],
-                      env={**os.environ, "TSAN_OPTIONS": "ignore_noninstrumented_modules=1"})
-        if ended.returncode != 0:
-            faults.append(f"{name}: {(ended.stdout + ended.stderr)[-1500:]}")
-    return Outcome("board, platform and batch tests", faults)
+FUZZING = Part("10 minutes of fuzzing each reader", lambda scale: [Lane("minutes", max(1, round(10 * scale)), fuzz_a_minute)],
+               concludes=all_inputs, at_once=False, missing=without("clang++"))
 
 
-def valgrind(runner, scale):
-    if shutil.which("valgrind") is None:
-        return Outcome("not done: valgrind is missing", [])
-    folder, wrong = build("valgrind", ["-DCMAKE_BUILD_TYPE=RelWithDebInfo"], ["base_tests", "model_tests", "search_tests"])
-    if wrong:
-        return Outcome("not built", [wrong])
-    faults = []
-    for name in ("base_tests", "model_tests", "search_tests"):
+def compiled_by(compiler, level):
+    def unit(runner, _, random, index):
+        folder, wrong = build(f"{compiler.replace('+', 'x')}-O{level}",
+                              [f"-DCMAKE_CXX_COMPILER={compiler}", "-DCMAKE_BUILD_TYPE=None",
+                               f"-DCMAKE_CXX_FLAGS=-O{level}", "-DGEM_TESTS=OFF"], ["gem-trace", "gem-profile", "gem-map"])
+        if wrong:
+            return Found(f"{compiler} -O{level}: {wrong}")
+        one = Runner(os.path.join(folder, "bin"), runner.folder)
+        one.must("gem-trace synthesize --model gpt-oss-20b --steps 32 --output trace.h5", limit_s=1200)
+        one.must("gem-profile --model gpt-oss-20b --device simulated --devices 4 --slowdown 1.0,1.28 --output profile.h5",
+                 limit_s=1200)
+        one.must("gem-map --profile profile.h5 --trace trace.h5 --effort fast --output new.h5", limit_s=1800)
+        return Found(note=" ".join(digest(one.path(file))[:12] for file in ("trace.h5", "profile.h5", "new.h5")))
+    return unit
+
+
+def same_results(notes):
+    made = {name: sorted(found) for name, found in notes.items() if found}
+    differ = len({str(found) for found in made.values()}) > 1
+    return f"{', '.join(made)}: trace, profile and mapping", [f"results differ: {made}"] if differ else []
+
+
+COMPILERS = Part("the same trace, profile and mapping from two compilers, -O0 and -O3",
+                 lambda scale: [Lane(f"{compiler} -O{level}", 1, compiled_by(compiler, level))
+                                for compiler in ("g++", "clang++") for level in (0, 3) if shutil.which(compiler)],
+                 concludes=same_results, at_once=False)
+
+
+def sanitized(label):
+    def unit(runner, _, random, index):
+        folder, wrong = build("sanitize", ["-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DGEM_SANITIZE=address,undefined",
+                                           "-DGEM_CHECK_DELTAS=ON"])
+        if wrong:
+            return Found(wrong)
+        words, wrong = test(folder, ["-L", label, "--timeout", "1200"], {"ASAN_OPTIONS": "detect_leaks=0:quarantine_size_mb=16"})
+        return Found(wrong, f"{label}: {words}")
+    return unit
+
+
+def all_notes(notes):
+    return "; ".join(note for found in notes.values() for note in found), []
+
+
+SANITIZERS = Part("all tests with address and undefined-behaviour sanitizers",
+                  lambda scale: [Lane(label, 1, sanitized(label)) for label in ("unit", "mpi", "end_to_end")], concludes=all_notes,
+                  at_once=False)
+
+
+def thread_sanitized(name):
+    def unit(runner, _, random, index):
+        folder, wrong = build("threads", ["-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DGEM_SANITIZE=thread"], [name])
+        if wrong:
+            return Found(wrong)
+        ended = shell([os.path.join(folder, "bin", name)], env={**os.environ, "TSAN_OPTIONS": "ignore_noninstrumented_modules=1"})
+        return Found("" if ended.returncode == 0 else f"{name}: {(ended.stdout + ended.stderr)[-1500:]}", name)
+    return unit
+
+
+THREADS = Part("tests of what has threads, with the thread sanitizer",
+               lambda scale: [Lane(name, 1, thread_sanitized(name)) for name in ("board_tests", "platform_tests", "batch_tests")],
+               concludes=all_notes, at_once=False)
+
+
+def in_valgrind(name):
+    def unit(runner, _, random, index):
+        folder, wrong = build("valgrind", ["-DCMAKE_BUILD_TYPE=RelWithDebInfo"], [name])
+        if wrong:
+            return Found(wrong)
         ended = shell(["valgrind", "--error-exitcode=9", "--leak-check=full", "-q", os.path.join(folder, "bin", name)])
-        if ended.returncode != 0:
-            faults.append(f"{name}: {(ended.stdout + ended.stderr)[-1500:]}")
-    return Outcome("base, model and search tests", faults)
+        return Found("" if ended.returncode == 0 else f"{name}: {(ended.stdout + ended.stderr)[-1500:]}", name)
+    return unit
 
 
-def coverage(runner, scale):
-    if shutil.which("gcov") is None:
-        return Outcome("not done: gcov is missing", [])
-    folder, wrong = build("coverage", ["-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS=--coverage -O0"], UNIT_TARGETS)
+VALGRIND = Part("tests of the pure core under valgrind",
+                lambda scale: [Lane(name, 1, in_valgrind(name)) for name in ("base_tests", "model_tests", "cost_tests",
+                                                                             "search_tests")],
+                concludes=all_notes, at_once=False, missing=without("valgrind"))
+
+
+def reached_share(text, reached):
+    """Adds to {kind: [reached, all]} what gcov says of our own sources."""
+    for path, block in re.findall(r"File '([^']*/src/[^']*)'\n(.*?)(?:\n\n|$)", text, re.S):
+        if not path.endswith(".cpp"):
+            continue
+        # A branch to where an exception is caught is taken only if memory ends: what counts are those taken at least once.
+        for kind, pattern in (("lines", r"Lines executed:([\d.]+)% of (\d+)"),
+                              ("branches", r"Branches executed:([\d.]+)% of (\d+)")):
+            if found := re.search(pattern, block):
+                count = int(found[2])
+                reached[kind][0] += round(float(found[1]) / 100 * count)
+                reached[kind][1] += count
+                reached["files"].append((float(found[1]), path)) if kind == "lines" else None
+
+
+def measure_coverage(runner, _, random, index):
+    folder, wrong = build("coverage", ["-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS=--coverage -O0"],
+                          [*UNIT_TARGETS, "model_search_tests"])
     if wrong:
-        return Outcome("not built", [wrong])
+        return Found(wrong)
     for path in glob.glob(folder + "/**/*.gcda", recursive=True):
         os.remove(path)
-    words, wrong = test(folder, ["-L", "unit"])
-    reached = {"Lines": [0.0, 0], "Branches": [0.0, 0]}
+    wrong = [target for target in [*UNIT_TARGETS, "model_search_tests"]
+             if shell([os.path.join(folder, "bin", target), "--gtest_brief=1"]).returncode != 0]
+    reached = {"lines": [0, 0], "branches": [0, 0], "files": []}
     for path in glob.glob(folder + "/src/CMakeFiles/gem_core.dir/**/*.gcda", recursive=True):
-        text = shell(["gcov", "-n", "-b", path], cwd=runner.folder).stdout
-        for block in re.findall(r"File '([^']*/src/[^']*)'\n(.*?)(?:\n\n|$)", text, re.S):
-            if not block[0].endswith(".cpp"):
-                continue
-            for kind, pattern in (("Lines", r"Lines executed:([\d.]+)% of (\d+)"),
-                                  ("Branches", r"Branches executed:([\d.]+)% of (\d+)")):
-                if found := re.search(pattern, block[1]):
-                    reached[kind][0] += float(found[1]) / 100 * int(found[2])
-                    reached[kind][1] += int(found[2])
-    shares = {kind: 100 * hit / max(1, all_) for kind, (hit, all_) in reached.items()}
-    faults = [wrong] if wrong else []
-    faults += [f"{kind.lower()} of the core: {shares[kind]:.1f} %, wanted are {least}"
-               for kind, least in (("Lines", 90), ("Branches", 80)) if shares[kind] < least]
-    return Outcome(f"{shares['Lines']:.1f} % of lines, {shares['Branches']:.1f} % of branches of the core", faults)
+        reached_share(shell(["gcov", "-n", "-b", path], cwd=runner.folder).stdout, reached)
+    shares = {kind: 100 * reached[kind][0] / max(1, reached[kind][1]) for kind in ("lines", "branches")}
+    faults = [f"{name} fails" for name in wrong]
+    faults += [f"{kind} of the core: {shares[kind]:.1f} %, wanted are {least}; least reached: "
+               f"{[(share, os.path.relpath(path, REPOSITORY)) for share, path in sorted(reached['files'])[:8]]}"
+               for kind, least in (("lines", 90), ("branches", 80)) if shares[kind] < least]
+    return Found("; ".join(faults), f"{shares['lines']:.1f} % of {reached['lines'][1]:,} lines, {shares['branches']:.1f} % of "
+                                    f"{reached['branches'][1]:,} branches")
 
 
-def read_mutants(path):
-    """Mutants from mutants.txt: a line with file and why, then a line `- old` and one `+ new`."""
-    found = []
-    with open(path, encoding="utf-8") as file:
-        lines = [line.rstrip("\n") for line in file if line.strip() and not line.startswith("#")]
-    for head, old, new in zip(lines[0::3], lines[1::3], lines[2::3], strict=True):
-        name, why = head.split(": ", 1)
-        found.append((name, why, old.removeprefix("- "), new.removeprefix("+ ")))
-    return found
+COVERAGE = Part("lines and branches of the core that its tests reach (wanted: 90 and 80 %)",
+                lambda scale: [Lane("gcov", 1, measure_coverage)], concludes=all_notes, at_once=False, missing=without("gcov"))
 
 
 def survives(folder, source, targets):
@@ -162,48 +197,99 @@ def survives(folder, source, targets):
     return True, ""
 
 
-def mutants(runner, scale):
-    """Each mutant alone in a copy of the tree; the unit tests and the search on ranks must see it, without assertions."""
-    source = os.path.join(REPOSITORY, "build", "mutants")
-    shutil.rmtree(source, ignore_errors=True)
-    shutil.copytree(REPOSITORY, source, ignore=shutil.ignore_patterns("build", ".git", "*.tar.xz"))
-    folder, wrong = build("mutants", ["-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CXX_FLAGS_RELEASE=-O1 -DNDEBUG"], ["base_tests"],
-                          source)
-    if wrong:
-        return Outcome("not built", [wrong])
-    chosen = read_mutants(os.path.join(REPOSITORY, "tests", "campaign", "mutants.txt"))
-    chosen = chosen[:: max(1, round(1 / scale))]
-    faults, sound = [], {}
-    for name, why, old, new in chosen:
-        path = os.path.join(source, name)
-        text = ""
-        if os.path.exists(path):
-            with open(path, encoding="utf-8") as file:
-                text = file.read()
-        if text.count(old) != 1:
-            faults.append(f"{name}: '{old}' is there {text.count(old)} times; mutants.txt is out of date")
-            continue
-        own = name.split("/")[1]
-        nearest = NEAREST_TARGETS.get(own, [own + "_tests"])
-        others = [target for target in [*UNIT_TARGETS, "model_search_tests"] if target not in nearest]
-        verdict = (True, "")
+class Trees:
+    """Copies of the tree in build/mutants-N, built without mutants: one for each mutant that is tried at the same time."""
+
+    def __init__(self):
+        self.free, self.count, self.lock = queue.LifoQueue(), 0, threading.Lock()
+
+    def take(self):
+        try:
+            return self.free.get_nowait()
+        except queue.Empty:
+            with self.lock:
+                tree = self.make(self.count + 1)
+                self.count += 1
+                return tree
+
+    def make(self, number):
+        source = os.path.join(REPOSITORY, "build", f"mutants-{number}")
+        for path in shell(["git", "ls-files"]).stdout.splitlines():
+            if not path.endswith(".tar.xz"):
+                target = os.path.join(source, path)
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                shutil.copy2(os.path.join(REPOSITORY, path), target)
+        folder, wrong = build("mutants", ["-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CXX_FLAGS_RELEASE=-O1"], ["base_tests"], source)
+        if wrong:
+            raise RuntimeError(wrong)
+        return source, folder, {}
+
+
+TREES = Trees()
+
+
+def sound_targets(source, folder, sound, targets):
+    """Those of the targets that pass without mutants: a test that fails anyway would call each of them killed."""
+    for target in targets:
+        if target not in sound:
+            survived, wrong = survives(folder, source, [target])
+            sound[target] = survived
+            if wrong:
+                raise RuntimeError(wrong)
+    failing = [target for target in targets if not sound[target]]
+    if failing:
+        raise RuntimeError(f"fails without mutants: {', '.join(failing)}")
+    return targets
+
+
+def write_source(path, text):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def try_mutant(tree, name, why, old, new):
+    source, folder, sound = tree
+    path = os.path.join(source, name)
+    with open(os.path.join(REPOSITORY, name), encoding="utf-8") as file:
+        text = file.read()
+    if text.count(old) != 1:
+        return Found(f"{name}: '{old}' is there {text.count(old)} times; mutants.txt is out of date")
+    own = name.split("/")[1]
+    nearest = NEAREST_TARGETS.get(own, [own + "_tests"])
+    others = [target for target in [*UNIT_TARGETS, "model_search_tests"] if target not in nearest]
+    try:
         for targets in (nearest, others):
-            # A test that fails without mutants would call each of them killed.
-            for target in targets:
-                if target not in sound:
-                    sound[target] = survives(folder, source, [target])[0]
-                    if not sound[target]:
-                        faults.append(f"{target} fails without mutants, or does not compile")
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(text.replace(old, new))
-            verdict = survives(folder, source, [target for target in targets if sound[target]])
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(text)
-            if verdict != (True, ""):
-                break
-        if verdict[1]:
-            faults.append(f"{name}: '{new}' does not compile: {verdict[1][-300:]}")
-        elif verdict[0]:
-            faults.append(f"{name}: '{old}' as '{new}' ({why}) is seen by no test")
-        print(f"  {'survives' if verdict[0] else 'killed'}: {name}: {why}", flush=True)
-    return Outcome(f"{len(chosen) - len(faults)} of {len(chosen)} mutants killed", faults)
+            write_source(path, text)
+            targets = sound_targets(source, folder, sound, targets)
+            write_source(path, text.replace(old, new))
+            survived, wrong = survives(folder, source, targets)
+            if wrong:
+                return Found(f"{name}: '{new}' does not compile: {wrong[-300:]}")
+            if not survived:
+                return Found(note="killed")
+    finally:
+        write_source(path, text)
+    return Found(f"{name}: '{old}' as '{new}' ({why}) is seen by no test", "lived")
+
+
+def one_mutant(*mutant):
+    def unit(runner, _, random, index):
+        tree = TREES.take()
+        try:
+            return try_mutant(tree, *mutant)
+        finally:
+            TREES.free.put(tree)
+    return unit
+
+
+def mutant_lanes(scale):
+    chosen = read_mutants(os.path.join(REPOSITORY, "tests", "campaign", "mutants.txt"))[:: max(1, round(1 / scale))]
+    return [Lane(f"{name}: {old} as {new}", 1, one_mutant(name, why, old, new)) for name, why, old, new in chosen]
+
+
+def killed(notes):
+    return f"{sum(found.get('killed', 0) for found in notes.values())} killed", []
+
+
+MUTANTS = Part("changes of cost, split, bound and resume code (mutants.txt) that a test sees", mutant_lanes,
+               concludes=killed)

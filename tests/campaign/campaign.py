@@ -1,10 +1,7 @@
 """The campaign's parts, one after the other, and the page that tells what came of them. Called by run.sh."""
 
 import argparse
-import datetime
 import os
-import platform
-import random
 import shutil
 import sys
 import tempfile
@@ -14,88 +11,119 @@ import builds
 import damage
 import interruptions
 import sizes
-from runs import REPOSITORY, Runner
+from ledger import Ledger, run_part
+from runs import CORES, REPOSITORY
 
-# Name, what it does at scale 1, function(runner, scale) -> Outcome.
 PARTS = {
-    "kills": ("400 kills over all programs that write, at all moments", interruptions.kills),
-    "stalls": ("40 ranks stopped for ever, over all programs of several ranks", interruptions.stalls),
-    "full-disk": ("100 disks that fill up", interruptions.full_disks),
-    "damaged-files": ("500 damaged files a format", damage.damaged_files),
-    "options": ("500 random option sets a program", damage.option_sets),
-    "fuzzing": ("10 minutes of fuzzing each reader", builds.fuzzing),
-    "sizes": ("4,096 simulated devices, a billion counts, 64 ranks", sizes.sizes),
-    "ranks": ("the same mapping on 1 to 16 ranks", sizes.ranks),
-    "compilers": ("the same mappings from g++ and clang++, -O0 and -O3", builds.compilers),
-    "sanitizers": ("all tests with address and undefined-behaviour sanitizers", builds.sanitizers),
-    "threads": ("tests of what has threads, with the thread sanitizer", builds.threads),
-    "valgrind": ("tests of the pure core under valgrind", builds.valgrind),
-    "coverage": ("lines and branches of the core that its tests reach", builds.coverage),
-    "mutants": ("mutants of cost, split, bound and resume code, all killed", builds.mutants),
+    "kills": interruptions.KILLS,
+    "stalls": interruptions.STALLS,
+    "full-disk": interruptions.FULL_DISK,
+    "damaged-files": damage.DAMAGED_FILES,
+    "options": damage.OPTIONS,
+    "fuzzing": builds.FUZZING,
+    "sizes": sizes.SIZES,
+    "ranks": sizes.RANKS,
+    "compilers": builds.COMPILERS,
+    "sanitizers": builds.SANITIZERS,
+    "threads": builds.THREADS,
+    "valgrind": builds.VALGRIND,
+    "coverage": builds.COVERAGE,
+    "mutants": builds.MUTANTS,
 }
 
 
-def machine():
-    with open("/proc/cpuinfo", encoding="utf-8") as file:
-        names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
-    return f"{os.cpu_count()} cores of {names[0] if names else platform.machine()}, {platform.platform()}"
+def outcome(name, entry):
+    """How much of a part is done, in words, and what broke."""
+    lanes = entry["lanes"].values()
+    done, wanted = sum(lane["done"] for lane in lanes), sum(lane["wanted"] for lane in lanes)
+    faults = [fault for lane in lanes for fault in lane["faults"]]
+    if entry.get("missing"):
+        return f"nothing: {entry['missing']} is missing", faults
+    if done == 0:
+        return "nothing", faults
+    words, more = PARTS[name].concludes({lane: found["notes"] for lane, found in entry["lanes"].items()})
+    return f"{done:,} of {wanted:,}" + (f": {words}" if words else ""), faults + more
 
 
-def page(outcomes, options, seconds):
+def page(ledger):
     lines = [
         "# What the last campaign found",
         "",
-        f"`tests/campaign/run.sh --scale {options.scale:g} --seed {options.seed}` on {datetime.date.today()}, in "
-        f"{seconds / 60:.0f} min, on {machine()}. At scale 1 a part does what its name says; `done` is what this run did.",
+        "Written by `tests/campaign/run.sh --write`. `done` counts what was really run, of what the whole campaign wants; the",
+        "letter names revision, day and machine, and the minutes are those of all lanes together, on a machine that others",
+        "may have used too.",
         "",
-        "| part | done | broke | minutes |",
-        "|---|---|---|---|",
+        "| part | done | broke | minutes | where |",
+        "|---|---|---|---:|---|",
     ]
-    for name, (outcome, spent) in outcomes.items():
-        lines.append(f"| {name} | {outcome.done} | {len(outcome.faults) or 'nothing'} | {spent / 60:.1f} |")
-    for name, (outcome, _) in outcomes.items():
-        for fault in outcome.faults:
-            lines += ["", f"**{name}**: {fault}"]
-    return "\n".join(lines) + "\n"
+    places, broken = [], []
+    for name, part in PARTS.items():
+        entry = ledger.parts.get(name, {"lanes": {}, "where": []})
+        done, faults = outcome(name, entry)
+        places += [place for place in entry["where"] if place not in places]
+        letters = " ".join(chr(ord("a") + places.index(place)) for place in entry["where"]) or "-"
+        minutes = sum(lane["seconds"] for lane in entry["lanes"].values()) / 60
+        lines.append(f"| {name}: {part.summary} | {done} | {len(faults) or ('nothing' if entry['where'] else '-')} "
+                     f"| {minutes:.1f} | {letters} |")
+        broken += [f"**{name}**: {fault}" for fault in faults]
+    lines += ["", *(f"- {chr(ord('a') + index)}: {place}" for index, place in enumerate(places))]
+    for fault in broken:
+        lines += ["", fault]
+    return "\n".join(lines) + "\n", broken
 
 
-def main():
+def parsed():
     parser = argparse.ArgumentParser(prog="run.sh", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART")
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=1e6)
+    parser.add_argument("--jobs", type=int, default=max(1, CORES // 2))
     parser.add_argument("--build", default=os.path.join(REPOSITORY, "build", "release"))
+    parser.add_argument("--state", default=os.path.join(REPOSITORY, "build", "campaign.json"))
+    parser.add_argument("--again", action="store_true")
+    parser.add_argument("--write", action="store_true")
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
-    if options.list:
-        for name, (summary, _) in PARTS.items():
-            print(f"{name:14} {summary}")
-        return 0
     unknown = set(options.parts) - set(PARTS)
-    if unknown or not 0 < options.scale <= 1:
-        parser.error(f"no such part: {', '.join(sorted(unknown))}" if unknown else "--scale is above 0, at most 1")
-    random.seed(options.seed)
+    if unknown:
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    if not 0 < options.scale <= 1 or options.jobs < 1:
+        parser.error("--scale is above 0, at most 1; --jobs at least 1")
+    return options
+
+
+def main():
+    options = parsed()
+    if options.list:
+        for name, part in PARTS.items():
+            print(f"{name:14} {part.summary}")
+        return 0
+    ledger = Ledger(options.state)
+    chosen = options.parts or list(PARTS)
+    if options.again:
+        for name in chosen:
+            ledger.parts.pop(name, None)
+    until = time.monotonic() + 60 * options.minutes
     work = tempfile.mkdtemp(prefix="gem-campaign-")
-    outcomes = {}
-    begin = time.monotonic()
     try:
-        for name in options.parts or PARTS:
-            part_begin = time.monotonic()
-            runner = Runner(os.path.join(options.build, "bin"), os.path.join(work, name))
-            outcome = PARTS[name][1](runner, options.scale)
-            outcomes[name] = (outcome, time.monotonic() - part_begin)
-            print(f"{name}: {outcome.done}; {len(outcome.faults)} faults", flush=True)
-            for fault in outcome.faults:
-                print(f"  {fault}", flush=True)
+        for name in chosen:
+            if time.monotonic() < until:
+                run_part(ledger, name, PARTS[name], options, work, until)
+                done, faults = outcome(name, ledger.parts[name])
+                print(f"{name}: {done}; {len(faults) or 'no'} faults", flush=True)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    text = page(outcomes, options, time.monotonic() - begin)
-    if options.parts:
-        print(text)
-    else:
+    text, broken = page(ledger)
+    print(text)
+    if options.write:
         with open(os.path.join(REPOSITORY, "tests", "campaign", "RESULT.md"), "w", encoding="utf-8") as file:
             file.write(text)
-    return 1 if any(outcome.faults for outcome, _ in outcomes.values()) else 0
+    left = [lane for name in chosen for lane in ledger.parts.get(name, {"lanes": {"": {"done": 0, "wanted": 1}}})["lanes"].values()
+            if lane["done"] < lane["wanted"]]
+    if broken:
+        return 1
+    return 75 if left else 0
 
 
 if __name__ == "__main__":

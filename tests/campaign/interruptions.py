@@ -1,16 +1,17 @@
 """Programs that are killed, stopped, or run out of disk."""
 
+import dataclasses
 import glob
 import json
 import os
-import random
 import resource
 import shutil
 import signal
 import struct
 import time
 
-from runs import Outcome, digest, end, how_it_broke, left_behind, ranks_of
+from ledger import Found, Lane, Part
+from runs import REPOSITORY, digest, end, how_it_broke, left_behind, ranks_of
 
 MANIFEST = """output = "out"
 [defaults]
@@ -60,41 +61,62 @@ def prepare(runner):
     write_checkpoint(runner.path("model"))
 
 
+@dataclasses.dataclass
 class Job:
     """A command that writes, how it goes on after a kill, and what must be there at last."""
 
-    def __init__(self, command, results, ranks=1, again=None):
-        self.command, self.results, self.ranks, self.again = command, results, ranks, again or command
+    name: str
+    command: str
+    results: list
+    ranks: int = 1
+    again: str = ""
+    copied: tuple = ()  # (from, to): what the command changes in place, made anew before each run
+    begins: str = ""    # a file that is there once `again` has something to go on with; empty: always
 
     def clear(self, runner):
         for pattern in self.results:
             for path in glob.glob(runner.path(pattern) + "*"):
                 shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
+        if self.copied:
+            shutil.copytree(*map(runner.path, self.copied))
 
-    def digests(self, runner):
-        found = {}
+    def goes_on_by(self, runner):
+        """What finishes the job after a kill."""
+        return self.again if self.again and (not self.begins or glob.glob(runner.path(self.begins))) else self.command
+
+    def files(self, runner):
         for pattern in self.results:
             for path in sorted(glob.glob(runner.path(pattern), recursive=True)):
-                files = [path] if os.path.isfile(path) else [
+                yield from [path] if os.path.isfile(path) else [
                     os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
-                for name in files:
-                    if name.endswith((".h5", ".safetensors", "config.json", "gem_mapping.json", ".csv")):
-                        found[os.path.relpath(name, runner.folder)] = digest(name)
-        return found
+
+    def digests(self, runner):
+        return {os.path.relpath(name, runner.folder): digest(name) for name in self.files(runner)
+                if name.endswith((".h5", ".safetensors", "config.json", "gem_mapping.json", ".csv"))}
 
 
 def jobs():
+    data = os.path.join(REPOSITORY, "jobs", "data")
     permute = "gem-deploy permute --mapping small-map.h5 --checkpoint model --output permuted"
+    in_place = "gem-deploy permute --mapping small-map.h5 --checkpoint permuted --in-place --force"
+    inverse = "gem-deploy permute --inverse --checkpoint other --output restored"
     profile = ("gem-profile --model DeepSeek-V3 --device simulated --devices 64 --points-per-doubling 16 "
                "--seed 3 --output new.h5")
     return [
-        Job("gem-trace synthesize --model gpt-oss-20b --steps 256 --output new.h5", ["new.h5"]),
-        Job("gem-trace split --trace trace.h5 --train-steps 32 --output-train new.1.h5 --output-test new.2.h5",
+        Job("synthesize", "gem-trace synthesize --model gpt-oss-20b --steps 4096 --output new.h5", ["new.h5"]),
+        Job("batch requests", f"gem-trace batch --routing {data}/routing/gpt-oss-20b.gpqa.h5 --batch-size 64 --steps 32 "
+            "--output new.h5", ["new.h5"]),
+        Job("split", "gem-trace split --trace long.h5 --train-steps 512 --output-train new.1.h5 --output-test new.2.h5",
             ["new.1.h5", "new.2.h5"]),
-        Job("gem-map --profile profile.h5 --trace trace.h5 --effort fast --output new.h5", ["new.h5"], ranks=2),
-        Job(profile, ["new.h5"], ranks=2, again=profile + " --resume"),
-        Job("gem-batch plan.toml", ["out"], ranks=2, again="gem-batch plan.toml --resume"),
-        Job(permute, ["permuted"], again=permute + " --resume"),
+        Job("gem-map", "gem-map --profile profile.h5 --trace trace.h5 --effort fast --output new.h5", ["new.h5"], ranks=2),
+        Job("gem-profile", profile, ["new.h5"], ranks=2, again=profile + " --resume"),
+        Job("gem-adapt", "gem-adapt --profile profile.h5 --trace long.h5 --move-time 0.001 --output new.h5", ["new.h5"]),
+        Job("gem-batch", "gem-batch plan.toml", ["out"], ranks=2, again="gem-batch plan.toml --resume"),
+        Job("export", "gem-deploy export --engine sglang --layers 2 --mapping small-map.h5 --output new.csv", ["new.csv"]),
+        Job("permute", permute, ["permuted"], again=permute + " --resume", begins="permuted/gem_mapping.json*"),
+        Job("permute in place", in_place, ["permuted"], again=in_place + " --resume", copied=("model", "permuted"),
+            begins="permuted/gem_mapping.json*"),
+        Job("inverse", inverse, ["restored"], again=inverse + " --resume", begins="restored/*"),
     ]
 
 
@@ -102,95 +124,129 @@ def is_whole(path):
     """Whether a file that is there can be read: half of one must never be."""
     try:
         digest(path)
-        return not path.endswith(".h5") or open(path, "rb").read(8) == b"\x89HDF\r\n\x1a\n"
+        with open(path, "rb") as file:
+            return not path.endswith(".h5") or file.read(8) == b"\x89HDF\r\n\x1a\n"
     except OSError:
         return False
 
 
-def kills(runner, scale):
+def prepare_jobs(runner):
     prepare(runner)
-    faults, counts = [], 0
-    for job in jobs():
+    runner.must("gem-trace synthesize --model gpt-oss-20b --steps 1024 --output long.h5")
+    runner.must("gem-deploy permute --mapping small-map.h5 --checkpoint model --output other")
+
+
+def done_once(job):
+    """The setup of a job's lane: how long it takes, and what it makes."""
+    def setup(runner):
         job.clear(runner)
         begin = time.monotonic()
-        runner.must(job.command, job.ranks, limit_s=600)
-        takes_s = time.monotonic() - begin
-        expected = job.digests(runner)
-        for _ in range(max(1, round(400 * scale / len(jobs())))):
-            job.clear(runner)
-            process = runner.start(job.command, job.ranks)
-            time.sleep(random.uniform(0.0, 1.1 * takes_s))
+        runner.must(job.command, job.ranks, limit_s=1200)
+        return {"seconds": time.monotonic() - begin, "digests": job.digests(runner),
+                "largest": max(map(os.path.getsize, job.files(runner)))}
+    return setup
+
+
+def kill(job):
+    def unit(runner, made, random, index):
+        job.clear(runner)
+        process = runner.start(job.command, job.ranks)
+        time.sleep(random.uniform(0.0, made["seconds"]))
+        note = "were running" if process.poll() is None else "had ended"
+        end(process)
+        for name in ("new.h5", "new.1.h5", "new.2.h5"):
+            if os.path.exists(runner.path(name)) and not is_whole(runner.path(name)):
+                return Found(f"{job.command}: killed, it left half of {name}", note)
+        again = job.goes_on_by(runner)
+        begin = time.monotonic()
+        ended = runner.run(again, job.ranks, limit_s=1200)
+        if again == job.command:  # a machine that others use, too, is now slow, now fast
+            made["seconds"] = time.monotonic() - begin
+        if ended.code != 0:
+            return Found(f"{again}: after a kill, code {ended.code}: {ended.errors[-300:]}", note)
+        if job.digests(runner) != made["digests"]:
+            return Found(f"{again}: after a kill, other results", note)
+        left = left_behind(runner.folder)
+        return Found(f"{again}: after a kill, left behind: {left}" if left else "", note)
+    return unit
+
+
+def kills_of_all(notes):
+    running = sum(found.get("were running", 0) for found in notes.values())
+    return f"{len(notes)} jobs, of which {running} were running when killed; each then done again", []
+
+
+KILLS = Part("400 kills of programs that write, at all moments; done again, results are equal",
+             lambda scale: [Lane(job.name, max(1, round(400 * scale / len(jobs()))), kill(job), done_once(job)) for job in jobs()],
+             prepare_jobs, kills_of_all)
+
+STALLED = {
+    "gem-map": "gem-map --profile profile.h5 --trace trace.h5 --starts 1000 --iterations 100000 --output new.h5",
+    "gem-profile": "gem-profile --model DeepSeek-V3 --device simulated --devices 64 --points-per-doubling 64 "
+                   "--min-samples 1000 --max-samples 1000 --output new.h5",
+    "gem-profile on host": "gem-profile --model gpt-oss-20b --device host --expert-shape 256x256 --tile-tokens 16 "
+                           "--max-point-time 5 --output new.h5",
+    "gem-batch": "gem-batch long.toml",
+}
+PATIENCE_S = 4
+
+
+def stall(command):
+    def unit(runner, _, random, index):
+        process = runner.start(f"{command} --patience {PATIENCE_S}", ranks=3)
+        ranks = ranks_of(process, 3)
+        time.sleep(random.uniform(1.0, 3.0))
+        if not ranks or process.poll() is not None:
             end(process)
-            counts += 1
-            for name in ("new.h5", "new.1.h5", "new.2.h5"):
-                if os.path.exists(runner.path(name)) and not is_whole(runner.path(name)):
-                    faults.append(f"{job.command}: killed, it left half of {name}")
-            going_on = os.path.exists(runner.path("permuted/gem_mapping.json.partial")) or "permute" not in job.command
-            if not going_on:
-                job.clear(runner) if not os.path.exists(runner.path("permuted/gem_mapping.json")) else None
-            ended = runner.run(job.again, job.ranks, limit_s=600)
-            if ended.code != 0:
-                faults.append(f"{job.again}: after a kill, code {ended.code}: {ended.errors[-300:]}")
-            elif job.digests(runner) != expected:
-                faults.append(f"{job.again}: after a kill, other results")
-            elif left_behind(runner.folder):
-                faults.append(f"{job.again}: after a kill, left behind: {left_behind(runner.folder)}")
-    return Outcome(f"{counts} kills of {len(jobs())} jobs, each then done again: equal results", faults)
+            return Found(f"{command}: ended before a rank could be stopped")
+        os.kill(random.choice(ranks), signal.SIGSTOP)
+        begin = time.monotonic()
+        try:
+            _, errors = process.communicate(timeout=90)
+        except Exception:  # not ended
+            end(process)
+            return Found(f"{command}: goes on waiting for a rank that was stopped")
+        seconds = time.monotonic() - begin
+        if process.returncode == 0 or ("has not answered" not in errors and "took longer than" not in errors):
+            return Found(f"{command}: a rank was stopped, but code {process.returncode}: {errors[-300:]}")
+        return Found(note=f"{seconds:.0f} s")
+    return unit
 
 
-def stalls(runner, scale):
+def prepare_stalls(runner):
     prepare(runner)
-    commands = [
-        "gem-map --profile profile.h5 --trace trace.h5 --starts 1000 --iterations 100000 --output new.h5",
-        "gem-profile --model DeepSeek-V3 --device simulated --devices 64 --points-per-doubling 64 --min-samples 1000 --max-samples 1000 --output new.h5",
-        "gem-profile --model gpt-oss-20b --device host --expert-shape 256x256 --tile-tokens 16 --max-point-time 5 "
-        "--output new.h5",
-        "gem-batch long.toml",
-    ]
     with open(runner.path("long.toml"), "w", encoding="ascii") as file:
         file.write(MANIFEST.replace('"fast"', '"thorough"').replace("steps = 32", "steps = 512"))
-    faults, count, longest_s = [], 0, 0.0
-    for command in commands:
-        for _ in range(max(1, round(40 * scale / len(commands)))):
-            process = runner.start(command + " --patience 4", ranks=3)
-            ranks = ranks_of(process, 3)
-            time.sleep(random.uniform(1.0, 3.0))
-            if not ranks or process.poll() is not None:
-                end(process)
-                faults.append(f"{command}: ended before a rank could be stopped")
-                continue
-            stopped = random.choice(ranks)
-            os.kill(stopped, signal.SIGSTOP)
-            begin = time.monotonic()
-            count += 1
-            try:
-                _, errors = process.communicate(timeout=60)
-                longest_s = max(longest_s, time.monotonic() - begin)
-                if process.returncode == 0 or "has not answered" not in errors and "took longer than" not in errors:
-                    faults.append(f"{command}: a rank was stopped, but code {process.returncode}: {errors[-300:]}")
-            except Exception:  # not ended
-                end(process)
-                faults.append(f"{command}: goes on waiting for a rank that was stopped")
-    return Outcome(f"{count} ranks stopped, with a patience of 4 s; all ended after {longest_s:.0f} s at most", faults)
 
 
-def full_disks(runner, scale):
-    prepare(runner)
-    faults, count = [], 0
-    for job in jobs():
+def longest(notes):
+    longest_s = max((int(note.split()[0]) for found in notes.values() for note in found), default=0)
+    return f"with a patience of {PATIENCE_S} s, all ended after {longest_s} s at most", []
+
+
+STALLS = Part("40 ranks of 3 stopped for ever",
+              lambda scale: [Lane(name, max(1, round(40 * scale / len(STALLED))), stall(command))
+                             for name, command in STALLED.items()], prepare_stalls, longest, at_once=False)
+
+
+def alone(job):
+    """On one rank: the limit holds for a launcher's own files, too, without which Open MPI's never ends. Rank 0 writes."""
+    return dataclasses.replace(job, ranks=1)
+
+
+def full_disk(job):
+    def unit(runner, made, random, index):
         job.clear(runner)
-        runner.must(job.command, job.ranks, limit_s=600)
-        largest = max((os.path.getsize(os.path.join(folder, name)) for pattern in job.results
-                       for root in glob.glob(runner.path(pattern))
-                       for folder, names in ([(os.path.dirname(root), [os.path.basename(root)])] if os.path.isfile(root)
-                                             else [(f, n) for f, _, n in os.walk(root)]) for name in names))
-        for _ in range(max(1, round(100 * scale / len(jobs())))):
-            job.clear(runner)
-            limit = random.randrange(1, max(2, largest))
-            ended = runner.run(job.command, job.ranks, limit_s=600,
-                               preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
-            count += 1
-            broken = how_it_broke(ended)
-            if broken or (ended.code == 0 and "batch" not in job.command):
-                faults.append(f"{job.command}: files of {limit} bytes at most: {broken or 'no word of it'}")
-    return Outcome(f"{count} runs in which no file could have its size", faults)
+        limit = random.randrange(1, max(2, made["largest"]))
+        ended = runner.run(job.command, job.ranks, limit_s=1200,
+                           preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+        broken = how_it_broke(ended)
+        if not broken and ended.code == 0 and job.digests(runner) != made["digests"]:
+            broken = "code 0, but other results"
+        return Found(f"{job.command}: files of {limit} bytes at most: {broken}" if broken else "")
+    return unit
+
+
+FULL_DISK = Part("100 runs in which no file can have its size",
+                 lambda scale: [Lane(job.name, max(1, round(100 * scale / len(jobs()))), full_disk(job), done_once(job))
+                                for job in map(alone, jobs())], prepare_jobs)

@@ -2,10 +2,11 @@
 # Tries to break GEM for hours: kills, stalls, full disks, damaged files, random options, many devices, ranks and counts,
 # other compilers, sanitizers, mutants. Not part of the tests that every change passes. What each part does:
 #   tests/campaign/run.sh --list
-#   tests/campaign/run.sh [--scale X] [--seed N] [--build DIR] [PART...]
-# --scale 1 is the whole campaign, 0.02 about five minutes on two cores without the parts that build. Without names all
-# parts run. The result is written to tests/campaign/RESULT.md if all parts were asked for, else printed alone.
-# Exit codes: 0 nothing broke, 1 something did, 2 wrong usage.
+#   tests/campaign/run.sh [--scale X] [--seed N] [--jobs N] [--build DIR] [--minutes M] [--state FILE] [--write] [PART...]
+# --scale 1 is the whole campaign. What is done is kept in build/campaign.json after each unit of work (--state FILE),
+# with its revision, day and machine: the same command goes on there, --again begins the named parts anew, --minutes M
+# stops after M minutes. --write writes the page RESULT.md from all that is kept; it is printed in any case.
+# Exit codes: 0 all is done and nothing broke, 1 something did, 2 wrong usage, 75 the time was up: some is left to do.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 for python in python3 /usr/bin/python3; do

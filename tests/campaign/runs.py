@@ -1,6 +1,7 @@
 """Programs run by the campaign: in a folder of their own, with a time limit, judged by how they end."""
 
 import dataclasses
+import functools
 import hashlib
 import os
 import signal
@@ -10,17 +11,17 @@ import time
 import h5py
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-MPIRUN = ["mpirun", "--oversubscribe", "--allow-run-as-root", "--bind-to", "none", "--mca", "btl", "self,vader",
-          "--mca", "btl_vader_single_copy_mechanism", "none", "--mca", "mpi_yield_when_idle", "1"]
+CORES = len(os.sched_getaffinity(0))
+OPEN_MPI = ["--oversubscribe", "--allow-run-as-root", "--bind-to", "none", "--mca", "btl", "self,vader",
+            "--mca", "btl_vader_single_copy_mechanism", "none", "--mca", "mpi_yield_when_idle", "1"]
 GOOD_CODES = {0, 1, 2, 3, 4, 75}
 
 
-@dataclasses.dataclass
-class Outcome:
-    """What a part did, and what broke."""
-
-    done: str
-    faults: list
+@functools.cache
+def mpirun():
+    """How ranks are started on one machine; only Open MPI's launcher needs more than its name."""
+    version = subprocess.run(["mpirun", "--version"], capture_output=True, text=True, check=False).stdout.lower()
+    return ["mpirun"] + (OPEN_MPI if "open" in version else [])
 
 
 @dataclasses.dataclass
@@ -39,7 +40,7 @@ class Runner:
 
     def words(self, command, ranks=1):
         program, *rest = command.split() if isinstance(command, str) else command
-        return (MPIRUN + ["-n", str(ranks)] if ranks > 1 else []) + [os.path.join(self.programs, program)] + rest
+        return (mpirun() + ["-n", str(ranks)] if ranks > 1 else []) + [os.path.join(self.programs, program)] + rest
 
     def start(self, command, ranks=1, **more):
         # A session of its own, so that all of it can be killed at once.

@@ -22,6 +22,8 @@ for line in sys.stdin:
             answer["tiles"] = [{"up_to_rows": 64, "tile_tokens": 16}, {"tile_tokens": 64}]
         if fault == "bad steps":
             answer["tiles"] = [{"up_to_rows": 64, "tile_tokens": 16}, {"up_to_rows": 64, "tile_tokens": 8}, {"tile_tokens": 1}]
+        if fault == "no tiles":
+            del answer["tiles"]
     if request["request"] == "load":
         seconds = 1e-5 + row_s * sum(-(-count // 16) * 16 for count in request["tokens"])
         answer.update(seconds=[seconds] * request["samples"], clock_hz=1.5e9)

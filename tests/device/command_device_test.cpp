@@ -79,6 +79,7 @@ TEST(CommandDevice, LeavesOutSlotsWithoutTokensOfOtherMappings) {
 TEST(CommandDevice, TakesTheChildsTiles) {
   EXPECT_EQ(CommandDevice(child()).tile_rule(), (std::vector<TileStep>{{0, 16}}));
   EXPECT_EQ(CommandDevice(child("steps")).tile_rule(), (std::vector<TileStep>{{64, 16}, {0, 64}}));
+  EXPECT_TRUE(CommandDevice(child("'no tiles'")).tile_rule().empty());
   EXPECT_NE(complaint<DataError>(child("'bad steps'")).find("must grow from step to step"), std::string::npos);
 }
 

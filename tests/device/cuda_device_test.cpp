@@ -117,6 +117,27 @@ TEST_F(CudaDevice, MovesOnlyWhatIsMissing) {
   }
 }
 
+TEST_F(CudaDevice, AnExpertThatWasSentComputesTheSame) {
+  for (const std::string dtype : {"bf16", "fp8"}) {
+    CudaMoeDevice from(options_of(1.0, dtype)), to(options_of(1.0, dtype));
+    from.place_experts(0, experts({7, 8}));
+    to.place_experts(0, experts({3, 4}));
+    std::vector<std::byte> bytes(from.expert_bytes());
+    from.read_expert(0, ExpertId{8}, bytes);
+    to.reserve_spares(1);
+    to.write_spare(0, bytes);
+    const std::vector<float> rows = random_rows(5);
+    std::vector<float> before(rows.size()), after(rows.size());
+    from.compute(0, std::vector<std::uint32_t>{0, 5}, rows, before);
+    to.replace(0, ExpertId{3}, ExpertId{8}, 0);
+    to.compute(0, std::vector<std::uint32_t>{5, 0}, rows, after);
+    EXPECT_EQ(before, after) << dtype;
+    std::vector<std::byte> again(bytes.size());
+    to.read_expert(0, ExpertId{8}, again);
+    EXPECT_EQ(bytes, again) << dtype;
+  }
+}
+
 TEST_F(CudaDevice, ASlowdownIsInProportion) {
   CudaMoeDevice device(options_of()), slow(options_of(2.0));
   const std::vector<std::uint32_t> load{4096, 4096};

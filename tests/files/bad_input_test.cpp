@@ -295,7 +295,7 @@ TEST(BadInput, Report) {
                       {"/predicted_s", dataset<double>("/predicted_s", {1, 2}, {1, 1, 1, 2}, "s"), "[1, 1, 1, 2]"},
                       {"/most_rows", dataset<double>("/most_rows", {1, -2}, {2, 1, 1}), "holds -2 at [1, 0, 0]"},
                       {"/most_rows", dataset<double>("/most_rows", {1}, {1, 1, 1}), "[1, 1, 1]"},
-                      {"/mappings", texts("/mappings", {"linear"}), "1 entries"},
+                      {"/mappings", texts("/mappings", {"linear"}), "[1]"},
                       {"/layer_ids", dataset<std::int32_t>("/layer_ids", {7, 8}, {2}), "[2]"}});
   expect_needed(fields, [](const std::string& path) { read_report(path); },
                 {"model", measured, "/predicted_s", "/layer_ids", "/mappings"});

@@ -143,8 +143,8 @@ inline VerificationReport with_whole_steps(VerificationReport report) {
   report.whole_step = StepSetting{2048, 2, 24, 1, "measured", 30e-6, 12e-9, {}};
   report.whole_step->attention_layers.assign(report.layer_ids.size(),
                                              25.0 / static_cast<double>(report.layer_ids.size()));
-  report.balanced = report.mappings.front();
-  report.balanced->name = force_balanced_name;
+  report.balanced = {report.mappings.front()};
+  report.balanced[0].name = force_balanced_name;
   const auto fill = [&](MappingReplay& replay) {
     const auto add = [&](StepPart part, std::size_t layers) {
       Cube<double>& part_s = replay.part_s[index_of(part)] = Cube<double>(3, layers, 4);
@@ -155,7 +155,7 @@ inline VerificationReport with_whole_steps(VerificationReport report) {
     for (const StepPart part : tail_parts) add(part, 1);
   };
   for (MappingReplay& replay : report.mappings) fill(replay);
-  fill(*report.balanced);
+  fill(report.balanced[0]);
   return report;
 }
 

@@ -36,7 +36,8 @@ TEST(ServingDevices, ReadsTheListOfGpusAndWhatIsVisible) {
   ASSERT_EQ(all.size(), 2u);
   EXPECT_EQ(all[1].uuid, "GPU-ab");
   EXPECT_EQ(all[1].name, "H2");
-  EXPECT_EQ(visible_gpus(all, "").size(), 2u);
+  EXPECT_EQ(visible_gpus(all, std::nullopt).size(), 2u);
+  EXPECT_TRUE(visible_gpus(all, "").empty());
   EXPECT_EQ(visible_gpus(all, "1, 0")[0].uuid, "GPU-ab");
   EXPECT_EQ(visible_gpus(all, "GPU-ab")[0].uuid, "GPU-ab");
   EXPECT_EQ(visible_gpus(all, "0,7,1").size(), 1u);

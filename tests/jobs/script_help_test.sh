@@ -13,13 +13,14 @@ done
 PATH="$folder:$PATH"
 cd "$folder"
 for script in jobs/quickstart.sh jobs/held_out_gains.sh tests/run.sh tests/fuzz/run.sh tests/benchmark/ranks.sh \
-  tests/benchmark/surface.sh tests/benchmark/engine_kernels.sh tests/benchmark/whole_step.sh; do
+  tests/benchmark/surface.sh tests/benchmark/engine_kernels.sh tests/benchmark/whole_step.sh \
+  tests/benchmark/adapt_gpus.sh tests/benchmark/adaptation.sh; do
   "$root/$script" --help > log 2>&1 || fail "$script --help ends with $?"
   grep -q "$script" log || fail "$script --help doesn't show how it is called"
   ! grep -q '^set ' log || fail "$script --help shows its own commands"
 done
 for script in jobs/quickstart.sh tests/run.sh tests/fuzz/run.sh tests/benchmark/ranks.sh tests/benchmark/surface.sh \
-  tests/benchmark/whole_step.sh slurm/pipeline.sh slurm/gem-submit slurm/one-host.sh slurm/natural-spread.sh; do
+  tests/benchmark/whole_step.sh tests/benchmark/adapt_gpus.sh tests/benchmark/adaptation.sh slurm/pipeline.sh slurm/gem-submit slurm/one-host.sh slurm/natural-spread.sh; do
   "$root/$script" --help > log 2>&1 || fail "$script --help ends with $?"
   ! grep -q '.\{81\}' log || fail "$script --help is wider than 80 columns: $(grep -m 1 '.\{81\}' log)"
 done

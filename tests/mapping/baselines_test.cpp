@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "base/error.hpp"
 #include "model/device_selection.hpp"
 #include "search/packing.hpp"
@@ -28,6 +30,69 @@ TEST(Baselines, GreedyPackingByHand) {
   EXPECT_EQ(pack_greedily(std::vector<double>{10, 1, 7, 4, 3}, std::vector<double>{1, 1}), (Assignment{0, 0, 1, 1, 0}));
   // Device 1 twice as fast: 10 -> 1, 8 -> 0 (8 < 9), 7 -> 1 (8.5), 4 -> 1 (10.5 < 12), then 0 takes what is left.
   EXPECT_EQ(pack_greedily(loads, std::vector<double>{1, 2}), (Assignment{1, 0, 1, 1, 0, 0}));
+}
+
+// Copies as DeepSeek's EPLB packs them: experts in order, then further copies, heaviest first onto the least loaded
+// device with a free slot, whatever it holds.
+std::vector<double> loads_as_by_deepseek(const LoadTrace& trace, const CopyCounts& copies, std::size_t layer,
+                                         std::size_t device_count, bool& is_apart) {
+  struct Copy {
+    std::int32_t expert;
+    double load;
+  };
+  std::vector<Copy> all, further;
+  const std::vector<double> loads = mean_loads(trace, layer);
+  for (std::size_t e = 0; e < loads.size(); ++e)
+    for (std::int32_t i = 0; i < copies(layer, e); ++i)
+      (i == 0 ? all : further).push_back({static_cast<std::int32_t>(e), loads[e] / copies(layer, e)});
+  all.insert(all.end(), further.begin(), further.end());
+  std::ranges::stable_sort(all, [](const Copy& a, const Copy& b) { return a.load > b.load; });
+  std::vector<double> packed(device_count, 0.0);
+  std::vector<std::vector<std::int32_t>> held(device_count);
+  is_apart = true;
+  for (const Copy& copy : all) {
+    std::size_t best = device_count;
+    for (std::size_t d = 0; d < device_count; ++d)
+      if (held[d].size() < all.size() / device_count && (best == device_count || packed[d] < packed[best])) best = d;
+    is_apart = is_apart && std::ranges::count(held[best], copy.expert) == 0;
+    packed[best] += copy.load;
+    held[best].push_back(copy.expert);
+  }
+  return packed;
+}
+
+TEST(Baselines, CopiesPackedApartAreAsEvenAsByDeepSeek) {
+  const std::size_t layers = 12, devices = 4;
+  const LoadTrace trace = testing::made_up_trace(30, layers, 24, 3);
+  const CopyCounts copies = choose_copies(trace, 8, devices);
+  const Mapping mapping = copies_packed_apart(trace, copies, devices);
+  double own_maxima = 0.0, deepseek_maxima = 0.0;
+  std::size_t same = 0;
+  for (std::size_t layer = 0; layer < layers; ++layer) {
+    std::vector<double> own(devices, 0.0);
+    const std::vector<double> loads = mean_loads(trace, layer);
+    const ExpertHomes homes = homes_of(mapping, layer);
+    for (std::size_t e = 0; e < loads.size(); ++e) {
+      EXPECT_EQ(homes.of(e).size(), static_cast<std::size_t>(copies(layer, e)));
+      for (std::size_t i = 0; i < homes.of(e).size(); ++i) {
+        if (i > 0) {
+          EXPECT_LT(homes.of(e)[i - 1], homes.of(e)[i]) << "none twice on a device";
+        }
+        own[static_cast<std::size_t>(homes.of(e)[i])] += loads[e] / copies(layer, e);
+      }
+    }
+    bool is_apart = false;
+    const std::vector<double> deepseek = loads_as_by_deepseek(trace, copies, layer, devices, is_apart);
+    if (is_apart) {
+      ++same;
+      for (std::size_t d = 0; d < devices; ++d) EXPECT_NEAR(own[d], deepseek[d], 1e-9) << layer;
+    }
+    own_maxima += std::ranges::max(own);
+    deepseek_maxima += std::ranges::max(deepseek);
+  }
+  EXPECT_LT(own_maxima, 1.0005 * deepseek_maxima);
+  EXPECT_GT(same, 0u) << "no layer was packed without a meeting";
+  EXPECT_LT(same, layers) << "no layer had a meeting";
 }
 
 TEST(Baselines, SpeedAwareIsEplbOnEqualDevices) {

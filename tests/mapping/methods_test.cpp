@@ -26,10 +26,12 @@ TEST(Methods, AnUnknownNameIsAnsweredWithAllThereAre) {
     parse_method("best");
     FAIL();
   } catch (const UsageError& error) {
-    EXPECT_EQ(std::string(error.what()),
-              "unknown method 'best'; there are linear, round-robin, eplb, eplb-hierarchical, speed-aware, paper, gem");
+    EXPECT_EQ(
+        std::string(error.what()),
+        "unknown method 'best'; there are linear, round-robin, eplb, eplb-deepseek, eplb-hierarchical, speed-aware, "
+        "paper, gem");
   }
-  EXPECT_EQ(names_of(&MethodEntry::places_copies), "eplb, eplb-hierarchical, speed-aware or gem");
+  EXPECT_EQ(names_of(&MethodEntry::places_copies), "eplb, eplb-deepseek, eplb-hierarchical, speed-aware or gem");
   EXPECT_EQ(names_of(&MethodEntry::searches), "gem");
 }
 

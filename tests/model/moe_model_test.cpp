@@ -46,7 +46,7 @@ TEST(MoeModel, BadTablesSayWhere) {
 TEST(MoeModel, AnOptionNamesAKnownModelOrAFile) {
   EXPECT_EQ(model_of_option("gpt-oss-20b").expert_count, 32u);
   EXPECT_THROW(model_of_option("gpt-oss-21b-none"), UsageError);
-  EXPECT_THROW(model_of_option("absent.csv"), UsageError);
+  EXPECT_THROW(model_of_option("absent.csv"), DataError);
   const test::TemporaryDirectory folder;
   const std::string path = folder / "own_models.csv";
   const std::string header = "model,hidden_size,moe_intermediate_size,moe_layers,routed_experts,top_k\n";

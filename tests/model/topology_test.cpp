@@ -33,6 +33,8 @@ TEST(Topology, ContradictionsAreRefused) {
   EXPECT_THROW(stated_topology({.nodes = 2, .domain_size = 3}, {}, 6), OptionError);
   EXPECT_THROW(stated_topology({.nodes = 2, .inside_gb_per_s = 450}, {}, 6), OptionError);
   EXPECT_THROW(stated_topology({.inside_gb_per_s = 450, .across_gb_per_s = 50}, {}, 6), OptionError);
+  EXPECT_THROW(stated_topology({.nodes = 2, .inside_latency_us = 3}, {}, 6), OptionError) << "without bandwidths";
+  EXPECT_THROW(stated_topology({.nodes = 2, .across_latency_us = 3}, {}, 6), OptionError);
 }
 
 TEST(Topology, UnknownIsOneNodeAndUnequalNodesHaveNoSize) {

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <csignal>
+#include <cstdlib>
+
 #include "file_size_limit.hpp"
 #include "platform/file_system/whole_file.hpp"
 #include "temporary_directory.hpp"
@@ -20,6 +23,17 @@ TEST(Program, AFileBeyondTheSizeLimitIsASystemErrorNotADeath) {
   });
   EXPECT_EQ(code, static_cast<int>(ExitCode::System));
   EXPECT_EQ(directory.file_count(), 0u);
+}
+
+TEST(ProgramDeathTest, CtrlCSaysWhatIsKeptAndIsNoVerdict) {
+  std::string name = "bin/gem-test";
+  char* arguments[] = {name.data(), nullptr};
+  const auto ended_by = [&](int signal) {
+    return run_serial_program(1, arguments, [&](const Arguments&) { return std::raise(signal); });
+  };
+  for (const int signal : {SIGINT, SIGTERM})
+    EXPECT_EXIT(std::exit(ended_by(signal)), testing::ExitedWithCode(static_cast<int>(ExitCode::System)),
+                "^gem-test: ended from outside; .*start again");
 }
 
 }  // namespace

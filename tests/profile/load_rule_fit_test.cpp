@@ -146,6 +146,11 @@ TEST(LoadRuleFit, ARuleThatHoldsOnlyWhereItWasMadeIsDropped) {
   auto tried_beyond = loads;
   for (auto& load : trial_loads(profile, {}, 24, 1)) tried_beyond.push_back(std::move(load));
   EXPECT_TRUE(choose_load_rule(profile, tried_beyond, measured(tried_beyond), 24).is_plain());
+  // On a few of them it is dropped, too, though it still helps in the mean.
+  auto tried_mostly_alike = loads;
+  tried_mostly_alike.insert(tried_mostly_alike.end(), loads.begin(), loads.begin() + 25);
+  for (auto& load : trial_loads(profile, {}, 5, 1)) tried_mostly_alike.push_back(std::move(load));
+  EXPECT_TRUE(choose_load_rule(profile, tried_mostly_alike, measured(tried_mostly_alike), 30).is_plain());
 }
 
 TEST(LoadRuleFit, LoadsOfServingAreSkewedAndWithinThePlan) {

@@ -134,6 +134,31 @@ TEST(TileRegimes, PredictWhatOneTileCannot) {
   }
 }
 
+TEST(TileRegimes, AreFoundByAProbeWhereDevicesSayNone) {
+  const Communicator world = Communicator::world();
+  ProfileRequest request = engine_request();
+  request.devices.tile_rule = parse_tile_rule("96:32,64");  // that the devices have, and nobody says
+  request.devices.tile_rule_text = probed_tile_rule;
+  request.devices.simulation.multiprocessors = 8;
+  request.devices.simulation.outlier_probability = 0.0;
+  request.stopping.max_samples = 3;
+  ASSERT_TRUE(asks_devices_for_tiles(request));
+  const ProfileSetup setup = set_up_profile(request, static_cast<std::size_t>(world.size()));
+  Devices devices;
+  world.on_all([&] { devices = make_devices(setup.devices, world); });
+  const ProfileSetup settled = with_tiles_of(devices, world, request, setup);
+  ASSERT_TRUE(settled.probe.has_value());
+  EXPECT_EQ(rule_of(*settled.probe), parse_tile_rule("96:32,64"));
+  EXPECT_EQ(settled.devices.tile_rule, parse_tile_rule("96:32,64"));
+  ASSERT_EQ(settled.plan.regimes.size(), 2u);
+  EXPECT_EQ(settled.plan.regimes[0].rows_to, 96);
+  request.devices.tile_tokens = 16;
+  EXPECT_FALSE(asks_devices_for_tiles(request)) << "told";
+  request.devices.tile_tokens = 0;
+  request.devices.tile_rule_text = told_tile_rule;
+  EXPECT_THROW(set_up_profile(request, 1), UsageError) << "simulated devices are told, and don't tell";
+}
+
 TEST(TileRegimes, AResumedSweepMeasuresTheRestAlike) {
   const Communicator world = Communicator::world();
   KeptProfile whole, resumed;

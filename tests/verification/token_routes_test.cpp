@@ -97,5 +97,34 @@ TEST(TokenRoutes, ArrivalOrderFollowsFromTheSendersOrders) {
   }
 }
 
+TEST(TokenRoutes, SumsFollowExpertsWhateverTheMapping) {
+  for (std::uint64_t seed = 0; seed < 50; ++seed) {
+    const Instance instance = random_instance(seed);
+    const ExpertHomes one_home(std::vector<std::int32_t>(instance.counts.size(), 0));
+    for (std::size_t rank = 0; rank < instance.ranks; ++rank) {
+      std::vector<std::vector<std::uint32_t>> tokens;  // in the order of sums
+      for (const ExpertHomes& homes : {instance.homes, one_home}) {
+        const TokenRoutes routes = routes_of(instance.counts, homes, instance.top_k, instance.ranks, rank);
+        tokens.emplace_back();
+        for (const std::uint32_t row : routes.sum_order) tokens.back().push_back(routes.send_tokens[row]);
+      }
+      EXPECT_EQ(tokens[0], tokens[1]);
+    }
+  }
+}
+
+TEST(TokenRoutes, ExpertRowsFollowTheSlots) {
+  const ExpertHomes homes(std::vector<std::int32_t>{0, 0, 1, 0});
+  const std::vector<std::uint32_t> counts{3, 2, 4, 1};
+  const TokenRoutes ascending = routes_of(counts, homes, 1, 2, 0);
+  const TokenRoutes turned = in_slot_order(ascending, std::vector<std::int32_t>{3, 0, 1});
+  const auto& rows = ascending.expert_row_tokens;
+  EXPECT_EQ(turned.expert_row_tokens,
+            (std::vector<std::uint32_t>{rows[5], rows[0], rows[1], rows[2], rows[3], rows[4]}));
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    EXPECT_EQ(turned.expert_row_tokens[turned.expert_row_of_received[i]], rows[ascending.expert_row_of_received[i]])
+        << "a row that arrives is of the same token";
+}
+
 }  // namespace
 }  // namespace gem

@@ -46,7 +46,7 @@ VerificationReport small_report() {
   report.tokens_per_step = 64;
   report.layer_ids = {0};
   report.mappings = {small_replay("linear", 11.0), small_replay("gem", 6.0)};
-  report.balanced = small_replay(force_balanced_name, 3.0);
+  report.balanced = {small_replay(force_balanced_name, 3.0)};
   report.whole_step = StepSetting{2048, 2, 2, 1, "simulated", 1.0, 0.01, {}};
   return report;
 }
@@ -103,7 +103,7 @@ TEST(WholeStep, VerdictAndTableSayWhatIsJudgedAndComposed) {
     for (double& value : replay.compute_s.values()) value *= 0.01;
   };
   for (MappingReplay& replay : report.mappings) shorten(replay);  // to steps of half a second
-  shorten(*report.balanced);
+  shorten(report.balanced[0]);
   report.whole_step->exchange_fixed_s = 0.01;
   report.whole_step->exchange_row_s = 1e-4;
   table = whole_step_table(report, whole_steps(report, 1));

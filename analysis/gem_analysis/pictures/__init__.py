@@ -1,6 +1,9 @@
 """One module a picture. Each has `draw(results) -> Picture`, which raises NotDrawn with the reason if it cannot."""
 
 from . import (
+    adaptation_moves,
+    adaptation_speeds,
+    adaptation_steps,
     all_replays,
     batch_matrix,
     device_speed,
@@ -43,6 +46,7 @@ SECTIONS = {
         layer_gain,
         predicted_measured,
     ),
+    "Adaptation": (adaptation_steps, adaptation_moves, adaptation_speeds),
     "Mapping": (held_out, gain_over_spread, gain_over_steps, search_gap, placement, search_progress),
     "Devices": (device_speed, latency_over_tiles, latency_over_experts, latency_surface, telemetry, pair_exchange),
     "Routing": (expert_loads, layer_skew, expert_correlation, load_drift, task_similarity),

@@ -7,7 +7,7 @@ from ..picture import Axis, Guide, Lines, Picture, Series, less_or_more, only, p
 
 # (series, colour, field, has an interval)
 ESTIMATES = (
-    ("slowest device, medians over rounds (the verdict)", "gem", "relative", True),
+    ("slowest device, medians over rounds", "gem", "relative", True),
     ("the same, predicted", "bound", None, False),
     ("slowest device of every single round, noise and all", "eplb", "raw_relative", False),
     ("whole layers, dispatch and combine included", "speed-aware", "layer_relative", True),
@@ -22,6 +22,7 @@ def draw(results):
         raise NotDrawn("the report holds one mapping only")
     summary = dict(report.summary)
     summary["predicted"] = summary["predicted_s"] / summary["predicted_s"][0]
+    verdict = "layer_relative" if report.judged_by == "layer" else "relative" if report.judged_by == "straggler" else ""
     series = []
     for index, (name, role, field, has_interval) in enumerate(ESTIMATES):
         ratio = summary[field or "predicted"][1:]
@@ -31,6 +32,7 @@ def draw(results):
         low, high = (
             (100 * (summary[f"{field}_{end}"][1:] - 1) for end in ("low", "high")) if has_interval else (None, None)
         )
+        name += " (the verdict)" if field == verdict else ""
         series.append(Series(name, role, x, 100 * (ratio - 1), "dots", low, high))
     judged = results.judged
     sentence = (

@@ -18,7 +18,8 @@ class Engine:
     uuid = ""
     kernel = ""
     version = ""
-    tiles = 1  # rows of a tile, or steps [{"up_to_rows": 32, "tile_tokens": 16}, ..., {"tile_tokens": 128}]
+    # Rows of a tile, or steps [{"up_to_rows": 32, "tile_tokens": 16}, ..., {"tile_tokens": 128}]; None: not known.
+    tiles = None
 
     def seconds(self, tokens, samples, cold):
         """Seconds of each sample of a load, tokens of each expert."""
@@ -85,7 +86,9 @@ def _answers(requests, make_engine):
                     raise Refusal(f"gem_kernels speaks protocol {PROTOCOL}, but was asked for {request['protocol']}")
                 engine = make_engine(request)
                 answer.update(protocol=PROTOCOL, name=engine.name, uuid=engine.uuid, kernel=engine.kernel)
-                answer.update(version=engine.version, tiles=engine.tiles)
+                answer.update(version=engine.version)
+                if engine.tiles is not None:
+                    answer.update(tiles=engine.tiles)
             elif what == "load":
                 answer["seconds"] = engine.seconds(tuple(request["tokens"]), request["samples"], request["cold"])
                 answer.update(engine.state())

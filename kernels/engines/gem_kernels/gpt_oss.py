@@ -26,12 +26,31 @@ class GptOssEngine(TorchEngine):
         self.version = f"triton {triton.__version__}, {self.version}"
         # Its kernels read [expert, in, out].
         self.gate_up, self.down = (weights.transpose(1, 2).contiguous() for weights in (self.gate_up, self.down))
-        experts = len(self.gate_up)
-        tile = lambda rows: {"BLOCK_SIZE_M": max(16, min(128, triton.next_power_of_2(max(1, rows // experts))))}
-        self.tiles = steps_of(tile)
+        self.tiles = steps_of(self.config_of_rows(triton))
         ogs = self.modules["matmul_ogs"]
         swiglu = ogs.FnSpecs("swiglu", self.modules["swiglu"].swiglu_fn, ("alpha", "limit"))
         self.activation = ogs.FusedActivation(swiglu, (1.702, 7.0), 2)
+
+    def config_of_rows(self, triton):
+        """Of both products: the tile, into how many parts the depth is split, and whether the kernel stays on its
+        multiprocessors; all follow from the rows."""
+        ogs, experts, dtype = self.modules["matmul_ogs"], len(self.gate_up), self.rows.dtype
+        routes, precision = self.modules["routing"].RoutingData(None, None, experts, 1), ogs.PrecisionConfig()
+
+        def config(rows):
+            flags = [
+                ogs.make_opt_flags(
+                    dtype, dtype, dtype, precision, rows, w.shape[2], w.shape[1], routes, True, False, None
+                )
+                for w in (self.gate_up, self.down)
+            ]
+            return {"BLOCK_SIZE_M": flags[0].block_m, "rest": [(f.split_k, f.is_persistent) for f in flags]}
+
+        try:
+            config(1)
+            return config
+        except (AttributeError, TypeError, AssertionError):  # of another version: the tile alone is known
+            return lambda rows: {"BLOCK_SIZE_M": max(16, min(128, triton.next_power_of_2(max(1, rows // experts))))}
 
     def prepare(self, tokens):
         ogs, routing = self.modules["matmul_ogs"], self.modules["routing"]

@@ -11,10 +11,14 @@ class PlainTorchEngine(TorchEngine):
         super().__init__(opening, arguments)
         self.grouped = not arguments.loop and self.word == "cuda" and self.grouped_works()
         self.kernel = "torch._grouped_mm" if self.grouped else "a product of PyTorch an expert"
-        # Its kernel for Hopper has tiles of 64 and 128 rows. Where experts have less than one, its time follows the rows,
-        # of which smaller steps tell more.
-        few = 64 * len(self.gate_up)
-        self.tiles = [{"up_to_rows": few, "tile_tokens": 32}, {"tile_tokens": 128}] if self.grouped else 16
+        self.tiles = self.grouped_tiles() if self.grouped else 16
+
+    def grouped_tiles(self):
+        """Clusters of two tiles work on neighbouring rows of one expert, so that an expert's rows count in whole clusters: on
+        Hopper of tiles of 64 rows while the mean expert has up to 128 (rounded down), beyond of 128. Others: not known."""
+        major = 0 if self.torch.version.hip else self.torch.cuda.get_device_capability(self.device)[0]
+        few = 129 * len(self.gate_up) - 1
+        return {9: [{"up_to_rows": few, "tile_tokens": 128}, {"tile_tokens": 256}], 10: 128}.get(major)
 
     def grouped_works(self):
         try:

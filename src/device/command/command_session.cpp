@@ -112,7 +112,7 @@ CommandAnswer CommandSession::open(const CommandOpening& opening) {
     said.kernel = name_of(answer, "kernel");
     said.version = name_of(answer, "version");
     if (answer.has("uuid")) said.uuid = answer.at("uuid").text();
-    said.tiles = tile_steps(answer.at("tiles"));
+    if (answer.has("tiles")) said.tiles = tile_steps(answer.at("tiles"));
   });
   return said;
 }

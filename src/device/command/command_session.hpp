@@ -26,11 +26,11 @@ struct CommandOpening {
 
 /// What it says of itself.
 struct CommandAnswer {
-  std::string name;     ///< of the device
-  std::string uuid;     ///< may be empty
-  std::string kernel;   ///< what computes
-  std::string version;  ///< of that and what it stands on
-  std::vector<TileStep> tiles;
+  std::string name;             ///< of the device
+  std::string uuid;             ///< may be empty
+  std::string kernel;           ///< what computes
+  std::string version;          ///< of that and what it stands on
+  std::vector<TileStep> tiles;  ///< empty where it doesn't know them
 };
 
 /// A program that measures loads for this one, version 1 of the protocol. All that it does wrong ends in one sentence

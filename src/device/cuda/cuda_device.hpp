@@ -16,6 +16,7 @@ struct CudaDeviceOptions {
   std::string weight_dtype = "bf16";
   double slowdown = 1.0;
   std::uint64_t seed = 1;
+  std::size_t weight_layers = 0;  ///< see DeviceOptions
   std::int32_t rank = 0;
   int node_rank = 0;  ///< picks the GPU among those visible
 };

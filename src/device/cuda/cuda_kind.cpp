@@ -10,6 +10,7 @@ class CudaKind : public DeviceKind {
     name = "cuda";
     is_built = cuda_is_built();
     transport = RowTransport::Nccl;
+    moves_experts = true;
     disturbed = "the GPUs";
     // A GPU's power limit bites after a second or two of work, and then its clock follows the work of some seconds.
     measuring.warm_up_s = 3.0;
@@ -35,6 +36,7 @@ class CudaKind : public DeviceKind {
     cuda.weight_dtype = options.weight_dtype;
     cuda.slowdown = slowdown_of(options, range.first);
     cuda.seed = options.seed;
+    cuda.weight_layers = options.weight_layers;
     cuda.rank = ranks.rank();
     cuda.node_rank = ranks.node_rank();
     std::vector<std::unique_ptr<MoeDevice>> devices;

@@ -68,9 +68,7 @@ CudaMoeDevice::CudaMoeDevice(const CudaDeviceOptions& options)
   if (options.weight_dtype != "bf16" && !fp8)
     throw option_error(option_name(&DeviceOptions::weight_dtype),
                        "{} {}: the cuda device computes in bf16 or fp8; choose one of them", options.weight_dtype);
-  if (!(options.slowdown >= 1.0))
-    throw option_error(option_name(&DeviceOptions::slowdown),
-                       "{} {:g}: a device can be slowed down, by 1 or more, not sped up", options.slowdown);
+  set_slowdown(options.slowdown);
   if (std::ranges::find(tile_sizes, options.tile_tokens) == std::end(tile_sizes) ||
       (fp8 && options.tile_tokens > largest_fp8_tile))
     throw option_error(option_name(&DeviceOptions::tile_tokens),
@@ -113,7 +111,14 @@ kernels::GroupedFfnShape CudaMoeDevice::ffn_shape(std::size_t experts) const {
           options_.weight_dtype == "fp8" ? kernels::FfnType::fp8 : kernels::FfnType::bf16};
 }
 
-std::size_t CudaMoeDevice::expert_bytes() const {
+void CudaMoeDevice::set_slowdown(double slowdown) {
+  if (!(slowdown >= 1.0))
+    throw option_error(option_name(&DeviceOptions::slowdown),
+                       "{} {:g}: a device can be slowed down, by 1 or more, not sped up", slowdown);
+  options_.slowdown = slowdown;
+}
+
+std::size_t CudaMoeDevice::weight_bytes() const {
   return options_.expert.weight_count() * weight_element_bytes(options_.weight_dtype);
 }
 
@@ -129,34 +134,92 @@ void CudaMoeDevice::require_memory(std::size_t bytes, const char* what) const {
                     format_bytes(static_cast<double>(free_bytes)), format_bytes(static_cast<double>(total_bytes))));
 }
 
+CudaMoeDevice::Layer CudaMoeDevice::make_layer(std::size_t slots) const {
+  require_memory(slots * weight_bytes(), "a layer's weights");
+  const std::size_t hidden = options_.expert.hidden_size, intermediate = options_.expert.intermediate_size;
+  const kernels::FfnType type = ffn_shape(slots).type;
+  return {std::vector<ExpertId>(slots, ExpertId{-1}), GpuExpertMatrix(type, slots, 2 * intermediate, hidden),
+          GpuExpertMatrix(type, slots, hidden, intermediate)};
+}
+
+std::size_t CudaMoeDevice::Layer::slot_of(ExpertId expert) const {
+  return static_cast<std::size_t>(std::ranges::find(experts, expert) - experts.begin());
+}
+
+std::vector<std::span<std::byte>> CudaMoeDevice::Layer::pieces(std::size_t slot) {
+  std::vector<std::span<std::byte>> pieces = gate_up.pieces(slot);
+  for (const std::span<std::byte> piece : down.pieces(slot)) pieces.push_back(piece);
+  return pieces;
+}
+
 PlacementCost CudaMoeDevice::place_experts(std::size_t layer, std::span<const ExpertId> experts) {
   Layer old = std::move(layers_[layer]);
-  Layer& placed = layers_[layer] = Layer{};
+  Layer& placed = layers_[layer] = make_layer(experts.size());
   placed.experts.assign(experts.begin(), experts.end());
-  require_memory(experts.size() * expert_bytes(), "a layer's weights");
-  const std::size_t hidden = options_.expert.hidden_size, intermediate = options_.expert.intermediate_size;
-  const kernels::FfnType type = ffn_shape(experts.size()).type;
-  placed.gate_up = GpuExpertMatrix(type, experts.size(), 2 * intermediate, hidden);
-  placed.down = GpuExpertMatrix(type, experts.size(), hidden, intermediate);
+  const std::size_t weight_layer = options_.weight_layers > 0 ? layer % options_.weight_layers : layer;
   PlacementCost cost;
   begin_.record(stream_);
   for (std::size_t slot = 0; slot < experts.size(); ++slot) {
-    const auto resident = std::find(old.experts.begin(), old.experts.end(), experts[slot]);
-    if (resident != old.experts.end()) {
-      const auto from = static_cast<std::size_t>(resident - old.experts.begin());
+    const std::size_t from = old.slot_of(experts[slot]);
+    if (from < old.experts.size()) {
       placed.gate_up.copy(slot, old.gate_up, from, stream_);
       placed.down.copy(slot, old.down, from, stream_);
       continue;
     }
     const std::int32_t expert = experts[slot].value;
-    placed.gate_up.fill(slot, weight_seed(options_.seed, layer, expert, 0), scratch_, stream_);
-    placed.down.fill(slot, weight_seed(options_.seed, layer, expert, 1), scratch_, stream_);
-    cost.moved_bytes += expert_bytes();
+    placed.gate_up.fill(slot, weight_seed(options_.seed, weight_layer, expert, 0), scratch_, stream_);
+    placed.down.fill(slot, weight_seed(options_.seed, weight_layer, expert, 1), scratch_, stream_);
+    cost.moved_bytes += weight_bytes();
   }
   end_.record(stream_);
   stream_.synchronize();  // before the old weights are freed
   cost.elapsed_s = end_.seconds_since(begin_);
   return cost;
+}
+
+std::vector<std::span<std::byte>> CudaMoeDevice::expert_pieces(std::size_t layer, ExpertId expert) {
+  Layer& held = layers_.at(layer);
+  return held.pieces(held.slot_of(expert));
+}
+
+std::vector<std::span<std::byte>> CudaMoeDevice::spare_pieces(std::size_t place) {
+  return spares_.at(place).pieces(0);
+}
+
+std::size_t CudaMoeDevice::expert_bytes() const {
+  return weight_bytes() + GpuExpertMatrix::scale_bytes(ffn_shape(1).type, options_.expert.weight_count());
+}
+
+void CudaMoeDevice::read_expert(std::size_t layer, ExpertId expert, std::span<std::byte> bytes) {
+  for (const std::span<std::byte> piece : expert_pieces(layer, expert)) {
+    check_cuda(cudaMemcpyAsync(bytes.data(), piece.data(), piece.size(), cudaMemcpyDeviceToHost, stream_.handle()),
+               "copying weights from the GPU");
+    bytes = bytes.subspan(piece.size());
+  }
+  stream_.synchronize();
+}
+
+void CudaMoeDevice::reserve_spares(std::size_t count) {
+  while (spares_.size() < count) spares_.push_back(make_layer(1));
+}
+
+void CudaMoeDevice::write_spare(std::size_t place, std::span<const std::byte> bytes) {
+  for (const std::span<std::byte> piece : spare_pieces(place)) {
+    check_cuda(cudaMemcpyAsync(piece.data(), bytes.data(), piece.size(), cudaMemcpyHostToDevice, stream_.handle()),
+               "copying weights to the GPU");
+    bytes = bytes.subspan(piece.size());
+  }
+  stream_.synchronize();
+}
+
+void CudaMoeDevice::replace(std::size_t layer, ExpertId leaving, ExpertId arriving, std::size_t place) {
+  Layer& changed = layers_.at(layer);
+  const Layer& arrived = spares_.at(place);
+  const std::size_t slot = changed.slot_of(leaving);
+  changed.gate_up.copy(slot, arrived.gate_up, 0, stream_);
+  changed.down.copy(slot, arrived.down, 0, stream_);
+  changed.experts[slot] = arriving;
+  stream_.synchronize();  // before the spare place takes another
 }
 
 std::size_t CudaMoeDevice::room_for(std::size_t rows) const {

@@ -21,7 +21,7 @@ namespace gem {
 /// in proportion. fp8: weights are quantised where they are placed and rows before the timer starts, because engines
 /// that serve in fp8 send tokens quantised to the devices of their experts; activations are quantised within the
 /// kernel.
-class CudaMoeDevice : public MoeDevice, public ComputesOnGpu {
+class CudaMoeDevice : public MoeDevice, public ComputesOnGpu, public MovesExperts {
  public:
   /// Chooses the GPU for this process. SystemError without a usable GPU; UsageError for a type, tile or expert that the
   /// kernels don't have.
@@ -42,17 +42,32 @@ class CudaMoeDevice : public MoeDevice, public ComputesOnGpu {
   std::size_t room_for(std::size_t rows) const override;
   double compute_rows(std::size_t layer, std::span<const std::uint32_t> tokens_per_slot, const void* input,
                       void* output) override;
+  void wait() override { stream_.synchronize(); }
+  std::vector<std::span<std::byte>> expert_pieces(std::size_t layer, ExpertId expert) override;
+  std::vector<std::span<std::byte>> spare_pieces(std::size_t place) override;
+
+  MovesExperts* moves_experts() override { return this; }
+  std::size_t expert_bytes() const override;
+  void read_expert(std::size_t layer, ExpertId expert, std::span<std::byte> bytes) override;
+  void reserve_spares(std::size_t count) override;
+  void write_spare(std::size_t place, std::span<const std::byte> bytes) override;
+  void replace(std::size_t layer, ExpertId leaving, ExpertId arriving, std::size_t place) override;
+  void set_slowdown(double slowdown) override;
 
  private:
   struct Layer {
     std::vector<ExpertId> experts;
     GpuExpertMatrix gate_up;  // [slot, 2 * intermediate, hidden]
     GpuExpertMatrix down;     // [slot, hidden, intermediate]
+
+    std::size_t slot_of(ExpertId expert) const;
+    std::vector<std::span<std::byte>> pieces(std::size_t slot);
   };
 
   static std::string select_gpu(const CudaDeviceOptions& options);
   kernels::GroupedFfnShape ffn_shape(std::size_t experts) const;
-  std::size_t expert_bytes() const;
+  Layer make_layer(std::size_t slots) const;
+  std::size_t weight_bytes() const;
   void require_memory(std::size_t bytes, const char* what) const;
   void reserve_rows(std::size_t rows);
   // Uploads what the kernel needs besides the rows; tokens_per_slot must not be all 0.
@@ -68,6 +83,7 @@ class CudaMoeDevice : public MoeDevice, public ComputesOnGpu {
   NvmlGpu nvml_;
   GpuTimer timer_;
   std::map<std::size_t, Layer> layers_;
+  std::vector<Layer> spares_;  // of one slot each
   DeviceBuffer<std::int32_t> offsets_;
   DeviceBuffer<std::uint16_t> random_rows_, input_, output_;  // bf16 [rows, hidden]
   DeviceBuffer<unsigned char> quantised_rows_;                // fp8: e4m3 [rows, hidden]

@@ -18,8 +18,20 @@ GpuExpertMatrix::GpuExpertMatrix(FfnType type, std::size_t slots, std::size_t ro
       scales_(slots * scale_count()) {}
 
 std::size_t GpuExpertMatrix::scale_count() const {
+  return scale_bytes(type_, rows_ * columns_) / sizeof(float);
+}
+
+std::size_t GpuExpertMatrix::scale_bytes(FfnType type, std::size_t weights) {
   constexpr std::size_t block = kernels::kScaleBlock;
-  return type_ == FfnType::fp8 ? (rows_ / block) * (columns_ / block) : 0;
+  return type == FfnType::fp8 ? weights / (block * block) * sizeof(float) : 0;
+}
+
+std::vector<std::span<std::byte>> GpuExpertMatrix::pieces(std::size_t slot) {
+  std::vector<std::span<std::byte>> pieces{
+      {reinterpret_cast<std::byte*>(values_.data() + slot * slot_bytes_), slot_bytes_}};
+  if (type_ == FfnType::fp8)
+    pieces.push_back(std::as_writable_bytes(std::span(scales_.data() + slot * scale_count(), scale_count())));
+  return pieces;
 }
 
 void GpuExpertMatrix::fill(std::size_t slot, std::uint32_t seed, DeviceBuffer<std::uint16_t>& scratch,

@@ -2,6 +2,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
+#include <vector>
 
 #include "kernels/grouped_ffn.hpp"
 #include "platform/gpu/cuda.hpp"
@@ -21,6 +23,11 @@ class GpuExpertMatrix {
 
   /// Enqueues a copy of one slot of a matrix of the same type and sizes.
   void copy(std::size_t slot, const GpuExpertMatrix& from, std::size_t from_slot, const CudaStream& stream);
+
+  /// Memory of one slot: its values and, of fp8, its scales.
+  std::vector<std::span<std::byte>> pieces(std::size_t slot);
+  /// Of so many weights, whatever their matrices.
+  static std::size_t scale_bytes(kernels::FfnType type, std::size_t weights);
 
   const void* values() const { return values_.data(); }
   /// Null for bf16.

@@ -30,9 +30,7 @@ HostDevice::HostDevice(const HostDeviceOptions& options)
     : options_(options),
       gate_product_(options.tile_tokens, options.expert.intermediate_size, options.expert.hidden_size, options.type),
       down_product_(options.tile_tokens, options.expert.hidden_size, options.expert.intermediate_size, options.type) {
-  if (!(options.slowdown >= 1.0) || !std::isfinite(options.slowdown))
-    throw UsageError(fmt::format(
-        "a slowdown of {:g} cannot be emulated; it is relative to the device as it is, 1 or more", options.slowdown));
+  set_slowdown(options.slowdown);
   use_one_gemm_thread();
   const std::size_t activations = options.tile_tokens * options.expert.intermediate_size;
   gate_.resize(activations);
@@ -51,12 +49,19 @@ DeviceDescription HostDevice::description() const {
   return description;
 }
 
+void HostDevice::set_slowdown(double slowdown) {
+  if (!(slowdown >= 1.0) || !std::isfinite(slowdown))
+    throw UsageError(fmt::format(
+        "a slowdown of {:g} cannot be emulated; it is relative to the device as it is, 1 or more", slowdown));
+  options_.slowdown = slowdown;
+}
+
 std::size_t HostDevice::expert_bytes() const {
   return 2 * gate_product_.packed_bytes() + down_product_.packed_bytes();
 }
 
 std::size_t HostDevice::resident_count() const {
-  std::size_t count = 0;
+  std::size_t count = spares_.size();
   for (const auto& [number, layer] : layers_) count += layer.resident.size();
   return count;
 }
@@ -64,8 +69,9 @@ std::size_t HostDevice::resident_count() const {
 HostDevice::Expert HostDevice::make_expert(std::size_t layer, ExpertId expert) {
   const ExpertShape& shape = options_.expert;
   std::vector<float> weights(shape.hidden_size * shape.intermediate_size);
+  const std::size_t weight_layer = options_.weight_layers > 0 ? layer % options_.weight_layers : layer;
   const auto filled = [&](ExpertMatrix matrix, std::size_t fan_in) {
-    fill_expert_weights(options_.seed, layer, expert, matrix, fan_in, weights);
+    fill_expert_weights(options_.seed, weight_layer, expert, matrix, fan_in, weights);
     return std::span<const float>(weights);
   };
   Gemm::Weights gate = gate_product_.pack(filled(ExpertMatrix::Gate, shape.hidden_size));
@@ -84,17 +90,52 @@ PlacementCost HostDevice::place_experts(std::size_t layer_index, std::span<const
 
   std::erase_if(layer.resident, [&](const auto& entry) { return !std::ranges::count(layer.slots, entry.first); });
 
-  const std::size_t bytes = expert_bytes();
-  const std::size_t needed = resident_count() + missing.size();
-  if (needed * bytes > options_.memory_limit_bytes)
-    throw SystemError(
-        fmt::format("rank {}: {} experts of {} each need {}, but {} of memory can be used; place fewer layers, "
-                    "use more ranks or shrink the experts ({})",
-                    options_.rank, needed, format_bytes(static_cast<double>(bytes)),
-                    format_bytes(static_cast<double>(needed * bytes)),
-                    format_bytes(static_cast<double>(options_.memory_limit_bytes)), spelled("expert-shape")));
+  require_memory(resident_count() + missing.size());
   for (ExpertId expert : missing) layer.resident.emplace(expert, make_expert(layer_index, expert));
-  return {missing.size() * bytes, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()};
+  return {missing.size() * expert_bytes(),
+          std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()};
+}
+
+void HostDevice::require_memory(std::size_t experts) const {
+  const auto needed = static_cast<double>(experts * expert_bytes());
+  if (needed <= static_cast<double>(options_.memory_limit_bytes)) return;
+  throw SystemError(
+      fmt::format("rank {}: {} experts of {} each need {}, but {} of memory can be used; place fewer layers, use more "
+                  "ranks or shrink the experts ({})",
+                  options_.rank, experts, format_bytes(static_cast<double>(expert_bytes())), format_bytes(needed),
+                  format_bytes(static_cast<double>(options_.memory_limit_bytes)), spelled("expert-shape")));
+}
+
+std::vector<std::span<std::byte>> HostDevice::bytes_of(Expert& expert) const {
+  return {gate_product_.bytes_of(expert.gate), gate_product_.bytes_of(expert.up), down_product_.bytes_of(expert.down)};
+}
+
+void HostDevice::read_expert(std::size_t layer, ExpertId expert, std::span<std::byte> bytes) {
+  for (const std::span<std::byte> piece : bytes_of(layers_.at(layer).resident.at(expert))) {
+    std::ranges::copy(piece, bytes.begin());
+    bytes = bytes.subspan(piece.size());
+  }
+}
+
+void HostDevice::reserve_spares(std::size_t count) {
+  if (count > spares_.size()) require_memory(resident_count() + count - spares_.size());
+  while (spares_.size() < count) spares_.push_back(make_expert(0, ExpertId{0}));  // any, for its memory
+}
+
+void HostDevice::write_spare(std::size_t place, std::span<const std::byte> bytes) {
+  for (const std::span<std::byte> piece : bytes_of(spares_.at(place))) {
+    std::ranges::copy(bytes.first(piece.size()), piece.begin());
+    bytes = bytes.subspan(piece.size());
+  }
+}
+
+void HostDevice::replace(std::size_t layer, ExpertId leaving, ExpertId arriving, std::size_t place) {
+  Layer& changed = layers_.at(layer);
+  auto node = changed.resident.extract(leaving);
+  std::swap(node.mapped(), spares_.at(place));
+  node.key() = arriving;
+  changed.resident.insert(std::move(node));
+  std::ranges::replace(changed.slots, leaving, arriving);
 }
 
 const HostDevice::Layer& HostDevice::layer_at(std::size_t layer, std::size_t slot_count) const {

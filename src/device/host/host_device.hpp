@@ -19,6 +19,7 @@ struct HostDeviceOptions {
   GemmType type = GemmType::F32;
   double slowdown = 1.0;  ///< at least 1; after a layer the core spins for (slowdown - 1) times its time
   std::uint64_t seed = 1;
+  std::size_t weight_layers = 0;  ///< see DeviceOptions
   std::int32_t rank = 0;
   std::size_t memory_limit_bytes = SIZE_MAX;  ///< what experts and buffers may take
 };
@@ -29,7 +30,7 @@ const DeviceKind& host_kind();
 /// A processor core as a device: the expert FFN really computed, in whole tiles of tile_tokens rows, padded rows
 /// included, so that its latency is a staircase as a GPU's. A slowdown is emulated by proportionally more time, as the
 /// cuda device does. Timed by the thread's processor time: what other processes take of the core is left out.
-class HostDevice : public MoeDevice {
+class HostDevice : public MoeDevice, public MovesExperts {
  public:
   /// UsageError for a slowdown below 1 or a type that can't be multiplied here.
   explicit HostDevice(const HostDeviceOptions& options);
@@ -43,13 +44,20 @@ class HostDevice : public MoeDevice {
   const DeviceKind& kind() const override { return host_kind(); }
   std::unique_ptr<DecoderDevice> make_decoder(const DecoderWork& work) override;
   Telemetry telemetry() override;
+  MovesExperts* moves_experts() override { return this; }
+
+  std::size_t expert_bytes() const override;
+  void read_expert(std::size_t layer, ExpertId expert, std::span<std::byte> bytes) override;
+  void reserve_spares(std::size_t count) override;
+  void write_spare(std::size_t place, std::span<const std::byte> bytes) override;
+  void replace(std::size_t layer, ExpertId leaving, ExpertId arriving, std::size_t place) override;
+  /// UsageError for one below 1.
+  void set_slowdown(double slowdown) override;
 
   /// Operations of all matrix products so far.
   double flops_done() const { return flops_done_; }
   /// Seconds of the last layer without what a slowdown adds.
   double own_s() const { return own_s_; }
-  /// Memory of one resident expert.
-  std::size_t expert_bytes() const;
 
  private:
   struct Expert {
@@ -63,6 +71,9 @@ class HostDevice : public MoeDevice {
   };
 
   Expert make_expert(std::size_t layer, ExpertId expert);
+  void require_memory(std::size_t experts) const;
+  // Its three matrices, one after the other.
+  std::vector<std::span<std::byte>> bytes_of(Expert& expert) const;
   const Layer& layer_at(std::size_t layer, std::size_t slot_count) const;
   double run(const Layer& layer, std::span<const std::uint32_t> tokens_per_slot, std::span<const std::byte> rows);
   void run_tile(const Expert& expert, const std::byte* input, float* output);
@@ -73,6 +84,7 @@ class HostDevice : public MoeDevice {
   Gemm gate_product_;  // the up product has the same shape
   Gemm down_product_;
   std::map<std::size_t, Layer> layers_;
+  std::vector<Expert> spares_;
   std::vector<std::byte> input_rows_;   // of compute, padded to tiles
   std::vector<std::byte> random_rows_;  // of time_layer
   std::vector<float> output_rows_;

@@ -17,6 +17,7 @@ HostDeviceOptions device_options(const DeviceOptions& options) {
   host.tile_tokens = options.tile_tokens;
   host.type = parse_gemm_type(options.weight_dtype, "dtype");
   host.seed = options.seed;
+  host.weight_layers = options.weight_layers;
   return host;
 }
 
@@ -43,6 +44,7 @@ class HostKind : public DeviceKind {
   HostKind() {
     name = "host";
     disturbed = "the cores";
+    moves_experts = true;
     measuring.dense_tiles = 0;  // a core takes tiles one by one, in no waves
   }
 

@@ -10,6 +10,7 @@
 
 #include "base/error.hpp"
 #include "platform/command_line/version.hpp"
+#include "platform/file_system/kept_outputs.hpp"
 
 namespace gem {
 namespace {
@@ -26,6 +27,7 @@ void keep_output_for_json(const std::string& program) {
   descriptor = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
   if (descriptor < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
     throw SystemError(std::string("standard output can't be kept for JSON: ") + std::strerror(errno));
+  kept_outputs().push_back(descriptor);
 }
 
 void print_json(const JsonRecord& result) {
@@ -39,10 +41,6 @@ void print_json(const JsonRecord& result) {
     if (count <= 0) throw SystemError("standard output could not be written (is the disk full?)");
     written += static_cast<std::size_t>(count);
   }
-}
-
-int json_descriptor() {
-  return descriptor;
 }
 
 }  // namespace gem

@@ -14,7 +14,4 @@ void keep_output_for_json(const std::string& program);
 /// SystemError if it can't be written.
 void print_json(const JsonRecord& result);
 
-/// Where it goes; negative without --json.
-int json_descriptor();
-
 }  // namespace gem

@@ -36,6 +36,18 @@ std::string base_name(const std::string& path) {
   return path.substr(path.find_last_of('/') + 1);
 }
 
+// What holds of any program until it says more (set_termination_message): files are renamed when whole.
+void expect_to_be_ended(const Arguments& arguments) {
+  set_termination_message(base_name(arguments.empty() ? "gem" : arguments[0]) +
+                          ": ended from outside; what was not finished is not written, and files that were there are "
+                          "as they were: start again");
+}
+
+// What ends the program from now on finds nothing unfinished.
+void expect_no_end() {
+  for (const int signal : {SIGTERM, SIGINT}) std::signal(signal, SIG_DFL);
+}
+
 // What was printed is lost without a word otherwise.
 void flush_standard_output() {
   std::cout.flush();
@@ -68,8 +80,10 @@ int run_serial_program(int argc, char** argv, const std::function<int(const Argu
   const Arguments arguments(argv, argv + argc);
   const PrintableOutput output(std::cout), errors(std::cerr);
   survive_file_size_limit();
+  expect_to_be_ended(arguments);
   try {
     const int code = body(arguments);
+    expect_no_end();
     flush_standard_output();
     return code;
   } catch (...) {
@@ -103,9 +117,10 @@ int run_mpi_program(int argc, char** argv, const std::function<bool(const Argume
     return fail_before_start(current_failure());
   }
   try {
+    if (world.is_root()) expect_to_be_ended(arguments);
     const int result = body(world, arguments);
     // All is written: who is ended now, by a launcher that sees a negative verdict, has nothing more to say.
-    for (const int signal : {SIGTERM, SIGINT}) std::signal(signal, SIG_DFL);
+    expect_no_end();
     flush_standard_output();
     world.barrier();  // a rank that doesn't come is named here; MPI_Finalize couldn't
     return result;

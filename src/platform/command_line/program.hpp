@@ -21,7 +21,8 @@ int run_serial_program(int argc, char** argv, const std::function<int(const Argu
 int run_mpi_program(int argc, char** argv, const std::function<bool(const Arguments&)>& parse,
                     const std::function<int(const Communicator&, const Arguments&)>& body);
 
-/// What to tell the user if the job is ended from outside (SIGTERM, SIGINT): how to go on. Call on rank 0.
+/// What to tell the user if the job is ended from outside (SIGTERM, SIGINT; exit code 4): how to go on. Call on rank 0.
+/// Without a call, the user is told that what was not finished is not written.
 void set_termination_message(const std::string& message);
 
 /// From now on SIGUSR1, which schedulers send before the time is up, asks this process to stop at the next good moment

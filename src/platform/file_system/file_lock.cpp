@@ -64,18 +64,34 @@ bool has_ended(const std::string& holder) {
          errno == ESRCH;
 }
 
+bool was_left_behind(const std::string& path) {
+  const int present = open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  const bool left = present >= 0 && has_ended(holder_of(present));
+  if (present >= 0) close(present);
+  return left;
+}
+
+/// Removes a claim whose maker was killed. It is renamed first: of those who find it one alone succeeds, and looks
+/// again at what it has, since the claim may be another's by then; that one gets it back.
+void remove_dead_claim(const std::string& claim) {
+  if (!was_left_behind(claim)) return;
+  const std::string taken = fmt::format("{}.{}", claim, getpid());
+  if (rename(claim.c_str(), taken.c_str()) != 0) return;
+  if (!was_left_behind(taken) && link(taken.c_str(), claim.c_str()) != 0) errno = 0;  // there is a newer one
+  unlink(taken.c_str());
+}
+
 /// Removes the lock file of a process that has ended; false if somebody else is about to. Who finds such a file must
 /// not remove it just so: another may have done that already, and the file that is there now be the other's lock. So
 /// one makes a second file, alone, and looks again: who is dead removes nothing, and the living ask for the second
 /// file.
 bool remove_left_behind(const std::string& path) {
   const std::string claim = path + ".claim";
+  remove_dead_claim(claim);
   const int claimed = open(claim.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
   if (claimed < 0) return false;
   write_own_name(claimed);
-  const int present = open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-  if (present >= 0 && has_ended(holder_of(present))) unlink(path.c_str());
-  if (present >= 0) close(present);
+  if (was_left_behind(path)) unlink(path.c_str());
   unlink(claim.c_str());
   close(claimed);
   return true;

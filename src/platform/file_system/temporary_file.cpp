@@ -15,8 +15,8 @@
 #include <fmt/core.h>
 
 #include "base/error.hpp"
-#include "platform/command_line/json_output.hpp"
 #include "platform/file_system/file_place.hpp"
+#include "platform/file_system/kept_outputs.hpp"
 #include "platform/file_system/whole_file.hpp"
 
 namespace gem {
@@ -45,13 +45,22 @@ std::string random_word() {
   return word;
 }
 
+}  // namespace
+
+std::vector<int>& kept_outputs() {
+  static std::vector<int> descriptors{STDOUT_FILENO, STDERR_FILENO};
+  return descriptors;
+}
+
+namespace {
+
 /// Renaming over a device node or a pipe would destroy it, and over our own output lose it.
 void expect_replaceable(const std::string& path, const struct stat& present) {
   if (S_ISDIR(present.st_mode)) throw_write_error(path, EISDIR);
   if (!S_ISREG(present.st_mode))
     throw SystemError("cannot write " + path + ": it is not a regular file; give the name of a file");
   struct stat output {};
-  for (const int descriptor : {STDOUT_FILENO, STDERR_FILENO, json_descriptor()})
+  for (const int descriptor : kept_outputs())
     if (fstat(descriptor, &output) == 0 && output.st_dev == present.st_dev && output.st_ino == present.st_ino)
       throw SystemError("cannot write " + path +
                         ": what this program prints goes there; give the name of another file");

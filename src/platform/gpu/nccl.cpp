@@ -89,6 +89,19 @@ void NcclCommunicator::exchange_rows(const void* sent, std::span<const std::int3
   poll("exchanging rows", [] { return true; });
 }
 
+void NcclCommunicator::exchange_pieces(std::span<const Piece> sent, std::span<const Piece> received,
+                                       const CudaStream& stream) {
+  check_nccl(ncclGroupStart(), "starting an exchange");
+  for (const Piece& piece : sent)
+    check_nccl(ncclSend(piece.bytes.data(), piece.bytes.size(), ncclUint8, piece.peer, handle_, stream.handle()),
+               "sending");
+  for (const Piece& piece : received)
+    check_nccl(ncclRecv(piece.bytes.data(), piece.bytes.size(), ncclUint8, piece.peer, handle_, stream.handle()),
+               "receiving");
+  check_nccl(ncclGroupEnd(), "exchanging weights");
+  poll("exchanging weights", [] { return true; });
+}
+
 void NcclCommunicator::wait(const CudaStream& stream) {
   poll("exchanging rows", [&] {
     const cudaError_t status = cudaStreamQuery(stream.handle());

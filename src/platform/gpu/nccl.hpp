@@ -29,6 +29,14 @@ class NcclCommunicator {
   void exchange_rows(const void* sent, std::span<const std::int32_t> send_counts, void* received,
                      std::span<const std::int32_t> receive_counts, std::size_t row_bytes, const CudaStream& stream);
 
+  /// Bytes on the GPU to or from a rank.
+  struct Piece {
+    int peer;
+    std::span<std::byte> bytes;
+  };
+  /// Enqueues these; what a rank sends to another arrives in the order in which that one receives from it.
+  void exchange_pieces(std::span<const Piece> sent, std::span<const Piece> received, const CudaStream& stream);
+
   /// Waits until all that is on `stream` is done; SystemError if NCCL reports an error or time is up (a peer has died
   /// or hangs).
   void wait(const CudaStream& stream);

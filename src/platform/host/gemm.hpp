@@ -41,16 +41,20 @@ class Gemm {
   class Weights {
    public:
     struct Storage;
-    explicit Weights(std::shared_ptr<const Storage> storage) : storage_(std::move(storage)) {}
+    explicit Weights(std::shared_ptr<Storage> storage) : storage_(std::move(storage)) {}
     const Storage& storage() const { return *storage_; }
+    Storage& storage() { return *storage_; }
 
    private:
-    std::shared_ptr<const Storage> storage_;
+    std::shared_ptr<Storage> storage_;
   };
 
   /// `b` is [n, k] row-major; its values are rounded to the type.
   Weights pack(std::span<const float> b) const;
   std::size_t packed_bytes() const;
+  /// The layout's memory, [packed_bytes]: what is copied from one to another product of the same shape computes the
+  /// same.
+  std::span<std::byte> bytes_of(Weights& weights) const;
 
   /// `a` is [m, k] row-major elements of the type, `c` is [m, n] row-major.
   void multiply(const std::byte* a, const Weights& b, float* c);

@@ -88,6 +88,10 @@ std::size_t Gemm::packed_bytes() const {
   return implementation_->description.weights_desc().get_size();
 }
 
+std::span<std::byte> Gemm::bytes_of(Weights& weights) const {
+  return {static_cast<std::byte*>(weights.storage().packed.get_data_handle()), packed_bytes()};
+}
+
 void Gemm::multiply(const std::byte* a, const Weights& b, float* c) {
   Implementation& self = *implementation_;
   try {

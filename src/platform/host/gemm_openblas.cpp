@@ -34,6 +34,10 @@ std::size_t Gemm::packed_bytes() const {
   return n_ * k_ * sizeof(float);
 }
 
+std::span<std::byte> Gemm::bytes_of(Weights& weights) const {
+  return std::as_writable_bytes(std::span(weights.storage().values));
+}
+
 void Gemm::multiply(const std::byte* a, const Weights& b, float* c) {
   const auto m = static_cast<blasint>(m_), n = static_cast<blasint>(n_), k = static_cast<blasint>(k_);
   cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, k, 1.0f, reinterpret_cast<const float*>(a), k,

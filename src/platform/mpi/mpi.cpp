@@ -28,6 +28,9 @@ MpiEnvironment::MpiEnvironment(int& argc, char**& argv) {
   // (openmpi-mca-params.conf: osc = ^ucx,pt2pt), without which windows can't be made there. A setting of the user's
   // stays.
   setenv("OMPI_MCA_osc", "^ucx", 0);
+  // A program that was started alone would start a daemon of Open MPI's, which serves those alone that start further
+  // ranks themselves.
+  setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
   const BlockingCall guard("MPI_Init");
   int provided = 0;
   check_mpi(MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");

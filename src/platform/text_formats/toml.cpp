@@ -3,6 +3,23 @@
 #include <fmt/core.h>
 #include <sstream>
 
+namespace gem {
+namespace {
+
+// What the library takes for granted of a text, and isn't so.
+struct NotToml {};
+
+[[noreturn]] void refuse_assumption() {
+  throw NotToml{};
+}
+
+}  // namespace
+}  // namespace gem
+
+// The library asserts what damaged text can break ("[[" at a line's end), and without assertions goes on all the same.
+#undef NDEBUG
+#define TOML_ASSERT(condition) ((condition) ? static_cast<void>(0) : gem::refuse_assumption())
+
 // The library's own code is compiled here alone, which works with and without its shared library.
 #define TOML_HEADER_ONLY 1
 #define TOML_EXCEPTIONS 1
@@ -58,6 +75,9 @@ JsonDocument parse_toml(std::string_view text, const std::string& origin) {
     return {origin, convert(toml::parse(text, origin))};
   } catch (const toml::parse_error& error) {
     throw DataError(fmt::format("{}:{}: {}", origin, error.source().begin.line, error.description()));
+  } catch (const NotToml&) {
+    throw DataError(
+        fmt::format("{}: is not TOML: a key or a bracket isn't followed by what belongs to it on its line", origin));
   }
 }
 

@@ -242,6 +242,10 @@ TEST(GemBatch, ListsItsKeysWithoutAManifest) {
   const ProgramRun keys = TestFolder().run(program + "--keys");
   EXPECT_EQ(keys.code, 0) << keys.errors;
   EXPECT_NE(keys.output.find("\n  tile_tokens "), std::string::npos) << keys.output;
+  const ProgramRun for_programs = TestFolder().run(program + "--keys --json");
+  EXPECT_EQ(for_programs.code, 0) << for_programs.errors;
+  EXPECT_EQ(for_programs.output.front(), '{') << for_programs.output;
+  EXPECT_NE(for_programs.output.find("{\"key\": \"tile_tokens\", \"group\": "), std::string::npos);
   const ProgramRun none = TestFolder().run(program + "--dry-run");
   EXPECT_EQ(none.code, 2);
   EXPECT_NE(none.errors.find("the manifest is missing"), std::string::npos) << none.errors;

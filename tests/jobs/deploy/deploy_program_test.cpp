@@ -187,20 +187,22 @@ TEST(DeployProgram, ChecksTheServingHost) {
     for (std::size_t i = 0; i < gpus.size(); ++i) script << "echo 'GPU " << i << ": X (UUID: GPU-" << gpus[i] << ")'\n";
     script.close();
     std::filesystem::permissions(tool, std::filesystem::perms::owner_all);
-    return folder.run("env PATH=" + std::filesystem::path(tool).parent_path().string() + ":$PATH " + selection + " " +
+    return folder.run("env " + selection + " PATH=" + std::filesystem::path(tool).parent_path().string() + ":$PATH " +
                       program + " check --mapping " + path);
   };
-  const ProgramRun same = check(mapping_of("cuda", host), "0123", "CUDA_VISIBLE_DEVICES=");
+  const ProgramRun same = check(mapping_of("cuda", host), "0123", "-u CUDA_VISIBLE_DEVICES");
   EXPECT_EQ(same.code, 0) << same.output << same.errors;
   EXPECT_NE(same.output.find("MATCH: 4 GPUs"), std::string::npos) << same.output;
-  const ProgramRun turned = check(mapping_of("cuda", host), "0132", "CUDA_VISIBLE_DEVICES=");
+  const ProgramRun turned = check(mapping_of("cuda", host), "0132", "-u CUDA_VISIBLE_DEVICES");
   EXPECT_EQ(turned.code, 1) << turned.output << turned.errors;
   EXPECT_NE(turned.output.find("another order"), std::string::npos) << turned.output;
   EXPECT_EQ(check(mapping_of("cuda", host), "0132", "CUDA_VISIBLE_DEVICES=0,1,3,2").code, 0);
-  EXPECT_EQ(check(mapping_of("cuda", host), "012", "CUDA_VISIBLE_DEVICES=").code, 1);
-  EXPECT_EQ(check(mapping_of("cuda", "elsewhere"), "0123", "CUDA_VISIBLE_DEVICES=").code, 1);
-  EXPECT_EQ(check(mapping_of("host", host), "0123", "CUDA_VISIBLE_DEVICES=").code, 1);
-  const ProgramRun old = check(lite_mapping(), "0123", "CUDA_VISIBLE_DEVICES=");
+  EXPECT_EQ(check(mapping_of("cuda", host), "012", "-u CUDA_VISIBLE_DEVICES").code, 1);
+  EXPECT_EQ(check(mapping_of("cuda", "elsewhere"), "0123", "-u CUDA_VISIBLE_DEVICES").code, 1);
+  EXPECT_EQ(check(mapping_of("host", host), "0123", "-u CUDA_VISIBLE_DEVICES").code, 1);
+  const ProgramRun none = check(mapping_of("cuda", host), "0123", "CUDA_VISIBLE_DEVICES=");
+  EXPECT_EQ(none.code, 1) << "an empty selection shows no GPU: " << none.output;
+  const ProgramRun old = check(lite_mapping(), "0123", "-u CUDA_VISIBLE_DEVICES");
   EXPECT_EQ(old.code, 3) << old.errors;
 }
 

@@ -72,6 +72,15 @@ TEST(Json, OfProfiles) {
   profile.expect_shown(100.0 * profile.number("spread"), 1);
   profile.expect_shown(100.0 * profile.root().at("validation").item(0).at("median_error").number(), 2);
 
+  const JsonRun tiles(folder, profile_command(folder) + " --tile-rule 32:16,64 --nodes 2");
+  ASSERT_EQ(tiles.root().at("regimes").size(), 2u);
+  const JsonNode regime = tiles.root().at("regimes").item(0);
+  EXPECT_EQ(regime.at("rows_to").integer(), 32);
+  EXPECT_EQ(regime.at("tile_tokens").integer(), 16);
+  EXPECT_EQ(regime.at("points").item(0).at("median_s").size(), 4u);
+  EXPECT_EQ(tiles.root().at("topology").at("source").text(), "stated");
+  EXPECT_EQ(tiles.root().at("topology").at("node_of_device").item(3).integer(), 1);
+
   const JsonRun plan(folder, profile_command(folder) + " --dry-run");
   EXPECT_GT(plan.root().at("plan").size(), 10u);
   EXPECT_GT(plan.root().at("plan").item(0).at("tiles").integer(), 0);

@@ -118,7 +118,7 @@ TEST(Pipeline, WholeStepsOfSimulatedDevicesAndOfATable) {
                             "A token of a request's 4", "exchange: composed"})
     EXPECT_NE(one_line(run.output).find(words), std::string::npos) << words << "\n" << run.output;
   const VerificationReport report = read_report(folder.file("report.h5"));
-  ASSERT_TRUE(report.whole_step && report.balanced);
+  ASSERT_TRUE(report.whole_step && report.balanced.size() == 1);
   EXPECT_EQ(report.whole_step->moe_layers, 24u);
 
   std::ofstream(folder.file("rest.csv")) << "part,tokens,milliseconds\nqkv,16,0.01\nattention,16,0.02\n"
@@ -134,10 +134,11 @@ TEST(Pipeline, WholeStepsOfSimulatedDevicesAndOfATable) {
   expect_refused(folder, bin + verify(folder, steps + "--model Qwen3-Next-80B-A3B"), 2, "no shape of the attention");
   expect_refused(folder, bin + verify(folder, "--batch 64"), 2, "--whole-step");
   expect_refused(folder, bin + verify(folder, "--judge-by step"), 2, "--whole-step");
+  expect_refused(folder, bin + verify(folder, "--context 64"), 2, "--context is for whole steps: add --whole-step");
   expect_refused(folder, bin + verify(folder, "--whole-step --layers 0,2"), 2,
                  "12 layers of gpt-oss-20b attend to 2048 tokens, and none of them is replayed");
   expect_refused(folder, bin + verify(folder, "--model gpt-oss-20b"), 2, "--whole-step");
-  expect_refused(folder, bin + verify(folder, "--rest " + folder.file("none.csv")), 2, "cannot be opened");
+  expect_refused(folder, bin + verify(folder, "--rest " + folder.file("none.csv")), 3, "there is no such file");
   std::ofstream(folder.file("rest.csv")) << "part,tokens,milliseconds\nqkv,16,0.01\n";
   expect_refused(folder, bin + verify(folder, "--rest " + folder.file("rest.csv")), 3, "attention, output, router");
 }

@@ -150,6 +150,17 @@ TEST(GemProfile, MeasuresThroughAnotherProgram) {
   EXPECT_EQ(profile.tile_tokens, 16u);
   EXPECT_NEAR(profile.median_s(1, 0) / profile.median_s(0, 0), 1.28, 1e-6);
 
+  // Of one that doesn't know its tiles they are found, or asked for.
+  const ProgramRun silent = folder.run(on_ranks(2) + options + " --command '" + child + " \"no tiles\"' --json");
+  EXPECT_EQ(silent.code, 0) << silent.errors;
+  EXPECT_NE(silent.output.find("\"tile_probe\": {\"tiles\": [{\"up_to_rows\": 0, \"tile_tokens\": 16"),
+            std::string::npos)
+      << silent.output;
+  EXPECT_NE(silent.errors.find("finds tiles of 16 ("), std::string::npos) << silent.errors;
+  const ProgramRun asked =
+      folder.run(on_ranks(2) + options + " --command '" + child + " \"no tiles\"' --tile-rule adapter");
+  EXPECT_EQ(asked.code, 2);
+  EXPECT_NE(asked.errors.find("the program doesn't say in which tiles it works"), std::string::npos) << asked.errors;
   const ProgramRun dies = folder.run(on_ranks(2) + options + " --command '" + child + " dies'");
   EXPECT_EQ(dies.code, 4) << dies.errors;
   EXPECT_NE(dies.errors.find("exited with code 7 before it answered 'load'"), std::string::npos) << dies.errors;
@@ -251,7 +262,6 @@ TEST(GemProfile, ABadCallIsOneSentence) {
   for (const BadCall& call : {
            BadCall{"", "--model is missing"},
            BadCall{"--model gpt-os-20b", "did you mean gpt-oss-20b"},
-           BadCall{"--model none.csv", "none.csv"},
            BadCall{"--model gpt-oss-20b --device host --devices 4", "--devices"},
            BadCall{"--model gpt-oss-20b --device simulated --devices 64", "64"},
            BadCall{"--model gpt-oss-20b --device simulated --devices 8 --redundant-experts 3", "a multiple of 8"},
@@ -271,6 +281,12 @@ TEST(GemProfile, ABadCallIsOneSentence) {
     EXPECT_EQ(run.code, 2) << call.arguments << "\n" << run.errors;
     EXPECT_NE(run.errors.find(call.word), std::string::npos) << call.arguments << "\n" << run.errors;
     EXPECT_EQ(std::count(run.errors.begin(), run.errors.end(), '\n'), 1) << run.errors;
+  }
+  for (const std::string file :
+       {"--model none.csv", "--model gpt-oss-20b --from-table none.csv --experts-per-device 8"}) {
+    const ProgramRun run = folder.run(program + " " + file + " --output " + folder.file("profile.h5"));
+    EXPECT_EQ(run.code, 3) << file << run.errors;
+    EXPECT_NE(run.errors.find("none.csv: there is no such file; check the name"), std::string::npos) << run.errors;
   }
   EXPECT_TRUE(folder.holds_only({}));
 }

@@ -68,28 +68,54 @@ TEST(FileLock, WithoutLocksOfTheSystemOneLeftBehindIsTakenOverByOneAlone) {
   waitpid(gone, nullptr, 0);
   for (int round = 0; round < 20; ++round) {
     write_whole_text(path, fmt::format("process {} on {}\n", gone, host_name()));
+    // Who has it keeps it until all have said how they fared, however slow the machine.
+    int said[2], over[2];
+    ASSERT_EQ(pipe(said) + pipe(over), 0);
     std::vector<int> children;
     for (int child = 0; child < 8; ++child) {
       children.push_back(fork());
       if (children.back() != 0) continue;
+      close(over[1]);
+      char holds = 1;
       try {
         const FileLock lock(path, Kind::Exclusive, false, "x", Method::ByFile);
-        usleep(20000);
-        _exit(1);
+        char none = 0;
+        _exit(write(said[1], &holds, 1) == 1 && read(over[0], &none, 1) == 0 ? 0 : 1);
       } catch (const UsageError&) {
-        _exit(0);
+        holds = 0;
+        _exit(write(said[1], &holds, 1) == 1 ? 0 : 1);
       }
     }
     int holders = 0;
-    for (const int child : children) {
-      int status = 0;
-      waitpid(child, &status, 0);
-      holders += WEXITSTATUS(status);
+    for (std::size_t child = 0; child < children.size(); ++child) {
+      char holds = 0;
+      ASSERT_EQ(read(said[0], &holds, 1), 1);
+      holders += holds;
     }
+    close(over[1]);
+    for (const int child : children) waitpid(child, nullptr, 0);
+    for (const int end : {said[0], said[1], over[0]}) close(end);
     EXPECT_LE(holders, 1) << "round " << round;
     std::filesystem::remove(path);
   }
   EXPECT_EQ(directory.file_count(), 0u) << "nothing of who took it over is left";
+}
+
+TEST(FileLock, WithoutLocksOfTheSystemAClaimOfOneThatWasKilledKeepsNobodyOut) {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "lock";
+  const int gone = fork();
+  if (gone == 0) _exit(0);
+  waitpid(gone, nullptr, 0);
+  for (const char* ending : {"", ".claim"})
+    write_whole_text(path + ending, fmt::format("process {} on {}\n", gone, host_name()));
+  EXPECT_EQ(refusal_of(path, Kind::Exclusive, Method::ByFile), "");
+  EXPECT_EQ(directory.file_count(), 0u);
+  // One that somebody alive has made is respected.
+  write_whole_text(path, fmt::format("process {} on {}\n", gone, host_name()));
+  write_whole_text(path + ".claim", fmt::format("process {} on {}\n", getpid(), host_name()));
+  EXPECT_NE(refusal_of(path, Kind::Exclusive, Method::ByFile), "");
+  EXPECT_EQ(directory.file_count(), 2u);
 }
 
 TEST(FileLock, WithoutLocksOfTheSystemAnotherHostsIsLeftAlone) {
