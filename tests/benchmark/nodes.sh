@@ -2,7 +2,9 @@
 # Makes the table of nodes.md: placements of DeepSeek-V3's and Kimi-K2's experts on nodes of 8 simulated devices, and
 # what balancers that move experts at run time would take; and how search time and memory grow with devices.
 #   tests/benchmark/nodes.sh BIN_DIRECTORY [NODES...] > rows.md
-# LAYERS and STEPS set how many layers and steps (half searched on, half scored; default 4 and 64).
+# LAYERS and STEPS set how many layers and steps (half searched on, half scored; default 4 and 64), MODELS and TOKENS
+# (a device) which rows, EFFORT how long gem searches, DEVICES the sizes of the second table (none: no second table).
+# Rows in the file DONE, if that is set, stay and aren't made again.
 set -euo pipefail
 bin=$(cd "$1" && pwd) && shift
 data=$(cd "$(dirname "$0")/../../jobs/data" && pwd)
@@ -10,6 +12,7 @@ export PATH="$bin:$PATH" OMPI_MCA_ess=isolated
 layers=${LAYERS:-4} steps=${STEPS:-64}
 # NVLink and InfiniBand of the H800 nodes of arXiv 2412.19437, section 3.2.2, a device.
 links=(--inside-bandwidth 160 --across-bandwidth 50)
+done_rows=${DONE:+$(realpath "$DONE")}
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT && cd "$work"
 
 held_out() { # held_out FILE METHOD: the column "of linear" of what is held out
@@ -19,26 +22,28 @@ held_out() { # held_out FILE METHOD: the column "of linear" of what is held out
 echo "| model | nodes | tokens a device | linear ms | eplb | eplb-hier. | speed-aware | gem | gem 2 levels | copies even | copies speed | copies lp | online equal | online by speed | gem + online | copied | gem s | MiB |"
 echo "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
 for nodes in "${@:-4 8 16}"; do for n in $nodes; do
-  for model in DeepSeek-V3 Kimi-K2; do
-    experts=384 && [ $model = DeepSeek-V3 ] && experts=256
-    groups=() && [ $model = DeepSeek-V3 ] && groups=(--routing-groups 8)
+  for model in ${MODELS:-DeepSeek-V3 Kimi-K2}; do
+    experts=384 && [ "$model" = DeepSeek-V3 ] && experts=256
+    groups=() && [ "$model" = DeepSeek-V3 ] && groups=(--routing-groups 8)
     devices=$((n * 8))
     for tokens in ${TOKENS:-8 32 128 2048}; do
+      if [ -n "$done_rows" ] && grep -F "| $model | $n | $tokens |" "$done_rows"; then continue; fi
       phase=decode && [ "$tokens" -gt 512 ] && phase=prefill
       gem-trace synthesize --quiet --experts $experts --top-k 8 --layers "$layers" --steps "$steps" --tokens $((tokens * devices)) \
         --phase $phase --seed 1 --output trace.h5 > /dev/null
-      gem-profile --quiet --model $model --device simulated --devices $devices --dtype fp8 --tile-tokens 64 --nodes "$n" \
+      gem-profile --quiet --model "$model" --device simulated --devices $devices --dtype fp8 --tile-tokens 64 --nodes "$n" \
         "${links[@]}" --slowdown "$data/variability/longhorn-v100-sgemm.csv" --for-trace trace.h5 \
         --redundant-experts $devices --output profile.h5 > /dev/null 2>&1
       map() { gem-map --quiet --profile profile.h5 --trace trace.h5 --train-steps $((steps / 2)) --allow-model-mismatch --across-nodes node \
-        --mixed-steps 0 --output mapping.h5 "$@"; }
+        --mixed-steps 0 --effort "${EFFORT:-default}" --output mapping.h5 "$@"; }
       /usr/bin/time -f "%e %M" -o usage.txt gem-map --quiet --profile profile.h5 --trace trace.h5 \
-        --train-steps $((steps / 2)) --allow-model-mismatch --across-nodes node --mixed-steps 0 --output mapping.h5 "${groups[@]}" > joint.txt
+        --train-steps $((steps / 2)) --allow-model-mismatch --across-nodes node --mixed-steps 0 \
+        --effort "${EFFORT:-default}" --output mapping.h5 "${groups[@]}" > joint.txt
       map "${groups[@]}" --levels 2 > levels.txt
       map "${groups[@]}" --method eplb --online-exact > equal.txt
       map "${groups[@]}" --online-exact --quota speed > speed.txt
-      map --redundant-experts $devices --effort fast --split speed > copies.txt 2>&1 || true
-      map --redundant-experts $devices --effort fast --split lp > lp.txt 2>&1 || true
+      EFFORT=fast map --redundant-experts $devices --split speed > copies.txt
+      EFFORT=fast map --redundant-experts $devices --split lp > lp.txt
       copied=$(tr '\n' ' ' < equal.txt | sed -n 's/.*online-exact sends [^,]*, there after \([0-9.]* [a-z]*\),.*/\1/p')
       read -r seconds kib < usage.txt
       echo "| $model | $n | $tokens | $(awk '$1 == "linear" { print $4; exit }' joint.txt) | $(held_out joint.txt eplb) | \
@@ -50,6 +55,7 @@ $seconds | $((kib / 1024)) |"
   done
 done; done
 
+[ "${DEVICES:-}" != none ] || exit 0
 echo
 echo "| devices | experts | joint, s | MiB | 2 levels, s | MiB |"
 echo "|---:|---:|---:|---:|---:|---:|"
