@@ -150,8 +150,12 @@ PacedStep paced_step(const ProfileRequest& request, const ProfileSetup& setup, c
     step.tokens.push_back(static_cast<std::uint32_t>(rows / experts + (slot < rows % experts ? 1 : 0)));
   if (model.decoder.query_heads == 0) return step;
   const bool prefill = !request.workloads.empty() && request.workloads.front().phase == "prefill";
-  step.attention =
-      DecoderWork{model, std::max<std::size_t>(1, tokens / devices), prefill ? 0 : request.context, request.seed};
+  // A cache of a million tokens is gigabytes already, and long enough to read to be a step's attention.
+  constexpr std::size_t most_cached_tokens = std::size_t{1} << 20;
+  const std::size_t context = prefill ? 0 : request.context;
+  std::size_t sequences = std::max<std::size_t>(1, tokens / devices);
+  if (context > 0) sequences = std::clamp<std::size_t>(most_cached_tokens / context, 1, sequences);
+  step.attention = DecoderWork{model, sequences, context, request.seed};
   return step;
 }
 

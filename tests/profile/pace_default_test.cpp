@@ -56,6 +56,14 @@ TEST(PaceDefault, OneOfFourDevicesHasItsShareOfAStep) {
   EXPECT_EQ(step.attention->tokens, 128u);
 }
 
+TEST(PaceDefault, TheCacheOfManySequencesIsBounded) {
+  ProfileRequest request = request_for("gpt-oss-20b", "host");
+  request.pace = Pace::Serving;
+  request.tokens_per_step = 16384;
+  const ProfileSetup setup = set_up_profile(request, 2);
+  EXPECT_EQ(setup.sweep.measurement.paced->attention->tokens, (std::size_t{1} << 20) / 2048);
+}
+
 TEST(PaceDefault, SaysWhyGpusAreKeptBusyWhereAttentionIsUnknown) {
   ProfileRequest request = request_for("Qwen3-Next-80B-A3B", "simulated");
   request.devices.device_count = 2;
