@@ -34,7 +34,7 @@ struct OptionName {
   OptionName(std::string name, std::string key_name) : word(std::move(name)), key(std::move(key_name)) {}
 };
 
-/// How those who read our messages write options: "--tile-tokens" or "tile_tokens".
+/// How those who read our messages write options: with two dashes, or as a key with underscores.
 enum class OptionSpelling { CommandLine, Manifest };
 
 /// As long as it lives, this process spells options that way. Without any, it spells them as on a command line.
@@ -51,7 +51,7 @@ class SpellOptions {
 
 std::string spelled(const OptionName& name);
 
-/// "--max-tokens", for a command that a message proposes.
+/// With two dashes, for a command that a message proposes.
 std::string on_command_line(const OptionName& name);
 
 /// A value that an option can't have, or not together with others: the message, and which option to look at.

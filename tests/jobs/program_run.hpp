@@ -14,6 +14,13 @@
 
 namespace gem {
 
+/// All of a file; empty where there is none.
+inline std::string content_of(const std::string& path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
 struct ProgramRun {
   int code = -1;  ///< exit code; -1 if a signal ended it
   std::string output;

@@ -20,12 +20,6 @@ namespace {
 const std::string bin = GEM_PROGRAM_DIR "/";
 const std::string mpirun = GEM_MPIRUN_COMMAND " -n 2 ";
 
-std::string content_of(const std::string& path) {
-  std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
-  return text.str();
-}
-
 class AdaptLive : public testing::Test {
  protected:
   void SetUp() override {

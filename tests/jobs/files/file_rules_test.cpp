@@ -21,12 +21,6 @@ namespace fs = std::filesystem;
 
 const std::string bin = GEM_PROGRAM_DIR "/";
 
-std::string content_of(const std::string& path) {
-  std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
-  return text.str();
-}
-
 void write(const std::string& path, const std::string& text) {
   std::ofstream(path) << text;
 }
