@@ -87,7 +87,10 @@ function draw_guide(root, guide, x, y, [x_low, x_high], [y_low, y_high]) {
     [from, to] = [[low, low], [high, high]];
   }
   root.append(svg("line", {class: "guide", x1: x(from[0]), y1: y(from[1]), x2: x(to[0]), y2: y(to[1])}));
-  return svg("text", {class: "guide-label", x: x(to[0]) - 4, y: y(to[1]) - 5, "text-anchor": "end"}, guide.label);
+  // The label goes to the side that has room: devices that hardly differ put "you are here" beside the left axis.
+  const left = x(to[0]) < (x(x_low) + x(x_high)) / 2;
+  return svg("text", {class: "guide-label", x: x(to[0]) + (left ? 4 : -4), y: y(to[1]) - 5,
+                      "text-anchor": left ? "start" : "end"}, guide.label);
 }
 
 function draw_series(root, series, x, y) {
