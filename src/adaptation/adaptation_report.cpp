@@ -58,7 +58,6 @@ double sum_of(std::span<const double> values) {
 // What was checked of devices that compute, and what moves really took; empty where moves are priced.
 std::string live_text(const AdaptationReport& report, const std::vector<PolicySummary>& summaries) {
   if (report.moving.empty()) return "";
-  const PolicySummary& judged = summaries[index_of(report, judged_policy)];
   std::string text = fmt::format("Moves: weights really moved, of {} {} steps{}; ", judged_policy,
                                  report.moving == "during" ? "during" : "between",
                                  report.device_note.empty() ? "" : " (" + report.device_note + ")");
