@@ -154,7 +154,7 @@ TabulatedProfile read_latency_table(const ProfileOptions& options) {
   }
   table.slowdowns = parse_slowdowns(options.devices.slowdown, std::max<std::size_t>(1, table.device_count));
   if (options.devices.tile_tokens > 0) table.tile_tokens = options.devices.tile_tokens;
-  table.dtype = options.devices.weight_dtype;
+  table.weight_type = options.devices.weight_type;
   table.columns = options.table_columns;
   TabulatedProfile result = profile_from_table(read_needed_text(options.from_table), options.from_table, table);
   result.profile.topology = stated_topology(options.topology, {}, result.profile.device_count());

@@ -29,9 +29,7 @@ void describe(OptionList& options, BatchJob& job) {
   options.add_file("routing", job.routing, "FILE", "token-level routing (gem.routing)").required();
   options.add_file("output", job.output, "FILE", "step trace to write (gem.trace)").required_to_write();
   describe(options, job.batching);
-  options
-      .add("part", job.batching.part, "PART", "requests to use: train or test, which have no request in common, or all")
-      .one_of({"all", "train", "test"});
+  options.add("part", job.batching.part, "requests to use: train or test, which have no request in common, or all");
   options.add("pairs", job.pairs,
               "keep, beside counts, which experts tokens use together (8 bytes for each two experts of a layer), which "
               "gem-map needs where a token is sent to a node once");
@@ -56,14 +54,15 @@ bool parse(const Arguments& arguments, BatchJob& job) {
 void print_next(const BatchJob& job) {
   const std::string trace = shell_word(job.output);
   std::cout << "Next: gem-trace describe --trace " << trace;
-  if (job.batching.part == "test") {
+  if (job.batching.part == RequestPart::Test) {
     std::cout << "\n      gem-map --profile PROFILE --trace TRAIN --test-trace " << trace << " --output MAPPING"
               << "\n      gem-verify --profile PROFILE --trace " << trace << " --mapping MAPPING\n";
     return;
   }
-  if (job.batching.part == "train") std::cout << "\n      the same command with --part test, for steps to judge by";
+  if (job.batching.part == RequestPart::Train)
+    std::cout << "\n      the same command with --part test, for steps to judge by";
   std::cout << "\n      gem-map --profile PROFILE --trace " << trace
-            << (job.batching.part == "train" ? " --test-trace TEST" : "") << " --output MAPPING\n";
+            << (job.batching.part == RequestPart::Train ? " --test-trace TEST" : "") << " --output MAPPING\n";
 }
 
 }  // namespace
@@ -78,7 +77,7 @@ int run_batch(const Arguments& arguments) {
       requests_of_part(routing, job.batching.part, job.batching.split, job.batching.split_seed);
   const double tokens = static_cast<double>(token_count(routing, requests));
   std::cout << fmt::format("Requests: {} of {} (part {}), {:.0f} tokens, used {:.2f} times on average\n",
-                           requests.size(), routing.request_count(), job.batching.part, tokens,
+                           requests.size(), routing.request_count(), word_of(job.batching.part), tokens,
                            static_cast<double>(trace.step_count() * trace.tokens_per_step) / tokens);
   if (job.dry_run) {
     print_shape(trace);

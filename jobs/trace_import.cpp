@@ -78,7 +78,7 @@ void describe(OptionList& options, ImportJob& job) {
       .without("left as they are");
   options.group("Names in the file");
   options.add("task", import.task, "NAME", "what the engine was doing");
-  options.add("phase", import.phase, "PHASE", "what the steps are").one_of({"decode", "prefill"});
+  options.add("phase", import.phase, "what the steps are");
   options.group("Common");
   options.add("dry-run", job.dry_run, "say what would be made, write nothing");
 }

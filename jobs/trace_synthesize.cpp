@@ -5,6 +5,7 @@
 #include "base/quoting.hpp"
 #include "base/text.hpp"
 #include "model/moe_model.hpp"
+#include "model/trace_words.hpp"
 #include "platform/command_line/command_line.hpp"
 #include "platform/command_line/json_output.hpp"
 #include "platform/file_system/named_files.hpp"
@@ -18,7 +19,7 @@ namespace {
 struct SynthesizeJob {
   std::string model;
   std::string task = "synthetic";
-  std::string phase = "decode";
+  Phase phase = Phase::Decode;
   std::string output;
   std::size_t layers = 0;
   SynthesisOptions synthesis;
@@ -41,7 +42,7 @@ void describe(OptionList& options, SynthesizeJob& job) {
   describe(options, synthesis);
   options.group("Names in the file");
   options.add("task", job.task, "NAME", "name of the task");
-  options.add("phase", job.phase, "PHASE", "what the file shall say").one_of({"decode", "prefill"});
+  options.add("phase", job.phase, "what the file shall say");
   options.group("Common");
   options.add("dry-run", job.dry_run, "say what would be made, write nothing");
 }
@@ -91,7 +92,7 @@ int run_synthesize(const Arguments& arguments) {
   LoadTrace trace = synthesize_trace(job.synthesis);
   trace.model = job.model;
   trace.task = job.task;
-  trace.phase = job.phase;
+  trace.phase = word_of(job.phase);
   if (job.dry_run) {
     print_shape(trace);
     std::cout << "Dry run: nothing was written\n";

@@ -20,13 +20,13 @@ std::vector<std::string> write_traces(const BatchPair& pair, const PairTraces& t
     LoadTrace trace = synthesize_trace(source.synthesis);
     trace.model = pair.model.name;
     trace.task = source.task;
-    trace.phase = source.batching.phase.empty() ? "decode" : source.batching.phase;
+    trace.phase = word_of(source.batching.phase.value_or(Phase::Decode));
     write_trace(traces.train, trace, provenance);
     return {traces.train};
   }
   const Routing routing = read_routing(source.routing);
   BatchingOptions searched = source.batching;
-  searched.part = "train";
+  searched.part = RequestPart::Train;
   write_trace(traces.train, batch_routing(routing, searched), provenance);
   write_trace(traces.test, batch_routing(routing, scored_part(source.batching)), provenance);
   return {traces.train, traces.test};

@@ -4,6 +4,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "cost/stages.hpp"
+#include "model/weight_type.hpp"
 
 namespace gem {
 namespace {
@@ -51,7 +52,7 @@ std::optional<RowTimes> row_times_over_links(const LatencyProfile& profile) {
   const auto node_devices = static_cast<double>(topology.node_size());
   // Out as the weights are where these are of 1 byte, else in 2; back in 2.
   const double row_bytes =
-      (profile.weight_dtype == "fp8" ? 3.0 : 4.0) * static_cast<double>(profile.expert.hidden_size);
+      (profile.weight_dtype == word_of(WeightType::Fp8) ? 3.0 : 4.0) * static_cast<double>(profile.expert.hidden_size);
   return RowTimes{row_bytes / topology.inside().bytes_per_s, row_bytes / topology.across().bytes_per_s,
                   (node_devices - 1.0) / devices, (devices - node_devices) / devices};
 }

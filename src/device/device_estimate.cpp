@@ -6,7 +6,7 @@ namespace gem {
 namespace {
 
 std::size_t bytes_of_expert(const DeviceOptions& options) {
-  return options.expert.weight_count() * weight_element_bytes(options.weight_dtype);
+  return options.expert.weight_count() * bytes_of(options.weight_type);
 }
 
 }  // namespace

@@ -44,7 +44,6 @@ void check_device_options(const DeviceOptions& options) {
     throw option_error(option_name(&DeviceOptions::tile_tokens), "{}: {} is out of range (1 to 65536)",
                        options.tile_tokens);
   if (options.expert.weight_count() == 0) throw UsageError("the shape of the experts has a zero in it");
-  blaming(option_name(&DeviceOptions::weight_dtype), [&] { weight_element_bytes(options.weight_dtype); });
   if (!options.command.empty() && &kind != &command_kind())
     throw option_error(option_name(&DeviceOptions::command), "{} is for {} command, not for {} {}",
                        option_name(&DeviceOptions::kind), option_name(&DeviceOptions::kind), kind.name);

@@ -9,7 +9,6 @@
 #include "base/text_file.hpp"
 #include "device/device_kind.hpp"
 #include "model/variability.hpp"
-#include "platform/host/gemm.hpp"
 
 namespace gem {
 namespace {
@@ -32,10 +31,7 @@ void describe(OptionList& options, DeviceOptions& devices) {
       "slowdown", devices.slowdown, "LIST|FILE.csv",
       "emulated slowdown of each device, e.g. 1.0,1.28 (repeated over 4, 6, ...), or measured runtimes of a real "
       "cluster to pick from");
-  options
-      .add("dtype", devices.weight_dtype, "TYPE",
-           "of the weights: f32 on host and simulated, fp8 on cuda and simulated")
-      .one_of({"bf16", "f32", "fp8"});
+  options.add("dtype", devices.weight_type, "of the weights: f32 on host and simulated, fp8 on cuda and simulated");
   options.add("tile-tokens", devices.tile_tokens, "N", "rows of a tile of the expert kernel")
       .range(0, 65536)
       .without("what suits the mean tokens of an expert on cuda, else 16");
@@ -50,12 +46,6 @@ void describe(OptionList& options, DeviceOptions& devices) {
   options
       .add("outliers", devices.simulation.outlier_probability, "F", "share of disturbed samples of simulated devices")
       .range(0, 1);
-}
-
-std::size_t weight_element_bytes(const std::string& dtype) {
-  if (dtype == "fp8") return 1;
-  if (dtype == "bf16" || dtype == "f32") return element_bytes(parse_gemm_type(dtype, "dtype"));
-  throw UsageError("'" + dtype + "' is none of bf16, f32, fp8");
 }
 
 double slowdown_of(const DeviceOptions& options, std::size_t device) {

@@ -10,6 +10,7 @@
 #include "files/header.hpp"
 #include "model/latency_profile_fields.hpp"
 #include "model/profile_progress.hpp"
+#include "model/weight_type.hpp"
 
 namespace gem {
 namespace {
@@ -83,7 +84,7 @@ void check_exchange_law(const Hdf5Input& file, const std::vector<ExchangeLaw>& l
 
 LatencyProfile read_any_profile(const Hdf5Input& file) {
   auto profile = read_fields<LatencyProfile>(file);
-  if (profile.weight_dtype.empty()) profile.weight_dtype = "bf16";
+  if (profile.weight_dtype.empty()) profile.weight_dtype = word_of(WeightType::Bf16);
   // A search needs no shape; a replay says that it does.
   if ((profile.expert.hidden_size == 0) != (profile.expert.intermediate_size == 0))
     need(file, false, profile.expert.hidden_size == 0 ? "attribute 'hidden_size'" : "attribute 'intermediate_size'");

@@ -10,6 +10,7 @@
 #include "interchange/recorded_routing.hpp"
 #include "model/load_trace.hpp"
 #include "model/routing.hpp"
+#include "model/trace_words.hpp"
 
 namespace gem {
 
@@ -17,7 +18,7 @@ namespace gem {
 struct ImportOptions {
   std::string model = "unknown";
   std::string task = "imported";
-  std::string phase = "decode";
+  Phase phase = Phase::Decode;
   std::size_t expert_count = 0;         ///< 0: as the data have it
   std::size_t top_k = 0;                ///< 0: as the data have it
   std::size_t decoder_layers = 0;       ///< of the model, dense ones too; 0: unknown

@@ -319,7 +319,7 @@ LoadTrace trace_of(ImportedCounts imported, const ImportOptions& options, std::v
   LoadTrace trace;
   trace.model = options.model;
   trace.task = options.task;
-  trace.phase = options.phase;
+  trace.phase = word_of(options.phase);
   trace.top_k = top_k_of(imported, options);
   trace.layer_ids = layer_numbers(imported, layers, options, notes);
   note_layers(imported, layers, trace.layer_ids, options, notes);

@@ -253,7 +253,7 @@ class Cleaning {
     Routing routing;
     routing.model = options_.model;
     routing.task = options_.task;
-    routing.phase = options_.phase;
+    routing.phase = word_of(options_.phase);
     routing.expert_count = expert_count_;
     routing.layer_ids = model_layers();
     routing.top_k = largest_choice();

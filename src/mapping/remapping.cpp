@@ -11,6 +11,7 @@
 #include "device/device_options.hpp"
 #include "mapping/mapping_costs.hpp"
 #include "mapping/mapping_request.hpp"
+#include "model/weight_type.hpp"
 #include "search/move_plan.hpp"
 #include "search/remap.hpp"
 
@@ -209,8 +210,7 @@ class Report {
 }  // namespace
 
 std::size_t expert_bytes_of(const LatencyProfile& profile) {
-  return profile.expert.weight_count() *
-         weight_element_bytes(profile.weight_dtype.empty() ? "bf16" : profile.weight_dtype);
+  return profile.expert.weight_count() * bytes_of(weight_type_of(profile.weight_dtype));
 }
 
 std::optional<double> move_seconds(std::optional<double> stated_s, const LatencyProfile& profile) {

@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "base/option.hpp"
 #include "base/text.hpp"
+#include "model/trace_words.hpp"
 
 namespace gem {
 namespace {
@@ -46,7 +47,8 @@ Sample sample_of(const Mapping& mapping, const LoadTrace& scored, std::size_t fi
   if (mapping.train_steps == 0) return Sample::NotSearched;
   if (mapping.train_task.empty()) return Sample::Unknown;
   if (!have_task_in_common(mapping.train_task, scored.task)) return Sample::OtherTask;
-  if (mapping.train_part != scored.part && mapping.train_part != "all" && scored.part != "all")
+  if (mapping.train_part != scored.part && !says(mapping.train_part, RequestPart::All) &&
+      !says(scored.part, RequestPart::All))
     return Sample::HeldOutRequests;
   return first_step >= mapping.train_steps ? Sample::LaterSteps : Sample::InSample;
 }

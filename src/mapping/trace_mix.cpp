@@ -9,6 +9,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "mapping/mapping_costs.hpp"
+#include "model/trace_words.hpp"
 
 namespace gem {
 namespace {
@@ -46,7 +47,7 @@ LoadTrace mix_of(const std::vector<LoadTrace>& traces, const std::vector<std::in
   }
   mix.task = join(tasks, task_separator);
   mix.phase = common(traces, &LoadTrace::phase, "mixed");
-  mix.part = common(traces, &LoadTrace::part, "all");
+  mix.part = common(traces, &LoadTrace::part, word_of(RequestPart::All));
   mix.sequence = common(traces, &LoadTrace::sequence, "resampled");
 
   const double weight_sum =

@@ -231,7 +231,7 @@ TabulatedProfile profile_from_table(std::string_view csv_text, const std::string
   TabulatedProfile result;
   LatencyProfile& profile = result.profile;
   profile.model = options.model.name;
-  profile.weight_dtype = options.dtype;
+  profile.weight_dtype = word_of(options.weight_type);
   profile.expert = options.model.expert;
   profile.tile_tokens = options.tile_tokens;
   profile.experts_per_device = options.experts_per_device;

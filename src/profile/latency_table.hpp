@@ -7,6 +7,7 @@
 
 #include "model/latency_profile.hpp"
 #include "model/moe_model.hpp"
+#include "model/weight_type.hpp"
 
 namespace gem {
 
@@ -17,7 +18,7 @@ struct LatencyTableOptions {
   std::size_t device_count = 0;     ///< 0: those of the table; else a table of one device stands for so many
   std::vector<double> slowdowns{};  ///< of these, stated; fewer than devices repeat, none for equal ones
   std::size_t tile_tokens = 16;
-  std::string dtype = "bf16";
+  WeightType weight_type = WeightType::Bf16;
   /// "tokens=batch_size,milliseconds=latency": what the table calls device, tokens (rows of a device), step_tokens (of
   /// the whole step), tiles, active_experts, and seconds, milliseconds or microseconds. Without it columns of these
   /// names, or those of AIConfigurator's MoE tables.

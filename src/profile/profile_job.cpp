@@ -13,6 +13,7 @@
 #include "model/mapping.hpp"
 #include "model/moe_model.hpp"
 #include "model/profile_progress.hpp"
+#include "model/trace_words.hpp"
 #include "profile/load_rule_fit.hpp"
 #include "profile/pair_exchange.hpp"
 #include "profile/tile_probe.hpp"
@@ -91,7 +92,7 @@ LatencyProfile plan_of(const ProfileRequest& request, const ProfileSetup& setup,
   LatencyProfile plan;
   plan.model = model.name;
   plan.device_kind = setup.devices.kind;
-  plan.weight_dtype = setup.devices.weight_dtype;
+  plan.weight_dtype = word_of(setup.devices.weight_type);
   plan.expert = setup.devices.expert;
   plan.tile_tokens = setup.devices.tile_tokens;
   plan.experts_per_device = experts;
@@ -149,7 +150,7 @@ PacedStep paced_step(const ProfileRequest& request, const ProfileSetup& setup, c
   for (std::size_t slot = 0; slot < experts; ++slot)
     step.tokens.push_back(static_cast<std::uint32_t>(rows / experts + (slot < rows % experts ? 1 : 0)));
   if (model.decoder.query_heads == 0) return step;
-  const bool prefill = !request.workloads.empty() && request.workloads.front().phase == "prefill";
+  const bool prefill = !request.workloads.empty() && says(request.workloads.front().phase, Phase::Prefill);
   // A cache of a million tokens is gigabytes already, and long enough to read to be a step's attention.
   constexpr std::size_t most_cached_tokens = std::size_t{1} << 20;
   const std::size_t context = prefill ? 0 : request.context;

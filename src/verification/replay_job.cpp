@@ -15,6 +15,7 @@
 #include "mapping/remapping.hpp"
 #include "mapping/sample.hpp"
 #include "model/profile_doubts.hpp"
+#include "model/weight_type.hpp"
 #include "platform/command_line/progress.hpp"
 #include "platform/host/host_info.hpp"
 #include "profile/summary.hpp"
@@ -349,7 +350,7 @@ DeviceOptions replay_devices(const ReplayRequest& request, const LatencyProfile&
   devices.tile_tokens = profile.tile_tokens;
   for (const TileRegime& regime : profile.regimes)
     devices.tile_rule.push_back({static_cast<std::size_t>(regime.rows_to), regime.tile_tokens});
-  devices.weight_dtype = profile.weight_dtype;
+  devices.weight_type = weight_type_of(profile.weight_dtype);
   devices.share_gpu = request.share_gpu;
   devices.command = request.command;
   devices.command_timeout_s = request.command_timeout_s;

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/text.hpp"
+#include "model/weight_type.hpp"
 #include "verification/block_interval.hpp"
 #include "verification/whole_step.hpp"
 
@@ -178,7 +179,7 @@ Verdict judge(const VerificationReport& report, const MappingSummary& judged, do
 }
 
 double output_tolerance(const std::string& weight_dtype) {
-  return weight_dtype == "f32" ? 1e-4 : 2e-2;
+  return weight_dtype == word_of(WeightType::F32) ? 1e-4 : 2e-2;
 }
 
 std::string emulation_note(const std::vector<double>& slowdowns) {

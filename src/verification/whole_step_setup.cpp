@@ -11,6 +11,7 @@
 #include "device/device_factory.hpp"
 #include "model/decoder_shape.hpp"
 #include "model/moe_model.hpp"
+#include "model/trace_words.hpp"
 #include "verification/rest_table.hpp"
 
 namespace gem {
@@ -39,7 +40,7 @@ MoeModel decoder_model(const ReplayRequest& request, const ReplayQuestion& quest
 
 // Tokens in the caches; 0 in prefill, whose attention no kernel here runs.
 std::size_t replayed_context(const ReplayRequest& request, const ReplayQuestion& question) {
-  return question.trace.phase == "prefill" ? 0 : request.context;
+  return says(question.trace.phase, Phase::Prefill) ? 0 : request.context;
 }
 
 // StepSetting::attention_layers; throws where no layer of some kind is replayed.
@@ -68,7 +69,7 @@ void check_batch(const ReplayRequest& request, const LoadTrace& trace) {
     throw option_error(option_name(&ReplayRequest::output_tokens), "{} {}: only {} steps are replayed; give more ({})",
                        request.output_tokens, trace.step_count(), option_name(&ReplayRequest::steps));
   if (!request.batch) return;
-  if (trace.phase == "prefill")
+  if (says(trace.phase, Phase::Prefill))
     throw option_error(option_name(&ReplayRequest::batch),
                        "{}: the trace is of prefill, whose steps are chunks of tokens, not a batch of sequences");
   if (*request.batch != trace.tokens_per_step)

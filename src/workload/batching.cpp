@@ -137,7 +137,7 @@ void add_steps(const Routing& routing, const BatchingOptions& options, const Ste
                const std::vector<std::size_t>& requests, StepChoice choice, LoadTrace& trace) {
   const std::uint64_t seed = options.seed + choice.first;  // of each group its own
   RequestLine line(requests, seed);
-  const bool decode = shape.phase == "decode";
+  const bool decode = shape.phase == Phase::Decode;
   std::vector<Slot> slots = decode ? start_slots(routing, line, token_count(routing, requests), shape.tokens, seed)
                                    : std::vector<Slot>(1);  // all tokens of a chunk come from one line
   for (std::size_t step = choice.first; step < trace.step_count(); step += choice.stride) {
@@ -162,8 +162,7 @@ void add_steps(const Routing& routing, const BatchingOptions& options, const Ste
 
 void describe(OptionList& options, BatchingOptions& batching) {
   options.group("Steps");
-  options.add("phase", batching.phase, "PHASE", "how tokens are batched, whatever the routing's own phase")
-      .one_of({"decode", "prefill"})
+  options.add("phase", batching.phase, "how tokens are batched, whatever the routing's own phase")
       .without("the routing's own");
   options
       .add("batch-size", batching.batch_size, "N",
@@ -197,28 +196,27 @@ void describe(OptionList& options, BatchingOptions& batching) {
 }
 
 StepShape step_shape(const std::string& routing_phase, const BatchingOptions& options) {
-  const std::string phase = options.phase.empty() ? routing_phase : options.phase;
   const OptionName asked = option_name(&BatchingOptions::phase), batch_size = option_name(&BatchingOptions::batch_size),
                    chunk_tokens = option_name(&BatchingOptions::chunk_tokens);
-  if (phase != "decode" && phase != "prefill")
-    throw option_error(asked, "phase '{1}' is unknown; say {0} decode or {0} prefill", phase);
-  const std::string whose = options.phase.empty() ? "the routing's phase" : spelled(asked);
-  if (phase == "decode" && options.chunk_tokens > 0)
+  if (!options.phase && !says(routing_phase, Phase::Decode) && !says(routing_phase, Phase::Prefill))
+    throw option_error(asked, "phase '{1}' is unknown; say {0} decode or {0} prefill", routing_phase);
+  const Phase own = says(routing_phase, Phase::Decode) ? Phase::Decode : Phase::Prefill;
+  const Phase phase = options.phase.value_or(own);
+  const std::string whose = options.phase ? spelled(asked) : "the routing's phase";
+  if (phase == Phase::Decode && options.chunk_tokens > 0)
     throw option_error(chunk_tokens,
                        "{} is for prefill, but {} is decode; use {}, or {} prefill to batch the tokens as prefill",
                        whose, batch_size, asked);
-  if (phase == "prefill" && options.batch_size > 0)
+  if (phase == Phase::Prefill && options.batch_size > 0)
     throw option_error(batch_size,
                        "{} is for decode, but {} is prefill; use {}, or {} decode to batch the tokens as decode", whose,
                        chunk_tokens, asked);
-  if (phase == "decode") return {phase, options.batch_size > 0 ? options.batch_size : 256};
+  if (phase == Phase::Decode) return {phase, options.batch_size > 0 ? options.batch_size : 256};
   return {phase, options.chunk_tokens > 0 ? options.chunk_tokens : 512};
 }
 
-std::vector<std::size_t> requests_of_part(const Routing& routing, const std::string& part, double split,
+std::vector<std::size_t> requests_of_part(const Routing& routing, RequestPart part, double split,
                                           std::uint64_t split_seed) {
-  if (part != "all" && part != "train" && part != "test")
-    throw UsageError("part '" + part + "' is unknown; it is one of all, train, test");
   if (!(split > 0.0 && split < 1.0))
     throw UsageError(
         fmt::format("a split of {:g} is not between 0 and 1; it is the train part's share of the tokens", split));
@@ -226,7 +224,7 @@ std::vector<std::size_t> requests_of_part(const Routing& routing, const std::str
   for (std::size_t request = 0; request < routing.request_count(); ++request)
     if (length(routing, request) > 0) requests.push_back(request);
   if (requests.empty()) throw DataError("the routing of task '" + routing.task + "' has no request with a token");
-  if (part == "all") return requests;
+  if (part == RequestPart::All) return requests;
 
   if (requests.size() < 2)
     throw UsageError("the routing of task '" + routing.task +
@@ -239,7 +237,7 @@ std::vector<std::size_t> requests_of_part(const Routing& routing, const std::str
   for (const std::size_t request : requests) {
     const bool to_train = train_tokens * (1.0 - split) <= test_tokens * split;
     (to_train ? train_tokens : test_tokens) += static_cast<double>(length(routing, request));
-    if (to_train == (part == "train")) chosen.push_back(request);
+    if (to_train == (part == RequestPart::Train)) chosen.push_back(request);
   }
   std::sort(chosen.begin(), chosen.end());
   return chosen;
@@ -252,7 +250,7 @@ std::size_t token_count(const Routing& routing, const std::vector<std::size_t>& 
 }
 
 LoadTrace batch_routing(const Routing& routing, const BatchingOptions& options) {
-  if (options.resample && options.part == "test")
+  if (options.resample && options.part == RequestPart::Test)
     throw option_error(option_name(&BatchingOptions::resample),
                        "{} is for steps to search on; the test part is what a server would run, leave the option out");
   const StepShape shape = step_shape(routing.phase, options);
@@ -260,7 +258,7 @@ LoadTrace batch_routing(const Routing& routing, const BatchingOptions& options) 
   const std::size_t group_count = options.request_groups;
   if (group_count > requests.size())
     throw option_error(option_name(&BatchingOptions::request_groups), "{} {} is more than the {} requests (part {})",
-                       group_count, requests.size(), options.part);
+                       group_count, requests.size(), word_of(options.part));
   const std::size_t whole_steps = token_count(routing, requests) / shape.tokens;
   const std::size_t steps = options.steps > 0 ? options.steps : std::max(group_count, whole_steps);
   check_trace_size({steps, routing.layer_count(), routing.expert_count, shape.tokens});
@@ -268,8 +266,8 @@ LoadTrace batch_routing(const Routing& routing, const BatchingOptions& options) 
   LoadTrace trace;
   trace.model = routing.model;
   trace.task = routing.task;
-  trace.phase = shape.phase;
-  trace.part = options.part;
+  trace.phase = word_of(shape.phase);
+  trace.part = word_of(options.part);
   if (options.resample) trace.sequence = "resampled";
   trace.top_k = routing.top_k;
   trace.tokens_per_step = shape.tokens;
@@ -290,7 +288,7 @@ LoadTrace batch_routing(const Routing& routing, const BatchingOptions& options) 
 
 BatchingOptions scored_part(const BatchingOptions& options) {
   BatchingOptions scored = options;
-  scored.part = "test";
+  scored.part = RequestPart::Test;
   scored.resample = false;
   scored.request_groups = 1;
   return scored;

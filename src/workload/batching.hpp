@@ -2,22 +2,24 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/option.hpp"
 #include "model/load_trace.hpp"
 #include "model/routing.hpp"
+#include "model/trace_words.hpp"
 
 namespace gem {
 
 /// How token-level routing becomes steps. The routing was measured; which requests share a step is simulated here.
 struct BatchingOptions {
-  std::string phase;               ///< "decode" or "prefill"; empty: the routing's own
-  std::size_t batch_size = 0;      ///< decode: slots, so tokens a step; 0: 256
-  std::size_t chunk_tokens = 0;    ///< prefill: tokens a step; 0: 512
-  std::size_t steps = 0;           ///< 0: as many as one pass over the requests fills, at least one
-  std::string part = "all";        ///< "all", "train" or "test"
+  std::optional<Phase> phase{};  ///< none: the routing's own
+  std::size_t batch_size = 0;    ///< decode: slots, so tokens a step; 0: 256
+  std::size_t chunk_tokens = 0;  ///< prefill: tokens a step; 0: 512
+  std::size_t steps = 0;         ///< 0: as many as one pass over the requests fills, at least one
+  RequestPart part = RequestPart::All;
   double split = 0.5;              ///< share of the tokens whose requests are the train part, between 0 and 1
   std::uint64_t split_seed = 0;    ///< which requests are the train part
   std::uint64_t seed = 0;          ///< order of the requests and where the slots start
@@ -33,7 +35,7 @@ void describe(OptionList& options, BatchingOptions& batching);
 
 /// The phase that batching works in, and the tokens of each of its steps.
 struct StepShape {
-  std::string phase;
+  Phase phase;
   std::size_t tokens;
 };
 
@@ -43,9 +45,9 @@ StepShape step_shape(const std::string& routing_phase, const BatchingOptions& op
 
 /// Requests of one part, ascending, without those that have no token. Train and test part every request between them:
 /// requests are taken in an order shuffled by `split_seed` alone, and each goes to the part that is further behind its
-/// share of the tokens, so that the parts miss their shares by less than one request. UsageError for an unknown part, a
+/// share of the tokens, so that the parts miss their shares by less than one request. UsageError for a
 /// split outside (0, 1), or fewer than two requests to part; DataError for routing without tokens.
-std::vector<std::size_t> requests_of_part(const Routing& routing, const std::string& part, double split,
+std::vector<std::size_t> requests_of_part(const Routing& routing, RequestPart part, double split,
                                           std::uint64_t split_seed);
 
 /// Tokens of these requests together.

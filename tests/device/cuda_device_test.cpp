@@ -27,9 +27,9 @@ class CudaDevice : public testing::Test {
   }
 };
 
-CudaDeviceOptions options_of(double slowdown = 1.0, const std::string& dtype = "bf16") {
+CudaDeviceOptions options_of(double slowdown = 1.0, WeightType type = WeightType::Bf16) {
   CudaDeviceOptions options;
-  options.weight_dtype = dtype;
+  options.weight_type = type;
   options.expert = shape;
   options.tile_tokens = 16;
   options.slowdown = slowdown;
@@ -82,8 +82,8 @@ TEST_F(CudaDevice, TheTimerAddsLittle) {
 
 TEST_F(CudaDevice, AnExpertComputesTheSameWhereverItLives) {
   std::vector<float> of_bf16;
-  for (const std::string dtype : {"bf16", "fp8"}) {
-    CudaMoeDevice first(options_of(1.0, dtype)), second(options_of(1.5, dtype));
+  for (const WeightType type : {WeightType::Bf16, WeightType::Fp8}) {
+    CudaMoeDevice first(options_of(1.0, type)), second(options_of(1.5, type));
     first.place_experts(2, experts({4, 0, 9}));
     second.place_experts(2, experts({9}));
     const std::vector<float> rows = random_rows(19);
@@ -91,9 +91,9 @@ TEST_F(CudaDevice, AnExpertComputesTheSameWhereverItLives) {
     EXPECT_GT(first.compute(2, std::vector<std::uint32_t>{11, 0, 8}, rows, together), 0.0);
     const std::size_t begin = 11 * shape.hidden_size;
     second.compute(2, std::vector<std::uint32_t>{8}, std::span(rows).subspan(begin), alone);
-    EXPECT_LT(relative_error(std::span(together).subspan(begin), alone), 1e-2) << dtype;
+    EXPECT_LT(relative_error(std::span(together).subspan(begin), alone), 1e-2) << word_of(type);
     for (float value : together) EXPECT_FALSE(std::isnan(value));
-    if (dtype == "bf16") {
+    if (type == WeightType::Bf16) {
       of_bf16 = together;
     } else {
       const double quantising = relative_error(together, of_bf16);
@@ -104,22 +104,22 @@ TEST_F(CudaDevice, AnExpertComputesTheSameWhereverItLives) {
 }
 
 TEST_F(CudaDevice, MovesOnlyWhatIsMissing) {
-  for (const std::string dtype : {"bf16", "fp8"}) {
-    CudaMoeDevice device(options_of(1.0, dtype));
-    const std::size_t expert_bytes = shape.weight_count() * (dtype == "fp8" ? 1 : 2);
+  for (const WeightType type : {WeightType::Bf16, WeightType::Fp8}) {
+    CudaMoeDevice device(options_of(1.0, type));
+    const std::size_t expert_bytes = shape.weight_count() * bytes_of(type);
     EXPECT_EQ(device.place_experts(0, experts({0, 1, 2})).moved_bytes, 3 * expert_bytes);
     const std::vector<float> rows = random_rows(5);
     std::vector<float> before(rows.size()), after(rows.size());
     device.compute(0, std::vector<std::uint32_t>{0, 0, 5}, rows, before);
     EXPECT_EQ(device.place_experts(0, experts({2, 5, 0})).moved_bytes, expert_bytes);
     device.compute(0, std::vector<std::uint32_t>{5, 0, 0}, rows, after);
-    EXPECT_EQ(before, after) << dtype;
+    EXPECT_EQ(before, after) << word_of(type);
   }
 }
 
 TEST_F(CudaDevice, AnExpertThatWasSentComputesTheSame) {
-  for (const std::string dtype : {"bf16", "fp8"}) {
-    CudaMoeDevice from(options_of(1.0, dtype)), to(options_of(1.0, dtype));
+  for (const WeightType type : {WeightType::Bf16, WeightType::Fp8}) {
+    CudaMoeDevice from(options_of(1.0, type)), to(options_of(1.0, type));
     from.place_experts(0, experts({7, 8}));
     to.place_experts(0, experts({3, 4}));
     std::vector<std::byte> bytes(from.expert_bytes());
@@ -131,10 +131,10 @@ TEST_F(CudaDevice, AnExpertThatWasSentComputesTheSame) {
     from.compute(0, std::vector<std::uint32_t>{0, 5}, rows, before);
     to.replace(0, ExpertId{3}, ExpertId{8}, 0);
     to.compute(0, std::vector<std::uint32_t>{5, 0}, rows, after);
-    EXPECT_EQ(before, after) << dtype;
+    EXPECT_EQ(before, after) << word_of(type);
     std::vector<std::byte> again(bytes.size());
     to.read_expert(0, ExpertId{8}, again);
-    EXPECT_EQ(bytes, again) << dtype;
+    EXPECT_EQ(bytes, again) << word_of(type);
   }
 }
 
@@ -179,14 +179,14 @@ TEST_F(CudaDevice, WhatTheKernelsDontHaveIsRefused) {
   options.tile_tokens = 20;
   EXPECT_THROW(CudaMoeDevice{options}, UsageError);
   options = options_of();
-  options.weight_dtype = "f32";
+  options.weight_type = WeightType::F32;
   EXPECT_THROW(CudaMoeDevice{options}, UsageError);
   options = options_of(0.5);
   EXPECT_THROW(CudaMoeDevice{options}, UsageError);
-  options = options_of(1.0, "fp8");
+  options = options_of(1.0, WeightType::Fp8);
   options.tile_tokens = 256;
   EXPECT_THROW(CudaMoeDevice{options}, UsageError);
-  options = options_of(1.0, "fp8");
+  options = options_of(1.0, WeightType::Fp8);
   options.expert = {256, 72};
   EXPECT_THROW(CudaMoeDevice{options}, UsageError);
   options = options_of();

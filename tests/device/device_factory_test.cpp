@@ -27,7 +27,8 @@ TEST(DeviceFactory, DealsSimulatedDevicesToRanks) {
 
 TEST(DeviceFactory, GivesEachRankItsHostDevice) {
   const Communicator world = Communicator::world();
-  const DeviceOptions options{.kind = "host", .expert = {64, 32}, .weight_dtype = "f32", .slowdowns = {1.0, 1.28}};
+  const DeviceOptions options{
+      .kind = "host", .expert = {64, 32}, .weight_type = WeightType::F32, .slowdowns = {1.0, 1.28}};
   const auto devices = make_devices(options, world);
   ASSERT_EQ(devices.size(), 1u);
   const DeviceDescription description = devices[0]->description();
@@ -40,19 +41,20 @@ TEST(DeviceFactory, ASimulatedDeviceStreamsHalfTheBytesInFp8) {
   const Communicator world = Communicator::world();
   DeviceOptions options{.kind = "simulated", .expert = {4096, 4096}};
   options.simulation.noise = options.simulation.outlier_probability = 0.0;
-  const auto streaming_s = [&](const std::string& dtype) {
-    options.weight_dtype = dtype;
+  const auto streaming_s = [&](WeightType type) {
+    options.weight_type = type;
     const auto devices = make_devices(options, world);
     devices[0]->place_experts(0, std::vector<ExpertId>(8));
     return devices[0]->time_layer(0, std::vector<std::uint32_t>(8, 1)) - options.simulation.launch_s;
   };
-  EXPECT_NEAR(streaming_s("fp8") / streaming_s("bf16"), 0.5, 1e-6);
-  EXPECT_NEAR(streaming_s("f32") / streaming_s("bf16"), 2.0, 1e-6);
+  EXPECT_NEAR(streaming_s(WeightType::Fp8) / streaming_s(WeightType::Bf16), 0.5, 1e-6);
+  EXPECT_NEAR(streaming_s(WeightType::F32) / streaming_s(WeightType::Bf16), 2.0, 1e-6);
 }
 
 TEST(DeviceFactory, AHostDeviceRefusesFp8) {
-  EXPECT_THROW(check_device_options({.kind = "host", .expert = {256, 128}, .weight_dtype = "fp8"}), UsageError);
-  check_device_options({.kind = "simulated", .expert = {256, 128}, .weight_dtype = "fp8"});
+  EXPECT_THROW(check_device_options({.kind = "host", .expert = {256, 128}, .weight_type = WeightType::Fp8}),
+               UsageError);
+  check_device_options({.kind = "simulated", .expert = {256, 128}, .weight_type = WeightType::Fp8});
 }
 
 }  // namespace

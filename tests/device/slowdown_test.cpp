@@ -37,8 +37,6 @@ TEST(DeviceOptions, ContradictionsAreRefused) {
   EXPECT_THROW(check_device_options(options), UsageError);
   options.kind = "simulated";
   EXPECT_NO_THROW(check_device_options(options));
-  options.weight_dtype = "fp4";
-  EXPECT_THROW(check_device_options(options), UsageError);
   options = {.kind = "tpu", .expert = {64, 32}};
   EXPECT_THROW(check_device_options(options), UsageError);
 }

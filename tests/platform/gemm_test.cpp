@@ -63,9 +63,5 @@ TEST(GemmElements, Bf16RoundsToNearestEven) {
   EXPECT_EQ(stored, (std::vector<std::uint16_t>{0x3f80, 0x3f80, 0x3f82, 0xc020, 0x3f81}));
 }
 
-TEST(GemmElements, AnUnknownTypeIsRefused) {
-  EXPECT_THROW(parse_gemm_type("fp8", "dtype"), UsageError);
-}
-
 }  // namespace
 }  // namespace gem

@@ -265,7 +265,7 @@ TEST(Sweep, AFullDiskEndsAllRanksAlike) {
 
 TEST(Sweep, HostDevicesMeasureTogetherAndInTurns) {
   const Communicator world = Communicator::world();
-  DeviceOptions options{.kind = "host", .expert = {64, 32}, .tile_tokens = 8, .weight_dtype = "f32"};
+  DeviceOptions options{.kind = "host", .expert = {64, 32}, .tile_tokens = 8, .weight_type = WeightType::F32};
   const auto devices = make_devices(options, world);
   place_for_sweep(devices, static_cast<std::size_t>(world.rank()), experts_per_device, 2);
   LatencyProfile plan = plan_for(world, devices);

@@ -52,7 +52,7 @@ TEST(Batching, EveryCountIsConservedAtAnyNumberOfSteps) {
       expect_conserved(trace);
     }
     BatchingOptions prefill;
-    prefill.phase = "prefill";
+    prefill.phase = Phase::Prefill;
     prefill.chunk_tokens = 50;
     prefill.steps = 21;
     prefill.seed = seed;
@@ -65,19 +65,19 @@ TEST(Batching, EveryCountIsConservedAtAnyNumberOfSteps) {
 
 TEST(Batching, ResampledStepsDrawTheirOwnRequests) {
   const Routing routing = random_routing(40, 60, 2, 8, 2, "decode", 3);
-  for (const std::string phase : {"decode", "prefill"}) {
+  for (const Phase phase : {Phase::Decode, Phase::Prefill}) {
     BatchingOptions options;
     options.phase = phase;
-    (phase == "decode" ? options.batch_size : options.chunk_tokens) = 64;
+    (phase == Phase::Decode ? options.batch_size : options.chunk_tokens) = 64;
     options.steps = 200;
-    options.part = "train";
+    options.part = RequestPart::Train;
     options.resample = true;
     const LoadTrace trace = batch_routing(routing, options);
     expect_conserved(trace);
-    EXPECT_EQ(trace, batch_routing(routing, options)) << phase;  // a function of the seed
+    EXPECT_EQ(trace, batch_routing(routing, options)) << word_of(phase);  // a function of the seed
     // Step by step: fewer steps are the first of more.
     options.steps = 50;
-    EXPECT_EQ(batch_routing(routing, options), steps_of(trace, 0, 50)) << phase;
+    EXPECT_EQ(batch_routing(routing, options), steps_of(trace, 0, 50)) << word_of(phase);
   }
 }
 
@@ -107,13 +107,13 @@ TEST(Batching, TheTestPartIsNeverDrawnAnew) {
   BatchingOptions options = decode_options(8, 4);
   options.resample = true;
   options.request_groups = 2;
-  options.part = "train";
+  options.part = RequestPart::Train;
   EXPECT_EQ(batch_routing(routing, options).sequence, "resampled");
   const LoadTrace scored = batch_routing(routing, scored_part(options));
   EXPECT_EQ(scored.part, "test");
   EXPECT_EQ(scored.sequence, "consecutive");
   EXPECT_TRUE(scored.request_groups.empty());
-  options.part = "test";
+  options.part = RequestPart::Test;
   EXPECT_THROW(batch_routing(routing, options), OptionError);
 }
 
@@ -148,7 +148,7 @@ TEST(Batching, GroupsHaveNoRequestInCommon) {
 TEST(Batching, TheTraceSaysWhatItIs) {
   const Routing routing = random_routing(6, 30, 2, 8, 2, "decode", 7);
   BatchingOptions options = decode_options(4, 0);
-  options.part = "train";
+  options.part = RequestPart::Train;
   const LoadTrace trace = batch_routing(routing, options);
   EXPECT_EQ(trace.model, "example");
   EXPECT_EQ(trace.task, "random");
@@ -157,13 +157,13 @@ TEST(Batching, TheTraceSaysWhatItIs) {
   EXPECT_EQ(trace.top_k, 2u);
   EXPECT_EQ(trace.tokens_per_step, 4u);
   EXPECT_EQ(trace.layer_ids, routing.layer_ids);
-  EXPECT_EQ(trace.step_count(), token_count(routing, requests_of_part(routing, "train", 0.5, 0)) / 4);
+  EXPECT_EQ(trace.step_count(), token_count(routing, requests_of_part(routing, RequestPart::Train, 0.5, 0)) / 4);
   EXPECT_EQ(batch_routing(routing, decode_options(100000, 0)).step_count(), 1u);  // less than one pass, but one step
 }
 
 TEST(Batching, TheSeedDecides) {
   const Routing routing = random_routing(20, 40, 2, 16, 2, "decode", 1);
-  for (const std::string phase : {"decode", "prefill"}) {
+  for (const Phase phase : {Phase::Decode, Phase::Prefill}) {
     BatchingOptions options;
     options.phase = phase;
     options.steps = 20;
@@ -221,11 +221,11 @@ TEST(Batching, PartsShareNoRequestAndBalanceTokens) {
     lengths.front() = lengths.back() = 10;  // two requests with tokens, at least
     const Routing routing = telling_routing(lengths, 64, "decode");
     for (const double split : {0.2, 0.5, 0.75}) {
-      const auto train = requests_of_part(routing, "train", split, seed);
-      const auto test = requests_of_part(routing, "test", split, seed);
+      const auto train = requests_of_part(routing, RequestPart::Train, split, seed);
+      const auto test = requests_of_part(routing, RequestPart::Test, split, seed);
       std::vector<std::size_t> both;
       std::ranges::merge(train, test, std::back_inserter(both));
-      EXPECT_EQ(both, requests_of_part(routing, "all", split, seed));
+      EXPECT_EQ(both, requests_of_part(routing, RequestPart::All, split, seed));
       EXPECT_TRUE(std::ranges::adjacent_find(both) == both.end());
       EXPECT_FALSE(train.empty());
       EXPECT_FALSE(test.empty());
@@ -235,9 +235,9 @@ TEST(Batching, PartsShareNoRequestAndBalanceTokens) {
       BatchingOptions options = decode_options(8, 40, 5);
       options.split = split;
       options.split_seed = seed;
-      options.part = "train";
+      options.part = RequestPart::Train;
       const std::vector<std::uint64_t> train_tokens = totals(batch_routing(routing, options), 0);
-      options.part = "test";
+      options.part = RequestPart::Test;
       options.seed = 6;  // the order differs, the parts do not
       const std::vector<std::uint64_t> test_tokens = totals(batch_routing(routing, options), 0);
       for (std::size_t request = 0; request < lengths.size(); ++request)
@@ -253,7 +253,7 @@ TEST(Batching, OptionsMustFitThePhase) {
   chunked.chunk_tokens = 16;
   EXPECT_THROW(batch_routing(decode, chunked), UsageError);
   EXPECT_THROW(batch_routing(unknown, {}), UsageError);
-  chunked.phase = "prefill";
+  chunked.phase = Phase::Prefill;
   EXPECT_EQ(batch_routing(decode, chunked).tokens_per_step, 16u);
   chunked.batch_size = 4;
   EXPECT_THROW(batch_routing(decode, chunked), UsageError);
@@ -263,13 +263,11 @@ TEST(Batching, OptionsMustFitThePhase) {
 TEST(Batching, ImpossiblePartsAreRefused) {
   const Routing routing = telling_routing({5}, 8, "decode");
   BatchingOptions options;
-  options.part = "train";
+  options.part = RequestPart::Train;
   EXPECT_THROW(batch_routing(routing, options), UsageError);  // one request
-  options.part = "validation";
-  EXPECT_THROW(batch_routing(routing, options), UsageError);
-  options.part = "all";
+  options.part = RequestPart::All;
   EXPECT_NO_THROW(batch_routing(routing, options));
-  EXPECT_THROW(requests_of_part(telling_routing({5, 5}, 8, "decode"), "train", 1.0, 0), UsageError);
+  EXPECT_THROW(requests_of_part(telling_routing({5, 5}, 8, "decode"), RequestPart::Train, 1.0, 0), UsageError);
   EXPECT_THROW(batch_routing(telling_routing({0, 0}, 8, "decode"), {}), DataError);
   options.steps = std::size_t{1} << 60;
   EXPECT_THROW(batch_routing(routing, options), UsageError);  // does not fit into memory

@@ -39,10 +39,14 @@ class CommandKind : public DeviceKind {
     command.command = options.command;
     command.patience_s = options.command_timeout_s;
     command.slowdown = slowdown_of(options, range.first);
-    command.opening = {options.expert,       options.experts_per_device,
-                       options.top_k,        options.tokens_per_step,
-                       options.weight_dtype, options.seed,
-                       ranks.rank(),         ranks.node_rank()};
+    command.opening = {options.expert,
+                       options.experts_per_device,
+                       options.top_k,
+                       options.tokens_per_step,
+                       word_of(options.weight_type),
+                       options.seed,
+                       ranks.rank(),
+                       ranks.node_rank()};
     std::vector<std::unique_ptr<MoeDevice>> devices;
     ranks.on_all([&] { devices.push_back(std::make_unique<CommandDevice>(command)); });
     return devices;

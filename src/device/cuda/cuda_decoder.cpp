@@ -15,7 +15,7 @@ namespace {
 
 std::unique_ptr<MoeDevice> make_ffn(CudaDeviceOptions options, const ExpertShape& shape, std::size_t tokens) {
   options.expert = shape;
-  options.tile_tokens = cuda_tile_tokens(static_cast<double>(tokens), options.weight_dtype);
+  options.tile_tokens = cuda_tile_tokens(static_cast<double>(tokens), options.weight_type);
   return make_cuda_device(options);
 }
 

@@ -6,6 +6,7 @@
 
 #include "device/moe_device.hpp"
 #include "model/moe_model.hpp"
+#include "model/weight_type.hpp"
 
 namespace gem {
 
@@ -13,7 +14,7 @@ namespace gem {
 struct CudaDeviceOptions {
   ExpertShape expert;
   std::size_t tile_tokens = 16;
-  std::string weight_dtype = "bf16";
+  WeightType weight_type = WeightType::Bf16;
   double slowdown = 1.0;
   std::uint64_t seed = 1;
   std::size_t weight_layers = 0;  ///< see DeviceOptions
@@ -27,8 +28,8 @@ const DeviceKind& cuda_kind();
 /// Whether this program was built with CUDA.
 bool cuda_is_built();
 
-/// Rows per tile that the kernels do best with for a mean of `tokens_per_expert`; UsageError as below.
-std::size_t cuda_tile_tokens(double tokens_per_expert, const std::string& weight_dtype);
+/// Rows per tile that the kernels do best with for a mean of `tokens_per_expert`.
+std::size_t cuda_tile_tokens(double tokens_per_expert, WeightType weight_type);
 
 /// A GPU as a device; UsageError where the program was built without CUDA.
 std::unique_ptr<MoeDevice> make_cuda_device(const CudaDeviceOptions& options);

@@ -25,7 +25,7 @@ class CudaKind : public DeviceKind {
   }
 
   std::size_t tile_tokens(const DeviceOptions& options, double tokens_per_expert) const override {
-    return cuda_tile_tokens(tokens_per_expert, options.weight_dtype);
+    return cuda_tile_tokens(tokens_per_expert, options.weight_type);
   }
 
   std::vector<std::unique_ptr<MoeDevice>> make(const DeviceOptions& options, const Communicator& ranks,
@@ -33,7 +33,7 @@ class CudaKind : public DeviceKind {
     CudaDeviceOptions cuda;
     cuda.expert = options.expert;
     cuda.tile_tokens = options.tile_tokens;
-    cuda.weight_dtype = options.weight_dtype;
+    cuda.weight_type = options.weight_type;
     cuda.slowdown = slowdown_of(options, range.first);
     cuda.seed = options.seed;
     cuda.weight_layers = options.weight_layers;

@@ -21,6 +21,10 @@ namespace {
 constexpr std::size_t tile_sizes[] = {16, 32, 64, 128, 256};
 constexpr std::size_t largest_fp8_tile = 128;
 
+kernels::FfnType ffn_type(WeightType type) {
+  return type == WeightType::Fp8 ? kernels::FfnType::fp8 : kernels::FfnType::bf16;
+}
+
 int attribute(cudaDeviceAttr which) {
   int device = 0, value = 0;
   check_cuda(cudaGetDevice(&device), "asking for the current GPU");
@@ -64,10 +68,11 @@ bool cuda_is_built() {
 
 CudaMoeDevice::CudaMoeDevice(const CudaDeviceOptions& options)
     : options_(options), uuid_(select_gpu(options)), nvml_(uuid_) {
-  const bool fp8 = options.weight_dtype == "fp8";
-  if (options.weight_dtype != "bf16" && !fp8)
-    throw option_error(option_name(&DeviceOptions::weight_dtype),
-                       "{} {}: the cuda device computes in bf16 or fp8; choose one of them", options.weight_dtype);
+  const bool fp8 = options.weight_type == WeightType::Fp8;
+  if (options.weight_type == WeightType::F32)
+    throw option_error(option_name(&DeviceOptions::weight_type),
+                       "{} f32: the cuda device computes in bf16 or fp8; choose one of them",
+                       option_name(&DeviceOptions::weight_type));
   set_slowdown(options.slowdown);
   if (std::ranges::find(tile_sizes, options.tile_tokens) == std::end(tile_sizes) ||
       (fp8 && options.tile_tokens > largest_fp8_tile))
@@ -77,7 +82,7 @@ CudaMoeDevice::CudaMoeDevice(const CudaDeviceOptions& options)
   if (options.expert.hidden_size % multiple != 0 || options.expert.intermediate_size % multiple != 0)
     throw UsageError(fmt::format("experts of {}x{}: the kernels need sizes that are multiples of {} in {}",
                                  options.expert.hidden_size, options.expert.intermediate_size, multiple,
-                                 options.weight_dtype));
+                                 word_of(options.weight_type)));
 }
 
 std::string CudaMoeDevice::select_gpu(const CudaDeviceOptions& options) {
@@ -107,8 +112,7 @@ DeviceDescription CudaMoeDevice::description() const {
 
 kernels::GroupedFfnShape CudaMoeDevice::ffn_shape(std::size_t experts) const {
   return {static_cast<int>(experts), static_cast<int>(options_.expert.hidden_size),
-          static_cast<int>(options_.expert.intermediate_size),
-          options_.weight_dtype == "fp8" ? kernels::FfnType::fp8 : kernels::FfnType::bf16};
+          static_cast<int>(options_.expert.intermediate_size), ffn_type(options_.weight_type)};
 }
 
 void CudaMoeDevice::set_slowdown(double slowdown) {
@@ -119,7 +123,7 @@ void CudaMoeDevice::set_slowdown(double slowdown) {
 }
 
 std::size_t CudaMoeDevice::weight_bytes() const {
-  return options_.expert.weight_count() * weight_element_bytes(options_.weight_dtype);
+  return options_.expert.weight_count() * bytes_of(options_.weight_type);
 }
 
 void CudaMoeDevice::require_memory(std::size_t bytes, const char* what) const {
@@ -347,9 +351,8 @@ Telemetry CudaMoeDevice::telemetry() {
   return {state.sm_clock_hz, state.power_w, state.temperature_c, state.throttle_reasons};
 }
 
-std::size_t cuda_tile_tokens(double tokens_per_expert, const std::string& weight_dtype) {
-  const kernels::FfnType type = weight_dtype == "fp8" ? kernels::FfnType::fp8 : kernels::FfnType::bf16;
-  return static_cast<std::size_t>(kernels::choose_tile_tokens(tokens_per_expert, type));
+std::size_t cuda_tile_tokens(double tokens_per_expert, WeightType weight_type) {
+  return static_cast<std::size_t>(kernels::choose_tile_tokens(tokens_per_expert, ffn_type(weight_type)));
 }
 
 std::unique_ptr<MoeDevice> make_cuda_device(const CudaDeviceOptions& options) {

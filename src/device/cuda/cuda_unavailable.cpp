@@ -16,7 +16,7 @@ bool cuda_is_built() {
   return false;
 }
 
-std::size_t cuda_tile_tokens(double, const std::string&) {
+std::size_t cuda_tile_tokens(double, WeightType) {
   refuse();
 }
 

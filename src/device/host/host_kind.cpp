@@ -15,7 +15,7 @@ HostDeviceOptions device_options(const DeviceOptions& options) {
   HostDeviceOptions host;
   host.expert = options.expert;
   host.tile_tokens = options.tile_tokens;
-  host.type = parse_gemm_type(options.weight_dtype, "dtype");
+  host.type = options.weight_type == WeightType::F32 ? GemmType::F32 : GemmType::Bf16;
   host.seed = options.seed;
   host.weight_layers = options.weight_layers;
   return host;
@@ -49,8 +49,8 @@ class HostKind : public DeviceKind {
   }
 
   void check(const DeviceOptions& options) const override {
-    if (options.weight_dtype == "fp8")
-      throw option_error(option_name(&DeviceOptions::weight_dtype),
+    if (options.weight_type == WeightType::Fp8)
+      throw option_error(option_name(&DeviceOptions::weight_type),
                          "{} fp8: processors don't multiply it; choose bf16 or f32, or {} cuda or simulated",
                          option_name(&DeviceOptions::kind));
   }

@@ -9,7 +9,7 @@ SimulatedDeviceOptions device_options(const DeviceOptions& options) {
   simulated.expert = options.expert;
   simulated.tile_tokens = options.tile_tokens;
   simulated.tile_rule = options.tile_rule;
-  simulated.weight_bytes = weight_element_bytes(options.weight_dtype);
+  simulated.weight_bytes = bytes_of(options.weight_type);
   simulated.seed = options.seed;
   simulated.model = options.simulation;
   return simulated;

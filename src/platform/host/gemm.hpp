@@ -11,9 +11,7 @@ namespace gem {
 /// Element type of the factors of a matrix product; sums and results are f32.
 enum class GemmType { F32, Bf16 };
 
-/// "f32" or "bf16"; UsageError naming `what` (an option, say) for another word.
-GemmType parse_gemm_type(const std::string& word, const std::string& what);
-/// The word for it, as parse_gemm_type reads it.
+/// "f32" or "bf16".
 std::string to_string(GemmType type);
 
 /// Bytes of one element.

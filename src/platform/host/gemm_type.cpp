@@ -2,16 +2,9 @@
 #include <cstring>
 
 #include "base/bf16.hpp"
-#include "base/error.hpp"
 #include "platform/host/gemm.hpp"
 
 namespace gem {
-
-GemmType parse_gemm_type(const std::string& word, const std::string& what) {
-  if (word == "f32") return GemmType::F32;
-  if (word == "bf16") return GemmType::Bf16;
-  throw UsageError(what + ": '" + word + "' is neither bf16 nor f32");
-}
 
 std::string to_string(GemmType type) {
   return type == GemmType::F32 ? "f32" : "bf16";
