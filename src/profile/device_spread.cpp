@@ -111,6 +111,8 @@ void expect_same_sweep(const LatencyProfile& first, const LatencyProfile& other,
                        const std::string& first_name) {
   if (other.model != first.model || other.points != first.points)
     throw DataError(name + ": has another model or other points than " + first_name + "; repeat the same sweep");
+  if (other.pace != first.pace)  // clocks then differ, and with them what devices differ by
+    throw DataError(name + ": was measured at another pace than " + first_name + "; repeat it at the same");
   bool same = other.device_count() == first.device_count();
   for (std::size_t d = 0; same && d < first.device_count(); ++d)
     same = other.devices[d].uuid == first.devices[d].uuid && other.devices[d].hostname == first.devices[d].hostname;

@@ -106,13 +106,16 @@ TEST(DeviceSpread, ProfilesAreRepetitions) {
   EXPECT_NE(spread_text(one, profiles[0].devices).find("second measurement"), std::string::npos);
 }
 
-TEST(DeviceSpread, OtherDevicesOrPointsAreRefused) {
+TEST(DeviceSpread, OtherDevicesPointsOrPaceAreRefused) {
   std::vector<LatencyProfile> profiles{profile_of(1.05), profile_of(1.04)};
   const std::vector<std::string> names{"a.h5", "b.h5"};
   profiles[1].devices[1].uuid = "GPU-3";
   EXPECT_THROW(speed_blocks(profiles, names), DataError);
   profiles[1] = profile_of(1.04);
   profiles[1].points[0].tiles = 7;
+  EXPECT_THROW(speed_blocks(profiles, names), DataError);
+  profiles[1] = profile_of(1.04);
+  profiles[1].pace = "serving";
   EXPECT_THROW(speed_blocks(profiles, names), DataError);
 }
 
