@@ -39,6 +39,10 @@ class SwapMove : public Move {
   };
   void pack(const LayerProblem& problem, std::span<const LoadRow> rows, Packed& packed) const;
   void pack_experts(const Placement& placement, std::int32_t device, Packed& packed);
+  // Swaps that may gain more than `to_beat`, the most promising first; `is_summed`: their excess is that of the columns
+  // which are done with.
+  void list_candidates(const Placement& placement, std::int32_t first, std::int32_t second, std::int64_t to_beat,
+                       bool is_summed);
   // How many moves more it is that each expert of a device goes to the other, [slot].
   static void count_moves(const Placement& placement, std::int32_t from, std::int32_t to,
                           std::vector<std::int32_t>& moves);
@@ -173,6 +177,27 @@ void SwapMove::sum_stragglers(const Placement& placement, std::int32_t first, st
   }
 }
 
+void SwapMove::list_candidates(const Placement& placement, std::int32_t first, std::int32_t second,
+                               std::int64_t to_beat, bool is_summed) {
+  const std::vector<std::int32_t>& of_first = placement.experts_of(first);
+  const std::vector<std::int32_t>& of_second = placement.experts_of(second);
+  const std::int64_t max_saving = placement.max_saving(first, second);
+  const std::int64_t move_ticks = placement.problem().move_limit().move_ticks;
+  candidates_.clear();
+  std::size_t pair = 0;
+  for (std::size_t i = 0; i < of_first.size(); ++i)
+    for (std::size_t j = 0; j < of_second.size(); ++j, ++pair) {
+      const std::int32_t moves = moves_first_[i] + moves_second_[j];
+      const std::int64_t saving = max_saving - moves * move_ticks, max_gain = saving - excess_[pair];
+      if (max_gain > to_beat && placement.may_move(moves) && placement.may_hold(second, of_first[i]) &&
+          placement.may_hold(first, of_second[j]))
+        candidates_.push_back({max_gain, is_summed ? max_gain : saving, pair});
+    }
+  std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) {
+    return a.max_gain != b.max_gain ? a.max_gain > b.max_gain : a.pair < b.pair;
+  });
+}
+
 std::optional<FoundMove> SwapMove::evaluate(const Placement& placement, std::int32_t first, std::int32_t second,
                                             std::int64_t to_beat) {
   const LayerProblem& problem = placement.problem();
@@ -197,20 +222,10 @@ std::optional<FoundMove> SwapMove::evaluate(const Placement& placement, std::int
   else
     sum_stragglers(placement, first, second, most - to_beat);
 
+  list_candidates(placement, first, second, to_beat, packs);
+
   const auto expert_of_first = [&](std::size_t pair) { return placement.experts_of(first)[pair / slots]; };
   const auto expert_of_second = [&](std::size_t pair) { return placement.experts_of(second)[pair % slots]; };
-  candidates_.clear();
-  for (std::size_t pair = 0; pair < excess_.size(); ++pair) {
-    const std::int32_t moves = moves_first_[pair / slots] + moves_second_[pair % slots];
-    const std::int64_t saving = max_saving - moves * move_ticks, max_gain = saving - excess_[pair];
-    if (max_gain > to_beat && placement.may_move(moves) && placement.may_hold(second, expert_of_first(pair)) &&
-        placement.may_hold(first, expert_of_second(pair)))
-      candidates_.push_back({max_gain, packs ? max_gain : saving, pair});
-  }
-  std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) {
-    return a.max_gain != b.max_gain ? a.max_gain > b.max_gain : a.pair < b.pair;
-  });
-
   const SwapSteps rest = placement.swap_steps(first, second, others_);
   std::int64_t best_gain = to_beat;
   std::size_t best_pair = 0;
