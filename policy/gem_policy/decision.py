@@ -141,16 +141,30 @@ class Decider:
     def _devices(self, rank_count, expert):
         fit = self._fit or ranks.Fit(list(range(rank_count)), "", [0.0] * rank_count)
         if self._measured and fit.devices is not None and len(fit.devices) == len(self._measured) == rank_count:
-            factors = ranks.slowdowns(fit, self._measured.clocks_hz()) if self.settings.clocks else None
-            return self._measured, fit.devices, factors
+            return self._measured, fit.devices, self._slowdowns(fit) if self.settings.clocks else None
         if self._measured and fit.devices is not None:
             self.say_once(f"the profile doesn't fit {rank_count} ranks: all devices are taken to be equal")
+        if not self._measured:
+            self.say_once("no profile is given (GEM_POLICY_PROFILE), so nothing is measured: all devices are taken to be "
+                          "equal")
         if rank_count not in self._alike:
             self._alike[rank_count] = self._measured.mean(rank_count) if self._measured else Devices.equal(
                 self._library, rank_count, self.settings.tile_tokens,
                 2.0 * expert.parameters * self.settings.tile_tokens / (self.settings.tflops * 1e12),
                 expert.bytes / (self.settings.memory_gbps * 1e9))
         return self._alike[rank_count], None, None
+
+    def _slowdowns(self, fit):
+        factors = ranks.slowdowns(fit, self._measured.clocks_hz())
+        unknown = [rank for rank, factor in enumerate(factors) if factor is None]
+        if unknown:
+            self.say_once(f"the clock of the GPU of rank {', '.join(map(str, unknown))} can't be told, or wasn't when it was "
+                          "profiled: its latencies are those of the profile")
+        factors = [factor or 1.0 for factor in factors]
+        if self._speaks and any(factor != 1.0 for factor in factors):
+            self._log.info("GEM: by their clocks now, ranks take %s times as long as their profile says",
+                           ", ".join(f"{factor:.2f}" for factor in factors))
+        return factors
 
     def _report(self, placing, counts, present, rank_count, horizon_steps, seconds):
         head = (f"GEM: {counts.shape[1]} layers on {rank_count} devices, {counts.shape[0]} steps looked at "

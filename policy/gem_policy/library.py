@@ -79,7 +79,11 @@ class Library:
                 ("device_name", ctypes.c_char_p, [ctypes.c_void_p, ctypes.c_int32]),
                 ("device_clock", ctypes.c_double, [ctypes.c_void_p, ctypes.c_int32]),
                 ("place", ctypes.c_int32, [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p])):
-            function = self.function(name)
+            try:
+                function = self.function(name)
+            except AttributeError:
+                raise PolicyError(f"{self.path} has no function gem_policy_{name}, so it isn't libgem_policy.so.1 of this "
+                                  "version; set GEM_POLICY_LIBRARY to it") from None
             function.restype, function.argtypes = result, arguments
         if self.function("abi")() != ABI:
             raise PolicyError(f"{self.path} speaks version {self.function('abi')()} of its interface, but this package "

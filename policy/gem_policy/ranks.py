@@ -58,12 +58,12 @@ def fit_of(parts, profile_count):
 
 
 def slowdowns(fit, profile_clocks_hz):
-    """[rank] factor of its latencies: clock when it was measured over clock now; 1 where either is unknown. A factor
-    beyond 1/2 to 4 is taken for a reading of an idle GPU, and left out."""
+    """[rank] factor of its latencies: clock when it was measured over clock now; None where either is unknown. A factor
+    beyond 1/2 to 4 is taken for a reading of an idle GPU, and counts as unknown."""
     factors = []
     for device, clock_hz in zip(fit.devices, fit.clocks_hz):
         factor = profile_clocks_hz[device] / clock_hz if clock_hz > 0.0 else math.nan
-        factors.append(factor if 0.5 <= factor <= 4.0 else 1.0)
+        factors.append(factor if 0.5 <= factor <= 4.0 else None)
     return factors
 
 

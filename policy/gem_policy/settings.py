@@ -44,20 +44,23 @@ class Settings:
         values = {}
         for name, (origin, text) in texts.items():
             if name not in fields:
-                raise SettingError(f"{origin}: there is no setting {name}; there are {', '.join(sorted(fields))}")
+                raise SettingError(f"{origin} is no setting; there are {', '.join(sorted(fields))}")
             values[name] = _parse(origin, text.strip(), type(fields[name].default))
         settings = Settings(**values)
-        settings._check()
+        settings._check({name: origin for name, (origin, _) in texts.items()})
         return settings
 
-    def _check(self):
+    def _check(self, origins):
+        def said(name):
+            return f"{origins.get(name, name)} is {getattr(self, name)}, but must be"
+
         for name, least in (("steps", 1), ("judged_steps", 0), ("max_moves", -1), ("max_total_moves", -1),
                             ("horizon", 0), ("iterations", 0), ("tile_tokens", 1)):
             if not least <= getattr(self, name) < 1 << 20:
-                raise SettingError(f"{name} is {getattr(self, name)}, but must be {least} to {(1 << 20) - 1}")
+                raise SettingError(f"{said(name)} {least} to {(1 << 20) - 1}")
         for name in ("move_gbps", "memory_gbps", "tflops"):
             if not 0.0 < getattr(self, name) < 1e9:
-                raise SettingError(f"{name} is {getattr(self, name)}, but must be above 0")
+                raise SettingError(f"{said(name)} above 0 and below 1e9")
 
 
 def _read_file(path):
@@ -74,7 +77,8 @@ def _read_file(path):
         name, equals, text = line.partition("=")
         if not equals:
             raise SettingError(f"{path}:{number}: is '{line}', but must be 'name = value'")
-        texts[name.strip().lower()] = (f"{path}:{number}", text)
+        name = name.strip().lower()
+        texts[name] = (f"{path}:{number}: {name}", text)
     return texts
 
 

@@ -20,24 +20,31 @@ namespace {
 // Judged costs are compared in whole nanoseconds.
 constexpr double judging_tick_s = 1e-9;
 
-/// One way to spend the copies, and the layers' problems with them.
-struct Way {
-  CopyCounts copies;  // [layer, expert]; empty where there are none
-  std::vector<LayerProblem> problems;
+// A layer's problems, one for each way to spend its copies.
+using Ways = std::vector<LayerProblem>;
 
-  std::vector<std::int32_t> expert_of_copy(std::size_t layer) const { return problems[layer].expert_of_copy(); }
+struct CopiedLayer {
+  std::size_t layer;
+  std::vector<std::int32_t> copies;  // [expert]
 };
 
-Way without_copies(const CostModel& model, const LoadTrace& trace) {
-  return {{}, layer_problems(model, trace)};
-}
-
-Way with_copies(const CostModel& model, const LoadTrace& trace, CopyCounts copies) {
-  Way way{std::move(copies), {}};
-  way.problems = layer_problems(model, split_over_copies(trace, way.copies));
-  for (std::size_t layer = 0; layer < way.problems.size(); ++layer)
-    way.problems[layer].set_copies(experts_of_copies(way.copies.row(layer)));
-  return way;
+// [layer] what is made of it. In one go, since the tables of latencies take long to make.
+std::vector<Ways> with_copies(const CostModel& model, const LoadTrace& trace, const std::vector<CopiedLayer>& layers) {
+  LoadTrace chosen = without_steps(trace);
+  chosen.counts = Cube<std::uint32_t>(trace.step_count(), layers.size(), trace.expert_count());
+  CopyCounts copies(layers.size(), trace.expert_count());
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    std::ranges::copy(layers[i].copies, copies.row(i).begin());
+    for (std::size_t step = 0; step < trace.step_count(); ++step)
+      std::ranges::copy(trace.counts.row(step, layers[i].layer), chosen.counts.row(step, i).begin());
+  }
+  std::vector<Ways> ways(trace.layer_count());
+  std::vector<LayerProblem> problems = layer_problems(model, split_over_copies(chosen, copies));
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    problems[i].set_copies(experts_of_copies(copies.row(i)));
+    ways[layers[i].layer].push_back(std::move(problems[i]));
+  }
+  return ways;
 }
 
 // As many copies of each expert as there are now; an expert with more than there are devices gives some to the first
@@ -78,29 +85,27 @@ void shift_copies(std::span<std::int32_t> counts, std::span<const double> loads,
   }
 }
 
-std::vector<Way> ways_of(const CostModel& model, const PlacingQuestion& question) {
-  std::vector<Way> ways;
-  const std::size_t slots = question.slots_per_device * model.device_count();
-  const std::size_t redundant = slots - question.searched.expert_count();
+std::vector<Ways> ways_of(const CostModel& model, const PlacingQuestion& question) {
+  const LoadTrace& trace = question.searched;
+  const std::size_t devices = model.device_count();
+  const std::size_t redundant = question.slots_per_device * devices - trace.expert_count();
   if (redundant == 0) {
-    ways.push_back(without_copies(model, question.searched));
+    std::vector<Ways> ways;
+    for (LayerProblem& problem : layer_problems(model, trace)) ways.push_back({std::move(problem)});
     return ways;
   }
-  if (question.present.rows() == 0) {
-    ways.push_back(
-        with_copies(model, question.searched, choose_copies(question.searched, redundant, model.device_count())));
-    return ways;
-  }
-  const CopyCounts present = present_copies(question, model.device_count());
-  ways.push_back(with_copies(model, question.searched, present));
+  const bool is_first = question.present.rows() == 0;
+  const CopyCounts given = is_first ? choose_copies(trace, redundant, devices) : present_copies(question, devices);
   // Half of the moves for other copies, the rest to place them.
-  const std::size_t shifts = std::max<std::size_t>(1, question.max_moves / 2);
-  CopyCounts shifted = present;
-  for (std::size_t layer = 0; layer < shifted.rows(); ++layer)
-    shift_copies(shifted.row(layer), mean_loads(question.searched, layer), shifts, model.device_count());
-  if (question.max_moves > 0 && !(shifted == present))
-    ways.push_back(with_copies(model, question.searched, std::move(shifted)));
-  return ways;
+  const std::size_t shifts = is_first || question.max_moves == 0 ? 0 : std::max<std::size_t>(1, question.max_moves / 2);
+  std::vector<CopiedLayer> layers;
+  for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
+    CopiedLayer copied{layer, {given.row(layer).begin(), given.row(layer).end()}};
+    layers.push_back(copied);
+    shift_copies(copied.copies, mean_loads(trace, layer), shifts, devices);
+    if (copied.copies != layers.back().copies) layers.push_back(std::move(copied));
+  }
+  return with_copies(model, trace, layers);
 }
 
 /// What a layer may become: by ascending moves, each cheaper in the judged steps than all before it. The first is the
@@ -137,8 +142,7 @@ class Judge {
   const PlacingQuestion* question_;
 };
 
-LayerChoice choice_of(const PlacingQuestion& question, const std::vector<Way>& ways, const Judge& judge,
-                      std::size_t layer) {
+LayerChoice choice_of(const PlacingQuestion& question, const Ways& ways, const Judge& judge, std::size_t layer) {
   const SlotRow present = question.present.row(layer);
   const DeviceContents contents = contents_of(present, question.slots_per_device);
   struct Candidate {
@@ -146,15 +150,14 @@ LayerChoice choice_of(const PlacingQuestion& question, const std::vector<Way>& w
     std::vector<std::int32_t> row;
   };
   std::vector<Candidate> candidates;
-  for (const Way& way : ways) {
-    const LayerProblem& problem = way.problems[layer];
+  for (const LayerProblem& problem : ways) {
     const RemapRule rule{.max_moves = question.max_moves,
                          .move_ticks = move_price(problem, question.move_s, question.horizon_steps),
                          .iterations = question.iterations,
                          .seed = question.seed};
     for (const RemapPoint& point : remap_front(problem, contents, rule)) {
       std::vector<std::int32_t> row =
-          arranged(present, point.assignment, way.expert_of_copy(layer), question.slots_per_device);
+          arranged(present, point.assignment, problem.expert_of_copy(), question.slots_per_device);
       const std::size_t moves = moves_between(present, row, question.slots_per_device);
       if (moves == 0 || moves > question.max_moves) continue;
       const std::int64_t cost = judge.ticks(layer, row);
@@ -176,10 +179,8 @@ LayerChoice choice_of(const PlacingQuestion& question, const std::vector<Way>& w
 }
 
 // Nothing is there yet: the best that a search from linear placement finds, copies included.
-std::vector<std::int32_t> first_row(const PlacingQuestion& question, const std::vector<Way>& ways, SlotRow linear,
+std::vector<std::int32_t> first_row(const PlacingQuestion& question, const LayerProblem& problem, SlotRow linear,
                                     std::size_t layer) {
-  const Way& way = ways.front();
-  const LayerProblem& problem = way.problems[layer];
   Assignment start(problem.expert_count());
   for (std::size_t placed = 0; placed < start.size(); ++placed)
     start[placed] = static_cast<std::int32_t>(placed / question.slots_per_device);
@@ -188,7 +189,7 @@ std::vector<std::int32_t> first_row(const PlacingQuestion& question, const std::
   StartResult found =
       run_start(problem, start, RandomStream{question.seed, layer}, StartRule{.iterations = question.iterations});
   order_copies(found.assignment, problem.expert_of_copy());
-  return arranged(linear, found.assignment, way.expert_of_copy(layer), question.slots_per_device);
+  return arranged(linear, found.assignment, problem.expert_of_copy(), question.slots_per_device);
 }
 
 // Expert s % E in slot s, as engines begin.
@@ -203,11 +204,11 @@ PlacingAnswer place_first(const CostModel& model, const PlacingQuestion& questio
   const std::size_t layers = question.searched.layer_count();
   const std::size_t slots = question.slots_per_device * model.device_count();
   const Matrix<std::int32_t> linear = linear_map(layers, slots, question.searched.expert_count());
-  const std::vector<Way> ways = ways_of(model, question);
+  const std::vector<Ways> ways = ways_of(model, question);
   const Judge judge(model, question);
   PlacingAnswer answer{.map = Matrix<std::int32_t>(layers, slots), .changed_layers = layers};
   for (std::size_t layer = 0; layer < layers; ++layer) {
-    const std::vector<std::int32_t> row = first_row(question, ways, linear.row(layer), layer);
+    const std::vector<std::int32_t> row = first_row(question, ways[layer].front(), linear.row(layer), layer);
     answer.present_s += judge.mean_seconds(judge.ticks(layer, linear.row(layer)));
     answer.placed_s += judge.mean_seconds(judge.ticks(layer, row));
     std::ranges::copy(row, answer.map.row(layer).begin());
@@ -222,12 +223,12 @@ PlacingAnswer place_experts(const CostModel& model, const PlacingQuestion& quest
   const std::size_t layers = question.searched.layer_count();
   for (std::size_t layer = 0; layer < layers; ++layer)
     check_slots(question.present.row(layer), layer, question.searched.expert_count());
-  const std::vector<Way> ways = ways_of(model, question);
+  const std::vector<Ways> ways = ways_of(model, question);
   const Judge judge(model, question);
   std::vector<LayerChoice> choices;
   std::vector<std::vector<RemapPoint>> fronts;
   for (std::size_t layer = 0; layer < layers; ++layer) {
-    choices.push_back(choice_of(question, ways, judge, layer));
+    choices.push_back(choice_of(question, ways[layer], judge, layer));
     fronts.push_back(choices.back().points);
   }
   const std::vector<std::size_t> chosen = choose_points(fronts, judge.move_ticks(), question.max_total_moves);

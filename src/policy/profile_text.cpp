@@ -196,6 +196,8 @@ std::string profile_text(LatencyProfile profile) {
 }
 
 LatencyProfile parse_profile_text(std::string_view text, const std::string& origin) {
+  if (text.starts_with("\x89HDF"))
+    throw DataError(origin + ": is an HDF5 file, but the policy needs the text that gem-deploy profile makes of it");
   const JsonDocument document = JsonDocument::parse(text, origin);
   const JsonNode root = document.root();
   if (!root.has("format") || !root.at("format").is_text() || root.at("format").text() != file_format)

@@ -31,8 +31,12 @@ class Move {
   virtual ~Move() = default;
   virtual std::string_view name() const = 0;
   /// The move of this kind that lowers the cost the most, the first in slot order of equal ones; nothing if none lowers
-  /// it.
-  virtual std::optional<FoundMove> evaluate(const Placement& placement, std::int32_t first, std::int32_t second) = 0;
+  /// it by more than `to_beat`, 0 or more.
+  virtual std::optional<FoundMove> evaluate(const Placement& placement, std::int32_t first, std::int32_t second,
+                                            std::int64_t to_beat) = 0;
+  std::optional<FoundMove> evaluate(const Placement& placement, std::int32_t first, std::int32_t second) {
+    return evaluate(placement, first, second, 0);
+  }
   const SearchWork& work() const { return work_; }
 
  protected:

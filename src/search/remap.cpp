@@ -121,16 +121,20 @@ class SteepestDescent {
         const std::int64_t saving = placement.max_saving(first, second) + saved_by_returns;
         if (saving > 0) pairs_.push_back({saving, first, second});
       }
-    std::ranges::sort(pairs_, [](const Pair& a, const Pair& b) {
-      if (a.max_saving != b.max_saving) return a.max_saving > b.max_saving;
-      return a.first != b.first ? a.first < b.first : a.second < b.second;
-    });
+    // The most promising pair is on top of a heap: most are never looked at.
+    const auto is_later = [](const Pair& a, const Pair& b) {
+      if (a.max_saving != b.max_saving) return a.max_saving < b.max_saving;
+      return a.first != b.first ? a.first > b.first : a.second > b.second;
+    };
+    std::ranges::make_heap(pairs_, is_later);
     std::optional<FoundMove> best;
-    for (const Pair& pair : pairs_) {
+    for (; !pairs_.empty(); pairs_.pop_back()) {
+      std::ranges::pop_heap(pairs_, is_later);
+      const Pair& pair = pairs_.back();
       if (best && pair.max_saving <= -best->change) break;
       for (const auto& move : moves_) {
-        auto found = move->evaluate(placement, pair.first, pair.second);
-        if (found && (!best || found->change < best->change)) best = std::move(found);
+        auto found = move->evaluate(placement, pair.first, pair.second, best ? -best->change : 0);
+        if (found) best = std::move(found);
       }
     }
     return best;

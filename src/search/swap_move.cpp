@@ -20,7 +20,8 @@ constexpr std::size_t packed(std::size_t columns) {
 class SwapMove : public Move {
  public:
   std::string_view name() const override { return "swap"; }
-  std::optional<FoundMove> evaluate(const Placement& placement, std::int32_t first, std::int32_t second) override;
+  std::optional<FoundMove> evaluate(const Placement& placement, std::int32_t first, std::int32_t second,
+                                    std::int64_t to_beat) override;
 
  private:
   // The straggler's columns in which the most can be gained.
@@ -28,8 +29,8 @@ class SwapMove : public Move {
   void pack_columns(const Placement& placement, std::int32_t first, std::int32_t second);
   // What all swaps leave in the chosen columns, which are then done with.
   void sum_packed(const Placement& placement, std::int32_t first, std::int32_t second);
-  // What they leave at the least: the straggler's time alone, until few swaps may still save what can be saved.
-  void sum_stragglers(const Placement& placement, std::int32_t first, std::int32_t second, std::int64_t max_saving);
+  // What they leave at the least: the straggler's time alone, until few swaps leave less than `enough`.
+  void sum_stragglers(const Placement& placement, std::int32_t first, std::int32_t second, std::int64_t enough);
   // Loads of a device, keys [plane, packed column], or of its experts, [slot, plane, packed column]; no `added` where
   // nothing is added.
   struct Packed {
@@ -38,6 +39,10 @@ class SwapMove : public Move {
   };
   void pack(const LayerProblem& problem, std::span<const LoadRow> rows, Packed& packed) const;
   void pack_experts(const Placement& placement, std::int32_t device, Packed& packed);
+  // Swaps that may gain more than `to_beat`, the most promising first; `is_summed`: their excess is that of the columns
+  // which are done with.
+  void list_candidates(const Placement& placement, std::int32_t first, std::int32_t second, std::int64_t to_beat,
+                       bool is_summed);
   // How many moves more it is that each expert of a device goes to the other, [slot].
   static void count_moves(const Placement& placement, std::int32_t from, std::int32_t to,
                           std::vector<std::int32_t>& moves);
@@ -147,7 +152,7 @@ void SwapMove::sum_packed(const Placement& placement, std::int32_t first, std::i
 }
 
 void SwapMove::sum_stragglers(const Placement& placement, std::int32_t first, std::int32_t second,
-                              std::int64_t max_saving) {
+                              std::int64_t enough) {
   constexpr std::size_t between_counts = 4;
   const LayerProblem& problem = placement.problem();
   const auto keys_of = [&](std::int32_t device, std::size_t column, std::vector<std::int32_t>& keys) {
@@ -167,12 +172,34 @@ void SwapMove::sum_stragglers(const Placement& placement, std::int32_t first, st
                            keys_first_, keys_second_);
     work_.evaluated_steps += excess_.size();
     if (i % between_counts == between_counts - 1 &&
-        std::ranges::count_if(excess_, [&](std::int64_t excess) { return excess < max_saving; }) <= few)
+        std::ranges::count_if(excess_, [&](std::int64_t excess) { return excess < enough; }) <= few)
       return;
   }
 }
 
-std::optional<FoundMove> SwapMove::evaluate(const Placement& placement, std::int32_t first, std::int32_t second) {
+void SwapMove::list_candidates(const Placement& placement, std::int32_t first, std::int32_t second,
+                               std::int64_t to_beat, bool is_summed) {
+  const std::vector<std::int32_t>& of_first = placement.experts_of(first);
+  const std::vector<std::int32_t>& of_second = placement.experts_of(second);
+  const std::int64_t max_saving = placement.max_saving(first, second);
+  const std::int64_t move_ticks = placement.problem().move_limit().move_ticks;
+  candidates_.clear();
+  std::size_t pair = 0;
+  for (std::size_t i = 0; i < of_first.size(); ++i)
+    for (std::size_t j = 0; j < of_second.size(); ++j, ++pair) {
+      const std::int32_t moves = moves_first_[i] + moves_second_[j];
+      const std::int64_t saving = max_saving - moves * move_ticks, max_gain = saving - excess_[pair];
+      if (max_gain > to_beat && placement.may_move(moves) && placement.may_hold(second, of_first[i]) &&
+          placement.may_hold(first, of_second[j]))
+        candidates_.push_back({max_gain, is_summed ? max_gain : saving, pair});
+    }
+  std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) {
+    return a.max_gain != b.max_gain ? a.max_gain > b.max_gain : a.pair < b.pair;
+  });
+}
+
+std::optional<FoundMove> SwapMove::evaluate(const Placement& placement, std::int32_t first, std::int32_t second,
+                                            std::int64_t to_beat) {
   const LayerProblem& problem = placement.problem();
   const std::size_t first_slots = placement.experts_of(first).size(), slots = placement.experts_of(second).size();
   work_.candidate_steps += first_slots * slots * problem.step_count();
@@ -180,9 +207,12 @@ std::optional<FoundMove> SwapMove::evaluate(const Placement& placement, std::int
   const std::int64_t move_ticks = problem.move_limit().move_ticks;
   // Two experts that come home save their price, too.
   const auto max_returns = static_cast<std::int64_t>(std::min<std::size_t>(placement.moves(), 2)) * move_ticks;
-  if (max_saving + max_returns <= 0) return std::nullopt;
+  if (max_saving + max_returns <= to_beat) return std::nullopt;
   count_moves(placement, first, second, moves_first_);
   count_moves(placement, second, first, moves_second_);
+  const std::int32_t least_moves = std::ranges::min(moves_first_) + std::ranges::min(moves_second_);
+  const std::int64_t most = max_saving - least_moves * move_ticks;
+  if (most <= to_beat || !placement.may_move(least_moves)) return std::nullopt;
 
   placement.slowest_of_others(first, second, others_);
   choose_columns(placement, first, second);
@@ -190,24 +220,14 @@ std::optional<FoundMove> SwapMove::evaluate(const Placement& placement, std::int
   if (packs)
     sum_packed(placement, first, second);
   else
-    sum_stragglers(placement, first, second, max_saving + max_returns);
+    sum_stragglers(placement, first, second, most - to_beat);
+
+  list_candidates(placement, first, second, to_beat, packs);
 
   const auto expert_of_first = [&](std::size_t pair) { return placement.experts_of(first)[pair / slots]; };
   const auto expert_of_second = [&](std::size_t pair) { return placement.experts_of(second)[pair % slots]; };
-  candidates_.clear();
-  for (std::size_t pair = 0; pair < excess_.size(); ++pair) {
-    const std::int32_t moves = moves_first_[pair / slots] + moves_second_[pair % slots];
-    const std::int64_t saving = max_saving - moves * move_ticks, max_gain = saving - excess_[pair];
-    if (max_gain > 0 && placement.may_move(moves) && placement.may_hold(second, expert_of_first(pair)) &&
-        placement.may_hold(first, expert_of_second(pair)))
-      candidates_.push_back({max_gain, packs ? max_gain : saving, pair});
-  }
-  std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) {
-    return a.max_gain != b.max_gain ? a.max_gain > b.max_gain : a.pair < b.pair;
-  });
-
   const SwapSteps rest = placement.swap_steps(first, second, others_);
-  std::int64_t best_gain = 0;
+  std::int64_t best_gain = to_beat;
   std::size_t best_pair = 0;
   for (const Candidate& candidate : candidates_) {
     if (candidate.max_gain < best_gain) break;
@@ -216,12 +236,12 @@ std::optional<FoundMove> SwapMove::evaluate(const Placement& placement, std::int
                                           problem.row(expert_of_second(candidate.pair)), problem.column_count(),
                                           candidate.saving - std::max<std::int64_t>(best_gain, 1),
                                           work_.evaluated_steps);
-    if (gain > best_gain || (gain == best_gain && gain > 0 && candidate.pair < best_pair)) {
+    if (gain > best_gain || (gain == best_gain && gain > to_beat && candidate.pair < best_pair)) {
       best_gain = gain;
       best_pair = candidate.pair;
     }
   }
-  if (best_gain == 0) return std::nullopt;
+  if (best_gain == to_beat) return std::nullopt;
   return FoundMove{{{expert_of_first(best_pair), second}, {expert_of_second(best_pair), first}}, -best_gain};
 }
 

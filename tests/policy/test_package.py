@@ -49,11 +49,15 @@ class SettingsTest(unittest.TestCase):
         self.assertEqual(Settings.load({}), Settings())
 
     def test_what_is_wrong_is_named(self):
-        for name, value, part in (("STEPS", "many", "whole number"), ("STEP", "1", "there is no setting step"),
-                                  ("STEPS", "0", "steps is 0"), ("CLOCKS", "perhaps", "0 or 1"),
-                                  ("MOVE_GBPS", "-1", "above 0"), ("CONFIG", "/nowhere", "/nowhere")):
-            with self.assertRaisesRegex(SettingError, part):
+        for name, value, part in (("STEPS", "many", "whole number"), ("STEP", "1", "is no setting; there are clocks"),
+                                  ("STEPS", "0", "is 0, but must be 1 to"), ("CLOCKS", "perhaps", "0 or 1"),
+                                  ("MOVE_GBPS", "nan", "above 0"), ("CONFIG", "/nowhere", "/nowhere")):
+            with self.assertRaisesRegex(SettingError, f"^GEM_POLICY_{name}.*{part}"):
                 Settings.load({"GEM_POLICY_" + name: value})
+        with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+            print("# two lines\nhorizon = -2", file=file, flush=True)
+            with self.assertRaisesRegex(SettingError, f"^{file.name}:2: horizon is -2, but must be"):
+                Settings.load({"GEM_POLICY_CONFIG": file.name})
 
 
 class RanksTest(unittest.TestCase):
@@ -85,8 +89,8 @@ class RanksTest(unittest.TestCase):
 
     def test_a_lower_clock_is_a_slowdown_and_an_idle_one_is_not(self):
         fit = ranks.Fit([1, 0, 2, 3], "", [1.0e9, 1.5e9, 0.0, 0.1e9])
-        self.assertEqual(ranks.slowdowns(fit, [1.5e9, 1.5e9, 1.5e9, 1.5e9]), [1.5, 1.0, 1.0, 1.0])
-        self.assertEqual(ranks.slowdowns(fit, [float("nan")] * 4), [1.0] * 4)
+        self.assertEqual(ranks.slowdowns(fit, [1.5e9, 1.5e9, 1.5e9, 1.5e9]), [1.5, 1.0, None, None])
+        self.assertEqual(ranks.slowdowns(fit, [float("nan")] * 4), [None] * 4)
 
 
 class DecisionTest(unittest.TestCase):
@@ -113,6 +117,7 @@ class DecisionTest(unittest.TestCase):
         placed = self.decide(counts, present, 16, 4, horizon=1, move_gbps=0.001, log=log)
         self.assertTrue((placed == present).all())
         self.assertIn("keeps the map", log.text())
+        self.assertIn("no profile is given (GEM_POLICY_PROFILE)", log.text())
 
     def test_the_log_says_what_it_brings(self):
         log = Log()
@@ -179,12 +184,18 @@ class DecisionTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             path = write_profile(folder, ["a", "b", "c", "d"], slowdowns=[1.0] * 4)
             for clocks in (0, 1):
-                decider = Decider(settings(profile=path, max_moves=-1, clocks=clocks), Log())
+                log = Log()
+                decider = Decider(settings(profile=path, max_moves=-1, clocks=clocks), log)
                 decider.take_ranks([ranks.own_part(rank, decider.given(), uuid, ["a", "b", "c", "d"], clock_hz)
                                     for rank, (uuid, clock_hz) in enumerate(zip("abcd", (1.5e9, 1.5e9, 1.5e9, 0.9e9)))], 0)
                 placed = self.decide(counts, present, 16, 4, decider=decider)
                 tokens = counts.sum(axis=0)
                 shares.append(sum(tokens[layer, placed[layer, 12:]].sum() for layer in range(2)) / tokens.sum())
+            self.assertIn("ranks take 1.00, 1.00, 1.00, 1.67 times as long", log.text())
+            decider.take_ranks([ranks.own_part(rank, decider.given(), "abcd"[rank], list("abcd"), None)
+                                for rank in range(4)], 0)
+            self.decide(counts, present, 16, 4, decider=decider)
+            self.assertIn("rank 0, 1, 2, 3 can't be told", log.text())
         self.assertLess(shares[1], 0.85 * shares[0])
 
     def test_four_processes_give_the_same_bytes(self):
@@ -206,8 +217,16 @@ class LibraryTest(unittest.TestCase):
             Devices.measured(library, "/nowhere.json")
         with self.assertRaisesRegex(PolicyError, "shape"):
             Devices.equal(library, 4, 16, 1e-6, 1e-6).place(made_up_counts(4, 2, 16), numpy.zeros((2, 3)), 4, 4)
-        with self.assertRaisesRegex(PolicyError, "GEM_POLICY_LIBRARY"):
-            Library("/nowhere/libgem_policy.so.1")
+        for other in ("/nowhere/libgem_policy.so.1", "libc.so.6"):
+            with self.assertRaisesRegex(PolicyError, "GEM_POLICY_LIBRARY"):
+                Library(other)
+
+    def test_the_profile_itself_is_no_text(self):
+        with tempfile.NamedTemporaryFile(suffix=".h5") as file:
+            file.write(b"\x89HDF\r\n\x1a\n" + bytes(100))
+            file.flush()
+            with self.assertRaisesRegex(PolicyError, "HDF5 file, but .* gem-deploy profile"):
+                Devices.measured(Library(LIBRARY), file.name)
 
     def test_the_bundled_profile_is_read(self):
         data, programs = os.environ.get("GEM_DATA"), os.environ.get("GEM_PROGRAMS")
