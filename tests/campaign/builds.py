@@ -190,7 +190,8 @@ def survives(folder, source, targets):
         if wrong:
             return False, wrong
         try:
-            if shell([os.path.join(folder, "bin", target), "--gtest_brief=1"], limit_s=900).returncode != 0:
+            words = [os.path.join(folder, "bin", target), "--gtest_brief=1", "--gtest_fail_fast"]
+            if shell(words, limit_s=900).returncode != 0:
                 return False, ""
         except subprocess.TimeoutExpired:
             return False, ""
