@@ -123,17 +123,25 @@ void expect_whole(const PermuteJob& job, PermutationStanding standing) {
                      "it first, by the command that was interrupted with --resume");
 }
 
+/// Removes what a run that was killed at its very end left behind, its lock too.
+void sweep_up_after(const PermuteJob& job) {
+  if (job.dry_run) return;
+  std::optional<PermutationLock> lock;
+  if (!job.in_place) lock.emplace(job.output);  // in place it is held already
+  sweep_up(job.output);
+}
+
 /// Says so if the run would do what is done already.
 bool is_done_already(const PermuteJob& job, const Checkpoint& checkpoint, PermutationStanding standing) {
   if (!job.resume) return false;
   if (job.inverse && job.in_place && standing == PermutationStanding::Plain) {
-    if (!job.dry_run) sweep_up(job.output);
+    sweep_up_after(job);
     std::cout << job.output << ": holds no permutation, nothing is left to undo\n";
     return true;
   }
   const PermutationRecord record = job.inverse ? record_to_undo(job, standing) : record_of_mapping(job, checkpoint);
   if ((job.inverse && job.in_place) || !is_carried_out(checkpoint, job.output, record)) return false;
-  if (!job.dry_run) sweep_up(job.output);
+  sweep_up_after(job);
   std::cout << job.output << ": this permutation is finished, nothing is left to do\n";
   return true;
 }

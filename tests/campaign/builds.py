@@ -13,12 +13,14 @@ from ledger import Found, Lane, Part
 from mutants import read_mutants
 from runs import CORES, REPOSITORY, Runner, digest
 
-UNIT_TARGETS = ["base_tests", "model_tests", "search_tests", "mapping_tests", "cost_tests", "profile_tests", "files_tests",
-                "workload_tests", "verification_tests", "interchange_tests", "batch_tests", "platform_tests"]
-# Who sees a mutant of a folder first; the others are asked only if these see nothing.
-NEAREST_TARGETS = {"model": ["model_tests", "cost_tests", "profile_tests"], "cost": ["cost_tests", "search_tests"],
-                   "mapping": ["mapping_tests", "model_search_tests"], "verification": ["verification_tests"],
-                   "platform": ["platform_tests", "files_tests"], "batch": ["batch_tests"]}
+UNIT_TARGETS = ["base_tests", "device_loads_tests", "model_tests", "search_tests", "mapping_tests", "cost_tests",
+                "profile_tests", "files_tests", "workload_tests", "verification_tests", "interchange_tests", "batch_tests",
+                "platform_tests"]
+# Who sees a mutant of a file or a folder first; the others are asked only if these see nothing. What a header changes is
+# seen by a program that compiles little.
+NEAREST_TARGETS = {"src/model/load_rule.hpp": ["device_loads_tests"], "src/cost/load_keys.hpp": ["device_loads_tests"],
+                   "src/model": ["model_tests", "cost_tests", "profile_tests"], "src/cost": ["cost_tests", "search_tests"],
+                   "src/mapping": ["mapping_tests", "model_search_tests"], "src/platform": ["platform_tests", "files_tests"]}
 
 
 def shell(words, limit_s=7200, **more):
@@ -190,7 +192,8 @@ def survives(folder, source, targets):
         if wrong:
             return False, wrong
         try:
-            if shell([os.path.join(folder, "bin", target), "--gtest_brief=1"], limit_s=900).returncode != 0:
+            words = [os.path.join(folder, "bin", target), "--gtest_brief=1", "--gtest_fail_fast"]
+            if shell(words, limit_s=900).returncode != 0:
                 return False, ""
         except subprocess.TimeoutExpired:
             return False, ""
@@ -254,8 +257,8 @@ def try_mutant(tree, name, why, old, new):
         text = file.read()
     if text.count(old) != 1:
         return Found(f"{name}: '{old}' is there {text.count(old)} times; mutants.txt is out of date")
-    own = name.split("/")[1]
-    nearest = NEAREST_TARGETS.get(own, [own + "_tests"])
+    folder_name = "/".join(name.split("/")[:2])
+    nearest = NEAREST_TARGETS.get(name) or NEAREST_TARGETS.get(folder_name) or [os.path.basename(folder_name) + "_tests"]
     others = [target for target in [*UNIT_TARGETS, "model_search_tests"] if target not in nearest]
     try:
         for targets in (nearest, others):

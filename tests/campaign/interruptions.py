@@ -184,8 +184,8 @@ STALLED = {
     "gem-map": "gem-map --profile profile.h5 --trace trace.h5 --starts 1000 --iterations 100000 --output new.h5",
     "gem-profile": "gem-profile --model DeepSeek-V3 --device simulated --devices 64 --points-per-doubling 64 "
                    "--min-samples 1000 --max-samples 1000 --output new.h5",
-    "gem-profile on host": "gem-profile --model gpt-oss-20b --device host --expert-shape 256x256 --tile-tokens 16 "
-                           "--max-point-time 5 --output new.h5",
+    "gem-profile on host": "gem-profile --model gpt-oss-20b --device host --dtype f32 --expert-shape 256x256 "
+                           "--tile-tokens 16 --max-point-time 5 --output new.h5",
     "gem-batch": "gem-batch long.toml",
 }
 PATIENCE_S = 4

@@ -303,6 +303,21 @@ def check_lock(gem_deploy, folder, source, mapping_file):
         assert "in use" in done.stderr and done.stderr.count("\n") == 1, done.stderr
     run(command)
     assert not os.path.exists(path)
+    check_lock_of_the_dead(gem_deploy, folder, source, mapping_file)
+
+
+def check_lock_of_the_dead(gem_deploy, folder, source, mapping_file):
+    """A lock whose holder was killed once all was written goes with the run that finds nothing left to do."""
+    for name, words in (("locked-new", ["--mapping", mapping_file, "--checkpoint", source]),
+                        ("locked-old", ["--inverse", "--checkpoint", os.path.join(folder, "locked-new")])):
+        output = os.path.join(folder, name)
+        command = [gem_deploy, "permute", *words, "--output", output]
+        run(command)
+        path = os.path.join(output, "gem_mapping.json.lock")
+        with open(path, "w") as file:
+            file.write("process 1 on nowhere\n")
+        assert "finished" in run([*command, "--resume"]).stdout
+        assert not os.path.exists(path)
 
 
 def main():
