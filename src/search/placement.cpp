@@ -27,6 +27,12 @@ Placement::Placement(const LayerProblem& problem, Assignment assignment, std::ve
     if (problem.has_present()) moves_ += static_cast<std::size_t>(problem.is_move(expert, device));
   }
   for (std::int32_t d = 0; d < static_cast<std::int32_t>(devices); ++d) look_up_times(d);
+  if (!problem.has_added() && problem.tables().choices().empty() && nodes.empty()) {
+    slot_stride_ = gem::slot_stride(problem.slots_of(0));
+    slot_keys_.resize(devices * columns * slot_stride_);
+    for (std::size_t d = 0; d < devices; ++d)
+      for (std::size_t slot = 0; slot < experts_of_[d].size(); ++slot) fill_slot(static_cast<std::int32_t>(d), slot);
+  }
   for (auto& times : slowest_time_) times.resize(columns);
   for (auto& ids : slowest_device_) ids.resize(columns);
   refresh_slowest();
@@ -43,6 +49,15 @@ void Placement::add(std::int32_t device, std::int32_t expert, std::int32_t sign)
   add_columns(device, 0, own);
   if (own == columns) return;
   for (const std::int32_t neighbour : neighbours(device)) add_columns(neighbour, own, columns);
+}
+
+void Placement::fill_slot(std::int32_t device, std::size_t slot) {
+  const std::vector<std::int32_t>& experts = experts_of(device);
+  const std::int32_t* const key = problem_->row(experts[slot]).key;
+  const std::size_t end = slot + 1 == experts.size() ? slot_stride_ : slot + 1;
+  std::int32_t* to = slot_keys_.data() + offset(device) * slot_stride_;
+  for (std::size_t t = 0; t < problem_->column_count(); ++t, to += slot_stride_)
+    for (std::size_t place = slot; place < end; ++place) to[place] = key[t];
 }
 
 void Placement::look_up_times(std::int32_t device) {
@@ -156,7 +171,11 @@ void Placement::apply(std::span<const Relocation> relocations) {
     moves_ -= static_cast<std::size_t>(problem_->is_move(relocation.expert, from));
   }
   for (const Relocation& relocation : relocations) {
-    *slot_of(relocation.device, free_slot) = relocation.expert;
+    const auto slot = slot_of(relocation.device, free_slot);
+    *slot = relocation.expert;
+    if (is_plain())
+      fill_slot(relocation.device,
+                static_cast<std::size_t>(slot - experts_of_[static_cast<std::size_t>(relocation.device)].begin()));
     add(relocation.device, relocation.expert, 1);
     assignment_[static_cast<std::size_t>(relocation.expert)] = relocation.device;
   }

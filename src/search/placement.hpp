@@ -53,6 +53,14 @@ class Placement {
   LoadRow load(std::int32_t device) const {
     return {loads_.data() + key_offset(device), added_.empty() ? nullptr : added_.data() + offset(device)};
   }
+  /// Whether loads have one plane, nothing is added, and no column is a node's.
+  bool is_plain() const { return !slot_keys_.empty(); }
+  /// Of a plain placement: keys of a device's experts in one column, [slot, padded to slot_stride()] with keys that
+  /// are there.
+  const std::int32_t* slot_keys(std::int32_t device, std::size_t column) const {
+    return slot_keys_.data() + (offset(device) + column) * slot_stride_;
+  }
+  std::size_t slot_stride() const { return slot_stride_; }
   const std::int32_t* time(std::int32_t device) const { return times_.data() + offset(device); }
   /// Ticks by key.
   const std::int32_t* table(std::int32_t device) const {
@@ -79,6 +87,11 @@ class Placement {
   void columns_of_stragglers(std::int32_t first, std::int32_t second, std::vector<std::int32_t>& out) const;
   /// Whether changes between the two leave the columns of nodes as they are.
   bool share_node(std::int32_t first, std::int32_t second) const { return node_of(first) == node_of(second); }
+  /// The same of one column, of two devices of which one is its straggler and no column is a node's.
+  std::int32_t slowest_of_others(std::int32_t first, std::int32_t second, std::size_t column) const {
+    const std::int32_t runner_up = slowest_device_[1][column];
+    return runner_up == first || runner_up == second ? slowest_time_[2][column] : slowest_time_[1][column];
+  }
   /// What changes on these two devices alone can save at most: until the slowest of the others decides every column.
   std::int64_t max_saving(std::int32_t first, std::int32_t second) const;
 
@@ -97,6 +110,8 @@ class Placement {
     return devices_of_node_[static_cast<std::size_t>(node_of(device))];
   }
   void add(std::int32_t device, std::int32_t expert, std::int32_t sign);
+  // Notes the keys of what a slot of a device holds now.
+  void fill_slot(std::int32_t device, std::size_t slot);
   void look_up_times(std::int32_t device);
   void refresh_slowest();
 
@@ -104,9 +119,11 @@ class Placement {
   Assignment assignment_;
   std::vector<std::int32_t> weights_;
   std::vector<std::vector<std::int32_t>> experts_of_;
-  std::vector<std::int32_t> loads_;  // [device, plane, column], keys
-  std::vector<std::int32_t> added_;  // [device, column], ticks that the experts add; empty where none does
-  std::vector<std::int32_t> times_;  // [device, column], ticks
+  std::vector<std::int32_t> loads_;      // [device, plane, column], keys
+  std::vector<std::int32_t> added_;      // [device, column], ticks that the experts add; empty where none does
+  std::vector<std::int32_t> times_;      // [device, column], ticks
+  std::vector<std::int32_t> slot_keys_;  // [device, column, slot]; empty unless is_plain()
+  std::size_t slot_stride_ = 0;
   std::vector<std::int32_t> slowest_time_[3];
   std::vector<std::int32_t> slowest_device_[2];
   // What the stragglers of some columns, devices or nodes, cost beyond the others.

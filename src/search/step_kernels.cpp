@@ -154,20 +154,37 @@ GEM_CLONES void all_swapped_excesses(const SwapSteps& steps, const LoadRow& firs
     excesses_of<false, false>(steps, first, first_slots, second, second_slots, count, excess);
 }
 
-GEM_CLONES void add_straggler_excesses(std::int64_t* __restrict excess, const StragglerColumn& column,
-                                       std::span<const std::int32_t> first, std::span<const std::int32_t> second) {
-  const std::int32_t sign = column.sign, floor = column.floor;
-  const auto weight = static_cast<std::uint32_t>(column.weight);
-  const std::int32_t* const table = column.table;
-  const std::int32_t* const keys = second.data();
-  const std::size_t slots = second.size();
-  for (const std::int32_t key : first) {
-    const std::int32_t lost = sign * key;
-    for (std::size_t j = 0; j < slots; ++j)
-      excess[j] += static_cast<std::int64_t>(
-          std::uint64_t{static_cast<std::uint32_t>(std::max(table[sign * keys[j] - lost], floor) - floor)} * weight);
-    excess += slots;
-  }
+// `kSlots` of the second device at a time.
+template <std::size_t kSlots>
+[[gnu::always_inline]] static inline void add_swaps(std::int32_t* __restrict excess, const SwapColumn& column,
+                                                    std::size_t first_slots, std::size_t stride) {
+  const std::int32_t floor = column.floor, weight = column.weight, most = column.most;
+  const std::int32_t* const table_first = column.table_first;
+  const std::int32_t* const table_second = column.table_second;
+  for (std::size_t i = 0; i < first_slots; ++i)
+    for (std::size_t begin = 0; begin < stride; begin += kSlots, excess += kSlots) {
+      const std::int32_t lost = column.keys_first[i];
+      const std::int32_t* const keys = column.keys_second + begin;
+      for (std::size_t j = 0; j < kSlots; ++j) {
+        const std::int32_t moved = keys[j] - lost;
+        const std::int32_t slower = std::max(std::max(table_first[moved], table_second[-moved]), floor) - floor;
+        excess[j] += std::min(slower, most) * weight;
+      }
+    }
+}
+
+GEM_CLONES void add_swap_excesses(std::int32_t* excess, const SwapColumn& column, std::size_t first_slots,
+                                  std::size_t stride) {
+  if (stride == 4)
+    add_swaps<4>(excess, column, first_slots, stride);
+  else
+    add_swaps<8>(excess, column, first_slots, stride);
+}
+
+GEM_CLONES std::size_t count_below(const std::int32_t* values, std::size_t count, std::int32_t limit) {
+  std::int32_t below = 0;
+  for (std::size_t i = 0; i < count; ++i) below += values[i] < limit;
+  return static_cast<std::size_t>(below);
 }
 
 GEM_CLONES void add_keys(std::int32_t* __restrict load, const std::int32_t* __restrict key, std::int32_t sign,

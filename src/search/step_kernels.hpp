@@ -43,19 +43,28 @@ std::int64_t swapped_excess(const SwapSteps& steps, const LoadRow& first, const 
 void all_swapped_excesses(const SwapSteps& steps, const LoadRow& first, std::size_t first_slots, const LoadRow& second,
                           std::size_t second_slots, std::size_t count, std::int64_t* excess);
 
-/// A column, and the one of two devices that is its straggler.
-struct StragglerColumn {
-  const std::int32_t* table;  ///< its ticks by key, from its load's own on
-  std::int32_t sign;          ///< 1 if it is the first of the two, else -1
-  std::int32_t floor;         ///< ticks that the column costs at least
+/// A column of two devices, of loads with one plane to which nothing is added.
+struct SwapColumn {
+  const std::int32_t* table_first;  ///< ticks by key, from the first device's load on
+  const std::int32_t* table_second;
+  const std::int32_t* keys_first;   ///< [slot] of its experts
+  const std::int32_t* keys_second;  ///< [slot, padded to slot_stride]
+  std::int32_t floor;               ///< ticks that the column costs at least
   std::int32_t weight;
+  std::int32_t most;  ///< ticks above the floor from which on more makes no difference
 };
 
-/// excess [slots of the first, slots of the second] += what the straggler alone is above the floor of a column, times
-/// its weight, after an expert of the first device went to the second and one of the second, whose keys are given by
-/// slot, the other way. Of loads with one plane to which nothing is added.
-void add_straggler_excesses(std::int64_t* excess, const StragglerColumn& column, std::span<const std::int32_t> first,
-                            std::span<const std::int32_t> second);
+/// Slots rounded up to what `add_swap_excesses` takes at a time.
+constexpr std::size_t slot_stride(std::size_t slots) {
+  return slots <= 4 ? 4 : (slots + 7) / 8 * 8;
+}
+
+/// excess [slots of the first, stride] += what the two devices are above the floor of a column, at most `most`, times
+/// its weight, after an expert of the first went to the second and one of the second the other way.
+void add_swap_excesses(std::int32_t* excess, const SwapColumn& column, std::size_t first_slots, std::size_t stride);
+
+/// How many of the values are below the limit.
+std::size_t count_below(const std::int32_t* values, std::size_t count, std::int32_t limit);
 
 /// load += sign * key.
 void add_keys(std::int32_t* load, const std::int32_t* key, std::int32_t sign, std::size_t count);

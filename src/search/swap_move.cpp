@@ -24,13 +24,14 @@ class SwapMove : public Move {
                                     std::int64_t to_beat) override;
 
  private:
-  // The straggler's columns in which the most can be gained.
+  // What all swaps leave in the columns in which the most can be gained, one after the other, until few swaps leave
+  // less than `enough`; how many these are.
+  std::size_t sum_plain(const Placement& placement, std::int32_t first, std::int32_t second, std::int64_t enough);
+  // The same of placements that aren't plain, in half of the columns at once.
   void choose_columns(const Placement& placement, std::int32_t first, std::int32_t second);
   void pack_columns(const Placement& placement, std::int32_t first, std::int32_t second);
   // What all swaps leave in the chosen columns, which are then done with.
   void sum_packed(const Placement& placement, std::int32_t first, std::int32_t second);
-  // What they leave at the least: the straggler's time alone, until few swaps leave less than `enough`.
-  void sum_stragglers(const Placement& placement, std::int32_t first, std::int32_t second, std::int64_t enough);
   // Loads of a device, keys [plane, packed column], or of its experts, [slot, plane, packed column]; no `added` where
   // nothing is added.
   struct Packed {
@@ -39,10 +40,8 @@ class SwapMove : public Move {
   };
   void pack(const LayerProblem& problem, std::span<const LoadRow> rows, Packed& packed) const;
   void pack_experts(const Placement& placement, std::int32_t device, Packed& packed);
-  // Swaps that may gain more than `to_beat`, the most promising first; `is_summed`: their excess is that of the columns
-  // which are done with.
-  void list_candidates(const Placement& placement, std::int32_t first, std::int32_t second, std::int64_t to_beat,
-                       bool is_summed);
+  // Swaps that may gain more than `to_beat` by what was summed, the most promising first.
+  void list_candidates(const Placement& placement, std::int32_t first, std::int32_t second, std::int64_t to_beat);
   // How many moves more it is that each expert of a device goes to the other, [slot].
   static void count_moves(const Placement& placement, std::int32_t from, std::int32_t to,
                           std::vector<std::int32_t>& moves);
@@ -56,10 +55,10 @@ class SwapMove : public Move {
   std::vector<Saving> savings_;
   std::size_t packed_count_ = 0;  // padded
   Packed load_first_, load_second_, experts_first_, experts_second_;
-  std::vector<LoadRow> rows_;                           // [slot]
-  std::vector<std::int32_t> floor_, weights_;           // [packed column]
-  std::vector<std::int32_t> keys_first_, keys_second_;  // [slot], of one column
-  std::vector<std::int64_t> excess_;                    // [slot of first, slot of second]
+  std::vector<LoadRow> rows_;                  // [slot]
+  std::vector<std::int32_t> floor_, weights_;  // [packed column]
+  std::vector<std::int64_t> excess_;           // [slot of first, slot of second]
+  std::vector<std::int32_t> plain_excess_;     // [slot of first, slot of second, padded]
   // All columns: the slowest of the other devices; those that are packed have the largest floor, so that they add
   // nothing.
   std::vector<std::int32_t> others_;
@@ -67,8 +66,7 @@ class SwapMove : public Move {
   // Swaps that may gain, after the chosen columns.
   struct Candidate {
     std::int64_t max_gain;
-    std::int64_t saving;  // to be gained in the columns that were not summed in full
-    std::size_t pair;     // slot of first * slots of second + slot of second
+    std::size_t pair;  // slot of first * slots of second + slot of second
   };
   std::vector<Candidate> candidates_;
 };
@@ -151,47 +149,67 @@ void SwapMove::sum_packed(const Placement& placement, std::int32_t first, std::i
   work_.evaluated_steps += excess_.size() * packed_count_;
 }
 
-void SwapMove::sum_stragglers(const Placement& placement, std::int32_t first, std::int32_t second,
-                              std::int64_t enough) {
-  constexpr std::size_t between_counts = 4;
-  const LayerProblem& problem = placement.problem();
-  const auto keys_of = [&](std::int32_t device, std::size_t column, std::vector<std::int32_t>& keys) {
-    keys.clear();
-    for (const std::int32_t expert : placement.experts_of(device)) keys.push_back(problem.row(expert).key[column]);
-  };
-  excess_.assign(placement.experts_of(first).size() * placement.experts_of(second).size(), 0);
-  const auto few = static_cast<std::ptrdiff_t>(excess_.size() / 16);
-  for (std::size_t i = 0; i < columns_.size(); ++i) {
-    const auto column = static_cast<std::size_t>(columns_[i]);
-    keys_of(first, column, keys_first_);
-    keys_of(second, column, keys_second_);
-    const std::int32_t straggler = placement.straggler()[column];
-    add_straggler_excesses(excess_.data(),
-                           {placement.table(straggler) + placement.load(straggler).key[column],
-                            straggler == first ? 1 : -1, others_[column], placement.weights()[column]},
-                           keys_first_, keys_second_);
-    work_.evaluated_steps += excess_.size();
-    if (i % between_counts == between_counts - 1 &&
-        std::ranges::count_if(excess_, [&](std::int64_t excess) { return excess < enough; }) <= few)
-      return;
+std::size_t SwapMove::sum_plain(const Placement& placement, std::int32_t first, std::int32_t second,
+                                std::int64_t enough) {
+  constexpr std::size_t between_counts = 2;
+  placement.columns_of_stragglers(first, second, columns_);
+  savings_.clear();
+  for (const std::int32_t column : columns_) {
+    const auto t = static_cast<std::size_t>(column);
+    const std::int64_t above_others = placement.column_cost()[t] - placement.slowest_of_others(first, second, t);
+    if (const std::int64_t ticks = above_others * placement.weights()[t]; ticks > 0)
+      savings_.push_back({ticks, column});
   }
+  std::sort(savings_.begin(), savings_.end(), [](const Saving& a, const Saving& b) {
+    return a.ticks != b.ticks ? a.ticks > b.ticks : a.column < b.column;
+  });
+
+  const std::size_t first_slots = placement.experts_of(first).size(), stride = placement.slot_stride();
+  const std::size_t few = first_slots * placement.experts_of(second).size() / 16;
+  plain_excess_.assign(first_slots * stride, 0);
+  columns_.clear();
+  std::size_t left = plain_excess_.size();
+  std::int64_t reached = 0;  // at most, by any swap
+  for (const Saving& saving : savings_) {
+    const auto t = static_cast<std::size_t>(saving.column);
+    const std::int32_t weight = placement.weights()[t];
+    // A swap that leaves as much as that is done with.
+    const std::int64_t most = enough / weight + 1;
+    reached += most * weight;
+    if (reached > INT32_MAX) break;
+    add_swap_excesses(
+        plain_excess_.data(),
+        {placement.table(first) + placement.load(first).key[t], placement.table(second) + placement.load(second).key[t],
+         placement.slot_keys(first, t), placement.slot_keys(second, t), placement.slowest_of_others(first, second, t),
+         weight, static_cast<std::int32_t>(most)},
+        first_slots, stride);
+    columns_.push_back(saving.column);
+    if (columns_.size() % between_counts > 0) continue;
+    left = count_below(plain_excess_.data(), plain_excess_.size(), static_cast<std::int32_t>(enough));
+    if (left <= few) break;
+  }
+  work_.evaluated_steps += plain_excess_.size() * columns_.size();
+  return left;
 }
 
 void SwapMove::list_candidates(const Placement& placement, std::int32_t first, std::int32_t second,
-                               std::int64_t to_beat, bool is_summed) {
+                               std::int64_t to_beat) {
   const std::vector<std::int32_t>& of_first = placement.experts_of(first);
   const std::vector<std::int32_t>& of_second = placement.experts_of(second);
   const std::int64_t max_saving = placement.max_saving(first, second);
   const std::int64_t move_ticks = placement.problem().move_limit().move_ticks;
+  const bool plain = placement.is_plain();
+  const std::size_t stride = placement.slot_stride();
   candidates_.clear();
   std::size_t pair = 0;
   for (std::size_t i = 0; i < of_first.size(); ++i)
     for (std::size_t j = 0; j < of_second.size(); ++j, ++pair) {
       const std::int32_t moves = moves_first_[i] + moves_second_[j];
-      const std::int64_t saving = max_saving - moves * move_ticks, max_gain = saving - excess_[pair];
+      const std::int64_t excess = plain ? plain_excess_[i * stride + j] : excess_[pair];
+      const std::int64_t max_gain = max_saving - moves * move_ticks - excess;
       if (max_gain > to_beat && placement.may_move(moves) && placement.may_hold(second, of_first[i]) &&
           placement.may_hold(first, of_second[j]))
-        candidates_.push_back({max_gain, is_summed ? max_gain : saving, pair});
+        candidates_.push_back({max_gain, pair});
     }
   std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) {
     return a.max_gain != b.max_gain ? a.max_gain > b.max_gain : a.pair < b.pair;
@@ -214,15 +232,16 @@ std::optional<FoundMove> SwapMove::evaluate(const Placement& placement, std::int
   const std::int64_t most = max_saving - least_moves * move_ticks;
   if (most <= to_beat || !placement.may_move(least_moves)) return std::nullopt;
 
-  placement.slowest_of_others(first, second, others_);
-  choose_columns(placement, first, second);
-  const bool packs = problem.has_added() || !problem.tables().choices().empty() || !problem.tables().node_of().empty();
-  if (packs)
+  if (placement.is_plain()) {
+    if (sum_plain(placement, first, second, most - to_beat) == 0) return std::nullopt;
+    placement.slowest_of_others(first, second, others_);
+    for (const std::int32_t column : columns_) others_[static_cast<std::size_t>(column)] = INT32_MAX;
+  } else {
+    placement.slowest_of_others(first, second, others_);
+    choose_columns(placement, first, second);
     sum_packed(placement, first, second);
-  else
-    sum_stragglers(placement, first, second, most - to_beat);
-
-  list_candidates(placement, first, second, to_beat, packs);
+  }
+  list_candidates(placement, first, second, to_beat);
 
   const auto expert_of_first = [&](std::size_t pair) { return placement.experts_of(first)[pair / slots]; };
   const auto expert_of_second = [&](std::size_t pair) { return placement.experts_of(second)[pair % slots]; };
@@ -232,10 +251,10 @@ std::optional<FoundMove> SwapMove::evaluate(const Placement& placement, std::int
   for (const Candidate& candidate : candidates_) {
     if (candidate.max_gain < best_gain) break;
     const std::int64_t gain =
-        candidate.saving - swapped_excess(rest, problem.row(expert_of_first(candidate.pair)),
-                                          problem.row(expert_of_second(candidate.pair)), problem.column_count(),
-                                          candidate.saving - std::max<std::int64_t>(best_gain, 1),
-                                          work_.evaluated_steps);
+        candidate.max_gain - swapped_excess(rest, problem.row(expert_of_first(candidate.pair)),
+                                            problem.row(expert_of_second(candidate.pair)), problem.column_count(),
+                                            candidate.max_gain - std::max<std::int64_t>(best_gain, 1),
+                                            work_.evaluated_steps);
     if (gain > best_gain || (gain == best_gain && gain > to_beat && candidate.pair < best_pair)) {
       best_gain = gain;
       best_pair = candidate.pair;
