@@ -24,6 +24,10 @@ constexpr double load_factor = 2.0;
 // Steps on which a placement for a regime that comes back is judged: it wasn't searched on them, so that few tell.
 constexpr std::size_t recall_steps = 16, recall_block_steps = 4;
 
+// Iterations of the search after the descent, where loads are others. Where only a device's speed is, or more is known
+// of the same loads, there is little to win, and what more could be found is lost by the moves that it takes.
+constexpr std::size_t search_iterations = 25;
+
 // Steps that follow each other are alike; blocks of so many are counted as one observation.
 constexpr std::size_t block_steps = 8;
 
@@ -77,12 +81,13 @@ class TriggeredGem : public Policy {
       return adopt(known_before, believed, step);
     }
     Plan best;
-    if (load_changed(step, options_.window)) best = plan(believed, step, options_.window, present);
-    if (best.changes.empty() && (speed_changed || knows_more)) best = plan(believed, step, known, present);
+    if (load_changed(step, options_.window)) best = plan(believed, step, options_.window, search_iterations, present);
+    const bool loads_are_others = !best.changes.empty();
+    if (!loads_are_others && (speed_changed || knows_more)) best = plan(believed, step, known, 0, present);
     if (knows_more) searched_on_ = known;
     is_settling_ = is_settling_ && known < settled_steps;
     if (best.changes.empty()) return {};
-    begin_regime(step - best.steps);
+    if (loads_are_others) begin_regime(step - best.steps);
     std::vector<LayerChange> changes = adopt(best, believed, step);
     is_settling_ = searched_on_ < settled_steps;
     return changes;
@@ -108,10 +113,11 @@ class TriggeredGem : public Policy {
     return std::move(plan.changes);
   }
 
-  // From that step on loads are others, unless they were before.
+  // From that step on loads are others, unless they were before. A change that is seen a second time, within a window
+  // of the first, is one change: the steps between aren't a regime.
   void begin_regime(std::size_t step) {
     if (step <= alike_since_) return;
-    regimes_.remember(alike_since_, step);
+    if (alike_since_ == 0 || step - alike_since_ >= options_.window) regimes_.remember(alike_since_, step);
     alike_since_ = step;
   }
 
@@ -135,20 +141,19 @@ class TriggeredGem : public Policy {
     Assignment assignment;
   };
 
-  RemapPoint best_on(const LayerProblem& problem, const Assignment& present) const {
+  RemapPoint best_on(const LayerProblem& problem, const Assignment& present, std::size_t iterations) const {
     const std::int64_t price = move_price(problem, options_.move_s, horizon());
-    const auto front = remap_front(problem, device_contents(present, profile_.device_count()),
-                                   {.max_moves = options_.max_moves, .move_ticks = price});
-    return front[best_point(front, price)];
+    return best_remap(problem, device_contents(present, profile_.device_count()),
+                      {.max_moves = options_.max_moves, .move_ticks = price, .seed = options_.seed}, iterations);
   }
 
   // The best of the last steps, if it pays.
-  Plan plan(const std::vector<double>& slowdowns, std::size_t step, std::size_t count,
+  Plan plan(const std::vector<double>& slowdowns, std::size_t step, std::size_t count, std::size_t iterations,
             const std::vector<Assignment>& present) const {
     const LoadTrace window = last_steps(step, count);
     const std::size_t half = count / 2;
     const LoadTrace older = steps_of(window, 0, half), newer = steps_of(window, half, count - half);
-    const Evidence evidence{older, newer, window, block_steps};
+    const Evidence evidence{older, newer, window, block_steps, iterations};
     return {count, load_shares(window), changes_that_pay(slowdowns, evidence, present)};
   }
 
@@ -159,7 +164,7 @@ class TriggeredGem : public Policy {
     const Regime* regime = regimes_.nearest(shares, share_distance(shares, searched_for_));
     if (regime == nullptr) return {};
     const LoadTrace earlier = steps_of(drift_.trace, regime->begin, regime->count);
-    const Evidence evidence{earlier, recent, earlier, recall_block_steps};
+    const Evidence evidence{earlier, recent, earlier, recall_block_steps, search_iterations};
     return {regime->count, regime->shares, changes_that_pay(slowdowns, evidence, present)};
   }
 
@@ -167,6 +172,7 @@ class TriggeredGem : public Policy {
   struct Evidence {
     const LoadTrace &searched, &judged, &all;
     std::size_t block_steps;  // of the judged ones, for their interval
+    std::size_t iterations;   // of the search
   };
 
   // Layers that gain more than their moves cost, best first; none where the gain of all together is not sure.
@@ -180,7 +186,7 @@ class TriggeredGem : public Policy {
     std::vector<double> gains_s(evidence.judged.step_count(), 0.0);
     double price_s = 0.0;
     for (std::size_t layer = 0; layer < present.size(); ++layer) {
-      const RemapPoint point = best_on(searched[layer], present[layer]);
+      const RemapPoint point = best_on(searched[layer], present[layer], evidence.iterations);
       if (point.moves == 0) continue;
       const std::vector<double> now_s = step_seconds(judged[layer], present[layer]),
                                 then_s = step_seconds(judged[layer], point.assignment);
@@ -190,7 +196,7 @@ class TriggeredGem : public Policy {
       for (std::size_t t = 0; t < gains_s.size(); ++t) gains_s[t] += now_s[t] - then_s[t];
       price_s += own_price_s;
       if (whole.empty()) whole = layer_problems(model, evidence.all);
-      candidates.push_back({layer, gain_s, best_on(whole[layer], present[layer]).assignment});
+      candidates.push_back({layer, gain_s, best_on(whole[layer], present[layer], evidence.iterations).assignment});
     }
     if (candidates.empty() || lower_bound(gains_s, evidence.block_steps) <= price_s) return {};
     std::vector<LayerChange> changes;

@@ -12,8 +12,6 @@
 namespace gem {
 namespace {
 
-// Swaps between two devices that wait for each other: one straggles in the profiled stage of a step drawn at random
-// (`step_of` the whole problem's), the other is any other.
 // Fewer swaps are undone by the descent, more make it start afresh.
 constexpr int disturbing_swaps = 2;
 
@@ -21,6 +19,15 @@ constexpr int disturbing_swaps = 2;
 // cost of never accepting one, at equal time (tests/benchmark/search.md).
 constexpr double tolerance = 3e-4;
 
+// By how many moves a swap of two experts leads further from the present placement.
+std::int32_t moves_of_swap(const LayerProblem& problem, std::int32_t of_first, std::int32_t first,
+                           std::int32_t of_second, std::int32_t second) {
+  return problem.is_move(of_first, second) - problem.is_move(of_first, first) + problem.is_move(of_second, first) -
+         problem.is_move(of_second, second);
+}
+
+// Swaps between two devices that wait for each other: one straggles in the profiled stage of a step drawn at random
+// (`step_of` the whole problem's), the other is any other.
 void disturb(Placement& placement, std::span<const std::size_t> step_of, RandomStream& random,
              std::vector<std::int32_t>& changed) {
   const LayerProblem& problem = placement.problem();
@@ -36,6 +43,8 @@ void disturb(Placement& placement, std::span<const std::size_t> step_of, RandomS
     const std::int32_t of_first = any_of(placement.experts_of(first));
     const std::int32_t of_second = any_of(placement.experts_of(second));
     if (!placement.may_hold(second, of_first) || !placement.may_hold(first, of_second)) continue;
+    if (problem.has_present() && !placement.may_move(moves_of_swap(problem, of_first, first, of_second, second)))
+      continue;
     const Relocation swap[] = {{of_first, second}, {of_second, first}};
     placement.apply(swap);
     changed.push_back(first);

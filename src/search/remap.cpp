@@ -360,6 +360,21 @@ std::size_t best_point(std::span<const RemapPoint> front, std::int64_t move_tick
   return best;
 }
 
+RemapPoint best_remap(const LayerProblem& problem, const DeviceContents& present, const RemapRule& rule,
+                      std::size_t search_iterations) {
+  const std::vector<RemapPoint> front = remap_front(problem, present, rule);
+  RemapPoint best = front[best_point(front, rule.move_ticks)];
+  LayerProblem counted = problem;
+  counted.set_present(present, {rule.max_moves, rule.move_ticks});
+  const Placement searched(
+      counted,
+      run_start(counted, best.assignment, RandomStream{rule.seed}, {.iterations = search_iterations}).assignment);
+  const std::int64_t price = static_cast<std::int64_t>(searched.moves()) * rule.move_ticks;
+  if (searched.cost() < best.cost + static_cast<std::int64_t>(best.moves) * rule.move_ticks)
+    best = {searched.moves(), searched.cost() - price, searched.assignment()};
+  return best;
+}
+
 std::vector<std::size_t> choose_points(const std::vector<std::vector<RemapPoint>>& fronts, std::int64_t move_ticks,
                                        std::size_t max_moves) {
   struct Step {

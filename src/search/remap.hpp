@@ -42,6 +42,11 @@ std::vector<RemapPoint> remap_front(const LayerProblem& problem, const DeviceCon
 /// Index of the point whose cost with its moves at the price is the least; of equal ones the one with fewer moves.
 std::size_t best_point(std::span<const RemapPoint> front, std::int64_t move_ticks);
 
+/// The least cost with its moves at `rule.move_ticks`: the best point of remap_front, from which so many iterations of
+/// the ordinary search go on, in whose cost moves have their price.
+RemapPoint best_remap(const LayerProblem& problem, const DeviceContents& present, const RemapRule& rule,
+                      std::size_t search_iterations);
+
 /// One point of each layer's front, [layer] its index: what gains the most a move first, over all layers, as long as
 /// it is worth its price, until `max_moves` moves of all layers together are spent.
 std::vector<std::size_t> choose_points(const std::vector<std::vector<RemapPoint>>& fronts, std::int64_t move_ticks,

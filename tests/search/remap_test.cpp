@@ -122,6 +122,30 @@ TEST(Remap, WithoutALimitItIsAtLeastAsGoodAsTheOrdinarySearch) {
   }
 }
 
+TEST(Remap, TheSearchGoesOnFromTheFrontWithMovesAtTheirPrice) {
+  std::size_t better = 0;
+  for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+    const auto made = made_up_problem(32, 8, 60, 3, seed, LoadFeatures::TilesAndExperts, load_rules()[0]);
+    RandomStream random{seed, 5};
+    const Assignment present = random_assignment(made.problems[0], random);
+    const DeviceContents contents = device_contents(present, 8);
+    const RemapRule rule{.max_moves = 10, .move_ticks = 300};
+    const auto front = remap_front(made.problems[0], contents, rule);
+    const RemapPoint descended = front[best_point(front, rule.move_ticks)];
+    const RemapPoint searched = best_remap(made.problems[0], contents, rule, 25);
+    EXPECT_EQ(searched.cost, cost_by_hand(made.problems[0], searched.assignment));
+    EXPECT_EQ(searched.moves, moves_by_hand(present, searched.assignment));
+    EXPECT_LE(searched.moves, rule.max_moves);
+    const auto priced = [&](const RemapPoint& point) {
+      return point.cost + static_cast<std::int64_t>(point.moves) * rule.move_ticks;
+    };
+    EXPECT_LE(priced(searched), priced(descended));
+    better += priced(searched) < priced(descended) ? 1 : 0;
+    EXPECT_EQ(best_remap(made.problems[0], contents, rule, 25).assignment, searched.assignment);
+  }
+  EXPECT_GT(better, 0u) << "the search finds what the descent doesn't";
+}
+
 TEST(Remap, TheSameArgumentsGiveTheSameAnswer) {
   const auto made = made_up_problem(32, 8, 60, 4);
   RandomStream random{4};
