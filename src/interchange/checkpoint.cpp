@@ -112,7 +112,7 @@ Checkpoint find_checkpoint(const std::string& directory) {
   for (const auto& entry : fs::directory_iterator(directory, error)) {
     const std::string name = entry.path().filename().string();
     if (name.starts_with("gem_mapping.json") || name.ends_with(".partial") || name.ends_with(".permuted") ||
-        is_temporary_name(name))
+        is_temporary_name(name) || name.starts_with("._"))  // macOS leaves "._NAME" beside files that it copies
       continue;
     std::error_code broken_link;
     if (!entry.is_regular_file(broken_link) || is_other_weights(name)) {

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <string_view>
 
@@ -16,16 +17,29 @@ namespace {
 
 constexpr std::int64_t max_count = 65536;
 
-constexpr std::array<std::string_view, 10> expert_count_keys = {
-    "num_local_experts", "num_experts", "n_routed_experts",       "moe_num_experts",   "num_routed_experts",
-    "num_moe_experts",   "n_experts",   "moe_num_routed_experts", "num_total_experts", "experts_num"};
+// Words that a key is made of that says how many routed experts a layer has: "n_routed_experts", "moe_num_experts".
+constexpr std::array<std::string_view, 16> words_of_counts = {"num",   "n",      "nb",      "number", "of",     "local",
+                                                              "total", "count",  "routed",  "moe",    "sparse", "mlp",
+                                                              "ffn",   "expert", "experts", "router"};
 
-// Models whose configuration class routes by groups where config.json doesn't speak of any.
-constexpr std::array<std::string_view, 6> grouped_by_default = {"deepseek_v2", "deepseek_v3", "deepseek_v32",
-                                                                "axk1",        "beam",        "bailing_hybrid"};
+// Models whose configuration class or code routes by groups where config.json doesn't speak of any.
+constexpr std::array<std::string_view, 8> grouped_by_default = {
+    "deepseek_v2", "deepseek_v3", "deepseek_v32", "axk1", "beam", "bailing_hybrid", "pangu_pro_moe", "pangupromoe"};
 
 bool contains_any(std::string_view text, std::initializer_list<std::string_view> words) {
   return std::ranges::any_of(words, [&](std::string_view word) { return text.find(word) != std::string_view::npos; });
+}
+
+bool is_expert_count_key(const std::string& key) {
+  const std::vector<std::string> words = split(to_lower(key), '_');
+  const auto any_of = [&](std::initializer_list<std::string_view> wanted) {
+    return std::ranges::any_of(
+        words, [&](const std::string& word) { return std::ranges::find(wanted, word) != wanted.end(); });
+  };
+  return any_of({"expert", "experts"}) && any_of({"num", "n", "nb", "number", "count", "total", "experts"}) &&
+         words.size() > 1 && std::ranges::all_of(words, [](const std::string& word) {
+           return std::ranges::find(words_of_counts, word) != words_of_counts.end();
+         });
 }
 
 /// Parts of a configuration that are about something else than the text model's layers.
@@ -47,6 +61,7 @@ bool may_be_group_key(const std::string& key, bool has_mamba) {
   if (contains_any(lower, {"expert", "rout"}) && contains_any(lower, {"cluster", "partition", "node"})) return true;
   if (lower.find("group") == std::string::npos) return false;
   if (is_group_size_key(key)) return true;
+  if (contains_any(lower, {"loss", "process_group", "param_group", "optim"})) return false;  // of training
   if (contains_any(lower, {"size", "key_value", "kv_", "query", "attention", "norm", "mamba", "ssm", "conv", "gemm",
                            "_mm", "kernel", "hidden_group", "by_length"}))
     return false;
@@ -58,12 +73,23 @@ bool is_selection_key(const std::string& key) {
   return contains_any(to_lower(key), {"topk", "top_k", "limited", "per_tok", "select", "active", "used", "chosen"});
 }
 
+/// A whole number, also as 8.0 or "8".
+std::int64_t whole_number(const JsonNode& node, std::int64_t least) {
+  if (node.is_text() && !node.text().empty() && node.text().size() < 6 &&
+      node.text().find_first_not_of("0123456789") == std::string::npos)
+    return std::stol(node.text());
+  if (node.is_number() && !node.is_integer() && node.number() == std::floor(node.number()) &&
+      node.number() >= static_cast<double>(least) && node.number() <= static_cast<double>(max_count))
+    return static_cast<std::int64_t>(node.number());
+  return node.integer(least, max_count);
+}
+
 /// A count as configurations write it: a number, the same number for every layer, or false, 0 and -1 for none; nothing
 /// for true and null.
 std::optional<std::size_t> count_of(const JsonNode& node) {
   if (node.is_null()) return std::nullopt;
   if (node.is_boolean()) return node.boolean() ? std::nullopt : std::optional<std::size_t>(0);
-  if (!node.is_array()) return static_cast<std::size_t>(std::max<std::int64_t>(node.integer(-1, max_count), 0));
+  if (!node.is_array()) return static_cast<std::size_t>(std::max<std::int64_t>(whole_number(node, -1), 0));
   std::optional<std::size_t> count;
   for (std::size_t i = 0; i < node.size(); ++i) {
     const std::optional<std::size_t> item = count_of(node.item(i));
@@ -76,7 +102,7 @@ std::optional<std::size_t> count_of(const JsonNode& node) {
 /// Numbers of experts, by layer where they differ.
 std::vector<std::size_t> expert_counts_of(const JsonNode& node) {
   if (node.is_null() || node.is_boolean()) return {};
-  if (!node.is_array()) return {static_cast<std::size_t>(node.integer(0, max_count))};
+  if (!node.is_array()) return {static_cast<std::size_t>(whole_number(node, 0))};
   std::vector<std::size_t> counts;
   for (const std::int32_t count : node.integers(0, max_count)) counts.push_back(static_cast<std::size_t>(count));
   return counts;
@@ -122,8 +148,8 @@ class ConfigReader {
   /// False for a part of another model, with another number of experts.
   bool read_expert_count(const JsonNode& object) {
     bool other = false, same = false;
-    for (const std::string_view key : expert_count_keys) {
-      if (!object.has(key)) continue;
+    for (const std::string& key : object.keys()) {
+      if (!is_expert_count_key(key) || object.at(key).is_object()) continue;
       const std::vector<std::size_t> counts = expert_counts_of(object.at(key));
       const std::size_t most = counts.empty() ? 0 : *std::ranges::max_element(counts);
       if (std::ranges::find(counts, expert_count_) != counts.end()) same = true;
@@ -152,7 +178,8 @@ class ConfigReader {
     std::string group_key, limiting_key;
     for (std::size_t i = 0; i < keys.size(); ++i) {
       const JsonNode value = object.member(i);
-      if (value.is_text() && value.text() == "group_limited_greedy") limiting_key = keys[i];
+      if (value.is_text() && says_groups(to_lower(value.text()))) limiting_key = keys[i];
+      if (value.is_object() && !is_other_part(keys[i])) refuse_object_of_groups(keys[i], value);
       if (!may_be_group_key(keys[i], has_mamba) || is_other_value(value)) continue;
       if (value.is_boolean() && value.boolean()) limiting_key = keys[i];
       const std::optional<std::size_t> count = count_of(value);
@@ -171,7 +198,7 @@ class ConfigReader {
     }
     const std::string method = text_or_empty(object, "topk_method");
     if (method == "greedy") return;  // DeepSeek-V2-Lite: groups are there, but not used
-    const std::string type = text_or_empty(object, "model_type");
+    const std::string type = to_lower(text_or_empty(object, "model_type"));
     const bool by_default = std::ranges::find(grouped_by_default, type) != grouped_by_default.end();
     if ((!groups && by_default) || (groups.value_or(0) == 0 && !limiting_key.empty()))
       object.reject((limiting_key.empty() ? "model_type '" + type + "' routes by groups of experts"
@@ -191,6 +218,22 @@ class ConfigReader {
                                               option_name(&StatedRouting::group_count)));
     routing_.group_count = *groups;
     routing_.group_origin = object.at(group_key).where();
+  }
+
+  /// "group_limited_greedy", "grouped_topk".
+  static bool says_groups(const std::string& text) {
+    return contains_any(text, {"group"}) && contains_any(text, {"limit", "topk", "top_k", "top-k"});
+  }
+
+  /// {"group_limited_routing": {"n": 8, "k": 4}}: groups whose numbers go by names that say nothing.
+  void refuse_object_of_groups(const std::string& key, const JsonNode& value) const {
+    const std::string lower = to_lower(key);
+    if (contains_any(lower, {"group", "device", "node"}) && contains_any(lower, {"limit", "expert", "rout", "topk"}) &&
+        contains_any(lower, {"group", "limit"}) && !lower.starts_with("num_"))
+      value.reject(
+          fmt::format("speaks of groups of experts, but not under names that are known (n_group, ...); give {} "
+                      "G (1: a token may use any experts)",
+                      option_name(&StatedRouting::group_count)));
   }
 
   static std::string text_or_empty(const JsonNode& object, std::string_view key) {

@@ -178,9 +178,14 @@ bool may_name_experts(const std::string& name) {
   for (const char* beginning :
        {"tokenizer", "vocab", "merges", "chat_template", "special_tokens", "added_tokens", "README"})
     if (name.starts_with(beginning)) return false;
-  return std::ranges::any_of(
-      std::initializer_list<const char*>{".json", ".yaml", ".yml", ".toml", ".txt", ".cfg", ".ini"},
-      [&](const char* ending) { return name.ends_with(ending); });
+  return std::ranges::any_of(std::initializer_list<const char*>{".json", ".jsonl", ".yaml", ".yml", ".toml", ".txt",
+                                                                ".cfg", ".ini", ".csv", ".tsv"},
+                             [&](const char* ending) { return name.ends_with(ending); });
+}
+
+bool is_called_after_experts(const std::string& name) {
+  const std::string lower = to_lower(name);
+  return lower.find("expert") != std::string::npos || lower.find("router") != std::string::npos;
 }
 
 void plan_texts(CheckpointPermutation& job, const std::set<std::string>& finished) {
@@ -197,6 +202,8 @@ void plan_texts(CheckpointPermutation& job, const std::set<std::string>& finishe
     if (may_name_experts(name)) {
       text = read_text_beside_weights(path);
       renumbered = renumbered_references(text, job.record.renumbering, path);
+    } else if (is_called_after_experts(name)) {
+      job.notes.push_back(name + " is called after experts, but is no text that can be searched: it stays as it is");
     }
     if (renumbered != text) {
       job.notes.push_back(name + " names single experts: they are renumbered there too");

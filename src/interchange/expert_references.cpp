@@ -151,14 +151,32 @@ class ReferenceRenumbering {
            std::ranges::all_of(numbers, [&](double number) { return number == static_cast<double>(next++); });
   }
 
+  std::size_t expert_count() const { return renumbering_.expert_count; }
+
+  /// Two bytes a letter (UTF-16), in which no name would be found.
+  void refuse_wide_letters(std::string_view text) const {
+    if (!text.starts_with("\xff\xfe") && !text.starts_with("\xfe\xff")) return;
+    std::string letters(text);
+    std::erase(letters, '\0');
+    if (letters.find("expert") != std::string::npos)
+      throw DataError(origin_ + ": speaks of experts in UTF-16, but texts must be in UTF-8; save it as that");
+  }
+
   [[noreturn]] void refuse(std::string_view words) const {
     throw DataError(
         fmt::format("{}: names single experts in \"{}\", in a way that GEM can't renumber; deploy the "
-                    "mapping with gem-deploy export instead",
-                    origin_, words.substr(0, 120)));
+                    "mapping with gem-deploy export instead, or move the file away if no engine reads it",
+                    origin_, without_origin(words).substr(0, 120)));
   }
 
  private:
+  /// The way to a member without the file's name before it.
+  std::string_view without_origin(std::string_view words) const {
+    if (!words.starts_with(origin_)) return words;
+    words.remove_prefix(origin_.size());
+    return words.starts_with(": ") ? words.substr(2) : words;
+  }
+
   /// A pattern of modules that doesn't say "experts", but has a number that may be one: "re:.*\\.3\\.down_proj".
   static bool may_mean_experts(std::string_view words) {
     const auto has_any = [&](std::initializer_list<std::string_view> parts) {
@@ -325,24 +343,124 @@ bool speaks_of_experts(const std::string& key) {
       [&](const char* word) { return key.find(word) != std::string::npos; });
 }
 
+/// Whether a number under the key is one expert's, not a quantity: "expert", "skipped_expert", "expert_id".
+bool is_of_one_expert(const std::string& key) {
+  if (!speaks_of_experts(key) || is_count_of_experts(key)) return false;
+  const bool left_out = std::ranges::any_of(
+      std::initializer_list<const char*>{"skip", "drop", "prune", "exclu", "ignore", "keep", "kept", "mask", "frozen"},
+      [&](const char* word) { return key.find(word) != std::string::npos; });
+  return left_out ||
+         std::ranges::any_of(std::initializer_list<const char*>{"expert", "expert_id", "expert_idx", "expert_index"},
+                             [&](const char* ending) { return key.ends_with(ending); });
+}
+
+/// Whether a list under the key holds numbers of experts even where it has one: "experts", "fp8_experts", "expert_ids".
+bool lists_experts(const std::string& key) {
+  return key.ends_with("experts") || key.ends_with("expert_ids") || key.ends_with("expert_indices") ||
+         is_of_one_expert(key);
+}
+
+/// Whether a list under the key has a value for each expert, if it has as many.
+bool may_go_by_expert(const std::string& key) {
+  return std::ranges::any_of(std::initializer_list<const char*>{"router", "gate", "moe"},
+                             [&](const char* word) { return key.find(word) != std::string::npos; });
+}
+
 /// Arrays and objects of numbers under keys that speak of experts: lists of expert numbers, as far as one can tell.
-void refuse_numbers_of_experts(const JsonNode& node, const ReferenceRenumbering& references, bool of_experts) {
+void refuse_numbers_of_experts(const JsonNode& node, const ReferenceRenumbering& references, const std::string& key,
+                               bool of_experts) {
   if (node.is_array()) {
     std::set<double> numbers;
     for (std::size_t i = 0; i < node.size(); ++i) {
       if (node.item(i).is_number()) numbers.insert(node.item(i).number());
-      refuse_numbers_of_experts(node.item(i), references, of_experts);
+      refuse_numbers_of_experts(node.item(i), references, key, of_experts);
     }
-    if (of_experts && numbers.size() > 1 && !references.are_all_experts(numbers)) references.refuse(node.where());
+    const bool one = of_experts && numbers.size() == 1 && node.size() == 1 && lists_experts(key) &&
+                     *numbers.begin() < static_cast<double>(references.expert_count());
+    const bool by_expert = may_go_by_expert(key) && node.size() == references.expert_count();
+    if (one || ((of_experts || by_expert) && numbers.size() > 1 && !references.are_all_experts(numbers)))
+      references.refuse(node.where());
   }
+  if (node.is_number() && is_of_one_expert(key)) references.refuse(node.where());
   if (!node.is_object()) return;
   for (std::size_t i = 0; i < node.keys().size(); ++i) {
-    const std::string key = to_lower(node.keys()[i]);
-    if (of_experts && is_all_digits(key)) references.refuse(node.where() + ": " + key);
+    const std::string name = to_lower(node.keys()[i]);
+    if (of_experts && is_all_digits(name)) references.refuse(node.where() + ": " + name);
     const bool speaks =
-        speaks_of_experts(key) ? !is_count_of_experts(key) : of_experts && key.find("layer") != std::string::npos;
-    refuse_numbers_of_experts(node.member(i), references, speaks);
+        speaks_of_experts(name) ? !is_count_of_experts(name) : of_experts && name.find("layer") != std::string::npos;
+    refuse_numbers_of_experts(node.member(i), references, name, speaks);
   }
+}
+
+/// The same in YAML, TOML and notes: numbers behind a key that speaks of experts, or in the lines of its block.
+class PlainNumbers {
+ public:
+  explicit PlainNumbers(const ReferenceRenumbering& references) : references_(references) {}
+
+  void look_at(std::string_view line) {
+    line = line.substr(0, line.find('#'));
+    const std::size_t indent = line.find_first_not_of(" \t\r");
+    if (indent == std::string_view::npos) return;
+    const std::string content = to_lower(trim(line));
+    if (is_note(content)) references_.refuse(content);
+    const bool is_item = content.starts_with("-");
+    if (!block_.empty() && (indent > indent_ || (indent == indent_ && is_item))) return look_into_block(content);
+    block_.clear();
+    const std::size_t colon = content.find_first_of(":=");
+    if (colon == std::string::npos) return;
+    const std::string key = without_quotes(content.substr(is_item ? 1 : 0, colon - (is_item ? 1 : 0)));
+    if (!speaks_of_experts(key) || is_count_of_experts(key)) return;
+    const std::string value = trim(content.substr(colon + 1));
+    if (value.empty()) {
+      block_ = key;
+      indent_ = indent;
+    } else {
+      look_at_value(key, value, content);
+    }
+  }
+
+ private:
+  /// "layer 1: experts 3,5" in words.
+  static bool is_note(const std::string& content) {
+    const std::size_t word = content.find("expert");
+    if (word == std::string::npos || content.find("layer") == std::string::npos) return false;
+    const std::size_t behind = content.find_first_not_of("s :=#", word + 6);
+    return behind != std::string::npos && behind > word + 6 && content[behind - 1] != 's' && is_digit(content[behind]);
+  }
+  static std::string without_quotes(std::string text) {
+    std::erase_if(text, [](char letter) { return letter == '"' || letter == '\''; });
+    return trim(text);
+  }
+  static std::vector<std::string> numbers_in(std::string_view text) {
+    std::vector<std::string> numbers;
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t end = std::min(text.find_first_of(" ,[]{}()'\":=", at), text.size());
+      if (is_all_digits(text.substr(at, end - at))) numbers.emplace_back(text.substr(at, end - at));
+      at = end + 1;
+    }
+    return numbers;
+  }
+  void look_at_value(const std::string& key, const std::string& value, const std::string& content) const {
+    const std::vector<std::string> numbers = numbers_in(value);
+    const std::set<std::string> distinct(numbers.begin(), numbers.end());
+    const bool is_list = value.find_first_of(",[{ ") != std::string::npos;
+    const bool one = numbers.size() == 1 && (is_list ? lists_experts(key) : is_of_one_expert(key));
+    if (one || (is_list && distinct.size() > 1)) references_.refuse(content);
+  }
+  /// "- 3", "3: 8", "1: [0, 3]".
+  void look_into_block(const std::string& content) const {
+    const std::string text = without_quotes(content.substr(content.starts_with("-") ? 1 : 0));
+    if (is_all_digits(text.substr(0, text.find_first_of(" :=,")))) references_.refuse(block_ + ": " + content);
+  }
+
+  const ReferenceRenumbering& references_;
+  std::string block_;  // the key whose lines follow
+  std::size_t indent_ = 0;
+};
+
+void refuse_numbers_in_plain_text(const std::string& text, const ReferenceRenumbering& references) {
+  PlainNumbers numbers(references);
+  for (const std::string& line : split(text, '\n')) numbers.look_at(line);
 }
 
 std::string renumbered_json(const std::string& text, const ReferenceRenumbering& references) {
@@ -401,12 +519,15 @@ std::string renumbered_plain_text(const std::string& text, const ReferenceRenumb
 
 std::string renumbered_references(const std::string& text, const Renumbering& renumbering, const std::string& origin) {
   const ReferenceRenumbering references(renumbering, origin);
-  const std::size_t first = text.find_first_not_of(" \t\r\n");
-  if (first == std::string::npos || (text[first] != '{' && text[first] != '['))
+  references.refuse_wide_letters(text);
+  const std::size_t first = text.find_first_not_of(" \t\r\n\xef\xbb\xbf");
+  std::optional<JsonDocument> document;
+  if (first != std::string::npos && (text[first] == '{' || text[first] == '[')) document = parsed(text, origin);
+  if (!document) {
+    refuse_numbers_in_plain_text(text, references);
     return renumbered_plain_text(text, references);
-  const std::optional<JsonDocument> document = parsed(text, origin);
-  if (!document) return renumbered_plain_text(text, references);
-  refuse_numbers_of_experts(document->root(), references, false);
+  }
+  refuse_numbers_of_experts(document->root(), references, "", false);
   return renumbered_json(text, references);
 }
 

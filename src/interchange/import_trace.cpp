@@ -89,9 +89,16 @@ std::size_t top_k_of(const ImportedCounts& imported, const ImportOptions& option
   if (top_k == 0)
     throw UsageError("how many experts a token uses is not in the data; say it with " + on_command_line("top-k") +
                      " or " + on_command_line("model"));
-  if (top_k > imported.counts.columns())
-    throw UsageError(
-        fmt::format("{} experts a token are more than the {} of a layer", top_k, imported.counts.columns()));
+  const std::size_t experts = imported.counts.columns();
+  if (top_k > experts)
+    throw UsageError(fmt::format("{}: {} experts a token are more than the {} of a layer; check {}, or say {} N",
+                                 place_of(imported), top_k, experts, on_command_line("top-k"),
+                                 on_command_line("experts")));
+  if (top_k > 1 && top_k == experts && options.expert_count != experts)
+    throw DataError(
+        fmt::format("{}: has {} numbers a layer, as many as a token has experts: ids of experts (read with {} "
+                    "vllm-routed), not counts of tokens; say {} {} if a layer has no more experts",
+                    place_of(imported), experts, on_command_line("format"), on_command_line("experts"), experts));
   return top_k;
 }
 
@@ -140,6 +147,7 @@ bool last_gets_every_token(const Cube<double>& counts, std::size_t top_k) {
       const auto row = counts.row(step, layer);
       const double others = sum_of(row.first(row.size() - 1));
       if (std::abs(row.back() * k - others) >= k) return false;
+      if (others > 0.0 && others < 8.0 * k) return false;  // shares, or too few tokens to judge by
       rows += others > 0.0;
     }
   return rows > 0;

@@ -109,11 +109,14 @@ def check_groups(cases):
     refused({"topk_method": "group_limited_greedy"}, "topk_method", code=3)
     refused({"use_grouped_topk": True}, "use_grouped_topk", code=3)
     refused({"n_group": 5, "topk_group": 2}, "n_group", "don't divide", code=3)
-    refused({"n_group": "6", "topk_group": 2}, "n_group", "whole number", code=3)
+    for number in ("6", 6.0):
+        refused({"n_group": number, "topk_group": 2}, "n_group", "--expert-groups 6")
+    refused({"n_group": "six groups", "topk_group": 2}, "topk_group", "--expert-groups G", code=3)
+    refused({"group_limited_topk": {"n": 6, "k": 2}}, "group_limited_topk", "--expert-groups G", code=3)
     refused({"n_group": [6, 4]}, "n_group", "same number", code=3)
     refused({"n_group": 6, "router": {"num_groups": 4}}, "--expert-groups G", code=3)
-    for model in ("deepseek_v2", "deepseek_v3", "axk1"):
-        refused({"model_type": model}, model, "--expert-groups G", code=3)
+    for model in ("deepseek_v2", "deepseek_v3", "axk1", "PanguProMoE"):
+        refused({"model_type": model}, model.lower(), "--expert-groups G", code=3)
     for none in (False, 0, None, 1, [1, 1]):
         cases.accepted(config={"n_group": none, "topk_group": none})
     cases.accepted(config={"n_group": 6, "topk_group": 2}, options=["--expert-groups", "1"])

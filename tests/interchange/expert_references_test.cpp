@@ -47,7 +47,7 @@ TEST(ExpertReferences, StayWhereAllOrNoneIsMeant) {
   // Names that only change places in an array.
   const std::string closed = R"(["layers.1.mlp.experts.3", "layers.1.mlp.experts.4"])";
   EXPECT_EQ(renumbered(closed), closed);
-  const std::string numbers = R"({"num_experts": [12, 8], "expert_layers": [1, 2], "experts": [3]})";
+  const std::string numbers = R"({"num_experts": [12, 8], "expert_layers": [1, 2], "experts": [12]})";
   EXPECT_EQ(renumbered(numbers), numbers);
 }
 
@@ -62,6 +62,21 @@ TEST(ExpertReferences, AreRefusedWhereTheyCannotBeRenumbered) {
   expect_refused(R"({"pruned_experts": [1, 3]})");
   expect_refused(R"({"experts": {"3": {"bits": 8}}})");
   expect_refused(R"({"physical_to_logical_map": [[0, 2, 1]]})");
+  for (const char* text : {R"({"skip": {"layer": 1, "experts": [3]}})", R"([{"layer": 1, "expert": 3, "bits": 8}])",
+                           R"({"router_bias": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13]})"})
+    expect_refused(text);
+}
+
+TEST(ExpertReferences, AreRefusedAsNumbersInPlainText) {
+  for (const char* text :
+       {"pruned_experts: [0, 3]\n", "experts:\n  1:\n    - 0\n    - 3\n", "layers:\n  1:\n    experts:\n    - 3\n",
+        "[layer.1]\nexperts = [3, 5]\n", "expert_bits:\n  '3': 8\n", "experts_to_skip: 3\n", "layer 1: experts 3,5\n"})
+    expect_refused(text);
+  expect_refused(std::string("\xff\xfe{\0\"\0e\0x\0p\0e\0r\0t\0\"\0", 20));
+  for (const char* text :
+       {"num_experts: 8\nexperts_per_tok: 2\n", "expert_dtype: fp8\nlayers: [1, 2]\n",
+        "experts:\n  dtype: fp8\nlayers:\n  - 3\n", "# experts: 3, 5\n", "8 experts, 2 of them a token"})
+    EXPECT_EQ(renumbered(text), text);
 }
 
 }  // namespace

@@ -239,6 +239,8 @@ def check_no_counts(cases, rng):
     cases.refuse(cases.text("lists.json", {"counts": routing(rng).tolist()}), "ids of experts", 3, "--top-k", "2")
 
     cases.refuse(cases.text("lists.json", routing(rng)[:, 0].tolist()), "[token, k]", 3, "--top-k", "2")
+    by_layer = {str(layer): routing(rng)[:, 0].tolist() for layer in range(3)}
+    cases.refuse(cases.text("layers.json", by_layer), "ids of experts", 3, "--top-k", "2")
     loads = rng.integers(1, 50, (5, 4, 2))
     cases.refuse(cases.npy(loads), "loads of ranks", 3, *COUNTS)
     cases.refuse(cases.npy(loads), "--format", 2, "--top-k", "2")
@@ -297,6 +299,9 @@ def check_plain(cases, rng):
     assert np.array_equal(found["counts"], counts) and list(found["layer_ids"]) == [1, 2, 3]
     sparse = {"3": {"0": 4, "5": 6}, "4": {"1": 10}}  # idle experts have no member
     assert cases.accept(cases.text("sparse.json", sparse), "--top-k", "2")["counts"].shape == (1, 2, 6)
+    shares = (counts[0] / counts[0].sum(axis=1, keepdims=True)).tolist()
+    found = cases.accept(cases.text("shares.json", shares), "--top-k", "2", "--tokens", "100")
+    assert found["counts"].shape == (1, 3, 8) and "shared expert" not in found["told"]
     huge = cases.text("huge.json", [[1e300, 2], [3, 4]])
     cases.refuse(huge, "more than a step of a trace", 3, "--top-k", "1")
     uneven = [[3, 1, 2, 4, 5, 6], [3, 4, 5, 6], [1, 2, 3, 4, 5, 6]]
