@@ -172,8 +172,8 @@ std::string plan_of(const Options& job, const Question& question) {
       "Run: {}, {}, {} steps of which {} are searched on, {} layers x {} experts on {} {}; a move "
       "{} {}{}; {} changes",
       drift.trace.model, question.tasks, drift.trace.step_count(), job.policies.train_steps, drift.trace.layer_count(),
-      experts_text(drift.trace.experts_of_layer, drift.trace.expert_count()), question.profile.device_count(), devices, live ? "is priced at" : "takes", price,
-      live ? "" : ", nothing runs meanwhile", drift.changes.size()));
+      experts_text(drift.trace.experts_of_layer, drift.trace.expert_count()), question.profile.device_count(), devices,
+      live ? "is priced at" : "takes", price, live ? "" : ", nothing runs meanwhile", drift.changes.size()));
 }
 
 bool write_and_print(const Options& job, const AdaptationReport& report, const std::string& command) {

@@ -15,7 +15,8 @@ namespace gem {
 void print_shape(const LoadTrace& trace) {
   std::cout << fmt::format("{} steps of {} tokens, {} layers, {} experts, top-{};\nmodel {}, task {}, {}, part {}\n",
                            trace.step_count(), trace.tokens_per_step, trace.layer_count(),
-                           experts_text(trace.experts_of_layer, trace.expert_count()), trace.top_k, trace.model, trace.task, trace.phase, trace.part);
+                           experts_text(trace.experts_of_layer, trace.expert_count()), trace.top_k, trace.model,
+                           trace.task, trace.phase, trace.part);
   if (trace.sequence == "resampled")
     std::cout << "resampled: each step is of requests drawn anew, for searching alone\n";
   if (!trace.request_groups.empty())

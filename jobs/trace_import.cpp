@@ -113,8 +113,7 @@ void take_model(ImportJob& job) {
     job.options.decoder_layers = model.layer_count;
   }
   if (!job.layer_experts.empty())
-    job.options.layer_experts =
-        parse_layer_experts(job.layer_experts, spelled(option_name(&ImportJob::layer_experts)));
+    job.options.layer_experts = parse_layer_experts(job.layer_experts, spelled(option_name(&ImportJob::layer_experts)));
   if (!job.layer_ids.empty())
     job.options.layer_ids = parse_layer_ids(job.layer_ids, spelled(option_name(&ImportJob::layer_ids)));
 }

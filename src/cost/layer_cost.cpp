@@ -146,10 +146,9 @@ std::vector<LayerCost> layer_costs_for(Purpose purpose, const CostModel& model, 
   }
   std::vector<LayerCost> layers;
   for (std::size_t layer = 0; layer < trace.layer_count(); ++layer)
-    layers.emplace_back(
-        tables, trace.experts_in(layer), steps, std::move(keys.layers[layer]),
-        added_of(model, *tables, trace, layer, purpose),
-        max_saved_of(model, *tables, trace, layer, std::min(slots, trace.experts_in(layer)), purpose));
+    layers.emplace_back(tables, trace.experts_in(layer), steps, std::move(keys.layers[layer]),
+                        added_of(model, *tables, trace, layer, purpose),
+                        max_saved_of(model, *tables, trace, layer, std::min(slots, trace.experts_in(layer)), purpose));
   return layers;
 }
 

@@ -27,10 +27,12 @@ void check_request_offsets(const Hdf5Input& file, const Routing& routing, std::s
 // Ids beyond a layer's own experts, where layers have different numbers of them.
 void check_ids(const Hdf5Input& file, const Routing& routing) {
   if (routing.experts_of_layer.empty()) return;
-  if (const auto most = std::ranges::max(routing.experts_of_layer); static_cast<std::size_t>(most) < routing.expert_count)
-    file.reject(fmt::format("attribute 'num_experts' is {}, but no layer has more than {} (/experts_of_layer); make the "
-                            "file again",
-                            routing.expert_count, most));
+  if (const auto most = std::ranges::max(routing.experts_of_layer);
+      static_cast<std::size_t>(most) < routing.expert_count)
+    file.reject(
+        fmt::format("attribute 'num_experts' is {}, but no layer has more than {} (/experts_of_layer); make the "
+                    "file again",
+                    routing.expert_count, most));
   for (std::size_t token = 0; token < routing.token_count(); ++token)
     for (std::size_t layer = 0; layer < routing.layer_count(); ++layer)
       for (const std::uint16_t expert : routing.experts(token, layer))

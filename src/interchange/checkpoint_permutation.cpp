@@ -115,11 +115,11 @@ void fit_to_files(CheckpointPermutation& job, const ExpertSurvey& survey) {
   const auto places = [&](std::int32_t layer) { return whole.find(layer)->old_of_new.size(); };
   if (!job.resumed && !job.record.undoing) {
     for (const auto& [layer, count] : counts)
-    for (const auto& [layer, count] : counts)
       if (count > places(layer))
-        throw DataError(fmt::format("{}: layer {} has {} experts, but the mapping has {}; give the mapping of this "
-                                    "model",
-                                    job.source.directory, layer, count, places(layer)));
+        throw DataError(
+            fmt::format("{}: layer {} has {} experts, but the mapping has {}; give the mapping of this "
+                        "model",
+                        job.source.directory, layer, count, places(layer)));
     job.record.renumbering = with_expert_counts(whole, counts);
   }
   for (const Renumbering::Layer& layer : job.record.renumbering.layers) {

@@ -153,9 +153,10 @@ void drop_shared_experts(ImportedCounts& imported, const ImportOptions& options,
                                  options.fused_shared, columns));
   if (!imported.experts_of_layer.empty() || !options.layer_experts.empty()) {
     if (options.fused_shared > 0)
-      throw UsageError(fmt::format("{} goes with layers of as many experts each, but these have different numbers; take "
-                                   "the shared experts' counts out of the file",
-                                   on_command_line("fused-shared")));
+      throw UsageError(
+          fmt::format("{} goes with layers of as many experts each, but these have different numbers; take "
+                      "the shared experts' counts out of the file",
+                      on_command_line("fused-shared")));
     return;
   }
   if (options.fused_shared > 0) return drop_last_experts(imported, options.fused_shared);
@@ -308,8 +309,9 @@ LayerExperts layer_experts_of(const ImportedCounts& imported, const std::vector<
                                    on_command_line("layer-experts"), stated[i], i, experts[i]));
     for (std::size_t step = 0; step < imported.counts.planes(); ++step)
       if (sum_of(imported.counts.row(step, layers[i]).subspan(static_cast<std::size_t>(stated[i]))) > 0.0)
-        throw UsageError(fmt::format("{}: says {} experts for layer {} of those with experts, but a later one has tokens",
-                                     on_command_line("layer-experts"), stated[i], i));
+        throw UsageError(
+            fmt::format("{}: says {} experts for layer {} of those with experts, but a later one has tokens",
+                        on_command_line("layer-experts"), stated[i], i));
   }
   return stated;
 }

@@ -28,7 +28,7 @@ struct ImportedCounts {
   std::vector<std::int32_t> layer_ids;  ///< the model's own numbers; empty where only the order of MoE layers is known
   std::size_t top_k = 0;                ///< 0: unknown
   Cube<double> counts;                  ///< [step, layer, expert], logical experts
-  LayerExperts experts_of_layer;        ///< see there
+  LayerExperts experts_of_layer;        ///< see LayerExperts
   std::vector<std::string> notes;       ///< what the user should know
 };
 
@@ -58,9 +58,9 @@ class CountCollector {
 
   /// The sum over the parts: steps and layers ascending, layer numbers in layer_ids. Steps or layers that not all parts
   /// have are left out unless options.keep_partial, parts that say the same as another count once, and layers of
-  /// another number of experts than options.expert_count, where that is one of those that there are, are left out; notes
-  /// say so. DataError if there is nothing, if a layer has now one number of experts and now another, or if no step is
-  /// in all parts.
+  /// another number of experts than options.expert_count, where that is one of those that there are, are left out;
+  /// notes say so. DataError if there is nothing, if a layer has now one number of experts and now another, or if no
+  /// step is in all parts.
   void finish(ImportedCounts& imported, const ImportOptions& options);
 
  private:

@@ -259,8 +259,7 @@ class Cleaning {
     routing.expert_count = expert_count_;
     routing.layer_ids = model_layers();
     if (!options_.layer_experts.empty())
-      routing.experts_of_layer =
-          shortest(stated_layer_experts(options_, layers_.size(), expert_count_), expert_count_);
+      routing.experts_of_layer = shortest(stated_layer_experts(options_, layers_.size(), expert_count_), expert_count_);
     routing.top_k = largest_choice();
     check_top_k(routing.top_k);
     routing.request_offsets = {0};

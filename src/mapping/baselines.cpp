@@ -96,9 +96,9 @@ Assignment pack_apart(std::span<const double> loads, std::span<const std::int32_
 }  // namespace
 
 Mapping linear_mapping(const LoadTrace& trace, std::size_t device_count, std::size_t redundant_experts) {
-  return same_in_all_layers(
-      trace, device_count, redundant_experts,
-      [&](std::size_t slot, std::size_t slot_count) { return device_of_slot(slot, slot_count, device_count); });
+  return same_in_all_layers(trace, device_count, redundant_experts, [&](std::size_t slot, std::size_t slot_count) {
+    return device_of_slot(slot, slot_count, device_count);
+  });
 }
 
 Mapping round_robin_mapping(const LoadTrace& trace, std::size_t device_count, std::size_t redundant_experts) {

@@ -49,7 +49,8 @@ std::vector<Certificate> certify(const Communicator& world, const std::vector<La
       cost = result.cost;
       if (result.proven) bound = cost;
     }
-    mine.insert(mine.end(), {static_cast<std::int64_t>(layer), cost, bound, static_cast<std::int64_t>(assignment.size())});
+    mine.insert(mine.end(),
+                {static_cast<std::int64_t>(layer), cost, bound, static_cast<std::int64_t>(assignment.size())});
     mine.insert(mine.end(), assignment.begin(), assignment.end());
   });
   std::vector<std::int64_t> all = world.gather(std::span<const std::int64_t>(mine));

@@ -17,9 +17,10 @@ std::size_t group_count_of(const LoadTrace& trace) {
 void check_experts(const LoadTrace& trace, const std::string& origin) {
   if (trace.experts_of_layer.empty()) return;
   if (const auto most = std::ranges::max(trace.experts_of_layer); static_cast<std::size_t>(most) < trace.expert_count())
-    throw DataError(fmt::format("{}: /counts has room for {} experts, but no layer has more than {} (/experts_of_layer); "
-                                "make the file again",
-                                origin, trace.expert_count(), most));
+    throw DataError(
+        fmt::format("{}: /counts has room for {} experts, but no layer has more than {} (/experts_of_layer); "
+                    "make the file again",
+                    origin, trace.expert_count(), most));
   for (std::size_t step = 0; step < trace.step_count(); ++step)
     for (std::size_t layer = 0; layer < trace.layer_count(); ++layer)
       for (std::size_t expert = trace.experts_in(layer); expert < trace.expert_count(); ++expert)

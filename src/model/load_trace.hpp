@@ -25,7 +25,7 @@ struct LoadTrace {
   Cube<std::uint32_t> counts;           ///< [step, layer, expert], tokens; each (step, layer) sums to tokens x top_k
   /// [step], or empty: the group of requests that a step is made of; groups have no request in common.
   std::vector<std::int32_t> request_groups{};
-  LayerExperts experts_of_layer{};  ///< see there
+  LayerExperts experts_of_layer{};  ///< see LayerExperts
   bool operator==(const LoadTrace&) const = default;
 
   std::size_t step_count() const { return counts.planes(); }

@@ -14,7 +14,7 @@ template <ConstOr<LoadTrace> Trace, class Visit>
 void visit_fields(Trace& trace, Visit&& visit) {
   // A new member doesn't compile until it has a name here, and then a line below.
   auto& [model, task, phase, part, sequence, top_k, tokens_per_step, layer_ids, counts, request_groups,
-        experts_of_layer] = trace;
+         experts_of_layer] = trace;
   visit(model_field, model);
   visit(Field{.name = "task", .meaning = "what the requests are about"}, task);
   visit(Field{.name = "phase", .meaning = "\"decode\" or \"prefill\""}, phase);

@@ -43,9 +43,10 @@ void take_slots(Mapping& mapping, const Cube<std::int32_t>& slots) {
         const auto index = static_cast<std::size_t>(expert);
         const auto here = static_cast<std::int32_t>(device);
         if (index >= at_home.size())
-          throw DataError(fmt::format("holds expert {} in layer {}, which has {} experts (/experts_of_layer); make the "
-                                      "file again",
-                                      expert, layer, at_home.size()));
+          throw DataError(
+              fmt::format("holds expert {} in layer {}, which has {} experts (/experts_of_layer); make the "
+                          "file again",
+                          expert, layer, at_home.size()));
         if (mapping.expert_to_device(layer, index) == here && at_home[index] == 0)
           at_home[index] = 1;
         else
@@ -82,10 +83,10 @@ void check_mapping(const Mapping& mapping, const std::string& origin) {
       check_device(static_cast<std::int32_t>(expert), layer, mapping.expert_to_device(layer, expert));
     for (std::size_t none = mapping.experts_in(layer); none < mapping.expert_count(); ++none)
       if (mapping.expert_to_device(layer, none) != -1)
-        throw DataError(fmt::format("{}: expert {} of layer {} is on device {}, but the layer has {} experts "
-                                    "(/experts_of_layer)",
-                                    origin, none, layer, mapping.expert_to_device(layer, none),
-                                    mapping.experts_in(layer)));
+        throw DataError(
+            fmt::format("{}: expert {} of layer {} is on device {}, but the layer has {} experts "
+                        "(/experts_of_layer)",
+                        origin, none, layer, mapping.expert_to_device(layer, none), mapping.experts_in(layer)));
     for (std::size_t copy = 0; copy < mapping.redundant_count(); ++copy)
       check_device(mapping.redundant(layer, copy).expert, layer, mapping.redundant(layer, copy).device);
     const auto slots = slots_of(mapping, layer);

@@ -18,13 +18,13 @@ struct Routing {
 
   std::string model;
   std::string task;
-  std::string phase;  ///< "decode" or "prefill"
+  std::string phase;             ///< "decode" or "prefill"
   std::size_t expert_count = 0;  ///< of the layer with the most
   std::size_t top_k = 0;
   std::vector<std::int32_t> layer_ids;        ///< [layer], the model's own decoder-layer numbers
   std::vector<std::int64_t> request_offsets;  ///< [request + 1], tokens
   std::vector<std::uint16_t> topk_ids;        ///< [token, layer, k], an expert or no_expert
-  LayerExperts experts_of_layer{};            ///< see there
+  LayerExperts experts_of_layer{};            ///< see LayerExperts
 
   std::size_t layer_count() const { return layer_ids.size(); }
   std::size_t experts_in(std::size_t layer) const { return gem::experts_in(experts_of_layer, layer, expert_count); }

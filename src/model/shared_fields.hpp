@@ -21,7 +21,8 @@ inline constexpr Field experts_of_layer_field{
     .axes = "layer",
     .rule = {.least = 1, .up_to = "expert"},
     .presence = Presence::OrEmpty,
-    .meaning = "where layers have different numbers of experts, each one's own; what is behind them along the axis "
-               "of experts is no expert. Without it every layer has as many as the axis is long"};
+    .meaning =
+        "where layers have different numbers of experts, each one's own; what is behind them along the axis "
+        "of experts is no expert. Without it every layer has as many as the axis is long"};
 
 }  // namespace gem

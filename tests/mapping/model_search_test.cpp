@@ -96,9 +96,11 @@ TEST(ModelSearch, LayersOfDifferentExpertCountsAreSearchedAndProven) {
   const std::vector<std::int32_t> homes = world.all_gather(found.expert_to_device(1, 5));
   for (const std::int32_t home : homes) EXPECT_EQ(home, found.expert_to_device(1, 5));
 
-  for (const auto& spoil : {+[](MappingQuestion& q) { q.redundant_experts = 2; },
-                            +[](MappingQuestion& q) { q.expert_groups = 2; },
-                            +[](MappingQuestion& q) { q.train = testing::made_up_uneven_trace(24, {8, 5, 6}, 4); }}) {
+  for (const auto& spoil :
+       {+[](MappingQuestion& q) { q.redundant_experts = 2; }, +[](MappingQuestion& q) { q.expert_groups = 2; },
+        +[](MappingQuestion& q) {
+          q.train = testing::made_up_uneven_trace(24, {8, 5, 6}, 4);
+        }}) {
     MappingQuestion other = question;
     spoil(other);
     EXPECT_THROW(prepare(other, {}), UsageError);

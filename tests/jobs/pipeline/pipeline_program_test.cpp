@@ -239,7 +239,8 @@ TEST(Pipeline, HostDevicesGoTheWholeWay) {
   expect_refused(folder, on_ranks(2, verify(folder, "--steps 1 --layers 0")), 4, "the largest step needs");
 }
 
-// Layers of 8, 6 and 5 experts, as pruned models have them: each step's tokens go to two experts, the later ones busier.
+// Layers of 8, 6 and 5 experts, as pruned models have them: each step's tokens go to two experts, the later ones
+// busier.
 std::string uneven_counts() {
   std::string text = "{";
   RandomStream random{std::uint64_t{11}};
