@@ -292,7 +292,7 @@ def check_layer_experts(cases, rng):
         ("8,5", "says 5 experts for layer 1 of those with experts, but a later one has tokens"),
         ("8,6,6", "names 3 layers, but 2 have experts"),
         ("9,6", "says 9 experts, but the data have 8 at most"),
-        ("8;6", "must be"),
+        ("8;6", "is not a whole number"),
         ("8,0", "must be numbers of experts"),
     ):
         cases.refuse(table, why, 2, *COUNTS, "--layer-experts", text)
