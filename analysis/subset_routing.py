@@ -37,7 +37,7 @@ def main():
         if attributes.get("format") != "gem.routing":
             sys.exit(f"{options.routing}: attribute format is {attributes.get('format')!r}, not 'gem.routing'")
         offsets = whole["request_offsets"][:]
-        layer_ids = whole["layer_ids"][:]
+        of_layers = {name: whole[name][:] for name in ("layer_ids", "experts_of_layer") if name in whole}
         kept = kept_requests(len(offsets) - 1, options.requests)
         tokens = np.concatenate([np.arange(offsets[r], offsets[r + 1]) for r in kept])
         topk_ids = whole["topk_ids"][:][tokens]
@@ -53,11 +53,12 @@ def main():
     with h5py.File(partial, "w") as part:
         for name, value in attributes.items():
             part.attrs[name] = value
-        part["layer_ids"] = layer_ids
+        for name, values in of_layers.items():
+            part[name] = values
+            part[name].attrs["units"] = "1"
         part["request_offsets"] = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         part.create_dataset("topk_ids", data=topk_ids, chunks=(min(len(tokens), 65536), 1, topk_ids.shape[2]),
                             shuffle=True, compression="gzip", compression_opts=9)
-        part["layer_ids"].attrs["units"] = "1"
         part["request_offsets"].attrs["units"] = "token"
         part["topk_ids"].attrs["units"] = "1"
         part["topk_ids"].attrs["dims"] = "token, moe_layer, rank_in_topk"

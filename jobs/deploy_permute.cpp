@@ -171,12 +171,19 @@ JsonRecord plan_record(const CheckpointPermutation& plan) {
       .add("skipped", plan.source.skipped);
 }
 
+std::string experts_a_layer(const Renumbering& renumbering) {
+  LayerExperts experts;
+  for (const Renumbering::Layer& layer : renumbering.layers)
+    experts.push_back(static_cast<std::int32_t>(layer.old_of_new.size()));
+  return experts_text(experts, renumbering.expert_count);
+}
+
 void print_plan(const CheckpointPermutation& plan) {
   const Renumbering& renumbering = plan.record.renumbering;
   std::vector<std::string> lines = {
       fmt::format("{}: {} shards, {} to write; {} layers of {} experts, {} devices of {}{}", plan.source.directory,
                   plan.source.shards.size(), format_bytes(static_cast<double>(plan.bytes_to_write())),
-                  renumbering.layers.size(), renumbering.expert_count, renumbering.device_count,
+                  renumbering.layers.size(), experts_a_layer(renumbering), renumbering.device_count,
                   renumbering.expert_count / renumbering.device_count, plan.record.undoing ? " (undoing)" : "")};
   if (plan.finished_files > 0) lines.push_back(fmt::format("{} files were finished before", plan.finished_files));
   lines.insert(lines.end(), plan.notes.begin(), plan.notes.end());

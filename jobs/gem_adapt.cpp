@@ -114,11 +114,12 @@ std::vector<LoadTrace> read_traces(const Options& job, const LatencyProfile& pro
                          "the experts have the same shape",
                          path, traces.back().model, profile.model, option_name(&Options::allow_model_mismatch));
   }
-  if (traces.front().expert_count() % profile.device_count() != 0)
-    throw UsageError(
-        fmt::format("{} experts don't divide over {} devices, which gem-adapt needs; give a profile of as "
-                    "many devices as divide them",
-                    traces.front().expert_count(), profile.device_count()));
+  for (std::size_t layer = 0; layer < traces.front().layer_count(); ++layer)
+    if (const std::size_t experts = traces.front().experts_in(layer); experts % profile.device_count() != 0)
+      throw UsageError(
+          fmt::format("{} experts don't divide over {} devices, which gem-adapt needs; give a profile of as "
+                      "many devices as divide them",
+                      experts, profile.device_count()));
   return traces;
 }
 
@@ -171,8 +172,8 @@ std::string plan_of(const Options& job, const Question& question) {
       "Run: {}, {}, {} steps of which {} are searched on, {} layers x {} experts on {} {}; a move "
       "{} {}{}; {} changes",
       drift.trace.model, question.tasks, drift.trace.step_count(), job.policies.train_steps, drift.trace.layer_count(),
-      drift.trace.expert_count(), question.profile.device_count(), devices, live ? "is priced at" : "takes", price,
-      live ? "" : ", nothing runs meanwhile", drift.changes.size()));
+      experts_text(drift.trace.experts_of_layer, drift.trace.expert_count()), question.profile.device_count(), devices,
+      live ? "is priced at" : "takes", price, live ? "" : ", nothing runs meanwhile", drift.changes.size()));
 }
 
 bool write_and_print(const Options& job, const AdaptationReport& report, const std::string& command) {

@@ -14,8 +14,9 @@ namespace gem {
 
 void print_shape(const LoadTrace& trace) {
   std::cout << fmt::format("{} steps of {} tokens, {} layers, {} experts, top-{};\nmodel {}, task {}, {}, part {}\n",
-                           trace.step_count(), trace.tokens_per_step, trace.layer_count(), trace.expert_count(),
-                           trace.top_k, trace.model, trace.task, trace.phase, trace.part);
+                           trace.step_count(), trace.tokens_per_step, trace.layer_count(),
+                           experts_text(trace.experts_of_layer, trace.expert_count()), trace.top_k, trace.model,
+                           trace.task, trace.phase, trace.part);
   if (trace.sequence == "resampled")
     std::cout << "resampled: each step is of requests drawn anew, for searching alone\n";
   if (!trace.request_groups.empty())
@@ -23,8 +24,8 @@ void print_shape(const LoadTrace& trace) {
 }
 
 JsonRecord shape_record(const LoadTrace& trace) {
-  return JsonRecord()
-      .add("model", trace.model)
+  JsonRecord record;
+  record.add("model", trace.model)
       .add("task", trace.task)
       .add("phase", trace.phase)
       .add("part", trace.part)
@@ -33,6 +34,8 @@ JsonRecord shape_record(const LoadTrace& trace) {
       .add("layers", trace.layer_count())
       .add("experts", trace.expert_count())
       .add("top_k", trace.top_k);
+  if (!trace.experts_of_layer.empty()) record.add("experts_of_layer", trace.experts_of_layer);
+  return record;
 }
 
 JsonRecord store_trace(const std::string& path, const LoadTrace& trace, const Arguments& arguments, std::uint64_t seed,

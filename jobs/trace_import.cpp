@@ -20,7 +20,7 @@ namespace {
 
 struct ImportJob {
   std::vector<std::string> inputs;
-  std::string format, output, model, layer_ids;
+  std::string format, output, model, layer_ids, layer_experts;
   ImportOptions options;
   bool dry_run = false;
   bool quiet = false;
@@ -46,6 +46,9 @@ void describe(OptionList& options, ImportJob& job) {
   options.add("experts", import.expert_count, "N", "routed experts a layer, without {model}")
       .range(0, 65536)
       .without("as in the data");
+  options.add("layer-experts", job.layer_experts, "N,N,...",
+              "routed experts of each layer that has any, where layers have different numbers, as 64,64,48 or 2x64,48: "
+              "where the data don't tell (arrays as wide as the layer with the most, routed experts)");
   options.add("top-k", import.top_k, "N", "experts a token, without {model} and where the data don't say")
       .range(0, 65536)
       .without("as in the data");
@@ -109,6 +112,8 @@ void take_model(ImportJob& job) {
     job.options.layer_ids = moe_layer_ids(model);
     job.options.decoder_layers = model.layer_count;
   }
+  if (!job.layer_experts.empty())
+    job.options.layer_experts = parse_layer_experts(job.layer_experts, spelled(option_name(&ImportJob::layer_experts)));
   if (!job.layer_ids.empty())
     job.options.layer_ids = parse_layer_ids(job.layer_ids, spelled(option_name(&ImportJob::layer_ids)));
 }
@@ -121,8 +126,8 @@ void import_routing(const ImportJob& job, RecordedRouting recorded, std::vector<
                     const Arguments& arguments) {
   const Routing routing = routing_of(recorded, job.options, notes);
   std::cout << fmt::format("Read: routed experts; {} requests, {} tokens, {} layers, {} experts, top-{}\n",
-                           routing.request_count(), routing.token_count(), routing.layer_count(), routing.expert_count,
-                           routing.top_k);
+                           routing.request_count(), routing.token_count(), routing.layer_count(),
+                           experts_text(routing.experts_of_layer, routing.expert_count), routing.top_k);
   print_notes(notes);
   const JsonRecord found = JsonRecord()
                                .add("requests", routing.request_count())

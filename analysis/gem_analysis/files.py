@@ -87,10 +87,16 @@ class Trace:
     counts: np.ndarray  # [step, layer, expert]
     sequence: str = "consecutive"  # or "resampled": each step of requests drawn anew, for searching alone
     request_groups: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # [step], or none
+    experts_of_layer: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # [layer], or none: all alike
 
     @property
     def label(self):
         return f"{self.task} ({self.part})"
+
+    @property
+    def experts(self):
+        """[layer] experts of each layer; behind them along the axis of experts there is none."""
+        return self.experts_of_layer if len(self.experts_of_layer) else np.full(*self.counts.shape[1:])
 
 
 @dataclass
@@ -103,7 +109,7 @@ class Mapping:
     train_task: str
     train_part: str
     layer_ids: np.ndarray  # [layer]
-    expert_to_device: np.ndarray  # [layer, expert]
+    expert_to_device: np.ndarray  # [layer, expert], -1 behind a layer's own experts
     slots: np.ndarray  # [layer, device, slot], -1 for none
     predicted_s: np.ndarray  # [layer], NaN where unknown
     lower_bound_s: np.ndarray  # [layer], NaN where unknown
@@ -112,6 +118,7 @@ class Mapping:
         dict  # of the search: layer (an index), start, elapsed_s, predicted_s, each [point]; empty if there was none
     )
     others: dict = field(default_factory=dict)  # by name what else the file has: devices, moves; written back as it is
+    experts_of_layer: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # [layer], or none: all alike
 
     @property
     def device_count(self):
@@ -130,6 +137,7 @@ class Routing:
     layer_ids: np.ndarray  # [layer]
     request_offsets: np.ndarray  # [request + 1], where each request's tokens begin
     topk_ids: np.ndarray  # [token, layer, k]; 65535 where a token used fewer experts
+    experts_of_layer: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # [layer], or none: all alike
 
 
 @dataclass
@@ -392,7 +400,9 @@ def _read_routing(file):
     if topk_ids.dtype.kind == "f":
         file.reject("/topk_ids holds floating-point numbers, but must hold experts; make the file again")
     experts = file.count_attribute("num_experts", 1)
-    file.check("/topk_ids", topk_ids, (topk_ids < experts) | (topk_ids == UNUSED), f"experts, 0 to {experts - 1}")
+    own = _read_layer_experts(file, topk_ids.shape[1], experts)
+    most = own[None, :, None] if len(own) else experts
+    file.check("/topk_ids", topk_ids, (topk_ids < most) | (topk_ids == UNUSED), f"experts, 0 to {experts - 1}")
     offsets = file.numbers("/request_offsets", (None,)).astype(np.int64)
     rises = np.append(offsets[0] == 0, np.diff(offsets) > 0)
     file.check("/request_offsets", offsets, rises, "tokens that rise from 0")
@@ -409,6 +419,7 @@ def _read_routing(file):
         _read_layer_ids(file, topk_ids.shape[1]),
         offsets,
         topk_ids,
+        own,
     )
 
 
@@ -417,6 +428,10 @@ def _read_trace(file):
     if counts.dtype.kind == "f":
         file.reject("/counts holds floating-point numbers, but must hold whole tokens; make the file again")
     file.check("/counts", counts, (counts >= 0) & (counts <= 1 << 30), "0 or more tokens")
+    own = _read_layer_experts(file, *counts.shape[1:])
+    if len(own):
+        none = np.arange(counts.shape[2]) >= own[:, None]
+        file.check("/counts", counts, (counts == 0) | ~none, "0 tokens behind a layer's own experts")
     part = file.text_attribute("part", "all")
     if part not in ("all", "train", "test"):
         file.reject(f"attribute 'part' is '{part}', but must be all, train or test")
@@ -438,7 +453,17 @@ def _read_trace(file):
         counts.astype(np.int64),
         sequence,
         groups.astype(np.int64),
+        own,
     )
+
+
+def _read_layer_experts(file, layers, most):
+    """[layer] each one's own number of experts; nothing where all have as many."""
+    if not file.has("/experts_of_layer"):
+        return np.zeros(0, np.int64)
+    own = file.numbers("/experts_of_layer", (layers,)).astype(np.int64)
+    file.check("/experts_of_layer", own, (own >= 1) & (own <= most), f"1 to {most}")
+    return own
 
 
 def _read_mapping(file):
@@ -446,9 +471,13 @@ def _read_mapping(file):
     homes = file.numbers("/expert_to_device", (slots.shape[0], None)).astype(np.int64)
     layers, experts = homes.shape
     devices = slots.shape[1]
-    file.check("/expert_to_device", homes, (homes >= 0) & (homes < devices), f"devices, 0 to {devices - 1}")
+    own = _read_layer_experts(file, layers, experts)
+    none = np.arange(experts) >= own[:, None] if len(own) else np.zeros(homes.shape, bool)
+    fits = np.where(none, homes == -1, (homes >= 0) & (homes < devices))
+    file.check("/expert_to_device", homes, fits, f"devices, 0 to {devices - 1}, and -1 behind a layer's own experts")
     file.check("/slots", slots, (slots >= -1) & (slots < experts), f"experts, 0 to {experts - 1}, or -1 for none")
     missing = ~np.any(slots[np.arange(layers)[:, None], homes] == np.arange(experts)[None, :, None], axis=2)
+    missing &= ~none
     if missing.any():
         layer, expert = np.argwhere(missing)[0]
         file.reject(
@@ -476,6 +505,7 @@ def _read_mapping(file):
         method,
         _read_course(file, layers),
         {name: value for name in MAPPING_OTHERS if (value := _read_other(file, "gem.mapping", name)) is not None},
+        own,
     )
 
 

@@ -8,6 +8,7 @@ FIELDS = {
         ("top_k", "u64", "1", ""),
         ("/topk_ids", "u16", "1", "token, layer, k"),
         ("/layer_ids", "i32", "1", "layer"),
+        ("/experts_of_layer", "i32", "1", "layer"),
         ("/request_offsets", "i64", "token", "request + 1"),
     ),
     "gem.trace": (
@@ -18,6 +19,7 @@ FIELDS = {
         ("/counts", "u32", "token", "step, layer, expert"),
         ("/request_groups", "i32", "1", "step"),
         ("/layer_ids", "i32", "1", "layer"),
+        ("/experts_of_layer", "i32", "1", "layer"),
         ("top_k", "u64", "1", ""),
         ("tokens_per_step", "u64", "token", ""),
     ),
@@ -78,6 +80,7 @@ FIELDS = {
     "gem.mapping": (
         ("method", "text", "1", ""),
         ("/expert_to_device", "i32", "1", "layer, expert"),
+        ("/experts_of_layer", "i32", "1", "layer"),
         ("/slots", "i32", "1", "layer, device, slot"),
         ("/layer_ids", "i32", "1", "layer"),
         ("/score/predicted_s", "f64", "s", "layer"),

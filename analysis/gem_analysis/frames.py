@@ -70,7 +70,8 @@ def _profile(profile):
 def _trace(trace):
     steps, _, experts = trace.counts.shape
     grid = _grid(trace.counts.shape, step=np.arange(steps), layer=trace.layer_ids, expert=np.arange(experts))
-    return {**grid, "tokens": trace.counts.ravel()}
+    own = np.broadcast_to(np.arange(experts) < trace.experts[:, None], trace.counts.shape).ravel()
+    return {name: values[own] for name, values in {**grid, "tokens": trace.counts.ravel()}.items()}
 
 
 def _mapping(mapping):

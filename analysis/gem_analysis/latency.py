@@ -112,16 +112,19 @@ class Homes:
     def tokens_on(self, layer, device, counts):
         """[step, expert] tokens that the device computes, of counts [step, expert]: copies share evenly, the first get the
         rest."""
-        copy, copies = self.copy[layer, :, device], self.copies[layer]
+        copy, copies = self.copy[layer, :, device], np.maximum(self.copies[layer], 1)
         return np.where(copy >= 0, counts // copies + (copy < counts % copies), 0)
 
 
-def linear_homes(layer_count, expert_count, device_count):
+def linear_homes(layer_count, expert_count, device_count, experts=None):
     """Linear placement: the first experts on the first device, and so on; where they don't divide, one more each on the
-    first devices."""
-    held = expert_count // device_count + (np.arange(device_count) < expert_count % device_count)
-    homes = np.repeat(np.arange(device_count), held)
-    return Homes(np.broadcast_to(homes, (layer_count, expert_count)))
+    first devices. `experts` [layer], where layers have different numbers of them."""
+    homes = np.full((layer_count, expert_count), -1)
+    for layer in range(layer_count):
+        own = expert_count if experts is None else int(experts[layer])
+        held = own // device_count + (np.arange(device_count) < own % device_count)
+        homes[layer, :own] = np.repeat(np.arange(device_count), held)
+    return Homes(homes)
 
 
 def homes_for(mapping, trace):
@@ -131,6 +134,8 @@ def homes_for(mapping, trace):
     if mapping.expert_to_device.shape[1] != experts or any(i not in rows for i in trace.layer_ids):
         return None
     layers = [rows[layer_id] for layer_id in trace.layer_ids]
+    if not np.array_equal((mapping.expert_to_device[layers] >= 0).sum(axis=1), trace.experts):
+        return None
     held = np.any(mapping.slots[layers][:, None] == np.arange(experts)[None, :, None, None], axis=3)
     return Homes(mapping.expert_to_device[layers], held)
 

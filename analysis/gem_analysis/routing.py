@@ -12,19 +12,22 @@ OTHER, CONSISTENT, TEMPORAL = 0, 1, 2
 KIND_NAMES = ("other", "consistent", "temporal")
 
 
-def busy_shares(counts):
+# `experts` [layer]: where layers have different numbers of them, as Trace.experts.
+
+
+def busy_shares(counts, experts=None):
     """[layer, expert] share of the steps in which an expert is busy."""
-    return _busy(counts).mean(axis=0)
+    return _busy(counts, experts).mean(axis=0)
 
 
-def _busy(counts):
-    mean_load = counts.mean(axis=(0, 2))
+def _busy(counts, experts):
+    mean_load = counts.sum(axis=2).mean(axis=0) / (counts.shape[2] if experts is None else experts)
     return counts > BUSY_FACTOR * mean_load[None, :, None]
 
 
-def expert_kinds(counts):
+def expert_kinds(counts, experts=None):
     """[layer, expert] OTHER, CONSISTENT or TEMPORAL."""
-    busy = _busy(counts)
+    busy = _busy(counts, experts)
     share = busy.mean(axis=0)
     mean_load = counts.mean(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -33,18 +36,18 @@ def expert_kinds(counts):
     return np.where(share >= CONSISTENT_SHARE, CONSISTENT, np.where(temporal, TEMPORAL, OTHER))
 
 
-def skew(counts):
+def skew(counts, experts=None):
     """[layer] busiest over mean expert, loads summed over all steps; 1 is even."""
-    return _over_mean(counts.mean(axis=0))
+    return _over_mean(counts.mean(axis=0), experts)
 
 
-def step_skew(counts):
+def step_skew(counts, experts=None):
     """[step, layer] busiest over mean expert within the step."""
-    return _over_mean(counts)
+    return _over_mean(counts, experts)
 
 
-def _over_mean(loads):
-    mean_load = loads.mean(axis=-1)
+def _over_mean(loads, experts):
+    mean_load = loads.sum(axis=-1) / (loads.shape[-1] if experts is None else experts)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(mean_load > 0, loads.max(axis=-1) / mean_load, 0.0)
 

@@ -59,7 +59,7 @@ def verdict_of(results):
             "ROUTING",
             "quiet",
             f"The busiest expert of the median layer gets "
-            f"{np.median(skew(results.scored.counts)):.2f} times the mean load",
+            f"{np.median(skew(results.scored.counts, results.scored.experts)):.2f} times the mean load",
             "Nothing was measured, mapped or verified yet.",
         )
     return Verdict(

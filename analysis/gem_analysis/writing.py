@@ -110,17 +110,34 @@ def make_trace(
     part: str = "all",
     layer_ids: ArrayLike | None = None,
     tokens_per_step: int | None = None,
+    experts_of_layer: ArrayLike | None = None,
 ) -> files.Trace:
-    """A trace of `counts` [step, layer, expert] tokens. `tokens_per_step`: by default the mean of counts over top_k."""
+    """A trace of `counts` [step, layer, expert] tokens. `tokens_per_step`: by default the mean of counts over top_k.
+    `experts_of_layer` [layer] where layers have different numbers of experts: counts behind them are 0."""
     counts = np.asarray(counts)
     _expect(counts.ndim == 3 and counts.size > 0, "counts: must be [step, layer, expert]")
     _expect(counts.dtype.kind in "iu" and bool((counts >= 0).all()), "counts: must be whole tokens, 0 or more")
     mean = counts.sum(axis=2).mean() / top_k
     layers = np.arange(counts.shape[1]) if layer_ids is None else np.asarray(layer_ids)
     tokens = max(1, round(float(mean))) if tokens_per_step is None else tokens_per_step
-    return files.Trace(
+    own = _layer_experts(experts_of_layer, *counts.shape[1:])
+    if len(own):
+        _expect(
+            not counts[:, np.arange(counts.shape[2]) >= own[:, None]].any(), "counts: tokens behind a layer's experts"
+        )
+    trace = files.Trace(
         _header(model), task, phase, part, top_k, tokens, layers.astype(np.int32), counts.astype(np.uint32)
     )
+    trace.experts_of_layer = own
+    return trace
+
+
+def _layer_experts(own, layer_count, expert_count):
+    """Nothing where all layers have as many experts."""
+    own = np.full(layer_count, expert_count) if own is None else np.asarray(own, np.int64)
+    fits = own.shape == (layer_count,) and bool((own >= 1).all()) and own.max() == expert_count
+    _expect(fits, f"experts_of_layer: must be {layer_count} numbers from 1 on, and {expert_count} the greatest")
+    return own if bool((own < expert_count).any()) else np.zeros(0, np.int64)
 
 
 def make_mapping(
@@ -135,21 +152,24 @@ def make_mapping(
     train_part: str = "all",
 ) -> files.Mapping:
     """A mapping without copies: `expert_to_device` [layer, expert]; all devices hold as many experts, and the first one
-    more each where they don't divide."""
+    more each where they don't divide. Where layers have different numbers of experts, -1 is behind a layer's own."""
     homes = np.asarray(expert_to_device, np.int32)
     _expect(homes.ndim == 2, "expert_to_device: must be [layer, expert]")
     layer_count, expert_count = homes.shape
-    _expect(0 < device_count <= expert_count, f"{expert_count} experts cannot be on {device_count} devices")
-    wanted = expert_count // device_count + (np.arange(device_count) < expert_count % device_count)
-    held = [np.bincount(row, minlength=device_count) for row in homes] if homes.min() >= 0 else []
-    fits = bool(held) and all(len(row) == device_count and bool((row == wanted).all()) for row in held)
-    _expect(
-        fits,
-        f"expert_to_device: each of devices 0 to {device_count - 1} must hold {wanted[-1]} experts of every layer"
-        + (f", the first {expert_count % device_count} one more" if wanted[0] > wanted[-1] else ""),
-    )
-    slots = np.full((layer_count, device_count, wanted[0]), -1)
-    slots[:, np.arange(wanted[0]) < wanted[:, None]] = np.argsort(homes, axis=1, kind="stable")
+    own = _layer_experts((homes != -1).sum(axis=1), layer_count, expert_count)
+    slots = np.full((layer_count, device_count, -(-expert_count // device_count) if device_count else 0), -1)
+    for layer, row in enumerate(homes):
+        count = int((row != -1).sum())
+        _expect(0 < device_count <= count, f"{count} experts cannot be on {device_count} devices")
+        wanted = count // device_count + (np.arange(device_count) < count % device_count)
+        fits = bool((row[:count] >= 0).all()) and np.array_equal(np.bincount(row[:count]), wanted)
+        _expect(
+            fits,
+            f"expert_to_device: each of devices 0 to {device_count - 1} must hold {wanted[-1]} experts of every layer"
+            + (f", the first {count % device_count} one more" if wanted[0] > wanted[-1] else ""),
+        )
+        filled = np.arange(slots.shape[2]) < wanted[:, None]
+        slots[layer][filled] = np.argsort(row[:count], kind="stable")
     layers = np.arange(layer_count) if layer_ids is None else np.asarray(layer_ids)
     unknown = np.full(layer_count, np.nan)
     return files.Mapping(
@@ -165,6 +185,7 @@ def make_mapping(
         unknown.copy(),
         method,
         {},
+        experts_of_layer=own,
     )
 
 
@@ -295,7 +316,12 @@ def _trace_contents(trace):
     }
     if len(trace.request_groups):
         datasets["request_groups"] = (np.asarray(trace.request_groups, np.int32), "1")
-    return "gem.trace", attributes, datasets
+    return "gem.trace", attributes, datasets | _layer_experts_of(trace)
+
+
+def _layer_experts_of(noun):
+    own = noun.experts_of_layer
+    return {"experts_of_layer": (np.asarray(own, np.int32), "1")} if len(own) else {}
 
 
 def _mapping_contents(mapping):
@@ -311,7 +337,7 @@ def _mapping_contents(mapping):
         **{name[1:]: (value, units[name]) for name, value in mapping.others.items() if name.startswith("/")},
         **{f"search/{name}": (value, units[f"/search/{name}"]) for name, value in mapping.course.items()},
     }
-    return "gem.mapping", attributes, datasets
+    return "gem.mapping", attributes, datasets | _layer_experts_of(mapping)
 
 
 def _routing_contents(routing):
@@ -321,7 +347,7 @@ def _routing_contents(routing):
         "request_offsets": (routing.request_offsets, "token"),
         "layer_ids": (np.asarray(routing.layer_ids, np.int32), "1"),
     }
-    return "gem.routing", attributes, datasets
+    return "gem.routing", attributes, datasets | _layer_experts_of(routing)
 
 
 _CONTENTS = {

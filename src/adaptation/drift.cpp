@@ -11,7 +11,8 @@ namespace gem {
 namespace {
 
 void check_alike(const LoadTrace& first, const LoadTrace& other) {
-  if (other.expert_count() != first.expert_count() || other.layer_ids != first.layer_ids)
+  if (other.expert_count() != first.expert_count() || other.layer_ids != first.layer_ids ||
+      other.experts_of_layer != first.experts_of_layer)
     throw UsageError(fmt::format(
         "the traces of tasks '{}' and '{}' are not of one model: {} layers x {} experts, and {} x {}, or other layers; "
         "make all with the same layers of one model",

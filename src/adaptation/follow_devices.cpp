@@ -186,7 +186,8 @@ class LivePolicy {
 
   // What waits in spare places for the rest of its layer while other policies move is behind theirs: a layer's arrivals
   // are no more than a device's experts.
-  std::size_t first_place() const { return is_gradual_ ? slots_.front().size() : 0; }
+  std::size_t first_place() const { return is_gradual_ ? std::ranges::max(slots_, {}, slot_count).size() : 0; }
+  static std::size_t slot_count(const std::vector<std::int32_t>& slots) { return slots.size(); }
 
   // No expert leaves its place before all ranks have all that comes to them.
   void arrive(Clock::time_point begin) {

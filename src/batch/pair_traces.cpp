@@ -69,7 +69,8 @@ StepSize step_size_of(const BatchPair& pair, const PairTraces& traces) {
       most_rows = std::max(most_rows, rows_of_layer);
       rows += static_cast<double>(rows_of_layer);
     }
-    cells += static_cast<double>(counts.size());
+    for (std::size_t layer = 0; layer < trace.layer_count(); ++layer)
+      cells += static_cast<double>(trace.step_count() * trace.experts_in(layer));
   }
   return {(most_rows + pair.model.top_k - 1) / pair.model.top_k, rows / cells};
 }

@@ -30,7 +30,7 @@ struct KeyColumns {
 void write_keys(const LoadKeys& keys, const LoadTrace& trace, std::size_t plane, std::size_t first_column,
                 KeyColumns& columns) {
   for (std::size_t layer = 0; layer < trace.layer_count(); ++layer)
-    for (std::size_t e = 0; e < trace.expert_count(); ++e) {
+    for (std::size_t e = 0; e < trace.experts_in(layer); ++e) {
       std::int32_t* const row = columns.of(layer, e, plane) + first_column;
       for (std::size_t t = 0; t < trace.step_count(); ++t)
         row[t] = static_cast<std::int32_t>(keys.of(trace.counts(t, layer, e)));
@@ -73,11 +73,11 @@ std::vector<std::int32_t> added_of(const CostModel& model, const CostTables& tab
                                    std::size_t layer, Purpose purpose) {
   const std::size_t padded_steps = padded(trace.step_count()), columns = padded_steps * model.stage_count();
   std::vector<std::int32_t> added;
-  std::vector<double> seconds(trace.expert_count());
+  std::vector<double> seconds(trace.experts_in(layer));
   for (std::size_t s = 0; s < model.stage_count(); ++s) {
     const Stage& stage = model.stage(s);
     if (!is_added(stage, tables, s, purpose)) continue;
-    added.resize(trace.expert_count() * columns, 0);
+    added.resize(seconds.size() * columns, 0);
     // Each copy's rows are rounded on their own: half a tick each, and no more copies than devices.
     const auto slack = purpose == Purpose::BoundingCopies ? static_cast<std::int32_t>(model.device_count()) : 0;
     for (std::size_t t = 0; t < trace.step_count(); ++t) {
@@ -102,7 +102,7 @@ std::vector<std::int32_t> max_saved_of(const CostModel& model, const CostTables&
                                        std::size_t layer, std::size_t slots, Purpose purpose) {
   const std::size_t padded_steps = padded(trace.step_count());
   std::vector<std::int32_t> max_saved;
-  std::vector<double> saved_s(trace.expert_count());
+  std::vector<double> saved_s(trace.experts_in(layer));
   for (std::size_t s = 0; s < model.stage_count(); ++s) {
     const Stage& stage = model.stage(s);
     if (tables.is_linear(s) || !stage.has_added()) continue;
@@ -126,7 +126,7 @@ std::vector<std::int32_t> max_saved_of(const CostModel& model, const CostTables&
 
 std::vector<LayerCost> layer_costs_for(Purpose purpose, const CostModel& model, const LoadTrace& trace,
                                        std::size_t slots) {
-  const std::size_t steps = trace.step_count(), experts = trace.expert_count();
+  const std::size_t steps = trace.step_count();
   if (steps == 0) throw UsageError(fmt::format("the trace of task '{}' has no steps to search on", trace.task));
   std::vector<std::vector<StageKeys>> stage_keys(model.stage_count());
   for (std::size_t s = 0; s < stage_keys.size(); ++s)
@@ -135,7 +135,7 @@ std::vector<LayerCost> layer_costs_for(Purpose purpose, const CostModel& model, 
   const auto tables = std::make_shared<const CostTables>(model, stage_keys);
   KeyColumns keys{tables->plane_count(), padded(steps) * model.stage_count(), {}};
   for (std::size_t layer = 0; layer < trace.layer_count(); ++layer)
-    keys.layers.emplace_back(experts * keys.plane_count * keys.column_count, 0);
+    keys.layers.emplace_back(trace.experts_in(layer) * keys.plane_count * keys.column_count, 0);
   for (std::size_t s = 0; s < stage_keys.size(); ++s) {
     for (std::size_t tile = 0; tile < stage_keys[s].size(); ++tile)
       write_keys(stage_keys[s][tile].keys, trace, tables->plane_of(tile), s * padded(steps), keys);
@@ -146,9 +146,9 @@ std::vector<LayerCost> layer_costs_for(Purpose purpose, const CostModel& model, 
   }
   std::vector<LayerCost> layers;
   for (std::size_t layer = 0; layer < trace.layer_count(); ++layer)
-    layers.emplace_back(tables, experts, steps, std::move(keys.layers[layer]),
+    layers.emplace_back(tables, trace.experts_in(layer), steps, std::move(keys.layers[layer]),
                         added_of(model, *tables, trace, layer, purpose),
-                        max_saved_of(model, *tables, trace, layer, slots, purpose));
+                        max_saved_of(model, *tables, trace, layer, std::min(slots, trace.experts_in(layer)), purpose));
   return layers;
 }
 
@@ -183,7 +183,7 @@ LayerCost LayerCost::merged(std::size_t experts) const {
 }
 
 std::vector<LayerCost> layer_costs(const CostModel& model, const LoadTrace& trace) {
-  check_device_count(trace.expert_count(), model.device_count());
+  check_device_count(trace.fewest_experts(), model.device_count());
   return layer_costs_for(Purpose::Placing, model, trace, max_slots(trace.expert_count(), model.device_count()));
 }
 

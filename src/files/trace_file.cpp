@@ -4,9 +4,18 @@
 #include "model/load_trace_fields.hpp"
 
 namespace gem {
+namespace {
+
+LoadTrace checked(const Hdf5Input& file, const std::string& path) {
+  auto trace = read_fields<LoadTrace>(file);
+  check_experts(trace, path);
+  return trace;
+}
+
+}  // namespace
 
 LoadTrace read_trace(const std::string& path) {
-  return read_fields<LoadTrace>(open_gem_file(path, "gem.trace"));
+  return checked(open_gem_file(path, "gem.trace"), path);
 }
 
 std::size_t count_steps(const std::string& path) {
@@ -17,7 +26,7 @@ LoadTrace read_steps(const std::string& path, std::size_t first, std::size_t cou
   Hdf5Input file = open_gem_file(path, "gem.trace");
   file.limit_rows("/counts", first, count);
   if (file.has_dataset("/request_groups")) file.limit_rows("/request_groups", first, count);
-  return read_fields<LoadTrace>(file);
+  return checked(file, path);
 }
 
 ExpertPairs read_pairs(const std::string& path) {

@@ -112,17 +112,26 @@ ShardPlan plan_whole_copy(const std::string& path) {
 void fit_to_files(CheckpointPermutation& job, const ExpertSurvey& survey) {
   const Renumbering whole = job.record.renumbering;
   const auto counts = expert_counts(survey, whole, job.source.directory);
-  if (!job.resumed && !job.record.undoing) job.record.renumbering = with_expert_counts(whole, counts);
+  const auto places = [&](std::int32_t layer) { return whole.find(layer)->old_of_new.size(); };
+  if (!job.resumed && !job.record.undoing) {
+    for (const auto& [layer, count] : counts)
+      if (count > places(layer))
+        throw DataError(
+            fmt::format("{}: layer {} has {} experts, but the mapping has {}; give the mapping of this "
+                        "model",
+                        job.source.directory, layer, count, places(layer)));
+    job.record.renumbering = with_expert_counts(whole, counts);
+  }
   for (const Renumbering::Layer& layer : job.record.renumbering.layers) {
     const std::size_t count = counts.at(layer.id);
     if (count != layer.old_of_new.size())
       throw DataError(fmt::format("{}: layer {} has {} experts, but gem_mapping.json has {}; copy the checkpoint again",
                                   job.source.directory, layer.id, count, layer.old_of_new.size()));
-    if (count < whole.expert_count && !job.record.undoing)
+    if (count < places(layer.id) && !job.record.undoing)
       job.notes.push_back(
           fmt::format("Layer {} has {} experts, the mapping {}: they keep the mapping's order, and {} of "
                       "them come to another device than the mapping's",
-                      layer.id, count, whole.expert_count, displaced_experts(whole, layer)));
+                      layer.id, count, places(layer.id), displaced_experts(whole, layer)));
   }
 }
 

@@ -48,6 +48,11 @@ PhysicalMap map_for_engine(const Mapping& mapping, const EngineFormat& engine, c
                     "made for",
                     mapping.expert_count(), model.name, model.expert_count));
   check_model(engine, model.name);
+  if (!mapping.experts_of_layer.empty())
+    throw UsageError(
+        fmt::format("layers have different numbers of experts ({}), and {} takes files with as many slots in every "
+                    "layer only; gem-deploy permute makes a checkpoint whose linear placement is the mapping",
+                    experts_text(mapping.experts_of_layer, mapping.expert_count()), engine.name));
   if (mapping.slot_count() % mapping.device_count != 0)
     throw UsageError(
         fmt::format("{} experts do not divide over {} devices, and {} takes files with as many on each only; "

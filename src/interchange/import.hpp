@@ -20,6 +20,7 @@ struct ImportOptions {
   std::string task = "imported";
   Phase phase = Phase::Decode;
   std::size_t expert_count = 0;         ///< 0: as the data have it
+  LayerExperts layer_experts;           ///< of each layer that has experts; empty: as the data have it
   std::size_t top_k = 0;                ///< 0: as the data have it
   std::size_t decoder_layers = 0;       ///< of the model, dense ones too; 0: unknown
   std::vector<std::int32_t> layer_ids;  ///< empty: as the data have it
@@ -85,6 +86,12 @@ std::vector<std::int32_t> numbered_layers(std::size_t count, const ImportOptions
 
 /// "3", "3-60" or "1-4, 7": ascending numbers in short, after `most` ranges "...".
 std::string ranges_text(const std::vector<std::int64_t>& numbers, std::size_t most = 8);
+
+/// "64,64,48" or "2x64,48" as the number of experts of each layer. UsageError naming `what` for anything else.
+LayerExperts parse_layer_experts(const std::string& text, const std::string& what);
+
+/// Those of the options for the `count` layers that are imported, none with more than `width`. UsageError otherwise.
+const LayerExperts& stated_layer_experts(const ImportOptions& options, std::size_t count, std::size_t width);
 
 /// "3-60" or "1,3,5" as ascending numbers of layers. UsageError naming `what` for anything else.
 std::vector<std::int32_t> parse_layer_ids(const std::string& text, const std::string& what);

@@ -151,6 +151,19 @@ std::string ranges_text(const std::vector<std::int64_t>& numbers, std::size_t mo
   return text;
 }
 
+LayerExperts parse_layer_experts(const std::string& text, const std::string& what) {
+  LayerExperts experts;
+  for (const std::string& part : split(text, ',')) {
+    const std::size_t times = part.find('x');
+    const std::int64_t count = times == std::string::npos ? 1 : parse_integer(part.substr(0, times), what);
+    const std::int64_t own = parse_integer(times == std::string::npos ? part : part.substr(times + 1), what);
+    if (count < 1 || count > 65536 || own < 1 || own > 65536)
+      throw UsageError(what + " '" + text + "' must be numbers of experts, as 64,64,48 or 2x64,48");
+    experts.insert(experts.end(), static_cast<std::size_t>(count), static_cast<std::int32_t>(own));
+  }
+  return experts;
+}
+
 std::vector<std::int32_t> parse_layer_ids(const std::string& text, const std::string& what) {
   std::vector<std::int32_t> ids;
   for (const std::string& part : split(text, ',')) {

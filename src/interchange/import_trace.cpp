@@ -159,6 +159,14 @@ void drop_shared_experts(ImportedCounts& imported, const ImportOptions& options,
   if (options.fused_shared >= columns)
     throw UsageError(fmt::format("{} {}: the data have only {} experts", on_command_line("fused-shared"),
                                  options.fused_shared, columns));
+  if (!imported.experts_of_layer.empty() || !options.layer_experts.empty()) {
+    if (options.fused_shared > 0)
+      throw UsageError(
+          fmt::format("{} goes with layers of as many experts each, but these have different numbers; take "
+                      "the shared experts' counts out of the file",
+                      on_command_line("fused-shared")));
+    return;
+  }
   if (options.fused_shared > 0) return drop_last_experts(imported, options.fused_shared);
   const std::size_t top_k = imported.top_k != 0 ? imported.top_k : options.top_k;
   if (top_k < 2 || columns <= top_k + 1 || columns == options.expert_count) return;
@@ -294,7 +302,39 @@ void check_expert_count(const ImportedCounts& imported, const ImportOptions& opt
       transposed ? "; another axis has as many: say the order of the axes with " + on_command_line("axes") : ""));
 }
 
+/// Experts of each layer that is kept, as the data or the user say; what isn't one of them must have no tokens.
+LayerExperts layer_experts_of(const ImportedCounts& imported, const std::vector<std::size_t>& layers,
+                              const ImportOptions& options) {
+  const std::size_t width = imported.counts.columns();
+  LayerExperts experts;
+  for (const std::size_t layer : layers)
+    experts.push_back(static_cast<std::int32_t>(experts_in(imported.experts_of_layer, layer, width)));
+  if (options.layer_experts.empty()) return experts;
+  const LayerExperts& stated = stated_layer_experts(options, layers.size(), width);
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    if (!imported.experts_of_layer.empty() && stated[i] != experts[i])
+      throw UsageError(fmt::format("{}: says {} experts for layer {} of those with experts, but the data have {}",
+                                   on_command_line("layer-experts"), stated[i], i, experts[i]));
+    for (std::size_t step = 0; step < imported.counts.planes(); ++step)
+      if (sum_of(imported.counts.row(step, layers[i]).subspan(static_cast<std::size_t>(stated[i]))) > 0.0)
+        throw UsageError(
+            fmt::format("{}: says {} experts for layer {} of those with experts, but a later one has tokens",
+                        on_command_line("layer-experts"), stated[i], i));
+  }
+  return stated;
+}
+
 }  // namespace
+
+const LayerExperts& stated_layer_experts(const ImportOptions& options, std::size_t count, std::size_t width) {
+  const std::string option = on_command_line("layer-experts");
+  if (options.layer_experts.size() != count)
+    throw UsageError(fmt::format("{} names {} layers, but {} have experts in the data; give a number for each", option,
+                                 options.layer_experts.size(), count));
+  if (const auto most = std::ranges::max(options.layer_experts); static_cast<std::size_t>(most) > width)
+    throw UsageError(fmt::format("{} says {} experts, but the data have {} at most", option, most, width));
+  return options.layer_experts;
+}
 
 std::vector<std::int32_t> numbered_layers(std::size_t count, const ImportOptions& options,
                                           std::vector<std::string>& notes) {
@@ -332,12 +372,15 @@ LoadTrace trace_of(ImportedCounts imported, const ImportOptions& options, std::v
   trace.layer_ids = layer_numbers(imported, layers, options, notes);
   note_layers(imported, layers, trace.layer_ids, options, notes);
 
-  trace.counts = Cube<std::uint32_t>(steps.size(), layers.size(), imported.counts.columns());
+  const LayerExperts experts = layer_experts_of(imported, layers, options);
+  const auto width = static_cast<std::size_t>(std::ranges::max(experts));
+  trace.experts_of_layer = shortest(experts, width);
+  trace.counts = Cube<std::uint32_t>(steps.size(), layers.size(), width);
   const double pairs = static_cast<double>(options.tokens) * static_cast<double>(trace.top_k);
   if (pairs > greatest_count) throw UsageError(on_command_line("tokens") + " is more than a step of a trace can have");
   for (std::size_t step = 0; step < steps.size(); ++step) {
     for (std::size_t layer = 0; layer < layers.size(); ++layer) {
-      const auto row = imported.counts.row(steps[step], layers[layer]);
+      const auto row = imported.counts.row(steps[step], layers[layer]).first(width);
       if (options.tokens > 0 && sum_of(row) > 0.0)
         apportion(row, pairs, trace.counts.row(step, layer));
       else

@@ -115,17 +115,32 @@ void CountCollector::choose_expert_count(const ImportOptions& options, std::vect
   std::string found;
   for (const auto& [experts, of] : layers)
     found += fmt::format("{}{} in layer {}", found.empty() ? "" : ", ", experts, ranges_text(numbers_of_set(of)));
-  if (!layers.contains(options.expert_count))
-    throw DataError(
-        fmt::format("{}: layers have different numbers of experts ({}); a mapping is made for those of one number: "
-                    "choose them with {}, and import once for each",
-                    origin_, found, on_command_line("experts")));
+  if (!options.layer_experts.empty() || !layers.contains(options.expert_count)) {
+    notes.push_back(fmt::format("layers have different numbers of experts ({}), and each keeps its own", found));
+    return;
+  }
   std::set<std::int32_t> left_out;
   for (const auto& [experts, of] : layers)
     if (experts != options.expert_count) left_out.insert(of.begin(), of.end());
   erase_rows({}, left_out);
-  notes.push_back(fmt::format("layers have different numbers of experts ({}): those with other than {} were left out",
-                              found, options.expert_count));
+  notes.push_back(fmt::format(
+      "layers have different numbers of experts ({}): those with other than {} were left out; {} keeps them", found,
+      options.expert_count, on_command_line("layer-experts")));
+}
+
+LayerExperts CountCollector::experts_of_layers(const std::vector<std::int32_t>& layer_ids) const {
+  LayerExperts experts(layer_ids.size(), 0);
+  for (const Part& part : parts_)
+    for (const auto& [key, row] : part.rows) {
+      std::int32_t& known =
+          experts[static_cast<std::size_t>(std::ranges::lower_bound(layer_ids, key.second) - layer_ids.begin())];
+      if (known == 0) known = static_cast<std::int32_t>(row.size());
+      if (static_cast<std::size_t>(known) != row.size())
+        throw DataError(fmt::format(
+            "{}: layer {} has {} experts in one step and {} in another; give files in which each step has all of them",
+            origin_, key.second, known, row.size()));
+    }
+  return experts;
 }
 
 void CountCollector::erase_rows(const std::set<std::int64_t>& steps, const std::set<std::int32_t>& layers) {
@@ -190,8 +205,10 @@ void CountCollector::finish(ImportedCounts& imported, const ImportOptions& optio
                                 origin_, steps.size(), layers.size(), rows));
   imported.layer_ids.assign(layers.begin(), layers.end());
   const std::vector<std::int64_t> order(steps.begin(), steps.end());
-  const auto any = std::ranges::find_if(parts_, [](const Part& part) { return !part.rows.empty(); });
-  imported.counts = Cube<double>(steps.size(), layers.size(), any->rows.begin()->second.size());
+  const LayerExperts experts = experts_of_layers(imported.layer_ids);
+  const auto width = static_cast<std::size_t>(std::ranges::max(experts));
+  imported.experts_of_layer = shortest(experts, width);
+  imported.counts = Cube<double>(steps.size(), layers.size(), width);
   for (const Part& part : parts_)
     for (const auto& [key, row] : part.rows) {
       const auto step = static_cast<std::size_t>(std::ranges::lower_bound(order, key.first) - order.begin());

@@ -10,6 +10,7 @@
 
 #include "base/array.hpp"
 #include "interchange/number_array.hpp"
+#include "model/layer_experts.hpp"
 
 namespace gem {
 
@@ -27,6 +28,7 @@ struct ImportedCounts {
   std::vector<std::int32_t> layer_ids;  ///< the model's own numbers; empty where only the order of MoE layers is known
   std::size_t top_k = 0;                ///< 0: unknown
   Cube<double> counts;                  ///< [step, layer, expert], logical experts
+  LayerExperts experts_of_layer;        ///< see LayerExperts
   std::vector<std::string> notes;       ///< what the user should know
 };
 
@@ -56,8 +58,9 @@ class CountCollector {
 
   /// The sum over the parts: steps and layers ascending, layer numbers in layer_ids. Steps or layers that not all parts
   /// have are left out unless options.keep_partial, parts that say the same as another count once, and layers of
-  /// another number of experts than options.expert_count are left out; notes say so. DataError if there is nothing, if
-  /// layers have different numbers of experts and the options don't say which, or if no step is in all parts.
+  /// another number of experts than options.expert_count, where that is one of those that there are, are left out;
+  /// notes say so. DataError if there is nothing, if a layer has now one number of experts and now another, or if no
+  /// step is in all parts.
   void finish(ImportedCounts& imported, const ImportOptions& options);
 
  private:
@@ -69,6 +72,7 @@ class CountCollector {
 
   void drop_repeated_parts(std::vector<std::string>& notes);
   void choose_expert_count(const ImportOptions& options, std::vector<std::string>& notes);
+  LayerExperts experts_of_layers(const std::vector<std::int32_t>& layer_ids) const;
   void drop_partial(const ImportOptions& options, std::vector<std::string>& notes);
   void erase_rows(const std::set<std::int64_t>& steps, const std::set<std::int32_t>& layers);
 

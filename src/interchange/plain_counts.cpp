@@ -214,9 +214,10 @@ void add_part(CountCollector& collector, const std::string& path, const Imported
   collector.begin_part(path);
   for (std::size_t step = 0; step < part.counts.planes(); ++step)
     for (std::size_t layer = 0; layer < part.counts.rows(); ++layer)
-      collector.add(part.step_numbers.empty() ? static_cast<std::int64_t>(step) : part.step_numbers[step],
-                    part.layer_ids.empty() ? static_cast<std::int32_t>(layer) : part.layer_ids[layer],
-                    part.counts.row(step, layer));
+      collector.add(
+          part.step_numbers.empty() ? static_cast<std::int64_t>(step) : part.step_numbers[step],
+          part.layer_ids.empty() ? static_cast<std::int32_t>(layer) : part.layer_ids[layer],
+          part.counts.row(step, layer).first(experts_in(part.experts_of_layer, layer, part.counts.columns())));
 }
 
 Recording read(const std::vector<std::string>& paths, const ImportOptions& options) {

@@ -111,6 +111,8 @@ class Cleaning {
 
   void find_expert_count() {
     expert_count_ = options_.expert_count;
+    if (!options_.layer_experts.empty())
+      expert_count_ = static_cast<std::size_t>(std::ranges::max(options_.layer_experts));
     if (expert_count_ > 0) return;
     std::int32_t largest = 0;
     for (std::size_t token = 0; token < token_count(); ++token)
@@ -256,6 +258,8 @@ class Cleaning {
     routing.phase = word_of(options_.phase);
     routing.expert_count = expert_count_;
     routing.layer_ids = model_layers();
+    if (!options_.layer_experts.empty())
+      routing.experts_of_layer = shortest(stated_layer_experts(options_, layers_.size(), expert_count_), expert_count_);
     routing.top_k = largest_choice();
     check_top_k(routing.top_k);
     routing.request_offsets = {0};
@@ -279,10 +283,14 @@ class Cleaning {
     return routing;
   }
   void append(Routing& routing, std::size_t token) {
-    for (const std::size_t layer : layers_) {
+    for (std::size_t kept = 0; kept < layers_.size(); ++kept) {
+      const std::size_t layer = layers_[kept];
       std::size_t chosen = 0;
       for (const std::int32_t id : ids(token, layer))
         if (id >= 0) {
+          if (static_cast<std::size_t>(id) >= experts_in(routing.experts_of_layer, kept, expert_count_))
+            reject(fmt::format("holds expert {} in recorded layer {}, but {} says {} experts there", id, layer,
+                               on_command_line("layer-experts"), routing.experts_of_layer[kept]));
           routing.topk_ids.push_back(static_cast<std::uint16_t>(id));
           ++chosen;
         }

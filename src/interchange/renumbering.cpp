@@ -41,6 +41,19 @@ std::vector<std::size_t> groups_by_place(const PhysicalMap& map, std::size_t lay
   return old_of_new;
 }
 
+/// Every layer's experts device by device.
+Renumbering by_devices(const Mapping& mapping) {
+  Renumbering renumbering{mapping.device_count, mapping.expert_count(), {}, 1, 0};
+  for (std::size_t layer = 0; layer < mapping.layer_count(); ++layer) {
+    Renumbering::Layer& numbers = renumbering.layers.emplace_back();
+    numbers.id = mapping.layer_ids[layer];
+    for (const auto& experts : slots_of(mapping, layer))
+      numbers.old_of_new.insert(numbers.old_of_new.end(), experts.begin(), experts.end());
+  }
+  std::ranges::sort(renumbering.layers, {}, &Renumbering::Layer::id);
+  return renumbering;
+}
+
 }  // namespace
 
 const Renumbering::Layer* Renumbering::find(std::int32_t id) const {
@@ -49,12 +62,18 @@ const Renumbering::Layer* Renumbering::find(std::int32_t id) const {
 }
 
 Renumbering renumbering_of(const Mapping& mapping, std::size_t group_count) {
-  const PhysicalMap map = physical_map_of(mapping);
   if (mapping.redundant_count() > 0)
     throw UsageError(fmt::format(
         "the mapping has {} redundant copies of experts a layer, and a checkpoint holds each expert once; make a "
         "mapping without (gem-map without {}), or use gem-deploy export",
         mapping.redundant_count(), on_command_line("redundant-experts")));
+  if (group_count == 1) return by_devices(mapping);
+  if (!mapping.experts_of_layer.empty())
+    throw UsageError(
+        fmt::format("layers have different numbers of experts ({}), and a model that routes to {} groups of "
+                    "experts can't be renumbered then; serve it as it is",
+                    experts_text(mapping.experts_of_layer, mapping.expert_count()), group_count));
+  const PhysicalMap map = physical_map_of(mapping);
   if (group_count == 0 || map.expert_count % group_count != 0)
     throw UsageError(fmt::format("{} experts do not divide into {} groups", map.expert_count, group_count));
   const std::size_t per_group = map.expert_count / group_count;
@@ -92,12 +111,13 @@ Renumbering with_expert_counts(const Renumbering& renumbering,
 }
 
 std::size_t displaced_experts(const Renumbering& whole, const Renumbering::Layer& layer) {
-  const std::vector<std::int32_t> place = new_of_old(*whole.find(layer.id));
+  const Renumbering::Layer& of_mapping = *whole.find(layer.id);
+  const std::vector<std::int32_t> place = new_of_old(of_mapping);
   const std::size_t experts = layer.old_of_new.size();
   std::size_t displaced = 0;
   for (std::size_t next = 0; next < experts; ++next) {
     const auto old = static_cast<std::size_t>(place[static_cast<std::size_t>(layer.old_of_new[next])]);
-    displaced += device_of_slot(old, whole.expert_count, whole.device_count) !=
+    displaced += device_of_slot(old, of_mapping.old_of_new.size(), whole.device_count) !=
                  device_of_slot(next, experts, whole.device_count);
   }
   return displaced;

@@ -18,7 +18,7 @@ struct Renumbering {
     bool operator==(const Layer&) const = default;
   };
   std::size_t device_count = 0;
-  std::size_t expert_count = 0;       ///< of the mapping; a layer of the model may have fewer
+  std::size_t expert_count = 0;       ///< of the mapping's layer with the most; a layer may have fewer
   std::vector<Layer> layers;          ///< ascending by id
   std::size_t group_count = 1;        ///< groups of consecutive experts that were kept together
   std::size_t zero_expert_count = 0;  ///< zero-computation experts (LongCat): they follow in the router, and stay
@@ -28,7 +28,8 @@ struct Renumbering {
   const Layer* find(std::int32_t id) const;
 };
 
-/// Numbers under which linear placement (device d holds experts d x E / D .. (d + 1) x E / D - 1) is the mapping. A
+/// Numbers under which linear placement (device d holds experts d x E / D .. (d + 1) x E / D - 1) is the mapping, each
+/// layer with its own number of experts E. A
 /// model with group-limited routing has `group_count` > 1 groups of consecutive experts, of which each token uses a few
 /// (DeepSeek-V2, arXiv 2405.04434, section 2.2.2): there, experts must stay together with their group, and only whole
 /// groups and the experts within them change places. UsageError with the reason where the mapping does not allow that.

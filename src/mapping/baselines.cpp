@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <functional>
 #include <span>
 
 #include "base/error.hpp"
@@ -13,11 +14,28 @@
 namespace gem {
 namespace {
 
-// `device(slot)` has slot 0, 1, ... of each layer: the experts in order and, where these alone don't divide over the
-// devices, the first ones again, as engines fill further slots.
-template <class Device>
+// The device of slot 0, 1, ... of a layer of so many.
+using DeviceOfSlot = std::function<std::size_t(std::size_t slot, std::size_t slot_count)>;
+
+// Layers of different numbers of experts.
+Mapping own_in_each_layer(const LoadTrace& trace, std::size_t device_count, const DeviceOfSlot& device) {
+  check_device_count(trace.fewest_experts(), device_count);
+  std::vector<Assignment> layers;
+  for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
+    Assignment& assignment = layers.emplace_back();
+    for (std::size_t expert = 0; expert < trace.experts_in(layer); ++expert)
+      assignment.push_back(static_cast<std::int32_t>(device(expert, trace.experts_in(layer))));
+  }
+  Mapping mapping = mapping_of(layers, {}, device_count);
+  mapping.layer_ids = trace.layer_ids;
+  return mapping;
+}
+
+// Each slot is filled in turn: by the experts in order and, where these alone don't divide over the devices, by the
+// first ones again, as engines fill further slots.
 Mapping same_in_all_layers(const LoadTrace& trace, std::size_t device_count, std::size_t redundant_experts,
-                           Device device) {
+                           const DeviceOfSlot& device) {
+  if (!trace.experts_of_layer.empty()) return own_in_each_layer(trace, device_count, device);
   const std::size_t experts = trace.expert_count();
   if (experts % device_count == 0) redundant_experts = 0;
   check_device_count(experts + redundant_experts, device_count);
@@ -27,7 +45,7 @@ Mapping same_in_all_layers(const LoadTrace& trace, std::size_t device_count, std
   for (std::size_t expert = 0; expert < experts; ++expert) {
     const std::size_t first = assignment.size();
     for (std::size_t slot = expert; slot < experts + redundant_experts; slot += experts)
-      assignment.push_back(static_cast<std::int32_t>(device(slot)));
+      assignment.push_back(static_cast<std::int32_t>(device(slot, experts + redundant_experts)));
     const auto own = std::span(assignment).subspan(first);
     std::ranges::sort(own.subspan(1));
     for (std::size_t i = 0; i < own.size(); ++i)
@@ -78,16 +96,14 @@ Assignment pack_apart(std::span<const double> loads, std::span<const std::int32_
 }  // namespace
 
 Mapping linear_mapping(const LoadTrace& trace, std::size_t device_count, std::size_t redundant_experts) {
-  return same_in_all_layers(trace, device_count, redundant_experts, [&](std::size_t slot) {
-    const std::size_t slots =
-        trace.expert_count() % device_count == 0 ? trace.expert_count() : trace.expert_count() + redundant_experts;
-    return device_of_slot(slot, slots, device_count);
+  return same_in_all_layers(trace, device_count, redundant_experts, [&](std::size_t slot, std::size_t slot_count) {
+    return device_of_slot(slot, slot_count, device_count);
   });
 }
 
 Mapping round_robin_mapping(const LoadTrace& trace, std::size_t device_count, std::size_t redundant_experts) {
   return same_in_all_layers(trace, device_count, redundant_experts,
-                            [&](std::size_t slot) { return slot % device_count; });
+                            [&](std::size_t slot, std::size_t) { return slot % device_count; });
 }
 
 Mapping packed_mapping(PackedBy packed_by, const CostModel& model, const LoadTrace& trace, const CopyCounts& copies) {
@@ -134,6 +150,7 @@ Mapping node_packed_mapping(const Topology& topology, const LoadTrace& trace, st
                             std::size_t redundant_experts) {
   if (topology.node_count() < 2 || !topology.is_in_order())
     throw UsageError("packing by nodes needs two or more equally large nodes of neighbouring devices");
+  if (!trace.experts_of_layer.empty()) throw UsageError("packing by nodes needs as many experts in each layer");
   const std::size_t experts = trace.expert_count(), devices = topology.node_of.size();
   const NodeShape shape{topology.node_count(), devices, groups > 1 ? groups : experts, redundant_experts};
   std::vector<Assignment> layers;

@@ -47,6 +47,8 @@ BestCopies best_copies(const Communicator& world, const MappingQuestion& questio
   if (!entry_of(question.method).places_copies || question.levels == 2 || question.expert_groups > 1)
     throw option_error(option, "{} best: copies are placed by method {}, in one level and without {}; leave it out",
                        names_of(&MethodEntry::places_copies), option_name(&MappingRequest::expert_groups));
+  if (!question.train.experts_of_layer.empty())
+    throw option_error(option, "{} best goes with models whose layers have as many experts each; leave it out");
   const std::size_t steps = question.train.step_count();
   if (steps < 2) throw option_error(option, "{} best needs two steps or more, one to choose on and one to judge by");
   const LoadTrace first = steps_of(question.train, 0, steps / 2),

@@ -1,7 +1,7 @@
 #include "mapping/certificate.hpp"
 
 #include <fmt/core.h>
-#include <optional>
+#include <map>
 
 #include "base/text.hpp"
 #include "mapping/deal.hpp"
@@ -9,20 +9,32 @@
 #include "search/water_filling.hpp"
 
 namespace gem {
+namespace {
+
+/// One for each shape of layers, made when it is first needed.
+class ExactSearches {
+ public:
+  /// Null where the layer's sets of experts can't be tabulated. The exact search knows neither blocks of devices, nor
+  /// copies, nor nodes.
+  const ExactSearch* of(const LayerProblem& layer) {
+    if (layer.first_node_column() < layer.column_count() || layer.block_devices() < layer.device_count() ||
+        layer.has_copies() || !ExactSearch::fits(layer.expert_count(), layer.device_count(), layer.column_count()))
+      return nullptr;
+    return &searches_.try_emplace(layer.expert_count(), layer.expert_count(), layer.device_count()).first->second;
+  }
+
+ private:
+  std::map<std::size_t, ExactSearch> searches_;
+};
+
+}  // namespace
 
 std::vector<Certificate> certify(const Communicator& world, const std::vector<LayerProblem>& problems,
                                  std::vector<LayerAnswer>& answers, const SearchOptions& options,
                                  std::uint64_t max_nodes) {
-  const LayerProblem& first = problems[0];
-  const WaterFilling water_filling(first.tables());
-  std::optional<ExactSearch> exact;
-  // The exact search knows neither blocks of devices, nor copies, nor nodes.
-  if (first.first_node_column() == first.column_count() && first.block_devices() == first.device_count() &&
-      !first.has_copies() && ExactSearch::fits(first.expert_count(), first.device_count(), first.column_count()))
-    exact.emplace(first.expert_count(), first.device_count());
-
-  // What this rank found out: layer, cost, bound, device of each expert.
-  const std::size_t record = 3 + first.expert_count();
+  const WaterFilling water_filling(problems[0].tables());
+  ExactSearches searches;
+  // What this rank found out: layer, cost, bound, number of experts, device of each.
   std::vector<std::int64_t> mine;
   Progress progress("certify", problems.size(), options.show_progress && world.is_root());
   deal(world, problems.size(), [&](std::size_t layer, const SharedCounter&) {
@@ -30,24 +42,28 @@ std::vector<Certificate> certify(const Communicator& world, const std::vector<La
     Assignment assignment = answers[layer].assignment;
     std::int64_t cost = cost_of(problems[layer], assignment);
     std::int64_t bound = water_filling.bound(problems[layer]);
-    if (exact && bound < cost && !options.out_of_time()) {
+    const ExactSearch* const exact = searches.of(problems[layer]);
+    if (exact != nullptr && bound < cost && !options.out_of_time()) {
       const ExactResult result = exact->solve(problems[layer], assignment, max_nodes);
       assignment = result.assignment;
       cost = result.cost;
       if (result.proven) bound = cost;
     }
-    mine.insert(mine.end(), {static_cast<std::int64_t>(layer), cost, bound});
+    mine.insert(mine.end(),
+                {static_cast<std::int64_t>(layer), cost, bound, static_cast<std::int64_t>(assignment.size())});
     mine.insert(mine.end(), assignment.begin(), assignment.end());
   });
   std::vector<std::int64_t> all = world.gather(std::span<const std::int64_t>(mine));
   world.broadcast(all);
 
   std::vector<Certificate> certificates(problems.size());
-  for (auto at = all.begin(); at != all.end(); at += static_cast<std::ptrdiff_t>(record)) {
+  for (auto at = all.begin(); at != all.end();) {
     const auto layer = static_cast<std::size_t>(at[0]);
     certificates[layer] = {at[1], at[2]};
-    answers[layer].assignment.assign(at + 3, at + static_cast<std::ptrdiff_t>(record));
     answers[layer].cost = at[1];
+    const auto first = at + 4, end = first + at[3];
+    answers[layer].assignment.assign(first, end);
+    at = end;
   }
   return certificates;
 }

@@ -16,7 +16,7 @@ LoadTrace leaned(const LoadTrace& trace, double share, std::uint64_t seed) {
   for (std::size_t step = 0; step < trace.step_count(); ++step) {
     RandomStream random{seed, lean_stream, step};
     for (std::size_t layer = 0; layer < trace.layer_count(); ++layer)
-      for (std::size_t expert = 0; expert < trace.expert_count(); ++expert) {
+      for (std::size_t expert = 0; expert < trace.experts_in(layer); ++expert) {
         const double tokens = (1.0 - share) * trace.counts(step, layer, expert) + share * mean(layer, expert);
         result.counts(step, layer, expert) = static_cast<std::uint32_t>(tokens + random.uniform());
       }

@@ -36,6 +36,22 @@ void check_redundant_experts(const MappingQuestion& question) {
                        method_name(question.method), names_of(&MethodEntry::places_copies));
 }
 
+// What places the same number of each layer's experts, or groups of them.
+void check_layers_alike(const MappingQuestion& question) {
+  const LoadTrace& train = question.train;
+  if (train.experts_of_layer.empty()) return;
+  const auto check = [&](bool asked, OptionName option) {
+    if (asked)
+      throw option_error(option,
+                         "{} goes with models whose layers have as many experts each, but the trace's have {} to {} "
+                         "(/experts_of_layer); leave it out",
+                         train.fewest_experts(), train.expert_count());
+  };
+  check(question.redundant_experts > 0, option_name(&MappingRequest::redundant_experts));
+  check(question.expert_groups > 1, option_name(&MappingRequest::expert_groups));
+  check(question.levels > 1, option_name(&MappingRequest::levels));
+}
+
 void check_tokens(const LoadTrace& trace, const char* name) {
   const auto& counts = trace.counts.values();
   if (std::ranges::all_of(counts, [](std::uint32_t tokens) { return tokens == 0; }))
@@ -45,9 +61,14 @@ void check_tokens(const LoadTrace& trace, const char* name) {
 }
 
 void check_same_model(const LoadTrace& train, const LoadTrace& test) {
+  const bool same_experts = test.layer_ids != train.layer_ids || test.experts_of_layer == train.experts_of_layer;
   const bool same_model = test.layer_count() == train.layer_count() && test.expert_count() == train.expert_count() &&
-                          to_lower(test.model) == to_lower(train.model);
+                          same_experts && to_lower(test.model) == to_lower(train.model);
   if (same_model && test.layer_ids == train.layer_ids) return;
+  if (test.layer_ids == train.layer_ids && test.experts_of_layer != train.experts_of_layer)
+    throw UsageError(
+        "the test trace's layers have other numbers of experts than those of the trace that is searched on "
+        "(/experts_of_layer); make both from routing of one model");
   if (same_model)
     throw UsageError(
         "the test trace has other layers, or in another order, than the trace that is searched on (/layer_ids); make "
@@ -145,7 +166,8 @@ void prepare(MappingQuestion& question, const Selection& selection) {
   if (selection.devices > 0) profile = first_devices(profile, selection.devices);
   if (selection.equal_devices) profile = equal_devices(profile);
   profile.topology = stated_topology(selection.topology, profile.topology, profile.device_count());
-  if (question.redundant_experts == 0) check_device_count(train.expert_count(), profile.device_count());
+  if (question.redundant_experts == 0) check_device_count(train.fewest_experts(), profile.device_count());
+  check_layers_alike(question);
   check_redundant_experts(question);
   expert_groups_of(question);
   check_levels(question);
@@ -220,6 +242,7 @@ Mapping fitted(const Mapping& mapping, const MappingQuestion& question) {
                        mapping.method);
   Mapping fitting = mapping;
   fitting.layer_ids = train.layer_ids;
+  fitting.experts_of_layer = train.experts_of_layer;
   fitting.expert_to_device = Matrix<std::int32_t>(train.layer_count(), train.expert_count());
   if (copies > 0) fitting.redundant = Matrix<RedundantCopy>(train.layer_count(), copies);
   for (std::size_t layer = 0; layer < train.layer_count(); ++layer) {
@@ -227,6 +250,9 @@ Mapping fitted(const Mapping& mapping, const MappingQuestion& question) {
     if (found == mapping.layer_ids.end())
       throw DataError(fmt::format("{}: has no layer {}, which the trace has", mapping.method, train.layer_ids[layer]));
     const auto row = static_cast<std::size_t>(found - mapping.layer_ids.begin());
+    if (mapping.experts_in(row) != train.experts_in(layer))
+      throw DataError(fmt::format("{}: places {} experts of layer {}, but the trace has {}", mapping.method,
+                                  mapping.experts_in(row), train.layer_ids[layer], train.experts_in(layer)));
     std::ranges::copy(mapping.expert_to_device.row(row), fitting.expert_to_device.row(layer).begin());
     if (copies > 0) std::ranges::copy(mapping.redundant.row(row), fitting.redundant.row(layer).begin());
   }
@@ -275,7 +301,8 @@ CopyCounts copies_by_mean_load(const MappingQuestion& question) {
 std::string describe_question(const MappingQuestion& question) {
   const LoadTrace& trace = question.train;
   return fmt::format("{} layers x {} experts on {} devices,\n    {} steps of task '{}' (part {})", trace.layer_count(),
-                     trace.expert_count(), question.profile.device_count(), trace.step_count(), trace.task, trace.part);
+                     experts_text(trace.experts_of_layer, trace.expert_count()), question.profile.device_count(),
+                     trace.step_count(), trace.task, trace.part);
 }
 
 }  // namespace gem

@@ -16,8 +16,8 @@ constexpr std::int64_t no_cost = INT64_MAX;
 
 // Each layer's best over the ranks: the least (cost, start).
 std::vector<LayerAnswer> agree(const Communicator& world, const std::vector<LayerAnswer>& mine,
-                               std::size_t expert_count) {
-  const std::size_t record = 2 + expert_count;
+                               std::size_t most_experts) {
+  const std::size_t record = 2 + most_experts;
   std::vector<std::int64_t> packed;
   for (const LayerAnswer& layer : mine) {
     packed.push_back(layer.cost);
@@ -35,9 +35,15 @@ std::vector<LayerAnswer> agree(const Communicator& world, const std::vector<Laye
   world.broadcast(packed);
   std::vector<LayerAnswer> best;
   for (auto at = packed.begin(); at != packed.end(); at += static_cast<std::ptrdiff_t>(record))
-    best.push_back(
-        {Assignment(at + 2, at + static_cast<std::ptrdiff_t>(record)), at[0], static_cast<std::size_t>(at[1])});
+    best.push_back({Assignment(at + 2, std::find(at + 2, at + static_cast<std::ptrdiff_t>(record), -1)), at[0],
+                    static_cast<std::size_t>(at[1])});
   return best;
+}
+
+std::size_t most_experts(const std::vector<LayerProblem>& problems) {
+  std::size_t most = 0;
+  for (const LayerProblem& problem : problems) most = std::max(most, problem.expert_count());
+  return most;
 }
 
 // All points on rank 0, in an order that does not depend on who found them.
@@ -100,7 +106,7 @@ ModelAnswer search_model(const Communicator& world, const std::vector<LayerProbl
 
   ModelAnswer answer;
   answer.elapsed_s = world.max(elapsed_s());
-  answer.layers = agree(world, mine, problems.empty() ? 0 : problems[0].expert_count());
+  answer.layers = agree(world, mine, most_experts(problems));
   answer.history = gather_history(world, history);
   answer.starts_run = world.sum(starts_run);
   answer.iterations_run = world.sum(iterations_run);

@@ -171,6 +171,8 @@ double DistinctTokens::told(double rows, double pairs) const {
 void send_tokens_once(MappingQuestion& question, const ExpertPairs& pairs) {
   const LoadTrace& train = question.train;
   LatencyProfile& profile = question.profile;
+  if (!train.experts_of_layer.empty())
+    throw UsageError("is of models whose layers have as many experts each, but this one's differ; leave it out");
   if (question.redundant_experts > 0 || question.expert_groups > 1 || question.run_time.online_exact)
     throw UsageError(
         fmt::format("goes with none of {}, {} and {}: tokens of copies can't be told from pairs of "

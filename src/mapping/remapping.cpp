@@ -50,12 +50,13 @@ std::vector<std::vector<RemapPoint>> all_fronts(const Communicator& world, const
   const std::vector<std::int64_t> all = world.gather(std::span<const std::int64_t>(mine));
   std::vector<std::vector<RemapPoint>> fronts(world.is_root() ? problems.size() : 0);
   for (auto at = all.begin(); at != all.end();) {
-    auto& front = fronts[static_cast<std::size_t>(*at++)];
+    const auto layer = static_cast<std::size_t>(*at++);
+    auto& front = fronts[layer];
     front.resize(static_cast<std::size_t>(*at++));
     for (RemapPoint& point : front) {
       point.moves = static_cast<std::size_t>(*at++);
       point.cost = *at++;
-      for (std::size_t placed = 0; placed < problems[0].expert_count(); ++placed)
+      for (std::size_t placed = 0; placed < problems[layer].expert_count(); ++placed)
         point.assignment.push_back(static_cast<std::int32_t>(*at++));
     }
   }

@@ -16,7 +16,8 @@ namespace {
 
 void check_alike(const LoadTrace& first, const LoadTrace& other) {
   if (to_lower(first.model) != to_lower(other.model) || first.layer_ids != other.layer_ids ||
-      first.expert_count() != other.expert_count() || first.top_k != other.top_k)
+      first.expert_count() != other.expert_count() || first.experts_of_layer != other.experts_of_layer ||
+      first.top_k != other.top_k)
     throw UsageError(
         fmt::format("the traces of tasks '{}' ('{}', {} layers, {} experts, top-{}) and '{}' ('{}', {} layers, {} "
                     "experts, top-{}) are not of the same layers of one model; make them from its routing",

@@ -11,7 +11,7 @@ ExpertHomes::ExpertHomes(std::span<const std::int32_t> expert_to_device, std::sp
   auto next = redundant.begin();
   for (std::size_t expert = 0; expert < expert_to_device.size(); ++expert) {
     first_copy_.push_back(devices_.size());
-    devices_.push_back(expert_to_device[expert]);
+    if (expert_to_device[expert] >= 0) devices_.push_back(expert_to_device[expert]);
     for (; next != redundant.end() && next->expert == static_cast<std::int32_t>(expert); ++next)
       devices_.push_back(next->device);
   }

@@ -11,7 +11,7 @@
 
 namespace gem {
 
-/// Copies of each expert, [layer, expert], 1 or more.
+/// Copies of each expert, [layer, expert], 1 or more; 0 for what is no expert of the layer.
 using CopyCounts = Matrix<std::int32_t>;
 
 /// Tokens of one of an expert's copies: split as evenly as whole tokens can be, the first copies get the rest. Engines
@@ -24,7 +24,7 @@ constexpr std::uint32_t share_of(std::uint32_t tokens, std::size_t copies, std::
 /// The devices of each expert of one layer, and how they share its tokens.
 class ExpertHomes {
  public:
-  /// One home each, [expert].
+  /// One home each, [expert]; -1: no expert, see LayerExperts.
   explicit ExpertHomes(std::span<const std::int32_t> expert_to_device);
   /// With further copies, ascending by expert.
   ExpertHomes(std::span<const std::int32_t> expert_to_device, std::span<const RedundantCopy> redundant);
@@ -34,7 +34,7 @@ class ExpertHomes {
               const std::vector<std::vector<std::uint32_t>>& shares);
 
   std::size_t expert_count() const { return first_copy_.size() - 1; }
-  /// Devices of an expert's copies, the first home first; none twice.
+  /// Devices of an expert's copies, the first home first; none twice. Empty for what is no expert of the layer.
   std::span<const std::int32_t> of(std::size_t expert) const {
     return std::span(devices_).subspan(first_copy_[expert], first_copy_[expert + 1] - first_copy_[expert]);
   }

@@ -14,6 +14,23 @@ std::size_t group_count_of(const LoadTrace& trace) {
   return std::set<std::int32_t>(trace.request_groups.begin(), trace.request_groups.end()).size();
 }
 
+void check_experts(const LoadTrace& trace, const std::string& origin) {
+  if (trace.experts_of_layer.empty()) return;
+  if (const auto most = std::ranges::max(trace.experts_of_layer); static_cast<std::size_t>(most) < trace.expert_count())
+    throw DataError(
+        fmt::format("{}: /counts has room for {} experts, but no layer has more than {} (/experts_of_layer); "
+                    "make the file again",
+                    origin, trace.expert_count(), most));
+  for (std::size_t step = 0; step < trace.step_count(); ++step)
+    for (std::size_t layer = 0; layer < trace.layer_count(); ++layer)
+      for (std::size_t expert = trace.experts_in(layer); expert < trace.expert_count(); ++expert)
+        if (trace.counts(step, layer, expert) > 0)
+          throw DataError(fmt::format(
+              "{}: /counts has {} tokens for expert {} of layer {} in step {}, but the layer has {} experts "
+              "(/experts_of_layer); make the file again",
+              origin, trace.counts(step, layer, expert), expert, layer, step, trace.experts_in(layer)));
+}
+
 LoadTrace without_steps(const LoadTrace& trace) {
   LoadTrace copy;
   copy.model = trace.model;
@@ -24,6 +41,7 @@ LoadTrace without_steps(const LoadTrace& trace) {
   copy.top_k = trace.top_k;
   copy.tokens_per_step = trace.tokens_per_step;
   copy.layer_ids = trace.layer_ids;
+  copy.experts_of_layer = trace.experts_of_layer;
   return copy;
 }
 

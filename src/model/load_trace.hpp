@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/array.hpp"
+#include "model/layer_experts.hpp"
 
 namespace gem {
 
@@ -24,15 +25,27 @@ struct LoadTrace {
   Cube<std::uint32_t> counts;           ///< [step, layer, expert], tokens; each (step, layer) sums to tokens x top_k
   /// [step], or empty: the group of requests that a step is made of; groups have no request in common.
   std::vector<std::int32_t> request_groups{};
+  LayerExperts experts_of_layer{};  ///< see LayerExperts
   bool operator==(const LoadTrace&) const = default;
 
   std::size_t step_count() const { return counts.planes(); }
   std::size_t layer_count() const { return counts.rows(); }
+  /// Of the layer with the most.
   std::size_t expert_count() const { return counts.columns(); }
+  std::size_t experts_in(std::size_t layer) const { return gem::experts_in(experts_of_layer, layer, expert_count()); }
+  /// Of the layer with the fewest.
+  std::size_t fewest_experts() const { return gem::fewest_experts(experts_of_layer, expert_count()); }
+  /// Tokens of a layer's own experts in a step, [expert].
+  std::span<const std::uint32_t> tokens(std::size_t step, std::size_t layer) const {
+    return counts.row(step, layer).first(experts_in(layer));
+  }
 };
 
 /// Groups of requests that steps are made of; 0 where they aren't known.
 std::size_t group_count_of(const LoadTrace& trace);
+
+/// DataError naming `origin` where something that is no expert of its layer gets tokens.
+void check_experts(const LoadTrace& trace, const std::string& origin);
 
 /// A copy of everything but the steps.
 LoadTrace without_steps(const LoadTrace& trace);

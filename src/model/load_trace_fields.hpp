@@ -13,7 +13,8 @@ constexpr double greatest_count = 1u << 30;
 template <ConstOr<LoadTrace> Trace, class Visit>
 void visit_fields(Trace& trace, Visit&& visit) {
   // A new member doesn't compile until it has a name here, and then a line below.
-  auto& [model, task, phase, part, sequence, top_k, tokens_per_step, layer_ids, counts, request_groups] = trace;
+  auto& [model, task, phase, part, sequence, top_k, tokens_per_step, layer_ids, counts, request_groups,
+         experts_of_layer] = trace;
   visit(model_field, model);
   visit(Field{.name = "task", .meaning = "what the requests are about"}, task);
   visit(Field{.name = "phase", .meaning = "\"decode\" or \"prefill\""}, phase);
@@ -41,6 +42,7 @@ void visit_fields(Trace& trace, Visit&& visit) {
               .meaning = "group of requests that a step is made of; groups have no request in common"},
         request_groups);
   visit(layer_ids_field, layer_ids);
+  visit(experts_of_layer_field, experts_of_layer);
   visit(Field{.name = "top_k", .rule = {.least = 1, .up_to = "expert"}, .meaning = "routed experts that a token uses"},
         top_k);
   visit(Field{.name = "tokens_per_step",

@@ -11,7 +11,7 @@ namespace gem {
 
 std::vector<std::vector<std::int32_t>> slots_of(const Mapping& mapping, std::size_t layer) {
   std::vector<std::vector<std::int32_t>> slots(mapping.device_count);
-  for (std::size_t expert = 0; expert < mapping.expert_count(); ++expert)
+  for (std::size_t expert = 0; expert < mapping.experts_in(layer); ++expert)
     slots[static_cast<std::size_t>(mapping.expert_to_device(layer, expert))].push_back(
         static_cast<std::int32_t>(expert));
   for (std::size_t copy = 0; copy < mapping.redundant_count(); ++copy) {
@@ -35,13 +35,18 @@ Cube<std::int32_t> slots_of(const Mapping& mapping) {
 void take_slots(Mapping& mapping, const Cube<std::int32_t>& slots) {
   mapping.device_count = slots.rows();
   for (std::size_t layer = 0; layer < slots.planes(); ++layer) {
-    std::vector<std::uint8_t> at_home(mapping.expert_count(), 0);
+    std::vector<std::uint8_t> at_home(mapping.experts_in(layer), 0);
     std::vector<RedundantCopy> copies;
     for (std::size_t device = 0; device < slots.rows(); ++device) {
       for (const std::int32_t expert : slots.row(layer, device)) {
         if (expert == -1) continue;
         const auto index = static_cast<std::size_t>(expert);
         const auto here = static_cast<std::int32_t>(device);
+        if (index >= at_home.size())
+          throw DataError(
+              fmt::format("holds expert {} in layer {}, which has {} experts (/experts_of_layer); make the "
+                          "file again",
+                          expert, layer, at_home.size()));
         if (mapping.expert_to_device(layer, index) == here && at_home[index] == 0)
           at_home[index] = 1;
         else
@@ -63,26 +68,33 @@ void take_slots(Mapping& mapping, const Cube<std::int32_t>& slots) {
 }
 
 void check_mapping(const Mapping& mapping, const std::string& origin) {
-  if (mapping.device_count == 0 || mapping.device_count > mapping.slot_count() ||
-      (mapping.redundant_count() > 0 && mapping.slot_count() % mapping.device_count != 0))
-    throw DataError(fmt::format("{}: {} experts and {} redundant copies do not divide over {} devices", origin,
-                                mapping.expert_count(), mapping.redundant_count(), mapping.device_count));
+  for (std::size_t layer = 0; layer < mapping.layer_count(); ++layer)
+    if (mapping.device_count == 0 || mapping.device_count > mapping.slots_in(layer) ||
+        (mapping.redundant_count() > 0 && mapping.slots_in(layer) % mapping.device_count != 0))
+      throw DataError(fmt::format("{}: {} experts and {} redundant copies do not divide over {} devices", origin,
+                                  mapping.experts_in(layer), mapping.redundant_count(), mapping.device_count));
   const auto check_device = [&](std::int32_t expert, std::size_t layer, std::int32_t device) {
     if (device < 0 || static_cast<std::size_t>(device) >= mapping.device_count)
       throw DataError(fmt::format("{}: expert {} of layer {} is on device {}, but devices are 0 to {}", origin, expert,
                                   layer, device, mapping.device_count - 1));
   };
   for (std::size_t layer = 0; layer < mapping.layer_count(); ++layer) {
-    for (std::size_t expert = 0; expert < mapping.expert_count(); ++expert)
+    for (std::size_t expert = 0; expert < mapping.experts_in(layer); ++expert)
       check_device(static_cast<std::int32_t>(expert), layer, mapping.expert_to_device(layer, expert));
+    for (std::size_t none = mapping.experts_in(layer); none < mapping.expert_count(); ++none)
+      if (mapping.expert_to_device(layer, none) != -1)
+        throw DataError(
+            fmt::format("{}: expert {} of layer {} is on device {}, but the layer has {} experts "
+                        "(/experts_of_layer)",
+                        origin, none, layer, mapping.expert_to_device(layer, none), mapping.experts_in(layer)));
     for (std::size_t copy = 0; copy < mapping.redundant_count(); ++copy)
       check_device(mapping.redundant(layer, copy).expert, layer, mapping.redundant(layer, copy).device);
     const auto slots = slots_of(mapping, layer);
     for (std::size_t device = 0; device < slots.size(); ++device) {
-      const std::size_t wanted = slots_on(device, mapping.slot_count(), mapping.device_count);
+      const std::size_t wanted = slots_on(device, mapping.slots_in(layer), mapping.device_count);
       if (slots[device].size() != wanted)
         throw DataError(fmt::format("{}: device {} holds {} experts of layer {}, but must hold {} of {}", origin,
-                                    device, slots[device].size(), layer, wanted, mapping.slot_count()));
+                                    device, slots[device].size(), layer, wanted, mapping.slots_in(layer)));
       const auto twice = std::ranges::adjacent_find(slots[device]);
       if (twice != slots[device].end())
         throw DataError(fmt::format("{}: device {} holds expert {} of layer {} twice", origin, device, *twice, layer));

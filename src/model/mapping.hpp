@@ -9,6 +9,7 @@
 #include "base/array.hpp"
 #include "model/device_description.hpp"
 #include "model/expert_slots.hpp"
+#include "model/layer_experts.hpp"
 
 namespace gem {
 
@@ -45,7 +46,7 @@ struct Mapping {
   std::string method;
   std::size_t device_count = 0;
   std::vector<std::int32_t> layer_ids;    ///< [layer], the model's own decoder-layer numbers
-  Matrix<std::int32_t> expert_to_device;  ///< [layer, expert], the first home
+  Matrix<std::int32_t> expert_to_device;  ///< [layer, expert], the first home; -1 for none, see LayerExperts
   Matrix<RedundantCopy> redundant;        ///< [layer, copy], ascending by expert, then device; empty without copies
   std::vector<double> predicted_s;        ///< [layer], mean over the steps searched on; NaN where unknown
   std::vector<double> lower_bound_s;      ///< [layer], no mapping is faster; NaN where unknown
@@ -58,12 +59,17 @@ struct Mapping {
   DeviceProgram program;                   ///< that stood for these devices; empty for GEM's own kernels
   std::string moved_from;                  ///< file of the placement that it was made from; empty: from none
   std::vector<ExpertMove> moves;           ///< the way from there, in order
+  LayerExperts experts_of_layer;           ///< see LayerExperts
 
   std::size_t layer_count() const { return expert_to_device.rows(); }
+  /// Of the layer with the most.
   std::size_t expert_count() const { return expert_to_device.columns(); }
+  std::size_t experts_in(std::size_t layer) const { return gem::experts_in(experts_of_layer, layer, expert_count()); }
   /// Redundant copies of a layer.
   std::size_t redundant_count() const { return redundant.columns(); }
+  /// Of the layer with the most.
   std::size_t slot_count() const { return expert_count() + redundant_count(); }
+  std::size_t slots_in(std::size_t layer) const { return experts_in(layer) + redundant_count(); }
   /// Slots of the fullest device: where experts don't divide, the first devices hold one more (expert_slots.hpp).
   std::size_t slots_per_device() const { return device_count == 0 ? 0 : max_slots(slot_count(), device_count); }
 };

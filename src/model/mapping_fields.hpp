@@ -20,7 +20,7 @@ template <ConstOr<Mapping> Noun, class Visit>
 void visit_fields(Noun& mapping, Visit&& visit) {
   // A new member doesn't compile until it has a name here, and then a line below.
   auto& [model, method, device_count, layer_ids, expert_to_device, redundant, predicted_s, lower_bound_s, train_steps,
-         train_task, train_part, course, device_kind, devices, program, moved_from, moves] = mapping;
+         train_task, train_part, course, device_kind, devices, program, moved_from, moves, experts_of_layer] = mapping;
   static_cast<void>(device_count);  // it and `redundant` are in the slots
   static_cast<void>(redundant);
   static_cast<void>(device_kind);  // goes with the devices
@@ -28,9 +28,10 @@ void visit_fields(Noun& mapping, Visit&& visit) {
   visit(Field{.name = "method", .meaning = "how the mapping was made: \"gem\", \"eplb\", ..."}, method);
   visit(Field{.name = "/expert_to_device",
               .axes = "layer, expert",
-              .rule = {.index_of = "device"},
-              .meaning = "first home of each expert"},
+              .rule = {.least = -1, .index_of = "device"},
+              .meaning = "first home of each expert; none behind a layer's own experts (/experts_of_layer)"},
         expert_to_device);
+  visit(experts_of_layer_field, experts_of_layer);
   visit(Field{.name = "/slots",
               .axes = "layer, device, slot",
               .rule = {.least = -1, .index_of = "expert"},

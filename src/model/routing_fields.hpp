@@ -22,7 +22,7 @@ struct TopkIds {
 template <ConstOr<Routing> Noun, class Visit>
 void visit_fields(Noun& routing, Visit&& visit) {
   // A new member doesn't compile until it has a name here, and then a line below.
-  auto& [model, task, phase, expert_count, top_k, layer_ids, request_offsets, topk_ids] = routing;
+  auto& [model, task, phase, expert_count, top_k, layer_ids, request_offsets, topk_ids, experts_of_layer] = routing;
   static_cast<void>(topk_ids);
   visit(model_field, model);
   visit(Field{.name = "task", .meaning = "what the requests are about"}, task);
@@ -30,7 +30,7 @@ void visit_fields(Noun& routing, Visit&& visit) {
   visit(Field{.name = "num_experts",
               .rule = {.least = 1, .greatest = 65536},  // ids are u16
               .sets_axis = "expert",
-              .meaning = "routed experts of a layer"},
+              .meaning = "routed experts of a layer; of the layer with the most"},
         expert_count);
   visit(Field{.name = "top_k",
               .rule = {.least = 1, .up_to = "expert"},
@@ -44,6 +44,7 @@ void visit_fields(Noun& routing, Visit&& visit) {
               .meaning = "the experts of each token; none in the last places of tokens with fewer"},
         TopkIds<Noun>{&routing});
   visit(layer_ids_field, layer_ids);
+  visit(experts_of_layer_field, experts_of_layer);
   visit(Field{.name = "/request_offsets",
               .unit = "token",
               .axes = "request + 1",

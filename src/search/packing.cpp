@@ -10,7 +10,7 @@
 namespace gem {
 
 std::vector<double> mean_loads(const LoadTrace& trace, std::size_t layer) {
-  std::vector<double> loads(trace.expert_count(), 0.0);
+  std::vector<double> loads(trace.experts_in(layer), 0.0);
   for (std::size_t t = 0; t < trace.step_count(); ++t)
     for (std::size_t e = 0; e < loads.size(); ++e) loads[e] += trace.counts(t, layer, e);
   for (double& load : loads) load /= static_cast<double>(trace.step_count());

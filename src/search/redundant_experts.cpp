@@ -149,19 +149,23 @@ std::vector<Assignment> assignments_of(const Mapping& mapping) {
 
 Mapping mapping_of(const std::vector<Assignment>& layers, const CopyCounts& copy_counts, std::size_t device_count) {
   const bool has_copies = copy_counts.rows() > 0;
-  const std::size_t experts = has_copies ? copy_counts.columns() : layers.front().size();
+  const auto size_of = [](const Assignment& assignment) { return assignment.size(); };
+  const std::size_t experts = has_copies ? copy_counts.columns() : std::ranges::max(layers, {}, size_of).size();
   Mapping mapping;
   mapping.device_count = device_count;
-  mapping.expert_to_device = Matrix<std::int32_t>(layers.size(), experts);
+  mapping.expert_to_device = Matrix<std::int32_t>(layers.size(), experts, -1);
   if (has_copies) mapping.redundant = Matrix<RedundantCopy>(layers.size(), layers.front().size() - experts);
   for (std::size_t layer = 0; layer < layers.size(); ++layer) {
     std::size_t copy = 0, further = 0;
-    for (std::size_t expert = 0; expert < experts; ++expert) {
+    const std::size_t own = has_copies ? experts : layers[layer].size();
+    mapping.experts_of_layer.push_back(static_cast<std::int32_t>(own));
+    for (std::size_t expert = 0; expert < own; ++expert) {
       mapping.expert_to_device(layer, expert) = layers[layer][copy++];
       for (std::int32_t count = has_copies ? copy_counts(layer, expert) : 1; count > 1; --count)
         mapping.redundant(layer, further++) = {static_cast<std::int32_t>(expert), layers[layer][copy++]};
     }
   }
+  mapping.experts_of_layer = shortest(std::move(mapping.experts_of_layer), experts);
   return mapping;
 }
 

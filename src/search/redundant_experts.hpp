@@ -43,7 +43,8 @@ Assignment assignment_of(const Mapping& mapping, std::size_t layer);
 /// The same of all layers.
 std::vector<Assignment> assignments_of(const Mapping& mapping);
 
-/// Assignments of experts, [layer], or of the copies of `copy_counts`, as a mapping without a name.
+/// Assignments of experts, [layer], or of the copies of `copy_counts`, as a mapping without a name. Without copies
+/// layers may have different numbers of experts.
 Mapping mapping_of(const std::vector<Assignment>& layers, const CopyCounts& copy_counts, std::size_t device_count);
 
 }  // namespace gem

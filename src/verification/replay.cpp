@@ -164,7 +164,12 @@ std::vector<ExpertHomes> homes_for(const Mapping& mapping, const LoadTrace& trac
       throw DataError(
           fmt::format("mapping '{}' has no layer {}, which the trace has; map the same layers, or replay those it has",
                       mapping.method, id));
-    homes.push_back(homes_of(mapping, static_cast<std::size_t>(found - mapping.layer_ids.begin())));
+    const auto layer = static_cast<std::size_t>(found - mapping.layer_ids.begin());
+    if (mapping.experts_in(layer) != trace.experts_in(homes.size()))
+      throw DataError(fmt::format(
+          "mapping '{}' places {} experts of layer {}, but the trace of task '{}' has {}; both must be of one model",
+          mapping.method, mapping.experts_in(layer), id, trace.task, trace.experts_in(homes.size())));
+    homes.push_back(homes_of(mapping, layer));
   }
   return homes;
 }

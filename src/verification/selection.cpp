@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <set>
+#include <utility>
 
 #include "base/error.hpp"
 #include "base/option.hpp"
@@ -30,6 +31,7 @@ LoadTrace layers_of(const LoadTrace& trace, const std::vector<std::int32_t>& lay
   if (layer_ids.empty()) return trace;
   LoadTrace chosen = trace;
   chosen.layer_ids = layer_ids;
+  chosen.experts_of_layer.clear();
   chosen.counts = Cube<std::uint32_t>(trace.step_count(), layer_ids.size(), trace.expert_count());
   for (std::size_t l = 0; l < layer_ids.size(); ++l) {
     if (std::count(layer_ids.begin(), layer_ids.end(), layer_ids[l]) > 1)
@@ -39,9 +41,11 @@ LoadTrace layers_of(const LoadTrace& trace, const std::vector<std::int32_t>& lay
       throw UsageError(fmt::format("the trace has no layer {}; it has {} layers, {} to {}", layer_ids[l],
                                    trace.layer_count(), trace.layer_ids.front(), trace.layer_ids.back()));
     const auto source = static_cast<std::size_t>(found - trace.layer_ids.begin());
+    chosen.experts_of_layer.push_back(static_cast<std::int32_t>(trace.experts_in(source)));
     for (std::size_t step = 0; step < trace.step_count(); ++step)
       std::ranges::copy(trace.counts.row(step, source), chosen.counts.row(step, l).begin());
   }
+  chosen.experts_of_layer = shortest(std::move(chosen.experts_of_layer), trace.expert_count());
   return chosen;
 }
 

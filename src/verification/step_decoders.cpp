@@ -64,7 +64,7 @@ std::vector<ExpertHomes> first_homes(const std::vector<ExpertHomes>& homes) {
   for (const ExpertHomes& of_layer : homes) {
     std::vector<std::int32_t> devices;
     for (std::size_t expert = 0; expert < of_layer.expert_count(); ++expert)
-      devices.push_back(of_layer.of(expert).front());
+      devices.push_back(of_layer.of(expert).empty() ? -1 : of_layer.of(expert).front());
     firsts.emplace_back(devices);
   }
   return firsts;
@@ -76,7 +76,7 @@ LoadTrace balanced_trace(const LoadTrace& trace, const std::vector<ExpertHomes>&
   std::ranges::fill(balanced.counts.values(), 0u);
   for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
     std::vector<std::vector<std::size_t>> experts_of(speeds.size());
-    for (std::size_t expert = 0; expert < trace.expert_count(); ++expert)
+    for (std::size_t expert = 0; expert < trace.experts_in(layer); ++expert)
       experts_of[static_cast<std::size_t>(homes[layer].of(expert).front())].push_back(expert);
     for (std::size_t step = 0; step < trace.step_count(); ++step)
       balance(trace.counts.row(step, layer), rules, speeds, experts_of, balanced.counts.row(step, layer));

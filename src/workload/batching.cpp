@@ -272,6 +272,7 @@ LoadTrace batch_routing(const Routing& routing, const BatchingOptions& options) 
   trace.top_k = routing.top_k;
   trace.tokens_per_step = shape.tokens;
   trace.layer_ids = routing.layer_ids;
+  trace.experts_of_layer = routing.experts_of_layer;
   trace.counts = Cube<std::uint32_t>(steps, routing.layer_count(), routing.expert_count);
   if (group_count == 1) {
     add_steps(routing, options, shape, requests, {0, 1}, trace);

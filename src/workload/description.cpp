@@ -14,9 +14,9 @@ namespace {
 
 /// Load of each expert of a layer over time, [expert, step].
 Matrix<double> loads_over_time(const LoadTrace& trace, std::size_t layer) {
-  Matrix<double> loads(trace.expert_count(), trace.step_count());
+  Matrix<double> loads(trace.experts_in(layer), trace.step_count());
   for (std::size_t step = 0; step < trace.step_count(); ++step)
-    for (std::size_t expert = 0; expert < trace.expert_count(); ++expert)
+    for (std::size_t expert = 0; expert < loads.rows(); ++expert)
       loads(expert, step) = trace.counts(step, layer, expert);
   return loads;
 }
@@ -50,7 +50,7 @@ double ratio(double value, double mean_value) {
 std::vector<double> step_imbalance(const LoadTrace& trace, std::size_t layer) {
   std::vector<double> imbalance;
   for (std::size_t step = 0; step < trace.step_count(); ++step) {
-    const auto row = trace.counts.row(step, layer);
+    const auto row = trace.tokens(step, layer);
     const double total = std::accumulate(row.begin(), row.end(), 0.0);
     imbalance.push_back(ratio(*std::ranges::max_element(row), total / static_cast<double>(row.size())));
   }

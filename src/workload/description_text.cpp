@@ -30,7 +30,7 @@ std::string figure(const LayerDescription& layer, double value) {
 
 /// Mean load of each expert over each stretch of time, [expert, stretch].
 Matrix<double> averaged_loads(const LoadTrace& trace, std::size_t layer, std::size_t stretches) {
-  Matrix<double> loads(trace.expert_count(), stretches);
+  Matrix<double> loads(trace.experts_in(layer), stretches);
   for (std::size_t stretch = 0; stretch < stretches; ++stretch) {
     const std::size_t begin = stretch * trace.step_count() / stretches;
     const std::size_t end = (stretch + 1) * trace.step_count() / stretches;

@@ -39,11 +39,20 @@ class Files(support.TestCase):
         )
         uneven = gem.make_mapping([[1, 0, 0]], 2, model="small", method="mine")
         self.assertEqual(uneven.slots.tolist(), [[[1, 2], [0, -1]]])
+        pruned = gem.make_mapping([[1, 0, 1, 0], [0, 1, 0, -1]], 2, model="small", method="mine")
+        self.assertEqual(pruned.slots.tolist(), [[[1, 3], [0, 2]], [[0, 2], [1, -1]]])
+        counts = small_trace("test").counts.copy()
+        counts[:, 1, 3] = 0
+        layers = gem.make_trace(counts, model="small", top_k=2, task="chat", experts_of_layer=[4, 3, 4])
+        with self.assertRaises(gem.GemError):
+            gem.make_trace(counts, model="small", top_k=2, task="chat", experts_of_layer=[4, 2, 4])
         mapping = gem.make_mapping([[0, 1, 1, 0]] * 3, 2, model="small", method="mine")
         sampled = gem.make_profile(
             np.full((2, 3, 5), 1e-4), [1, 2, 3], [1, 1, 1], tile_tokens=16, **SMALL, slowdowns=[1.0, 1.28]
         )
-        for number, noun in enumerate((small_profile(), sampled, small_trace("test"), mapping, routing)):
+        for number, noun in enumerate(
+            (small_profile(), sampled, small_trace("test"), mapping, routing, pruned, layers)
+        ):
             with self.subTest(kind=type(noun).__name__):
                 gem.write(self.path(f"{number}.h5"), noun)
                 again = gem.read(self.path(f"{number}.h5"))

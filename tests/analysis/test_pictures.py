@@ -448,6 +448,22 @@ class Routing(support.TestCase):
             list(routing.expert_kinds(counts)[0, :3]), [routing.TEMPORAL, routing.CONSISTENT, routing.OTHER]
         )
 
+    def test_layers_of_different_expert_counts_are_described_by_their_own(self):
+        own = np.array([8, 5])
+        counts = np.random.default_rng(3).integers(0, 40, (30, 2, 8))
+        counts[:, 1, 5:] = 0
+        homes = latency.linear_homes(2, 8, 2, own)
+        self.assertEqual([list(homes.experts_of(1, device)) for device in (0, 1)], [[0, 1, 2], [3, 4]])
+        self.assertEqual(homes.tokens_on(1, 1, counts[:, 1]).sum(), counts[:, 1, 3:].sum())
+        for layer, count in enumerate(own):
+            alone = counts[:, layer : layer + 1, :count]
+            self.assertAlmostEqual(routing.skew(counts, own)[layer], routing.skew(alone)[0])
+            np.testing.assert_allclose(routing.step_skew(counts, own)[:, layer], routing.step_skew(alone)[:, 0])
+            shares = routing.busy_shares(counts, own)[layer, :count]
+            np.testing.assert_allclose(shares, routing.busy_shares(alone)[0])
+            kinds = routing.expert_kinds(counts, own)[layer, :count]
+            np.testing.assert_array_equal(kinds, routing.expert_kinds(alone)[0])
+
     def test_loads_conserve_every_token(self):
         picture = expert_loads.draw(self.results)
         for frame in picture.frames.values():

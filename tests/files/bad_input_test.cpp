@@ -163,6 +163,24 @@ TEST(BadInput, Trace) {
                 {"model", "task", "phase", "top_k", "tokens_per_step", "/layer_ids", "/counts"});
 }
 
+TEST(BadInput, ExpertsOfLayers) {
+  const std::string own = "/experts_of_layer";
+  expect_all_refused(trace_fields(), [](const std::string& path) { read_trace(path); },
+                     {{own, dataset<std::int32_t>(own, {2, 1}, {2}), "/counts has 3 tokens for expert 1 of layer 1"},
+                      {own, dataset<std::int32_t>(own, {1, 1}, {2}), "no layer has more than 1"},
+                      {own, dataset<std::int32_t>(own, {3, 2}, {2}), "holds 3 at [0]"},
+                      {own, dataset<std::int32_t>(own, {0, 2}, {2}), "holds 0 at [0]"},
+                      {own, dataset<std::int32_t>(own, {2}, {1}), "[1]"}});
+  Fields routing = routing_fields();
+  routing["/layer_ids"] = dataset<std::int64_t>("/layer_ids", {0, 3}, {2});
+  routing["/topk_ids"] = dataset<std::int64_t>("/topk_ids", {0, 1, 2, 3, 3, 0, 0, 1, 1, 2, 2, 0}, {3, 2, 2});
+  expect_all_refused(routing, [](const std::string& path) { read_routing(path); },
+                     {{own, dataset<std::int32_t>(own, {4, 3}, {2}), "/topk_ids names expert 3 in layer 1 of token 0"},
+                      {own, dataset<std::int32_t>(own, {3, 3}, {2}), "'num_experts' is 4"}});
+  expect_all_refused(mapping_fields(), [](const std::string& path) { read_mapping(path); },
+                     {{own, dataset<std::int32_t>(own, {3}, {1}), "holds expert 3 in layer 0, which has 3 experts"}});
+}
+
 TEST(BadInput, Mapping) {
   const std::string homes = "/expert_to_device";
   const std::string slots = "/slots";
@@ -170,7 +188,7 @@ TEST(BadInput, Mapping) {
   expect_all_refused(
       mapping_fields(), [](const std::string& path) { read_mapping(path); },
       {{homes, dataset<std::int32_t>(homes, {0, 1, 1, 2}, {1, 4}), "holds 2 at [0, 3]"},
-       {homes, dataset<std::int32_t>(homes, {0, 1, 1, -1}, {1, 4}), "holds -1 at [0, 3]"},
+       {homes, dataset<std::int32_t>(homes, {0, 1, 1, -1}, {1, 4}), "no slot for expert 3 of layer 0 on device -1"},
        {homes, dataset<std::int32_t>(homes, {0, 1, 1, 1}, {1, 4}), "no slot for expert 3 of layer 0 on device 1"},
        {homes, dataset<std::int32_t>(homes, {0, 1, 1, 0}, {4}), "1 dimensions"},
        {slots, dataset<std::int32_t>(slots, {3, 0, -1, -1, 1, 4}, {1, 2, 3}), "holds 4 at [0, 1, 2]"},

@@ -46,7 +46,10 @@ TEST(RoundTrip, StepsOfATraceAreReadAlone) {
 TEST(RoundTrip, EveryFieldOfATrace) {
   const TemporaryDirectory directory;
   for (const std::size_t steps : {1u, 6u, 100000u}) {  // compressed, too
-    const auto written = random_noun<LoadTrace>({{"step", steps}, {"layer", 3}, {"expert", 4}});
+    auto written = random_noun<LoadTrace>({{"step", steps}, {"layer", 3}, {"expert", 4}});
+    written.experts_of_layer = {4, 2, 3};
+    for (std::size_t step = 0; step < steps; ++step)
+      written.counts(step, 1, 2) = written.counts(step, 1, 3) = written.counts(step, 2, 3) = 0;
     write_trace(directory / "trace.h5", written, sample_provenance());
     expect_same_fields(read_trace(directory / "trace.h5"), written);
   }
@@ -103,6 +106,23 @@ TEST(RoundTrip, MappingWithRedundantExperts) {
   const Mapping read = read_mapping(directory / "mapping.h5");
   EXPECT_EQ(read.expert_to_device, written.expert_to_device);
   EXPECT_EQ(read.redundant, written.redundant);
+}
+
+TEST(RoundTrip, LayersOfDifferentExpertCounts) {
+  const TemporaryDirectory directory;
+  Mapping written = sample_mapping();
+  const std::size_t experts = written.expert_count();
+  written.experts_of_layer = {static_cast<std::int32_t>(experts), static_cast<std::int32_t>(experts) - 1};
+  for (std::size_t expert = 0; expert < experts; ++expert)
+    for (std::size_t layer = 0; layer < 2; ++layer)
+      written.expert_to_device(layer, expert) =
+          static_cast<std::int32_t>(device_of_slot(expert, experts - layer, written.device_count));
+  written.expert_to_device(1, experts - 1) = -1;
+  write_mapping(directory / "mapping.h5", written, sample_provenance());
+  const Mapping read = read_mapping(directory / "mapping.h5");
+  EXPECT_EQ(read.expert_to_device, written.expert_to_device);
+  EXPECT_EQ(read.experts_of_layer, written.experts_of_layer);
+  EXPECT_EQ(read.redundant_count(), 0u);
 }
 
 TEST(RoundTrip, MappingWithoutScoresHasUnknownOnes) {

@@ -130,6 +130,17 @@ TEST(EngineFormat, SaysWhenANameWillNotDo) {
   }
 }
 
+TEST(EngineExport, NoFileHoldsLayersOfDifferentExpertCounts) {
+  Mapping mapping = random_mapping(2, 8, 2, 3);
+  mapping.experts_of_layer = {8, 6};
+  for (const EngineFormat* engine : engine_formats()) try {
+      map_for_engine(mapping, *engine, {"m", 4, 2, 8});
+      ADD_FAILURE() << engine->name;
+    } catch (const UsageError& error) {
+      EXPECT_NE(std::string(error.what()).find("gem-deploy permute"), std::string::npos) << error.what();
+    }
+}
+
 TEST(EngineExport, ChecksWhatTheEngineNeeds) {
   const Mapping mapping = random_mapping(3, 8, 2, 1);  // layers 1, 2, 3
   EXPECT_THROW(map_for_engine(mapping, sglang_format, {}), UsageError);

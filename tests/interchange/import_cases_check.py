@@ -277,6 +277,37 @@ def check_no_counts(cases, rng):
     cases.accept(cases.npy(counts), "--format", "counts", "--top-k", "3", notes=["contradict 3 experts a token"])
 
 
+def check_layer_experts(cases, rng):
+    """Layers of different numbers of experts: lists of their own lengths, or arrays as wide as the longest."""
+    counts = consistent_counts(rng, layers=2)
+    counts[:, 1, :6] += counts[:, 1, [6, 7, 6, 7, 6, 7]] // 3  # the tokens of what layer 1 hasn't got
+    counts[:, 1, 6:] = 0
+    by_layer = {"0": counts[:, 0].tolist(), "4": counts[:, 1, :6].tolist()}
+    known = cases.accept(cases.text("steps.json", by_layer), "--top-k", "2", notes=["(6 in layer 4, 8 in layer 0)"])
+    assert np.array_equal(known["counts"], counts) and known["experts_of_layer"].tolist() == [8, 6]
+    table = cases.npy(counts, "table.npy")
+    assert "experts_of_layer" not in cases.accept(table, *COUNTS)  # the last ones may be idle
+    for text in ("8,6", "1x8,6"):
+        told = cases.accept(table, *COUNTS, "--layer-experts", text)
+        assert np.array_equal(told["counts"], counts) and told["experts_of_layer"].tolist() == [8, 6]
+    for text, why in (
+        ("8,5", "says 5 experts for layer 1 of those with experts, but a later one has tokens"),
+        ("8,6,6", "names 3 layers, but 2 have experts"),
+        ("9,6", "says 9 experts, but the data have 8 at most"),
+        ("8;6", "is not a whole number"),
+        ("8,0", "must be numbers of experts"),
+    ):
+        cases.refuse(table, why, 2, *COUNTS, "--layer-experts", text)
+    cases.refuse(table, "as many experts each", 2, *COUNTS, "--layer-experts", "8,6", "--fused-shared", "1")
+    ids = routing(rng, layers=2)
+    ids[:, 1] = np.stack([rng.permutation(6)[:2] for _ in ids])
+    found = cases.accept(cases.npy(ids), "--format", "vllm-routed", "--layer-experts", "8,6")
+    assert found["experts_of_layer"].tolist() == [8, 6] and np.array_equal(found["topk_ids"], ids)
+    cases.refuse(cases.npy(ids), "says 3 experts there", 3, "--format", "vllm-routed", "--layer-experts", "8,3")
+    ragged = {"0": [[1, 2], [3, 4, 5]], "1": [[1, 2], [3, 4]]}
+    cases.refuse(cases.text("odd.json", ragged), "layer 0 has 2 experts in one step and 3 in another", 3, "--top-k", "1")
+
+
 def check_plain(cases, rng):
     counts = consistent_counts(rng)
     found = cases.accept(cases.npy(np.asfortranarray(counts)), *COUNTS)
@@ -305,17 +336,20 @@ def check_plain(cases, rng):
     huge = cases.text("huge.json", [[1e300, 2], [3, 4]])
     cases.refuse(huge, "more than a step of a trace", 3, "--top-k", "1")
     uneven = [[3, 1, 2, 4, 5, 6], [3, 4, 5, 6], [1, 2, 3, 4, 5, 6]]
-    cases.refuse(
+    found = cases.accept(
         cases.text("uneven.json", uneven),
-        "layers have different numbers of experts (4 in layer 1, 6 in layer 0, 2)",
-        3,
         "--top-k",
         "2",
+        notes=["layers have different numbers of experts (4 in layer 1, 6 in layer 0, 2), and each keeps its own"],
     )
+    assert found["counts"].tolist() == [[[3, 1, 2, 4, 5, 6], [3, 4, 5, 6, 0, 0], [1, 2, 3, 4, 5, 6]]]
+    assert found["experts_of_layer"].tolist() == [6, 4, 6]
     found = cases.accept(
         cases.text("uneven.json", uneven), "--top-k", "2", "--experts", "6", notes=["other than 6 were left out"]
     )
     assert list(found["layer_ids"]) == [0, 2] and found["counts"].shape == (1, 2, 6)
+    assert "experts_of_layer" not in found
+    check_layer_experts(cases, rng)
     cases.refuse(
         cases.text("odd.json", {"counts": [[1, {"a": 2}], [3, 4]]}),
         "counts[0][1]: is an object with the members 'a', but must be a number",

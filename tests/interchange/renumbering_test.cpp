@@ -36,6 +36,27 @@ TEST(Renumbering, MakesTheMappingLinear) {
   }
 }
 
+// Layers of 8 and 5 experts on two devices.
+Mapping layers_of_eight_and_five() {
+  Mapping mapping = random_mapping(2, 8, 2, 3);
+  mapping.experts_of_layer = {8, 5};
+  for (std::size_t expert = 0; expert < 8; ++expert)
+    mapping.expert_to_device(1, expert) = expert < 5 ? static_cast<std::int32_t>(expert % 2) : -1;
+  return mapping;
+}
+
+TEST(Renumbering, GivesEachLayerItsOwnNumberOfExperts) {
+  const Mapping mapping = layers_of_eight_and_five();
+  const Renumbering renumbering = renumbering_of(mapping, 1);
+  EXPECT_EQ(renumbering.find(mapping.layer_ids[0])->old_of_new.size(), 8u);
+  const Renumbering::Layer& five = *renumbering.find(mapping.layer_ids[1]);
+  EXPECT_EQ(five.old_of_new, (std::vector<std::int32_t>{0, 2, 4, 1, 3}));
+  EXPECT_EQ(displaced_experts(renumbering, five), 0u);
+  EXPECT_EQ(with_expert_counts(renumbering, {{five.id, 5}}), renumbering);
+  EXPECT_THROW(renumbering_of(mapping, 2), UsageError);
+  EXPECT_THROW(renumbering_of(mapping, 0), UsageError);
+}
+
 TEST(Renumbering, RefusesRedundantExperts) {
   Mapping mapping = random_mapping(1, 4, 2, 1);
   mapping.expert_to_device.values() = {1, 0, 0, 1};

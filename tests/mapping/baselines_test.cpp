@@ -6,9 +6,11 @@
 
 #include "base/error.hpp"
 #include "model/device_selection.hpp"
+#include "search/layer_search.hpp"
 #include "search/packing.hpp"
 #include "search/random_problem.hpp"
 #include "search/redundant_experts.hpp"
+#include "search/water_filling.hpp"
 
 namespace gem {
 namespace {
@@ -20,6 +22,47 @@ TEST(Baselines, LinearAndRoundRobinAreWhatTheirNamesSay) {
   EXPECT_EQ(assignment_of(linear_mapping(made.trace, 3), 0), (Assignment{0, 0, 0, 1, 1, 1, 2, 2}));
   EXPECT_EQ(assignment_of(round_robin_mapping(made.trace, 3), 0), (Assignment{0, 1, 2, 0, 1, 2, 0, 1}));
   EXPECT_EQ(linear_mapping(made.trace, 4, 4).redundant_count(), 0u);
+}
+
+// One layer of a trace as a trace of its own.
+LoadTrace alone(const LoadTrace& trace, std::size_t layer) {
+  LoadTrace own = without_steps(trace);
+  own.layer_ids = {trace.layer_ids[layer]};
+  own.experts_of_layer.clear();
+  own.counts = Cube<std::uint32_t>(trace.step_count(), 1, trace.experts_in(layer));
+  for (std::size_t step = 0; step < trace.step_count(); ++step)
+    std::ranges::copy(trace.tokens(step, layer), own.counts.row(step, 0).begin());
+  return own;
+}
+
+TEST(Baselines, LayersOfDifferentExpertCountsArePlacedAsEachWouldBeAlone) {
+  const LoadTrace trace = testing::made_up_uneven_trace(20, {8, 5, 6}, 4);
+  for (const std::size_t devices : {2u, 3u, 4u}) {
+    const LatencyProfile profile = testing::made_up_profile(devices, 4);
+    const CostModel model(profile);
+    const auto place = [&](const LoadTrace& of) {
+      return std::vector<Mapping>{linear_mapping(of, devices), round_robin_mapping(of, devices),
+                                  packed_mapping(PackedBy::Load, model, of, {}),
+                                  packed_mapping(PackedBy::Speed, model, of, {})};
+    };
+    const std::vector<Mapping> together = place(trace);
+    const std::vector<LayerProblem> problems = layer_problems(model, trace);
+    for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
+      const LoadTrace own = alone(trace, layer);
+      const std::vector<Mapping> singly = place(own);
+      const std::vector<LayerProblem> problem = layer_problems(model, own);
+      for (std::size_t m = 0; m < singly.size(); ++m) {
+        EXPECT_NO_THROW(check_mapping(together[m], "together"));
+        EXPECT_EQ(together[m].experts_of_layer, (LayerExperts{8, 5, 6}));
+        const Assignment placed = assignment_of(together[m], layer);
+        EXPECT_EQ(placed, assignment_of(singly[m], 0)) << m << " of layer " << layer;
+        EXPECT_EQ(cost_of(problems[layer], placed), cost_of(problem[0], placed));
+      }
+      EXPECT_EQ(WaterFilling(problems[0].tables()).bound(problems[layer]),
+                WaterFilling(problem[0].tables()).bound(problem[0]));
+    }
+  }
+  EXPECT_THROW(linear_mapping(trace, 6), UsageError);  // more than the experts of a layer
 }
 
 TEST(Baselines, GreedyPackingByHand) {

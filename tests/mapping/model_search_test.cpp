@@ -71,6 +71,46 @@ TEST(ModelSearch, NeverWorseThanWhereItStarts) {
     EXPECT_LE(answer.layers[layer].cost, cost_of(made.problems[layer], starts(layer)[0]));
 }
 
+TEST(ModelSearch, LayersOfDifferentExpertCountsAreSearchedAndProven) {
+  const Communicator world = Communicator::world();
+  MappingQuestion question;
+  question.profile = testing::made_up_profile(2, 4);
+  question.train = testing::made_up_uneven_trace(24, {8, 6, 5}, 4);
+  question.test = testing::made_up_uneven_trace(24, {8, 6, 5}, 9);
+  question.certify = true;
+  question.folds = 0;
+  prepare(question, {});
+  const MappingAnswer answer = find_mapping(world, question);
+  const CostModel model = cost_model_of(question);
+  const std::vector<LayerProblem> problems = layer_problems(model, question.train);
+  const Mapping& found = answer.mapping();
+  EXPECT_NO_THROW(check_mapping(found, "found"));
+  EXPECT_EQ(found.experts_of_layer, question.train.experts_of_layer);
+  for (const Mapping& other : answer.mappings)
+    for (std::size_t layer = 0; layer < 3; ++layer)
+      EXPECT_LE(cost_of(problems[layer], assignment_of(found, layer)),
+                cost_of(problems[layer], assignment_of(other, layer)))
+          << other.method;
+  for (std::size_t layer = 0; layer < 2; ++layer)  // those whose experts divide are searched whole
+    EXPECT_NEAR(found.predicted_s[layer], found.lower_bound_s[layer], 1e-12);
+  const std::vector<std::int32_t> homes = world.all_gather(found.expert_to_device(1, 5));
+  for (const std::int32_t home : homes) EXPECT_EQ(home, found.expert_to_device(1, 5));
+
+  for (const auto& spoil :
+       {+[](MappingQuestion& q) { q.redundant_experts = 2; }, +[](MappingQuestion& q) { q.expert_groups = 2; },
+        +[](MappingQuestion& q) {
+          q.train = testing::made_up_uneven_trace(24, {8, 5, 6}, 4);
+        }}) {
+    MappingQuestion other = question;
+    spoil(other);
+    EXPECT_THROW(prepare(other, {}), UsageError);
+  }
+  Mapping given = found;
+  EXPECT_EQ(fitted(given, question).expert_to_device, found.expert_to_device);
+  given.layer_ids = {1, 0, 2};  // 8 experts for the layer of 6
+  EXPECT_THROW(fitted(given, question), DataError);
+}
+
 TEST(ModelSearch, ATimeLimitStillGivesEveryLayerAnAnswer) {
   const Communicator world = Communicator::world();
   const auto made = testing::made_up_problem(16, 4, 40, 6, 4);

@@ -44,6 +44,40 @@ TEST(Mapping, OfExpertsThatDoNotDivideTheFirstDevicesHoldOneMore) {
   EXPECT_THROW(check_mapping(copies, "m.h5"), DataError);
 }
 
+// Layers of 4 and 3 experts on two devices.
+Mapping layers_of_four_and_three() {
+  Mapping mapping = two_devices({});
+  mapping.layer_ids = {0, 1};
+  mapping.experts_of_layer = {4, 3};
+  mapping.expert_to_device = Matrix<std::int32_t>(2, 4);
+  mapping.expert_to_device.values() = {1, 0, 1, 0, 0, 1, 0, -1};
+  return mapping;
+}
+
+TEST(Mapping, OfLayersOfDifferentExpertCountsEachHoldsItsOwnAlone) {
+  const Mapping mapping = layers_of_four_and_three();
+  EXPECT_NO_THROW(check_mapping(mapping, "m.h5"));
+  EXPECT_EQ(slots_of(mapping).values(), (std::vector<std::int32_t>{1, 3, 0, 2, 0, 2, 1, -1}));
+  Mapping again = mapping;
+  again.device_count = 0;
+  take_slots(again, slots_of(mapping));
+  EXPECT_EQ(again.device_count, 2u);
+  EXPECT_EQ(again.redundant_count(), 0u);
+
+  Mapping foreign = mapping;
+  foreign.expert_to_device(1, 3) = 1;  // a home of what is no expert
+  EXPECT_THROW(check_mapping(foreign, "m.h5"), DataError);
+  foreign = mapping;
+  foreign.expert_to_device(1, 2) = 1;  // the second device would hold more than the first
+  EXPECT_THROW(check_mapping(foreign, "m.h5"), DataError);
+  Cube<std::int32_t> slots = slots_of(mapping);
+  slots(1, 1, 1) = 3;
+  EXPECT_THROW(take_slots(foreign, slots), DataError);
+  foreign = mapping;
+  foreign.experts_of_layer.clear();
+  EXPECT_THROW(check_mapping(foreign, "m.h5"), DataError);
+}
+
 TEST(Mapping, EachDeviceCanHaveAnExpert) {
   EXPECT_NO_THROW(check_device_count(32, 8));
   EXPECT_NO_THROW(check_device_count(32, 5));

@@ -58,6 +58,19 @@ inline LoadTrace made_up_trace(std::size_t steps, std::size_t layers, std::size_
   return trace;
 }
 
+/// The same of layers of different numbers of experts.
+inline LoadTrace made_up_uneven_trace(std::size_t steps, const LayerExperts& experts, std::uint64_t seed) {
+  const auto width = static_cast<std::size_t>(*std::ranges::max_element(experts));
+  LoadTrace trace = made_up_trace(steps, experts.size(), width, seed);
+  trace.top_k = 2;
+  trace.tokens_per_step = 1;
+  trace.experts_of_layer = experts;
+  for (std::size_t t = 0; t < steps; ++t)
+    for (std::size_t l = 0; l < experts.size(); ++l)
+      std::ranges::fill(trace.counts.row(t, l).subspan(static_cast<std::size_t>(experts[l])), 0u);
+  return trace;
+}
+
 struct MadeUp {
   LatencyProfile profile;
   LoadTrace trace;

@@ -17,14 +17,14 @@ def draw(results):
     steps, layer_count, expert_count = trace.counts.shape
     if steps < 3:
         raise NotDrawn("needs a trace of three steps or more")
-    kinds = expert_kinds(trace.counts)
+    kinds = expert_kinds(trace.counts, trace.experts)
     shown = min(expert_count, MOST_EXPERTS)
     layers = evenly(layer_count, max(2, MOST_CELLS // shown**2))
     frames, strongest = {}, []
     for index, layer in enumerate(layers):
-        matrix = correlations(trace.counts[:, layer].astype(float))
-        loads = trace.counts[:, layer].mean(axis=0)
-        pairs = matrix - np.eye(expert_count)
+        counts = trace.counts[:, layer, : trace.experts[layer]].astype(float)
+        matrix, loads = correlations(counts), counts.mean(axis=0)
+        pairs = matrix - np.eye(len(loads))
         strongest.append(np.unravel_index(int(pairs.argmax()), pairs.shape) + (pairs.max(),))
         # Kinds side by side, within a kind by load; of many experts those with the highest loads.
         busiest = np.sort(np.argsort(-loads, kind="stable")[:shown])

@@ -26,10 +26,10 @@ def draw(results):
     starts = bins_of(steps, min(MOST_STEPS, max(LEAST_STEPS, MOST_CELLS // (experts * len(layers)))))
     length = np.diff(np.append(starts, steps))
     loads = np.add.reduceat(trace.counts[:, layers], starts, axis=0) / length[:, None, None]
-    kinds = expert_kinds(trace.counts)
+    kinds = expert_kinds(trace.counts, trace.experts)
     frames = {}
     for index, layer in enumerate(layers):
-        values = loads[:, index].T  # [expert, step]
+        values = loads[:, index, : trace.experts[layer]].T  # [expert, step]
         order = np.argsort(-values.mean(axis=1), kind="stable")
         frames[(index,)] = Heat(
             values[order],
@@ -40,7 +40,7 @@ def draw(results):
             [str(s) for s in starts],
             row_roles=[KIND_NAMES[kinds[layer, e]] for e in order],
         )
-    layer_skew = skew(trace.counts)
+    layer_skew = skew(trace.counts, trace.experts)
     start = int(np.argmax(layer_skew[layers]))
     sentence = (
         f"Busiest experts on top. In layer {trace.layer_ids[layers[start]]}, the most skewed of those shown, the "

@@ -30,7 +30,7 @@ def ratios(results):
         counts = trace.counts[evenly(len(trace.counts), MOST_STEPS)] if trace else None
         surfaces = surfaces_of(profile, equal)
         if trace:
-            linear = linear_homes(*counts.shape[1:], profile.device_count)
+            linear = linear_homes(*counts.shape[1:], profile.device_count, trace.experts)
             base = mean_step_s(counts, linear, surfaces, profile)
         for mapping in results.mappings:
             if mapping.name not in rows:

@@ -11,7 +11,7 @@ def draw(results):
     trace = results.train or results.scored
     if trace is None:
         raise NotDrawn("needs a trace of gem-trace")
-    over_all, in_step = skew(trace.counts), step_skew(trace.counts)
+    over_all, in_step = skew(trace.counts, trace.experts), step_skew(trace.counts, trace.experts)
     x = np.arange(len(over_all))
     series = [
         Series("worst step", "temporal", x, in_step.max(axis=0), "line+dots"),

@@ -24,13 +24,14 @@ def draw(results):
     order = np.argsort(-speeds, kind="stable")
     devices = order[evenly(device_count, MOST_DEVICES)]
     layer_count, expert_count = homes.copies.shape
-    linear = linear_homes(layer_count, expert_count, device_count) if expert_count % device_count == 0 else None
+    divides = not (trace.experts % device_count).any()
+    linear = linear_homes(layer_count, expert_count, device_count, trace.experts) if divides else None
     shown_experts = expert_count * len(devices) / device_count
     layers = evenly(layer_count, max(2, int(MOST_SPANS / (2 * shown_experts))))
-    busiest = int(np.argmax(skew(trace.counts)[layers]))
+    busiest = int(np.argmax(skew(trace.counts, trace.experts)[layers]))
 
     loads = trace.counts.mean(axis=0)  # [layer, expert], tokens a step
-    kinds, busy = expert_kinds(trace.counts), busy_shares(trace.counts)
+    kinds, busy = expert_kinds(trace.counts, trace.experts), busy_shares(trace.counts, trace.experts)
     fair = speeds / speeds.sum()
     frames = {}
     for index, layer in enumerate(layers):
@@ -42,7 +43,7 @@ def draw(results):
                         d,
                         speeds[d] if profile else None,
                         placed.experts_of(layer, d),
-                        loads[layer] / placed.copies[layer],
+                        loads[layer] / np.maximum(placed.copies[layer], 1),
                         kinds[layer],
                         busy[layer],
                         fair[d] * loads[layer].sum(),
@@ -71,7 +72,7 @@ def draw(results):
     notes = [
         "Consistent experts are busy in at least 85 % of the steps; temporal ones in at most 17 %, then with 3 times "
         f"their mean load or more. {int((kinds == CONSISTENT).sum())} and {int((kinds == TEMPORAL).sum())} of "
-        f"{kinds.size} experts of all layers."
+        f"{trace.experts.sum()} experts of all layers."
     ]
     if len(devices) < device_count:
         notes.append(f"{len(devices)} of {device_count} devices, evenly by speed.")
@@ -91,7 +92,7 @@ def draw(results):
 
 def _overload(homes, layer, loads, fair):
     """Largest load of a device over its fair share."""
-    held = (homes.copy[layer] >= 0).T @ (loads / homes.copies[layer])  # [device]
+    held = (homes.copy[layer] >= 0).T @ (loads / np.maximum(homes.copies[layer], 1))  # [device]
     return (held / (fair * loads.sum())).max()
 
 

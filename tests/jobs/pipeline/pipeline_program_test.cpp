@@ -8,7 +8,9 @@
 #include <fstream>
 #include <limits>
 #include <string>
+#include <vector>
 
+#include "base/random.hpp"
 #include "files/mapping_file.hpp"
 #include "files/profile_file.hpp"
 #include "files/report_file.hpp"
@@ -235,6 +237,76 @@ TEST(Pipeline, HostDevicesGoTheWholeWay) {
   for (std::uint32_t& tokens : huge.counts.values()) tokens = 1u << 28;
   write_trace(folder.file("test.h5"), huge, provenance_now("test", "gpt-oss-20b", 1));
   expect_refused(folder, on_ranks(2, verify(folder, "--steps 1 --layers 0")), 4, "the largest step needs");
+}
+
+// Layers of 8, 6 and 5 experts, as pruned models have them: each step's tokens go to two experts, the later ones
+// busier.
+std::string uneven_counts() {
+  std::string text = "{";
+  RandomStream random{std::uint64_t{11}};
+  for (const int experts : {8, 6, 5}) {
+    text += (text.size() > 1 ? ", " : "") + std::string("\"") + std::to_string(12 - experts) + "\": [";
+    for (int step = 0; step < 24; ++step) {
+      std::vector<int> counts(static_cast<std::size_t>(experts), 0);
+      for (int token = 0; token < 64; ++token) {
+        const auto first = std::min(random.below(counts.size()), random.below(counts.size()));
+        ++counts[first];
+        ++counts[(first + 1 + random.below(counts.size() - 1)) % counts.size()];
+      }
+      text += step > 0 ? ", [" : "[";
+      for (std::size_t expert = 0; expert < counts.size(); ++expert)
+        text += (expert > 0 ? "," : "") + std::to_string(counts[expert]);
+      text += "]";
+    }
+    text += "]";
+  }
+  return text + "}";
+}
+
+TEST(Pipeline, LayersOfDifferentExpertCountsGoTheWholeWay) {
+  const TestFolder folder;
+  std::ofstream(folder.file("counts.json")) << uneven_counts();
+  std::ofstream(folder.file("tiny.csv")) << "model,hidden_size,moe_intermediate_size,moe_layers,routed_experts,top_k\n"
+                                            "tiny,64,64,3,8,2\n";
+  expect_good(folder, bin + "gem-trace import --quiet --top-k 2 --input " + folder.file("counts.json") + " --output " +
+                          folder.file("test.h5"));
+  EXPECT_EQ(read_trace(folder.file("test.h5")).experts_of_layer, (LayerExperts{8, 6, 5}));
+  const std::string options = "--quiet --allow-model-mismatch --layers 4,7 --first-step 0 --steps 3 --rounds 1";
+  for (const std::string kind : {"simulated", "host"}) {
+    const std::string profile = "gem-profile --quiet --model " + folder.file("tiny.csv") + " --device " + kind +
+                                " --slowdown 1.0,1.28 --max-tokens 256 --min-samples 3 --max-samples 5 --output " +
+                                folder.file("profile.h5");
+    expect_good(folder, kind == "host" ? on_ranks(2, profile + " --dtype f32") : bin + profile + " --devices 2");
+    const ProgramRun map =
+        folder.run(bin + "gem-map --effort fast --allow-model-mismatch --profile " + folder.file("profile.h5") +
+                   " --trace " + folder.file("test.h5") + " --output " + folder.file("gem.h5"));
+    ASSERT_EQ(map.code, 0) << map.output << map.errors;
+    EXPECT_NE(one_line(map.output).find("3 layers x 5 to 8 experts on 2 devices"), std::string::npos) << map.output;
+    const Mapping mapping = read_mapping(folder.file("gem.h5"));
+    EXPECT_EQ(mapping.experts_of_layer, (LayerExperts{8, 6, 5}));
+    EXPECT_EQ(mapping.expert_to_device(1, 6), -1);
+
+    const std::string check = verify(folder, options);
+    const ProgramRun run = folder.run(kind == "host" ? on_ranks(2, check) : bin + check);
+    EXPECT_TRUE(run.code == 0 || run.code == 1) << run.output << run.errors;
+    const VerificationReport report = read_report(folder.file("report.h5"));
+    ASSERT_EQ(report.mappings.size(), 2u);
+    if (kind == "host")
+      for (const MappingReplay& replay : report.mappings) {
+        EXPECT_EQ(replay.wrong_values, 0u);
+        EXPECT_GT(replay.checked_values, 0u);
+        EXPECT_LT(replay.output_error, 1e-4);
+      }
+  }
+  for (const std::string engine : {"vllm-ascend", "tensorrt-llm", "eplb"})
+    expect_refused(folder,
+                   bin + "gem-deploy export --engine " + engine + " --mapping " + folder.file("gem.h5") + " --output " +
+                       folder.file("map"),
+                   2, "layers have different numbers of experts (5 to 8)");
+  expect_refused(folder,
+                 bin + "gem-map --allow-model-mismatch --redundant-experts 2 --profile " + folder.file("profile.h5") +
+                     " --trace " + folder.file("test.h5") + " --output " + folder.file("none.h5"),
+                 2, "have 5 to 8");
 }
 
 TEST(Pipeline, AProfileOfTheContractAloneIsEnough) {
