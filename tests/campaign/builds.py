@@ -1,6 +1,7 @@
 """What needs builds of its own: other compilers, sanitizers, valgrind, coverage, mutants. Builds go to build/campaign-*,
 the tree with a mutant to build/mutants. A compiler cache is used if CMAKE_CXX_COMPILER_LAUNCHER names one."""
 
+import filecmp
 import glob
 import os
 import queue
@@ -221,7 +222,10 @@ class Trees:
             if not path.endswith(".tar.xz"):
                 target = os.path.join(source, path)
                 os.makedirs(os.path.dirname(target), exist_ok=True)
-                shutil.copy2(os.path.join(REPOSITORY, path), target)
+                original = os.path.join(REPOSITORY, path)
+                # What differs is new to the build, even where a campaign that was killed left an object of its mutant.
+                if not os.path.exists(target) or not filecmp.cmp(original, target, shallow=False):
+                    shutil.copy(original, target)
         folder, wrong = build("mutants", ["-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CXX_FLAGS_RELEASE=-O1"], ["base_tests"], source)
         if wrong:
             raise RuntimeError(wrong)
