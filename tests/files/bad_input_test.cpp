@@ -165,7 +165,9 @@ TEST(BadInput, Trace) {
 
 TEST(BadInput, ExpertsOfLayers) {
   const std::string own = "/experts_of_layer";
-  expect_all_refused(trace_fields(), [](const std::string& path) { read_trace(path); },
+  Fields trace = trace_fields();
+  trace[own] = dataset<std::int32_t>(own, {2, 2}, {2});
+  expect_all_refused(trace, [](const std::string& path) { read_trace(path); },
                      {{own, dataset<std::int32_t>(own, {2, 1}, {2}), "/counts has 3 tokens for expert 1 of layer 1"},
                       {own, dataset<std::int32_t>(own, {1, 1}, {2}), "no layer has more than 1"},
                       {own, dataset<std::int32_t>(own, {3, 2}, {2}), "holds 3 at [0]"},
@@ -174,10 +176,13 @@ TEST(BadInput, ExpertsOfLayers) {
   Fields routing = routing_fields();
   routing["/layer_ids"] = dataset<std::int64_t>("/layer_ids", {0, 3}, {2});
   routing["/topk_ids"] = dataset<std::int64_t>("/topk_ids", {0, 1, 2, 3, 3, 0, 0, 1, 1, 2, 2, 0}, {3, 2, 2});
+  routing[own] = dataset<std::int32_t>(own, {4, 4}, {2});
   expect_all_refused(routing, [](const std::string& path) { read_routing(path); },
                      {{own, dataset<std::int32_t>(own, {4, 3}, {2}), "/topk_ids names expert 3 in layer 1 of token 0"},
                       {own, dataset<std::int32_t>(own, {3, 3}, {2}), "'num_experts' is 4"}});
-  expect_all_refused(mapping_fields(), [](const std::string& path) { read_mapping(path); },
+  Fields mapping = mapping_fields();
+  mapping[own] = dataset<std::int32_t>(own, {4}, {1});
+  expect_all_refused(mapping, [](const std::string& path) { read_mapping(path); },
                      {{own, dataset<std::int32_t>(own, {3}, {1}), "holds expert 3 in layer 0, which has 3 experts"}});
 }
 

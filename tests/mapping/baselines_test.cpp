@@ -58,7 +58,8 @@ TEST(Baselines, LayersOfDifferentExpertCountsArePlacedAsEachWouldBeAlone) {
         EXPECT_EQ(placed, assignment_of(singly[m], 0)) << m << " of layer " << layer;
         EXPECT_EQ(cost_of(problems[layer], placed), cost_of(problem[0], placed));
       }
-      EXPECT_EQ(WaterFilling(problems[0].tables()).bound(problems[layer]),
+      // The tables are those of the layer with the most experts: a bound still, if not always as tight.
+      EXPECT_LE(WaterFilling(problems[0].tables()).bound(problems[layer]),
                 WaterFilling(problem[0].tables()).bound(problem[0]));
     }
   }
