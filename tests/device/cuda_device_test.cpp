@@ -169,7 +169,9 @@ TEST_F(CudaDevice, RunsEveryPartOfADecoderStepInProportionToItsSlowdown) {
     for (const StepPart part : parts) {
       const double fast = times[0][index_of(part)], slow = times[1][index_of(part)];
       EXPECT_EQ(fast > 0.0, has_part(work, part)) << name << " " << word_of(part);
-      if (fast > 0.0) EXPECT_NEAR(slow / fast, 2.0, 0.6) << name << " " << word_of(part);
+      if (fast > 0.0) {
+        EXPECT_NEAR(slow / fast, 2.0, 0.6) << name << " " << word_of(part);
+      }
     }
   }
 }
