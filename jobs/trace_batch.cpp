@@ -52,17 +52,16 @@ bool parse(const Arguments& arguments, BatchJob& job) {
 }
 
 void print_next(const BatchJob& job) {
-  const std::string trace = shell_word(job.output);
-  std::cout << "Next: gem-trace describe --trace " << trace;
-  if (job.batching.part == RequestPart::Test) {
-    std::cout << "\n      gem-map --profile PROFILE --trace TRAIN --test-trace " << trace << " --output MAPPING"
-              << "\n      gem-verify --profile PROFILE --trace " << trace << " --mapping MAPPING\n";
-    return;
-  }
-  if (job.batching.part == RequestPart::Train)
-    std::cout << "\n      the same command with --part test, for steps to judge by";
-  std::cout << "\n      gem-map --profile PROFILE --trace " << trace
-            << (job.batching.part == RequestPart::Train ? " --test-trace TEST" : "") << " --output MAPPING\n";
+  const std::string& trace = job.output;
+  const bool is_test = job.batching.part == RequestPart::Test, is_train = job.batching.part == RequestPart::Train;
+  std::vector<std::vector<std::string>> commands{{"gem-trace", "describe", "--trace", trace}};
+  std::vector<std::string> map{"gem-map", "--profile", "PROFILE", "--trace", is_test ? "TRAIN" : trace};
+  if (is_test || is_train) map.insert(map.end(), {"--test-trace", is_test ? trace : "TEST"});
+  map.insert(map.end(), {"--output", "MAPPING"});
+  commands.push_back(map);
+  if (is_test) commands.push_back({"gem-verify", "--profile", "PROFILE", "--trace", trace, "--mapping", "MAPPING"});
+  std::cout << next_commands(commands);
+  if (is_train) std::cout << "TEST is what the same command makes with --part test.\n";
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/quoting.hpp"
+#include "base/table.hpp"
 #include "base/text.hpp"
 #include "platform/command_line/terminal.hpp"
 

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -12,6 +13,7 @@
 #include "base/failure.hpp"
 #include "platform/command_line/command_line.hpp"
 #include "platform/command_line/printable_output.hpp"
+#include "platform/command_line/terminal.hpp"
 #include "platform/mpi/launch.hpp"
 
 namespace gem {
@@ -30,6 +32,12 @@ volatile std::sig_atomic_t user_signal_came = 0;
 
 void note_user_signal(int) {
   user_signal_came = 1;
+}
+
+// Sentences are one line each in files, for grep; a terminal breaks them between words.
+std::size_t width_of_errors() {
+  constexpr std::size_t widest = 80;
+  return is_shown_on_terminal(STDERR_FILENO) ? std::min(widest, terminal_size(STDERR_FILENO).columns) : 0;
 }
 
 std::string base_name(const std::string& path) {
@@ -78,7 +86,7 @@ bool is_first_process() {
 
 int run_serial_program(int argc, char** argv, const std::function<int(const Arguments&)>& body) {
   const Arguments arguments(argv, argv + argc);
-  const PrintableOutput output(std::cout), errors(std::cerr);
+  const PrintableOutput output(std::cout), errors(std::cerr, width_of_errors());
   survive_file_size_limit();
   expect_to_be_ended(arguments);
   try {
@@ -94,7 +102,7 @@ int run_serial_program(int argc, char** argv, const std::function<int(const Argu
 int run_mpi_program(int argc, char** argv, const std::function<bool(const Arguments&)>& parse,
                     const std::function<int(const Communicator&, const Arguments&)>& body) {
   const Arguments arguments(argv, argv + argc);
-  const PrintableOutput output(std::cout), errors(std::cerr);
+  const PrintableOutput output(std::cout), errors(std::cerr, width_of_errors());
   const auto fail_before_start = [&](const Failure& failure) {
     return is_first_process() ? report(arguments, failure) : static_cast<int>(failure.code);
   };
