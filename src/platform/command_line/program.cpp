@@ -118,9 +118,9 @@ int run_mpi_program(int argc, char** argv, const std::function<bool(const Argume
   survive_file_size_limit();
   MpiEnvironment environment(argc, argv);
   const Communicator world = Communicator::world();
+  const Launch launch = launch_of([](const char* name) { return std::getenv(name); });
   try {
-    expect_all_tasks(launch_of([](const char* name) { return std::getenv(name); }),
-                     static_cast<std::size_t>(world.size()));
+    expect_all_tasks(launch, static_cast<std::size_t>(world.size()));
   } catch (...) {
     return fail_before_start(current_failure());
   }
@@ -130,6 +130,8 @@ int run_mpi_program(int argc, char** argv, const std::function<bool(const Argume
     // All is written: who is ended now, by a launcher that sees a negative verdict, has nothing more to say.
     expect_no_end();
     flush_standard_output();
+    const std::string about = result == static_cast<int>(ExitCode::NegativeVerdict) ? about_negative_verdict(launch) : "";
+    if (world.is_root() && !about.empty()) std::cerr << about << "\n";
     world.barrier();  // a rank that doesn't come is named here; MPI_Finalize couldn't
     return result;
   } catch (const AgreedError& error) {
