@@ -31,7 +31,8 @@ echo "== Profiling two devices"
 "${MPIRUN[@]}" -n 2 gem-profile --model gpt-oss-20b --device host --dtype f32 --expert-shape 256x256 \
   --slowdown 1.0,1.28 --tile-tokens 16 --max-tokens 1536 --max-point-time 0.3 --output "$results/profile.h5"
 
-echo "== Batching real routing into steps: half of the requests to search on, the other half to test on"
+echo "== Batching real routing into steps: half of the requests to search on,"
+echo "   the other half to test on"
 for part in train test; do
   gem-trace batch --quiet --routing "$routing" --batch-size 256 --steps 128 --part $part \
     --output "$results/$part.h5"
@@ -55,5 +56,6 @@ OMPI_MCA_orte_execute_quiet=1 "${MPIRUN[@]}" -n 2 gem-verify --judge-by straggle
 
 echo "== Drawing"
 gem-analysis report "$results"
-echo "Done in $((SECONDS - begin)) s. Next: jobs/README.md, for GPUs, engines and clusters."
+echo "Done in $((SECONDS - begin)) s."
+echo "Next: jobs/README.md, for GPUs, engines and clusters."
 exit "$verdict"

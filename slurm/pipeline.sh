@@ -78,5 +78,6 @@ else
   echo "$JOB" > "$output/verify.job"
   scontrol release "$profile"
   trap - EXIT
-  echo "The verdict will be at the end of $output/gem-verify-$JOB.log. Draw it then: $GEM_ROOT/analysis/gem-analysis report $output"
+  echo "The verdict will be at the end of $output/gem-verify-$JOB.log"
+  echo "Draw it then: $GEM_ROOT/analysis/gem-analysis report $output"
 fi

@@ -26,6 +26,10 @@ while read -r script; do
   ! grep -q '.\{81\}' log || fail "$script --help is wider than 80 columns: $(grep -m 1 '.\{81\}' log)"
 done < <(grep -l '^ *\(case .* in \)\?--help) \|!= --help \]' "$root"/{jobs,slurm,tests}/*.sh "$root"/slurm/gem-submit \
   "$root"/tests/{benchmark,campaign,fuzz}/*.sh)
+# What scripts print by themselves, variables as they stand there.
+for script in "$root"/jobs/{quickstart,dependencies}.sh "$root"/slurm/{common,submit,pipeline}.sh "$root"/slurm/gem-submit; do
+  ! grep -n 'echo "[^"]\{81,\}"' "$script" || fail "$script prints a line that is wider than 80 columns"
+done
 for program in "$1"/gem-*; do
   [ -x "$program" ] && [[ $program != *_tests ]] || continue
   "$program" --help > log 2>&1 || fail "$program --help ends with $?"
