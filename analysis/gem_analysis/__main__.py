@@ -40,8 +40,8 @@ def parse(arguments):
         "report",
         help="one HTML file, or each picture as a file",
         epilog=EPILOG,
-        description="Draws a folder of results, or the files given: a page that opens anywhere, or "
-        "pictures for a paper.",
+        description="Draws a folder of results, or the files given: a page that opens anywhere,\n"
+        "or pictures for a paper.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     report.add_argument("results", nargs="+", metavar="PATH", help="a folder of results, or .h5 files of GEM")
