@@ -100,9 +100,11 @@ function label_width(labels) {
   return 6.7 * Math.max(0, ...labels.map(label => label.length));
 }
 
+const LABEL_GAP = 10;  // between labels beside each other
+
 // Category labels that fit: each `every`-th.
 function label_stride(labels, width) {
-  return Math.max(1, Math.ceil((label_width(labels) + 10) * labels.length / Math.max(1, width)));
+  return Math.max(1, Math.ceil((label_width(labels) + LABEL_GAP) * labels.length / Math.max(1, width)));
 }
 
 const tooltip = {

@@ -11,6 +11,7 @@
 
 #include "base/error.hpp"
 #include "base/failure.hpp"
+#include "base/text.hpp"
 #include "platform/command_line/command_line.hpp"
 #include "platform/command_line/printable_output.hpp"
 #include "platform/command_line/terminal.hpp"
@@ -146,7 +147,8 @@ int run_mpi_program(int argc, char** argv, const std::function<bool(const Argume
 }
 
 void set_termination_message(const std::string& message) {
-  const std::string line = message + "\n";
+  const std::size_t width = width_of_errors();
+  const std::string line = (width > 0 ? wrap(message, width) : message) + "\n";
   std::strncpy(termination_message, line.c_str(), sizeof termination_message - 1);
   std::signal(SIGTERM, end_by_signal);
   std::signal(SIGINT, end_by_signal);
