@@ -10,7 +10,8 @@ _gem_complete() {
   if [ "$COMP_CWORD" -gt 1 ] && [[ ${COMP_WORDS[1]} != -* ]]; then call+=("${COMP_WORDS[1]}"); fi
   help=$("${call[@]}" --help 2> /dev/null) || help=$("$program" --help 2> /dev/null) || return 0
   if [[ $before == --* ]]; then
-    choices=$(awk -v name="$before" '$1 == name { print $2; exit }' <<< "$help")
+    # {a,b}: as gem-analysis writes what others write as a|b.
+    choices=$(awk -v name="$before" '$1 == name { print $2; exit }' <<< "$help" | tr -d '{}' | tr , '|')
     case $choices in
       *'|'*) mapfile -t COMPREPLY < <(compgen -W "${choices//|/ }" -- "$word") ;;
       *[A-Z]*) COMPREPLY=() ;; # a value: bash offers files
@@ -18,10 +19,12 @@ _gem_complete() {
     [ -n "$choices" ] && return 0
   fi
   if [[ $word == -* ]]; then
-    mapfile -t COMPREPLY < <(compgen -W "$(awk '$1 ~ /^--[a-z]/ && /^  / { print $1 }' <<< "$help")" -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W "$(awk '/^  -/ { for (i = 1; i <= NF && i < 5; ++i) if ($i ~ /^--[a-z]/) print $i }' <<< "$help")" -- "$word")
   elif [ "$COMP_CWORD" -eq 1 ]; then
     mapfile -t COMPREPLY < <(compgen -W "$(awk '/^Commands:/ { here = 1; next } /^$/ { here = 0 }
-                                               here && /^  [a-z]/ { print $1 }' <<< "$help")" -- "$word")
+                                               here && /^  [a-z]/ { print $1 }
+                                               /^    [a-z]+ +[a-z]/ { print $1 }' <<< "$help")" -- "$word")
   fi
 }
-complete -o default -F _gem_complete gem-profile gem-trace gem-map gem-verify gem-deploy gem-adapt gem-batch
+complete -o default -F _gem_complete gem-profile gem-trace gem-map gem-verify gem-deploy gem-adapt gem-batch \
+  gem-analysis

@@ -11,7 +11,8 @@ GEM_REPORT_PACKAGES=(python3 python3-numpy python3-h5py python3-jinja2)
 # require_packages PACKAGE...: returns when all are installed; installs the missing ones when run as root.
 require_packages() {
   if ! command -v dpkg-query > /dev/null; then
-    echo "This is neither Debian nor Ubuntu: if the build fails, install what these packages hold: $*" >&2
+    echo "This is neither Debian nor Ubuntu: if the build fails, install what these hold:" >&2
+    fold -s -w 80 <<< "$*" >&2
     return 0
   fi
   local missing=() package
@@ -21,10 +22,12 @@ require_packages() {
   [ ${#missing[@]} -eq 0 ] && return 0
   if [ "$(id -u)" -ne 0 ]; then
     echo "Packages are missing and this is not root. Run this, then start again:" >&2
-    echo "  sudo apt-get update && sudo apt-get install -y ${missing[*]}" >&2
+    echo "  sudo apt-get update && sudo apt-get install -y \\" >&2
+    # Each line but the last goes on in the next.
+    fold -s -w 72 <<< "${missing[*]}" | sed 's/^/    /; $!s/ *$/ \\/' >&2
     exit 2
   fi
-  echo "Installing: ${missing[*]}"
+  fold -s -w 80 <<< "Installing: ${missing[*]}"
   local log
   log=$(mktemp)
   if ! { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"; } > "$log" 2>&1; then

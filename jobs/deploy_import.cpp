@@ -84,9 +84,10 @@ int run_map_import(const Arguments& arguments) {
   take_model(job);
   const ImportedMap imported = import_map(job.input, job.engine, job.shape);
   const Mapping& mapping = imported.mapping;
-  std::cout << fmt::format("Read: {} of {} layers, {} experts and {} copies on {} devices\n", imported.source,
-                           mapping.layer_count(), mapping.expert_count(), mapping.redundant_count(),
-                           mapping.device_count);
+  std::cout << wrap(fmt::format("Read: {} of {} layers, {} experts and {} copies on {} devices", imported.source,
+                                mapping.layer_count(), mapping.expert_count(), mapping.redundant_count(),
+                                mapping.device_count))
+            << "\n";
   for (const std::string& note : imported.notes) std::cout << wrap("Note: " + note) << "\n";
   const JsonRecord record = JsonRecord()
                                 .add("source", imported.source)
@@ -103,7 +104,7 @@ int run_map_import(const Arguments& arguments) {
   write_mapping(job.output, mapping, provenance_now(command_line_text(arguments), job.shape.model, 0));
   std::cout << "Mapping written to " << job.output << "\n";
   print_json(JsonRecord().add("output", job.output).add_all(record));
-  if (!job.quiet) std::cout << "Next: gem-verify --profile PROFILE --trace TRACE --mapping " << job.output << "\n";
+  if (!job.quiet) std::cout << next_commands({{"gem-verify", "--profile", "PROFILE", "--trace", "TRACE", "--mapping", job.output}});
   return 0;
 }
 

@@ -136,13 +136,13 @@ bool is_done_already(const PermuteJob& job, const Checkpoint& checkpoint, Permut
   if (!job.resume) return false;
   if (job.inverse && job.in_place && standing == PermutationStanding::Plain) {
     sweep_up_after(job);
-    std::cout << job.output << ": holds no permutation, nothing is left to undo\n";
+    std::cout << wrap(job.output + ": holds no permutation, nothing is left to undo") << "\n";
     return true;
   }
   const PermutationRecord record = job.inverse ? record_to_undo(job, standing) : record_of_mapping(job, checkpoint);
   if ((job.inverse && job.in_place) || !is_carried_out(checkpoint, job.output, record)) return false;
   sweep_up_after(job);
-  std::cout << job.output << ": this permutation is finished, nothing is left to do\n";
+  std::cout << wrap(job.output + ": this permutation is finished, nothing is left to do") << "\n";
   return true;
 }
 
@@ -232,8 +232,9 @@ int run_permute(const Arguments& arguments) {
     carry_out(plan, [&](std::uint64_t bytes) { progress.update(static_cast<std::size_t>(bytes >> 20), "MiB"); });
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  std::cout << fmt::format("Written: {}, {} in {} ({}/s)\n", job.output, format_bytes(static_cast<double>(total)),
-                           format_seconds(seconds), format_bytes(static_cast<double>(total) / seconds));
+  std::cout << wrap(fmt::format("Written: {}, {} in {} ({}/s)", job.output, format_bytes(static_cast<double>(total)),
+                                format_seconds(seconds), format_bytes(static_cast<double>(total) / seconds)))
+            << "\n";
   print_json(JsonRecord().add("output", job.output).add_all(plan_record(plan)).add("elapsed_s", seconds));
   if (job.inverse || job.quiet) return 0;
   const std::size_t devices = plan.record.renumbering.device_count;

@@ -40,8 +40,9 @@ int run_profile_export(const Arguments& arguments) {
   keep_apart({{{"--profile", job.profile}}}, {{{"--output", job.output}}});
   const LatencyProfile profile = read_profile(job.profile);
   write_whole_text(job.output, profile_text(profile));
-  std::cout << fmt::format("Written: {}, {} of model {}\n", job.output, counted(profile.device_count(), "device"),
-                           profile.model);
+  std::cout << wrap(fmt::format("Written: {}, {} of model {}", job.output, counted(profile.device_count(), "device"),
+                                profile.model))
+            << "\n";
   print_json(JsonRecord().add("output", job.output).add("model", profile.model).add("devices", profile.device_count()));
   return 0;
 }

@@ -67,7 +67,7 @@ int run(const Communicator& world, const BatchProgramOptions& options, const Arg
     if (options.quiet || batch.only || !batch.selected.empty()) std::cerr << describe_failures(manifest, batch);
     print_json(summary_record(summarize_batch(manifest)).add("output", manifest.output));
     if (code == ExitCode::Interrupted)
-      std::cout << "Stopped before the end: what is finished is saved; the same command with --resume goes on\n";
+      std::cout << "Stopped before the end: what is finished is saved; the same command with\n--resume goes on\n";
   });
   return static_cast<int>(code);
 }

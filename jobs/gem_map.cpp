@@ -149,7 +149,7 @@ std::string next_hint(const Arguments& arguments, const Options& options, const 
     const std::string ranks = fmt::format("{}", question.profile.device_count());
     command.insert(command.begin(), {"mpirun", "-n", ranks});
   }
-  return "Next: " + command_line_text(command) + "\n";
+  return next_commands({command});
 }
 
 // Mappings that were made elsewhere, each called as its file.

@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
-# Predicted time of every method on requests that were never searched on, relative to linear placement, on simulated
-# devices with a spread of 1.277 (slowest to fastest) and on equal ones; bundled real routing; a Markdown table.
-# Which requests share a step is simulated by batching; the devices are simulated; the routing was measured.
-#   jobs/held_out_gains.sh [SEED]      programs on the PATH or in build/release/bin; jobs/held_out_gains.toml says what
+# Predicted time of every method on requests that were never searched on,
+# relative to linear placement, on simulated devices with a spread of 1.277
+# (slowest to fastest) and on equal ones; bundled real routing; a Markdown
+# table. Which requests share a step is simulated by batching; the devices are
+# simulated; the routing was measured.
+#   jobs/held_out_gains.sh [SEED]
+#       programs on the PATH or in build/release/bin;
+#       jobs/held_out_gains.toml says what
 set -euo pipefail
 case ${1:-} in
-  --help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
   *[!0-9]*) echo "held_out_gains.sh: $1 is no seed, a whole number; see held_out_gains.sh --help" >&2; exit 2 ;;
 esac
 cd "$(dirname "$0")/.."

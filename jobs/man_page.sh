@@ -5,7 +5,11 @@ set -eu
 program=$1
 shift
 version=$("$program" --version | head -n 1)
-"$program" "$@" --help | awk -v name="$(basename "$program")${1:+-$1}" -v version="$version" '
+# Python's help has its usage first, in small letters.
+"$program" "$@" --help | awk -v name="$(basename "$program")" -v RS= -v ORS='\n\n' '
+  NR == 1 && /^usage: / { usage = $0; sub(/^usage/, "Usage", usage); next }
+  NR == 2 && usage != "" { $0 = name ": " $0 "\n\n" usage }
+  { print }' | awk -v name="$(basename "$program")${1:+-$1}" -v version="$version" '
   function roff(text) { gsub(/\\/, "\\e", text); gsub(/-/, "\\-", text); return text }
   function flush_summary() {
     if (summary == "") return
@@ -22,11 +26,12 @@ version=$("$program" --version | head -n 1)
     next
   }
   !in_usage { if ($0 != "") summary = summary (summary == "" ? "" : " ") $0; next }
-  /^[A-Z].*:$/ { sub(/:$/, ""); print ".SH " toupper($0); verbatim = ($0 ~ /^Example/); next }
+  /^[A-Za-z].*:$/ { sub(/:$/, ""); print ".SH " toupper($0); verbatim = ($0 ~ /^[Ee]xample/); next }
   verbatim && NF { if (!opened) print ".nf"; opened = 1; print roff($0); next }
   /^$/ { if (opened) print ".fi"; opened = 0; verbatim = 0; next }
-  /^  -/ || /^  [a-z0-9]/ {
-    line = substr($0, 3)
+  /^  -/ || /^  [a-z0-9]/ || /^    [a-z0-9]/ {
+    line = $0
+    sub(/^ +/, "", line)
     cut = match(line, /  +/)
     print ".TP\n.B " roff(cut ? substr(line, 1, cut - 1) : line)
     if (cut) print roff(substr(line, RSTART + RLENGTH))

@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "base/error.hpp"
+#include "base/table.hpp"
 #include "base/text.hpp"
 #include "base/text_file.hpp"
 #include "files/trace_file.hpp"
@@ -23,7 +24,7 @@ std::string model_table() {
                {"layers", "MoE"},
                {"experts", ""},
                {"top-k", ""},
-               {"weights", ""}});
+               {"weights", "", 1}});
   for (const MoeModel& model : known_models())
     table.add_row({model.name, fmt::format("{}", model.expert.hidden_size),
                    fmt::format("{}", model.expert.intermediate_size), fmt::format("{}", model.moe_layer_count),

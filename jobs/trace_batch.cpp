@@ -52,17 +52,16 @@ bool parse(const Arguments& arguments, BatchJob& job) {
 }
 
 void print_next(const BatchJob& job) {
-  const std::string trace = shell_word(job.output);
-  std::cout << "Next: gem-trace describe --trace " << trace;
-  if (job.batching.part == RequestPart::Test) {
-    std::cout << "\n      gem-map --profile PROFILE --trace TRAIN --test-trace " << trace << " --output MAPPING"
-              << "\n      gem-verify --profile PROFILE --trace " << trace << " --mapping MAPPING\n";
-    return;
-  }
-  if (job.batching.part == RequestPart::Train)
-    std::cout << "\n      the same command with --part test, for steps to judge by";
-  std::cout << "\n      gem-map --profile PROFILE --trace " << trace
-            << (job.batching.part == RequestPart::Train ? " --test-trace TEST" : "") << " --output MAPPING\n";
+  const std::string& trace = job.output;
+  const bool is_test = job.batching.part == RequestPart::Test, is_train = job.batching.part == RequestPart::Train;
+  std::vector<std::vector<std::string>> commands{{"gem-trace", "describe", "--trace", trace}};
+  std::vector<std::string> map{"gem-map", "--profile", "PROFILE", "--trace", is_test ? "TRAIN" : trace};
+  if (is_test || is_train) map.insert(map.end(), {"--test-trace", is_test ? trace : "TEST"});
+  map.insert(map.end(), {"--output", "MAPPING"});
+  commands.push_back(map);
+  if (is_test) commands.push_back({"gem-verify", "--profile", "PROFILE", "--trace", trace, "--mapping", "MAPPING"});
+  std::cout << next_commands(commands);
+  if (is_train) std::cout << "TEST is what the same command makes with --part test.\n";
 }
 
 }  // namespace
@@ -76,9 +75,10 @@ int run_batch(const Arguments& arguments) {
   const std::vector<std::size_t> requests =
       requests_of_part(routing, job.batching.part, job.batching.split, job.batching.split_seed);
   const double tokens = static_cast<double>(token_count(routing, requests));
-  std::cout << fmt::format("Requests: {} of {} (part {}), {:.0f} tokens, used {:.2f} times on average\n",
-                           requests.size(), routing.request_count(), word_of(job.batching.part), tokens,
-                           static_cast<double>(trace.step_count() * trace.tokens_per_step) / tokens);
+  std::cout << wrap(fmt::format("Requests: {} of {} (part {}), {:.0f} tokens, used {:.2f} times on average",
+                                requests.size(), routing.request_count(), word_of(job.batching.part), tokens,
+                                static_cast<double>(trace.step_count() * trace.tokens_per_step) / tokens))
+            << "\n";
   if (job.dry_run) {
     print_shape(trace);
     std::cout << "Dry run: nothing was written\n";

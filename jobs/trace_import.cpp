@@ -119,15 +119,16 @@ void take_model(ImportJob& job) {
 }
 
 void print_notes(const std::vector<std::string>& notes) {
-  for (const std::string& note : notes) std::cout << wrap("Note: " + note, 120) << "\n";
+  for (const std::string& note : notes) std::cout << wrap("Note: " + note) << "\n";
 }
 
 void import_routing(const ImportJob& job, RecordedRouting recorded, std::vector<std::string> notes,
                     const Arguments& arguments) {
   const Routing routing = routing_of(recorded, job.options, notes);
-  std::cout << fmt::format("Read: routed experts; {} requests, {} tokens, {} layers, {} experts, top-{}\n",
-                           routing.request_count(), routing.token_count(), routing.layer_count(),
-                           experts_text(routing.experts_of_layer, routing.expert_count), routing.top_k);
+  std::cout << wrap(fmt::format("Read: routed experts; {} requests, {} tokens, {} layers, {} experts, top-{}",
+                                routing.request_count(), routing.token_count(), routing.layer_count(),
+                                experts_text(routing.experts_of_layer, routing.expert_count), routing.top_k))
+            << "\n";
   print_notes(notes);
   const JsonRecord found = JsonRecord()
                                .add("requests", routing.request_count())
@@ -140,14 +141,14 @@ void import_routing(const ImportJob& job, RecordedRouting recorded, std::vector<
   write_routing(job.output, routing, provenance_now(command_line_text(arguments), routing.model, 0));
   std::cout << "Routing written to " << job.output << "\n";
   print_json(JsonRecord().add("output", job.output).add_all(found));
-  if (!job.quiet) std::cout << "Next: gem-trace batch --routing " << shell_word(job.output) << " --output TRACE\n";
+  if (!job.quiet) std::cout << next_commands({{"gem-trace", "batch", "--routing", job.output, "--output", "TRACE"}});
 }
 
 void import_trace(const ImportJob& job, ImportedCounts imported, std::vector<std::string> notes,
                   const Arguments& arguments) {
   const std::string source = imported.source;
   const LoadTrace trace = trace_of(std::move(imported), job.options, notes);
-  std::cout << "Read: " << source << "\n";
+  std::cout << wrap("Read: " + source) << "\n";
   print_notes(notes);
   JsonRecord found;
   found.add("source", source).add("notes", notes);
@@ -157,8 +158,8 @@ void import_trace(const ImportJob& job, ImportedCounts imported, std::vector<std
   }
   print_json(store_trace(job.output, trace, arguments, 0).add_all(found));
   if (!job.quiet)
-    std::cout << "Next: gem-trace describe --trace " << shell_word(job.output)
-              << "\n      gem-map --profile PROFILE --trace " << shell_word(job.output) << " --output MAPPING\n";
+    std::cout << next_commands({{"gem-trace", "describe", "--trace", job.output},
+                                {"gem-map", "--profile", "PROFILE", "--trace", job.output, "--output", "MAPPING"}});
 }
 
 }  // namespace

@@ -55,7 +55,7 @@ int run_split(const Arguments& arguments) {
   SplitJob job;
   if (!parse(arguments, job)) return 0;
   if (!read_pairs(job.trace).empty())
-    std::cout << "Note: which experts tokens use together is of all steps, and left out of both files\n";
+    std::cout << "Note: which experts tokens use together is of all steps, and left out of\nboth files\n";
   const std::size_t train_steps = *job.train_steps, steps = count_steps(job.trace);
   if (train_steps == 0 || train_steps >= steps)
     throw option_error(option_name(&SplitJob::train_steps),
@@ -79,8 +79,8 @@ int run_split(const Arguments& arguments) {
                    stored_test = store_trace(job.output_test, test(), arguments, 0);
   print_json(JsonRecord().add("train", stored_train).add("test", stored_test));
   if (!job.quiet)
-    std::cout << "Next: gem-map --profile PROFILE --trace " << shell_word(job.output_train) << " --test-trace "
-              << shell_word(job.output_test) << " --output MAPPING\n";
+    std::cout << next_commands({{"gem-map", "--profile", "PROFILE", "--trace", job.output_train, "--test-trace",
+                                 job.output_test, "--output", "MAPPING"}});
   return 0;
 }
 

@@ -101,8 +101,8 @@ int run_synthesize(const Arguments& arguments) {
   }
   print_json(store_trace(job.output, trace, arguments, job.synthesis.seed));
   if (!job.quiet)
-    std::cout << "Next: gem-trace describe --trace " << shell_word(job.output)
-              << "\n      gem-map --profile PROFILE --trace " << shell_word(job.output) << " --output MAPPING\n";
+    std::cout << next_commands({{"gem-trace", "describe", "--trace", job.output},
+                                {"gem-map", "--profile", "PROFILE", "--trace", job.output, "--output", "MAPPING"}});
   return 0;
 }
 

@@ -53,7 +53,8 @@ gem_run() {
   if $asked && { [ "$code" -eq 137 ] || [ "$code" -eq 143 ]; }; then code=75; fi
   [ "$code" -eq 75 ] || return "$code"
   if [ "${SLURM_RESTART_COUNT:-0}" -ge "${GEM_MAX_RESTARTS:-10}" ]; then
-    echo "Stopped after $SLURM_RESTART_COUNT restarts; raise GEM_MAX_RESTARTS or the time limit, and submit again" >&2
+    echo "Stopped after $SLURM_RESTART_COUNT restarts; raise GEM_MAX_RESTARTS or" \
+      "the time limit, and submit again" >&2
     return 75
   fi
   echo "Asked to stop; all finished work is saved; the job requeues itself and goes on"

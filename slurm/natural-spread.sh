@@ -1,16 +1,22 @@
 #!/usr/bin/env bash
-# How unequal the GPUs of one host are by themselves, and whether they are so again: profiles the shapes of four models on
-# all GPUs at once, and all four once more, so that other work lies between; with the exchange between each two GPUs.
-# Then prints for each model the devices' speeds in both, clock and power beside, the spread and the rank correlation.
-# Programs are those on the PATH or in build/release/bin; if there are none, it builds them first. What is finished in the
-# folder of results isn't measured again.
+# How unequal the GPUs of one host are by themselves, and whether they are so
+# again: profiles the shapes of four models on all GPUs at once, and all four
+# once more, so that other work lies between; with the exchange between each two
+# GPUs. Then prints for each model the devices' speeds in both, clock and power
+# beside, the spread and the rank correlation. Programs are those on the PATH or
+# in build/release/bin; if there are none, it builds them first. What is
+# finished in the folder of results isn't measured again.
 #
 #   slurm/natural-spread.sh --ranks 8                     one rank a GPU
-#   slurm/natural-spread.sh --shares 100,100,100,100      a trial: ranks share one GPU in turns
-#   slurm/natural-spread.sh --ranks 2 --device host       a trial on CPU cores, experts shrunk
+#   slurm/natural-spread.sh --shares 100,100,100,100
+#       a trial: ranks share one GPU in turns
+#   slurm/natural-spread.sh --ranks 2 --device host
+#       a trial on CPU cores, experts shrunk
 #
-# Options: --output DIR (results/natural-spread), --models LIST, --max-tokens N (8192, rows of a device), --no-exchange,
-# --seconds N (begin no profile after N seconds; exit code 75 says that more is to do: the same command goes on), --dry-run.
+# Options: --output DIR (results/natural-spread), --models LIST, --max-tokens N
+# (8192, rows of a device), --no-exchange, --seconds N (begin no profile after N
+# seconds; exit code 75 says that more is to do: the same command goes on),
+# --dry-run.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=jobs/dependencies.sh
@@ -26,7 +32,7 @@ while [ $# -gt 0 ]; do
   case $1 in
     --dry-run) dry_run=1; shift; continue ;;
     --no-exchange) exchange=(); shift; continue ;;
-    --help) sed -n '2,13s/^# \{0,1\}//p' "$0" | fold -s -w 80; exit 0 ;;
+    --help) sed -n '2,19s/^# \{0,1\}//p' "$0"; exit 0 ;;
   esac
   [ $# -gt 1 ] || refuse "$1 is unknown or lacks its value"
   case $1 in

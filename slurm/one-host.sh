@@ -1,21 +1,32 @@
 #!/usr/bin/env bash
-# The whole proof on the GPUs of one host: profiles each model, maps each workload on one half of its requests, replays
-# the other half under every mapping (jobs/one_host.toml, a run of gem-batch a setting), and packs the small results;
-# gem-analysis replays makes one table of them. Programs are those on the PATH or in build/release/bin; if there are
-# none, it builds them first. What is finished in the folder of results is not done again.
+# The whole proof on the GPUs of one host: profiles each model, maps each
+# workload on one half of its requests, replays the other half under every
+# mapping (jobs/one_host.toml, a run of gem-batch a setting), and packs the
+# small results; gem-analysis replays makes one table of them. Programs are
+# those on the PATH or in build/release/bin; if there are none, it builds them
+# first. What is finished in the folder of results is not done again.
 #
-#   slurm/one-host.sh --ranks 4                                one rank a GPU, the GPUs as they are
-#   slurm/one-host.sh --shares 100,94,88,78                    ranks share one GPU in turns, each with that share of it
-#   slurm/one-host.sh --share-gpu 4 --spreads 1.00,1.08,1.28   the same, shares for these spreads found by a search
-#   slurm/one-host.sh --ranks 4 --spreads 1.08,1.28            GPUs made uneven by extra time (emulated: they spin)
-#   slurm/one-host.sh --ranks 2 --device host ...              a trial on CPU cores, experts shrunk
+#   slurm/one-host.sh --ranks 4
+#       one rank a GPU, the GPUs as they are
+#   slurm/one-host.sh --shares 100,94,88,78
+#       ranks share one GPU in turns, each with that share of it
+#   slurm/one-host.sh --share-gpu 4 --spreads 1.00,1.08,1.28
+#       the same, shares for these spreads found by a search
+#   slurm/one-host.sh --ranks 4 --spreads 1.08,1.28
+#       GPUs made uneven by extra time (emulated: they spin)
+#   slurm/one-host.sh --ranks 2 --device host ...
+#       a trial on CPU cores, experts shrunk
 #
-# Options: --shares LIST and --slowdown LIST (as often as wanted: one setting each), --output DIR (results/one-host),
-# --workloads REGEX (all), --steps N (24), --rounds N (3), --layers N (3, spread over the model), --checked-steps N (1,
-# steps whose outputs are compared with one rank's), --full (exchange too, not only the experts' compute),
-# --exchange-row-time NS (one more mapping, gem-layer, that counts the exchange; an earlier folder's --full says how much),
-# --stop-after profiles|mappings (mappings need no GPU: search for them elsewhere, in a copy of the folder), --seconds N
-# (begin nothing new after N seconds; exit code 75 says that more is to do: the same command goes on), --dry-run.
+# Options: --shares LIST and --slowdown LIST (as often as wanted: one setting
+# each), --output DIR (results/one-host), --workloads REGEX (all), --steps N
+# (24), --rounds N (3), --layers N (3, spread over the model), --checked-steps N
+# (1, steps whose outputs are compared with one rank's), --full (exchange too,
+# not only the experts' compute), --exchange-row-time NS (one more mapping,
+# gem-layer, that counts the exchange; an earlier folder's --full says how
+# much), --stop-after profiles|mappings (mappings need no GPU: search for them
+# elsewhere, in a copy of the folder), --seconds N (begin nothing new after N
+# seconds; exit code 75 says that more is to do: the same command goes on),
+# --dry-run.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=jobs/dependencies.sh
@@ -61,7 +72,7 @@ while [ $# -gt 0 ]; do
       [[ $2 = profiles || $2 = mappings ]] || refuse "--stop-after can be profiles or mappings, not $2"
       last_stage=$2; shift ;;
     --dry-run) dry_run=1 ;;
-    --help) sed -n '2,20s/^# \{0,1\}//p' "$0" | fold -s -w 80; exit 0 ;;
+    --help) sed -n '2,29s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) refuse "unknown option $1" ;;
   esac
   shift

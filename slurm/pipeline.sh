@@ -1,14 +1,18 @@
 #!/usr/bin/env bash
-# The whole way for one model and task as a chain of jobs: profile -> map -> verify, each after the one before ended well.
-# Profiled are the loads that the traces bring, unless --max-tokens or --naive is given to gem-profile.
+# The whole way for one model and task as a chain of jobs: profile -> map ->
+# verify, each after the one before ended well. Profiled are the loads that the
+# traces bring, unless --max-tokens or --naive is given to gem-profile.
 #
-#   slurm/pipeline.sh --model NAME --routing FILE --output DIR [OPTIONS] [--dry-run] [-- OPTIONS OF GEM-PROFILE]
+#   slurm/pipeline.sh --model NAME --routing FILE --output DIR [OPTIONS]
+#       [--dry-run] [-- OPTIONS OF GEM-PROFILE]
 #
-# --batch-size N (decode) or --chunk-tokens N (prefill): tokens of a step; --steps N (128) to search on and as many of
-# other requests to score on. The devices are those of slurm/site.env. What stands behind -- goes to gem-profile, e.g.
-# --device host --dtype f32, or --device command --command "python3 -m gem_kernels.vllm". Verification gets the nodes that
-# were profiled. Submitting again keeps a finished profile, and its nodes, and makes the rest anew. --dry-run prints the
-# commands.
+# --batch-size N (decode) or --chunk-tokens N (prefill): tokens of a step;
+# --steps N (128) to search on and as many of other requests to score on. The
+# devices are those of slurm/site.env. What stands behind -- goes to
+# gem-profile, e.g. --device host --dtype f32, or --device command --command
+# "python3 -m gem_kernels.vllm". Verification gets the nodes that were profiled.
+# Submitting again keeps a finished profile, and its nodes, and makes the rest
+# anew. --dry-run prints the commands.
 set -euo pipefail
 GEM_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export GEM_ROOT
@@ -22,7 +26,7 @@ while [ $# -gt 0 ]; do
       shift
       ;;
     --dry-run) dry_run=true ;;
-    --help) sed -n '2,11s/^# \{0,1\}//p' "$0" | fold -s -w 80; exit 0 ;;
+    --help) sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 0 ;;
     --) shift; break ;;
     *) echo "pipeline.sh: unknown option $1; see pipeline.sh --help" >&2; exit 2 ;;
   esac
@@ -74,5 +78,6 @@ else
   echo "$JOB" > "$output/verify.job"
   scontrol release "$profile"
   trap - EXIT
-  echo "The verdict will be at the end of $output/gem-verify-$JOB.log. Draw it then: $GEM_ROOT/analysis/gem-analysis report $output"
+  echo "The verdict will be at the end of $output/gem-verify-$JOB.log"
+  echo "Draw it then: $GEM_ROOT/analysis/gem-analysis report $output"
 fi

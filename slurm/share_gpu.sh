@@ -1,14 +1,18 @@
 #!/usr/bin/env bash
-# Makes several unequal GPUs out of one: starts NVIDIA's Multi-Process Service with folders of its own and runs one rank
-# for each share, each with that percentage of the GPU's multiprocessors. Stops its service at the end, nobody else's.
+# Makes several unequal GPUs out of one: starts NVIDIA's Multi-Process Service
+# with folders of its own and runs one rank for each share, each with that
+# percentage of the GPU's multiprocessors. Stops its service at the end, nobody
+# else's.
 #
 #   slurm/share_gpu.sh 100,94,88,78 gem-profile --share-gpu turns ...
 #
-# Give the programs --share-gpu turns: ranks that compute at once share one memory system and disturb each other; one
-# after the other they behave as real unequal GPUs do. NCCL takes each rank for a host of its own (sockets on loopback).
+# Give the programs --share-gpu turns: ranks that compute at once share one
+# memory system and disturb each other; one after the other they behave as real
+# unequal GPUs do. NCCL takes each rank for a host of its own (sockets on
+# loopback).
 set -euo pipefail
 if [ $# -lt 2 ]; then
-  sed -n '2,8s/^# \{0,1\}//p' "$0"
+  sed -n '2,12s/^# \{0,1\}//p' "$0"
   exit 2
 fi
 export GEM_SHARES=$1

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Installs what is missing (Debian, Ubuntu; as root), builds everything and passes the tests. Arguments go to ctest, e.g.
+# Installs what is missing (Debian, Ubuntu; as root), builds everything and
+# passes the tests. Arguments go to ctest, e.g.
 #   tests/run.sh -L unit          tests/run.sh -R replay
-# With --slurm first it installs Slurm too, whose tests are skipped otherwise, and lets nothing of it be skipped:
+# With --slurm first it installs Slurm too, whose tests are skipped otherwise,
+# and lets nothing of it be skipped:
 #   tests/run.sh --slurm -L slurm
 set -euo pipefail
-[ "${1:-}" != --help ] || { sed -n '2,5s/^# \{0,1\}//p' "$0" | fold -s -w 80; exit 0; }
+[ "${1:-}" != --help ] || { sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0; }
 cd "$(dirname "$0")/.."
 # shellcheck source=jobs/dependencies.sh
 . jobs/dependencies.sh

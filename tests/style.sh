@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Style of all sources: clang-format for C++ and CUDA, ruff for Python, shellcheck for shell; a tool that isn't installed is
-# left out with a note. Exit code 1 if anything isn't as it should be.
+# Style of all sources: clang-format for C++ and CUDA, ruff for Python,
+# shellcheck for shell; a tool that isn't installed is left out with a note.
+# Exit code 1 if anything isn't as it should be.
 #
 #   tests/style.sh [--fix]
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 4
 case ${1:-} in
-  --help) sed -n '2,5s/^# \{0,1\}//p' "$0" | fold -s -w 80; exit 0 ;;
+  --help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
   --fix) fix=true ;;
   '') fix=false ;;
   *) echo "style.sh: unknown option $1; see --help" >&2; exit 2 ;;

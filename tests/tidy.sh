@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Passes src/ and jobs/, or some of their folders, through clang-tidy with the checks of .clang-tidy. The build needs to
-# be configured only.
-#   tests/tidy.sh [BUILD_DIRECTORY [FOLDER...]]      (default: build/release, all)
+# Passes src/ and jobs/, or some of their folders, through clang-tidy with the
+# checks of .clang-tidy. The build needs to be configured only.
+#   tests/tidy.sh [BUILD_DIRECTORY [FOLDER...]]
+#       (default: build/release, all)
 # Exit codes: 0 good, 1 something was found, 2 wrong usage.
 set -euo pipefail
-case ${1:-} in --help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
+case ${1:-} in --help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."
 build=${1:-build/release}
 [ -f "$build/compile_commands.json" ] || { echo "tidy.sh: $build is not configured; give a directory of a build" >&2; exit 2; }

@@ -14,6 +14,8 @@ call or a machine is a DataError, UsageError or SystemFailure, each one sentence
 
 from typing import TYPE_CHECKING
 
+__version__ = "0.2.0"
+
 if TYPE_CHECKING:
     from .errors import DataError, GemError, SystemFailure, UsageError
     from .files import Header, Mapping, Profile, Report, Routing, Trace

@@ -1,10 +1,14 @@
 """The command line: gem-analysis report FOLDER|FILES [-o report.html], replays FOLDER, or spread A.h5 B.h5."""
 
 import argparse
+import csv
+import json
 import os
 import sys
 
+from . import __version__
 from .errors import DataError, GemError, SystemFailure, UsageError
+from .terminal import complain
 
 EPILOG = """\
 examples:
@@ -36,8 +40,8 @@ def parse(arguments):
         "report",
         help="one HTML file, or each picture as a file",
         epilog=EPILOG,
-        description="Draws a folder of results, or the files given: a page that opens anywhere, or "
-        "pictures for a paper.",
+        description="Draws a folder of results, or the files given: a page that opens anywhere,\n"
+        "or pictures for a paper.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     report.add_argument("results", nargs="+", metavar="PATH", help="a folder of results, or .h5 files of GEM")
@@ -62,6 +66,7 @@ def parse(arguments):
         description="Prints one Markdown table of every report.h5 below a folder, as slurm/one-host.sh leaves them.",
     )
     replays.add_argument("folder", metavar="FOLDER", help="a folder of results")
+    replays.add_argument("--csv", action="store_true", help="a line a workload and mapping, as comma-separated values")
     replays.add_argument("--short", action="store_true", help="a row a workload and a column a setting, ratios alone")
     spread = commands.add_parser(
         "spread",
@@ -73,6 +78,9 @@ def parse(arguments):
     spread.add_argument(
         "second", metavar="SECOND", nargs="?", help="another of the same sweep (default: the first alone)"
     )
+    for command in (report, replays, spread):
+        command.add_argument("--json", action="store_true", help="print what was found as one JSON object")
+    parser.add_argument("--version", action="version", version=f"gem-analysis (GEM {__version__})")
     return parser.parse_args(arguments)
 
 
@@ -92,29 +100,49 @@ def size_text(count):
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
 
 
+def print_json(record):
+    print(json.dumps({"program": "gem-analysis", "version": __version__, **record}))
+
+
+def print_replays(options):
+    from .replays import replay_records, replay_text
+
+    if options.json:
+        print_json({"replays": replay_records(options.folder)})
+    elif options.csv:
+        rows = replay_records(options.folder)
+        writer = csv.DictWriter(sys.stdout, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    else:
+        print(replay_text(options.folder, options.short))
+
+
 def run(options):
     try:
         import h5py
 
-        from .replays import replay_text
         from .results import collect
-        from .spread import spread_text
+        from .spread import spread_record, spread_text
     except ImportError as error:
         raise SystemFailure(
             f"{sys.executable} has no {error.name}; install python3-numpy and python3-h5py (Debian, Ubuntu) "
             "or use another Python"
         ) from None
     if options.command == "replays":
-        print(replay_text(options.folder, options.short))
+        print_replays(options)
         return 0
     if options.command == "spread":
-        print(spread_text(options.first, options.second))
+        if options.json:
+            print_json(spread_record(options.first, options.second))
+        else:
+            print(spread_text(options.first, options.second))
         return 0
     if options.format == "html" and not (options.layer is None and options.step is None):
         raise UsageError("--layer and --step choose for --format png, pdf or svg; the page shows all")
     results = collect(options.results)
     for problem in results.problems:
-        print(f"gem-analysis: {problem}", file=sys.stderr)
+        complain(problem)
     if options.format == "html":
         from .page import render
 
@@ -132,7 +160,9 @@ def run(options):
         output = options.output or os.path.join(results.origin, "figures")
         count = draw_files(results, output, options.format, {"layer": options.layer, "step": options.step})
         written = f"Pictures: {count} in {output}"
-    if not options.quiet:
+    if options.json:
+        print_json({"written": output, "problems": results.problems})
+    elif not options.quiet:
         print(written)
     return DataError.exit_code if results.problems else 0
 
@@ -141,10 +171,13 @@ def main(arguments=None):
     try:
         return run(parse(arguments))
     except GemError as error:
-        print(f"gem-analysis: {error}", file=sys.stderr)
+        complain(error)
         return error.exit_code
+    except BrokenPipeError:  # who reads has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return SystemFailure.exit_code
     except KeyboardInterrupt:
-        print("gem-analysis: ended from outside; what was not finished is not written: start again", file=sys.stderr)
+        complain("ended from outside; what was not finished is not written: start again")
         return SystemFailure.exit_code
 
 

@@ -11,6 +11,7 @@ from .batch import of_report
 from .errors import DataError
 from .files import read_file
 from .tables import Table, slow_steps
+from .terminal import said, shown
 
 BASELINES = ("eplb", "speed-aware")
 
@@ -122,7 +123,8 @@ def replay_table(replays):
         ("whole layer, 95 % interval", ""),
     ]
     note = "Slow steps: the 99th percentile where a hundred steps or more were replayed, else the slowest step."
-    return Table("Replays", columns, rows, note=note)
+    least = ("predicted", "slow steps", "error", "spread", "speeds", "whole layer, 95 % interval", "tokens a step")
+    return Table("Replays", columns, rows, note=note, leave_out=least)
 
 
 def short_table(replays, figure="relative"):
@@ -160,7 +162,7 @@ def short_table(replays, figure="relative"):
     columns = [("workload", ""), ("tokens a step", ""), *((setting or "-", "") for setting in settings)]
     note = f"In each column: {', '.join(names)}; {replays[0].report.names[judged]} with half of its 95 % interval."
     title = "Replays" if figure == "relative" else "Whole layers"
-    return Table(title, columns, rows, note=note)
+    return Table(title, columns, rows, note=note, leave_out=tuple(name for name, _ in reversed(columns[3:])))
 
 
 def setting_lines(replays):
@@ -201,9 +203,35 @@ def replay_text(folder, short=False):
         )
     samples = sorted({replay.report.sample_note for replay in replays} - {""})
     note = f"Straggler time relative to {replays[0].report.names[0]}; {', '.join(samples)}." if samples else ""
-    parts = [(short_table if short else replay_table)(replays).text, "", note, ""]
+    parts = [shown((short_table if short else replay_table)(replays)), "", said(note), ""]
     with_layers = [replay for replay in replays if replay.has_layers]
     if short and with_layers:
         heading = f"Whole layers, dispatch and combine included, relative to {names[0]}:"
-        parts += [heading, "", short_table(with_layers, "layer_relative").text, ""]
-    return "\n".join([*parts, *setting_lines(replays)])
+        parts += [heading, "", shown(short_table(with_layers, "layer_relative")), ""]
+    return "\n".join([*parts, *map(said, setting_lines(replays))])
+
+
+def replay_records(folder):
+    """[report and mapping] what the table says as numbers, for JSON and CSV: None where nothing is known; ratios are to the
+    first mapping of the report."""
+    rows = []
+    for replay in collect_replays(folder):
+        report = replay.report
+        for m, name in enumerate(report.names):
+            rows.append(
+                {
+                    "setting": replay.setting,
+                    "model": report.header.model,
+                    "task": report.task,
+                    "tokens_per_step": int(report.tokens_per_step),
+                    "device_kind": report.device_kind,
+                    "device_note": report.device_note,
+                    "sample": report.sample_note,
+                    "spread": float(replay.spread),
+                    "mapping": name,
+                    **{figure: float(value) for figure, value in replay.figures(m).items()},
+                }
+            )
+    for row in rows:
+        row.update({key: None for key, value in row.items() if isinstance(value, float) and np.isnan(value)})
+    return rows

@@ -1,5 +1,7 @@
 """How unequal the devices of a profile are by themselves, and whether a second profile of them says the same."""
 
+import json
+
 import numpy as np
 
 from .errors import DataError, SystemFailure
@@ -7,6 +9,7 @@ from .files import read_file
 from .latency import relative_speeds
 from .programs import run
 from .tables import Table
+from .terminal import said, shown
 
 
 def rank_correlation(first, second):
@@ -78,7 +81,7 @@ def device_table(first, second):
         ("power", "W"),
         ("heat", "°C"),
     ]
-    return Table("Spread", columns, [list(row) for row in zip(*cells)])
+    return Table("Spread", columns, [list(row) for row in zip(*cells)], leave_out=("heat", "power"))
 
 
 def spread_lines(first, second):
@@ -132,5 +135,18 @@ def spread_text(first_path, second_path=None):
     if second_path is None:
         return verdict_text(first_path)
     first, second = read_pair(first_path, second_path)
-    table = [f"{first.header.model}:", "", device_table(first, second).text, "", *spread_lines(first, second)]
+    lines = map(said, spread_lines(first, second))
+    table = [f"{first.header.model}:", "", shown(device_table(first, second)), "", *lines]
     return "\n".join([*table, "", verdict_text(first_path, second_path)])
+
+
+def spread_record(first_path, second_path=None):
+    """The same for JSON: what gem-profile --compare --json says, and of two profiles the devices' speeds in both."""
+    profiles = [first_path] if second_path is None else [first_path, second_path]
+    record = json.loads(run("gem-profile", compare=",".join(map(str, profiles)), json=True).output)
+    if second_path is not None:
+        first, second = read_pair(first_path, second_path)
+        record["speeds"] = [[float(speed) for speed in relative_speeds(profile)] for profile in (first, second)]
+        correlation = rank_correlation(*record["speeds"])
+        record["rank_correlation"] = None if np.isnan(correlation) else correlation
+    return record

@@ -1,5 +1,6 @@
 """The tables of the report, as cells for the page and as text to paste."""
 
+import textwrap
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ class Table:
     rows: list  # of cells, texts
     judged: str = ""  # first cell of the row that the verdict is about
     note: str = ""
+    leave_out: tuple = ()  # names of columns that go first, in this order, where a terminal has no room for all
 
     @property
     def is_text(self):
@@ -42,6 +44,45 @@ class Table:
 
         rule = "|" + "|".join("-" * (width + 1) + ("-" if i == 0 else ":") for i, width in enumerate(widths)) + "|"
         return "\n".join([line(head), rule, *map(line, self.rows)] + (["", self.note] if self.note else []))
+
+
+    def fitted(self, width=80):
+        """Plain text of at most `width` columns: those named in `leave_out` go first, then the longest words lose their
+        middle; a line below says so."""
+        shown = list(range(len(self.columns)))
+        cells = [[name for name, _ in self.columns], [unit for _, unit in self.columns], *self.rows]
+        widths = [max(len(row[i]) for row in cells) for i in shown]
+        gone = [next(i for i in shown if self.columns[i][0] == name) for name in self.leave_out]
+
+        def total():
+            return sum(widths[i] for i in shown) + 2 * (len(shown) - 1)
+
+        left_out = []
+        while total() > width and gone:
+            left_out.append(gone.pop(0))
+            shown.remove(left_out[-1])
+        words = [i for i in shown if i == 0 or self.is_text[i]]
+        cut = total() > width
+        while total() > width and max(widths[i] for i in words) > 8:
+            widths[max(words, key=lambda i: widths[i])] -= 1
+
+        def fit(word, room):
+            if len(word) <= room:
+                return word
+            head = (room - 2) // 2
+            return f"{word[:head]}..{word[len(word) - (room - 2 - head) :]}"
+
+        def line(row):
+            parts = [fit(row[i], widths[i]) for i in shown]
+            parts = [part.ljust(widths[i]) if i in words else part.rjust(widths[i]) for i, part in zip(shown, parts)]
+            return "  ".join(parts).rstrip()
+
+        lines = [line(row).replace("**", "") for row in cells if any(row[i] for i in shown)]
+        notes = ["no room for: " + ", ".join(self.columns[i][0] for i in sorted(left_out))] if left_out else []
+        notes += ["long words are cut"] if cut else []
+        if notes:
+            lines.append(textwrap.fill(f"({'; '.join(notes)}; --json has all)", width))
+        return "\n".join(lines + ([textwrap.fill(self.note, width)] if self.note else []))
 
 
 def tables_of(results):

@@ -240,7 +240,7 @@ def write(path: str | os.PathLike, noun: Noun) -> None:
     try:
         with h5py.File(partial, "w") as file:
             for name, value in attributes.items():
-                file.attrs[name] = value
+                file.attrs[name] = str(value) if isinstance(value, str) else value  # numpy has strings of its own
             for name, (values, units) in datasets.items():
                 texts = isinstance(values, list)
                 file.create_dataset(name, data=[text.encode() for text in values] if texts else values)

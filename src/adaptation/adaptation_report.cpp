@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "adaptation/policies.hpp"
+#include "base/table.hpp"
 #include "base/text.hpp"
 
 namespace gem {
@@ -164,11 +165,11 @@ AdaptationFindings findings_of(const AdaptationReport& report, std::uint64_t see
   Table table({{"policy", ""},
                {"total", "s"},
                {"of static", "gem"},
-               {"mean", "ms"},
-               {"p99", "ms"},
-               {"worst", "ms"},
+               {"mean", "ms", 1},
+               {"p99", "ms", 3},
+               {"worst", "ms", 2},
                {"moved", "experts"},
-               {"re-", "mapped"},
+               {"re-", "mapped", 4},
                {"of oracle's", "gain %"},
                {"reacts", "steps"}});
   for (std::size_t p = 0; p < summaries.size(); ++p) {

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 namespace gem {
 namespace {
@@ -84,6 +86,35 @@ std::string shell_command(std::span<const std::string> words) {
     text += shell_word(word);
   }
   return text;
+}
+
+std::string command_lines(std::string_view label, std::span<const std::string> words, std::size_t width) {
+  constexpr std::string_view go_on = " \\";
+  const std::string indent(label.size() + 2, ' ');
+  // An option and its values stay on a line, where a line has room for them.
+  std::vector<std::string> parts;
+  for (const std::string& word : words) {
+    const std::string quoted = shell_word(word);
+    const bool belongs = !parts.empty() && !word.starts_with("--") && parts.back().starts_with("--") &&
+                         indent.size() + parts.back().size() + 1 + quoted.size() + go_on.size() <= width;
+    if (belongs)
+      parts.back() += " " + quoted;
+    else
+      parts.push_back(quoted);
+  }
+  std::string lines, line(label);
+  bool is_empty = true;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const std::size_t end = i + 1 < parts.size() ? go_on.size() : 0;
+    if (!is_empty && line.size() + 1 + parts[i].size() + end > width) {
+      lines += line + std::string(go_on) + "\n";
+      line = indent;
+      is_empty = true;
+    }
+    line += (is_empty ? "" : " ") + parts[i];
+    is_empty = false;
+  }
+  return lines + line + "\n";
 }
 
 std::string printable(std::string_view text, bool lines) {

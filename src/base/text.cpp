@@ -141,38 +141,4 @@ std::vector<std::string> near_words(std::string_view word, std::span<const std::
   return words;
 }
 
-void Table::add_row(std::vector<std::string> cells) {
-  rows_.push_back(std::move(cells));
-}
-
-std::string Table::to_string() const {
-  std::vector<std::size_t> widths;
-  std::vector<bool> textual;
-  for (std::size_t c = 0; c < columns_.size(); ++c) {
-    std::size_t width = std::max(columns_[c].name.size(), columns_[c].unit.size());
-    bool is_text = false;
-    for (const auto& row : rows_) {
-      width = std::max(width, row[c].size());
-      is_text |= !row[c].empty() && std::isalpha(static_cast<unsigned char>(row[c][0]));
-    }
-    widths.push_back(width);
-    textual.push_back(c == 0 || is_text);
-  }
-  std::string text;
-  const auto add_line = [&](const auto& cell) {
-    std::string line;
-    for (std::size_t c = 0; c < columns_.size(); ++c) {
-      const std::string word = cell(c);
-      const std::string pad(widths[c] - word.size(), ' ');
-      if (c > 0) line += "  ";
-      line += textual[c] ? word + pad : pad + word;
-    }
-    text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
-  };
-  add_line([&](std::size_t c) { return columns_[c].name; });
-  add_line([&](std::size_t c) { return columns_[c].unit; });
-  for (const auto& row : rows_) add_line([&](std::size_t c) { return row[c]; });
-  return text;
-}
-
 }  // namespace gem

@@ -48,21 +48,4 @@ std::size_t edit_distance(std::string_view first, std::string_view second);
 std::vector<std::string> near_words(std::string_view word, std::span<const std::string> candidates,
                                     std::size_t count = 3);
 
-/// A text table: header, a row of units under it, rows; numbers to the right. Pastes well into a mail or an issue.
-class Table {
- public:
-  struct Column {
-    std::string name;
-    std::string unit;
-  };
-  explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
-  /// As many cells as columns.
-  void add_row(std::vector<std::string> cells);
-  std::string to_string() const;
-
- private:
-  std::vector<Column> columns_;
-  std::vector<std::vector<std::string>> rows_;
-};
-
 }  // namespace gem

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "base/table.hpp"
 #include "base/text.hpp"
 #include "base/text_file.hpp"
 #include "batch/board.hpp"
@@ -218,8 +219,8 @@ JsonRecord pair_record(const Manifest& manifest, bool resume) {
 }
 
 std::string pair_table(const Manifest& manifest, bool resume) {
-  std::vector<Table::Column> columns{{"index", ""},      {"pair", ""},    {"devices", ""},
-                                     {"steps from", ""}, {"methods", ""}, {"verify", "steps"}};
+  std::vector<Table::Column> columns{{"index", ""},         {"pair", ""},       {"devices", "", 4},
+                                     {"steps from", "", 1}, {"methods", "", 2}, {"verify", "steps", 3}};
   if (resume) columns.push_back({"state", ""});
   Table table(columns);
   for (std::size_t i = 0; i < manifest.pairs.size(); ++i) {

@@ -9,6 +9,7 @@
 #include <set>
 #include <vector>
 
+#include "base/table.hpp"
 #include "base/text.hpp"
 #include "batch/pair_check.hpp"
 #include "batch/pair_files.hpp"
@@ -119,54 +120,89 @@ std::string devices_of(const Manifest& manifest) {
   return join(std::vector<std::string>(kinds.begin(), kinds.end()), "; ");
 }
 
-std::string markdown_of(const Manifest& manifest, const std::vector<SummaryRow>& rows) {
-  std::size_t done = 0, stale = 0, failed = 0, missing = 0;
-  std::string table =
-      "| pair | method | predicted, ms/step | vs linear | above bound, % | measured vs linear | 95 % interval |\n"
-      "|---|---|---:|---:|---:|---:|---:|\n";
-  std::string notes, last_pair;
+// What a summary says before it is laid out: a line of counts, remarks on pairs, a table, what its words mean.
+struct SummaryText {
+  std::string counts;
+  std::vector<std::string> remarks;
+  std::vector<std::vector<std::string>> cells;  // under the columns of summary_columns
+  std::vector<std::string> notes;
+};
+
+std::vector<Table::Column> summary_columns() {
+  return {{"pair", ""},           {"method", ""},        {"predicted", "ms/step", 1}, {"predicted", "vs linear"},
+          {"above", "bound %", 2}, {"measured", "vs linear"}, {"95 % interval", ""}};
+}
+
+std::vector<std::string> cells_of(const SummaryRow& row) {
+  const bool has_interval = !std::isnan(row.low) && row.method != method_name(reference_method());
+  return {row.pair + (row.in_sample ? " (in-sample)" : "") + (row.state == "stale" ? " (stale)" : ""),
+          row.method,
+          shown(row.test_s * 1e3, 4),
+          shown(row.test_vs_linear, 3),
+          shown(row.above_bound * 100.0, 1),
+          shown(row.measured_vs_linear, 3),
+          has_interval ? fmt::format("{:.3f} - {:.3f}", row.low, row.high) : "-"};
+}
+
+SummaryText text_of(const Manifest& manifest, const std::vector<SummaryRow>& rows) {
+  SummaryText text;
+  std::map<std::string, std::size_t> counts;
+  std::string last_pair;
   bool in_sample = false;
   for (const SummaryRow& row : rows) {
     const bool first_of_pair = row.pair != last_pair;
     last_pair = row.pair;
-    if (row.state == "done" || row.state == "stale") {
-      const bool is_stale = row.state == "stale";
-      if (first_of_pair) ++(is_stale ? stale : done);
-      if (first_of_pair && is_stale)
-        notes += "- STALE " + row.pair + ": files are damaged, or made from other inputs or options; " +
-                 on_command_line("resume") + " makes it again\n";
-      if (const double share = most_extrapolated(rows, row.pair); first_of_pair && share > much_extrapolated)
-        notes += fmt::format(
-            "- EXTRAPOLATED {}: {:.3g} % of the loads of a device are beyond its profile; leave max_tokens out of the "
-            "manifest, or raise it\n",
-            row.pair, 100.0 * share);
-      in_sample = in_sample || row.in_sample;
-      table += "| " + row.pair + (row.in_sample ? " (in-sample)" : "") + (is_stale ? " (stale)" : "") + " | " +
-               row.method + " | " + shown(row.test_s * 1e3, 4) + " | " + shown(row.test_vs_linear, 3) + " | " +
-               shown(row.above_bound * 100.0, 1) + " | " + shown(row.measured_vs_linear, 3) + " | " +
-               (std::isnan(row.low) || row.method == method_name(reference_method())
-                    ? "-"
-                    : fmt::format("{:.3f} - {:.3f}", row.low, row.high)) +
-               " |\n";
-    } else if (row.state == "failed") {
-      ++failed;
-      notes += "- FAILED " + row.pair + ": " + row.error + "\n";
-    } else {
-      ++missing;
-      notes += "- missing " + row.pair + "\n";
-    }
+    if (first_of_pair) ++counts[row.state];
+    if (row.state == "failed") text.remarks.push_back("FAILED " + row.pair + ": " + row.error);
+    if (row.state == "missing") text.remarks.push_back("missing " + row.pair);
+    if (row.state != "done" && row.state != "stale") continue;
+    if (first_of_pair && row.state == "stale")
+      text.remarks.push_back("STALE " + row.pair + ": files are damaged, or made from other inputs or options; " +
+                             on_command_line("resume") + " makes it again");
+    if (const double share = most_extrapolated(rows, row.pair); first_of_pair && share > much_extrapolated)
+      text.remarks.push_back(fmt::format(
+          "EXTRAPOLATED {}: {:.3g} % of the loads of a device are beyond its profile; leave max_tokens out of the "
+          "manifest, or raise it",
+          row.pair, 100.0 * share));
+    in_sample = in_sample || row.in_sample;
+    text.cells.push_back(cells_of(row));
   }
-  std::string text =
-      fmt::format("# {}\n\n{} pairs: {} done, {} failed, {} missing{}.\n\n", manifest.path, manifest.pairs.size(), done,
-                  failed, missing, stale > 0 ? fmt::format(", {} stale", stale) : "");
-  if (!notes.empty()) text += notes + "\n";
-  if (done + stale > 0) text += table;
-  text +=
-      "\npredicted: a step of the scored part, on the latency surface; measured: straggler time in the "
-      "replay.\nDevices: " +
-      devices_of(manifest) + ".\n";
-  if (in_sample) text += "in-sample: scored on requests that were searched on; no test of anything.\n";
+  text.counts = fmt::format("{} pairs: {} done, {} failed, {} missing{}.", manifest.pairs.size(), counts["done"],
+                            counts["failed"], counts["missing"],
+                            counts["stale"] > 0 ? fmt::format(", {} stale", counts["stale"]) : "");
+  text.notes = {
+      "predicted: a step of the scored part, on the latency surface; measured: straggler time in the replay.",
+      "Devices: " + devices_of(manifest) + "."};
+  if (in_sample) text.notes.push_back("in-sample: scored on requests that were searched on; no test of anything.");
   return text;
+}
+
+std::string markdown_of(const std::string& title, const SummaryText& text) {
+  std::string page = fmt::format("# {}\n\n{}\n\n", title, text.counts);
+  for (const std::string& remark : text.remarks) page += "- " + remark + "\n";
+  if (!text.remarks.empty()) page += "\n";
+  if (!text.cells.empty())
+    page +=
+        "| pair | method | predicted, ms/step | vs linear | above bound, % | measured vs linear | 95 % interval |\n"
+        "|---|---|---:|---:|---:|---:|---:|\n";
+  for (const std::vector<std::string>& cells : text.cells) page += "| " + join(cells, " | ") + " |\n";
+  page += "\n";
+  for (const std::string& note : text.notes) page += note + "\n";
+  return page;
+}
+
+// The same on a terminal.
+std::string shown_summary(const SummaryText& text) {
+  std::string lines = text.counts + "\n\n";
+  for (const std::string& remark : text.remarks) lines += wrap(remark) + "\n";
+  if (!text.remarks.empty()) lines += "\n";
+  if (!text.cells.empty()) {
+    Table table(summary_columns());
+    for (const std::vector<std::string>& cells : text.cells) table.add_row(cells);
+    lines += table.to_string(80, "summary.csv has all") + "\n";
+  }
+  for (const std::string& note : text.notes) lines += wrap(note) + "\n";
+  return lines;
 }
 
 }  // namespace
@@ -212,12 +248,12 @@ std::string brief_summary(const std::vector<SummaryRow>& rows, const std::string
   if (counts["failed"] > most_listed) failures += fmt::format("and {} more failed\n", counts["failed"] - most_listed);
   std::ranges::stable_sort(judged, {}, [](const SummaryRow* row) { return ratio_of(*row); });
   Table table(
-      {{"", ""}, {"pair", ""}, {"method", ""}, {"predicted", "of linear"}, {"measured", "of linear"}, {"", ""}});
+      {{"", ""}, {"pair", ""}, {"method", "", 2}, {"predicted", "of linear", 1}, {"measured", "of linear"}, {"", ""}});
   for (std::size_t i = 0; i < judged.size(); ++i) {
     const bool best = i < most_listed, worst = i + most_listed >= judged.size();
     if (!best && !worst) continue;
     const SummaryRow& row = *judged[i];
-    table.add_row({best ? "best" : "worst", row.pair.substr(0, 36), row.method, shown(row.test_vs_linear, 3),
+    table.add_row({best ? "best" : "worst", row.pair, row.method, shown(row.test_vs_linear, 3),
                    shown(row.measured_vs_linear, 3), row.in_sample ? "in-sample" : ""});
   }
   std::size_t pairs = 0;
@@ -233,10 +269,10 @@ std::string brief_summary(const std::vector<SummaryRow>& rows, const std::string
 std::string write_summary(const Manifest& manifest) {
   constexpr std::size_t most_pairs_shown = 12;  // in full on a terminal
   const std::vector<SummaryRow> rows = summarize_batch(manifest);
-  const std::string markdown = markdown_of(manifest, rows);
+  const SummaryText text = text_of(manifest, rows);
   write_whole_text(manifest.output + "/summary.csv", csv_of(rows));
-  write_whole_text(manifest.output + "/summary.md", markdown);
-  return manifest.pairs.size() > most_pairs_shown ? brief_summary(rows, devices_of(manifest)) : markdown;
+  write_whole_text(manifest.output + "/summary.md", markdown_of(manifest.path, text));
+  return manifest.pairs.size() > most_pairs_shown ? brief_summary(rows, devices_of(manifest)) : shown_summary(text);
 }
 
 }  // namespace gem

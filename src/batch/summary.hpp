@@ -33,7 +33,8 @@ JsonRecord summary_record(const std::vector<SummaryRow>& rows);
 /// shows of many pairs. `devices` says what the figures are of.
 std::string brief_summary(const std::vector<SummaryRow>& rows, const std::string& devices);
 
-/// Writes OUTPUT/summary.csv and OUTPUT/summary.md; returns the latter's text or, of many pairs, the brief summary.
+/// Writes OUTPUT/summary.csv and OUTPUT/summary.md; returns what a terminal
+/// shows: the same or, of many pairs, the brief summary.
 std::string write_summary(const Manifest& manifest);
 
 }  // namespace gem

@@ -9,6 +9,9 @@ foreach(program ${gem_programs})
           DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
 endforeach()
 
+install(FILES ${CMAKE_SOURCE_DIR}/jobs/completion.bash RENAME gem-analysis
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+
 # What draws results is Python and lies in a folder of its own; its launcher finds itself through the link.
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/analysis/ DESTINATION ${gem_share}/analysis USE_SOURCE_PERMISSIONS
         PATTERN __pycache__ EXCLUDE PATTERN build EXCLUDE PATTERN *.egg-info EXCLUDE PATTERN pictures/*.png EXCLUDE)
@@ -53,6 +56,12 @@ install(CODE "
                       OUTPUT_FILE \"\${prefix}/${CMAKE_INSTALL_MANDIR}/man1/\${page}.1\" COMMAND_ERROR_IS_FATAL ANY)
     endforeach()
   endforeach()
+  # gem-analysis has none where there is no Python.
+  execute_process(COMMAND ${CMAKE_SOURCE_DIR}/jobs/man_page.sh \"\${prefix}/${CMAKE_INSTALL_BINDIR}/gem-analysis\"
+                  OUTPUT_FILE \"\${prefix}/${CMAKE_INSTALL_MANDIR}/man1/gem-analysis.1\" RESULT_VARIABLE code ERROR_QUIET)
+  if(NOT code EQUAL 0)
+    file(REMOVE \"\${prefix}/${CMAKE_INSTALL_MANDIR}/man1/gem-analysis.1\")
+  endif()
 ")
 
 # Packages: cpack -G DEB (or TGZ) in the build folder.

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <map>
 
+#include "base/table.hpp"
 #include "base/text.hpp"
 #include "mapping/deal.hpp"
 #include "platform/command_line/progress.hpp"

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <map>
 
+#include "base/table.hpp"
 #include "base/text.hpp"
 #include "mapping/mapping_request.hpp"
 #include "platform/command_line/progress.hpp"
@@ -115,8 +116,8 @@ std::string table_of(const CrossValidation& validation) {
   Table table({{"method", ""},
                {"expected", "of " + validation.methods.front().name},
                {"95 % interval", ""},
-               {"from half", "the steps"},
-               {"from 1/4", "of them"}});
+               {"from half", "the steps", 2},
+               {"from 1/4", "of them", 1}});
   const auto figure = [](double value) { return value > 0.0 ? fmt::format("{:.3f}", value) : std::string("-"); };
   for (const ValidatedMethod& method : validation.methods) {
     const bool is_reference = &method == &validation.methods.front();

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "base/table.hpp"
 #include "base/text.hpp"
 #include "mapping/mapping_costs.hpp"
 #include "mapping/mapping_request.hpp"
@@ -267,10 +268,10 @@ VisitsTable visits_table(const MappingQuestion& question, const std::vector<Mapp
   Table table({{"method", ""},
                {"as told", "ms/step"},
                {"", "of first"},
-               {"visits", "told"},
-               {"visits", "exact"},
-               {"busiest", "told"},
-               {"busiest", "exact"}});
+               {"visits", "told", 2},
+               {"visits", "exact", 4},
+               {"busiest", "told", 1},
+               {"busiest", "exact", 3}});
   VisitsTable result;
   double first_s = 0.0;
   for (const Mapping& mapping : mappings) {

@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "base/statistics.hpp"
+#include "base/table.hpp"
 #include "base/text.hpp"
 #include "device/device_options.hpp"
 #include "mapping/mapping_costs.hpp"
@@ -177,8 +178,8 @@ class Report {
   }
 
   std::string table(const std::vector<Row>& rows) const {
-    std::vector<Table::Column> columns{{"moves", "a layer"}, {"moved", "experts"}, {"weights", ""},
-                                       {"takes", ""},        {"train", "ms/step"}, {"", "of now"}};
+    std::vector<Table::Column> columns{{"moves", "a layer"}, {"moved", "experts"}, {"weights", "", 2},
+                                       {"takes", "", 3},     {"train", "ms/step", 4}, {"", "of now", 1}};
     if (question_.test) {
       const std::string name = is_held_out(question_.sample) ? "held-out" : sample_note(question_.sample);
       columns.insert(columns.end(), {{name, "ms/step"}, {"", "of now"}});

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/table.hpp"
 #include "base/text.hpp"
 #include "cost/device_loads.hpp"
 #include "search/packing.hpp"

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "base/error.hpp"
+#include "base/table.hpp"
 #include "base/text.hpp"
 #include "mapping/mapping_costs.hpp"
 #include "model/trace_words.hpp"

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/statistics.hpp"
+#include "base/table.hpp"
 #include "base/text.hpp"
 
 namespace gem {

@@ -10,6 +10,7 @@
 
 #include "base/error.hpp"
 #include "base/random.hpp"
+#include "base/table.hpp"
 #include "base/text.hpp"
 
 namespace gem {
@@ -219,11 +220,11 @@ std::string spread_text(const DeviceSpread& spread, std::span<const DeviceDescri
   const std::vector<std::size_t> slots = slots_of(devices);
   const bool twice = !spread.behind_again.empty();
   std::vector<Table::Column> columns{{"device", ""}, {"node", ""}, {"slot", ""}, {"slower by", "%"}};
-  if (twice) columns.insert(columns.end(), {{"first", "%"}, {"again", "%"}});
+  if (twice) columns.insert(columns.end(), {{"first", "%", 2}, {"again", "%", 1}});
   Table table(std::move(columns));
   for (const std::size_t d : order) {
     const std::string& host = devices[d].hostname;
-    std::vector<std::string> row{fmt::format("{}", d), host.empty() ? "-" : host.substr(0, 30),
+    std::vector<std::string> row{fmt::format("{}", d), host.empty() ? "-" : host,
                                  fmt::format("{}", slots[d]), percent_text(spread.behind[d])};
     if (twice) row.insert(row.end(), {percent_text(spread.behind_first[d]), percent_text(spread.behind_again[d])});
     table.add_row(std::move(row));

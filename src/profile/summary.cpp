@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/statistics.hpp"
+#include "base/table.hpp"
 #include "base/text.hpp"
 #include "device/device_kind.hpp"
 #include "model/profile_doubts.hpp"
@@ -95,12 +96,12 @@ std::string device_table(const LatencyProfile& profile, std::size_t most_rows) {
   }
 
   Table table({{"device", ""},
-               {"rank", ""},
+               {"rank", "", 1},
                {"speed", "fastest = 1"},
                {"noise", "%"},
                {"unsettled", "points"},
                {"throttled", "points"},
-               {"drift", "%"},
+               {"drift", "%", 2},
                {"", ""}});
   for (std::size_t d : order) {
     const DeviceSummary& summary = summaries[d];

@@ -10,6 +10,7 @@
 #include "base/option.hpp"
 #include "base/random.hpp"
 #include "base/statistics.hpp"
+#include "base/table.hpp"
 #include "base/text.hpp"
 #include "cost/device_loads.hpp"
 #include "model/latency_surface.hpp"
@@ -99,9 +100,9 @@ std::vector<ValidationError> validation_errors(const Validation& validation) {
 std::string validation_table(const Validation& validation) {
   Table table({{"loads outside the plan", ""},
                {"prediction by", ""},
-               {"measurements", ""},
+               {"measurements", "", 1},
                {"median error", "%"},
-               {"p90", "%"},
+               {"p90", "%", 2},
                {"worst", "%"}});
   const auto percent = [](double error) { return fmt::format("{:.2f}", 100.0 * error); };
   for (const ValidationError& row : validation_errors(validation))

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/table.hpp"
 #include "base/text.hpp"
 #include "model/weight_type.hpp"
 #include "verification/block_interval.hpp"
@@ -239,14 +240,14 @@ std::string summary_table(const VerificationReport& report, const std::vector<Ma
                {"straggler", "ms/step"},
                {versus, "ratio"},
                {"95 % interval", "ratio"},
-               {"predicted", "ms/step"},
-               {"error", "%"},
-               {"p99", "ms/step"}});
+               {"predicted", "ms/step", 3},
+               {"error", "%", 2},
+               {"p99", "ms/step", 1}});
   Table details({{"mapping", ""},
-                 {"p50", "ms/step"},
-                 {"p90", "ms/step"},
-                 {"imbal.", "max/mean"},
-                 {"raw", "ratio"},
+                 {"p50", "ms/step", 1},
+                 {"p90", "ms/step", 2},
+                 {"imbal.", "max/mean", 4},
+                 {"raw", "ratio", 3},
                  {"layer", "ratio"},
                  {"#wrong", "values"},
                  {"error", "out"}});
@@ -255,9 +256,9 @@ std::string summary_table(const VerificationReport& report, const std::vector<Ma
                {"compute", "ms/step"},
                {"waiting", "ms/step"},
                {"combine", "ms/step"},
-               {"waiting", "%"},
-               {"to move", ""},
-               {"moved in", "s"}});
+               {"waiting", "%", 3},
+               {"to move", "", 2},
+               {"moved in", "s", 1}});
   for (std::size_t i = 0; i < summaries.size(); ++i) {
     const MappingSummary& s = summaries[i];
     const MappingReplay& replay = report.mappings[i];

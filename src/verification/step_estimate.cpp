@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/statistics.hpp"
+#include "base/table.hpp"
 #include "base/text.hpp"
 
 namespace gem {
@@ -35,12 +36,12 @@ std::vector<StepEstimate> estimate_steps(const VerificationReport& report, std::
 
 std::string step_estimate_table(const VerificationReport& report, const std::vector<StepEstimate>& estimates) {
   Table table({{"mapping", ""},
-               {"MoE layers", "ms/step"},
-               {"rest", "ms/step"},
+               {"MoE layers", "ms/step", 2},
+               {"rest", "ms/step", 1},
                {"step", "ms"},
                {"vs " + report.mappings[0].name, "ratio"},
                {"95 % interval", "ratio"},
-               {"MoE part", "%"}});
+               {"MoE part", "%", 3}});
   for (std::size_t m = 0; m < estimates.size(); ++m) {
     const StepEstimate& e = estimates[m];
     table.add_row({report.mappings[m].name, fmt::format("{:.3f}", e.moe_s * 1e3), fmt::format("{:.3f}", e.rest_s * 1e3),

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/table.hpp"
 #include "base/text.hpp"
 
 namespace gem {
@@ -211,17 +212,17 @@ std::vector<WholeStep> whole_steps(const VerificationReport& report, std::uint64
 std::string whole_step_table(const VerificationReport& report, const std::vector<WholeStep>& steps) {
   const std::string versus = "vs " + steps.front().name;
   std::vector<Table::Column> columns{{"mapping", ""}, {"TPOT", "ms"}, {versus, "ratio"}, {"95 % interval", "ratio"},
-                                     {"p50", "ms"},   {"p90", "ms"},  {"p99", "ms"}};
+                                     {"p50", "ms", 1}, {"p90", "ms", 2}, {"p99", "ms", 3}};
   Table outputs(columns);
-  columns.push_back({"over bal.", "%"});
+  columns.push_back({"over bal.", "%", 4});
   Table times(columns);
   Table shares({{"mapping", ""},
                 {"experts", "%"},
                 {"exchange", "%"},
                 {"attention", "%"},
                 {"waiting", "%"},
-                {"shared", "%"},
-                {"rest", "%"},
+                {"shared", "%", 2},
+                {"rest", "%", 1},
                 {"error", "%"}});
   for (std::size_t m = 0; m < steps.size(); ++m) {
     const WholeStep& s = steps[m];

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/statistics.hpp"
+#include "base/table.hpp"
 #include "base/text.hpp"
 
 namespace gem {
@@ -72,7 +73,7 @@ std::vector<std::size_t> shown_experts(const Matrix<double>& loads, const LayerD
 std::string description_table(const std::vector<LayerDescription>& layers) {
   Table table({{"layer", ""},
                {"skew", "max/mean"},
-               {"median", "max/mean"},
+               {"median", "max/mean", 1},
                {"worst", "max/mean"},
                {"next", "corr."},
                {"pairs", "corr."},

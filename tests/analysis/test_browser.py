@@ -11,6 +11,7 @@ import unittest
 from urllib.parse import unquote
 
 import support
+from odd_results import make_odd_report, write_odd_results
 
 from gem_analysis.files import read_file
 
@@ -44,6 +45,21 @@ addEventListener("load", () => {
 });
 </script>
 """
+
+
+# How far the page is wider than the screen, and the labels of pictures that are cut off.
+CUT_LABELS = """
+const cut = [];
+for (const root of document.querySelectorAll(".figure svg")) {
+  const box = root.getBoundingClientRect();
+  for (const text of root.querySelectorAll("text")) {
+    const own = text.getBoundingClientRect();
+    if (own.left < box.left - 1 || own.right > box.right + 1 ||
+        own.top < box.top - 1 || own.bottom > box.bottom + 1)
+      cut.push(root.closest("article").id + ": " + text.textContent);
+  }
+}
+return [document.documentElement.scrollWidth - innerWidth, cut];"""
 
 
 @unittest.skipUnless(BROWSER, "no Chromium; install chromium-headless-shell (Debian)")
@@ -245,21 +261,25 @@ class Browser(support.TestCase):
                     overflow, cut = self.clean(
                         self.in_browser(
                             run,
-                            """
-                      const cut = [];
-                      for (const root of document.querySelectorAll(".figure svg")) {
-                        const box = root.getBoundingClientRect();
-                        for (const text of root.querySelectorAll("text")) {
-                          const own = text.getBoundingClientRect();
-                          if (own.left < box.left - 1 || own.right > box.right + 1 ||
-                              own.top < box.top - 1 || own.bottom > box.bottom + 1)
-                            cut.push(root.closest("article").id + ": " + text.textContent);
-                        }
-                      }
-                      return [document.documentElement.scrollWidth - innerWidth, cut];""",
+                            CUT_LABELS,
                             width,
                         )
                     )
+                    self.assertLessEqual(overflow, 0)
+                    self.assertEqual(cut, [])
+
+    def test_nothing_is_cut_off_where_sizes_are_odd(self):
+        for seed in range(int(os.environ.get("GEM_ODD_RESULTS", "4"))):
+            folder = self.path(f"odd-{seed}")
+            write_odd_results(folder, seed)
+            if seed % 2:
+                for name in ("profile.h5", "test.h5"):
+                    os.remove(os.path.join(folder, name))
+                shutil.copy(support.result("host", "report.h5"), folder)
+                make_odd_report(os.path.join(folder, "report.h5"), seed)
+            for width in (400, 1280):
+                with self.subTest(seed=seed, width=width):
+                    overflow, cut = self.clean(self.in_browser(folder, CUT_LABELS, width))
                     self.assertLessEqual(overflow, 0)
                     self.assertEqual(cut, [])
 

@@ -1,5 +1,8 @@
 """The page and the pictures as files: complete, self-contained, honest about what is missing."""
 
+import csv
+import io
+import json
 import math
 import os
 import re
@@ -22,6 +25,11 @@ from gem_analysis.spread import rank_correlation
 from gem_analysis.tables import batch_table
 
 FIRST_BYTES = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
 
 
 class Replays(support.TestCase):
@@ -66,6 +74,32 @@ class Replays(support.TestCase):
         self.assertEqual(code, 3)
         self.assertIn("--short", err)
 
+    def test_json_and_csv_say_what_the_table_says(self):
+        os.makedirs(self.path("even", "a"))
+        shutil.copy(support.result("host", "report.h5"), self.path("even", "a"))
+        code, out, _ = self.run_program("replays", self.folder, "--json")
+        self.assertEqual(code, 0)
+        found = json.loads(out)["replays"]
+        rows = support.table_rows(support.printed("host", "verify.txt"), ("linear", "eplb", "gem"))
+        for row in found:
+            self.assertEqual(f"{row['relative']:.3f}", rows[row["mapping"]][2])
+            self.assertEqual(row["device_note"], "emulated x1.00, x1.28")
+        code, out, _ = self.run_program("replays", self.folder, "--csv")
+        lines = list(csv.DictReader(io.StringIO(out)))
+        self.assertEqual([line["mapping"] for line in lines], [row["mapping"] for row in found])
+        self.assertEqual(float(lines[-1]["relative"]), found[-1]["relative"])
+
+    def test_a_terminal_gets_lines_of_80_columns_and_is_told_what_is_left_out(self):
+        for setting in ("a-setting-with-a-long-name", "another-setting-with-a-long-name", "a-third"):
+            os.makedirs(self.path(setting, "a"))
+            shutil.copy(support.result("host", "report.h5"), self.path(setting, "a"))
+        for arguments in (["replays", self.folder], ["replays", self.folder, "--short"], ["replays", self.path("none")]):
+            with mock.patch.object(io, "StringIO", Terminal):
+                _, out, err = self.run_program(*arguments)
+            wide = [line for line in (out + err).splitlines() if len(line) > 80 and len(line.split()) > 1]
+            self.assertEqual(wide, [])
+            self.assertTrue("(no room for: " in out or err, out)
+
     def test_a_folder_without_a_report_is_named(self):
         code, _, err = self.run_program("replays", self.folder)
         self.assertEqual(code, 3)
@@ -97,6 +131,10 @@ class Spread(support.TestCase):
             self.assertIn("VERDICT: DISTINGUISHABLE", out)
             self.assertIn("simulated", out)
             self.assertIn("At most", out)
+            code, out, _ = self.run_program("spread", *paths, "--json")
+            found = json.loads(out)
+            self.assertEqual((code, found["distinguishable"]), (0, True))
+            self.assertEqual("speeds" in found, len(paths) == 2)
         with mock.patch.dict(os.environ, {"GEM_PROGRAMS": self.folder, "PATH": self.folder}):
             code, out, _ = self.run_program("spread", profile, profile)
         self.assertEqual(code, 0)

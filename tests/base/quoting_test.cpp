@@ -68,6 +68,19 @@ TEST(ShellWord, PlainWordsStayAsTheyAre) {
   EXPECT_EQ(shell_command(words), "gem-map --trace 'it'\\''s'");
 }
 
+TEST(CommandLines, FitATerminalAndAreReadBackAsOneCommand) {
+  const std::vector<std::string> words{"echo", "-n", "--profile", "results/quickstart/profile.h5", "--trace",
+                                       "it's a train.h5", "--output", std::string(90, 'x'), "-", "--last"};
+  const std::string lines = command_lines("Next: ", words);
+  EXPECT_EQ(lines, "Next: echo -n --profile results/quickstart/profile.h5 \\\n"
+                   "        --trace 'it'\\''s a train.h5' --output \\\n        " +
+                       std::string(90, 'x') + " \\\n        - --last\n");
+  std::string joined;
+  for (std::size_t i = 2; i < words.size(); ++i) joined += (i > 2 ? " " : "") + words[i];
+  EXPECT_EQ(output_of_bash(lines.substr(6)), joined);
+  EXPECT_EQ(command_lines("Draw it: ", std::vector<std::string>{"a", "b"}), "Draw it: a b\n");
+}
+
 TEST(Printable, ShowsControlCharactersAndBadBytesAsNumbers) {
   EXPECT_EQ(printable("a\x1b[31mb"), "a\\x1b[31mb");
   EXPECT_EQ(printable("a\nb\tc"), "a\nb\tc");

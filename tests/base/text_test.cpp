@@ -32,11 +32,5 @@ TEST(Text, NearWordsComeNearestFirst) {
   EXPECT_TRUE(near_words("zzzzzzzzzzzzzz", names).empty());
 }
 
-TEST(Table, UnitsStandUnderTheHeader) {
-  Table table({{"method", ""}, {"time", "ms"}});
-  table.add_row({"linear", "12.5"});
-  EXPECT_EQ(table.to_string(), "method  time\n          ms\nlinear  12.5\n");
-}
-
 }  // namespace
 }  // namespace gem

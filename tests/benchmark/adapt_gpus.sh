@@ -1,20 +1,25 @@
 #!/usr/bin/env bash
-# A placement that follows, on GPUs that compute and send each other weights: gem-adapt on one rank a GPU, tasks change and
-# one device gets 1.28 times as slow (emulated), weights moved between steps and beside them. Ends with their verdicts.
+# A placement that follows, on GPUs that compute and send each other weights:
+# gem-adapt on one rank a GPU, tasks change and one device gets 1.28 times as
+# slow (emulated), weights moved between steps and beside them. Ends with their
+# verdicts.
 #
-#   tests/benchmark/adapt_gpus.sh [--output results/adapt_gpus] [--ranks 2] [--seconds N] [--layers 6] [--steps 448]
+#   tests/benchmark/adapt_gpus.sh [--output results/adapt_gpus] [--ranks 2]
+#       [--seconds N] [--layers 6] [--steps 448]
 #       [--dry-run]
 #
-# What is finished isn't done again. --seconds N: begin nothing after N seconds; exit code 75 says that more is to do, and
-# the same command goes on. Programs: on the PATH or in build/release/bin. On other devices, for a trial or where ranks
-# share a GPU: GEM_TRIAL="--device host --dtype f32", GEM_TRIAL="--device cuda --share-gpu turns".
+# What is finished isn't done again. --seconds N: begin nothing after N seconds;
+# exit code 75 says that more is to do, and the same command goes on. Programs:
+# on the PATH or in build/release/bin. On other devices, for a trial or where
+# ranks share a GPU: GEM_TRIAL="--device host --dtype f32", GEM_TRIAL="--device
+# cuda --share-gpu turns".
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 export PATH="$PATH:$root/build/release/bin"
 output=results/adapt_gpus seconds=0 ranks=2 layers=6 steps=448 dry_run=0
 while [ $# -gt 0 ]; do
   case $1 in
-    --help) sed -n '2,11s/^# \{0,1\}//p' "$0" | fold -s -w 80; exit 0 ;;
+    --help) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 0 ;;
     --dry-run) dry_run=1; shift; continue ;;
     --output | --seconds | --ranks | --layers | --steps)
       [ $# -ge 2 ] || { echo "adapt_gpus.sh: $1 needs a value; see adapt_gpus.sh --help" >&2; exit 2; } ;;

@@ -1,17 +1,20 @@
 #!/usr/bin/env bash
-# The runs of adaptation.md: gem-adapt on 8 simulated devices, with drift of tasks, of speeds, of both, and none.
+# The runs of adaptation.md: gem-adapt on 8 simulated devices, with drift of
+# tasks, of speeds, of both, and none.
 #
-#   tests/benchmark/adaptation.sh [--output results/adaptation] [--seconds N] [--dry-run]
+#   tests/benchmark/adaptation.sh [--output results/adaptation] [--seconds N]
+#       [--dry-run]
 #
-# What is finished isn't done again. --seconds N: begin nothing after N seconds; exit code 75 says that more is to do, and
-# the same command goes on. Programs: on the PATH or in build/release/bin.
+# What is finished isn't done again. --seconds N: begin nothing after N seconds;
+# exit code 75 says that more is to do, and the same command goes on. Programs:
+# on the PATH or in build/release/bin.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 export PATH="$PATH:$root/build/release/bin"
 output=results/adaptation seconds=0 dry_run=0
 while [ $# -gt 0 ]; do
   case $1 in
-    --help) sed -n '2,7s/^# \{0,1\}//p' "$0" | fold -s -w 80; exit 0 ;;
+    --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
     --dry-run) dry_run=1; shift; continue ;;
     --output | --seconds)
       [ $# -ge 2 ] || { echo "adaptation.sh: $1 needs a value; see adaptation.sh --help" >&2; exit 2; } ;;

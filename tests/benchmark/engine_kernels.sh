@@ -1,25 +1,35 @@
 #!/usr/bin/env bash
-# Engines' own kernels through --device command, on one GPU: how well their profiles predict loads that they have not seen,
-# and what mappings made from them and from GEM's own kernel bring when the engine's kernel replays them. Four ranks share
-# the GPU in turns and differ by proportional time. Ends with the tables of engine_kernels.md.
+# Engines' own kernels through --device command, on one GPU: how well their
+# profiles predict loads that they have not seen, and what mappings made from
+# them and from GEM's own kernel bring when the engine's kernel replays them.
+# Four ranks share the GPU in turns and differ by proportional time. Ends with
+# the tables of engine_kernels.md.
 #
-#   tests/benchmark/engine_kernels.sh [--output results/engine_kernels] [--seconds N] [--cases REGEX] [--engines REGEX]
-#       [--spreads LIST] [--ranks N] [--python python3] [--fraction N] [--dry-run]
+#   tests/benchmark/engine_kernels.sh [--output results/engine_kernels]
+#       [--seconds N] [--cases REGEX] [--engines REGEX]
+#       [--spreads LIST] [--ranks N] [--python python3] [--fraction N]
+#       [--dry-run]
 #
-# --seconds N: begin nothing after N seconds; exit code 75 says that more is to do, and the same command goes on.
-# --ranks N: on N GPUs at once, one a rank, instead of four ranks in turns on one.
-# --spreads LIST: how much longer the slowest takes (default 1.28,1.08); 1 with --ranks for the GPUs as they are.
-# --fraction N: so many replayed steps (default 16). Programs: on the PATH or in build/release/bin, emulated_profile too.
-# GEM_VLLM_KERNEL_FILE: a copy of vLLM's fused_moe.py, for the engine vllm; GEM_TRITON_KERNELS: the folder that holds
-# triton_kernels/, for the engine gpt_oss. An engine whose file isn't there is left out and named.
-# Another device than a GPU, for a trial: GEM_TRIAL="--dtype f32 --expert-shape 64x64" and --engines numpy.
+# --seconds N: begin nothing after N seconds; exit code 75 says that more is to
+# do, and the same command goes on.
+# --ranks N: on N GPUs at once, one a rank, instead of four ranks in turns on
+# one.
+# --spreads LIST: how much longer the slowest takes (default 1.28,1.08); 1 with
+# --ranks for the GPUs as they are.
+# --fraction N: so many replayed steps (default 16). Programs: on the PATH or in
+# build/release/bin, emulated_profile too.
+# GEM_VLLM_KERNEL_FILE: a copy of vLLM's fused_moe.py, for the engine vllm;
+# GEM_TRITON_KERNELS: the folder that holds triton_kernels/, for the engine
+# gpt_oss. An engine whose file isn't there is left out and named. Another
+# device than a GPU, for a trial: GEM_TRIAL="--dtype f32 --expert-shape 64x64"
+# and --engines numpy.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 export PATH="$PATH:$root/build/release/bin" PYTHONPATH="$root/kernels/engines:${GEM_TRITON_KERNELS:-}:${PYTHONPATH:-}"
 output=results/engine_kernels seconds=0 cases=. engines=. spreads=1.28,1.08 ranks=4 in_turns=1 python=python3 steps=16 dry_run=0
 while [ $# -gt 0 ]; do
   case $1 in
-    --help) sed -n '2,18s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --help) sed -n '2,25s/^# \{0,1\}//p' "$0"; exit 0 ;;
     --dry-run) dry_run=1; shift; continue ;;
     --output | --seconds | --cases | --engines | --spreads | --ranks | --python | --fraction)
       [ $# -ge 2 ] || { echo "engine_kernels.sh: $1 needs a value; see engine_kernels.sh --help" >&2; exit 2; } ;;

@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# Strong scaling of the search over MPI ranks: the same question on 1, 2, 4, ... ranks, with time, efficiency and whether
-# the mapping is the same to the byte; prints a table for search.md. The last row is what the machine allows: as many
-# searches of one rank side by side, which share nothing but its caches and its clock. Programs must be on the PATH (or
-# in build/release/bin).
+# Strong scaling of the search over MPI ranks: the same question on 1, 2, 4, ...
+# ranks, with time, efficiency and whether the mapping is the same to the byte;
+# prints a table for search.md. The last row is what the machine allows: as many
+# searches of one rank side by side, which share nothing but its caches and its
+# clock. Programs must be on the PATH (or in build/release/bin).
 #
-#   tests/benchmark/ranks.sh [MOST-RANKS, default: processor cores] [STARTS-A-LAYER, default: 16]
+#   tests/benchmark/ranks.sh [MOST-RANKS, default: processor cores]
+#       [STARTS-A-LAYER, default: 16]
 set -euo pipefail
 for word in "$@"; do
   case $word in
-    --help) sed -n '2,7s/^# \{0,1\}//p' "$0" | fold -s -w 80; exit 0 ;;
+    --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *[!0-9]* | 0) echo "ranks.sh: $word is no whole number above 0; see ranks.sh --help" >&2; exit 2 ;;
   esac
 done

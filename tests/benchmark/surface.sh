@@ -1,18 +1,22 @@
 #!/usr/bin/env bash
-# Tries the latency surface on loads that it has not seen: profiles each case on one device, measures random skewed loads
-# and loads of real traces outside the plan, and prints the table of surface.md. Programs must be on the PATH (or in
-# build/release/bin). A case that is finished in the folder isn't measured again.
+# Tries the latency surface on loads that it has not seen: profiles each case on
+# one device, measures random skewed loads and loads of real traces outside the
+# plan, and prints the table of surface.md. Programs must be on the PATH (or in
+# build/release/bin). A case that is finished in the folder isn't measured
+# again.
 #
-#   tests/benchmark/surface.sh [--device cuda] [--output results/surface] [--cases REGEX] [--loads 150] [--seconds N]
+#   tests/benchmark/surface.sh [--device cuda] [--output results/surface]
+#       [--cases REGEX] [--loads 150] [--seconds N]
 #
-# --seconds N: begin no case after N seconds; exit code 75 says that more are to do, and the same command goes on.
+# --seconds N: begin no case after N seconds; exit code 75 says that more are to
+# do, and the same command goes on.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 export PATH="$PATH:$root/build/release/bin"
 device=cuda output=results/surface pattern=. loads=150 seconds=0
 while [ $# -gt 0 ]; do
   case $1 in
-    --help) sed -n '2,8s/^# \{0,1\}//p' "$0" | fold -s -w 80; exit 0 ;;
+    --help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
     --device | --output | --cases | --loads | --seconds)
       [ $# -ge 2 ] || { echo "surface.sh: $1 needs a value; see surface.sh --help" >&2; exit 2; } ;;
     *) echo "surface.sh: unknown option $1; see surface.sh --help" >&2; exit 2 ;;

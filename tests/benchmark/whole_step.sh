@@ -1,19 +1,26 @@
 #!/usr/bin/env bash
-# Whole decoder steps (TPOT) of unequal GPUs. For each model, load and spread one replay under all methods' mappings; ends
-# with their table, which tests/benchmark/whole_step.py puts into whole_step.md.
+# Whole decoder steps (TPOT) of unequal GPUs. For each model, load and spread
+# one replay under all methods' mappings; ends with their table, which
+# tests/benchmark/whole_step.py puts into whole_step.md.
 #
-#   tests/benchmark/whole_step.sh [--output results/whole_step] [--seconds N] [--cases REGEX] [--spreads 1.28,1.08,1.00]
-#       [--full] [--ranks 2] [--pace busy] [--steps 16] [--rounds 3] [--context 2048]
+#   tests/benchmark/whole_step.sh [--output results/whole_step] [--seconds N]
+#       [--cases REGEX] [--spreads 1.28,1.08,1.00]
+#       [--full] [--ranks 2] [--pace busy] [--steps 16] [--rounds 3]
+#       [--context 2048]
 #       [--exchange-fixed-time US] [--exchange-row-time NS] [--dry-run]
 #
-# Without --ranks four ranks take one GPU in turns; the exchange can't be measured then and is counted by the two times
-# given, by default those seen between two H200s. --ranks N: that many GPUs at once, exchange measured by NCCL, its law in
-# the profile and counted by gem-map as far as it is true. Speeds are emulated by proportional time either way.
-# Without --full only gpt-oss-20b and DeepSeek-V2-Lite, decode; with it also the paper's five models (synthetic routing) and
-# prefill. What is finished isn't done again, and what tells most comes first. --seconds N: begin nothing after N seconds;
-# exit code 75 says that more is to do, and the same command goes on. Searches run beside the measurements, on other cores.
-# Programs: on the PATH or in build/release/bin, emulated_profile too.
-# Another device than a GPU, for a trial: GEM_TRIAL="--device simulated --devices 1".
+# Without --ranks four ranks take one GPU in turns; the exchange can't be
+# measured then and is counted by the two times given, by default those seen
+# between two H200s. --ranks N: that many GPUs at once, exchange measured by
+# NCCL, its law in the profile and counted by gem-map as far as it is true.
+# Speeds are emulated by proportional time either way. Without --full only
+# gpt-oss-20b and DeepSeek-V2-Lite, decode; with it also the paper's five models
+# (synthetic routing) and prefill. What is finished isn't done again, and what
+# tells most comes first. --seconds N: begin nothing after N seconds; exit code
+# 75 says that more is to do, and the same command goes on. Searches run beside
+# the measurements, on other cores. Programs: on the PATH or in
+# build/release/bin, emulated_profile too. Another device than a GPU, for a
+# trial: GEM_TRIAL="--device simulated --devices 1".
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 export PATH="$PATH:$root/build/release/bin"
@@ -21,7 +28,7 @@ output=results/whole_step seconds=0 cases=. spreads=1.28,1.08,1.00 full=0 steps=
 fixed_us=60 row_ns=15 ranks=0 pace=()
 while [ $# -gt 0 ]; do
   case $1 in
-    --help) sed -n '2,19s/^# \{0,1\}//p' "$0" | fold -s -w 80; exit 0 ;;
+    --help) sed -n '2,23s/^# \{0,1\}//p' "$0"; exit 0 ;;
     --dry-run) dry_run=1; shift; continue ;;
     --full) full=1; shift; continue ;;
     --output | --seconds | --cases | --spreads | --ranks | --pace | --steps | --rounds | --context | \

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Builds the fuzz targets with clang and lets libFuzzer run each over the kept corpus, for a few seconds or as long as you
-# like. What it finds to be wrong stays under build/fuzz/found/; new inputs that reach new code are not kept.
+# Builds the fuzz targets with clang and lets libFuzzer run each over the kept
+# corpus, for a few seconds or as long as you like. What it finds to be wrong
+# stays under build/fuzz/found/; new inputs that reach new code are not kept.
 #   tests/fuzz/run.sh [SECONDS a target] [TARGET...]
-# GEM_FUZZ_SEED=N makes the fuzzer's random choices those of the last time; 0, the default, makes new ones.
+# GEM_FUZZ_SEED=N makes the fuzzer's random choices those of the last time; 0,
+# the default, makes new ones.
 set -euo pipefail
 case ${1:-} in
-  --help) sed -n '2,5s/^# \{0,1\}//p' "$0" | fold -s -w 80; exit 0 ;;
+  --help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
   *[!0-9]*) echo "run.sh: $1 is no whole number of seconds; see run.sh --help" >&2; exit 2 ;;
 esac
 cd "$(dirname "$0")/../.."

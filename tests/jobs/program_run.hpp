@@ -1,7 +1,9 @@
 #pragma once
 
+#include <gtest/gtest.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -19,6 +21,24 @@ inline std::string content_of(const std::string& path) {
   std::ostringstream text;
   text << std::ifstream(path).rdbuf();
   return text.str();
+}
+
+/// The first line of a text that is wider than a terminal of 80 columns without need; empty if there is none. A path, a
+/// name or another word that can't be broken may be wider, behind a label of at most 24 letters ("Trace written to ");
+/// so may JSON, which programs read.
+inline std::string too_wide_line(const std::string& text) {
+  constexpr std::size_t columns = 80, longest_label = 24;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    const auto letters = static_cast<std::size_t>(
+        std::ranges::count_if(line, [](char byte) { return (static_cast<unsigned char>(byte) & 0xc0U) != 0x80U; }));
+    if (letters <= columns || line.starts_with('{')) continue;
+    std::istringstream words(line);
+    std::size_t longest = 0;
+    for (std::string word; words >> word;) longest = std::max(longest, word.size());
+    if (line.size() > longest + longest_label) return line;
+  }
+  return "";
 }
 
 struct ProgramRun {
@@ -39,7 +59,8 @@ class TestFolder {
     return folder_.file_count() == names.size();
   }
 
-  /// Runs a shell command and keeps what it prints.
+  /// Runs a shell command and keeps what it prints. What a program of GEM prints has to fit a terminal; sentences on
+  /// standard error are a line each here, and broken on a terminal (PrintableOutput).
   ProgramRun run(const std::string& command) const {
     const test::TemporaryDirectory aside;
     const std::string errors_path = aside / "errors";
@@ -53,6 +74,7 @@ class TestFolder {
     std::ostringstream errors;
     errors << std::ifstream(errors_path).rdbuf();
     run.errors = errors.str();
+    EXPECT_EQ(too_wide_line(run.output), "") << "wider than 80 columns: " << command;
     return run;
   }
 

@@ -19,10 +19,16 @@ for script in jobs/quickstart.sh jobs/held_out_gains.sh tests/run.sh tests/fuzz/
   grep -q "$script" log || fail "$script --help doesn't show how it is called"
   ! grep -q '^set ' log || fail "$script --help shows its own commands"
 done
-for script in jobs/quickstart.sh tests/run.sh tests/fuzz/run.sh tests/benchmark/ranks.sh tests/benchmark/surface.sh \
-  tests/benchmark/whole_step.sh tests/benchmark/adapt_gpus.sh tests/benchmark/adaptation.sh slurm/pipeline.sh slurm/gem-submit slurm/one-host.sh slurm/natural-spread.sh; do
-  "$root/$script" --help > log 2>&1 || fail "$script --help ends with $?"
+# Every script that has a help: of this project as it lies there, whatever is added.
+while read -r script; do
+  "$script" --help > log 2>&1 || fail "$script --help ends with $?"
+  [ -s log ] || fail "$script --help says nothing"
   ! grep -q '.\{81\}' log || fail "$script --help is wider than 80 columns: $(grep -m 1 '.\{81\}' log)"
+done < <(grep -l '^ *\(case .* in \)\?--help) \|!= --help \]' "$root"/{jobs,slurm,tests}/*.sh "$root"/slurm/gem-submit \
+  "$root"/tests/{benchmark,campaign,fuzz}/*.sh)
+# What scripts print by themselves, variables as they stand there.
+for script in "$root"/jobs/{quickstart,dependencies}.sh "$root"/slurm/{common,submit,pipeline}.sh "$root"/slurm/gem-submit; do
+  ! grep -n 'echo "[^"]\{81,\}"' "$script" || fail "$script prints a line that is wider than 80 columns"
 done
 for program in "$1"/gem-*; do
   [ -x "$program" ] && [[ $program != *_tests ]] || continue

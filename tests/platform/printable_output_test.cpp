@@ -23,6 +23,13 @@ TEST(PrintableOutput, OrdersToTheTerminalAreShownNotGiven) {
   EXPECT_TRUE(stream.str().ends_with("\033"));
 }
 
+TEST(PrintableOutput, SentencesAreBrokenWhereTheyWouldPassTheTerminal) {
+  std::ostringstream stream;
+  const PrintableOutput printable(stream, 20);
+  stream << "gem-map: cannot open trace.h5\n\n  what is laid out by itself stays\nshort\n";
+  EXPECT_EQ(stream.str(), "gem-map: cannot open\ntrace.h5\n\n  what is laid out by itself stays\nshort\n");
+}
+
 TEST(PrintableOutput, ColoursOfVerdictsPass) {
   std::ostringstream stream;
   const PrintableOutput printable(stream);

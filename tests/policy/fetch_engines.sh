@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# fetch_engines.sh FOLDER: vLLM's and SGLang's own files for the tests of the policy, by pip into FOLDER (30 MB; the wheels,
-# 370 MB, are removed again). Then: cmake -DGEM_POLICY_ENGINES=FOLDER -DGEM_POLICY_PYTHON=PYTHON, a Python with PyTorch.
+# fetch_engines.sh FOLDER: vLLM's and SGLang's own files for the tests of the
+# policy, by pip into FOLDER (30 MB; the wheels, 370 MB, are removed again).
+# Then: cmake -DGEM_POLICY_ENGINES=FOLDER -DGEM_POLICY_PYTHON=PYTHON, a Python
+# with PyTorch.
 set -euo pipefail
-[ $# = 1 ] || { sed -n '2,3s/^# //p' "$0" >&2; exit 2; }
+[ $# = 1 ] || { sed -n '2,5s/^# //p' "$0" >&2; exit 2; }
 mkdir -p "$1"
 wheels=$(mktemp -d "$1/wheels.XXXXXX")
 trap 'rm -rf "$wheels"' EXIT

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# A real Slurm cluster of four nodes on this machine, for tests: each node has network, mounts and host name of its own
-# (an address on a bridge, its own /tmp and /dev/shm), so that MPI sees different hosts. Needs root, Debian's or Ubuntu's
-# slurmctld, slurmd, slurm-client and munge, and leave to make namespaces.
+# A real Slurm cluster of four nodes on this machine, for tests: each node has
+# network, mounts and host name of its own (an address on a bridge, its own /tmp
+# and /dev/shm), so that MPI sees different hosts. Needs root, Debian's or
+# Ubuntu's slurmctld, slurmd, slurm-client and munge, and leave to make
+# namespaces.
 #
 #   cluster.sh check             says why it can't run here; exit code 77 then
 #   cluster.sh start DIR         starts it, with all its files in DIR
@@ -175,7 +177,7 @@ stop() {
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 PATH=$PATH:/usr/sbin:/sbin
 command=${1:-}
-[ "$command" = check ] || [ $# -ge 2 ] || { sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 2; }
+[ "$command" = check ] || [ $# -ge 2 ] || { sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 2; }
 [ "$command" = check ] || { mkdir -p "$2"; dir=$(cd "$2" && pwd); shift 2; }
 case $command in
   check) check ;;

@@ -43,10 +43,12 @@ function draw_heat(figure, picture, frame) {
   // Where labels would take most of a narrow page, each stands above its row.
   const beside = Math.max(30, label_width(frame.row_labels) + 12);
   const head = frame.cell_texts && figure.clientWidth < NARROW && 2.5 * beside > figure.clientWidth ? 18 : 0;
-  const height = picture.height + head * rows;
+  const label_rows = Math.max(...frame.column_labels.map(label => column_label_lines(frame, label).length));
+  const foot = 14 * (label_rows - 1);
+  const height = picture.height + head * rows + foot;
   const left = (head ? 0 : beside) + strip;
   const width = Math.max(figure.clientWidth, left + 12 + columns * least_cell_width(frame));  // the figure scrolls
-  const box = {left, top: 26 + strip_top, width: width - left - 12, height: height - 70 - strip_top};
+  const box = {left, top: 26 + strip_top, width: width - left - 12, height: height - 70 - strip_top - foot};
   const cell = {width: box.width / columns, height: box.height / rows, head};
   const root = svg("svg", {width, height, role: "img", "aria-label": picture.title});
   const colours = heat_colours(frame.scale);
@@ -78,7 +80,13 @@ function draw_heat(figure, picture, frame) {
 function least_cell_width(frame) {
   if (!frame.cell_texts) return 1;
   const lines = frame.cell_texts.flat().flatMap(text => text.split("\n"));
-  return Math.max(label_width(lines), label_width(frame.column_labels)) + 8;
+  const labels = frame.column_labels.flatMap(label => column_label_lines(frame, label));
+  return Math.max(label_width(lines), label_width(labels)) + LABEL_GAP;
+}
+
+// A setting of two parts, "both-ends/spread-1.28", takes two lines below cells that hold texts.
+function column_label_lines(frame, label) {
+  return frame.cell_texts ? label.split(/(?<=\/)/) : [label];
 }
 
 function draw_cells(root, frame, box, cell, colours) {
@@ -128,7 +136,7 @@ function draw_strips(root, frame, box, cell) {
 }
 
 function draw_heat_labels(root, picture, frame, box, cell, width, height) {
-  const row_stride = Math.ceil(14 / cell.height), column_stride = label_stride(frame.column_labels, box.width);
+  const row_stride = Math.ceil(14 / cell.height), column_stride = frame.cell_texts ? 1 : label_stride(frame.column_labels, box.width);
   const gap = frame.row_roles ? 12 : 8;
   frame.row_labels.forEach((label, row) => {
     if (row % row_stride) return;
@@ -139,8 +147,9 @@ function draw_heat_labels(root, picture, frame, box, cell, width, height) {
   });
   frame.column_labels.forEach((label, column) => {
     if (column % column_stride) return;
-    root.append(svg("text", {class: "tick", x: box.left + (column + 0.5) * cell.width, y: box.top + box.height + 16,
-                             "text-anchor": "middle"}, label));
+    column_label_lines(frame, label).forEach((line, i) => root.append(
+      svg("text", {class: "tick", x: box.left + (column + 0.5) * cell.width, y: box.top + box.height + 16 + 14 * i,
+                   "text-anchor": "middle"}, line)));
   });
   root.append(svg("text", {class: "title", x: 0, y: 14}, axis_title(picture.y)),
               svg("text", {class: "title", x: width - 12, y: height - 8, "text-anchor": "end"}, axis_title(picture.x)));

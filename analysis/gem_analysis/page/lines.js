@@ -68,11 +68,15 @@ function draw_axes(root, picture, x, y, box) {
   }
   root.append(svg("line", {class: "axis", x1: box.left, x2: box.width - box.right, y1: floor, y2: floor}));
   const labels = picture.x.labels;
-  const stride = labels ? label_stride(labels, box.width - box.left - box.right) : 1;
+  // Names that don't fit beside each other stand on two lines by turns, if no title needs the second one.
+  const needed = labels ? label_stride(labels, box.width - box.left - box.right) : 1;
+  const lines = needed === 2 && axis_title(picture.x) === "" ? 2 : 1, stride = needed / lines;
   const ticks = labels ? labels.map((_, index) => index).filter(index => index % stride === 0) : x.ticks;
-  for (const tick of ticks)
-    root.append(svg("text", {class: "tick", x: x(tick), y: floor + 17, "text-anchor": "middle"},
-                    labels ? labels[tick] : number_text(tick)));
+  for (const tick of ticks) {
+    const text = labels ? shortened(labels[tick], box.width) : number_text(tick), half = label_width([text]) / 2;
+    const at = Math.max(half, Math.min(box.width - half, x(tick)));  // a long name at an end stays on the picture
+    root.append(svg("text", {class: "tick", x: at, y: floor + 17 + 14 * (tick % lines), "text-anchor": "middle"}, text));
+  }
   root.append(svg("text", {class: "title", x: box.left - 8, y: 14, "text-anchor": "start"}, axis_title(picture.y)),
               svg("text", {class: "title", x: box.width - box.right, y: box.height - 8, "text-anchor": "end"},
                   axis_title(picture.x)));

@@ -100,9 +100,19 @@ function label_width(labels) {
   return 6.7 * Math.max(0, ...labels.map(label => label.length));
 }
 
+// The text without its middle, where it is wider than that.
+function shortened(text, width) {
+  const letters = Math.max(3, Math.floor(width / label_width(["x"])));
+  if (text.length <= letters) return text;
+  const head = Math.floor((letters - 1) / 2);
+  return `${text.slice(0, head)}…${text.slice(text.length - (letters - 1 - head))}`;
+}
+
+const LABEL_GAP = 10;  // between labels beside each other
+
 // Category labels that fit: each `every`-th.
 function label_stride(labels, width) {
-  return Math.max(1, Math.ceil((label_width(labels) + 10) * labels.length / Math.max(1, width)));
+  return Math.max(1, Math.ceil((label_width(labels) + LABEL_GAP) * labels.length / Math.max(1, width)));
 }
 
 const tooltip = {

@@ -235,6 +235,12 @@ std::string program_beside(const std::vector<std::string>& arguments, const std:
   return (std::filesystem::path(arguments.at(0)).parent_path() / name).string();
 }
 
+std::string next_commands(const std::vector<std::vector<std::string>>& commands) {
+  std::string text;
+  for (const std::vector<std::string>& command : commands) text += command_lines(text.empty() ? "Next: " : "      ", command);
+  return text;
+}
+
 std::string drawing_hint(const std::vector<std::string>& arguments, const std::vector<std::string>& files) {
   const auto folder_of = [](const std::string& path) { return std::filesystem::path(path).parent_path().string(); };
   std::vector<std::string> command{program_beside(arguments, "gem-analysis"), "report"};
@@ -247,7 +253,7 @@ std::string drawing_hint(const std::vector<std::string>& arguments, const std::v
     command.resize(2);
     command.push_back(folder);
   }
-  return "Draw it: " + command_line_text(command) + "\n";
+  return command_lines("Draw it: ", command);
 }
 
 }  // namespace gem

@@ -85,6 +85,9 @@ std::string command_line_text(const std::vector<std::string>& arguments);
 /// The program of that name in the folder that this one was called from.
 std::string program_beside(const std::vector<std::string>& arguments, const std::string& name);
 
+/// "Next: " and commands that go on from here, one below the other, safe to paste.
+std::string next_commands(const std::vector<std::vector<std::string>>& commands);
+
 /// "Draw it: gem-analysis report FILES", a line for the end of a program: the command that draws its files, called
 /// where the program itself was. Three files or more of one folder are named by the folder; empty names are passed
 /// over.

@@ -4,8 +4,10 @@
 #include <initializer_list>
 #include <ostream>
 #include <string_view>
+#include <vector>
 
 #include "base/quoting.hpp"
+#include "base/text.hpp"
 
 namespace gem {
 namespace {
@@ -33,7 +35,8 @@ std::string printable_but_colours(std::string_view text) {
 
 }  // namespace
 
-PrintableOutput::PrintableOutput(std::ostream& stream) : stream_(stream), sink_(stream.rdbuf()) {
+PrintableOutput::PrintableOutput(std::ostream& stream, std::size_t width)
+    : stream_(stream), sink_(stream.rdbuf()), width_(width) {
   const std::ios::iostate state = stream.rdstate();
   stream.rdbuf(this);  // clears the state
   stream.setstate(state);
@@ -62,8 +65,16 @@ int PrintableOutput::sync() {
   return pass_on(waiting_.size()) && sink_->pubsync() == 0 ? 0 : -1;
 }
 
+std::string PrintableOutput::broken(const std::string& text) const {
+  if (width_ == 0) return text;
+  std::vector<std::string> lines = split(text, '\n');
+  for (std::string& line : lines)
+    if (line.size() > width_ && !line.starts_with(' ')) line = wrap(line, width_);  // what is indented is laid out already
+  return join(lines, "\n");
+}
+
 bool PrintableOutput::pass_on(std::size_t count) {
-  const std::string shown = printable_but_colours(std::string_view(waiting_).substr(0, count));
+  const std::string shown = broken(printable_but_colours(std::string_view(waiting_).substr(0, count)));
   waiting_.erase(0, count);
   const auto size = static_cast<std::streamsize>(shown.size());
   return sink_->sputn(shown.data(), size) == size;

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -10,8 +11,10 @@
 
 #include "base/error.hpp"
 #include "base/failure.hpp"
+#include "base/text.hpp"
 #include "platform/command_line/command_line.hpp"
 #include "platform/command_line/printable_output.hpp"
+#include "platform/command_line/terminal.hpp"
 #include "platform/mpi/launch.hpp"
 
 namespace gem {
@@ -30,6 +33,12 @@ volatile std::sig_atomic_t user_signal_came = 0;
 
 void note_user_signal(int) {
   user_signal_came = 1;
+}
+
+// Sentences are one line each in files, for grep; a terminal breaks them between words.
+std::size_t width_of_errors() {
+  constexpr std::size_t widest = 80;
+  return is_shown_on_terminal(STDERR_FILENO) ? std::min(widest, terminal_size(STDERR_FILENO).columns) : 0;
 }
 
 std::string base_name(const std::string& path) {
@@ -78,7 +87,7 @@ bool is_first_process() {
 
 int run_serial_program(int argc, char** argv, const std::function<int(const Arguments&)>& body) {
   const Arguments arguments(argv, argv + argc);
-  const PrintableOutput output(std::cout), errors(std::cerr);
+  const PrintableOutput output(std::cout), errors(std::cerr, width_of_errors());
   survive_file_size_limit();
   expect_to_be_ended(arguments);
   try {
@@ -94,7 +103,7 @@ int run_serial_program(int argc, char** argv, const std::function<int(const Argu
 int run_mpi_program(int argc, char** argv, const std::function<bool(const Arguments&)>& parse,
                     const std::function<int(const Communicator&, const Arguments&)>& body) {
   const Arguments arguments(argv, argv + argc);
-  const PrintableOutput output(std::cout), errors(std::cerr);
+  const PrintableOutput output(std::cout), errors(std::cerr, width_of_errors());
   const auto fail_before_start = [&](const Failure& failure) {
     return is_first_process() ? report(arguments, failure) : static_cast<int>(failure.code);
   };
@@ -110,9 +119,9 @@ int run_mpi_program(int argc, char** argv, const std::function<bool(const Argume
   survive_file_size_limit();
   MpiEnvironment environment(argc, argv);
   const Communicator world = Communicator::world();
+  const Launch launch = launch_of([](const char* name) { return std::getenv(name); });
   try {
-    expect_all_tasks(launch_of([](const char* name) { return std::getenv(name); }),
-                     static_cast<std::size_t>(world.size()));
+    expect_all_tasks(launch, static_cast<std::size_t>(world.size()));
   } catch (...) {
     return fail_before_start(current_failure());
   }
@@ -122,6 +131,8 @@ int run_mpi_program(int argc, char** argv, const std::function<bool(const Argume
     // All is written: who is ended now, by a launcher that sees a negative verdict, has nothing more to say.
     expect_no_end();
     flush_standard_output();
+    const std::string about = result == static_cast<int>(ExitCode::NegativeVerdict) ? about_negative_verdict(launch) : "";
+    if (world.is_root() && !about.empty()) std::cerr << about << "\n";
     world.barrier();  // a rank that doesn't come is named here; MPI_Finalize couldn't
     return result;
   } catch (const AgreedError& error) {
@@ -136,7 +147,8 @@ int run_mpi_program(int argc, char** argv, const std::function<bool(const Argume
 }
 
 void set_termination_message(const std::string& message) {
-  const std::string line = message + "\n";
+  const std::size_t width = width_of_errors();
+  const std::string line = (width > 0 ? wrap(message, width) : message) + "\n";
   std::strncpy(termination_message, line.c_str(), sizeof termination_message - 1);
   std::signal(SIGTERM, end_by_signal);
   std::signal(SIGINT, end_by_signal);

@@ -20,11 +20,12 @@ std::size_t count_of(const char* text) {
 
 Launch launch_of(const std::function<const char*(const char* name)>& value_of) {
   // The innermost starter first: mpirun inside of a job of Slurm starts its own processes by srun.
-  if (const std::size_t count = count_of(value_of("OMPI_COMM_WORLD_SIZE")); count > 0) return {count, "mpirun"};
-  if (const std::size_t count = count_of(value_of("PMI_SIZE")); count > 0) return {count, "the launcher"};
+  if (const std::size_t count = count_of(value_of("OMPI_COMM_WORLD_SIZE")); count > 0)
+    return {count, "mpirun", value_of("OMPI_MCA_orte_execute_quiet") != nullptr};
+  if (const std::size_t count = count_of(value_of("PMI_SIZE")); count > 0) return {count, "the launcher", false};
   // A batch script itself has neither; what it starts without srun is one process, whatever the job has room for.
   if (value_of("SLURM_PROCID") != nullptr && value_of("SLURM_STEP_ID") != nullptr)
-    return {count_of(value_of("SLURM_STEP_NUM_TASKS")), "srun"};
+    return {count_of(value_of("SLURM_STEP_NUM_TASKS")), "srun", false};
   return {};
 }
 
@@ -38,6 +39,12 @@ void expect_all_tasks(const Launch& launch, std::size_t rank_count) {
       fmt::format("{} started {} processes, but MPI sees {}: each would work alone and write the same "
                   "files; {}",
                   launch.starter, launch.task_count, rank_count, remedy));
+}
+
+std::string about_negative_verdict(const Launch& launch) {
+  if (launch.task_count == 0 || launch.is_quiet) return "";
+  return fmt::format("Nothing failed: exit code 1 is the verdict. What {} says of it next is its own{}.", launch.starter,
+                     launch.starter == "mpirun" ? "; mpirun --quiet leaves it out" : "");
 }
 
 }  // namespace gem

@@ -139,7 +139,8 @@ TEST_F(FileRules, CommandsThatArePrintedAreSafeToPaste) {
     ASSERT_EQ(made.code, 0) << command << made.errors;
     std::istringstream lines(made.output);
     std::size_t pasted = 0;
-    for (std::string line; std::getline(lines, line);) {
+    for (std::string line, more; std::getline(lines, line);) {
+      while (line.ends_with(" \\") && std::getline(lines, more)) line += "\n" + more;
       const std::size_t hint = line.starts_with("Next: ") ? 6 : line.starts_with("Draw it: ") ? 9 : 0;
       if (hint == 0) continue;
       ++pasted;

@@ -11,13 +11,16 @@ namespace {
 
 using Variables = std::map<std::string, std::string>;
 
-std::string refusal_of(const Variables& variables, std::size_t rank_count) {
-  const auto value_of = [&](const char* name) {
+Launch launch_with(const Variables& variables) {
+  return launch_of([&](const char* name) {
     const auto found = variables.find(name);
     return found == variables.end() ? nullptr : found->second.c_str();
-  };
+  });
+}
+
+std::string refusal_of(const Variables& variables, std::size_t rank_count) {
   try {
-    expect_all_tasks(launch_of(value_of), rank_count);
+    expect_all_tasks(launch_with(variables), rank_count);
   } catch (const UsageError& error) {
     return error.what();
   }
@@ -46,6 +49,14 @@ TEST(Launch, OneProcessIsOneProcess) {
           1),
       "")
       << "mpirun in a job starts its daemons by srun";
+}
+
+TEST(Launch, ANegativeVerdictIsToldFromWhatTheLauncherMakesOfIt) {
+  const auto about = [](const Variables& variables) { return about_negative_verdict(launch_with(variables)); };
+  EXPECT_NE(about({{"OMPI_COMM_WORLD_SIZE", "2"}}).find("mpirun --quiet"), std::string::npos);
+  EXPECT_EQ(about({{"OMPI_COMM_WORLD_SIZE", "2"}, {"OMPI_MCA_orte_execute_quiet", "1"}}), "");
+  EXPECT_NE(about({{"PMI_SIZE", "2"}}).find("Nothing failed"), std::string::npos);
+  EXPECT_EQ(about({}), "") << "started alone";
 }
 
 }  // namespace
