@@ -11,7 +11,6 @@
 #include "model/moe_model.hpp"
 #include "platform/command_line/command_line.hpp"
 #include "platform/command_line/json_output.hpp"
-#include "platform/file_system/named_files.hpp"
 #include "workload/synthesis.hpp"
 
 namespace gem {
@@ -57,7 +56,6 @@ bool parse(const Arguments& arguments, MapImportJob& job) {
   line.add_example("gem-deploy import --input expert_map.json --model qwen3-30b-a3b --output engine.h5");
   if (!line.parse({arguments.begin() + 1, arguments.end()})) return false;
   job.quiet = line.quiet();
-  if (!job.dry_run) keep_apart({{{"--input", job.input}}}, {{{"--output", job.output}}});
   return true;
 }
 

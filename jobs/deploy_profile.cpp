@@ -8,7 +8,6 @@
 #include "files/profile_file.hpp"
 #include "platform/command_line/command_line.hpp"
 #include "platform/command_line/json_output.hpp"
-#include "platform/file_system/named_files.hpp"
 #include "platform/file_system/whole_file.hpp"
 #include "policy/profile_text.hpp"
 
@@ -37,7 +36,6 @@ int run_profile_export(const Arguments& arguments) {
   line.add_example(
       "gem-deploy profile --profile jobs/data/profiles/h100-four-shares.gpt-oss-20b.tile128.h5 --output profile.json");
   if (!line.parse({arguments.begin() + 1, arguments.end()})) return 0;
-  keep_apart({{{"--profile", job.profile}}}, {{{"--output", job.output}}});
   const LatencyProfile profile = read_profile(job.profile);
   write_whole_text(job.output, profile_text(profile));
   std::cout << wrap(fmt::format("Written: {}, {} of model {}", job.output, counted(profile.device_count(), "device"),

@@ -18,7 +18,6 @@
 #include "platform/command_line/progress.hpp"
 #include "platform/command_line/terminal.hpp"
 #include "platform/file_system/input_file.hpp"
-#include "platform/file_system/named_files.hpp"
 #include "platform/file_system/whole_file.hpp"
 #include "verification/selection.hpp"
 
@@ -186,11 +185,6 @@ bool write_and_print(const Options& job, const AdaptationReport& report, const s
 }
 
 int run(const Communicator& world, Options& job, const Arguments& arguments) {
-  world.on_root([&] {
-    std::vector<NamedFile> inputs = named_files("--trace", job.traces);
-    inputs.insert(inputs.end(), {{"--profile", job.profile}, {"--slowdown-changes", job.slowdowns}});
-    keep_apart(inputs, {{{"--output", job.output}}});
-  });
   Question question;
   world.on_all([&] { question = read_question(job); });
   const std::string plan = plan_of(job, question);

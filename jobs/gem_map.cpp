@@ -22,7 +22,6 @@
 #include "platform/command_line/command_line.hpp"
 #include "platform/command_line/json_output.hpp"
 #include "platform/command_line/program.hpp"
-#include "platform/file_system/named_files.hpp"
 #include "platform/file_system/whole_file.hpp"
 
 namespace gem {
@@ -300,12 +299,6 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
   question.search.show_progress = !options.quiet;
   world.on_root([&] {
     if (!options.dry_run) {
-      std::vector<NamedFile> inputs = named_files("--mapping", options.mappings);
-      for (const auto& files :
-           {named_files("--trace", options.traces), named_files("--test-trace", options.test_traces)})
-        inputs.insert(inputs.end(), files.begin(), files.end());
-      inputs.insert(inputs.end(), {{"--profile", options.profile}, {"--from", options.remap.from}});
-      keep_apart(inputs, {{{"--output", options.output}}});
       expect_writable(options.output);
       set_termination_message("gem-map: ended from outside; nothing was written, " + options.output +
                               " is as it was: start again");

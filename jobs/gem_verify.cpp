@@ -10,7 +10,6 @@
 #include "platform/command_line/command_line.hpp"
 #include "platform/command_line/json_output.hpp"
 #include "platform/command_line/terminal.hpp"
-#include "platform/file_system/named_files.hpp"
 #include "platform/file_system/whole_file.hpp"
 #include "profile/summary.hpp"
 #include "verification/findings.hpp"
@@ -32,18 +31,7 @@ Verdict write_and_print(const VerificationReport& report, const VerifyOptions& o
   return findings.verdict;
 }
 
-void keep_inputs(const VerifyOptions& options) {
-  std::vector<NamedFile> inputs = named_files("--mapping", options.mapping_files);
-  inputs.insert(inputs.end(), {{"--profile", options.profile},
-                               {"--trace", options.trace},
-                               {"--slowdown", slowdown_file_of(options.slowdown)},
-                               {"--rest", options.rest_file},
-                               {"--model", model_file_of_option(options.model)}});
-  keep_apart(inputs, {{{"--output", options.output}}});
-}
-
 int run(const Communicator& world, const VerifyOptions& options, const Arguments& arguments) {
-  world.on_root([&] { keep_inputs(options); });
   ReplayQuestion question;
   world.on_all([&] { question = read_replay_question(options); });
   const DeviceOptions devices = replay_devices(options, question.profile);

@@ -7,7 +7,6 @@
 #include "files/routing_file.hpp"
 #include "platform/command_line/command_line.hpp"
 #include "platform/command_line/json_output.hpp"
-#include "platform/file_system/named_files.hpp"
 #include "trace_commands.hpp"
 #include "workload/batching.hpp"
 #include "workload/pair_counting.hpp"
@@ -47,7 +46,6 @@ bool parse(const Arguments& arguments, BatchJob& job) {
   line.add_example(routing + "--phase prefill --chunk-tokens 4096 --steps 128 --output prefill.h5");
   if (!line.parse({arguments.begin() + 1, arguments.end()})) return false;
   job.quiet = line.quiet();
-  if (!job.dry_run) keep_apart({{{"--routing", job.routing}}}, {{{"--output", job.output}}});
   return true;
 }
 

@@ -9,7 +9,6 @@
 #include "files/trace_file.hpp"
 #include "platform/command_line/command_line.hpp"
 #include "platform/command_line/json_output.hpp"
-#include "platform/file_system/named_files.hpp"
 #include "trace_commands.hpp"
 
 namespace gem {
@@ -44,8 +43,6 @@ bool parse(const Arguments& arguments, SplitJob& job) {
   line.add_example("gem-trace split --trace trace.h5 --train-steps 128 --output-train first.h5 --output-test later.h5");
   if (!line.parse({arguments.begin() + 1, arguments.end()})) return false;
   job.quiet = line.quiet();
-  if (job.dry_run) return true;
-  keep_apart({{{"--trace", job.trace}}}, {{{"--output-train", job.output_train}, {"--output-test", job.output_test}}});
   return true;
 }
 

@@ -8,7 +8,6 @@
 #include "model/trace_words.hpp"
 #include "platform/command_line/command_line.hpp"
 #include "platform/command_line/json_output.hpp"
-#include "platform/file_system/named_files.hpp"
 #include "trace_commands.hpp"
 #include "workload/synthesis.hpp"
 #include "workload/trace_size.hpp"
@@ -56,7 +55,6 @@ bool parse(const Arguments& arguments, SynthesizeJob& job) {
   line.add_example("gem-trace synthesize --experts 16 --layers 4 --top-k 2 --skew 1 --burstiness 1 --output even.h5");
   if (!line.parse({arguments.begin() + 1, arguments.end()})) return false;
   job.quiet = line.quiet();
-  if (!job.dry_run) keep_apart({{{"--model", model_file_of_option(job.model)}}}, {{{"--output", job.output}}});
   return true;
 }
 

@@ -17,6 +17,12 @@ from runs import CORES, REPOSITORY, Runner, digest
 UNIT_TARGETS = ["base_tests", "device_loads_tests", "model_tests", "search_tests", "mapping_tests", "cost_tests",
                 "profile_tests", "files_tests", "workload_tests", "verification_tests", "interchange_tests", "batch_tests",
                 "platform_tests"]
+CORE_TARGETS = ["base_tests", "model_tests", "cost_tests", "device_loads_tests", "workload_tests", "search_tests", "mapping_tests",
+                "adaptation_tests"]  # of gem_core alone
+# As the tree of mutants; what runs in valgrind is the same, with names of functions but not of lines.
+PLAIN = ["-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CXX_FLAGS_RELEASE=-O1"]
+# Optimised little, with the names of lines: what looks into programs that run finds as much, and is built in half the time.
+INSPECTED = ["-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g1"]
 # Who sees a mutant of a file or a folder first; the others are asked only if these see nothing. What a header changes is
 # seen by a program that compiles little.
 NEAREST_TARGETS = {"src/model/load_rule.hpp": ["device_loads_tests"], "src/cost/load_keys.hpp": ["device_loads_tests"],
@@ -67,11 +73,14 @@ FUZZING = Part("10 minutes of fuzzing each reader", lambda scale: [Lane("minutes
                concludes=all_inputs, at_once=False, missing=without("clang++"))
 
 
+def optimised(level):
+    return ["-DCMAKE_BUILD_TYPE=Release"] if level == 3 else ["-DCMAKE_BUILD_TYPE=None", f"-DCMAKE_CXX_FLAGS=-O{level}"]
+
+
 def compiled_by(compiler, level):
     def unit(runner, _, random, index):
         folder, wrong = build(f"{compiler.replace('+', 'x')}-O{level}",
-                              [f"-DCMAKE_CXX_COMPILER={compiler}", "-DCMAKE_BUILD_TYPE=None",
-                               f"-DCMAKE_CXX_FLAGS=-O{level}", "-DGEM_TESTS=OFF"], ["gem-trace", "gem-profile", "gem-map"])
+                              [f"-DCMAKE_CXX_COMPILER={compiler}", "-DGEM_TESTS=OFF", *optimised(level)], ["gem-trace", "gem-profile", "gem-map"])
         if wrong:
             return Found(f"{compiler} -O{level}: {wrong}")
         one = Runner(os.path.join(folder, "bin"), runner.folder)
@@ -97,8 +106,7 @@ COMPILERS = Part("the same trace, profile and mapping from two compilers, -O0 an
 
 def sanitized(label):
     def unit(runner, _, random, index):
-        folder, wrong = build("sanitize", ["-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DGEM_SANITIZE=address,undefined",
-                                           "-DGEM_CHECK_DELTAS=ON"])
+        folder, wrong = build("sanitize", [*INSPECTED, "-DGEM_SANITIZE=address,undefined", "-DGEM_CHECK_DELTAS=ON"])
         if wrong:
             return Found(wrong)
         words, wrong = test(folder, ["-L", label, "--timeout", "1200"], {"ASAN_OPTIONS": "detect_leaks=0:quarantine_size_mb=16"})
@@ -117,7 +125,7 @@ SANITIZERS = Part("all tests with address and undefined-behaviour sanitizers",
 
 def thread_sanitized(name):
     def unit(runner, _, random, index):
-        folder, wrong = build("threads", ["-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DGEM_SANITIZE=thread"], [name])
+        folder, wrong = build("threads", [*INSPECTED, "-DGEM_SANITIZE=thread"], [name])
         if wrong:
             return Found(wrong)
         ended = shell([os.path.join(folder, "bin", name)], env={**os.environ, "TSAN_OPTIONS": "ignore_noninstrumented_modules=1"})
@@ -132,7 +140,7 @@ THREADS = Part("tests of what has threads, with the thread sanitizer",
 
 def in_valgrind(name):
     def unit(runner, _, random, index):
-        folder, wrong = build("valgrind", ["-DCMAKE_BUILD_TYPE=RelWithDebInfo"], [name])
+        folder, wrong = build("valgrind", PLAIN, [name])
         if wrong:
             return Found(wrong)
         ended = shell(["valgrind", "--error-exitcode=9", "--leak-check=full", "-q", os.path.join(folder, "bin", name)])
@@ -141,8 +149,7 @@ def in_valgrind(name):
 
 
 VALGRIND = Part("tests of the pure core under valgrind",
-                lambda scale: [Lane(name, 1, in_valgrind(name)) for name in ("base_tests", "model_tests", "cost_tests",
-                                                                             "search_tests")],
+                lambda scale: [Lane(name, 1, in_valgrind(name)) for name in CORE_TARGETS],
                 concludes=all_notes, at_once=False, missing=without("valgrind"))
 
 
@@ -163,12 +170,12 @@ def reached_share(text, reached):
 
 def measure_coverage(runner, _, random, index):
     folder, wrong = build("coverage", ["-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS=--coverage -O0"],
-                          [*UNIT_TARGETS, "model_search_tests"])
+                          CORE_TARGETS)
     if wrong:
         return Found(wrong)
     for path in glob.glob(folder + "/**/*.gcda", recursive=True):
         os.remove(path)
-    wrong = [target for target in [*UNIT_TARGETS, "model_search_tests"]
+    wrong = [target for target in CORE_TARGETS
              if shell([os.path.join(folder, "bin", target), "--gtest_brief=1"]).returncode != 0]
     reached = {"lines": [0, 0], "branches": [0, 0], "files": []}
     for path in glob.glob(folder + "/src/CMakeFiles/gem_core.dir/**/*.gcda", recursive=True):
@@ -226,7 +233,7 @@ class Trees:
                 # What differs is new to the build, even where a campaign that was killed left an object of its mutant.
                 if not os.path.exists(target) or not filecmp.cmp(original, target, shallow=False):
                     shutil.copy(original, target)
-        folder, wrong = build("mutants", ["-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CXX_FLAGS_RELEASE=-O1"], ["base_tests"], source)
+        folder, wrong = build("mutants", PLAIN, ["base_tests"], source)
         if wrong:
             raise RuntimeError(wrong)
         return source, folder, {}

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -45,30 +46,51 @@ def outcome(name, entry):
     return f"{done:,} of {wanted:,}" + (f": {words}" if words else ""), faults + more
 
 
-def page(ledger):
+def letter_of(index):
+    """a, b, ..., z, aa, ab, ..."""
+    return (letter_of(index // 26 - 1) if index >= 26 else "") + chr(ord("a") + index % 26)
+
+
+def kept_rows(text):
+    """Of a page that was written before: {part: (its row without letters, its places, its faults)}."""
+    places = dict(re.findall(r"^- ([a-z]+): (.*)$", text, re.M))
+    rows = {}
+    for row, name, letters in re.findall(r"^(\| ([a-z-]+): .*) \| ([a-z ]+|-) \|$", text, re.M):
+        faults = re.findall(rf"^\*\*{name}\*\*: .*$", text, re.M)
+        rows[name] = (row, [places[letter] for letter in letters.split() if letter in places], faults)
+    return rows
+
+
+def page(ledger, before=""):
+    """The page, and what broke. Parts that the ledger knows nothing of stay as they are in the page of before."""
     lines = [
         "# What the last campaign found",
         "",
         "Written by `tests/campaign/run.sh --write`. `done` counts what was really run, of what the whole campaign wants; the",
-        "letter names revision, day and machine, and the minutes are those of all lanes together, on a machine that others",
-        "may have used too.",
+        "letter names revision, day, machine and command, and the minutes are those of all lanes together, on a machine that",
+        "others may have used too.",
         "",
         "| part | done | broke | minutes | where |",
         "|---|---|---|---:|---|",
     ]
-    places, broken = [], []
+    kept = kept_rows(before)
+    places, broken, paragraphs = [], [], []
     for name, part in PARTS.items():
         entry = ledger.parts.get(name, {"lanes": {}, "where": []})
         done, faults = outcome(name, entry)
-        places += [place for place in entry["where"] if place not in places]
-        letters = " ".join(chr(ord("a") + places.index(place)) for place in entry["where"]) or "-"
+        where = entry["where"]
         minutes = sum(lane["seconds"] for lane in entry["lanes"].values()) / 60
-        lines.append(f"| {name}: {part.summary} | {done} | {len(faults) or ('nothing' if entry['where'] else '-')} "
-                     f"| {minutes:.1f} | {letters} |")
-        broken += [f"**{name}**: {fault}" for fault in faults]
-    lines += ["", *(f"- {chr(ord('a') + index)}: {place}" for index, place in enumerate(places))]
-    for fault in broken:
-        lines += ["", fault]
+        row = f"| {name}: {part.summary} | {done} | {len(faults) or ('nothing' if where else '-')} | {minutes:.1f}"
+        found = [f"**{name}**: {fault}" for fault in faults]
+        broken += found
+        if not where and name in kept:
+            row, where, found = kept[name]
+        places += [place for place in where if place not in places]
+        paragraphs += found
+        lines.append(f"{row} | {' '.join(letter_of(places.index(place)) for place in where) or '-'} |")
+    lines += ["", *(f"- {letter_of(index)}: {place}" for index, place in enumerate(places))]
+    for paragraph in paragraphs:
+        lines += ["", paragraph]
     return "\n".join(lines) + "\n", broken
 
 
@@ -114,10 +136,15 @@ def main():
                 print(f"{name}: {done}; {len(faults) or 'no'} faults", flush=True)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    text, broken = page(ledger)
+    result = os.path.join(REPOSITORY, "tests", "campaign", "RESULT.md")
+    before = ""
+    if os.path.exists(result):
+        with open(result, encoding="utf-8") as file:
+            before = file.read()
+    text, broken = page(ledger, before)
     print(text)
     if options.write:
-        with open(os.path.join(REPOSITORY, "tests", "campaign", "RESULT.md"), "w", encoding="utf-8") as file:
+        with open(result, "w", encoding="utf-8") as file:
             file.write(text)
     left = [lane for name in chosen for lane in ledger.parts.get(name, {"lanes": {"": {"done": 0, "wanted": 1}}})["lanes"].values()
             if lane["done"] < lane["wanted"]]

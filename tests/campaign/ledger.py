@@ -9,6 +9,7 @@ import platform
 import random
 import shutil
 import subprocess
+import sys
 import threading
 import time
 import traceback
@@ -63,6 +64,15 @@ def revision():
     return found or "an unknown revision"
 
 
+def command():
+    """What was asked for; where the state is kept says nothing about the result."""
+    words = list(sys.argv[1:])
+    for option in ("--state", "--build"):
+        if option in words:
+            del words[words.index(option) : words.index(option) + 2]
+    return " ".join(["tests/campaign/run.sh", *words])
+
+
 class Ledger:
     def __init__(self, path):
         self.path, self.lock, self.parts = path, threading.Lock(), {}
@@ -83,7 +93,7 @@ class Ledger:
         return self.part(part)["lanes"].setdefault(name, {"done": 0, "wanted": 0, "seconds": 0.0, "faults": [], "notes": {}})
 
     def note_place(self, part):
-        where = f"{revision()}, {datetime.date.today()}, {machine()}"
+        where = f"{revision()}, {datetime.date.today()}, {machine()}, `{command()}`"
         if where not in self.part(part)["where"]:
             self.part(part)["where"].append(where)
 

@@ -6,7 +6,8 @@
 # --scale 1 is the whole campaign. What is done is kept in build/campaign.json after each unit of work (--state FILE),
 # with its revision, day and machine: the same command goes on there, --again begins the named parts anew, --minutes M
 # stops after M minutes. --write writes the page RESULT.md from all that is kept; it is printed in any case.
-# Exit codes: 0 all is done and nothing broke, 1 something did, 2 wrong usage, 75 the time was up: some is left to do.
+# Exit codes: 0 all is done and nothing broke, 1 something did, 2 wrong usage, 75 the time was up: some is left to do,
+# 77 Python's h5py or numpy is missing.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 for python in python3 /usr/bin/python3; do
@@ -15,4 +16,4 @@ for python in python3 /usr/bin/python3; do
   fi
 done
 echo "run.sh: Python with h5py and numpy is missing; on Debian and Ubuntu: apt-get install python3-h5py" >&2
-exit 2
+exit 77

@@ -87,6 +87,21 @@ TEST(ExactSearch, ProvesTheBestOfAllAssignments) {
   }
 }
 
+// A device that takes next to nothing has its part before the others: what is left is bounded by the others alone, so
+// that a start that is best is proven so by looking at each part that the first device can have.
+TEST(ExactSearch, BoundsWhatIsLeftByTheDevicesThatAreLeft) {
+  auto made = made_up_problem(9, 3, 1, 1);
+  for (std::size_t p = 0; p < made.profile.points.size(); ++p)
+    for (std::size_t d = 0; d < 3; ++d)
+      made.profile.median_s(d, p) = (d == 0 ? 1e-9 : 1e-6) * static_cast<double>(made.profile.points[p].tiles);
+  made.trace.counts.values().assign(9, 16);
+  const LayerProblem problem = layer_problems(CostModel(made.profile), made.trace)[0];
+  const ExactResult result = ExactSearch(9, 3).solve(problem, {0, 0, 0, 1, 1, 1, 2, 2, 2});
+  EXPECT_TRUE(result.proven);
+  EXPECT_EQ(result.cost, 3000);
+  EXPECT_EQ(result.nodes, 84u) << "9! / (3! 6!)";
+}
+
 TEST(ExactSearch, GivesUpWithoutAProof) {
   const auto made = made_up_problem(8, 4, 30, 1);
   RandomStream random{1};

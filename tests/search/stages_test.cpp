@@ -67,6 +67,32 @@ TEST(Stages, CostsWhatTheRowsOfTheFullestDeviceTakeBesideTheCompute) {
   }
 }
 
+// Ticks of the exchange that rows of so many tokens an expert are bounded by, on the devices from `first_device` on.
+std::int64_t exchange_bound(const std::vector<std::uint32_t>& tokens, std::size_t first_device = 0) {
+  auto made = made_up_problem(tokens.size(), 4, 1, 1);
+  made.trace.counts.values() = tokens;
+  const LayerProblem problem = with_exchange(made)[0];
+  return WaterFilling(problem.tables(), first_device).stage_bound(problem, 1);
+}
+
+TEST(Stages, TheBoundOfTheExchangeIsAnEvenShareOrTheFullestExpert) {
+  EXPECT_EQ(exchange_bound({10, 10, 10, 10, 10, 10, 10, 10}), 20 * 50);
+  EXPECT_EQ(exchange_bound({10, 10, 10, 10, 10, 10, 10, 10}, 2), 40 * 50);
+  EXPECT_EQ(exchange_bound({1, 2, 33, 0, 4, 10, 20, 10}), 33 * 50);
+}
+
+// Two rows take 0.8 ns and count as one tick; on two devices each row takes 0.4 ns and counts as none.
+TEST(Stages, TheBoundOfCopiesAllowsForTheRoundingOfEach) {
+  auto made = made_up_problem(2, 2, 1, 1);
+  made.trace.counts.values() = {2, 2};
+  const CostModel model(made.profile, {.exchange_row_ns = 0.4});
+  const LayerCost loads = bounding_layer_costs(model, made.trace, 2)[0];
+  CopyCounts copies(1, 2, 2);
+  const LayerProblem problem = layer_problems(model, split_over_copies(made.trace, copies))[0];
+  for (std::int32_t copy = 0; copy < 4; ++copy) EXPECT_EQ(problem.row(copy).added[problem.first_column(1)], 0);
+  EXPECT_EQ(WaterFilling(loads.tables(), 0, false).stage_bound(loads, 1), 0);
+}
+
 TEST(Stages, SearchReachesTheBestOfAllAssignmentsAndTheBoundStaysBelow) {
   for (std::uint64_t seed = 1; seed <= 6; ++seed) {
     const auto made = made_up_problem(8, 4, 30, seed, 1, LoadFeatures::TilesAndExperts, load_rules()[seed % 3]);

@@ -106,5 +106,23 @@ TEST(WaterFilling, UsesOnlyEntriesThatALoadCanHave) {
   EXPECT_EQ(WaterFilling(layer.tables()).bound(layer), optimum) << "four tiles of four experts on each device";
 }
 
+// Two loads of two units take less together than either alone: no expert bounds more than what some load with it takes.
+TEST(WaterFilling, AnExpertAloneBoundsNoMoreThanAnyLoadWithIt) {
+  LatencyProfile profile = testing::made_up_profile(2, 4);
+  for (std::size_t p = 0; p < profile.points.size(); ++p)
+    for (std::size_t d = 0; d < 2; ++d) profile.median_s(d, p) = profile.points[p].tiles < 4 ? 50e-6 : 10e-6;
+  LoadTrace trace = testing::made_up_trace(1, 1, 4, 1);
+  trace.counts.values() = {32, 32, 0, 0};
+  for (const LoadFeatures features : {LoadFeatures::TilesAndExperts, LoadFeatures::Tokens}) {
+    const LayerProblem layer = layer_problems(CostModel(profile, {.features = features}), trace)[0];
+    std::int64_t optimum = INT64_MAX;
+    testing::for_each_assignment(layer, [&](const Assignment& assignment) {
+      optimum = std::min(optimum, testing::cost_by_hand(layer, assignment));
+    });
+    EXPECT_EQ(optimum, 10000);
+    EXPECT_LE(WaterFilling(layer.tables()).bound(layer), optimum);
+  }
+}
+
 }  // namespace
 }  // namespace gem

@@ -12,6 +12,7 @@
 #include "base/text.hpp"
 #include "platform/command_line/json_output.hpp"
 #include "platform/command_line/version.hpp"
+#include "platform/file_system/named_files.hpp"
 #include "platform/mpi/roll_call.hpp"
 
 namespace gem {
@@ -110,6 +111,22 @@ std::string entries_of(const OptionList& options) {
   return text;
 }
 
+/// The file that a value names; a model or slowdowns may be one (FILE.csv, FILE.csv:NAME) or not. Folders are for who
+/// writes into them.
+std::string file_of(const Option& option, const std::string& value) {
+  const bool is_file = option.kind() == OptionKind::File || option.kind() == OptionKind::Files;
+  if (is_file) return option.value_name() == "DIR" ? "" : value;
+  if (option.kind() == OptionKind::NumbersOrFile)
+    return value.find_first_not_of("0123456789.,eE+- ") == std::string::npos ? "" : value;
+  if (option.name().word != "model") return "";
+  const std::size_t extension = to_lower(value).rfind(".csv");
+  return extension == std::string::npos ? "" : value.substr(0, extension + 4);
+}
+
+bool is_output(const Option& option) {
+  return option.name().word.starts_with("output") || option.name().word.ends_with("-output");
+}
+
 }  // namespace
 
 std::string CommandLine::help() const {
@@ -131,14 +148,17 @@ void CommandLine::take_positional(const std::string& word) {
   *positional_ = word;
 }
 
-void CommandLine::check_required() const {
+bool CommandLine::is_dry_run() const {
   const Option* dry_run = options_.find("dry-run");
-  const bool writes = dry_run == nullptr || !dry_run->is_on();
+  return dry_run != nullptr && dry_run->is_on();
+}
+
+void CommandLine::check_required() const {
   if (std::ranges::any_of(options_.all(),
                           [](const Option& option) { return option.does_suffice() && !option.value().empty(); }))
     return;
   for (const Option& option : options_.all())
-    if ((option.is_required() || (writes && option.is_required_to_write())) && option.value().empty())
+    if ((option.is_required() || (!is_dry_run() && option.is_required_to_write())) && option.value().empty())
       throw missing_option(options_, option);
 }
 
@@ -204,6 +224,10 @@ bool CommandLine::parse(const std::vector<std::string>& arguments) {
     }
     return false;
   }
+  std::vector<NamedFile> read, written;
+  const auto note_file = [&](const Option& option, const std::string& value) {
+    (is_output(option) ? written : read).push_back({spelled(option.name()), file_of(option, value)});
+  };
   for (const Option& option : options_.all()) {
     const po::variable_value& value = values[option.name().word];
     if (value.empty()) continue;
@@ -211,12 +235,17 @@ bool CommandLine::parse(const std::vector<std::string>& arguments) {
       if (value.as<bool>()) option.set("true");
     } else if (option.is_list()) {
       option.forget();
-      for (const std::string& word : value.as<std::vector<std::string>>()) option.set(word);
+      for (const std::string& word : value.as<std::vector<std::string>>()) {
+        option.set(word);
+        note_file(option, word);
+      }
     } else {
       option.set(value.as<std::string>());
+      note_file(option, value.as<std::string>());
     }
   }
   check_required();
+  if (!is_dry_run()) keep_apart(read, written);
   if (json_) keep_output_for_json(program_);
   waiting.quiet = quiet_;
   set_patience(waiting);

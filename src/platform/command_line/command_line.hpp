@@ -43,7 +43,8 @@ class CommandLine {
   void add_example(const std::string& command);
 
   /// Reads the arguments; the first one (the program's name) is passed over. True: go on. False: --help or --version
-  /// or another question was answered on standard output. UsageError for what is wrong or missing.
+  /// or another question was answered on standard output. UsageError for what is wrong or missing, and for an output
+  /// (an option called so) that is an input or another output, unless for a dry run.
   bool parse(const std::vector<std::string>& arguments);
 
   bool quiet() const { return quiet_; }
@@ -52,6 +53,7 @@ class CommandLine {
   std::string help() const;
   void take_positional(const std::string& word);
   void check_required() const;
+  bool is_dry_run() const;
   std::vector<std::string> words() const;
 
   std::string program_;

@@ -53,6 +53,7 @@ class FileRules : public testing::Test {
 TEST_F(FileRules, NoOutputDestroysAnInput) {
   fs::create_hard_link(folder_.file("model.csv"), folder_.file("hard.csv"));
   fs::create_symlink("profile.h5", folder_.file("link.h5"));
+  write(folder_.file("routing.h5"), "what was measured");
   std::map<std::string, std::string> before;
   for (const auto& entry : fs::directory_iterator(folder_.file("")))
     before[entry.path().string()] = content_of(entry.path());
@@ -80,6 +81,10 @@ TEST_F(FileRules, NoOutputDestroysAnInput) {
       " --output-test ./trace.h5",
       map + " --output link.h5",
       map + " --output $PWD/trace.h5",
+      map + " --routing routing.h5 --output routing.h5",
+      map + " --from mapping.h5 --output mapping.h5",
+      "gem-adapt --profile profile.h5 --trace trace.h5 --slowdown-changes slowdown.csv --output slowdown.csv",
+      verify + " --rest slowdown.csv --output ./slowdown.csv",
       verify + " --output slowdown.csv",
       verify + " --output mapping.h5",
       "gem-deploy export --engine sglang --mapping mapping.h5 --model model.csv"
