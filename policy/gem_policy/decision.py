@@ -33,11 +33,9 @@ def sampled_steps(window_steps, settings):
 
 def without_repeats(counts, rank_count):
     """Where every rank counts the tokens of all (tensor parallelism), all numbers are multiples: once is enough."""
-    nonzero = counts[counts > 0]
-    if nonzero.size == 0:
-        return counts
-    repeats = math.gcd(int(numpy.gcd.reduce(nonzero)), rank_count)
-    return counts // repeats
+    common = int(numpy.gcd.reduce(counts, axis=None))  # 0 where there are no tokens
+    repeats = math.gcd(common, rank_count) if common else 1
+    return counts // repeats if repeats > 1 else counts
 
 
 def own_parts(decider, rank, rank_count, device):

@@ -38,6 +38,7 @@ std::int32_t guarded(const Function& function) {
       last_error = failure.message;
       return static_cast<std::int32_t>(failure.code);
     } catch (...) {
+      last_error = "out of memory";  // short enough to need none itself
       return GEM_POLICY_SYSTEM;
     }
   }

@@ -119,10 +119,13 @@ class Judge {
  public:
   Judge(const CostModel& model, const PlacingQuestion& question) : model_(&model), question_(&question) {}
 
-  std::int64_t ticks(std::size_t layer, SlotRow row) const {
+  /// Of a layer's placements, most of which is that of `row`.
+  SlotSeconds seconds(std::size_t layer, SlotRow row) const {
+    return {*model_, question_->judged, layer, row, question_->slots_per_device};
+  }
+  std::int64_t ticks(std::size_t layer, double seconds) const {
     // Three years; sums of ticks stay in 64 bits.
     constexpr double max_s = 1e8;
-    const double seconds = slots_seconds(*model_, question_->judged, layer, row, question_->slots_per_device);
     if (!(seconds < max_s))
       throw UsageError(fmt::format(
           "the judged steps of layer {} would take {:.3g} s, which can't be reckoned with; give latencies in seconds",
@@ -145,6 +148,7 @@ class Judge {
 LayerChoice choice_of(const PlacingQuestion& question, const Ways& ways, const Judge& judge, std::size_t layer) {
   const SlotRow present = question.present.row(layer);
   const DeviceContents contents = contents_of(present, question.slots_per_device);
+  const SlotSeconds seconds = judge.seconds(layer, present);
   struct Candidate {
     RemapPoint point;
     std::vector<std::int32_t> row;
@@ -160,7 +164,7 @@ LayerChoice choice_of(const PlacingQuestion& question, const Ways& ways, const J
           arranged(present, point.assignment, problem.expert_of_copy(), question.slots_per_device);
       const std::size_t moves = moves_between(present, row, question.slots_per_device);
       if (moves == 0 || moves > question.max_moves) continue;
-      const std::int64_t cost = judge.ticks(layer, row);
+      const std::int64_t cost = judge.ticks(layer, seconds.sum_of(row));
       candidates.push_back({{moves, cost, {}}, std::move(row)});
     }
   }
@@ -168,7 +172,7 @@ LayerChoice choice_of(const PlacingQuestion& question, const Ways& ways, const J
     return a.point.moves != b.point.moves ? a.point.moves < b.point.moves : a.point.cost < b.point.cost;
   });
   LayerChoice choice;
-  choice.points.push_back({0, judge.ticks(layer, present), {}});
+  choice.points.push_back({0, judge.ticks(layer, seconds.sum()), {}});
   choice.rows.emplace_back(present.begin(), present.end());
   for (Candidate& candidate : candidates) {
     if (candidate.point.cost >= choice.points.back().cost) continue;
@@ -209,8 +213,9 @@ PlacingAnswer place_first(const CostModel& model, const PlacingQuestion& questio
   PlacingAnswer answer{.map = Matrix<std::int32_t>(layers, slots), .changed_layers = layers};
   for (std::size_t layer = 0; layer < layers; ++layer) {
     const std::vector<std::int32_t> row = first_row(question, ways[layer].front(), linear.row(layer), layer);
-    answer.present_s += judge.mean_seconds(judge.ticks(layer, linear.row(layer)));
-    answer.placed_s += judge.mean_seconds(judge.ticks(layer, row));
+    const SlotSeconds seconds = judge.seconds(layer, linear.row(layer));
+    answer.present_s += judge.mean_seconds(judge.ticks(layer, seconds.sum()));
+    answer.placed_s += judge.mean_seconds(judge.ticks(layer, seconds.sum_of(row)));
     std::ranges::copy(row, answer.map.row(layer).begin());
   }
   return answer;

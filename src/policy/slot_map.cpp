@@ -78,30 +78,79 @@ std::size_t moves_between(SlotRow from, SlotRow to, std::size_t slots_per_device
   return moves;
 }
 
+SlotSeconds::SlotSeconds(const CostModel& model, const LoadTrace& trace, std::size_t layer, SlotRow row,
+                         std::size_t slots_per_device)
+    : model_(&model), trace_(&trace), layer_(layer), slots_per_device_(slots_per_device), shares_(shares_of(row)) {
+  seconds_.resize(model.device_count());
+  for (std::size_t device = 0; device < seconds_.size(); ++device)
+    write_seconds(device_part(shares_, device), device, seconds_[device]);
+}
+
+double SlotSeconds::sum() const {
+  std::vector<const double*> seconds;
+  for (const std::vector<double>& of_device : seconds_) seconds.push_back(of_device.data());
+  return sum_of_slowest(seconds);
+}
+
+double SlotSeconds::sum_of(SlotRow row) const {
+  const std::vector<Share> shares = shares_of(row);
+  std::vector<std::vector<double>> changed(seconds_.size());
+  std::vector<const double*> seconds;
+  for (std::size_t device = 0; device < seconds_.size(); ++device) {
+    const std::span<const Share> part = device_part(shares, device);
+    const bool is_same = std::ranges::equal(part, device_part(shares_, device));
+    if (!is_same) write_seconds(part, device, changed[device]);
+    seconds.push_back(is_same ? seconds_[device].data() : changed[device].data());
+  }
+  return sum_of_slowest(seconds);
+}
+
+std::vector<SlotSeconds::Share> SlotSeconds::shares_of(SlotRow row) const {
+  const std::vector<std::int32_t> copies = slot_counts(row, trace_->expert_count());
+  std::vector<std::int32_t> next(copies.size(), 0);
+  std::vector<Share> shares;
+  shares.reserve(row.size());
+  for (const std::int32_t expert : row) {
+    const auto e = static_cast<std::size_t>(expert);
+    shares.push_back({expert, copies[e], next[e]++});
+  }
+  return shares;
+}
+
+std::span<const SlotSeconds::Share> SlotSeconds::device_part(const std::vector<Share>& shares,
+                                                             std::size_t device) const {
+  return std::span(shares).subspan(device * slots_per_device_, slots_per_device_);
+}
+
+void SlotSeconds::write_seconds(std::span<const Share> shares, std::size_t device, std::vector<double>& seconds) const {
+  const LoadRules& rules = model_->latencies().rules();
+  std::vector<std::uint32_t> tokens(shares.size());
+  seconds.reserve(trace_->step_count() * model_->stage_count());
+  for (std::size_t step = 0; step < trace_->step_count(); ++step) {
+    const auto counts = trace_->counts.row(step, layer_);
+    std::ranges::transform(shares, tokens.begin(), [&](const Share& share) {
+      return share_of(counts[static_cast<std::size_t>(share.expert)], static_cast<std::size_t>(share.copies),
+                      static_cast<std::size_t>(share.copy));
+    });
+    const DeviceLoad load = load_of(tokens, rules);
+    for (std::size_t stage = 0; stage < model_->stage_count(); ++stage)
+      seconds.push_back(model_->stage(stage).seconds(device, load));
+  }
+}
+
+double SlotSeconds::sum_of_slowest(const std::vector<const double*>& seconds) const {
+  double sum = 0.0;
+  for (std::size_t at = 0; at < trace_->step_count() * model_->stage_count(); ++at) {
+    double slowest = 0.0;
+    for (const double* const of_device : seconds) slowest = std::max(slowest, of_device[at]);
+    sum += slowest;
+  }
+  return sum;
+}
+
 double slots_seconds(const CostModel& model, const LoadTrace& trace, std::size_t layer, SlotRow row,
                      std::size_t slots_per_device) {
-  const LoadRules& rules = model.latencies().rules();
-  const std::vector<std::int32_t> slots = slot_counts(row, trace.expert_count());
-  std::vector<std::size_t> next(slots.size());
-  std::vector<std::uint32_t> shares;  // [slot] tokens of a device
-  double seconds = 0.0;
-  for (std::size_t step = 0; step < trace.step_count(); ++step) {
-    const auto tokens = trace.counts.row(step, layer);
-    std::ranges::fill(next, std::size_t{0});
-    std::vector<double> slowest(model.stage_count(), 0.0);
-    for (std::size_t device = 0; device < model.device_count(); ++device) {
-      shares.clear();
-      for (const std::int32_t expert : device_part(row, device, slots_per_device)) {
-        const auto e = static_cast<std::size_t>(expert);
-        shares.push_back(share_of(tokens[e], static_cast<std::size_t>(slots[e]), next[e]++));
-      }
-      const DeviceLoad load = load_of(shares, rules);
-      for (std::size_t stage = 0; stage < slowest.size(); ++stage)
-        slowest[stage] = std::max(slowest[stage], model.stage(stage).seconds(device, load));
-    }
-    for (const double stage_s : slowest) seconds += stage_s;
-  }
-  return seconds;
+  return SlotSeconds(model, trace, layer, row, slots_per_device).sum();
 }
 
 }  // namespace gem

@@ -54,10 +54,11 @@ void Placement::add(std::int32_t device, std::int32_t expert, std::int32_t sign)
 void Placement::fill_slot(std::int32_t device, std::size_t slot) {
   const std::vector<std::int32_t>& experts = experts_of(device);
   const std::int32_t* const key = problem_->row(experts[slot]).key;
-  const std::size_t end = slot + 1 == experts.size() ? slot_stride_ : slot + 1;
-  std::int32_t* to = slot_keys_.data() + offset(device) * slot_stride_;
-  for (std::size_t t = 0; t < problem_->column_count(); ++t, to += slot_stride_)
-    for (std::size_t place = slot; place < end; ++place) to[place] = key[t];
+  const std::size_t columns = problem_->column_count(), stride = slot_stride_;
+  std::int32_t* to = slot_keys_.data() + offset(device) * stride;
+  for (std::size_t t = 0; t < columns; ++t) to[t * stride + slot] = key[t];
+  if (slot + 1 < experts.size()) return;
+  for (std::size_t t = 0; t < columns; ++t, to += stride) std::fill(to + slot + 1, to + stride, key[t]);
 }
 
 void Placement::look_up_times(std::int32_t device) {

@@ -85,6 +85,11 @@ class Placement {
   /// Columns in which one of two devices, or the node of one of them, is the straggler; not those of one node that both
   /// are on, where nothing changes between the two.
   void columns_of_stragglers(std::int32_t first, std::int32_t second, std::vector<std::int32_t>& out) const;
+  /// Whether the device, or its node, is the straggler of any column.
+  bool is_straggler(std::int32_t device) const {
+    return !devices_.columns[static_cast<std::size_t>(device)].empty() ||
+           (!nodes_.columns.empty() && !nodes_.columns[static_cast<std::size_t>(node_of(device))].empty());
+  }
   /// Whether changes between the two leave the columns of nodes as they are.
   bool share_node(std::int32_t first, std::int32_t second) const { return node_of(first) == node_of(second); }
   /// The same of one column, of two devices of which one is its straggler and no column is a node's.
@@ -110,7 +115,7 @@ class Placement {
     return devices_of_node_[static_cast<std::size_t>(node_of(device))];
   }
   void add(std::int32_t device, std::int32_t expert, std::int32_t sign);
-  // Notes the keys of what a slot of a device holds now.
+  // Notes the keys of what a slot of a device holds now; of its last one, where there is nothing behind it, too.
   void fill_slot(std::int32_t device, std::size_t slot);
   void look_up_times(std::int32_t device);
   void refresh_slowest();

@@ -6,6 +6,7 @@
 #include <memory>
 #include <numeric>
 #include <optional>
+#include <span>
 
 #include "base/random.hpp"
 #include "search/delta_check.hpp"
@@ -17,6 +18,42 @@
 namespace gem {
 namespace {
 
+// Which devices hold each expert.
+class Holders {
+ public:
+  Holders(const DeviceContents& contents, std::int32_t expert_count) {
+    first_.assign(static_cast<std::size_t>(expert_count) + 1, 0);
+    for_each(contents, [&](std::size_t expert, std::int32_t) { ++first_[expert + 1]; });
+    std::partial_sum(first_.begin(), first_.end(), first_.begin());
+    devices_.resize(first_.back());
+    std::vector<std::size_t> next = first_;
+    for_each(contents, [&](std::size_t expert, std::int32_t device) { devices_[next[expert]++] = device; });
+  }
+  /// Ascending, each once.
+  std::span<const std::int32_t> of(std::int32_t expert) const {
+    const auto e = static_cast<std::size_t>(expert);
+    return std::span(devices_).subspan(first_[e], first_[e + 1] - first_[e]);
+  }
+
+ private:
+  // Calls visit(expert, device) once for each expert of a device.
+  template <class Visit>
+  void for_each(const DeviceContents& contents, const Visit& visit) const {
+    std::vector<std::int32_t> last(first_.size(), -1);  // [expert] device
+    for (std::size_t d = 0; d < contents.size(); ++d)
+      for (const std::int32_t expert : contents[d]) {
+        const auto e = static_cast<std::size_t>(expert);
+        const auto device = static_cast<std::int32_t>(d);
+        if (expert < 0 || e + 1 >= first_.size() || last[e] == device) continue;
+        last[e] = device;
+        visit(e, device);
+      }
+  }
+
+  std::vector<std::size_t> first_;  // [expert] in devices_, and one beyond
+  std::vector<std::int32_t> devices_;
+};
+
 // The assignment with the fewest moves: what the problem places stays where the expert is, and what is left takes the
 // slots that are left.
 Assignment nearest_assignment(const LayerProblem& problem, const DeviceContents& present) {
@@ -24,14 +61,17 @@ Assignment nearest_assignment(const LayerProblem& problem, const DeviceContents&
   Assignment assignment(problem.expert_count(), nowhere);
   std::vector<std::size_t> held(problem.device_count(), 0);
   const auto placed_count = static_cast<std::int32_t>(assignment.size());
+  const Holders holders(present, placed_count > 0 ? problem.expert_of(placed_count - 1) + 1 : 0);
   for (std::int32_t begin = 0, end; begin < placed_count; begin = end) {
     const std::int32_t expert = problem.expert_of(begin);
     for (end = begin + 1; end < placed_count && problem.expert_of(end) == expert;) ++end;
     std::int32_t next = begin;
-    for (std::size_t device = 0; device < present.size() && next < end; ++device) {
-      if (held[device] == problem.slots_of(device) || !holds(present[device], expert)) continue;
-      assignment[static_cast<std::size_t>(next++)] = static_cast<std::int32_t>(device);
-      ++held[device];
+    for (const std::int32_t device : holders.of(expert)) {
+      if (next == end) break;
+      const auto d = static_cast<std::size_t>(device);
+      if (held[d] == problem.slots_of(d)) continue;
+      assignment[static_cast<std::size_t>(next++)] = device;
+      ++held[d];
     }
   }
   std::size_t free_device = 0;
@@ -115,8 +155,12 @@ class SteepestDescent {
     const std::int64_t saved_by_returns = returns * problem.move_limit().move_ticks;
     pairs_.clear();
     const std::size_t devices = problem.device_count(), block = problem.block_devices();
+    const auto may_save = [&](std::size_t device) {
+      return saved_by_returns > 0 || placement.is_straggler(static_cast<std::int32_t>(device));
+    };
     for (std::size_t a = 0; a < devices; ++a)
       for (std::size_t b = a + 1; b < (a / block + 1) * block; ++b) {
+        if (!may_save(a) && !may_save(b)) continue;
         const auto first = static_cast<std::int32_t>(a), second = static_cast<std::int32_t>(b);
         const std::int64_t saving = placement.max_saving(first, second) + saved_by_returns;
         if (saving > 0) pairs_.push_back({saving, first, second});
@@ -331,14 +375,14 @@ std::vector<RemapPoint> remap_front(const LayerProblem& problem, const DeviceCon
   counted.set_present(present, {rule.max_moves, rule.move_ticks});
   Front front(counted);
   SteepestDescent descent;
-  const Placement nearest(counted, nearest_assignment(problem, present));
-  Placement placement = nearest;
+  const Assignment nearest = nearest_assignment(problem, present);
+  Placement placement(counted, nearest);
   descent.run(placement, front);
   for (const Assignment& target : targets) {
-    const Assignment to = numbered_like(nearest.assignment(), relabelled(problem, present, target), problem);
+    const Assignment to = numbered_like(nearest, relabelled(problem, present, target), problem);
     Walk walk;
-    walk.run(nearest, to, front);
-    walk.run(Placement(counted, to), nearest.assignment(), front);
+    walk.run(Placement(counted, nearest), to, front);
+    walk.run(Placement(counted, to), nearest, front);
   }
   if (rule.iterations > 0 && problem.device_count() > 1) {
     const std::size_t last = std::min(rule.max_moves, problem.expert_count());

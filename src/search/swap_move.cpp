@@ -234,14 +234,17 @@ std::optional<FoundMove> SwapMove::evaluate(const Placement& placement, std::int
 
   if (placement.is_plain()) {
     if (sum_plain(placement, first, second, most - to_beat) == 0) return std::nullopt;
-    placement.slowest_of_others(first, second, others_);
-    for (const std::int32_t column : columns_) others_[static_cast<std::size_t>(column)] = INT32_MAX;
   } else {
     placement.slowest_of_others(first, second, others_);
     choose_columns(placement, first, second);
     sum_packed(placement, first, second);
   }
   list_candidates(placement, first, second, to_beat);
+  if (candidates_.empty()) return std::nullopt;
+  if (placement.is_plain()) {
+    placement.slowest_of_others(first, second, others_);
+    for (const std::int32_t column : columns_) others_[static_cast<std::size_t>(column)] = INT32_MAX;
+  }
 
   const auto expert_of_first = [&](std::size_t pair) { return placement.experts_of(first)[pair / slots]; };
   const auto expert_of_second = [&](std::size_t pair) { return placement.experts_of(second)[pair % slots]; };

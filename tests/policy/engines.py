@@ -95,9 +95,10 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def load_vllm(group=None):
-    """vllm.distributed.eplb, real; `group` is what it takes for its group of expert parallelism."""
+    """vllm.distributed.eplb and vllm.plugins, real; `group` is what it takes for its group of expert parallelism."""
     need_torch()
     given = {
+        "vllm.envs": {"VLLM_PLUGINS": None},
         "vllm.config.parallel": {"EPLBPolicyOption": typing.Literal["default"]},
         "vllm.logger": {"init_logger": logging.getLogger},
         "vllm.utils.gpu_sync_debug": {"gpu_sync_allowed": contextlib.nullcontext},
@@ -107,7 +108,7 @@ def load_vllm(group=None):
             "get_ep_group": lambda: group, "get_eplb_group": lambda: group, "get_node_count": lambda: 1,
             "in_the_same_node_as": StandIn(), "is_local_first_rank": lambda: False},
     }
-    sys.meta_path.insert(0, Finder("vllm", folder_of("vllm"), ["vllm.distributed.eplb"], given))
+    sys.meta_path.insert(0, Finder("vllm", folder_of("vllm"), ["vllm.distributed.eplb", "vllm.plugins"], given))
     from vllm.distributed.eplb import eplb_state
 
     return eplb_state

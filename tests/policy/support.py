@@ -1,8 +1,11 @@
 """What the tests of gem_policy share: made-up loads that drift, the library, and a log that is kept."""
 
+import importlib
+import importlib.metadata
 import importlib.util
 import logging
 import os
+import pathlib
 import sys
 
 SKIPPED = 77
@@ -47,6 +50,30 @@ def expect_servable(case, placed, layers, experts, slots, devices):
         case.assertEqual(set(placed[layer].tolist()), set(range(experts)))
         for held in placed[layer].reshape(devices, -1):
             case.assertEqual(len(set(held.tolist())), len(held), "an expert is twice on a device")
+
+
+def install_entry_points(folder):
+    """Makes the package's entry points those of an installed one, as pip would from policy/pyproject.toml, unless it is
+    installed."""
+    try:
+        importlib.metadata.distribution("gem-policy")
+        return
+    except importlib.metadata.PackageNotFoundError:
+        pass
+    import tomllib
+
+    with open(pathlib.Path(__file__).resolve().parents[2] / "policy" / "pyproject.toml", "rb") as file:
+        project = tomllib.load(file)["project"]
+    described = pathlib.Path(folder) / "gem_policy.dist-info"
+    described.mkdir()
+    (described / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n", encoding="utf-8")
+    lines = []
+    for group, points in project["entry-points"].items():
+        lines += [f"[{group}]"] + [f"{name} = {value}" for name, value in points.items()]
+    (described / "entry_points.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    sys.path.append(str(folder))
+    importlib.invalidate_caches()
 
 
 class Log(logging.Logger):

@@ -3,6 +3,8 @@
 
 import json
 import os
+import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -208,6 +210,63 @@ class DecisionTest(unittest.TestCase):
         answers = [child.communicate()[0] for child in children]
         self.assertEqual(len(answers[0]), 4 * 40 * 4)
         self.assertEqual(len(set(answers)), 1)
+
+
+class PageTest(unittest.TestCase):
+    """src/policy/README.md shows each line that the log may have, and no other."""
+
+    def setUp(self):
+        self.log = Log()
+        self.counts, self.present = made_up_counts(40, 2, 16), linear_map(2, 16, 16)
+
+    def place(self, present, counts=None, uuids=None, clocks_hz=None, rank_count=4, **values):
+        """Places as rank 0 of an engine; what the engine's module says of a refusal is said, too."""
+        decider = Decider(settings(**values), self.log)
+        try:
+            if uuids is not None:
+                clocks_hz = clocks_hz or [0.0] * len(uuids)
+                decider.take_ranks([ranks.own_part(rank, decider.given(), uuid, list("abcd"), clock_hz)
+                                    for rank, (uuid, clock_hz) in enumerate(zip(uuids, clocks_hz))], 0)
+            decider.place(self.counts if counts is None else counts, present, 16 // rank_count, rank_count, 3000, EXPERT)
+        except PolicyError as error:
+            decider.say_once(f"{error}: vLLM's own policy places experts")
+
+    def say_all(self, profile):
+        self.place(self.present)
+        self.place(self.present, move_gbps=1e-6, profile=profile)
+        self.place(None, profile=profile)
+        for uuids in ("abcdabcd", "abcx", "abcc"):
+            self.place(self.present, uuids=uuids, profile=profile, rank_count=len(uuids))
+        self.place(self.present, rank_count=8, profile=profile)
+        self.place(self.present, uuids="abcd", clocks_hz=[1.5e9, 1.5e9, 1.5e9, 0.9e9], clocks=1, profile=profile)
+        self.place(self.present, uuids="abcd", clocks_hz=[1.5e9, 0.0, 1.5e9, 1.5e9], clocks=1, profile=profile)
+        self.place(self.present, counts=self.counts[:1], profile=profile)
+        decider = Decider(settings(), self.log)
+        with self.assertRaises(PolicyError) as refused:
+            decider.take_ranks([[0.0] * ranks.SLOTS] * 2, 0)
+        decider.say_once(f"{refused.exception}: vLLM's own policy places experts")
+        with unittest.mock.patch.dict(os.environ, {"GEM_POLICY_STEPS": "0"}):
+            load_decider(self.log, "vLLM")
+
+    def test_the_page_has_the_lines_of_the_log(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.say_all(write_profile(folder, list("abcd")))
+        page = pathlib.Path(__file__).resolve().parents[2] / "src" / "policy" / "README.md"
+        shown, block = [], []
+        for line in page.read_text(encoding="utf-8").splitlines():
+            if line.startswith("    GEM: "):
+                shown.append(line.strip())
+                block = shown
+            elif line.startswith("    ") and block:
+                block[-1] += " " + line.strip()
+            else:
+                block = []
+
+        def without_numbers(lines):
+            return {re.sub(r"\d[\d.]*", "N", line) for line in lines}
+
+        of_vllm_alone = "GEM: the number of ranks is about to change: vLLM's own policy places experts"  # test_vllm.py
+        self.assertEqual(without_numbers(self.log.lines) | {of_vllm_alone}, without_numbers(shown))
 
 
 class LibraryTest(unittest.TestCase):

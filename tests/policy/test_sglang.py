@@ -10,7 +10,7 @@ import types
 import unittest
 
 from engines import load_sglang, need_torch
-from support import Log, expect_servable, linear_map, made_up_counts, settings
+from support import Log, expect_servable, install_entry_points, linear_map, made_up_counts, settings
 
 import numpy
 
@@ -190,6 +190,21 @@ class HookTest(unittest.TestCase):
         self.assertEqual(set(HookRegistry._hooks), {sglang.TARGET, sglang.BEFORE})
         HookRegistry.apply_hooks()
         self.assertEqual(HookRegistry._patched, {sglang.TARGET, sglang.BEFORE})
+        HookRegistry.reset()
+
+    def test_the_engine_s_loader_of_plug_ins_finds_it(self):
+        from sglang.srt import plugins
+        from sglang.srt.plugins.hook_registry import HookRegistry
+
+        from gem_policy import sglang
+
+        HookRegistry.reset()
+        with tempfile.TemporaryDirectory() as folder:
+            install_entry_points(folder)
+            self.assertIn("gem_policy", plugins.load_plugins_by_group("sglang.srt.plugins"))
+            plugins.load_plugins()
+        self.assertEqual(HookRegistry._patched, {sglang.TARGET, sglang.BEFORE})
+        self.assertIsNot(self.algorithms.rebalance_experts, self.own)
         HookRegistry.reset()
 
 

@@ -10,7 +10,7 @@ import types
 import unittest
 
 from engines import load_vllm, need_torch
-from support import Log, expect_servable, linear_map, made_up_counts, settings
+from support import Log, expect_servable, install_entry_points, linear_map, made_up_counts, settings
 
 import numpy
 
@@ -218,6 +218,19 @@ class PolicyTest(unittest.TestCase):
             self.assertIs(self.state.EplbState.rearrange.__wrapped__, rearrange)
         finally:
             self.state.EPLB_POLICIES["default"], self.state.EplbState.rearrange = self.own, rearrange
+
+    def test_the_engine_s_loader_of_plug_ins_finds_it(self):
+        from vllm import plugins
+
+        rearrange = self.state.EplbState.rearrange
+        with tempfile.TemporaryDirectory() as folder:
+            install_entry_points(folder)
+            try:
+                self.assertIn("gem_policy", plugins.load_plugins_by_group("vllm.general_plugins"))
+                plugins.load_general_plugins()
+                self.assertTrue(self.state.EPLB_POLICIES["default"].is_gem)
+            finally:
+                self.state.EPLB_POLICIES["default"], self.state.EplbState.rearrange = self.own, rearrange
 
 
 if __name__ == "__main__":

@@ -163,6 +163,79 @@ TEST(SwapMove, FindsTheBestSwapOfEveryPairOfDevices) {
   }
 }
 
+// Of what the pair's best swap brings within the limit of moves, all that is above `to_beat`.
+std::optional<FoundMove> best_allowed_swap_by_hand(const Placement& placement, std::int32_t a, std::int32_t b,
+                                                   std::int64_t to_beat) {
+  FoundMove best{{}, -to_beat};
+  for (const std::int32_t first : placement.experts_of(a))
+    for (const std::int32_t second : placement.experts_of(b)) {
+      Assignment assignment = placement.assignment();
+      std::swap(assignment[static_cast<std::size_t>(first)], assignment[static_cast<std::size_t>(second)]);
+      const Placement after(placement.problem(), assignment);
+      const bool allowed = after.moves() <= std::max(placement.moves(), placement.problem().move_limit().max_moves);
+      if (allowed && after.cost() - placement.cost() < best.change)
+        best = {{{first, b}, {second, a}}, after.cost() - placement.cost()};
+    }
+  return best.relocations.empty() ? std::nullopt : std::optional(best);
+}
+
+// The bounds by which pairs and swaps are left out change nothing but the time: whatever is to be beaten, the best swap
+// is found where it beats it, and none where it doesn't.
+void expect_gain_to_beat(const Placement& placement, std::int32_t a, std::int32_t b, std::size_t& kept) {
+  const auto best = best_allowed_swap_by_hand(placement, a, b, 0);
+  const std::int64_t gain = best ? -best->change : 0;
+  const auto move = swap_move();
+  for (const std::int64_t to_beat : {std::int64_t{0}, gain / 2, gain - 1, gain, gain + 1, 2 * gain + 1}) {
+    if (to_beat < 0) continue;
+    const auto found = move->evaluate(placement, a, b, to_beat);
+    const auto expected = best_allowed_swap_by_hand(placement, a, b, to_beat);
+    ASSERT_EQ(found.has_value(), gain > to_beat) << "gain " << gain << ", to beat " << to_beat;
+    ASSERT_EQ(expected.has_value(), gain > to_beat);
+    if (!found) continue;
+    ++kept;
+    EXPECT_EQ(found->change, best->change);
+    ASSERT_EQ(found->relocations.size(), 2u);
+    for (std::size_t i = 0; i < 2; ++i) {
+      EXPECT_EQ(found->relocations[i].expert, best->relocations[i].expert) << "of equal ones the first";
+      EXPECT_EQ(found->relocations[i].device, best->relocations[i].device);
+    }
+  }
+}
+
+TEST(SwapMove, KeepsWhatBeatsAGainWithinTheLimitOfMoves) {
+  // Experts, devices and steps; the last rule has loads of several planes, of which not all swaps are summed at once.
+  constexpr Shape few[] = {{8, 4, 17}, {16, 4, 16}, {24, 3, 40}, {36, 4, 8}, {7, 3, 20}};
+  std::size_t kept = 0, returned = 0;
+  for (const Shape& shape : few)
+    for (const LoadCosts& rule : load_rules())
+      for (const std::int64_t price : {0, 300, 40000})
+        for (const std::size_t limit : {std::size_t{2}, std::size_t{3}, std::size_t{SIZE_MAX}}) {
+          auto made =
+              made_up_problem(shape.experts, shape.devices, shape.steps, 23, 1, LoadFeatures::TilesAndExperts, rule);
+          LayerProblem& problem = made.problems[0];
+          RandomStream random{shape.experts, limit};
+          Assignment assignment = random_assignment(problem, random);
+          DeviceContents present(shape.devices);
+          for (std::size_t e = 0; e < shape.experts; ++e)
+            present[static_cast<std::size_t>(assignment[e])].push_back(static_cast<std::int32_t>(e));
+          problem.set_present(present, {limit, price});
+          // Nothing has moved; two experts have, so that returns bring their price back; two more, if they may.
+          for (std::size_t moved = 0; moved < 3; ++moved) {
+            const Placement placement(problem, assignment);
+            for (std::int32_t a = 0; a < static_cast<std::int32_t>(shape.devices); ++a)
+              for (std::int32_t b = a + 1; b < static_cast<std::int32_t>(shape.devices); ++b)
+                ASSERT_NO_FATAL_FAILURE(expect_gain_to_beat(placement, a, b, kept));
+            returned += placement.moves();
+            const auto other = static_cast<std::size_t>(
+                std::ranges::find_if(assignment, [&](std::int32_t d) { return d != assignment[moved]; }) -
+                assignment.begin());
+            if (2 * moved + 2 <= limit) std::swap(assignment[moved], assignment[other]);
+          }
+        }
+  EXPECT_GT(kept, 1000u) << "then the test would show little";
+  EXPECT_GT(returned, 0u);
+}
+
 // Experts that come in equal pairs: each swap has three others that are worth the same.
 TEST(SwapMove, OfEqualSwapsItIsTheFirstInSlotOrder) {
   std::size_t found = 0;

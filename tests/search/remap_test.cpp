@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
 #include "base/error.hpp"
 #include "mapping/mapping_costs.hpp"
 #include "search/layer_search.hpp"
 #include "search/matching.hpp"
 #include "search/move_plan.hpp"
+#include "search/moves.hpp"
 #include "search/random_problem.hpp"
 #include "search/redundant_experts.hpp"
 
@@ -62,6 +64,64 @@ TEST(Remap, EachPointCostsAndMovesWhatItSays) {
       EXPECT_GT(front.size(), 3u);
       EXPECT_LE(front.back().moves, 9u);
     }
+}
+
+// The best swap of all pairs of devices, each pair's judged in full. Of equal ones that of the pair that may save the
+// most, then of the first.
+std::optional<FoundMove> best_swap_of_all_pairs(const Placement& placement) {
+  struct Pair {
+    std::int64_t saving;
+    std::int32_t first, second;
+  };
+  std::vector<Pair> pairs;
+  const auto devices = static_cast<std::int32_t>(placement.problem().device_count());
+  for (std::int32_t a = 0; a < devices; ++a)
+    for (std::int32_t b = a + 1; b < devices; ++b) pairs.push_back({placement.max_saving(a, b), a, b});
+  std::ranges::stable_sort(pairs, [](const Pair& a, const Pair& b) { return a.saving > b.saving; });
+  std::optional<FoundMove> best;
+  for (const Pair& pair : pairs)
+    for (const auto& move : make_moves()) {
+      const auto found = move->evaluate(placement, pair.first, pair.second);
+      if (found && (!best || found->change < best->change)) best = found;
+    }
+  return best;
+}
+
+TEST(Remap, LeavingOutPairsThatCannotWinChangesNothing) {
+  std::size_t swaps = 0;
+  for (std::uint64_t seed = 1; seed <= 12; ++seed)
+    for (const std::int64_t price : {0, 200, 5000}) {
+      const auto made = made_up_problem(seed % 2 == 0 ? 48 : 32, 8, 12 + seed, seed, 1, LoadFeatures::TilesAndExperts,
+                                        load_rules()[seed % 3]);
+      RandomStream random{seed, 3};
+      const Assignment present = random_assignment(made.problems[0], random);
+      const RemapRule rule{.max_moves = 10, .move_ticks = price};
+      LayerProblem counted = made.problems[0];
+      counted.set_present(device_contents(present, 8), {rule.max_moves, rule.move_ticks});
+      Placement placement(counted, present);
+      std::vector<Placement> on_the_way{placement};
+      while (const auto best = best_swap_of_all_pairs(placement)) {
+        placement.apply(best->relocations);
+        on_the_way.push_back(placement);
+        ++swaps;
+      }
+      std::ranges::stable_sort(on_the_way, {}, &Placement::moves);
+      std::vector<RemapPoint> expected;
+      for (const Placement& made_so_far : on_the_way) {
+        const std::int64_t cost = cost_by_hand(counted, made_so_far.assignment());
+        if (!expected.empty() && cost >= expected.back().cost) continue;
+        if (!expected.empty() && expected.back().moves == made_so_far.moves()) expected.pop_back();
+        expected.push_back({made_so_far.moves(), cost, made_so_far.assignment()});
+      }
+      const auto front = remap_front(made.problems[0], device_contents(present, 8), rule);
+      ASSERT_EQ(front.size(), expected.size());
+      for (std::size_t p = 0; p < front.size(); ++p) {
+        EXPECT_EQ(front[p].moves, expected[p].moves);
+        EXPECT_EQ(front[p].cost, expected[p].cost);
+        EXPECT_EQ(front[p].assignment, expected[p].assignment);
+      }
+    }
+  EXPECT_GT(swaps, 60u) << "then the test would show little";
 }
 
 TEST(Remap, FindsTheBestWithinSoManyMoves) {
