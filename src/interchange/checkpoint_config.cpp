@@ -23,8 +23,9 @@ constexpr std::array<std::string_view, 16> words_of_counts = {"num",   "n",     
                                                               "ffn",   "expert", "experts", "router"};
 
 // Models whose configuration class or code routes by groups where config.json doesn't speak of any.
-constexpr std::array<std::string_view, 8> grouped_by_default = {
-    "deepseek_v2", "deepseek_v3", "deepseek_v32", "axk1", "beam", "bailing_hybrid", "pangu_pro_moe", "pangupromoe"};
+constexpr std::array<std::string_view, 12> grouped_by_default = {
+    "deepseek_v2",    "deepseek_v3",    "deepseek_v32",          "kimi_k2",           "axk1",          "beam",
+    "bailing_hybrid", "bailing_moe_v2", "bailingmm_moe_v2_lite", "bailing_moe_v3_vl", "pangu_pro_moe", "pangupromoe"};
 
 bool contains_any(std::string_view text, std::initializer_list<std::string_view> words) {
   return std::ranges::any_of(words, [&](std::string_view word) { return text.find(word) != std::string_view::npos; });
@@ -55,10 +56,18 @@ bool is_group_size_key(const std::string& key) {
           (contains_any(lower, {"size"}) && contains_any(lower, {"expert", "moe", "rout"})));
 }
 
+/// Devices or nodes to whose experts a token is limited: "moe_router_topk_limited_devices", "num_limited_nodes".
+bool is_device_limit_key(const std::string& lower) {
+  return contains_any(lower, {"limited", "per_tok"}) && contains_any(lower, {"device", "node", "gpu"});
+}
+
 /// A key that may speak of groups of experts: every one with "group" in it, but for what else is known to have groups.
 bool may_be_group_key(const std::string& key, bool has_mamba) {
   const std::string lower = to_lower(key);
-  if (contains_any(lower, {"expert", "rout"}) && contains_any(lower, {"cluster", "partition", "node"})) return true;
+  if (contains_any(lower, {"expert", "rout"}) &&
+      contains_any(lower, {"cluster", "partition", "node", "bucket", "tier", "hierarch"}))
+    return true;
+  if (is_device_limit_key(lower)) return true;
   if (lower.find("group") == std::string::npos) return false;
   if (is_group_size_key(key)) return true;
   if (contains_any(lower, {"loss", "process_group", "param_group", "optim"})) return false;  // of training
@@ -257,6 +266,11 @@ class ConfigReader {
       value.reject(
           "speaks of experts that neighbours share by their numbers, which renumbering would part; deploy the "
           "mapping with gem-deploy export instead");
+    if (value.is_text() && contains_any(lower, {"rout", "gate", "gating", "topk", "moe", "expert"}) &&
+        contains_any(to_lower(value.text()), {"hash", "modulo", "round_robin", "round-robin", "token_id"}))
+      value.reject("is '" + value.text() +
+                   "': experts are chosen by their numbers, so that others would be chosen after renumbering; deploy "
+                   "the mapping with gem-deploy export instead");
   }
 
   std::size_t expert_count_;

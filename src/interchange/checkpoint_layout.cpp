@@ -131,19 +131,53 @@ const std::array layouts = {
                      .vectors = {"router.per_expert_scale"},
                      .fused = {"experts.gate_up_proj", "experts.down_proj"},
                      .others = {"router.scale"}},
+    CheckpointLayout{.models = "GGUF's names",
+                     .layers = "blk",
+                     .block = "",
+                     .router = {"ffn_gate_inp"},
+                     .vectors = {"exp_probs_b", "exp_probs_b.bias"},
+                     .numbered = {"ffn_gate", "ffn_up", "ffn_down"},
+                     .fused = {"ffn_gate_exps", "ffn_up_exps", "ffn_down_exps", "ffn_gate_up_exps"},
+                     .others = {"ffn_gate", "ffn_up", "ffn_down", "ffn_gate_inp_shexp", "ffn_gate_shexp",
+                                "ffn_up_shexp", "ffn_down_shexp"}},
 };
+
+// Of an adapter (LoRA): the factor with the module's rows, and the other, which has none of them.
+constexpr std::string_view lora_rows = "lora_B.weight", lora_columns = "lora_A.weight";
 
 // What may stand behind a module's name and a dot or an underscore: its weight, biases, and what quantisation adds with
 // a value for each row, each block of a row, or all.
-constexpr std::array<std::string_view, 25> tensor_tails = {"weight",           "bias",          "scale",
-                                                           "scales",           "biases",        "blocks",
-                                                           "scale_inv",        "weight_scale",  "weight_scale_inv",
-                                                           "weight_scale_2",   "weight_scales", "weight_blocks",
-                                                           "weight_packed",    "weight_shape",  "weight_global_scale",
-                                                           "weight_bias",      "input_scale",   "input_global_scale",
-                                                           "activation_scale", "qscale_weight", "qscale_act",
-                                                           "qweight",          "output_scale",  "weight_scale_2_inv",
-                                                           "weight_zero_point"};
+constexpr std::array<std::string_view, 31> tensor_tails = {"weight",
+                                                           "bias",
+                                                           "scale",
+                                                           "scales",
+                                                           "biases",
+                                                           "blocks",
+                                                           "scale_inv",
+                                                           "weight_scale",
+                                                           "weight_scale_inv",
+                                                           "weight_scale_2",
+                                                           "weight_scales",
+                                                           "weight_blocks",
+                                                           "weight_packed",
+                                                           "weight_shape",
+                                                           "weight_global_scale",
+                                                           "weight_bias",
+                                                           "input_scale",
+                                                           "input_global_scale",
+                                                           "activation_scale",
+                                                           "qscale_weight",
+                                                           "qscale_act",
+                                                           "qweight",
+                                                           "output_scale",
+                                                           "weight_scale_2_inv",
+                                                           "weight_zero_point",
+                                                           "qzeros",
+                                                           "zeros",
+                                                           "zero_point",
+                                                           "g_idx",
+                                                           "weight_g_idx",
+                                                           lora_rows};
 
 // Parts of names of other stacks, whose layers are numbered anew.
 constexpr std::array<std::string_view, 18> other_stacks = {
@@ -153,6 +187,10 @@ constexpr std::array<std::string_view, 18> other_stacks = {
 // Modules of a dense MLP, beside routed experts in the same block or in layers without any.
 constexpr std::array<std::string_view, 11> dense_modules = {
     "gate_proj", "up_proj", "down_proj", "gate_up_proj", "w1", "w2", "w3", "fc1", "fc2", "w13", "linear_fc1"};
+
+// Parts of names of what goes by expert.
+constexpr std::array<std::string_view, 9> words_of_experts = {
+    "expert", "router", "routing", "moe", "correction_bias", "e_score", "exp_probs", "_exps", "2eid"};
 
 // Modules of shared experts.
 constexpr std::array<std::string_view, 8> shared_modules = {
@@ -204,8 +242,11 @@ bool find_in_layout(const CheckpointLayout& layout, std::string_view name, Tenso
     if (role.number_end > 0 && name[role.number_end - 1] == '.') --role.number_end;
     return true;
   }
+  const bool of_columns = name.ends_with(lora_columns);
   if (contains(layout.ids, name))
     role.kind = Kind::ExpertIds;
+  else if (of_columns && is_of_any(name.substr(0, name.size() - lora_columns.size() - 1), layout.router, tail))
+    role.kind = Kind::None;
   else if (is_of_any(name, layout.router, tail) || contains(layout.vectors, name))
     role.kind = Kind::Router;
   else if (is_of_any(name, layout.fused, tail))
@@ -249,11 +290,11 @@ bool is_moe_block(std::string_view module) {
   return std::ranges::any_of(layouts, [&](const CheckpointLayout& layout) { return layout.block == module; });
 }
 
-/// Whether some layout has a router or routed experts in this module without a block around them.
-bool is_module_of_layer(std::string_view module) {
+/// Whether some layout has a router or routed experts in this module without a block around them; `word` names layers.
+bool is_module_of_layer(std::string_view word, std::string_view module) {
   return std::ranges::any_of(layouts, [&](const CheckpointLayout& layout) {
     const auto begins = [&](std::string_view name) { return name.substr(0, name.find('.')) == module; };
-    return layout.block.empty() &&
+    return layout.block.empty() && layout.layers == word &&
            (std::ranges::any_of(layout.router, begins) || std::ranges::any_of(layout.numbered, begins) ||
             std::ranges::any_of(layout.fused, begins));
   });
@@ -261,8 +302,8 @@ bool is_module_of_layer(std::string_view module) {
 
 bool speaks_of_experts(std::string_view name) {
   const std::string lower = to_lower(name);
-  return lower.find("expert") != std::string::npos || lower.find("router") != std::string::npos ||
-         lower.find("moe") != std::string::npos;
+  return std::ranges::any_of(words_of_experts,
+                             [&](std::string_view word) { return lower.find(word) != std::string::npos; });
 }
 
 /// Whether a number stands before what speaks of experts: a layer's, of whatever stack.
@@ -285,7 +326,7 @@ bool split_at_layer(std::string_view name, std::string_view& stack, std::string_
     const std::size_t end = std::min(name.find('.', begin), name.size());
     word = name.substr(begin, end - begin);
     rest = name.substr(std::min(end + 1, name.size()));
-    if ((word == "layers" || word == "blocks") && consume_number(rest, layer)) {
+    if ((word == "layers" || word == "blocks" || word == "blk") && consume_number(rest, layer)) {
       stack = name.substr(0, begin);
       return true;
     }
@@ -342,7 +383,7 @@ TensorRole role_of(std::string_view tensor_name) {
   if (is_shared(rest) || (is_moe_block(first) && is_shared(in_block))) return role;
   if (is_moe_block(first))
     limit_unlisted(in_block, role);
-  else if (is_module_of_layer(first) || speaks_of_experts(rest))
+  else if (is_module_of_layer(word, first) || speaks_of_experts(rest))
     limit_unlisted(rest, role);
   return role;
 }

@@ -15,6 +15,11 @@ bool is_weight(const TensorRole& role) {
   return false;
 }
 
+/// Adapters (LoRA) stand beside a model and need not have all experts.
+bool is_of_adapter(std::string_view name) {
+  return name.find(".lora_") != std::string_view::npos;
+}
+
 std::string stack_in_words(const std::string& stack) {
   return stack.empty() ? std::string() : " of " + stack.substr(0, stack.size() - 1);
 }
@@ -56,7 +61,7 @@ void add_to_survey(ExpertSurvey& survey, const SafetensorsHeader& header) {
   for (const SafetensorsTensor& tensor : header.tensors) {
     const TensorRole role = role_of(tensor.name);
     if (role.kind == Kind::OtherStack) survey.other_stacks.insert(tensor.name.substr(0, tensor.name.find('.')));
-    if (role.layer < 0) continue;
+    if (role.layer < 0 || is_of_adapter(tensor.name)) continue;
     const auto at_layer = [&]() -> LayerSurvey& { return survey.layers[{std::string(role.stack), role.layer}]; };
     const std::size_t first = tensor.extents.empty() ? 0 : tensor.extents[0];
     if (role.kind == Kind::OneExpert) at_layer().numbered.insert(role.expert);

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "base/error.hpp"
 
 namespace gem {
@@ -17,8 +21,8 @@ std::string renumbered(const std::string& text) {
   return changed;
 }
 
-void expect_refused(const std::string& text) {
-  EXPECT_THROW(renumbered_references(text, renumbering, "file"), DataError) << text;
+void expect_refused(const std::string& text, const std::string& file = "file") {
+  EXPECT_THROW(renumbered_references(text, renumbering, file), DataError) << file << ": " << text;
 }
 
 TEST(ExpertReferences, AreRenumberedByNameAndByLists) {
@@ -77,6 +81,70 @@ TEST(ExpertReferences, AreRefusedAsNumbersInPlainText) {
        {"num_experts: 8\nexperts_per_tok: 2\n", "expert_dtype: fp8\nlayers: [1, 2]\n",
         "experts:\n  dtype: fp8\nlayers:\n  - 3\n", "# experts: 3, 5\n", "8 experts, 2 of them a token"})
     EXPECT_EQ(renumbered(text), text);
+}
+
+TEST(ExpertReferences, AreRenumberedInNamesOfEveryLayout) {
+  for (const auto& [before, after] : std::vector<std::pair<std::string, std::string>>{
+           {"model.layers.1.mlp.experts.gate_up_projs.3", "model.layers.1.mlp.experts.gate_up_projs.4"},
+           {"layers.1.experts.3.w1", "layers.1.experts.4.w1"},
+           {"blk.1.ffn_down.3.weight", "blk.1.ffn_down.4.weight"},
+           {"transformer.h.1.moe.experts.3", "transformer.h.1.moe.experts.4"},
+           {"model.layers.1.mlp.Experts.3.up_proj", "model.layers.1.mlp.Experts.4.up_proj"}})
+    EXPECT_EQ(renumbered("[\"" + before + "\"]"), "[\"" + after + "\"]");
+}
+
+TEST(ExpertReferences, AreRefusedInOtherSpellings) {
+  for (const char* words :
+       {"expert_3", "layer_1.expert_3", "layer1.expert3", "L1.experts-3", "EXPERT 3", "expert #3", "expert=3",
+        "layers.1.mlp.expert_3.up_proj", "layers.1.mlp.experts:3", "layers.1.mlp.experts.w1.3",
+        "layers.1.mlp.experts.w1.(3|5)", "layers.1.mlp.3.up_proj", "layers.1.mlp.e3.up_proj", "layers.1.moe.gate.3",
+        "blk.1.ffn_down_exps.3", "re:.*expert_3.*", "re:.*[Ee]xperts\\\\.3\\\\..*", "Experts 3 and 4 of layer 1",
+        // Ranges and lists, of which the first number alone would be taken.
+        "layers.1.experts.0-3", "layers.2.experts.0:4", "layers.2.experts.0..3", "layers.1.experts.3,5",
+        "layers.1-2.experts.3"}) {
+    expect_refused("[\"" + std::string(words) + "\"]");
+    expect_refused("{\"" + std::string(words) + "\": 8}");
+  }
+  for (const char* words :
+       {"mixture-of-experts-8x7b", "top-2 of 64 experts", "experts_int8", "expert_v2", "num_experts_8", "expert-70b",
+        "blk.1.ffn_gate_exps.weight", "layers.1.mlp.gate_up_proj", "layers.0.mlp.3.up_proj", "visual.blocks.1.mlp.3",
+        "shared_expert_3", "layers.1.self_attn.w1.3", "models/moe-base/2", "layers.1.mlp.shared_experts.3",
+        "model.layers.1.mlp.experts.gate_up_proj_weight_scale_2", "expert 12 of 12"}) {
+    const std::string text = "[\"" + std::string(words) + "\"]";
+    EXPECT_EQ(renumbered(text), text);
+  }
+}
+
+TEST(ExpertReferences, AreRefusedAsNumbersAnywhereBelowAKey) {
+  for (const char* text : {R"({"layer_1": {"expert_3": {"bits": 8}}})", R"({"blk.1.ffn_gate_exps": {"3": "Q8_0"}})",
+                           R"([["model.layers.1.mlp.experts", 3]])",
+                           R"({"gate": {"1": {"bias": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13]}}})",
+                           R"({"moe": {"layers": [{"scales": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13]}]}})"})
+    expect_refused(text);
+  for (const char* text : {R"({"aggregate": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13]})",
+                           R"({"moe_layer_freq": [0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]})",
+                           R"({"moe": {"x": [1, 2]}, "experts": {"a": [1, 2]}})"})
+    EXPECT_EQ(renumbered(text), text);
+}
+
+TEST(ExpertReferences, AreRefusedInTablesAndFilesOfTheirName) {
+  for (const auto& [file, text] :
+       std::vector<std::pair<std::string, std::string>>{{"expert_map.csv", "1,3,0\n1,4,1\n"},
+                                                        {"expert_map.txt", "3 4 5\n"},
+                                                        {"moe_map.tsv", "3\t4\n"},
+                                                        {"pruned.csv", "layer,expert_id,score\n1,3,0.5\n"},
+                                                        {"routing.csv", "layer,e0\n1,3\n"},
+                                                        {"expert_map.json", "[[0, 3], [1, 2]]"},
+                                                        {"a/router_map.json", R"({"1": [0, 3, 2]})"},
+                                                        {"expert_bits.yaml", "1:\n  3: 8\n"},
+                                                        {"recipe.toml", "[experts]\n3 = 8\n"}})
+    expect_refused(text, file);
+  for (const auto& [file, text] : std::vector<std::pair<std::string, std::string>>{
+           {"moe_config.yaml", "experts_per_token: 2\nnum_experts: 12\n"},
+           {"experts.json", R"({"num_experts": 12, "hidden_sizes": [1, 2]})"},
+           {"loss.csv", "step,loss,num_experts\n1,3,12\n"},
+           {"recipe.toml", "[quant]\nbits = 8\n[experts]\ndtype = 'fp8'\n[layers]\n3 = 8\n"}})
+    EXPECT_EQ(renumbered_references(text, renumbering, file), text);
 }
 
 }  // namespace

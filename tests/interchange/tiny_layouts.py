@@ -249,6 +249,15 @@ LAYOUTS = [
            {"router.proj.weight": ("router", AS_IT_IS), "router.per_expert_scale": ("share_scale", AS_IT_IS),
             "experts.gate_up_proj": ("gate up", GATE_UP), "experts.down_proj": ("down", AS_IT_IS)},
            shared={"router.scale": (HIDDEN,), "mlp.gate_proj.weight": (INNER, HIDDEN)}),
+    layout("gguf", "blk.{layer}.",
+           {"ffn_gate_inp.weight": ("router", AS_IT_IS), "exp_probs_b.bias": ("correction", AS_IT_IS),
+            "ffn_gate_exps.weight": ("gate", AS_IT_IS), "ffn_up_exps.weight": ("up", AS_IT_IS),
+            "ffn_down_exps.weight": ("down", AS_IT_IS)}, sigmoid=True,
+           shared={"ffn_gate_shexp.weight": (INNER, HIDDEN), "ffn_gate_inp_shexp.weight": (HIDDEN,),
+                   "attn_q.weight": (EXPERTS, HIDDEN)}),
+    layout("gguf_numbered", "blk.{layer}.",
+           {"ffn_gate_inp.weight": ("router", AS_IT_IS), "ffn_gate.{expert}.weight": ("gate", AS_IT_IS),
+            "ffn_up.{expert}.weight": ("up", AS_IT_IS), "ffn_down.{expert}.weight": ("down", AS_IT_IS)}),
 ]
 
 
