@@ -6,6 +6,8 @@
 #include <variant>
 #include <vector>
 
+#include "base/option.hpp"
+#include "interchange/column_roles.hpp"
 #include "interchange/imported_counts.hpp"
 #include "interchange/recorded_routing.hpp"
 #include "model/load_trace.hpp"
@@ -13,6 +15,12 @@
 #include "model/trace_words.hpp"
 
 namespace gem {
+
+/// Whether counts by step are totals since the recorder began.
+enum class Cumulative { Ask, Yes, No };
+inline std::vector<OptionWord<Cumulative>> words_of(Cumulative) {
+  return {{"ask", Cumulative::Ask}, {"yes", Cumulative::Yes}, {"no", Cumulative::No}};
+}
 
 /// What the user or a known model adds to what an engine recorded.
 struct ImportOptions {
@@ -30,6 +38,9 @@ struct ImportOptions {
   std::size_t fused_shared = 0;         ///< shared experts that the engine counts behind the routed ones
   std::size_t zero_experts = 0;         ///< ids behind the routed experts that compute nothing
   std::string axes;                     ///< of plain arrays; empty: "step,layer,expert", or "layer,expert"
+  ColumnChoice columns;                 ///< names of columns, where they aren't the usual ones
+  bool add_repeated = false;            ///< add lines of one step, layer and expert
+  Cumulative cumulative = Cumulative::Ask;  ///< whether counts are running totals
   bool keep_partial = false;            ///< keep steps that not all ranks recorded
 };
 
