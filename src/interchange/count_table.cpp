@@ -35,6 +35,7 @@ std::optional<double> number_in_text(const std::string& text) {
 }  // namespace
 
 CountTable::Key CountTable::key_of(const Place& place) {
+  layer_count_ = std::max(layer_count_, static_cast<std::size_t>(place.layer) + 1);
   return {place_of(place.part, parts_, part_places_), place_of(place.step, steps_, step_places_), place.layer};
 }
 

@@ -34,6 +34,8 @@ class CountTable {
   bool empty() const { return rows_.empty(); }
   /// Experts that single counts name: the largest plus 1.
   std::size_t named_experts() const { return named_experts_; }
+  /// The last layer's number plus 1.
+  std::size_t layer_count() const { return layer_count_; }
   std::size_t parts() const { return parts_.size(); }
 
   /// The sum over ranks and files, see CountCollector::finish. DataError where steps are told by something that differs
@@ -57,7 +59,7 @@ class CountTable {
   std::vector<std::string> parts_, steps_;
   std::unordered_map<std::string, std::size_t> part_places_, step_places_;
   std::map<Key, Row> rows_;
-  std::size_t named_experts_ = 0, counts_ = 0;
+  std::size_t named_experts_ = 0, counts_ = 0, layer_count_ = 0;
 };
 
 }  // namespace gem

@@ -120,10 +120,12 @@ std::string copies_in(const Rows& rows) {
 
 /// Whether rows of k numbers are ids of a token's experts: never the same twice in one, although by chance that would
 /// have happened often.
-bool are_ids(const Rows& rows, bool in_any_order) {
+bool are_ids(const Rows& rows, bool in_any_order, const ImportOptions& options) {
   if (rows.empty() || rows[0].size() < 2 || rows[0].size() > largest_top_k) return false;
-  std::map<double, double> often;
-  double total = 0.0, judged = 0.0;
+  const std::size_t k = rows[0].size();
+  std::vector<std::map<double, double>> often(k);  // by place
+  double judged = 0.0;
+  bool blank = false;
   std::size_t ascending = 0;
   for (std::vector<double> row : rows) {
     ascending += std::ranges::is_sorted(row);
@@ -131,18 +133,24 @@ bool are_ids(const Rows& rows, bool in_any_order) {
           return value >= -1.0 && value <= largest_id && value == std::floor(value);
         }))
       return false;
-    if (std::ranges::all_of(row, [&](double value) { return value == row[0]; })) continue;  // not recorded
+    if (row[0] <= 0.0 && std::ranges::all_of(row, [&](double value) { return value == row[0]; })) {
+      blank = true;  // dense layers, tokens that were not recorded; or counts of 0
+      continue;
+    }
+    for (std::size_t place = 0; place < k; ++place) ++often[place][row[place]];
     std::ranges::sort(row);
     if (std::ranges::adjacent_find(row) != row.end()) return false;
-    for (const double value : row) ++often[value];
-    total += static_cast<double>(row.size());
     ++judged;
   }
   if (judged == 0.0 || (!in_any_order && ascending == rows.size())) return false;
-  double alike = 0.0;  // chance that two of the numbers are the same
-  for (const auto& [value, times] : often) alike += times / total * times / total;
-  const auto k = static_cast<double>(rows[0].size());
-  return judged * k * (k - 1.0) / 2.0 * alike >= 10.0;
+  double expected = 0.0;  // rows in which two places would be the same by chance
+  for (std::size_t place = 1; place < k; ++place)
+    for (std::size_t other = 0; other < place; ++other)
+      for (const auto& [value, times] : often[place])
+        if (const auto same = often[other].find(value); (value > 0.0 || !blank) && same != often[other].end())
+          expected += times * same->second / judged;
+  // As many as a token has experts need less to be believed.
+  return expected >= (k == options.top_k ? 4.0 : 10.0);
 }
 
 std::string text_of_ids(const std::string& axes) {
@@ -162,8 +170,10 @@ std::string ids_in(const NumberArray& array, const ImportOptions& options) {
     for (std::size_t d = 0; d < rank; ++d)
       if (d != axis) order.push_back(d);
     order.push_back(axis);
-    if (are_ids(rows_of(array, order, 1), axis + 1 == rank))
-      return text_of_ids(axis + 1 == rank ? "along the last axis" : fmt::format("along axis {}", axis + 1));
+    if (are_ids(rows_of(array, order, 1), axis + 1 == rank, options))
+      return text_of_ids(axis + 1 < rank ? fmt::format("along axis {}", axis + 1)
+                         : rank == 2    ? "[token, k]"
+                                        : "along the last axis");
   }
   return "";
 }
@@ -199,7 +209,7 @@ std::string other_than_counts(const Cube<double>& counts, const ImportOptions& o
   if (!all_whole(array) || are_running_totals(counts)) return "";
   const Rows rows = rows_of(array, {0, 1, 2}, 1);
   if (const std::string text = map_in(rows, options); !text.empty()) return text;
-  if (counts.columns() != options.expert_count && are_ids(rows, true)) return text_of_ids("along the last axis");
+  if (counts.columns() != options.expert_count && are_ids(rows, true, options)) return text_of_ids("along the last axis");
   return copies_in(rows);
 }
 

@@ -113,6 +113,13 @@ void check_all_ranks(const TableInput& input, const std::vector<std::string>& pa
   notes.push_back("PARTIAL SUMS: " + found);
 }
 
+/// Layers that have no numbers but their rows: where rows were left out, the others keep theirs.
+void number_rows(ImportedCounts& imported, std::size_t rows, const ImportOptions& options) {
+  if (imported.layer_ids.size() == rows) return imported.layer_ids.clear();
+  if (options.layer_ids.size() != rows) return;
+  for (std::int32_t& layer : imported.layer_ids) layer = options.layer_ids[static_cast<std::size_t>(layer)];
+}
+
 Recording read(const std::vector<std::string>& paths, const ImportOptions& options) {
   TableInput input(options, paths.front());
   const std::vector<FileName> names = said_by_names(paths);
@@ -125,8 +132,8 @@ Recording read(const std::vector<std::string>& paths, const ImportOptions& optio
   ImportedCounts& imported = input.imported;
   input.table.finish(imported, options);
   imported.has_steps = *told.steps;
-  if (!*told.layers) imported.layer_ids.clear();
   if (*told.layers) imported.every_decoder_layer = false;
+  if (!*told.layers) number_rows(imported, input.table.layer_count(), options);
   if (options.axes.empty() && !options.columns.no_header)
     if (const std::string other = other_than_counts(imported.counts, options); !other.empty())
       throw DataError(paths.front() + ": " + other);

@@ -10,6 +10,7 @@
 #include "base/error.hpp"
 #include "base/option.hpp"
 #include "base/text.hpp"
+#include "interchange/not_counts.hpp"
 
 namespace gem {
 namespace {
@@ -275,6 +276,11 @@ void add_leaves(std::vector<TableLeaf>& leaves, const std::vector<std::string>& 
   if (leaves.size() == 1 && first.path.empty() && first.layer_ids == nullptr && plain && (rank == 2 || rank == 3) &&
       !input.layer_outside && !(rank == 3 && input.step_outside))
     return add_array(first.node->array, first.node->where, input);
+  if (input.options.axes.empty())
+    for (const TableLeaf& leaf : leaves)
+      if (leaf.dimensions.size() == 2 || leaf.dimensions.size() == 3)
+        if (const std::string other = other_than_counts(leaf.node->array, input.options); !other.empty())
+          throw DataError(leaf.node->where + ": " + other);
   Resolver(leaves, root, input).resolve();
   LeafReader reader(input, unread);
   for (const TableLeaf& leaf : leaves) reader.add(leaf);
