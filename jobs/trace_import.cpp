@@ -122,8 +122,7 @@ void take_model(ImportJob& job) {
   }
   if (!job.layer_experts.empty())
     job.options.layer_experts = parse_layer_experts(job.layer_experts, spelled(option_name(&ImportJob::layer_experts)));
-  if (!job.columns.empty())
-    job.options.columns = parse_columns(job.columns, spelled(option_name(&ImportJob::columns)));
+  if (!job.columns.empty()) job.options.columns = parse_columns(job.columns, spelled(option_name(&ImportJob::columns)));
   if (!job.layer_ids.empty())
     job.options.layer_ids = parse_layer_ids(job.layer_ids, spelled(option_name(&ImportJob::layer_ids)));
 }

@@ -24,22 +24,71 @@ const std::vector<RoleNames>& table() {
   static const std::vector<RoleNames> roles = {
       {Role::Count,
        "count",
-       {"count",          "counts",          "tokens",           "numtokens",       "tokencount",   "numtoken",
-        "tokennum",       "tokencounts",     "counttokens",      "ntokens",         "ntoken",       "totaltokens",
-        "tokenstotal",    "routedtokens",    "tokensrouted",     "assignedtokens",  "numassigned",  "numrouted",
-        "expertcount",    "expertcounts",    "tokensperexpert",  "experttokens",    "experttokencount",
-        "load",           "loads",           "expertload",       "hits",            "hit",          "hitcount",
-        "numhits",        "activations",     "activation",       "activationcount", "numactivations",
-        "logicalcount",   "logicalcounts",   "selections",       "selectioncount",  "numselections", "selected",
-        "assignments",    "assignmentcount", "occurrences",      "frequency",       "freq",          "popularity",
-        "usage",          "usagecount",      "calls",            "numcalls",        "cnt",           "routed",
-        "assigned",       "num",             "n",                "value",           "values",        "total",
-        "amount",         "sum"}},
+       {"count",
+        "counts",
+        "tokens",
+        "numtokens",
+        "tokencount",
+        "numtoken",
+        "tokennum",
+        "tokencounts",
+        "counttokens",
+        "ntokens",
+        "ntoken",
+        "totaltokens",
+        "tokenstotal",
+        "routedtokens",
+        "tokensrouted",
+        "assignedtokens",
+        "numassigned",
+        "numrouted",
+        "expertcount",
+        "expertcounts",
+        "tokensperexpert",
+        "experttokens",
+        "experttokencount",
+        "load",
+        "loads",
+        "expertload",
+        "hits",
+        "hit",
+        "hitcount",
+        "numhits",
+        "activations",
+        "activation",
+        "activationcount",
+        "numactivations",
+        "logicalcount",
+        "logicalcounts",
+        "selections",
+        "selectioncount",
+        "numselections",
+        "selected",
+        "assignments",
+        "assignmentcount",
+        "occurrences",
+        "frequency",
+        "freq",
+        "popularity",
+        "usage",
+        "usagecount",
+        "calls",
+        "numcalls",
+        "cnt",
+        "routed",
+        "assigned",
+        "num",
+        "n",
+        "value",
+        "values",
+        "total",
+        "amount",
+        "sum"}},
       {Role::Step,
        "step",
-       {"step",   "steps",    "iteration", "iter",      "forwardpass", "forward",  "pass", "batch", "fwdpass", "fwd",
-        "tick",   "timestep", "round",     "window",    "interval",    "snapshot", "frame", "cycle",
-        "epoch",  "sample",   "timestamp", "time",      "datetime",    "ts",       "date",  "t"}},
+       {"step",  "steps",  "iteration", "iter",  "forwardpass", "forward",  "pass",     "batch", "fwdpass",
+        "fwd",   "tick",   "timestep",  "round", "window",      "interval", "snapshot", "frame", "cycle",
+        "epoch", "sample", "timestamp", "time",  "datetime",    "ts",       "date",     "t"}},
       {Role::Layer, "layer", {"layer", "block", "layername", "l"}},
       {Role::Expert, "expert", {"expert", "logicalexpert", "routedexpert", "e"}},
       {Role::Rank,
@@ -53,13 +102,14 @@ const std::vector<RoleNames>& table() {
 }
 
 /// Words of a name that don't say what a column holds.
-constexpr std::string_view bare[] = {
-    "id",     "idx",    "index", "indices", "no",   "nr",   "num", "number", "key",  "the",    "moe",
-    "decoder", "model", "global", "cur",    "current", "engine", "scheduler", "s",   "ms",   "us",
-    "ns",     "sec",    "secs",  "seconds", "unix", "utc",  "iso", "name",   "logical", "of", "ids"};
+constexpr std::string_view bare[] = {"id",      "idx",       "index", "indices", "no",    "nr",      "num", "number",
+                                     "key",     "the",       "moe",   "decoder", "model", "global",  "cur", "current",
+                                     "engine",  "scheduler", "s",     "ms",      "us",    "ns",      "sec", "secs",
+                                     "seconds", "unix",      "utc",   "iso",     "name",  "logical", "of",  "ids"};
 
 /// Words of names that say how many, not which.
-constexpr std::string_view measures[] = {"per", "is", "has", "n", "num", "total", "max", "min", "first", "last", "mean"};
+constexpr std::string_view measures[] = {"per", "is",  "has",   "n",    "num", "total",
+                                         "max", "min", "first", "last", "mean"};
 
 template <class Words>
 bool is_among(const Words& words, std::string_view word) {
@@ -98,8 +148,10 @@ NamedRole role_of_last_word(const std::vector<std::string>& words) {
   return found;
 }
 
-/// The role that one word has beside a number.
-Role role_of_word(const std::string& word) {
+/// The role that one word has beside a number; `alone` says that there are no other words.
+Role role_of_word(const std::string& word, bool alone) {
+  if (word.size() == 1 && !alone) return Role::None;  // "p2l"
+  if (word == "ep" || word == "dp" || word == "tp" || word == "pp") return Role::Rank;
   if (word == "layers" || word == "blocks") return Role::Layer;
   if (word == "experts") return Role::Expert;
   if (word == "slots") return Role::Slot;
@@ -120,8 +172,8 @@ std::vector<std::string> words_of_name(std::string_view name) {
   enum class Kind { Other, Digit, Lower, Upper } before = Kind::Other;
   for (std::size_t i = 0; i < name.size(); ++i) {
     const auto letter = static_cast<unsigned char>(name[i]);
-    const Kind kind = std::isdigit(letter) != 0   ? Kind::Digit
-                      : std::isupper(letter) != 0 ? Kind::Upper
+    const Kind kind = std::isdigit(letter) != 0                   ? Kind::Digit
+                      : std::isupper(letter) != 0                 ? Kind::Upper
                       : std::islower(letter) != 0 || letter > 127 ? Kind::Lower
                                                                   : Kind::Other;
     if (kind != Kind::Other) {
@@ -159,27 +211,13 @@ Role role_of_plural(std::string_view name) {
   std::vector<std::string> words = words_of_name(name);
   std::erase_if(words, is_bare);
   const std::string core = together(words);
-  static const std::array<std::pair<std::string_view, Role>, 21> plurals = {{{"layers", Role::Layer},
-                                                                             {"layer", Role::Layer},
-                                                                             {"bylayer", Role::Layer},
-                                                                             {"perlayer", Role::Layer},
-                                                                             {"blocks", Role::Layer},
-                                                                             {"steps", Role::Step},
-                                                                             {"step", Role::Step},
-                                                                             {"bystep", Role::Step},
-                                                                             {"perstep", Role::Step},
-                                                                             {"iterations", Role::Step},
-                                                                             {"iters", Role::Step},
-                                                                             {"passes", Role::Step},
-                                                                             {"forwardpasses", Role::Step},
-                                                                             {"batches", Role::Step},
-                                                                             {"windows", Role::Step},
-                                                                             {"timesteps", Role::Step},
-                                                                             {"experts", Role::Expert},
-                                                                             {"ranks", Role::Rank},
-                                                                             {"devices", Role::Rank},
-                                                                             {"workers", Role::Rank},
-                                                                             {"gpus", Role::Rank}}};
+  static const std::array<std::pair<std::string_view, Role>, 21> plurals = {
+      {{"layers", Role::Layer},       {"layer", Role::Layer},     {"bylayer", Role::Layer}, {"perlayer", Role::Layer},
+       {"blocks", Role::Layer},       {"steps", Role::Step},      {"step", Role::Step},     {"bystep", Role::Step},
+       {"perstep", Role::Step},       {"iterations", Role::Step}, {"iters", Role::Step},    {"passes", Role::Step},
+       {"forwardpasses", Role::Step}, {"batches", Role::Step},    {"windows", Role::Step},  {"timesteps", Role::Step},
+       {"experts", Role::Expert},     {"ranks", Role::Rank},      {"devices", Role::Rank},  {"workers", Role::Rank},
+       {"gpus", Role::Rank}}};
   for (const auto& [plural, role] : plurals)
     if (core == plural) return role;
   return Role::None;
@@ -190,13 +228,10 @@ std::vector<NumberedName> numbers_in_name(std::string_view name) {
   std::vector<NumberedName> named;
   Role before = Role::None;
   std::size_t numbers = 0;
-  bool other = false;
+  const bool alone = words.size() == 2;
   for (const std::string& word : words) {
     if (!is_number(word)) {
-      if (const Role role = role_of_word(word); role != Role::None)
-        before = role;
-      else
-        other = other || !is_bare(word);
+      if (const Role role = role_of_word(word, alone); role != Role::None) before = role;
       continue;
     }
     ++numbers;
@@ -208,12 +243,8 @@ std::vector<NumberedName> numbers_in_name(std::string_view name) {
     if (numbers == 1 && words.size() == 1) named = {{Role::None, number}};
     before = Role::None;
   }
-  if (named.empty() && numbers == 1)  // "3rd layer"
-    for (const std::string& word : words)
-      if (const Role role = role_of_word(word); role != Role::None) {
-        const auto digits = std::ranges::find_if(words, is_number);
-        return {{role, std::stoll(*digits)}};
-      }
+  if (alone && named.empty() && numbers == 1 && is_number(words[0]))  // "3_layer"
+    if (const Role role = role_of_word(words[1], alone); role != Role::None) return {{role, std::stoll(words[0])}};
   return named;
 }
 
@@ -238,8 +269,9 @@ ColumnChoice parse_columns(const std::string& text, const std::string& what) {
     const std::string word = to_lower(trim(part.substr(0, sign)));
     const std::string name = sign == std::string::npos ? "" : trim(part.substr(sign + 1));
     const auto known = std::ranges::find_if(table(), [&](const RoleNames& role) { return role.word == word; });
-    const bool good = !name.empty() && (word == "ignore" || (known != table().end() && known->role != Role::Slot &&
-                                                             known->role != Role::LocalExpert));
+    const bool good =
+        !name.empty() &&
+        (word == "ignore" || (known != table().end() && known->role != Role::Slot && known->role != Role::LocalExpert));
     if (!good || (word != "ignore" && choice.names.contains(known->role)))
       throw UsageError(what + " '" + text +
                        "' must say what columns hold, as step=tick,layer=block,expert=e,count=n,rank=gpu,ignore=note "

@@ -26,8 +26,8 @@ struct NamedRole {
 };
 NamedRole role_of_name(std::string_view name);
 
-/// The role whose plural the name is ("layers", "moe_layers", "iterations"), as members are called that hold one thing a
-/// layer or step; None for any other name.
+/// The role whose plural the name is ("layers", "moe_layers", "iterations"), as members are called that hold one thing
+/// a layer or step; None for any other name.
 Role role_of_plural(std::string_view name);
 
 /// A name that counts something: "layer_3", "e7", "model.layers.3.mlp", or a number alone, whose role is None.

@@ -109,10 +109,10 @@ void CountTable::drop_cut_step(const ImportOptions& options, std::vector<std::st
                        std::ranges::any_of(sums, [&](const auto& sum) { return sum.second != sums.begin()->second; });
   if (!lacks && !differs) return;
   std::erase_if(rows_, [&](const auto& row) { return std::get<1>(row.first) == last; });
-  notes.push_back(fmt::format("step {}, the last one, was not recorded whole ({}) and was left out ({} keeps it)",
-                              steps_[last].substr(0, 40),
-                              lacks ? "layers lack" : "its layers have different numbers of tokens, those of no other do",
-                              on_command_line("keep-partial")));
+  notes.push_back(fmt::format(
+      "step {}, the last one, was not recorded whole ({}) and was left out ({} keeps it)", steps_[last].substr(0, 40),
+      lacks ? "layers lack" : "its layers have different numbers of tokens, those of no other do",
+      on_command_line("keep-partial")));
 }
 
 /// Every token passes through every layer, so that a step has them all.
@@ -121,7 +121,8 @@ void CountTable::check_steps(const ImportOptions& options) const {
   std::map<std::pair<std::size_t, std::int32_t>, std::size_t> pairs;  // experts that a step and layer names
   std::set<std::int32_t> layers;
   for (const auto& [key, row] : rows_) {
-    pairs[{std::get<1>(key), std::get<2>(key)}] += row.experts.size() - static_cast<std::size_t>(std::ranges::count(row.experts, 0.0));
+    pairs[{std::get<1>(key), std::get<2>(key)}] +=
+        row.experts.size() - static_cast<std::size_t>(std::ranges::count(row.experts, 0.0));
     layers.insert(std::get<2>(key));
   }
   const auto few = static_cast<std::size_t>(

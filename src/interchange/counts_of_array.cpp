@@ -15,6 +15,7 @@ namespace gem {
 namespace {
 
 constexpr std::size_t largest_top_k = 16;
+constexpr std::size_t most_shared = 2;  // fused shared experts, which have places behind the top-k
 
 /// An array with its axes in another order: axis d of the result is axis order[d] of the array.
 NumberArray reordered(const NumberArray& array, const std::vector<std::size_t>& order) {
@@ -129,6 +130,7 @@ ArrayKind kind_of_array(const NumberArray& array, const ImportOptions& options) 
   const std::size_t last = array.extents.back();
   if (!array.whole || last > largest_top_k || !options.axes.empty()) return ArrayKind::Counts;
   if (options.expert_count != 0 && last == options.expert_count) return ArrayKind::Counts;
+  if (options.top_k != 0 && last > options.top_k + most_shared) return ArrayKind::Counts;
   if (std::ranges::any_of(array.values, [](double value) { return value < -1.0 || value > 65535.0; }))
     return ArrayKind::Counts;
   if (options.top_k != 0 && last == options.top_k && are_ids(array, options.expert_count)) return ArrayKind::Ids;

@@ -37,10 +37,10 @@ struct CountColumn {
 struct Plan {
   std::optional<std::size_t> step, layer, expert, count;
   std::vector<std::pair<std::size_t, std::string>> ranks;  // column and name, the plainest first
-  std::vector<CountColumn> wide;    // where each expert, layer or step has a column
-  std::vector<std::string> unread;  // names of columns that aren't read
-  bool layers_in_order = false;     // a line a layer
-  std::size_t width = 0;            // columns that a line must have
+  std::vector<CountColumn> wide;                           // where each expert, layer or step has a column
+  std::vector<std::string> unread;                         // names of columns that aren't read
+  bool layers_in_order = false;                            // a line a layer
+  std::size_t width = 0;                                   // columns that a line must have
 };
 
 /// Decides what the columns are, by --columns, then by their names.
@@ -159,10 +159,10 @@ class Planner {
     for (const CountColumn& column : plan_.wide)
       if (column.of.size() != plan_.wide[0].of.size() ||
           !std::ranges::equal(column.of, plan_.wide[0].of, {}, &NumberedName::role, &NumberedName::role))
-        throw DataError(fmt::format("{}: the columns '{}' and '{}' count different things; leave one out with {} "
-                                    "ignore=NAME",
-                                    lines_.where(), names_[plan_.wide[0].column], names_[column.column],
-                                    on_command_line("columns")));
+        throw DataError(fmt::format(
+            "{}: the columns '{}' and '{}' count different things; leave one out with {} "
+            "ignore=NAME",
+            lines_.where(), names_[plan_.wide[0].column], names_[column.column], on_command_line("columns")));
     if (in_names(Role::Rank) || in_names(Role::Slot) || in_names(Role::LocalExpert) ||
         plan_.expert.has_value() == in_names(Role::Expert) || (plan_.layer && in_names(Role::Layer)) ||
         (plan_.step && in_names(Role::Step)))
@@ -211,8 +211,8 @@ class LineReader {
       for (const NumberedName& named : numbers_in_name(cell))
         if (named.role == role || (named.role == Role::None && !number)) number = named.number;
     if (!number)
-      throw DataError(fmt::format("{}, {}: '{}' is not a whole number", lines_.where(), role_name(role),
-                                  cell.substr(0, 40)));
+      throw DataError(
+          fmt::format("{}, {}: '{}' is not a whole number", lines_.where(), role_name(role), cell.substr(0, 40)));
     if (*number < 0 || *number > 65535)
       throw DataError(fmt::format("{}: layer and expert must be 0 to 65535, but {} is {}", lines_.where(),
                                   role_name(role), *number));
@@ -302,28 +302,6 @@ bool counts_up(const std::vector<std::string>& cells, std::int64_t first) {
   return cells.size() > 1;
 }
 
-/// Columns that only say where a line belongs, in a table without a header, would be counted as tokens.
-void refuse_columns_of_numbers(const NumberArray& matrix, const CsvLines& lines) {
-  const std::size_t rows = matrix.extents[0], width = matrix.extents[1];
-  const auto at = [&](std::size_t row, std::size_t column) { return matrix.values[row * width + column]; };
-  bool ascending = width >= 3 && width <= 6 && rows >= 4;
-  for (std::size_t row = 1; row < rows && ascending; ++row)
-    ascending = std::lexicographical_compare(&matrix.values[(row - 1) * width], &matrix.values[row * width - 1],
-                                             &matrix.values[row * width], &matrix.values[(row + 1) * width - 1]);
-  if (ascending && at(0, 0) + 1.0 >= at(0, 0) && at(rows - 1, 0) < static_cast<double>(rows) / 2.0)
-    throw DataError(fmt::format(
-        "{}: has no header, and the first {} columns of its lines only count up: say what they are with {} as "
-        "step=1,layer=2,expert=3,count=4, or {} none if all are counts, a line a layer",
-        lines.path(), width - 1, on_command_line("columns"), on_command_line("columns")));
-  bool numbered = rows >= 3 && width >= 3;
-  for (std::size_t row = 0; row < rows && numbered; ++row)
-    numbered = at(row, 0) == at(0, 0) + static_cast<double>(row) && at(0, 0) <= 8.0;
-  if (numbered)
-    throw DataError(fmt::format("{}: has no header, and its first column counts the lines from {:g} on: say {} layer=1 "
-                                "if they are the layers, or {} none if these are counts as well",
-                                lines.path(), at(0, 0), on_command_line("columns"), on_command_line("columns")));
-}
-
 /// Names of the columns of a table without a header for which --columns names columns by their numbers, from 1.
 std::vector<std::string> numbered_names(std::size_t count) {
   std::vector<std::string> names;
@@ -374,11 +352,11 @@ std::string text_of_repeated(const CountTable::Place& place, const std::string& 
     return text + fmt::format("; say what tells the two apart, leave one out, or add them with {}",
                               on_command_line("add-repeated"));
   std::string names;
-  for (std::size_t i = 0; i < unread.size() && i < 6; ++i)
-    names += (i > 0 ? "', '" : "'") + unread[i].substr(0, 40);
-  return text + fmt::format("; {}' may tell the two apart: say what it is with {}, as step={}, rank={}, or ignore={} to "
-                            "add them",
-                            names, on_command_line("columns"), unread[0], unread[0], unread[0]);
+  for (std::size_t i = 0; i < unread.size() && i < 6; ++i) names += (i > 0 ? "', '" : "'") + unread[i].substr(0, 40);
+  return text + fmt::format(
+                    "; {}' may tell the two apart: say what it is with {}, as step={}, rank={}, or ignore={} to "
+                    "add them",
+                    names, on_command_line("columns"), unread[0], unread[0], unread[0]);
 }
 
 void TableInput::name_rank(CountTable::Place& place, const std::string& name, const std::string& text) {
@@ -403,7 +381,6 @@ void read_csv_counts(const std::string& path, TableInput& input) {
   }
   const NumberArray matrix = read_matrix(lines);
   if (matrix.values.empty()) throw DataError(path + ": holds no line of counts");
-  if (!input.options.columns.no_header) refuse_columns_of_numbers(matrix, lines);
   add_array(matrix, path, input);
 }
 

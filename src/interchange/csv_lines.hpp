@@ -6,8 +6,9 @@
 
 namespace gem {
 
-/// The lines of a table in text that are neither empty nor comments, cut into cells at commas, semicolons, tabs, bars or,
-/// where there is none of these, white space. Cells in quotes may hold the separator; a byte order mark is passed over.
+/// The lines of a table in text that are neither empty nor comments, cut into cells at commas, semicolons, tabs, bars
+/// or, where there is none of these, white space. Cells in quotes may hold the separator; a byte order mark is passed
+/// over.
 class CsvLines {
  public:
   CsvLines(std::string path, std::string text);

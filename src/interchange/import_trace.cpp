@@ -338,9 +338,10 @@ void undo_totals(ImportedCounts& imported, const ImportOptions& options, std::ve
     return;
   }
   if (options.cumulative == Cumulative::No || !imported.has_steps || !are_running_totals(imported.counts)) return;
-  throw DataError(fmt::format("{}: no expert gets less from step to step, as in totals since the recorder began: say {} "
-                              "yes to take their differences, or {} no if they are the steps' own counts",
-                              place_of(imported), on_command_line("cumulative"), on_command_line("cumulative")));
+  throw DataError(
+      fmt::format("{}: no expert gets less from step to step, as in totals since the recorder began: say {} "
+                  "yes to take their differences, or {} no if they are the steps' own counts",
+                  place_of(imported), on_command_line("cumulative"), on_command_line("cumulative")));
 }
 
 }  // namespace

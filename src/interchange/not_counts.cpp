@@ -129,9 +129,8 @@ bool are_ids(const Rows& rows, bool in_any_order, const ImportOptions& options) 
   std::size_t ascending = 0;
   for (std::vector<double> row : rows) {
     ascending += std::ranges::is_sorted(row);
-    if (!std::ranges::all_of(row, [](double value) {
-          return value >= -1.0 && value <= largest_id && value == std::floor(value);
-        }))
+    if (!std::ranges::all_of(
+            row, [](double value) { return value >= -1.0 && value <= largest_id && value == std::floor(value); }))
       return false;
     if (row[0] <= 0.0 && std::ranges::all_of(row, [&](double value) { return value == row[0]; })) {
       blank = true;  // dense layers, tokens that were not recorded; or counts of 0
@@ -172,8 +171,8 @@ std::string ids_in(const NumberArray& array, const ImportOptions& options) {
     order.push_back(axis);
     if (are_ids(rows_of(array, order, 1), axis + 1 == rank, options))
       return text_of_ids(axis + 1 < rank ? fmt::format("along axis {}", axis + 1)
-                         : rank == 2    ? "[token, k]"
-                                        : "along the last axis");
+                         : rank == 2     ? "[token, k]"
+                                         : "along the last axis");
   }
   return "";
 }
@@ -209,8 +208,31 @@ std::string other_than_counts(const Cube<double>& counts, const ImportOptions& o
   if (!all_whole(array) || are_running_totals(counts)) return "";
   const Rows rows = rows_of(array, {0, 1, 2}, 1);
   if (const std::string text = map_in(rows, options); !text.empty()) return text;
-  if (counts.columns() != options.expert_count && are_ids(rows, true, options)) return text_of_ids("along the last axis");
+  if (counts.columns() != options.expert_count && are_ids(rows, true, options))
+    return text_of_ids("along the last axis");
   return copies_in(rows);
+}
+
+std::string columns_of_places(const NumberArray& matrix) {
+  const std::size_t rows = matrix.extents[0], width = matrix.extents[1];
+  const auto at = [&](std::size_t row, std::size_t column) { return matrix.values[row * width + column]; };
+  const auto before_last = [&](std::size_t row) { return std::span(matrix.values).subspan(row * width, width - 1); };
+  bool ascending = width >= 3 && width <= 6 && rows >= 4;
+  for (std::size_t row = 1; row < rows && ascending; ++row)
+    ascending = std::ranges::lexicographical_compare(before_last(row - 1), before_last(row));
+  if (ascending && at(rows - 1, 0) < static_cast<double>(rows) / 2.0)
+    return fmt::format(
+        "the first {} columns of its lines only count up, as in a table of step, layer, expert and count without a "
+        "header: say what they are with {} as step=1,layer=2,expert=3,count=4 (in CSV), or {} none if all are counts, "
+        "a line a layer",
+        width - 1, on_command_line("columns"), on_command_line("columns"));
+  bool numbered = rows >= 3 && width >= 3 && at(0, 0) <= (rows < 5 ? 1.0 : 8.0);
+  for (std::size_t row = 0; row < rows && numbered; ++row) numbered = at(row, 0) == at(0, 0) + static_cast<double>(row);
+  if (!numbered) return "";
+  return fmt::format(
+      "its first column counts the lines from {:g} on: say {} layer=1 if they are the layers (in CSV), or {} none if "
+      "these are counts as well",
+      at(0, 0), on_command_line("columns"), on_command_line("columns"));
 }
 
 bool are_running_totals(const Cube<double>& counts) {

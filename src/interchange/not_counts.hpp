@@ -13,8 +13,13 @@ struct ImportOptions;
 /// what to do; empty for what may be counts.
 std::string other_than_counts(const Cube<double>& counts, const ImportOptions& options);
 
-/// The same for an array of two or three axes whose order isn't known: also ids and maps along other axes than the last.
+/// The same for an array of two or three axes whose order isn't known: also ids and maps along other axes than the
+/// last.
 std::string other_than_counts(const NumberArray& array, const ImportOptions& options);
+
+/// What the first columns of a table without a header are if they only say where its lines belong, with what to do;
+/// empty where all of them may be counts. `matrix` is [line, column].
+std::string columns_of_places(const NumberArray& matrix);
 
 /// Whether counts by step are running totals: none gets less from step to step, but where all begin again. Told from
 /// three steps on.

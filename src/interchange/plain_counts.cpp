@@ -1,5 +1,5 @@
-// Counts in plain form, for everybody else: CSV, JSON, JSON lines, and arrays of NumPy and PyTorch. What holds the counts,
-// and how, is found by table_finder.hpp and column_roles.hpp; what is no counts, by not_counts.hpp.
+// Counts in plain form, for everybody else: CSV, JSON, JSON lines, and arrays of NumPy and PyTorch. What holds the
+// counts, and how, is found by table_finder.hpp and column_roles.hpp; what is no counts, by not_counts.hpp.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -90,7 +90,7 @@ void read_file(const std::string& path, const FileName& name, TableInput& input)
   if (name.rank) input.ranks.insert(*name.rank);
   if (is_table_in_text(path)) return read_csv_counts(path, input);
   const TableNode tree = read_table_tree(path, input.imported.notes);
-  if (!input.options.columns.empty() && tree.kind == TableNode::Kind::Array)
+  if (!input.options.columns.names.empty() && tree.kind == TableNode::Kind::Array)
     throw UsageError(path + ": has no columns with names, which " + on_command_line("columns") + " needs");
   const std::string extents = tree.kind == TableNode::Kind::Array ? " " + extents_text(tree.array.extents) : "";
   add_tree(tree, input);
@@ -102,11 +102,11 @@ void check_all_ranks(const TableInput& input, const std::vector<std::string>& pa
   const ImportOptions& options = input.options;
   if (!input.ranks.empty()) return check_ranks(input.ranks, options, paths.front(), notes);
   if (options.ranks == 0 || options.ranks == input.table.parts()) return;
-  const std::string found = fmt::format("{}: counts of {} ranks are wanted ({}), but there {} of {}, and nothing tells "
-                                        "ranks apart in {}",
-                                        paths.front(), options.ranks, on_command_line("ranks"),
-                                        input.table.parts() == 1 ? "is one file" : "are files",
-                                        input.table.parts(), input.table.parts() == 1 ? "it" : "them");
+  const std::string found = fmt::format(
+      "{}: counts of {} ranks are wanted ({}), but there {} of {}, and nothing tells "
+      "ranks apart in {}",
+      paths.front(), options.ranks, on_command_line("ranks"), input.table.parts() == 1 ? "is one file" : "are files",
+      input.table.parts(), input.table.parts() == 1 ? "it" : "them");
   if (!options.keep_partial)
     throw DataError(found + "; give the file of each rank, or leave " + on_command_line("ranks") +
                     " out if the counts are sums over all ranks");
@@ -137,7 +137,8 @@ Recording read(const std::vector<std::string>& paths, const ImportOptions& optio
   if (options.axes.empty() && !options.columns.no_header)
     if (const std::string other = other_than_counts(imported.counts, options); !other.empty())
       throw DataError(paths.front() + ": " + other);
-  if (paths.size() > 1) imported.notes.push_back(fmt::format("counts are summed over the {} files given", paths.size()));
+  if (paths.size() > 1)
+    imported.notes.push_back(fmt::format("counts are summed over the {} files given", paths.size()));
   return std::move(imported);
 }
 
@@ -152,6 +153,8 @@ bool recognises(const std::string& path, const ImportOptions& options) {
 }  // namespace
 
 void add_array(const NumberArray& array, const std::string& origin, TableInput& input) {
+  if (array.extents.size() == 2 && input.options.axes.empty() && !input.options.columns.no_header)
+    if (const std::string places = columns_of_places(array); !places.empty()) throw DataError(origin + ": " + places);
   const ImportedCounts counts = counts_of_array(array, input.options, origin);
   input.has_steps = counts.has_steps;
   input.imported.source = counts.source;
@@ -163,9 +166,10 @@ void add_array(const NumberArray& array, const std::string& origin, TableInput& 
       if (counts.has_steps) place.step = std::to_string(step);
       place.layer = static_cast<std::int32_t>(layer);
       if (!input.table.add_row(place, counts.counts.row(step, layer)))
-        throw DataError(fmt::format("{}: has step {} and layer {}, as a file before of {}; these are files of several "
-                                    "recordings: import them one by one",
-                                    origin, place.step, layer, place.part.empty() ? "the same run" : place.part));
+        throw DataError(
+            fmt::format("{}: has step {} and layer {}, as a file before of {}; these are files of several "
+                        "recordings: import them one by one",
+                        origin, place.step, layer, place.part.empty() ? "the same run" : place.part));
     }
 }
 

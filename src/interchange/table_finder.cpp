@@ -26,9 +26,9 @@ constexpr std::array<std::string_view, 8> names_of_counts = {"logical_count", "e
                                                              "expert_counts", "tokens_per_expert", "popularity",
                                                              "load",          "expert_count"};
 constexpr std::array<std::string_view, 15> words_of_maps = {
-    "physical", "phy2log",   "log2phy",  "p2l",        "l2p",    "_map",       "map_",    "mapping",
+    "physical",  "phy2log",  "log2phy",    "p2l",    "l2p",        "_map", "map_",      "mapping",
     "placement", "location", "assignment", "device", "layer_list", "slot", "expert_map"};
-constexpr std::array<std::string_view, 8> words_of_ids = {"routed_experts", "topk_id", "top_k_id", "expert_id",
+constexpr std::array<std::string_view, 8> words_of_ids = {"routed_experts",   "topk_id",  "top_k_id",   "expert_id",
                                                           "selected_experts", "topk_ind", "expert_ind", "topk_experts"};
 
 template <std::size_t N>
@@ -71,11 +71,11 @@ bool is_place(Role role) {
 
 /// Members of an object by what they are.
 struct Sorted {
-  std::vector<Level> places;                                                 // single values that say where
-  std::vector<std::pair<std::size_t, const TableNode*>> counts;              // by how plainly they are called
+  std::vector<Level> places;                                     // single values that say where
+  std::vector<std::pair<std::size_t, const TableNode*>> counts;  // by how plainly they are called
   std::vector<std::pair<std::vector<NumberedName>, const TableNode*>> numbered;
   std::vector<std::pair<Role, const TableNode*>> containers;
-  std::vector<std::pair<std::size_t, const TableNode*>> values;              // single counts
+  std::vector<std::pair<std::size_t, const TableNode*>> values;  // single counts
   std::vector<std::pair<std::string, const TableNode*>> maps, ids, tables;
   std::vector<std::string> slots, unread;
 };
@@ -89,13 +89,17 @@ class Finder {
 
   void walk(const TableNode& node, std::vector<Level> path, Role next) {
     switch (node.kind) {
-      case Kind::Nothing: return;
+      case Kind::Nothing:
+        return;
       case Kind::Value:
         if (!node.number) reject(node, "is " + node.described() + ", but must be a number");
         return take(node, std::move(path), next);
-      case Kind::Array: return take(node, std::move(path), next);
-      case Kind::List: return walk_list(node, path, next);
-      case Kind::Members: return walk_members(node, std::move(path), next);
+      case Kind::Array:
+        return take(node, std::move(path), next);
+      case Kind::List:
+        return walk_list(node, path, next);
+      case Kind::Members:
+        return walk_members(node, std::move(path), next);
     }
   }
 
@@ -112,8 +116,7 @@ class Finder {
     for (const TableNode& item : node.items)
       if (!item.number && (numbers || item.kind == Kind::Value))
         reject(item, "is " + item.described() + ", but must be a number");
-    const bool named =
-        std::ranges::any_of(node.items, [&](const TableNode& item) { return names_place(item, next); });
+    const bool named = std::ranges::any_of(node.items, [&](const TableNode& item) { return names_place(item, next); });
     for (std::size_t i = 0; i < node.items.size(); ++i) {
       std::vector<Level> deeper = path;
       if (!named) add_level(deeper, {next, false, static_cast<std::int64_t>(i), std::to_string(i)});
@@ -298,7 +301,8 @@ class Finder {
   }
 
   /// Columns of a table as lists of equal lengths, or numbers of experts beside their counts.
-  bool take_columns(const TableNode& node, const Sorted& sorted, const TableNode& counts, const std::vector<Level>& path) {
+  bool take_columns(const TableNode& node, const Sorted& sorted, const TableNode& counts,
+                    const std::vector<Level>& path) {
     if (counts.kind != Kind::Array || counts.array.extents.size() != 1) return false;
     std::vector<std::pair<Role, const TableNode*>> columns;
     for (std::size_t i = 0; i < node.keys.size(); ++i) {
@@ -310,8 +314,8 @@ class Finder {
         continue;
       columns.emplace_back(role, &item);
     }
-    const bool by_expert = std::ranges::find(columns, Role::Expert, &std::pair<Role, const TableNode*>::first) !=
-                           columns.end();
+    const bool by_expert =
+        std::ranges::find(columns, Role::Expert, &std::pair<Role, const TableNode*>::first) != columns.end();
     if (!by_expert) return false;
     for (const auto& [name, table] : sorted.tables)
       if (table->kind != Kind::Array || table->array.extents == counts.array.extents) unread.insert(name);
@@ -389,8 +393,8 @@ class Finder {
   void walk_unnamed(const TableNode& node, const Sorted& sorted, const std::vector<Level>& path, Role next) {
     if (!sorted.maps.empty() || !sorted.ids.empty()) refuse_others(node, sorted);
     if (sorted.tables.size() != 1)
-      reject(node, "has the members " + quoted(node.keys) +
-                       ", but counts must be one of them, called counts or expert_load");
+      reject(node,
+             "has the members " + quoted(node.keys) + ", but counts must be one of them, called counts or expert_load");
     for (const auto& [role, member] : sorted.containers) number_layers(role, *member);
     walk(*sorted.tables[0].second, path, next);
     layer_ids_ = nullptr;
@@ -403,8 +407,8 @@ class Finder {
 
   TableInput& input_;
   const ColumnChoice& columns_;
-  Role item_role_ = Role::None;              // what the items of the list are that is walked
-  const NumberArray* layer_ids_ = nullptr;   // beside the counts that are walked
+  Role item_role_ = Role::None;             // what the items of the list are that is walked
+  const NumberArray* layer_ids_ = nullptr;  // beside the counts that are walked
 };
 
 }  // namespace

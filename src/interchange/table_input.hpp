@@ -15,7 +15,7 @@ struct TableInput {
   ImportedCounts imported;       ///< notes, and what the files say of themselves
   std::set<std::int64_t> ranks;  ///< those that files or columns name
 
-  CountTable::Place outer;                         ///< of the file that is read, as its name says it
+  CountTable::Place outer;                           ///< of the file that is read, as its name says it
   bool step_outside = false, layer_outside = false;  ///< which of these its name says
 
   bool has_steps = false, has_layers = false;  ///< whether the file that is read tells steps, and numbers of layers

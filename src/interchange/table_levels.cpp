@@ -62,8 +62,9 @@ class Resolver {
     const std::vector<Role> roles = roles_of(leaves_[0]);
     for (const TableLeaf& leaf : leaves_)
       if (roles_of(leaf) != roles)
-        throw DataError(fmt::format("{}: has levels {}, but {} has {}; all counts must be nested alike", leaf.node->where,
-                                    text_of_roles(roles_of(leaf)), leaves_[0].node->where, text_of_roles(roles)));
+        throw DataError(fmt::format("{}: has levels {}, but {} has {}; all counts must be nested alike",
+                                    leaf.node->where, text_of_roles(roles_of(leaf)), leaves_[0].node->where,
+                                    text_of_roles(roles)));
     for (std::size_t place = 0; place < roles.size(); ++place)
       if (roles[place] == Role::None) unknown_.push_back(place);
     by_axes(roles);
@@ -86,15 +87,17 @@ class Resolver {
   }
   void assign_last(Role role, const char* what) {
     if (unknown_.empty())
-      throw DataError(fmt::format("{}: doesn't say {}: its levels are {}; name the members layer and expert, as "
-                                  "layer_3, or nest them",
-                                  leaves_[0].node->where, what, text_of_roles(roles_of(leaves_[0]))));
+      throw DataError(
+          fmt::format("{}: doesn't say {}: its levels are {}; name the members layer and expert, as "
+                      "layer_3, or nest them",
+                      leaves_[0].node->where, what, text_of_roles(roles_of(leaves_[0]))));
     assign(unknown_.back(), role);
   }
   [[noreturn]] void reject_levels() const {
-    throw DataError(fmt::format("{}: has levels {}, which can't be told apart; counts are by step, layer and expert: "
-                                "name the levels, as step_0 and layer_3, or say their order with {}",
-                                leaves_[0].node->where, text_of_roles(roles_of(leaves_[0])), on_command_line("axes")));
+    throw DataError(
+        fmt::format("{}: has levels {}, which can't be told apart; counts are by step, layer and expert: "
+                    "name the levels, as step_0 and layer_3, or say their order with {}",
+                    leaves_[0].node->where, text_of_roles(roles_of(leaves_[0])), on_command_line("axes")));
   }
 
   /// --axes names all levels in order, or those that aren't said otherwise.
@@ -172,10 +175,11 @@ class Resolver {
     take(false);
   }
   [[noreturn]] void reject_pair() const {
-    throw DataError(fmt::format("{}: can't be told whether its outer level is the step or the layer; call its members "
-                                "step_0 or layer_0, put them below steps or layers, or say {} step,layer,expert or {} "
-                                "layer,step,expert",
-                                root_.where, on_command_line("axes"), on_command_line("axes")));
+    throw DataError(
+        fmt::format("{}: can't be told whether its outer level is the step or the layer; call its members "
+                    "step_0 or layer_0, put them below steps or layers, or say {} step,layer,expert or {} "
+                    "layer,step,expert",
+                    root_.where, on_command_line("axes"), on_command_line("axes")));
   }
 
   std::vector<TableLeaf>& leaves_;
@@ -203,8 +207,7 @@ class LeafReader {
     for (std::size_t at = 0; at < array.values.size(); at += width) {
       CountTable::Place own = place;
       std::optional<std::size_t> own_expert = expert;
-      for (std::size_t d = 0; d < above; ++d)
-        set(own, own_expert, level_of(leaf, d, index[d]), leaf);
+      for (std::size_t d = 0; d < above; ++d) set(own, own_expert, level_of(leaf, d, index[d]), leaf);
       if (rows)
         add_row(leaf, own, std::span(array.values).subspan(at, width));
       else
@@ -244,17 +247,19 @@ class LeafReader {
         check();
         expert = static_cast<std::size_t>(level.number);
         return;
-      case Role::Rank: return input_.name_rank(place, "rank", level.text);
-      default: return;
+      case Role::Rank:
+        return input_.name_rank(place, "rank", level.text);
+      default:
+        return;
     }
   }
 
   void add_row(const TableLeaf& leaf, const CountTable::Place& place, std::span<const double> experts) {
     if (!input_.table.add_row(place, experts)) refuse_repeated(leaf, place, "");
   }
-  void add_count(const TableLeaf& leaf, const CountTable::Place& place, std::optional<std::size_t> expert, double count) {
-    if (!expert)
-      throw DataError(leaf.node->where + ": is a single number, but doesn't say of which expert");
+  void add_count(const TableLeaf& leaf, const CountTable::Place& place, std::optional<std::size_t> expert,
+                 double count) {
+    if (!expert) throw DataError(leaf.node->where + ": is a single number, but doesn't say of which expert");
     if (!input_.table.add_count(place, *expert, count)) refuse_repeated(leaf, place, std::to_string(*expert));
   }
   void refuse_repeated(const TableLeaf& leaf, const CountTable::Place& place, const std::string& expert) const {

@@ -98,11 +98,13 @@ TableNode tree_of_pickle(const TorchFile& file, Pickle::Index value, const std::
     }
     case Pickle::Kind::Integer:
       return node_of_value(std::to_string(pickle.integer(value)), static_cast<double>(pickle.integer(value)), where);
-    case Pickle::Kind::Text: return node_of_value(pickle.text(value), number_in_text(pickle.text(value)), where);
+    case Pickle::Kind::Text:
+      return node_of_value(pickle.text(value), number_in_text(pickle.text(value)), where);
     case Pickle::Kind::List:
       node.kind = TableNode::Kind::List;
       for (std::size_t i = 0; i < pickle.items(value).size(); ++i)
-        node.items.push_back(tree_of_pickle(file, pickle.items(value)[i], fmt::format("{}[{}]", where, i), depth + 1, left));
+        node.items.push_back(
+            tree_of_pickle(file, pickle.items(value)[i], fmt::format("{}[{}]", where, i), depth + 1, left));
       join_items(node);
       return node;
     case Pickle::Kind::Dictionary:
@@ -116,7 +118,8 @@ TableNode tree_of_pickle(const TorchFile& file, Pickle::Index value, const std::
             tree_of_pickle(file, pickle.items(value)[i + 1], where + ": " + node.keys.back(), depth + 1, left));
       }
       return node;
-    default: return node;
+    default:
+      return node;
   }
 }
 
@@ -167,11 +170,16 @@ const TableNode* TableNode::find(const std::string& key) const {
 
 std::string TableNode::described() const {
   switch (kind) {
-    case Kind::Nothing: return "nothing";
-    case Kind::Value: return number ? "a number" : "the text '" + text.substr(0, 40) + "'";
-    case Kind::Array: return "numbers " + extents_text(array.extents);
-    case Kind::List: return fmt::format("a list of {} items", items.size());
-    case Kind::Members: break;
+    case Kind::Nothing:
+      return "nothing";
+    case Kind::Value:
+      return number ? "a number" : "the text '" + text.substr(0, 40) + "'";
+    case Kind::Array:
+      return "numbers " + extents_text(array.extents);
+    case Kind::List:
+      return fmt::format("a list of {} items", items.size());
+    case Kind::Members:
+      break;
   }
   std::string names;
   for (std::size_t i = 0; i < keys.size() && i < 6; ++i) names += (i > 0 ? ", '" : "'") + keys[i].substr(0, 60) + "'";
@@ -214,8 +222,9 @@ TableNode read_table_tree(const std::string& path, std::vector<std::string>& not
     std::size_t left = most_values;
     return tree_of_pickle(file, file.pickle().root(), path, 0, left);
   }
-  throw UsageError(path + ": counts are read from .csv, .json, .jsonl, .npy, .npz and .pt files; give one with such a "
-                          "name");
+  throw UsageError(path +
+                   ": counts are read from .csv, .json, .jsonl, .npy, .npz and .pt files; give one with such a "
+                   "name");
 }
 
 }  // namespace gem

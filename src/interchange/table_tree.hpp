@@ -32,8 +32,8 @@ struct TableNode {
 /// The tree of a JSON value.
 TableNode tree_of_json(const JsonNode& node);
 
-/// The tree of a .json, .jsonl (a list of its lines), .npy, .npz or .pt file; `notes` gets what was left out. UsageError
-/// for any other name.
+/// The tree of a .json, .jsonl (a list of its lines), .npy, .npz or .pt file; `notes` gets what was left out.
+/// UsageError for any other name.
 TableNode read_table_tree(const std::string& path, std::vector<std::string>& notes);
 
 }  // namespace gem
