@@ -20,7 +20,7 @@ namespace {
 
 struct ImportJob {
   std::vector<std::string> inputs;
-  std::string format, output, model, layer_ids, layer_experts;
+  std::string format, output, model, layer_ids, layer_experts, columns;
   ImportOptions options;
   bool dry_run = false;
   bool quiet = false;
@@ -57,6 +57,14 @@ void describe(OptionList& options, ImportJob& job) {
   options.add(
       "axes", import.axes, "NAMES",
       "order of a plain array's axes, as layer,step,expert; or layer,rank,slot for loads of each rank's experts");
+  options.add("columns", job.columns, "ROLE=NAME,...",
+              "what columns of a table, or members of records, hold, where their names don't say it: step=, layer=, "
+              "expert=, count=, rank=, or ignore= for one whose lines are added together; without a header the numbers "
+              "of the columns from 1; none: the first line holds counts as well");
+  options.add("add-repeated", import.add_repeated, "add lines that name the same step, layer and expert");
+  options.add("cumulative", import.cumulative,
+              "whether steps hold totals since the recorder began, of which differences are taken; ask: where no count "
+              "falls from step to step, it must be said");
   options.add("ranks", import.ranks, "N", "ranks that recorded; files of all of them must be given")
       .range(0, 1e6)
       .without("those whose files are given");
@@ -114,6 +122,7 @@ void take_model(ImportJob& job) {
   }
   if (!job.layer_experts.empty())
     job.options.layer_experts = parse_layer_experts(job.layer_experts, spelled(option_name(&ImportJob::layer_experts)));
+  if (!job.columns.empty()) job.options.columns = parse_columns(job.columns, spelled(option_name(&ImportJob::columns)));
   if (!job.layer_ids.empty())
     job.options.layer_ids = parse_layer_ids(job.layer_ids, spelled(option_name(&ImportJob::layer_ids)));
 }

@@ -9,11 +9,13 @@
 #include "base/option.hpp"
 #include "base/text.hpp"
 #include "interchange/import.hpp"
+#include "interchange/not_counts.hpp"
 
 namespace gem {
 namespace {
 
 constexpr std::size_t largest_top_k = 16;
+constexpr std::size_t most_shared = 2;  // fused shared experts, which have places behind the top-k
 
 /// An array with its axes in another order: axis d of the result is axis order[d] of the array.
 NumberArray reordered(const NumberArray& array, const std::vector<std::size_t>& order) {
@@ -64,33 +66,6 @@ std::span<const double> row_of(const NumberArray& array, std::size_t row) {
   return std::span(array.values).subspan(row * array.extents.back(), array.extents.back());
 }
 
-std::size_t row_count_of(const NumberArray& array) {
-  return array.extents.back() == 0 ? 0 : array.values.size() / array.extents.back();
-}
-
-/// Rows that each name all of 0 .. n - 1, most of them once: experts of slots, not tokens.
-bool is_map_of_slots(const NumberArray& array) {
-  const std::size_t slots = array.extents.back(), rows = row_count_of(array);
-  if (slots < 4 || rows == 0) return false;
-  std::size_t experts = 0;
-  for (std::size_t row = 0; row < rows; ++row) {
-    std::vector<bool> held(slots, false);
-    std::size_t distinct = 0;
-    for (const double value : row_of(array, row)) {
-      if (!(value >= 0.0 && value < static_cast<double>(slots)) ||
-          value != static_cast<double>(static_cast<std::size_t>(value)))
-        return false;
-      const auto expert = static_cast<std::size_t>(value);
-      distinct += !held[expert];
-      held[expert] = true;
-    }
-    const auto first_missing = static_cast<std::size_t>(std::ranges::find(held, false) - held.begin());
-    if (first_missing != distinct || 2 * distinct <= slots || (row > 0 && distinct != experts)) return false;
-    experts = distinct;
-  }
-  return true;
-}
-
 /// Whether all layers of each step have the same sum, as tokens x top-k is; `array` is [step, layer, expert].
 bool layers_agree(const NumberArray& array) {
   const std::size_t layers = array.extents[1];
@@ -139,11 +114,8 @@ bool are_ids(const NumberArray& array, std::size_t expert_count) {
 }
 
 void refuse_what_is_no_counts(const NumberArray& array, const ImportOptions& options, const std::string& origin) {
-  if (is_map_of_slots(array))
-    throw DataError(
-        fmt::format("{}: each row names the experts 0 to {}, so it is a map from slots to experts, not "
-                    "counts of tokens; gem-deploy import reads maps",
-                    origin, static_cast<std::size_t>(*std::ranges::max_element(array.values))));
+  if (const std::string other = other_than_counts(array, options); !other.empty())
+    throw DataError(origin + ": " + other);
   if (array.extents.size() == 3 && array.whole && options.top_k > 1 && array.extents[2] == options.top_k &&
       options.expert_count != options.top_k)
     throw DataError(fmt::format(
@@ -158,6 +130,7 @@ ArrayKind kind_of_array(const NumberArray& array, const ImportOptions& options) 
   const std::size_t last = array.extents.back();
   if (!array.whole || last > largest_top_k || !options.axes.empty()) return ArrayKind::Counts;
   if (options.expert_count != 0 && last == options.expert_count) return ArrayKind::Counts;
+  if (options.top_k != 0 && last > options.top_k + most_shared) return ArrayKind::Counts;
   if (std::ranges::any_of(array.values, [](double value) { return value < -1.0 || value > 65535.0; }))
     return ArrayKind::Counts;
   if (options.top_k != 0 && last == options.top_k && are_ids(array, options.expert_count)) return ArrayKind::Ids;

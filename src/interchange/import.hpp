@@ -6,6 +6,8 @@
 #include <variant>
 #include <vector>
 
+#include "base/option.hpp"
+#include "interchange/column_roles.hpp"
 #include "interchange/imported_counts.hpp"
 #include "interchange/recorded_routing.hpp"
 #include "model/load_trace.hpp"
@@ -14,23 +16,32 @@
 
 namespace gem {
 
+/// Whether counts by step are totals since the recorder began.
+enum class Cumulative { Ask, Yes, No };
+inline std::vector<OptionWord<Cumulative>> words_of(Cumulative) {
+  return {{"ask", Cumulative::Ask}, {"yes", Cumulative::Yes}, {"no", Cumulative::No}};
+}
+
 /// What the user or a known model adds to what an engine recorded.
 struct ImportOptions {
   std::string model = "unknown";
   std::string task = "imported";
   Phase phase = Phase::Decode;
-  std::size_t expert_count = 0;         ///< 0: as the data have it
-  LayerExperts layer_experts;           ///< of each layer that has experts; empty: as the data have it
-  std::size_t top_k = 0;                ///< 0: as the data have it
-  std::size_t decoder_layers = 0;       ///< of the model, dense ones too; 0: unknown
-  std::vector<std::int32_t> layer_ids;  ///< empty: as the data have it
-  std::size_t tokens = 0;               ///< aggregates are scaled to so many tokens a step; 0: left as they are
-  std::size_t ranks = 0;                ///< ranks that recorded; 0: those whose files are given
-  std::size_t counted_times = 0;        ///< how often each token was counted; 0: found out where it can be
-  std::size_t fused_shared = 0;         ///< shared experts that the engine counts behind the routed ones
-  std::size_t zero_experts = 0;         ///< ids behind the routed experts that compute nothing
-  std::string axes;                     ///< of plain arrays; empty: "step,layer,expert", or "layer,expert"
-  bool keep_partial = false;            ///< keep steps that not all ranks recorded
+  std::size_t expert_count = 0;             ///< 0: as the data have it
+  LayerExperts layer_experts;               ///< of each layer that has experts; empty: as the data have it
+  std::size_t top_k = 0;                    ///< 0: as the data have it
+  std::size_t decoder_layers = 0;           ///< of the model, dense ones too; 0: unknown
+  std::vector<std::int32_t> layer_ids;      ///< empty: as the data have it
+  std::size_t tokens = 0;                   ///< aggregates are scaled to so many tokens a step; 0: left as they are
+  std::size_t ranks = 0;                    ///< ranks that recorded; 0: those whose files are given
+  std::size_t counted_times = 0;            ///< how often each token was counted; 0: found out where it can be
+  std::size_t fused_shared = 0;             ///< shared experts that the engine counts behind the routed ones
+  std::size_t zero_experts = 0;             ///< ids behind the routed experts that compute nothing
+  std::string axes;                         ///< of plain arrays; empty: "step,layer,expert", or "layer,expert"
+  ColumnChoice columns;                     ///< names of columns, where they aren't the usual ones
+  bool add_repeated = false;                ///< add lines of one step, layer and expert
+  Cumulative cumulative = Cumulative::Ask;  ///< whether counts are running totals
+  bool keep_partial = false;                ///< keep steps that not all ranks recorded
 };
 
 /// What was recorded: counts become a trace, ids become routing.

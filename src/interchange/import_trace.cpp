@@ -8,6 +8,7 @@
 #include "base/option.hpp"
 #include "base/text.hpp"
 #include "interchange/import.hpp"
+#include "interchange/not_counts.hpp"
 
 namespace gem {
 namespace {
@@ -324,6 +325,25 @@ LayerExperts layer_experts_of(const ImportedCounts& imported, const std::vector<
   return stated;
 }
 
+/// Steps' own counts of what totals up from step to step.
+void undo_totals(ImportedCounts& imported, const ImportOptions& options, std::vector<std::string>& notes) {
+  if (options.cumulative == Cumulative::Yes) {
+    if (!imported.has_steps || imported.counts.planes() < 2)
+      throw UsageError(place_of(imported) + ": has no steps whose differences " + on_command_line("cumulative") +
+                       " could take");
+    std::vector<std::size_t> left_out;
+    imported.counts = differences_of(imported.counts, left_out);
+    notes.push_back(fmt::format("steps are differences of running totals; {} at which the totals begin were left out",
+                                counted(left_out.size(), "step")));
+    return;
+  }
+  if (options.cumulative == Cumulative::No || !imported.has_steps || !are_running_totals(imported.counts)) return;
+  throw DataError(
+      fmt::format("{}: no expert gets less from step to step, as in totals since the recorder began: say {} "
+                  "yes to take their differences, or {} no if they are the steps' own counts",
+                  place_of(imported), on_command_line("cumulative"), on_command_line("cumulative")));
+}
+
 }  // namespace
 
 const LayerExperts& stated_layer_experts(const ImportOptions& options, std::size_t count, std::size_t width) {
@@ -359,6 +379,7 @@ LoadTrace trace_of(ImportedCounts imported, const ImportOptions& options, std::v
   drop_shared_experts(imported, options, notes);
   check_expert_count(imported, options);
   count_each_token_once(imported, options, notes);
+  undo_totals(imported, options, notes);
   std::vector<std::size_t> layers = used_layers(imported);
   const std::vector<std::size_t> steps = used_steps(imported);
   drop_draft_layers(imported, options, layers, notes);

@@ -18,13 +18,11 @@ struct ImportOptions;
 
 /// Tokens by step, layer and expert, as an engine recorded them.
 struct ImportedCounts {
-  std::string origin;                      ///< the input, for messages
-  std::string source;                      ///< what was recognised, for the user
-  bool has_steps = true;                   ///< false: an aggregate over a whole run, here as one step
-  bool every_decoder_layer = false;        ///< layers are all decoder layers from 0, dense ones as zeros
-  bool summed_over_ranks = false;          ///< the engine summed over ranks that may all have counted each token
-  bool sparse = false;                     ///< counts of 0 were not recorded: the last experts may lack
-  std::vector<std::int64_t> step_numbers;  ///< [step], as recorded; empty: 0, 1, ...
+  std::string origin;                   ///< the input, for messages
+  std::string source;                   ///< what was recognised, for the user
+  bool has_steps = true;                ///< false: an aggregate over a whole run, here as one step
+  bool every_decoder_layer = false;     ///< layers are all decoder layers from 0, dense ones as zeros
+  bool summed_over_ranks = false;       ///< the engine summed over ranks that may all have counted each token
   std::vector<std::int32_t> layer_ids;  ///< the model's own numbers; empty where only the order of MoE layers is known
   std::size_t top_k = 0;                ///< 0: unknown
   Cube<double> counts;                  ///< [step, layer, expert], logical experts

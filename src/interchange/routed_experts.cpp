@@ -219,8 +219,11 @@ void note_repeated(RecordedRouting& routing) {
 
 bool holds_names_of_ids(const std::string& path) {
   const std::string text = beginning_of(path);
-  return std::ranges::any_of(
-      names_of_ids, [&](std::string_view name) { return text.find(fmt::format("\"{}\"", name)) != std::string::npos; });
+  const auto holds = [&](std::string_view name) { return text.find(fmt::format("\"{}\"", name)) != std::string::npos; };
+  // Ids beside counts only say which experts these are of.
+  const bool counts = holds("count") || holds("counts") || holds("tokens") || holds("num_tokens");
+  return std::ranges::any_of(names_of_ids,
+                             [&](std::string_view name) { return holds(name) && !(counts && name == "expert_ids"); });
 }
 
 /// Bare lists of ids: of several requests (four levels), or of one.

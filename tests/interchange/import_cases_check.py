@@ -304,7 +304,7 @@ def check_layer_experts(cases, rng):
     found = cases.accept(cases.npy(ids), "--format", "vllm-routed", "--layer-experts", "8,6")
     assert found["experts_of_layer"].tolist() == [8, 6] and np.array_equal(found["topk_ids"], ids)
     cases.refuse(cases.npy(ids), "says 3 experts there", 3, "--format", "vllm-routed", "--layer-experts", "8,3")
-    ragged = {"0": [[1, 2], [3, 4, 5]], "1": [[1, 2], [3, 4]]}
+    ragged = {"layer_0": [[1, 2], [3, 4, 5]], "layer_1": [[1, 2], [3, 4]]}
     cases.refuse(cases.text("odd.json", ragged), "layer 0 has 2 experts in one step and 3 in another", 3, "--top-k", "1")
 
 

@@ -1,0 +1,183 @@
+#include "interchange/count_table.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <numeric>
+#include <optional>
+#include <set>
+
+#include "base/error.hpp"
+#include "base/option.hpp"
+#include "base/text.hpp"
+#include "interchange/column_roles.hpp"
+#include "interchange/import.hpp"
+
+namespace gem {
+namespace {
+
+/// The place of a text among those that came before, at the end if it is new.
+std::size_t place_of(const std::string& text, std::vector<std::string>& all,
+                     std::unordered_map<std::string, std::size_t>& places) {
+  const auto [found, added] = places.emplace(text, all.size());
+  if (added) all.push_back(text);
+  return found->second;
+}
+
+std::optional<double> number_in_text(const std::string& text) {
+  try {
+    return parse_number(text, "");
+  } catch (const UsageError&) {
+    return std::nullopt;
+  }
+}
+
+}  // namespace
+
+CountTable::Key CountTable::key_of(const Place& place) {
+  layer_count_ = std::max(layer_count_, static_cast<std::size_t>(place.layer) + 1);
+  return {place_of(place.part, parts_, part_places_), place_of(place.step, steps_, step_places_), place.layer};
+}
+
+bool CountTable::add_row(const Place& place, std::span<const double> experts) {
+  if (experts.empty())
+    throw DataError(fmt::format("{}: layer {} of step {} has no expert", origin_, place.layer, place.step));
+  const auto [found, added] = rows_.try_emplace(key_of(place));
+  Row& row = found->second;
+  row.experts.resize(std::max(row.experts.size(), experts.size()), 0.0);
+  for (std::size_t expert = 0; expert < experts.size(); ++expert) row.experts[expert] += experts[expert];
+  counts_ += experts.size();
+  return added;
+}
+
+bool CountTable::add_count(const Place& place, std::size_t expert, double count) {
+  Row& row = rows_[key_of(place)];
+  if (expert >= row.experts.size()) row.experts.resize(expert + 1, 0.0);
+  if (expert >= row.seen.size()) row.seen.resize(expert + 1, false);
+  const bool added = !row.seen[expert];
+  row.seen[expert] = true;
+  row.experts[expert] += count;
+  named_experts_ = std::max(named_experts_, expert + 1);
+  ++counts_;
+  return added;
+}
+
+std::vector<std::int64_t> CountTable::step_numbers(std::vector<std::string>& notes) const {
+  std::vector<std::int64_t> numbers;
+  for (const std::string& step : steps_)
+    if (const auto number = whole_number_in(step)) numbers.push_back(*number);
+  const std::set<std::int64_t> distinct(numbers.begin(), numbers.end());
+  if (distinct.size() == steps_.size()) return numbers;
+  // Times and other texts: in the order of the numbers, else of the file.
+  std::vector<std::size_t> order(steps_.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::vector<double> values;
+  for (const std::string& step : steps_)
+    if (const auto value = number_in_text(step)) values.push_back(*value);
+  if (values.size() == steps_.size())
+    std::ranges::stable_sort(order, {}, [&](std::size_t step) { return values[step]; });
+  numbers.assign(steps_.size(), 0);
+  for (std::size_t at = 0; at < order.size(); ++at) numbers[order[at]] = static_cast<std::int64_t>(at);
+  notes.push_back(fmt::format("steps are told by '{}' and the like, and are numbered in {}", steps_[0].substr(0, 40),
+                              values.size() == steps_.size() ? "their order" : "the order of the file"));
+  return numbers;
+}
+
+/// A step in which some layers lack, or count other tokens than the rest, can only be the last one of a recorder that
+/// was killed.
+void CountTable::drop_cut_step(const ImportOptions& options, std::vector<std::string>& notes) {
+  if (steps_.size() < 3 || options.keep_partial) return;
+  std::map<std::size_t, std::map<std::int32_t, double>> layers;  // sums by step and layer, over all parts
+  for (const auto& [key, row] : rows_)
+    layers[std::get<1>(key)][std::get<2>(key)] += std::accumulate(row.experts.begin(), row.experts.end(), 0.0);
+  const std::size_t last = steps_.size() - 1;
+  std::set<std::int32_t> others;
+  bool whole = true, agree = true;
+  for (const auto& [step, sums] : layers) {
+    if (step == last) continue;
+    std::set<std::int32_t> own;
+    for (const auto& [layer, sum] : sums) {
+      own.insert(layer);
+      agree = agree && sum == sums.begin()->second;
+    }
+    if (step == 0) others = own;
+    whole = whole && own == others;
+  }
+  const auto& sums = layers[last];
+  const bool lacks = whole && sums.size() < others.size();
+  const bool differs = named_experts_ > 0 && agree && whole && sums.size() > 1 &&
+                       std::ranges::any_of(sums, [&](const auto& sum) { return sum.second != sums.begin()->second; });
+  if (!lacks && !differs) return;
+  std::erase_if(rows_, [&](const auto& row) { return std::get<1>(row.first) == last; });
+  notes.push_back(fmt::format(
+      "step {}, the last one, was not recorded whole ({}) and was left out ({} keeps it)", steps_[last].substr(0, 40),
+      lacks ? "layers lack" : "its layers have different numbers of tokens, those of no other do",
+      on_command_line("keep-partial")));
+}
+
+/// Every token passes through every layer, so that a step has them all.
+void CountTable::check_steps(const ImportOptions& options) const {
+  if (steps_.size() < 2) return;
+  std::map<std::pair<std::size_t, std::int32_t>, std::size_t> pairs;  // experts that a step and layer names
+  std::set<std::int32_t> layers;
+  for (const auto& [key, row] : rows_) {
+    pairs[{std::get<1>(key), std::get<2>(key)}] +=
+        row.experts.size() - static_cast<std::size_t>(std::ranges::count(row.experts, 0.0));
+    layers.insert(std::get<2>(key));
+  }
+  const auto few = static_cast<std::size_t>(
+      std::ranges::count_if(pairs, [&](const auto& pair) { return pair.second > 0 && pair.second < options.top_k; }));
+  const std::size_t all = steps_.size() * layers.size();
+  if (2 * pairs.size() >= all && 2 * few <= pairs.size()) return;
+  throw DataError(fmt::format(
+      "{}: has {} steps ('{}', '{}', ...) and {} layers, but {}: what was taken for the step is none; say which column "
+      "is with {}, as step=NAME or ignore=NAME",
+      origin_, steps_.size(), steps_[0].substr(0, 40), steps_[1].substr(0, 40), layers.size(),
+      2 * pairs.size() < all
+          ? fmt::format("only {} of their {} pairs, while every token passes through every layer", pairs.size(), all)
+          : fmt::format("in {} of {} pairs of step and layer fewer experts than the {} of a token", few, pairs.size(),
+                        options.top_k),
+      on_command_line("columns")));
+}
+
+/// Ranks that number their own experts from 0 would be summed over different experts.
+void CountTable::check_local_experts(const ImportOptions& options) const {
+  if (named_experts_ == 0 || parts_.size() < 2 || options.expert_count == 0) return;
+  if (named_experts_ * parts_.size() == options.expert_count)
+    throw DataError(
+        fmt::format("{}: {} ranks have experts 0 to {} each, and the model has {}: these are numbers within a rank, "
+                    "which can't be summed; number the experts from 0 to {} over all ranks",
+                    origin_, parts_.size(), named_experts_ - 1, options.expert_count, options.expert_count - 1));
+}
+
+void CountTable::finish(ImportedCounts& imported, const ImportOptions& options) {
+  if (rows_.empty()) throw DataError(origin_ + ": holds no counts");
+  check_local_experts(options);
+  check_steps(options);
+  const std::vector<std::int64_t> numbers = step_numbers(imported.notes);
+  drop_cut_step(options, imported.notes);
+  const std::size_t width = std::max(named_experts_, named_experts_ > 0 ? options.expert_count : 0);
+  if (named_experts_ > 0 && rows_.size() * width > 1024 * counts_ + 65536)
+    throw DataError(fmt::format("{}: {} counts are too few for {} pairs of step and layer with {} experts", origin_,
+                                counts_, rows_.size(), width));
+  CountCollector collector(origin_);
+  if (named_experts_ > 0) collector.allow_missing_layers();
+  for (const auto& [key, row] : rows_) {
+    const auto [part, step, layer] = key;
+    collector.begin_part(parts_[part]);
+    if (row.seen.empty()) {
+      collector.add(numbers[step], layer, row.experts);
+    } else {
+      std::vector<double> experts = row.experts;
+      experts.resize(std::max(experts.size(), width), 0.0);
+      collector.add(numbers[step], layer, experts);
+    }
+  }
+  collector.finish(imported, options);
+  if (named_experts_ > 0 && options.expert_count == 0)
+    imported.notes.push_back(
+        fmt::format("{} experts, from the largest number in the file: say it with {} or {} if there are more", width,
+                    on_command_line("model"), on_command_line("experts")));
+}
+
+}  // namespace gem

@@ -1,0 +1,423 @@
+// Where the counts are in what a JSON, NPZ or .pt file holds. Each level of nesting is a step, a layer, a rank or an
+// expert: by the name of its members ("layer_3"), by the name above it ("steps": {...}), by single values beside it
+// ("layer": 3), else by what is still missing.
+#include "interchange/table_finder.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <set>
+
+#include "base/error.hpp"
+#include "base/option.hpp"
+#include "base/text.hpp"
+#include "interchange/column_roles.hpp"
+#include "interchange/table_levels.hpp"
+
+namespace gem {
+namespace {
+
+using Kind = TableNode::Kind;
+
+/// Names under which tools keep counts, the plainest first; other names of counts (column_roles.hpp) come behind.
+constexpr std::array<std::string_view, 8> names_of_counts = {"logical_count", "expert_load",       "counts",
+                                                             "expert_counts", "tokens_per_expert", "popularity",
+                                                             "load",          "expert_count"};
+constexpr std::array<std::string_view, 15> words_of_maps = {
+    "physical",  "phy2log",  "log2phy",    "p2l",    "l2p",        "_map", "map_",      "mapping",
+    "placement", "location", "assignment", "device", "layer_list", "slot", "expert_map"};
+constexpr std::array<std::string_view, 8> words_of_ids = {"routed_experts",   "topk_id",  "top_k_id",   "expert_id",
+                                                          "selected_experts", "topk_ind", "expert_ind", "topk_experts"};
+
+template <std::size_t N>
+bool has_word(const std::string& key, const std::array<std::string_view, N>& words) {
+  const std::string lower = join(words_of_name(key), "_"), plain = to_lower(key);
+  return std::ranges::any_of(words, [&](std::string_view word) {
+    return lower.find(word) != std::string::npos || plain.find(word) != std::string::npos;
+  });
+}
+
+/// How plainly a member is called after counts; nothing if it isn't.
+std::optional<std::size_t> order_of_counts(const std::string& key) {
+  const std::string lower = join(words_of_name(key), "_");
+  if (const auto found = std::ranges::find(names_of_counts, lower); found != names_of_counts.end())
+    return static_cast<std::size_t>(found - names_of_counts.begin());
+  const NamedRole named = role_of_name(key);
+  if (named.role == Role::Count) return names_of_counts.size() + named.order;
+  return std::nullopt;
+}
+
+/// Names that totals beside the counts have as well.
+bool is_vague(const std::string& key) {
+  static const std::set<std::string> vague = {"total", "sum", "value", "values", "n", "num", "amount", "usage"};
+  return vague.contains(to_lower(key));
+}
+
+std::string quoted(const std::vector<std::string>& keys) {
+  std::string text;
+  for (std::size_t i = 0; i < keys.size() && i < 6; ++i) text += (i > 0 ? ", '" : "'") + keys[i].substr(0, 60) + "'";
+  return text + (keys.size() > 6 ? ", ..." : "");
+}
+
+[[noreturn]] void reject(const TableNode& node, const std::string& what) {
+  throw DataError(node.where + ": " + what);
+}
+
+bool is_place(Role role) {
+  return role == Role::Step || role == Role::Layer || role == Role::Rank || role == Role::Expert;
+}
+
+/// Members of an object by what they are.
+struct Sorted {
+  std::vector<Level> places;                                     // single values that say where
+  std::vector<std::pair<std::size_t, const TableNode*>> counts;  // by how plainly they are called
+  std::vector<std::pair<std::vector<NumberedName>, const TableNode*>> numbered;
+  std::vector<std::pair<Role, const TableNode*>> containers;
+  std::vector<std::pair<std::size_t, const TableNode*>> values;  // single counts
+  std::vector<std::pair<std::string, const TableNode*>> maps, ids, tables;
+  std::vector<std::string> slots, unread;
+};
+
+class Finder {
+ public:
+  explicit Finder(TableInput& input) : input_(input), columns_(input.options.columns) {}
+
+  std::vector<TableLeaf> leaves;
+  std::set<std::string> unread;  // names of single values that aren't read
+
+  void walk(const TableNode& node, std::vector<Level> path, Role next) {
+    switch (node.kind) {
+      case Kind::Nothing:
+        return;
+      case Kind::Value:
+        if (!node.number) reject(node, "is " + node.described() + ", but must be a number");
+        return take(node, std::move(path), next);
+      case Kind::Array:
+        return take(node, std::move(path), next);
+      case Kind::List:
+        return walk_list(node, path, next);
+      case Kind::Members:
+        return walk_members(node, std::move(path), next);
+    }
+  }
+
+ private:
+  void take(const TableNode& node, std::vector<Level> path, Role next) {
+    TableLeaf leaf{std::move(path), std::vector<Role>(node.array.extents.size(), Role::None), &node, layer_ids_, 0.0};
+    if (node.kind == Kind::Value) leaf.value = *node.number;
+    if (!leaf.dimensions.empty()) leaf.dimensions[0] = next;
+    leaves.push_back(std::move(leaf));
+  }
+
+  void walk_list(const TableNode& node, const std::vector<Level>& path, Role next) {
+    const bool numbers = std::ranges::any_of(node.items, [](const TableNode& item) { return item.number.has_value(); });
+    for (const TableNode& item : node.items)
+      if (!item.number && (numbers || item.kind == Kind::Value))
+        reject(item, "is " + item.described() + ", but must be a number");
+    const bool named = std::ranges::any_of(node.items, [&](const TableNode& item) { return names_place(item, next); });
+    for (std::size_t i = 0; i < node.items.size(); ++i) {
+      std::vector<Level> deeper = path;
+      if (!named) add_level(deeper, {next, false, static_cast<std::int64_t>(i), std::to_string(i)});
+      item_role_ = next;
+      walk(node.items[i], std::move(deeper), Role::None);
+      item_role_ = Role::None;
+    }
+  }
+
+  /// Whether an item of a list says by itself where it belongs.
+  bool names_place(const TableNode& item, Role item_role) {
+    if (item.kind != Kind::Members) return false;
+    item_role_ = item_role;
+    const bool any = std::ranges::any_of(item.keys, [&](const std::string& key) {
+      return item.find(key)->kind == Kind::Value && is_place(role_of(key));
+    });
+    item_role_ = Role::None;
+    return any;
+  }
+
+  /// "id" of an item of layers is the layer.
+  static bool is_plain_number(const std::string& key) {
+    const std::string word = to_lower(key);
+    return word == "id" || word == "index" || word == "idx" || word == "number" || word == "name";
+  }
+
+  Role role_of(const std::string& key) const {
+    if (columns_.ignores(key)) return Role::None;
+    if (item_role_ != Role::None && is_plain_number(key)) return item_role_;
+    if (const auto role = columns_.role_of(key)) return *role;
+    const Role role = role_of_name(key).role;
+    return columns_.names.contains(role) ? Role::None : role;
+  }
+
+  static void add_level(std::vector<Level>& path, Level level) {
+    const auto same = std::ranges::find(path, level.role, &Level::role);
+    if (level.role == Role::None || same == path.end())
+      path.push_back(std::move(level));
+    else
+      *same = std::move(level);  // a value beside says it better than the place in a list
+  }
+
+  Level level_of_value(const TableNode& value, Role role) const {
+    Level level{role, true, 0, value.text};
+    auto number = whole_number_in(value.text);
+    if (!number)
+      for (const NumberedName& named : numbers_in_name(value.text))
+        if (named.role == role) number = named.number;
+    if (number) level.number = *number;
+    if (!number && (role == Role::Layer || role == Role::Expert))
+      reject(value, fmt::format("is {}, but the {} must be a whole number", value.described(), role_name(role)));
+    return level;
+  }
+
+  Sorted sort(const TableNode& node) {
+    Sorted sorted;
+    std::array<std::size_t, 8> best{};  // how plainly the value that says a place is called
+    best.fill(SIZE_MAX);
+    for (std::size_t i = 0; i < node.keys.size(); ++i) {
+      const std::string& key = node.keys[i];
+      const TableNode& item = node.items[i];
+      if (columns_.ignores(key) || item.kind == Kind::Nothing) continue;
+      if (item.is_table())
+        sort_table(sorted, key, item);
+      else
+        sort_value(sorted, key, item, best);
+    }
+    std::ranges::stable_sort(sorted.counts, {}, [](const auto& member) { return member.first; });
+    std::ranges::stable_sort(sorted.values, {}, [](const auto& member) { return member.first; });
+    return sorted;
+  }
+
+  void sort_table(Sorted& sorted, const std::string& key, const TableNode& item) {
+    const auto chosen = columns_.role_of(key);
+    const std::vector<NumberedName> numbers = numbers_in_name(key);
+    const bool is_count = chosen == Role::Count || (!chosen && !columns_.names.contains(Role::Count));
+    if (!numbers.empty())
+      sorted.numbered.emplace_back(numbers, &item);
+    else if (chosen == Role::Count)
+      sorted.counts.emplace_back(0, &item);
+    else if (const auto order = order_of_counts(key); order && is_count)
+      sorted.counts.emplace_back(*order, &item);
+    else if (has_word(key, words_of_ids))
+      sorted.ids.emplace_back(key, &item);
+    else if (const Role role = chosen ? *chosen : role_of_plural(key); role != Role::None)
+      sorted.containers.emplace_back(role, &item);
+    else if (has_word(key, words_of_maps))
+      sorted.maps.emplace_back(key, &item);
+    else
+      sorted.tables.emplace_back(key, &item);
+  }
+
+  void sort_value(Sorted& sorted, const std::string& key, const TableNode& item, std::array<std::size_t, 8>& best) {
+    const Role role = role_of(key);
+    const std::string plain = join(words_of_name(key), "_");
+    if (is_place(role)) {
+      const std::size_t order = columns_.role_of(key) ? 0 : role_of_name(key).order + 1;
+      std::size_t& known = best[static_cast<std::size_t>(role)];
+      if (known != SIZE_MAX) sorted.unread.push_back(key);
+      if (order >= known) return;
+      known = order;
+      std::erase_if(sorted.places, [&](const Level& level) { return level.role == role; });
+      sorted.places.push_back(level_of_value(item, role));
+    } else if (role == Role::Count && item.number) {
+      sorted.values.emplace_back(columns_.role_of(key) ? 0 : role_of_name(key).order, &item);
+    } else if (role == Role::Slot || role == Role::LocalExpert) {
+      sorted.slots.push_back(key);
+    } else if (const auto numbers = numbers_in_name(key); !numbers.empty() && item.number) {
+      sorted.numbered.emplace_back(numbers, &item);
+    } else if ((plain == "top_k" || plain == "topk" || plain == "num_experts_per_tok" ||
+                plain == "num_experts_per_token") &&
+               item.number && *item.number >= 1.0 && *item.number <= 65535.0) {
+      input_.imported.top_k = static_cast<std::size_t>(*item.number);
+    } else {
+      sorted.unread.push_back(key);
+    }
+  }
+
+  void walk_members(const TableNode& node, std::vector<Level> path, Role next) {
+    const Sorted sorted = sort(node);
+    item_role_ = Role::None;
+    for (const Level& level : sorted.places) add_level(path, level);
+    unread.insert(sorted.unread.begin(), sorted.unread.end());
+    const bool other = !sorted.numbered.empty() || !sorted.containers.empty();
+    if (!sorted.counts.empty() && !(other && is_vague(key_of(node, *sorted.counts[0].second))))
+      walk_counts(node, sorted, path);
+    else if (!sorted.numbered.empty())
+      walk_numbered(node, sorted, path, next);
+    else if (!sorted.containers.empty() && !only_numbers(sorted))
+      walk_container(node, sorted, path);
+    else if (!sorted.values.empty())
+      walk_value(node, sorted, path);
+    else
+      walk_unnamed(node, sorted, path, next);
+  }
+
+  /// Lists of numbers under the names of steps or layers only number others.
+  static bool only_numbers(const Sorted& sorted) {
+    return sorted.tables.size() == 1 && std::ranges::all_of(sorted.containers, [](const auto& member) {
+             return member.second->kind == Kind::Array && member.second->array.extents.size() == 1;
+           });
+  }
+
+  void walk_counts(const TableNode& node, const Sorted& sorted, const std::vector<Level>& path) {
+    const TableNode& counts = *sorted.counts[0].second;
+    if (!sorted.numbered.empty())
+      reject(node, "has counts by name and by number of its members (" + quoted(node.keys) + "); leave one out");
+    if (sorted.counts.size() > 1)
+      note_once(fmt::format("{}: of its members {}, '{}' is read as the counts", node.where, quoted(node.keys),
+                            key_of(node, counts)));
+    if (key_of(node, counts) == "logical_count") {  // as SGLang keeps it
+      input_.imported.every_decoder_layer = true;
+      input_.imported.summed_over_ranks = true;
+    }
+    if (take_columns(node, sorted, counts, path)) return;
+    for (const auto& [role, member] : sorted.containers) number_layers(role, *member);
+    check_slots(node, sorted, counts);
+    walk(counts, path, Role::None);
+    layer_ids_ = nullptr;
+  }
+
+  static std::string key_of(const TableNode& node, const TableNode& member) {
+    return node.keys[static_cast<std::size_t>(&member - node.items.data())];
+  }
+
+  /// The model's own numbers of layers, in a list beside the counts.
+  void number_layers(Role role, const TableNode& member) {
+    if (role == Role::Layer && member.kind == Kind::Array && member.array.extents.size() == 1)
+      layer_ids_ = &member.array;
+  }
+
+  /// Counts beside a map of slots may be those of slots.
+  static void check_slots(const TableNode& node, const Sorted& sorted, const TableNode& counts) {
+    const std::string key = key_of(node, counts);
+    if (to_lower(key).find("logical") != std::string::npos) return;
+    for (const auto& [name, map] : sorted.maps)
+      if (map->kind == Kind::Array && map->array.extents.size() >= 2 && counts.kind == Kind::Array &&
+          map->array.extents.back() == counts.array.extents.back())
+        reject(node, fmt::format("has '{}' beside the map '{}' of as many slots, so that they may be counts of slots, "
+                                 "which hold other experts; give counts of experts, as logical_count",
+                                 key, name));
+  }
+
+  /// Columns of a table as lists of equal lengths, or numbers of experts beside their counts.
+  bool take_columns(const TableNode& node, const Sorted& sorted, const TableNode& counts,
+                    const std::vector<Level>& path) {
+    if (counts.kind != Kind::Array || counts.array.extents.size() != 1) return false;
+    std::vector<std::pair<Role, const TableNode*>> columns;
+    for (std::size_t i = 0; i < node.keys.size(); ++i) {
+      const TableNode& item = node.items[i];
+      Role role = role_of(node.keys[i]);
+      if (role == Role::None) role = role_of_plural(node.keys[i]);
+      if (role == Role::None && has_word(node.keys[i], words_of_ids)) role = Role::Expert;
+      if (&item == &counts || !is_place(role) || item.kind != Kind::Array || item.array.extents != counts.array.extents)
+        continue;
+      columns.emplace_back(role, &item);
+    }
+    const bool by_expert =
+        std::ranges::find(columns, Role::Expert, &std::pair<Role, const TableNode*>::first) != columns.end();
+    if (!by_expert) return false;
+    for (const auto& [name, table] : sorted.tables)
+      if (table->kind != Kind::Array || table->array.extents == counts.array.extents) unread.insert(name);
+    for (std::size_t row = 0; row < counts.array.values.size(); ++row) {
+      std::vector<Level> deeper = path;
+      for (const auto& [role, column] : columns) {
+        const double value = column->array.values[row];
+        add_level(deeper, {role, true, static_cast<std::int64_t>(value), fmt::format("{:.17g}", value)});
+      }
+      leaves.push_back({std::move(deeper), {}, &counts, nullptr, counts.array.values[row]});
+    }
+    return true;
+  }
+
+  void walk_numbered(const TableNode& node, const Sorted& sorted, const std::vector<Level>& path, Role next) {
+    if (!sorted.maps.empty() || !sorted.ids.empty()) refuse_others(node, sorted);
+    // np.savez calls the only array arr_0; that says nothing.
+    for (const auto& [numbers, member] : sorted.numbered) {
+      std::vector<Level> deeper = path;
+      Role left = next;
+      for (const NumberedName& number : numbers) {
+        const Role role = number.role == Role::None ? left : number.role;
+        if (role == left) left = Role::None;
+        if (role == Role::LocalExpert || role == Role::Slot)
+          reject(*member, "counts what a slot of a rank got, not an expert of the model; give counts of experts");
+        add_level(deeper, {role, true, number.number, std::to_string(number.number)});
+      }
+      walk(*member, std::move(deeper), Role::None);
+    }
+    std::vector<std::string> passed_over;
+    for (const auto& [name, table] : sorted.tables) passed_over.push_back(name);
+    for (const auto& [role, table] : sorted.containers) passed_over.push_back(key_of(node, *table));
+    if (!passed_over.empty())
+      note_once(fmt::format("{}: members {} are no counts of a layer or step and were passed over", node.where,
+                            quoted(passed_over)));
+  }
+
+  void walk_container(const TableNode& node, const Sorted& sorted, const std::vector<Level>& path) {
+    std::vector<std::pair<Role, const TableNode*>> holding;
+    for (const auto& member : sorted.containers)
+      if (sorted.containers.size() == 1 || member.second->kind != Kind::Array ||
+          member.second->array.extents.size() > 1 || member.first == Role::Expert)
+        holding.push_back(member);
+    if (holding.size() != 1)
+      reject(node, "has the members " + quoted(node.keys) + ", of which several may hold counts; call them counts");
+    walk(*holding[0].second, path, holding[0].first);
+  }
+
+  void walk_value(const TableNode& node, const Sorted& sorted, const std::vector<Level>& path) {
+    for (const std::string& slot : sorted.slots)
+      if (std::ranges::find(path, Role::Expert, &Level::role) == path.end())
+        reject(node, fmt::format("'{}' has numbers of slots, or of experts within a rank, not of experts of the model; "
+                                 "where they are the same, say {} expert={}",
+                                 slot, on_command_line("columns"), slot));
+    take(*sorted.values[0].second, path, Role::None);
+  }
+
+  static bool counts_slots(const std::string& key) {
+    const std::vector<std::string> words = words_of_name(key);
+    return std::ranges::any_of(words, [](const std::string& word) {
+      return word == "count" || word == "counts" || word == "load" || word == "tokens";
+    });
+  }
+  [[noreturn]] void refuse_others(const TableNode& node, const Sorted& sorted) const {
+    if (!sorted.maps.empty() && counts_slots(sorted.maps[0].first))
+      reject(node, "has the member '" + sorted.maps[0].first +
+                       "', counts of slots, which hold other experts than their own number; give counts of experts");
+    if (!sorted.maps.empty())
+      reject(node, "has the member '" + sorted.maps[0].first +
+                       "', a map of experts rather than counts of tokens; gem-deploy import reads maps");
+    reject(node, "has the member '" + sorted.ids[0].first + "', ids of experts rather than counts; read it with " +
+                     on_command_line("format") + " vllm-routed");
+  }
+
+  void walk_unnamed(const TableNode& node, const Sorted& sorted, const std::vector<Level>& path, Role next) {
+    if (!sorted.maps.empty() || !sorted.ids.empty()) refuse_others(node, sorted);
+    if (sorted.tables.size() != 1)
+      reject(node,
+             "has the members " + quoted(node.keys) + ", but counts must be one of them, called counts or expert_load");
+    for (const auto& [role, member] : sorted.containers) number_layers(role, *member);
+    walk(*sorted.tables[0].second, path, next);
+    layer_ids_ = nullptr;
+  }
+
+  void note_once(const std::string& note) {
+    std::vector<std::string>& notes = input_.imported.notes;
+    if (notes.size() < 32 && std::ranges::find(notes, note) == notes.end()) notes.push_back(note);
+  }
+
+  TableInput& input_;
+  const ColumnChoice& columns_;
+  Role item_role_ = Role::None;             // what the items of the list are that is walked
+  const NumberArray* layer_ids_ = nullptr;  // beside the counts that are walked
+};
+
+}  // namespace
+
+void add_tree(const TableNode& root, TableInput& input) {
+  Finder finder(input);
+  finder.walk(root, {}, Role::None);
+  if (finder.leaves.empty()) throw DataError(root.where + ": holds no counts");
+  add_leaves(finder.leaves, {finder.unread.begin(), finder.unread.end()}, root, input);
+}
+
+}  // namespace gem
