@@ -165,7 +165,11 @@ TabulatedProfile read_latency_table(const ProfileOptions& options) {
 ValidationLoads draw_validation_loads(const ProfileOptions& options, const ProfileSetup& setup) {
   ValidationLoads loads;
   const std::size_t slots = setup.plan.experts_per_device;
-  add_random_loads(loads, options.validation_loads, slots, random_loads_of(setup.plan), options.seed);
+  // Of a profile for workloads within what they need: nothing is measured for others.
+  LoadDistribution random = random_loads_of(setup.plan);
+  random.least_tokens = std::clamp(setup.range.least_tokens, random.least_tokens, random.most_tokens);
+  random.least_active = setup.range.least_active;
+  add_random_loads(loads, options.validation_loads, slots, random, options.seed);
   if (!options.trace.empty())
     add_trace_loads(loads, options.validation_loads, slots, setup.max_tokens, read_trace(options.trace), options.seed);
   return loads;

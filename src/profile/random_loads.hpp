@@ -17,6 +17,7 @@ struct LoadDistribution {
   std::size_t most_tokens = 1;
   double least_shape = 0.2;
   double most_shape = 5.0;
+  std::size_t least_active = 1;  ///< experts with rows at least, where loads are to stay within what a plan measures
 };
 
 /// What a plan's tile is meant for: from an eighth of a tile an expert to half of the most that is planned.

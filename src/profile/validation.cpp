@@ -20,7 +20,13 @@ void add_random_loads(ValidationLoads& loads, std::size_t count, std::size_t slo
                       const LoadDistribution& distribution, std::uint64_t seed) {
   RandomStream random({seed, 0x7a11u});
   for (std::size_t i = 0; i < count; ++i) {
-    loads.tokens_per_slot.push_back(random_load(random, slot_count, distribution));
+    std::vector<std::uint32_t> load;
+    for (int attempt = 0; attempt < 1000; ++attempt) {
+      load = random_load(random, slot_count, distribution);
+      const auto idle = std::ranges::count(load, 0u);
+      if (slot_count - static_cast<std::size_t>(idle) >= distribution.least_active) break;
+    }
+    loads.tokens_per_slot.push_back(std::move(load));
     loads.source.emplace_back("random");
   }
 }

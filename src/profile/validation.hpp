@@ -18,7 +18,8 @@ struct ValidationLoads {
   std::vector<std::string> source;                          ///< [load], "random" or the trace's task
 };
 
-/// As random_load draws them.
+/// As random_load draws them; those with fewer active experts than the distribution's least are drawn anew, at most a
+/// thousand times.
 void add_random_loads(ValidationLoads& loads, std::size_t count, std::size_t slot_count,
                       const LoadDistribution& distribution, std::uint64_t seed);
 

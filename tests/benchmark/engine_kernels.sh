@@ -10,6 +10,9 @@
 #       [--spreads LIST] [--ranks N] [--python python3] [--fraction N]
 #       [--dry-run]
 #
+# First all profiles, then all replays. While one measures, the cores search the
+# mappings of those before, and the next one's programs start and wait at a
+# gate, so that the device hardly rests.
 # --seconds N: begin nothing after N seconds; exit code 75 says that more is to
 # do, and the same command goes on.
 # --ranks N: on N GPUs at once, one a rank, instead of four ranks in turns on
@@ -29,7 +32,7 @@ export PATH="$PATH:$root/build/release/bin" PYTHONPATH="$root/kernels/engines:${
 output=results/engine_kernels seconds=0 cases=. engines=. spreads=1.28,1.08 ranks=4 in_turns=1 python=python3 steps=16 dry_run=0
 while [ $# -gt 0 ]; do
   case $1 in
-    --help) sed -n '2,25s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --help) sed -n '2,28s/^# \{0,1\}//p' "$0"; exit 0 ;;
     --dry-run) dry_run=1; shift; continue ;;
     --output | --seconds | --cases | --engines | --spreads | --ranks | --python | --fraction)
       [ $# -ge 2 ] || { echo "engine_kernels.sh: $1 needs a value; see engine_kernels.sh --help" >&2; exit 2; } ;;
@@ -65,12 +68,13 @@ workloads() {
   echo "qwen3-512 Qwen3-30B-A3B synthetic decode 512 32 0,1"
 }
 
-# name and the program that stands for the device.
+# name and the program that stands for the device, which waits for its turn before it touches it.
 engine_list() {
-  [ ! -e "${GEM_VLLM_KERNEL_FILE:-/none}" ] || echo "vllm $python -m gem_kernels.vllm"
-  [ ! -d "${GEM_TRITON_KERNELS:-/none}" ] || echo "gpt_oss $python -m gem_kernels.gpt_oss"
-  echo "torch $python -m gem_kernels.torch"
-  [ "${#trial[@]}" = 0 ] || echo "numpy $python -m gem_kernels.numpy"
+  local run="$python $root/tests/benchmark/gated.py"
+  [ ! -e "${GEM_VLLM_KERNEL_FILE:-/none}" ] || echo "vllm $run gem_kernels.vllm"
+  [ ! -d "${GEM_TRITON_KERNELS:-/none}" ] || echo "gpt_oss $run gem_kernels.gpt_oss"
+  echo "torch $run gem_kernels.torch"
+  [ "${#trial[@]}" = 0 ] || echo "numpy $run gem_kernels.numpy"
 }
 
 # All pairs of them; gpt-oss's kernels with other models' shapes, which nobody serves with them, come last.
@@ -120,31 +124,82 @@ profile() { # profile KIND SPREAD OPTIONS...: KIND.NAME.SPREAD.h5
     make "$made.h5" "$made.txt" emulated_profile "$base.h5" "$made.h5" "$(slowdowns "$spread" "$ranks")"
 }
 
-mapping() { # mapping KIND METHOD SPREAD
-  search "$output/profiles/$1.$name.$3.h5" "$output/mappings/$1.$name.$3.$2" "$2" 4
+# Measurements, one after the other: what is measured, spread, and a pair of workload and engine.
+measurements() {
+  local spread
+  # GEM's own kernel, where this is a GPU.
+  [ "${#trial[@]}" -gt 0 ] || workloads | grep -E "^($cases)" | sed 's/^/own - /; s/$/ own -/' || true
+  pairs | sed 's/^/profile - /'
+  for spread in ${spreads//,/ }; do pairs | sed "s/^/replay $spread /"; done
 }
 
-case_of() { # case_of SPREAD: with $engine and $command, one of each workload
-  local spread=$1 method files=() jobs=() job turns=()
+read_measurement() { # of $1
+  read -r what spread name model task phase tokens tile layers engine command <<< "$1"
+}
+
+stopped() { grep -q stop "$GEM_GATE" 2> /dev/null; }
+
+# 75 where time was up.
+measure() { # of $1, in a process of its own
+  measure_at_gate "$1" && return
+  local code=$?
+  ! stopped || code=75
+  return $code
+}
+
+measure_at_gate() { # of $1
+  local each method files=() given=() turns=()
+  read_measurement "$1"
   traces || return
-  # GEM's own kernel, where this is a GPU.
-  if [ "${#trial[@]}" = 0 ]; then
-    profile own "$spread" --device cuda --tile-tokens "$tile" || return
-    mapping own gem "$spread" & jobs+=($!)
-    files+=(--mapping "$output/mappings/own.$name.$spread.gem.h5")
-  fi
-  profile "$engine" "$spread" --device command --command "$command" || return
-  # gem sees each of the two profiles, the others that of the engine; the last is judged. All are searched at once.
-  for method in "${methods[@]}"; do
-    mapping "$engine" "$method" "$spread" & jobs+=($!)
-    files+=(--mapping "$output/mappings/$engine.$name.$spread.$method.h5")
+  case $what in
+    own)
+      until [ "$dry_run" = 1 ] || [ -e "$GEM_GATE" ]; do sleep 0.02; done
+      ! stopped || return 75
+      for each in ${spreads//,/ }; do profile own "$each" --device cuda --tile-tokens "$tile" || return; done ;;
+    profile)
+      for each in ${spreads//,/ }; do profile "$engine" "$each" --device command --command "$command" || return; done ;;
+    replay)
+      # gem sees each of the two profiles, the others that of the engine; the last is judged.
+      [ "${#trial[@]}" -gt 0 ] || files=("$output/mappings/own.$name.$spread.gem.h5")
+      for method in "${methods[@]}"; do files+=("$output/mappings/$engine.$name.$spread.$method.h5"); done
+      wait_for "${files[@]}" || return
+      for each in "${files[@]}"; do given+=(--mapping "$each"); done
+      [ "$in_turns" = 0 ] || turns=(--share-gpu turns)
+      make "$output/reports/$engine.$name.$spread.h5" "$output/reports/$engine.$name.$spread.txt" \
+        "${mpirun[@]}" -n "$ranks" gem-verify --quiet --profile "$output/profiles/$engine.$name.$spread.h5" \
+        --trace "$test" "${given[@]}" --device command --command "$command" \
+        --command-timeout 600 "${turns[@]}" --layers "$layers" --steps "$steps" --rounds 2 \
+        --output "$output/reports/$engine.$name.$spread.h5" ;;
+  esac
+}
+
+# What searches in the background are to leave; in vain where one failed or its profile isn't there when all are measured.
+wait_for() { # wait_for MAPPING...
+  local file profile
+  [ "$dry_run" = 0 ] || return 0
+  for file in "$@"; do
+    profile=$output/profiles/$(basename "${file%.*.h5}").h5
+    until [ -e "$file" ]; do
+      ! stopped || return 75
+      [ ! -e "${file%.h5}.txt.failed" ] && { [ -e "$profile" ] || [ ! -e "$GEM_GATE" ]; } || return 1
+      sleep 0.1
+    done
   done
-  for job in "${jobs[@]}"; do wait "$job" || return; done
-  [ "$in_turns" = 0 ] || turns=(--share-gpu turns)
-  make "$output/reports/$engine.$name.$spread.h5" "$output/reports/$engine.$name.$spread.txt" \
-    "${mpirun[@]}" -n "$ranks" gem-verify --quiet --profile "$output/profiles/$engine.$name.$spread.h5" --trace "$test" \
-    "${files[@]}" --device command --command "$command" "${turns[@]}" --layers "$layers" --steps "$steps" --rounds 2 \
-    --output "$output/reports/$engine.$name.$spread.h5"
+}
+
+# Searches what this profile is for, beside all that is measured: all methods at once, one spread after the other.
+search_mappings() { # of $1, in a process of its own
+  local each method searched_by=("${methods[@]}")
+  [ "$dry_run" = 1 ] || renice -n 19 "$BASHPID" > /dev/null
+  read_measurement "$1"
+  traces || return
+  [ "$what" != own ] || searched_by=(gem)
+  for each in ${spreads//,/ }; do
+    for method in "${searched_by[@]}"; do
+      search "$output/profiles/$engine.$name.$each.h5" "$output/mappings/$engine.$name.$each.$method" "$method" 8 &
+    done
+    wait
+  done
 }
 
 tables() {
@@ -186,22 +241,51 @@ tables() {
   grep -H '^Prediction per device' -A 1 "$output"/reports/*.txt 2> /dev/null | sed "s|^$output/reports/||" || true
 }
 
-[ "$dry_run" = 1 ] || mkdir -p "$output"/{traces,compiled,profiles,mappings,reports}
+[ "$dry_run" = 1 ] || mkdir -p "$output"/{traces,compiled,profiles,mappings,reports,gates}
 [ -e "${GEM_VLLM_KERNEL_FILE:-/none}" ] || echo "left out: vllm (GEM_VLLM_KERNEL_FILE names no file)"
 [ -d "${GEM_TRITON_KERNELS:-/none}" ] || echo "left out: gpt_oss (GEM_TRITON_KERNELS names no folder)"
+while read -r name model task phase tokens tile layers; do
+  traces &
+done < <(workloads | grep -E "^($cases)" || true)
+wait
 [ "${#trial[@]}" -gt 0 ] || compile
-failures=0
-for spread in ${spreads//,/ }; do
-  while read -r name model task phase tokens tile layers engine command; do
-    case_of "$spread" && continue
-    if [ $? = 75 ]; then
-      tables
-      echo "More is to do: the same command goes on"
-      exit 75
-    fi
-    echo "engine_kernels.sh: $engine $name failed" >&2
-    failures=$((failures + 1))
-  done < <(pairs)
-done
+rm -f "$output"/gates/* "$output"/mappings/*.failed
+failures=0 more=0 number=0 running="" job=""
+
+# Ends the measurement that runs, and begins the searches from a profile.
+end_running() {
+  local code=0
+  [ -n "$job" ] || return 0
+  wait "$job" || code=$?
+  job=""
+  case $code in
+    0) case $running in own* | profile*) search_mappings "$running" & ;; esac ;;
+    75) more=1 ;;
+    *)
+      cat "$output/gates/$number.log" >&2
+      echo "engine_kernels.sh: failed: $running" >&2
+      failures=$((failures + 1)) ;;
+  esac
+}
+
+while read -r next <&3; do
+  export GEM_GATE=$output/gates/$((number + 1))
+  if [ "$dry_run" = 1 ]; then
+    measure "$next"
+    case $next in own* | profile*) search_mappings "$next" ;; esac
+    continue
+  fi
+  measure "$next" 2> "$GEM_GATE.log" & next_job=$!
+  end_running
+  number=$((number + 1)) running=$next job=$next_job
+  if [ "$seconds" -gt 0 ] && [ $((SECONDS - begin)) -ge "$seconds" ]; then echo stop; fi > "$GEM_GATE.new"
+  mv "$GEM_GATE.new" "$GEM_GATE"
+done 3< <(measurements)
+end_running
+wait
 [ "$dry_run" = 1 ] || tables
+if [ $more = 1 ]; then
+  echo "More is to do: the same command goes on"
+  exit 75
+fi
 [ $failures = 0 ]

@@ -43,14 +43,6 @@ synthetic_trace() {
     --output "$train"
 }
 
-traces() {
-  local whole=$output/traces/$name.whole
-  make "$whole.h5" "$whole.txt" gem-trace synthesize --quiet --model "$model" --layers 2 --tokens "$tokens" --steps 256 \
-    --phase "$phase" --skew 2 --temporal-share 0.25 --burstiness 3 --burst-share 0.17 --seed 1 --output "$whole.h5" || return
-  make "$test" "$whole.parts.txt" gem-trace split --quiet --trace "$whole.h5" --train-steps 128 \
-    --output-train "$train" --output-test "$test"
-}
-
 traces() { # sets $train, $test and $searched
   local batching=(--batch-size "$tokens" --phase decode) part base
   if [ "$task" = synthetic ]; then
