@@ -79,12 +79,6 @@ std::optional<std::int32_t> dense_layer_of(const Mapping& mapping, const MoeMode
   return std::nullopt;
 }
 
-// Sentences are broken for the terminal; commands, which are indented, are broken already.
-void print_instructions(const std::string& text) {
-  std::cout << "\n";
-  for (const std::string& line : split(trim(text), '\n')) std::cout << (line.starts_with(' ') ? line : wrap(line)) << "\n";
-}
-
 }  // namespace
 
 int run_export(const Arguments& arguments) {
@@ -133,7 +127,10 @@ int run_export(const Arguments& arguments) {
   print_json(JsonRecord(record).add("files", files).add("launch", launch_lines(mapping)));
   std::cout << "Written, read back and checked: " << files[0] << "\n";
   if (files.size() > 1) std::cout << "How to start the engine with it: " << files[1] << "\n";
-  if (!job.quiet) print_instructions(engine.instructions(map, job.output));
+  if (!job.quiet) {
+    std::cout << "\n";
+    print_lines(engine.instructions(map, job.output));
+  }
   std::cout << "\n" << launch_lines(mapping);
   return 0;
 }
