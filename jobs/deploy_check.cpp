@@ -39,6 +39,10 @@ std::string gpu_list() {
 
 }  // namespace
 
+void print_lines(const std::string& text) {
+  for (const std::string& line : split(trim(text), '\n')) std::cout << (line.starts_with(' ') ? line : wrap(line)) << "\n";
+}
+
 int run_check(const Arguments& arguments) {
   CheckJob job;
   CommandLine line("gem-deploy check",
@@ -55,7 +59,7 @@ int run_check(const Arguments& arguments) {
   const auto gpus = visible_gpus(parse_gpu_list(gpu_list()),
                                  selection == nullptr ? std::nullopt : std::optional<std::string_view>(selection));
   const ServingCheck check = check_serving_host(mapping, host_name(), gpus);
-  std::cout << check.text;
+  print_lines(check.text);
   std::vector<JsonRecord> ranks;
   for (const ServingRank& rank : check.ranks)
     ranks.push_back(JsonRecord().add("rank", rank.rank).add("uuid", rank.wanted).add("found", rank.found));

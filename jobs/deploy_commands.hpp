@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "platform/command_line/program.hpp"
 
 namespace gem {
@@ -11,5 +13,8 @@ int run_export(const Arguments& arguments);
 int run_map_import(const Arguments& arguments);
 int run_permute(const Arguments& arguments);
 int run_profile_export(const Arguments& arguments);
+
+/// Prints sentences, broken for a terminal, and commands, which are indented and broken already.
+void print_lines(const std::string& text);
 
 }  // namespace gem

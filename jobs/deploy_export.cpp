@@ -127,7 +127,10 @@ int run_export(const Arguments& arguments) {
   print_json(JsonRecord(record).add("files", files).add("launch", launch_lines(mapping)));
   std::cout << "Written, read back and checked: " << files[0] << "\n";
   if (files.size() > 1) std::cout << "How to start the engine with it: " << files[1] << "\n";
-  if (!job.quiet) std::cout << "\n" << engine.instructions(map, job.output);
+  if (!job.quiet) {
+    std::cout << "\n";
+    print_lines(engine.instructions(map, job.output));
+  }
   std::cout << "\n" << launch_lines(mapping);
   return 0;
 }

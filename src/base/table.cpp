@@ -44,7 +44,8 @@ std::string shortened(const std::string& word, std::size_t width) {
 struct Table::Layout {
   std::vector<std::size_t> shown, left_out;
   std::vector<std::size_t> widths;  // of all columns
-  std::vector<bool> textual;
+  std::vector<bool> textual;     // begins with a letter: to the left
+  std::vector<bool> has_letters;  // may be shortened, as no number may be
   bool is_shortened = false;
 
   std::size_t width() const {
@@ -62,11 +63,14 @@ Table::Layout Table::whole_layout() const {
   Layout layout;
   for (std::size_t c = 0; c < columns_.size(); ++c) {
     std::size_t widest = std::max(letters_of(columns_[c].name), letters_of(columns_[c].unit));
-    bool is_text = c == 0;
+    const auto is_letter = [](char byte) { return std::isalpha(static_cast<unsigned char>(byte)) != 0; };
+    bool is_text = c == 0, has_letters = false;
     for (const auto& row : rows_) {
       widest = std::max(widest, letters_of(row[c]));
-      is_text |= !row[c].empty() && std::isalpha(static_cast<unsigned char>(row[c][0])) != 0;
+      is_text |= !row[c].empty() && is_letter(row[c][0]);
+      has_letters |= std::ranges::any_of(row[c], is_letter);
     }
+    layout.has_letters.push_back(has_letters);
     layout.shown.push_back(c);
     layout.widths.push_back(widest);
     layout.textual.push_back(is_text);
@@ -89,12 +93,12 @@ void Table::leave_out_columns(Layout& layout, std::size_t width) const {
 
 void Table::shorten_words(Layout& layout, std::size_t width) const {
   const auto by_width = [&](std::size_t a, std::size_t b) {
-    const auto room = [&](std::size_t c) { return layout.textual[c] ? layout.widths[c] : 0; };
+    const auto room = [&](std::size_t c) { return layout.has_letters[c] ? layout.widths[c] : 0; };
     return room(a) < room(b);
   };
   while (layout.width() > width) {
     const std::size_t widest = *std::ranges::max_element(layout.shown, by_width);
-    if (!layout.textual[widest] || layout.widths[widest] <= shortest_word) return;
+    if (!layout.has_letters[widest] || layout.widths[widest] <= shortest_word) return;
     --layout.widths[widest];
     layout.is_shortened = true;
   }

@@ -33,12 +33,24 @@ inline std::string too_wide_line(const std::string& text) {
     const auto letters = static_cast<std::size_t>(
         std::ranges::count_if(line, [](char byte) { return (static_cast<unsigned char>(byte) & 0xc0U) != 0x80U; }));
     if (letters <= columns || line.starts_with('{')) continue;
-    std::istringstream words(line);
-    std::size_t longest = 0;
-    for (std::string word; words >> word;) longest = std::max(longest, word.size());
+    std::size_t longest = 0, begin = 0;
+    for (bool is_quoted = false; const char letter : line + " ") {  // what a shell takes as one word
+      if (letter == '\'') is_quoted = !is_quoted;
+      ++begin;
+      if (letter != ' ' || is_quoted) continue;
+      longest = std::max(longest, begin);
+      begin = 0;
+    }
     if (line.size() > longest + longest_label) return line;
   }
   return "";
+}
+
+/// The text with commands that go on in a next line as one line each.
+inline std::string as_one_line(std::string text) {
+  for (std::size_t at; (at = text.find(" \\\n")) != std::string::npos;)
+    text.erase(at, text.find_first_not_of(' ', at + 3) - at - 1);
+  return text;
 }
 
 struct ProgramRun {

@@ -36,14 +36,17 @@ std::string printable_but_colours(std::string_view text) {
 }  // namespace
 
 PrintableOutput::PrintableOutput(std::ostream& stream, std::size_t width)
-    : stream_(stream), sink_(stream.rdbuf()), width_(width) {
+    : stream_(stream), sink_(stream.rdbuf()), flags_(stream.flags()), width_(width) {
   const std::ios::iostate state = stream.rdstate();
+  // std::cerr passes on each word: a line that is to be broken has to be whole.
+  if (width_ > 0) stream.unsetf(std::ios::unitbuf);
   stream.rdbuf(this);  // clears the state
   stream.setstate(state);
 }
 
 PrintableOutput::~PrintableOutput() {
   const std::ios::iostate state = stream_.rdstate();
+  stream_.flags(flags_);
   pass_on(waiting_.size());
   stream_.rdbuf(sink_);
   stream_.setstate(state);
@@ -67,10 +70,12 @@ int PrintableOutput::sync() {
 
 std::string PrintableOutput::broken(const std::string& text) const {
   if (width_ == 0) return text;
-  std::vector<std::string> lines = split(text, '\n');
-  for (std::string& line : lines)
-    if (line.size() > width_ && !line.starts_with(' ')) line = wrap(line, width_);  // what is indented is laid out already
-  return join(lines, "\n");
+  std::string lines;
+  for (const std::string& line : split(text, '\n')) {
+    const bool is_sentence = line.size() > width_ && !line.starts_with(' ');  // what is indented is laid out already
+    lines += (is_sentence ? wrap(line, width_) : line) + "\n";
+  }
+  return lines.substr(0, lines.size() - 1);
 }
 
 bool PrintableOutput::pass_on(std::size_t count) {

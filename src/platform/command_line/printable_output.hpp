@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ios>
 #include <iosfwd>
 #include <streambuf>
 #include <string>
@@ -25,6 +26,7 @@ class PrintableOutput : private std::streambuf {
 
   std::ostream& stream_;
   std::streambuf* sink_;
+  std::ios::fmtflags flags_;
   std::size_t width_;
   std::string waiting_;
 };

@@ -303,7 +303,7 @@ TEST(MapProgram, SaysHowToReplayOnStepsThatWereNotSearchedOn) {
   const TestFolder folder;
   write_inputs(folder);
   const auto next = [&](const std::string& options) {
-    const std::string output = folder.run(map(folder, "--effort fast " + options)).output;
+    const std::string output = as_one_line(folder.run(map(folder, "--effort fast " + options)).output);
     const std::size_t begin = output.find("Next: ");
     return begin == std::string::npos ? "" : output.substr(begin);
   };

@@ -70,11 +70,11 @@ TEST(TraceProgram, StepsToJudgeByAreNotSuggestedToSearchOn) {
   const TestFolder folder;
   const std::string output = folder.file("part.h5");
   const ProgramRun test = folder.run(batch(decode, "--steps 8 --part test --output " + output));
-  EXPECT_NE(test.output.find("--trace TRAIN --test-trace " + output), std::string::npos) << test.output;
+  EXPECT_NE(as_one_line(test.output).find("--trace TRAIN --test-trace " + output), std::string::npos) << test.output;
   EXPECT_NE(test.output.find("gem-verify --profile PROFILE --trace " + output), std::string::npos) << test.output;
   EXPECT_EQ(test.output.find("gem-map --profile PROFILE --trace " + output), std::string::npos) << test.output;
   const ProgramRun train = folder.run(batch(decode, "--steps 8 --part train --output " + output));
-  EXPECT_NE(train.output.find("--trace " + output + " --test-trace TEST"), std::string::npos) << train.output;
+  EXPECT_NE(as_one_line(train.output).find("--trace " + output + " --test-trace TEST"), std::string::npos) << train.output;
 }
 
 TEST(TraceProgram, DescribesAndSplits) {
