@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import types
 import unittest
 import unittest.mock
 
@@ -93,6 +94,34 @@ class RanksTest(unittest.TestCase):
         fit = ranks.Fit([1, 0, 2, 3], "", [1.0e9, 1.5e9, 0.0, 0.1e9])
         self.assertEqual(ranks.slowdowns(fit, [1.5e9, 1.5e9, 1.5e9, 1.5e9]), [1.5, 1.0, None, None])
         self.assertEqual(ranks.slowdowns(fit, [float("nan")] * 4), [None] * 4)
+
+
+    def test_the_clock_is_what_nvml_says(self):
+        def nvml(init=0, handle=0, clock=0):
+            def clock_info(device, kind, megahertz):
+                megahertz._obj.value = 1410 if kind == 1 else 1  # 1: NVML_CLOCK_SM
+                return clock
+
+            return types.SimpleNamespace(
+                nvmlInit_v2=lambda: init, nvmlShutdown=lambda: 0, nvmlDeviceGetClockInfo=clock_info,
+                nvmlDeviceGetHandleByUUID=lambda uuid, device: handle if uuid == b"GPU-1" else 6)
+
+        def clock_of(uuid, library):
+            with unittest.mock.patch("ctypes.CDLL", return_value=library):
+                return ranks.sm_clock_hz(uuid)
+
+        self.assertEqual(clock_of("GPU-1", nvml()), 1.41e9)
+        self.assertIsNone(clock_of("GPU-2", nvml()))
+        for failure in ("init", "handle", "clock"):
+            self.assertIsNone(clock_of("GPU-1", nvml(**{failure: 3})))
+        with unittest.mock.patch("ctypes.CDLL", side_effect=OSError):
+            self.assertIsNone(ranks.sm_clock_hz("GPU-1"))
+
+    def test_no_clock_is_read_unless_it_is_asked_for(self):
+        with unittest.mock.patch.object(ranks, "sm_clock_hz", return_value=1.2e9) as read:
+            self.assertEqual(Decider(settings(), Log()).own_part(0, "GPU-1")[2], 0.0)
+            read.assert_not_called()
+            self.assertEqual(Decider(settings(clocks=1), Log()).own_part(0, "GPU-1")[2], 1.2e9)
 
 
 class DecisionTest(unittest.TestCase):
