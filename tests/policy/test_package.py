@@ -191,6 +191,11 @@ class DecisionTest(unittest.TestCase):
             first = sum(tokens[layer, placed[layer, :4]].sum() for layer in range(2))
             self.assertGreater(first, 0.22 * tokens.sum())
             self.assertEqual(log.text().count("isn't one of those that were profiled"), 1)
+            decider = Decider(settings(profile=path), log)
+            for _ in range(2):
+                decider.take_ranks([ranks.own_part(rank, decider.given(), "", list("abcd"), 0.0) for rank in range(8)], 0)
+                self.decide(counts, present, 16, 8, decider=decider)
+            self.assertEqual(log.text().count("the profile has 4 devices, but there are 8 ranks"), 1)
             log = Log()
             self.decide(made_up_counts(40, 2, 16), linear_map(2, 16, 16), 16, 8, log=log, profile=path)
             self.assertIn("doesn't fit 8 ranks", log.text())
