@@ -230,7 +230,7 @@ std::optional<FoundMove> SwapMove::evaluate(const Placement& placement, std::int
   count_moves(placement, second, first, moves_second_);
   const std::int32_t least_moves = std::ranges::min(moves_first_) + std::ranges::min(moves_second_);
   const std::int64_t most = max_saving - least_moves * move_ticks;
-  if (most <= 2 * to_beat || !placement.may_move(least_moves)) return std::nullopt;
+  if (most <= to_beat || !placement.may_move(least_moves)) return std::nullopt;
 
   if (placement.is_plain()) {
     if (sum_plain(placement, first, second, most - to_beat) == 0) return std::nullopt;
