@@ -95,15 +95,19 @@ class Decider:
         return ranks.own_part(rank, self._given, uuid, self._measured.uuids() if self._measured else [], clock_hz)
 
     def take_ranks(self, parts, rank):
-        """Parts of all ranks, [rank][SLOTS], as the engine summed them; PolicyError if they can't work together. Only
-        rank 0 tells what it does."""
-        self._speaks = rank == 0
+        """Parts of all ranks, [rank][SLOTS], as the engine summed them; PolicyError if they can't work
+        together."""
+        self.speak_as(rank)
         fit = ranks.fit_of(parts, len(self._measured) if self._measured else len(parts))
         if fit is None:
             raise PolicyError("ranks have different settings, profiles or libraries of the policy, or none")
         if fit.devices is None:
             self.say_once(f"{fit.why}: all devices are taken to be equal")
         self._fit = fit
+
+    def speak_as(self, rank):
+        """Only rank 0 tells what it does; until this is called, any does."""
+        self._speaks = rank == 0
 
     def say_once(self, text):
         if self._speaks and text not in self._said:

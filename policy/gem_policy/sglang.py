@@ -61,6 +61,11 @@ class GemPolicy:
 
     def rebalance_experts(self, tokens_per_expert, num_physical_experts, num_local_physical_experts, num_groups,
                           num_nodes, algorithm):
+        import torch
+
+        # Before the engine serves, before_rebalance wasn't called yet.
+        if self._decider is not None and torch.distributed.is_initialized():
+            self._decider.speak_as(torch.distributed.get_rank())
         # Where ranks may be missing (elasticity_aware), only the engine knows which.
         if self._together and not algorithm.name.startswith("elasticity_aware"):
             try:

@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 """GEM's policy beside those of vLLM and SGLang: time of a call, and straggler time on steps that none of them has seen.
 
-    tests/benchmark/policy.py [--routing NAME...]
+    tests/benchmark/policy.py [--routing NAME...] [--times]
+
+Time of a call alone, without the engines and PyTorch: policy_times.py beside it.
 
 Needs Python with NumPy, h5py and PyTorch, the engines' files (tests/policy/fetch_engines.sh), PYTHONPATH of `policy` and
 `tests/policy`, GEM_POLICY_LIBRARY (Release) and GEM_PROGRAMS. Devices that differ are simulated: latencies of
@@ -13,20 +15,18 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-import time
 
 import h5py
 import numpy
 import torch
 from engines import load_sglang, load_vllm
-from support import Log, linear_map, made_up_counts, settings
+from policy_times import CASES as TIMED_CASES
+from policy_times import MOVES, SLOWDOWNS, STEPS, as_engines_call, times_of, write_slow_profile
+from support import linear_map
 
-from gem_policy.decision import Decider, Expert
 from gem_policy.library import Devices, Library
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-EXPERT = Expert(50e6, 25e6)
-UNEQUAL = (1.0, 1.05, 1.12, 1.28)
 # routing of a search's part and of the one that is judged by; tokens a step; devices; copies a layer
 CASES = [("gpt-oss-20b.mmlu", 256, 4, 0), ("gpt-oss-20b.mmlu", 256, 8, 8), ("gpt-oss-20b.gpqa", 256, 4, 0),
          ("deepseek-v2-lite.intent", 2048, 4, 0), ("deepseek-v2-lite.intent", 2048, 8, 8),
@@ -52,15 +52,6 @@ def engines():
     return {"vLLM": vllm, "SGLang": sglang}
 
 
-def gem(profile, **values):
-    decider = Decider(settings(profile=profile, **values), Log())
-
-    def place(counts, present, devices):
-        return decider.place(counts, present, present.shape[1] // devices, devices, 3000, EXPERT)
-
-    return place
-
-
 def again(place, calls):
     """Its map after so many calls, each from the last one's map, with the same load."""
 
@@ -70,14 +61,6 @@ def again(place, calls):
         return present
 
     return place_often
-
-
-def write_profile(folder, slowdowns):
-    """A text as gem-deploy profile writes it: one made-up surface, slowed down device by device."""
-    from test_package import write_profile
-
-    os.makedirs(folder)
-    return write_profile(folder, [""] * len(slowdowns), slowdowns=list(slowdowns))
 
 
 def straggler_s(library, profile, counts, placed, devices):
@@ -111,11 +94,12 @@ def held_out(library, own, names, folder):
         layers, experts = train.shape[1:]
         linear = linear_map(layers, experts, experts + copies).astype(numpy.int32)
         for speeds in ("equal", "unequal"):
-            slowdowns = numpy.resize(UNEQUAL, devices) if speeds == "unequal" else numpy.ones(devices)
-            profile = write_profile(os.path.join(folder, f"{routing}.{tokens}.{devices}.{copies}.{speeds}"), slowdowns)
+            profile = write_slow_profile(os.path.join(folder, f"{routing}.{tokens}.{devices}.{copies}.{speeds}"), devices,
+                                         SLOWDOWNS if speeds == "unequal" else (1.0,))
             base = straggler_s(library, profile, test, linear, devices)
-            policies = own | {"gem": gem(profile), "gem, third call": again(gem(profile), 3),
-                              "gem, moves for nothing": gem(profile, max_moves=-1, move_gbps=1e8)}
+            gem = as_engines_call(library.path, profile)
+            policies = own | {"gem": gem, "gem, third call": again(gem, 3), "gem, moves for nothing": as_engines_call(
+                library.path, profile, max_moves=-1, move_gbps=1e8)}
             for name, place in policies.items():
                 placed = numpy.ascontiguousarray(place(train, linear.astype(numpy.int64), devices), dtype=numpy.int32)
                 ratio = straggler_s(library, profile, test, placed, devices) / base
@@ -123,33 +107,30 @@ def held_out(library, own, names, folder):
                       f"{moved(linear, placed, devices)} |", flush=True)
 
 
-def call_times(own, folder):
-    print("\n| layers x experts, slots, devices, steps | policy | processor ms a call, least of 5 |\n|---|---|---|")
+def call_times(library, own, folder):
+    print("\n| layers x experts, slots, devices, steps | policy | processor ms a call: least of 10, median |\n|---|---|---|")
     torch.set_num_threads(1)
-    for layers, experts, slots, devices, tokens in ((58, 256, 288, 32, 4096), (58, 256, 256, 32, 4096),
-                                                    (48, 128, 128, 8, 512)):
-        counts = made_up_counts(16, layers, experts, tokens=tokens, top_k=8)
-        present = linear_map(layers, experts, slots)
-        profile = write_profile(os.path.join(folder, f"time.{slots}.{devices}"), numpy.resize(UNEQUAL, devices))
-        policies = own | {f"gem, {moves} moves a layer": gem(profile, max_moves=moves) for moves in (2, 4, 8)}
-        for name, place in policies.items():
-            seconds = []
-            for _ in range(5):
-                begin = time.process_time()
-                place(counts, present, devices)
-                seconds.append(time.process_time() - begin)
-            print(f"| {layers} x {experts}, {slots}, {devices}, 16 | {name} | {min(seconds) * 1e3:.0f} |", flush=True)
+    for case in TIMED_CASES:
+        profile = write_slow_profile(os.path.join(folder, f"time.{case.name}"), case.devices)
+        policies = own | {f"gem, {moves} moves a layer": as_engines_call(library.path, profile, max_moves=moves)
+                          for moves in MOVES}
+        times, _ = times_of(policies, case.question(), case.devices, 10)
+        for name, (least_ms, median_ms) in times.items():
+            print(f"| {case.layers} x {case.experts}, {case.slots}, {case.devices}, {STEPS} | {name} | {least_ms:.1f}, "
+                  f"{median_ms:.1f} |", flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--routing", nargs="*", help="those of jobs/data/routing; all if left out")
+    parser.add_argument("--times", action="store_true", help="time of a call alone")
     arguments = parser.parse_args()
     library = Library(os.environ.get("GEM_POLICY_LIBRARY", ""))
     with tempfile.TemporaryDirectory() as folder:
         own = engines()
-        held_out(library, own, arguments.routing, folder)
-        call_times(own, folder)
+        if not arguments.times:
+            held_out(library, own, arguments.routing, folder)
+        call_times(library, own, folder)
 
 
 if __name__ == "__main__":

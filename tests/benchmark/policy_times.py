@@ -2,7 +2,7 @@
 """Time of a call of GEM's policy, on one thread, from made-up loads: processor time, the least and the median of so many
 calls, as engines make them (through gem_policy) and of the library alone.
 
-    tests/benchmark/policy_times.py [--calls N] [--case NAME...] [LIBRARY...]
+    tests/benchmark/policy_times.py [--calls N] [--case NAME] [LIBRARY...]
 
 Needs Python with NumPy, and PYTHONPATH of `policy` and `tests/policy`; without a LIBRARY, that of GEM_POLICY_LIBRARY. Give
 several, of two builds, and they are called in turn, so that what else the machine does meets all alike, and their maps are
@@ -16,9 +16,10 @@ import sys
 import tempfile
 import time
 
-import numpy
 from support import Log, linear_map, made_up_counts
 from test_package import write_profile
+
+import numpy
 
 from gem_policy.decision import Decider, Expert
 from gem_policy.library import Devices, Library
@@ -47,29 +48,33 @@ class Case:
 
 
 CASES = (Case("copies", 58, 256, 288, 32, 4096), Case("large", 58, 256, 256, 32, 4096),
-         Case("small", 48, 128, 128, 8, 512), Case("tiny", 2, 16, 20, 4, 64))
+         Case("small", 48, 128, 128, 8, 512))
+TINY = Case("tiny", 2, 16, 20, 4, 64)  # to see that all of this works
 
 
-def write_slow_profile(folder, devices):
+def write_slow_profile(folder, devices, slowdowns=SLOWDOWNS):
+    """A text as gem-deploy profile writes it: one made-up surface, slowed down device by device, in turn."""
     os.makedirs(folder, exist_ok=True)
-    return write_profile(folder, [""] * devices, slowdowns=numpy.resize(SLOWDOWNS, devices).tolist())
+    return write_profile(folder, [""] * devices, slowdowns=numpy.resize(slowdowns, devices).tolist())
 
 
-def as_engines_call(library, profile, moves):
-    """function(counts, present, devices) -> map."""
-    decider = Decider(Settings(library=library, profile=profile, max_moves=moves), Log())
+def as_engines_call(library, profile, **values):
+    """function(counts, present, devices) -> map, by these settings."""
+    decider = Decider(Settings(library=library, profile=profile, **values), Log())
     return lambda counts, present, devices: decider.place(counts, present, present.shape[1] // devices, devices, HORIZON,
                                                           EXPERT)
 
 
-def alone(library, profile, moves):
+def alone(library, profile, max_moves):
     """The same of the library, with the same question: odd steps judge."""
     measured = Devices.measured(Library(library), profile)
+    given = Settings()
 
     def place(counts, present, devices):
         in_turn = numpy.concatenate([counts[0::2], counts[1::2]])
         return measured.place(in_turn, present, present.shape[1] // devices, devices, judged_steps=len(counts) // 2,
-                              max_moves=moves, move_s=EXPERT.bytes / 20e9, horizon_steps=HORIZON).map
+                              max_moves=max_moves, move_s=EXPERT.bytes / (given.move_gbps * 1e9),
+                              horizon_steps=HORIZON).map
 
     return place
 
@@ -88,21 +93,23 @@ def times_of(policies, question, devices, calls):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("libraries", metavar="LIBRARY", nargs="*")
-    parser.add_argument("--calls", type=int, default=20)
-    parser.add_argument("--case", nargs="*", choices=[case.name for case in CASES], default=["copies", "large", "small"])
+    parser.add_argument("--calls", type=int, default=20, help="of each library, with each number of moves")
+    parser.add_argument("--case", action="append", choices=[case.name for case in (*CASES, TINY)],
+                        help="may be given several times; all but tiny if left out")
     arguments = parser.parse_args()
+    names = arguments.case or [case.name for case in CASES]
     libraries = arguments.libraries or [os.environ.get("GEM_POLICY_LIBRARY", "")]
     differ = False
     print("| layers x experts, slots, devices | moves a layer | library | as engines call it, ms: least, median | alone |")
     print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        for case in (case for case in CASES if case.name in arguments.case):
+        for case in (case for case in (*CASES, TINY) if case.name in names):
             question = case.question()
             profile = write_slow_profile(os.path.join(folder, case.name), case.devices)
             for moves in MOVES:
                 policies = {}
                 for library in libraries:
-                    policies[library, "engine"] = as_engines_call(library, profile, moves)
+                    policies[library, "engine"] = as_engines_call(library, profile, max_moves=moves)
                     policies[library, "alone"] = alone(library, profile, moves)
                 times, maps = times_of(policies, question, case.devices, arguments.calls)
                 same = len({placed.tobytes() for placed in maps.values()}) == 1

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import types
 import unittest
 import unittest.mock
 
@@ -95,6 +96,34 @@ class RanksTest(unittest.TestCase):
         self.assertEqual(ranks.slowdowns(fit, [float("nan")] * 4), [None] * 4)
 
 
+    def test_the_clock_is_what_nvml_says(self):
+        def nvml(init=0, handle=0, clock=0):
+            def clock_info(device, kind, megahertz):
+                megahertz._obj.value = 1410 if kind == 1 else 1  # 1: NVML_CLOCK_SM
+                return clock
+
+            return types.SimpleNamespace(
+                nvmlInit_v2=lambda: init, nvmlShutdown=lambda: 0, nvmlDeviceGetClockInfo=clock_info,
+                nvmlDeviceGetHandleByUUID=lambda uuid, device: handle if uuid == b"GPU-1" else 6)
+
+        def clock_of(uuid, library):
+            with unittest.mock.patch("ctypes.CDLL", return_value=library):
+                return ranks.sm_clock_hz(uuid)
+
+        self.assertEqual(clock_of("GPU-1", nvml()), 1.41e9)
+        self.assertIsNone(clock_of("GPU-2", nvml()))
+        for failure in ("init", "handle", "clock"):
+            self.assertIsNone(clock_of("GPU-1", nvml(**{failure: 3})))
+        with unittest.mock.patch("ctypes.CDLL", side_effect=OSError):
+            self.assertIsNone(ranks.sm_clock_hz("GPU-1"))
+
+    def test_no_clock_is_read_unless_it_is_asked_for(self):
+        with unittest.mock.patch.object(ranks, "sm_clock_hz", return_value=1.2e9) as read:
+            self.assertEqual(Decider(settings(), Log()).own_part(0, "GPU-1")[2], 0.0)
+            read.assert_not_called()
+            self.assertEqual(Decider(settings(clocks=1), Log()).own_part(0, "GPU-1")[2], 1.2e9)
+
+
 class DecisionTest(unittest.TestCase):
     def decide(self, counts, present, slots, devices, horizon=3000, log=None, decider=None, **values):
         decider = decider or Decider(settings(**values), log or Log())
@@ -162,6 +191,11 @@ class DecisionTest(unittest.TestCase):
             first = sum(tokens[layer, placed[layer, :4]].sum() for layer in range(2))
             self.assertGreater(first, 0.22 * tokens.sum())
             self.assertEqual(log.text().count("isn't one of those that were profiled"), 1)
+            decider = Decider(settings(profile=path), log)
+            for _ in range(2):
+                decider.take_ranks([ranks.own_part(rank, decider.given(), "", list("abcd"), 0.0) for rank in range(8)], 0)
+                self.decide(counts, present, 16, 8, decider=decider)
+            self.assertEqual(log.text().count("the profile has 4 devices, but there are 8 ranks"), 1)
             log = Log()
             self.decide(made_up_counts(40, 2, 16), linear_map(2, 16, 16), 16, 8, log=log, profile=path)
             self.assertIn("doesn't fit 8 ranks", log.text())

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import types
 import unittest
+import unittest.mock
 
 from engines import load_sglang, need_torch
 from support import Log, expect_servable, install_entry_points, linear_map, made_up_counts, settings
@@ -165,6 +166,16 @@ class HookTest(unittest.TestCase):
                         found = [slot for slot in logical[layer, expert].tolist() if slot >= 0]
                         self.assertEqual(found, (physical[layer] == expert).nonzero().flatten().tolist())
                         self.assertEqual(int(copies[layer, expert]), len(found))
+
+    def test_only_rank_0_tells_before_the_engine_serves(self):
+        counts = made_up_counts(64, 4, 16)
+        for rank in (0, 1):
+            self.install()
+            with unittest.mock.patch.multiple(torch.distributed, is_initialized=lambda: True,
+                                              get_rank=lambda rank=rank: rank):
+                rebalance(self.algorithms, counts)
+            self.assertEqual("by linear placement" in self.log.text(), rank == 0)
+            self.setUp()
 
     def test_what_gem_cannot_place_the_engine_does(self):
         self.install()

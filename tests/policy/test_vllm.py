@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import types
 import unittest
 
@@ -181,6 +182,21 @@ class PolicyTest(unittest.TestCase):
             found = self.policy(counts).rebalance_experts(weight, slots, 1, 1, ranks, old)
             self.assertEqual((found.shape, found.dtype, found.device), (expected.shape, expected.dtype, expected.device))
             expect_servable(self, found.numpy(), 4, experts, slots, ranks)
+
+    def test_the_asynchronous_worker_gets_the_same_map(self):
+        from vllm.distributed.eplb.async_worker import run_rebalance_experts
+
+        counts = made_up_counts(64, 4, 16)
+        old, weight = torch.from_numpy(linear_map(4, 16, 20)), torch.from_numpy(counts.sum(axis=0))
+        expected = self.policy(counts).rebalance_experts(weight, 20, 1, 1, 4, old)
+        self.assertFalse(torch.equal(expected, self.own.rebalance_experts(weight, 20, 1, 1, 4, old)))
+        model = types.SimpleNamespace(eplb_stats=self.state.EplbStats(weight, 20, 1, 1, 4))
+        engine = types.SimpleNamespace(policy=self.policy(counts))
+        found = []
+        worker = threading.Thread(target=lambda: found.append(run_rebalance_experts(model, engine, old, None)))
+        worker.start()
+        worker.join()
+        self.assertTrue(torch.equal(found[0], expected))
 
     def test_without_steps_the_engine_s_policy_decides(self):
         counts = made_up_counts(64, 4, 16)

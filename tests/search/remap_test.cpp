@@ -101,7 +101,9 @@ TEST(Remap, LeavingOutPairsThatCannotWinChangesNothing) {
       Placement placement(counted, present);
       std::vector<Placement> on_the_way{placement};
       while (const auto best = best_swap_of_all_pairs(placement)) {
+        const std::int64_t before = placement.cost();
         placement.apply(best->relocations);
+        ASSERT_LT(placement.cost(), before);
         on_the_way.push_back(placement);
         ++swaps;
       }
