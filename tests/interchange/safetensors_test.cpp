@@ -75,7 +75,8 @@ TEST(ShardPlan, RenamesAndMovesBlocksAndPadsAsAsked) {
                              renumbering, "index"),
             "{\"metadata\": {\"model.layers.1.mlp.experts.0.w\": 1},\n \"weight_map\" : "
             "{\"model.layers.1.mlp.experts.0.w\": \"model.layers.1.mlp.experts.9.w\"}}");
-  EXPECT_THROW(renumbered_index("{\"weight_map\": {\"a\": \"f\"}, \"metadata\": {\"fp8_experts\": [1, 9]}}", renumbering, "index"),
+  EXPECT_THROW(renumbered_index("{\"weight_map\": {\"a\": \"f\"}, \"metadata\": {\"fp8_experts\": [1, 9]}}",
+                                renumbering, "index"),
                DataError);
 }
 
