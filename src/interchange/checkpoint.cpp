@@ -5,6 +5,7 @@
 #include <cctype>
 #include <filesystem>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "base/error.hpp"
@@ -12,7 +13,6 @@
 #include "interchange/checkpoint_layout.hpp"
 #include "platform/file_system/input_file.hpp"
 #include "platform/file_system/temporary_file.hpp"
-#include "platform/text_formats/json.hpp"
 
 namespace gem {
 namespace {
@@ -141,6 +141,21 @@ Checkpoint find_checkpoint(const std::string& directory) {
 
 std::string read_text_beside_weights(const std::string& path) {
   return read_whole_text(path, std::uint64_t{1} << 30);
+}
+
+JsonDocument parse_beside_weights(std::string text, const std::string& origin) {
+  bool in_string = false;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (text[at] == '"') in_string = !in_string;
+    if (in_string && text[at] == '\\') ++at;
+    if (in_string) continue;
+    for (const std::string_view word : {"-Infinity", "Infinity", "NaN"})
+      if (text.compare(at, word.size(), word) == 0) {
+        text.replace(at, word.size(), "null");
+        break;
+      }
+  }
+  return JsonDocument::parse(text, origin);
 }
 
 namespace {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "interchange/safetensors.hpp"
+#include "platform/text_formats/json.hpp"
 
 namespace gem {
 
@@ -39,5 +40,9 @@ IndexCheck check_indices(const Checkpoint& checkpoint, const std::map<std::strin
 
 /// The text of an index or another JSON file beside the weights. DataError above 1 GiB.
 std::string read_text_beside_weights(const std::string& path);
+
+/// JSON as Python writes it: NaN, Infinity and -Infinity, which JSON doesn't know, are read as null. `origin` names the
+/// text in messages. DataError for anything else that is no JSON.
+JsonDocument parse_beside_weights(std::string text, const std::string& origin);
 
 }  // namespace gem

@@ -74,7 +74,14 @@ bool may_be_group_key(const std::string& key, bool has_mamba) {
   if (contains_any(lower, {"size", "key_value", "kv_", "query", "attention", "norm", "mamba", "ssm", "conv", "gemm",
                            "_mm", "kernel", "hidden_group", "by_length"}))
     return false;
-  return !(has_mamba && lower == "n_groups");  // Nemotron-H: Mamba's, beside n_group of the router
+  if (has_mamba && lower == "n_groups") return false;  // Nemotron-H: Mamba's, beside n_group of the router
+  // "o_groups" (DeepSeek-V4's attention), "num_code_groups" (speech): groups of something else than experts.
+  return contains_any(lower, {"expert", "rout", "moe", "topk", "top_k", "limit", "select", "token"}) ||
+         std::ranges::all_of(split(lower, '_'), [](const std::string& word) {
+           return word.starts_with("group") || word == "n" || word == "num" || word == "nb" || word == "number" ||
+                  word == "of" || word == "count" || word == "total" || word == "size" || word == "use" ||
+                  word == "per";
+         });
 }
 
 /// The number of groups that a token uses, not of all.
@@ -304,7 +311,7 @@ RoutingConfig read_routing_config(const Checkpoint& checkpoint, std::size_t expe
   for (const char* name : {"config.json", "params.json"}) {
     if (std::ranges::find(checkpoint.others, name) == checkpoint.others.end()) continue;
     const std::string path = checkpoint.path(name);
-    const JsonDocument document = JsonDocument::parse(read_text_beside_weights(path), path);
+    const JsonDocument document = parse_beside_weights(read_text_beside_weights(path), path);
     reader.read(document.root());
     files.push_back(path);
   }

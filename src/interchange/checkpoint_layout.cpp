@@ -306,6 +306,13 @@ bool speaks_of_experts(std::string_view name) {
                              [&](std::string_view word) { return lower.find(word) != std::string::npos; });
 }
 
+/// Whether a module of a layer outside its block may be a router, by its name: "mlp_gate", "gating".
+bool may_be_router(std::string_view module) {
+  const auto has = [&](std::string_view word) { return module.find(word) != std::string_view::npos; };
+  return (has("gate") || has("gating")) && !contains(dense_modules, module) && !has("attn") && !has("attention") &&
+         !has("mamba") && !has("ssm") && !has("per_layer");
+}
+
 /// Whether a number stands before what speaks of experts: a layer's, of whatever stack.
 bool is_in_numbered_module(std::string_view name) {
   std::int32_t number = 0;
@@ -381,10 +388,14 @@ TensorRole role_of(std::string_view tensor_name) {
   const std::string_view first = rest.substr(0, first_end);
   const std::string_view in_block = rest.substr(std::min(first_end + 1, rest.size()));
   if (is_shared(rest) || (is_moe_block(first) && is_shared(in_block))) return role;
-  if (is_moe_block(first))
+  if (is_moe_block(first)) {
     limit_unlisted(in_block, role);
-  else if (is_module_of_layer(word, first) || speaks_of_experts(rest))
+  } else if (is_module_of_layer(word, first) || speaks_of_experts(rest)) {
     limit_unlisted(rest, role);
+  } else if (may_be_router(first)) {
+    role.kind = Kind::Unlisted;
+    role.max_dimensions = tensor_name.size();  // it goes by expert if it has as many rows or columns, else not
+  }
   return role;
 }
 

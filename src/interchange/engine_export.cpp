@@ -11,9 +11,11 @@
 namespace gem {
 namespace {
 
+/// `model` may have its publisher before it: "mistralai/Mixtral-8x7B".
 void check_model(const EngineFormat& engine, const std::string& model) {
+  const std::string name = to_lower(model.substr(model.rfind('/') + 1));
   for (const auto& [begin, why] : engine.refused_models)
-    if (to_lower(model).starts_with(begin))
+    if (name.starts_with(begin))
       throw UsageError(
           fmt::format("{} {} cannot place the experts of {}: {}; gem-deploy permute makes a checkpoint whose linear "
                       "placement is the mapping",

@@ -57,8 +57,8 @@ const EngineFormat sglang_format = {
     read,
     recognises,
     instructions,
-    // Model classes with get_model_config_for_expert_location read the file; gpt-oss has it, but loads its fused
-    // experts in linear order.
+    // Model classes with get_model_config_for_expert_location read the file, and of those gpt-oss loads its fused
+    // experts in linear order. These have none.
     {{"gpt-oss",
       "SGLang loads this model's experts in linear order but sends tokens where the file says, so that most "
       "would meet other experts"},
@@ -72,6 +72,22 @@ const EngineFormat sglang_format = {
      {"lfm2", no_location},
      {"gemma-4", no_location},
      {"grok", no_location},
-     {"kimi-linear", no_location}}};
+     {"kimi-linear", no_location},
+     {"kimi-k3", no_location},
+     {"kimi-vl", no_location},
+     {"afmoe", no_location},
+     {"trinity", no_location},
+     {"dbrx", no_location},
+     {"jamba", no_location},
+     {"jetmoe", no_location},
+     {"qwen3-omni", no_location},
+     {"glm-4.5v", no_location},
+     {"glm-4.6v", no_location},
+     {"internvl", no_location},
+     {"intern-s1", no_location},
+     {"gigachat", no_location},
+     {"deepseek-moe", no_location},
+     {"deepseek-vl", no_location},
+     {"aria", no_location}}};
 
 }  // namespace gem

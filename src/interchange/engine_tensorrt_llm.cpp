@@ -1,6 +1,7 @@
 // TensorRT-LLM's static load balancer: YAML with num_slots, initial_global_assignments {layer: [expert of slot 0, ...]}
-// by the model's own layer numbers, and layer_updates_per_iter: 0 (no moves at run time). Documented in
-// examples/wide_ep/ep_load_balancer/README.md (version 1.0): every num_slots / ep_size successive slots are one rank's.
+// by the model's own layer numbers, and layer_updates_per_iter: 0 (no moves at run time): MoeLoadBalancerConfig in
+// tensorrt_llm/llmapi/llm_args.py (main branch of 2026, after 1.2), which knows no other key and wants every layer that
+// the model builds. Every num_slots / ep_size successive slots are one rank's.
 #include <fmt/core.h>
 
 #include "base/error.hpp"
@@ -15,7 +16,7 @@ namespace {
 std::string instructions(const PhysicalMap& map, const std::string& path) {
   return fmt::format(
       "TensorRT-LLM (1.0 or later), PyTorch backend, {} expert-parallel ranks in the order of the mapping's devices.\n"
-      "In the file of --extra_llm_api_options (trtllm-serve, trtllm-bench):\n"
+      "In the file of --config (before 1.2 --extra_llm_api_options) of trtllm-serve and trtllm-bench:\n"
       "  moe_config:\n"
       "    backend: WIDEEP\n"
       "    load_balancer: {}\n"
@@ -87,7 +88,7 @@ bool recognises(const std::string& text) {
 
 const EngineFormat tensorrt_llm_format = {"tensorrt-llm",
                                           "TensorRT-LLM, YAML for moe_config: load_balancer",
-                                          "TensorRT-LLM 1.0",
+                                          "TensorRT-LLM, main branch of 2026 (after 1.2)",
                                           EngineFormat::Layers::Named,
                                           true,
                                           text_of,

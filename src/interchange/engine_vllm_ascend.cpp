@@ -1,6 +1,8 @@
 // vllm-ascend's static expert map: JSON with moe_layer_count and layer_list, whose layers have layer_id (counted among
-// the MoE layers), device_count and device_list of device_id and device_expert:
-// vllm_ascend/eplb/adaptor/vllm_adaptor.py, _expert_file_to_tensor and _export_tensor_to_file.
+// the MoE layers), device_count and device_list of device_id and device_expert: vllm_ascend/eplb/core/eplb_utils.py,
+// expert_file_to_tensor, and vllm_ascend/eplb/adaptor/vllm_adaptor.py, _export_tensor_to_file. The format is the same
+// in 0.23.0, 0.26.0rc1 and 0.30.0rc2, but from 0.26.0rc1 on the experts are loaded by vLLM's own map, in linear order,
+// while tokens are sent where the file says (ops/fused_moe, "Keep ExpertMapManager's physical-expert map").
 #include "base/text.hpp"
 
 #include <fmt/core.h>
@@ -66,7 +68,10 @@ std::string instructions(const PhysicalMap& map, const std::string& path) {
              "vllm-ascend, {} expert-parallel ranks in the order of the mapping's devices:\n"
              "  vllm serve MODEL --tensor-parallel-size {} --enable-expert-parallel \\\n"
              "    --additional-config {}\n"
-             "(before 0.12: --additional-config {})\n",
+             "(before 0.12: --additional-config {})\n"
+             "WARNING: good for 0.23.0. The versions 0.26.0rc1 to 0.30.0rc2 send tokens where the file\n"
+             "says, but load the experts in linear order: most tokens would meet other experts. With\n"
+             "those, serve the checkpoint that gem-deploy permute makes, without a file.\n",
              map.device_count, map.device_count, shell_word(config), shell_word(file));
 }
 
@@ -74,7 +79,7 @@ std::string instructions(const PhysicalMap& map, const std::string& path) {
 
 const EngineFormat vllm_ascend_format = {"vllm-ascend",
                                          "vllm-ascend, JSON for expert_map_path",
-                                         "vllm-ascend 0.23.0 and 0.26.0rc1",
+                                         "vllm-ascend 0.23.0; 0.26.0rc1 to 0.30.0rc2 load experts in another order",
                                          EngineFormat::Layers::MoeLayerOrder,
                                          false,
                                          text_of,

@@ -168,8 +168,7 @@ bool ExpertNames::is_expert_at(std::string_view words, std::size_t at) const {
 /// "experts[3]", "expert_3", "expert 3": numbers that follow the word in another way than in names of tensors.
 bool ExpertNames::may_hide_numbers(std::string_view words, std::size_t word, std::size_t behind) const {
   if (behind >= words.size()) return false;
-  if (std::string_view("+*?").find(words[behind]) != std::string_view::npos)
-    return !goes_on_with_a_name(words, behind);
+  if (std::string_view("+*?").find(words[behind]) != std::string_view::npos) return !goes_on_with_a_name(words, behind);
   if (std::string_view("[\\(/").find(words[behind]) != std::string_view::npos)
     return std::ranges::any_of(words.substr(behind, 12), is_digit);
   const std::string_view before = word_before(words, word);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "interchange/checkpoint.hpp"
 #include "interchange/expert_names.hpp"
 #include "interchange/listed_experts.hpp"
 #include "platform/text_formats/json.hpp"
@@ -64,7 +65,7 @@ std::string renumbered_json(const std::string& text, const ExpertNames& names) {
 /// Nothing if the text is no JSON, whatever its first letter: a template, say.
 std::optional<JsonDocument> parsed(const std::string& text, const std::string& origin) {
   try {
-    return JsonDocument::parse(text, origin);
+    return parse_beside_weights(text, origin);
   } catch (const DataError&) {
     return std::nullopt;
   }

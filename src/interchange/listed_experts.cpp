@@ -84,8 +84,9 @@ class JsonNumbers {
       const std::string name = to_lower(node.keys()[i]);
       if (above.of_experts && is_all_digits(name)) names_.refuse(node.where() + ": " + name);
       const bool of_layer = is_all_digits(name) || name.find("layer") != std::string::npos;
-      look_at(node.member(i), {name, speaks_of_experts(name) ? !is_count_of_experts(name) : above.of_experts && of_layer,
-                               above.by_expert || may_go_by_expert(name)});
+      look_at(node.member(i),
+              {name, speaks_of_experts(name) ? !is_count_of_experts(name) : above.of_experts && of_layer,
+               above.by_expert || may_go_by_expert(name)});
     }
   }
 

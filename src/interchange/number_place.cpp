@@ -99,10 +99,10 @@ NumberPlace place_at(std::string_view text, std::size_t begin, std::size_t count
 }
 
 std::size_t over_separators(std::string_view text, std::size_t at) {
-  while (at < text.size() && text[at] == '\\' && at + 1 < text.size() && (text[at + 1] == '.' || text[at + 1] == '\\'))
-    ++at;
-  if (at < text.size() && text[at] == '.') return at + 1;
-  return text.substr(at).starts_with("[.]") ? at + 3 : at;
+  std::size_t dot = at;
+  while (dot + 1 < text.size() && text[dot] == '\\' && (text[dot + 1] == '.' || text[dot + 1] == '\\')) ++dot;
+  if (dot < text.size() && text[dot] == '.') return dot + 1;
+  return text.substr(std::min(at, text.size())).starts_with("[.]") ? at + 3 : at;
 }
 
 bool may_begin_numbers(std::string_view text, std::size_t at) {

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <algorithm>
 #include <map>
+#include <string_view>
 #include <utility>
 
 #include "base/error.hpp"
@@ -23,6 +24,19 @@ std::string with_new_names(const std::string& text, const std::vector<JsonKeySpa
     copied = span.end;
   }
   return renamed.append(text, copied, std::string::npos);
+}
+
+/// The brace that ends the object in which `at` stands, outside names.
+std::size_t end_of_object(std::string_view text, std::size_t at) {
+  int depth = 0;
+  for (bool in_string = false; at < text.size(); ++at) {
+    if (text[at] == '"') in_string = !in_string;
+    if (in_string && text[at] == '\\') ++at;
+    if (in_string) continue;
+    if (text[at] == '{') ++depth;
+    if (text[at] == '}' && --depth < 0) break;
+  }
+  return std::min(at, text.size());
 }
 
 std::string padded(std::string text, std::uint64_t header_bytes) {
@@ -191,7 +205,19 @@ void rewrite_numbers(const PartRewrite& rewrite, std::span<std::byte> bytes, con
 }
 
 std::string renumbered_index(const std::string& text, const Renumbering& renumbering, const std::string& origin) {
-  return with_new_names(text, json_key_spans(text, "weight_map"), renumbering, origin);
+  const std::vector<JsonKeySpan> old_names = json_key_spans(text, "weight_map");
+  std::string whole = with_new_names(text, old_names, renumbering, origin);
+  // The other members are a configuration like any, read without the map.
+  const std::vector<JsonKeySpan> names = json_key_spans(whole, "weight_map");
+  if (names.empty()) return renumbered_references(whole, renumbering, origin);
+  const std::size_t begin = names.front().begin - 1;
+  const std::string map = whole.substr(begin, end_of_object(whole, names.back().end + 1) - begin);
+  std::string others = renumbered_references(whole.erase(begin, map.size()), renumbering, origin);
+  for (const JsonKeySpan& span : json_key_spans(others)) {
+    if (others.compare(span.begin, span.end - span.begin, "weight_map") != 0) continue;
+    return others.insert(others.find('}', span.end), map);
+  }
+  throw DataError(origin + ": its weight_map stands under a name with escapes; write it in plain letters");
 }
 
 }  // namespace gem

@@ -45,7 +45,8 @@ ShardPlan plan_shard(const InputFile& file, const SafetensorsHeader& header, con
 /// a number that no expert has; -1 (none) stays.
 void rewrite_numbers(const PartRewrite& rewrite, std::span<std::byte> bytes, const std::string& origin);
 
-/// The text of model.safetensors.index.json with the names of tensors renumbered; `origin` names it.
+/// The text of model.safetensors.index.json with the experts renumbered in the names of tensors, and, as in any
+/// configuration, beside them; `origin` names it.
 std::string renumbered_index(const std::string& text, const Renumbering& renumbering, const std::string& origin);
 
 }  // namespace gem

@@ -12,73 +12,12 @@ import tempfile
 
 import numpy as np
 
-from mapping_writer import write_mapping
+from case_runner import FIRST, INDEX, SECOND, Cases
 from permute_check import content, run
 from tiny_checkpoints import read_safetensors, write_safetensors
-from tiny_layouts import EXPERTS, HIDDEN, INNER, LAYERS, ROUTER, W123, find, layout, same_outputs
+from tiny_layouts import EXPERTS, HIDDEN, INNER, LAYERS, ROUTER, W123, find, layout
 
-DEVICES = 3
-INDEX = "model.safetensors.index.json"
-FIRST, SECOND = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
 MODULE = "model.layers.{}.mlp.experts.{}.{}_proj"
-# Renumbered, layer 1 exchanges experts 3 and 4, and layer 2 experts 7 and 8: there are sets of experts that stay.
-MAPPING = np.arange(EXPERTS)[None].repeat(len(LAYERS), 0) // (EXPERTS // DEVICES)
-MAPPING[0, [3, 4]], MAPPING[1, [7, 8]] = (1, 0), (2, 1)
-
-
-class Cases:
-    def __init__(self, gem_deploy, folder):
-        self.gem_deploy, self.folder = gem_deploy, folder
-        self.mapping = os.path.join(folder, "mapping.h5")
-        write_mapping(self.mapping, MAPPING, LAYERS)
-        self.rng = np.random.default_rng(5)
-        self.count = 0
-
-    def make(self, of="qwen3_moe", config=None, files=None, change=None, tensors=None):
-        """A checkpoint in a layout, with members of config.json, files beside it and a change of the directory."""
-        self.count += 1
-        directory = os.path.join(self.folder, f"case_{self.count}")
-        (find(of) if isinstance(of, str) else of).make(directory, self.rng)
-        path = os.path.join(directory, "config.json")
-        if config is not None:
-            json.dump({**json.load(open(path)), **config}, open(path, "w"))
-        for name, text in (files or {}).items():
-            open(os.path.join(directory, name), "w").write(text if isinstance(text, str) else json.dumps(text))
-        if tensors:
-            self.add_tensors(directory, tensors)
-        if change:
-            change(directory)
-        return directory
-
-    @staticmethod
-    def add_tensors(directory, tensors):
-        path = os.path.join(directory, SECOND)
-        write_safetensors(path, read_safetensors(path) | tensors)
-        index = json.load(open(os.path.join(directory, INDEX)))
-        index["weight_map"] |= {name: SECOND for name in tensors}
-        json.dump(index, open(os.path.join(directory, INDEX), "w"))
-
-    def permute(self, source, output, options=(), code=0):
-        return run([self.gem_deploy, "permute", "--mapping", self.mapping, "--checkpoint", source, "--output", output,
-                    *options], code)
-
-    def accepted(self, of="qwen3_moe", options=(), says="", **made):
-        """Computes the same, comes back to the byte, and `says` is in the output. Returns both directories."""
-        source = self.make(of, **made)
-        output, undone = source + ".permuted", source + ".undone"
-        done = self.permute(source, output, options)
-        assert says in " ".join(done.stdout.split()), done.stdout
-        assert same_outputs(find(of) if isinstance(of, str) else of, source, output, self.rng, 100), source
-        run([self.gem_deploy, "permute", "--inverse", "--checkpoint", output, "--output", undone])
-        assert content(undone) == content(source), done.stdout
-        return source, output
-
-    def refused(self, *words, of="qwen3_moe", code=3, options=(), **made):
-        source = self.make(of, **made)
-        done = self.permute(source, source + ".permuted", options, code)
-        for word in words:
-            assert word in done.stderr, f"{word} is not in: {done.stderr}"
-        assert done.stderr.count("\n") == 1 and not os.path.exists(source + ".permuted"), done.stderr
 
 
 def same_file(directories, name):
@@ -122,7 +61,16 @@ def check_groups(cases):
     cases.accepted(config={"n_group": 6, "topk_group": 2}, options=["--expert-groups", "1"])
     cases.accepted(config={"n_groups": 8, "mamba_num_heads": 2, "num_key_value_groups": 4, "group_size": 128,
                            "quantization_config": {"group_size": 32, "config_groups": {"group_0": {"num_bits": 4}}},
-                           "vision_config": {"num_groups": 4}, "norm_num_groups": 4, "moe_grouped_gemm": True})
+                           "vision_config": {"num_groups": 4}, "norm_num_groups": 4, "moe_grouped_gemm": True,
+                           "o_groups": 6, "num_code_groups": 32, "time_step_limit": [0.0, float("inf")]})
+    for key in ("moe_router_topk_limited_devices", "num_limited_nodes"):
+        refused({key: 2}, key, "--expert-groups G", code=3)
+        cases.accepted(config={key: None})
+    for model in ("kimi_k2", "bailing_moe_v2"):
+        refused({"text_config": {"model_type": model, "num_experts": EXPERTS}}, model, "--expert-groups G", code=3)
+    cases.accepted(config={"model_type": "kimi_k2", "n_group": 1, "topk_group": 1})
+    for key, value in (("router_type", "hash"), ("moe_routing_strategy", "token_id_modulo")):
+        cases.refused(key, "chosen by their numbers", config={key: value})
     cases.refused("chunk", of="qwen3_moe", tensors={
         f"model.layers.1.mlp.chunk_experts.{i}.up_proj.weight": np.zeros((INNER, HIDDEN)) for i in range(EXPERTS // 2)})
     cases.refused("num_adjugate_experts", config={"num_adjugate_experts": 4})
@@ -243,6 +191,40 @@ def check_files(cases):
         text = open(path).read().rstrip()
         open(path, "w").write(text[:-1] + ", \"filling\": \"" + "x" * (65 << 20) + "\"}\n")
     cases.accepted(change=fill)
+    # Members of an index beside its map are searched like any configuration.
+    def quantised(names):
+        def change(d):
+            path = os.path.join(d, INDEX)
+            index = json.load(open(path))
+            json.dump({"quantised": names, **index}, open(path, "w"))
+        return change
+    _, output = cases.accepted(change=quantised([MODULE.format(1, 3, "up")]))
+    assert json.load(open(os.path.join(output, INDEX)))["quantised"] == [MODULE.format(1, 4, "up")]
+    cases.refused(INDEX, "names single experts", change=quantised({"experts": [1, 3]}))
+    cases.refused("expert_map.csv", "names single experts", files={"expert_map.csv": "1,3,0\n1,4,1\n"})
+
+
+def check_adapters(cases):
+    """An adapter (LoRA) beside the model goes with it: names of experts and rows of the router."""
+    before = "base_model.model.model.layers.1.mlp."
+    adapter = {f"{before}experts.{expert}.up_proj.lora_A.weight": np.full((2, HIDDEN), expert + 0.5)
+               for expert in range(5)}
+    adapter |= {before + "gate.lora_A.weight": np.arange(EXPERTS * HIDDEN * 1.0).reshape(EXPERTS, HIDDEN),
+                before + "gate.lora_B.weight": np.arange(EXPERTS * 2.0).reshape(EXPERTS, 2)}
+
+    def add(*lost):
+        def change(d):
+            write_safetensors(os.path.join(d, "adapter_model.safetensors"), adapter)
+            for name in lost:
+                os.remove(os.path.join(d, name))
+        return change
+    for lost in ((), (INDEX,)):
+        _, output = cases.accepted(change=add(*lost))
+        after = read_safetensors(os.path.join(output, "adapter_model.safetensors"))
+        assert (after[before + "experts.4.up_proj.lora_A.weight"] == 3.5).all()
+        assert np.array_equal(after[before + "gate.lora_A.weight"], adapter[before + "gate.lora_A.weight"])
+        assert after[before + "gate.lora_B.weight"][3].tolist() == [8.0, 9.0]
+    cases.refused("gate.base_layer.weight", tensors={before + "gate.base_layer.weight": np.zeros((EXPERTS, HIDDEN))})
 
 
 def check_layers(cases):
@@ -333,7 +315,11 @@ def check_tensors(cases):
                         ("model.moe_table.weight", (3,))):
         refused({name: np.zeros(shape)}, name)
     cases.accepted(tensors={"model.moe_loss_scale": np.zeros(1), "model.moe_norm.weight": np.zeros(HIDDEN)})
-    refused({"model.layers.1.expert_scale": np.zeros(EXPERTS)}, "expert_scale")
+    for name in ("expert_scale", "correction_bias", "routing_table", "mlp_gate.bias", "gating.weight"):
+        refused({"model.layers.1." + name: np.zeros(EXPERTS)}, name)
+    cases.accepted(tensors={"model.layers.1.per_layer_input_gate.weight": np.zeros((EXPERTS, HIDDEN)),
+                            "model.layers.1.mlp_gate.weight": np.zeros((1, HIDDEN)),
+                            "model.layers.1.attn_gate.weight": np.zeros((EXPERTS, HIDDEN))})
     nvfp4 = "language_model.model.layers.1.feed_forward.experts."
     for shape in ((), (1,), (EXPERTS,), (EXPERTS, 1)):
         cases.accepted("llama4", tensors={nvfp4 + "down_proj_weight_scale_2": np.zeros(shape)})
@@ -357,7 +343,8 @@ def check_tensors(cases):
 def main():
     with tempfile.TemporaryDirectory() as folder:
         cases = Cases(sys.argv[1], folder)
-        for check in (check_groups, check_expert_counts, check_named_experts, check_files, check_layers, check_tensors):
+        for check in (check_groups, check_expert_counts, check_named_experts, check_files, check_adapters, check_layers,
+                      check_tensors):
             check(cases)
     print(f"{cases.count} checkpoints computed the same or were refused")
 

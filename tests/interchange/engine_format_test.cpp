@@ -130,6 +130,14 @@ TEST(EngineFormat, SaysWhenANameWillNotDo) {
   }
 }
 
+TEST(EngineFormat, SaysWhichVersionsLoadExpertsInAnotherOrder) {
+  const PhysicalMap map = physical_map_of(random_mapping(1, 4, 2, 1));
+  const std::string text = vllm_ascend_format.instructions(map, "a.json");
+  for (const char* words : {"0.23.0", "0.26.0rc1 to 0.30.0rc2", "linear order", "gem-deploy permute"})
+    EXPECT_NE(text.find(words), std::string::npos) << text;
+  EXPECT_NE(tensorrt_llm_format.instructions(map, "a.yaml").find("--config"), std::string::npos);
+}
+
 TEST(EngineExport, NoFileHoldsLayersOfDifferentExpertCounts) {
   Mapping mapping = random_mapping(2, 8, 2, 3);
   mapping.experts_of_layer = {8, 6};
@@ -158,10 +166,13 @@ TEST(EngineExport, ChecksWhatTheEngineNeeds) {
   EXPECT_THROW(map_for_engine(mapping, tensorrt_llm_format, {"m", 0, 3, 8, 1}), UsageError);  // behind which layer?
   EXPECT_THROW(map_for_engine(mapping, vllm_ascend_format, {"m", 4, 3, 8, 1}), UsageError);   // places them itself
   for (const char* model : {"gpt-oss-20b", "Mixtral-8x7B", "Llama-4-Scout-17B-16E", "OLMoE-1B-7B", "Phi-3.5-MoE",
-                            "Hunyuan-A13B", "Granite-3.x-1B-A400M"}) {
+                            "Hunyuan-A13B", "Granite-3.x-1B-A400M", "mistralai/Mixtral-8x7B-v0.1", "Trinity-Mini",
+                            "zai-org/GLM-4.5V", "Qwen3-Omni-30B-A3B", "Kimi-K3"}) {
     EXPECT_THROW(map_for_engine(mapping, sglang_format, {model, 4, 3, 8}), UsageError) << model;
     EXPECT_NO_THROW(map_for_engine(mapping, vllm_ascend_format, {model, 4, 3, 8})) << model;
   }
+  for (const char* model : {"Qwen3-30B-A3B", "GLM-4.5-Air", "Kimi-K2", "deepseek-ai/DeepSeek-V3.1", "MiniMax-M2"})
+    EXPECT_NO_THROW(map_for_engine(mapping, sglang_format, {model, 4, 3, 8})) << model;
 
   const TestFolder folder;
   for (const EngineFormat* engine : engine_formats()) {

@@ -73,8 +73,11 @@ TEST(ShardPlan, RenamesAndMovesBlocksAndPadsAsAsked) {
   EXPECT_EQ(renumbered_index("{\"metadata\": {\"model.layers.1.mlp.experts.9.w\": 1},\n \"weight_map\" : "
                              "{\"model.layers.1.mlp.experts.9.w\": \"model.layers.1.mlp.experts.9.w\"}}",
                              renumbering, "index"),
-            "{\"metadata\": {\"model.layers.1.mlp.experts.9.w\": 1},\n \"weight_map\" : "
+            "{\"metadata\": {\"model.layers.1.mlp.experts.0.w\": 1},\n \"weight_map\" : "
             "{\"model.layers.1.mlp.experts.0.w\": \"model.layers.1.mlp.experts.9.w\"}}");
+  EXPECT_THROW(renumbered_index("{\"weight_map\": {\"a\": \"f\"}, \"metadata\": {\"fp8_experts\": [1, 9]}}",
+                                renumbering, "index"),
+               DataError);
 }
 
 }  // namespace

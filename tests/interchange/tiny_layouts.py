@@ -60,7 +60,8 @@ class Layout:
         for name, (fields, (_, back)) in self.tensors.items():
             full = self.place.format(layer=layer) + name
             if "{expert}" in name:
-                found = [back(tensors[full.format(expert=expert)]) for expert in range(EXPERTS)]
+                found = [back(tensors[full.format(expert=expert)]) for expert in range(EXPERTS)
+                         if full.format(expert=expert) in tensors]  # a pruned layer has fewer
                 parts = zip(*found) if len(fields.split()) > 1 else [found]
                 parts = [np.array(part) for part in parts]
             else:
