@@ -156,19 +156,19 @@ bool last_gets_every_token(const Cube<double>& counts, std::size_t top_k) {
 
 /// Shared experts that the engine fused into the routed ones are counted behind them.
 void drop_shared_experts(ImportedCounts& imported, const ImportOptions& options, std::vector<std::string>& notes) {
-  const std::size_t columns = imported.counts.columns();
-  if (options.fused_shared >= columns)
-    throw UsageError(fmt::format("{} {}: the data have only {} experts", on_command_line("fused-shared"),
-                                 options.fused_shared, columns));
+  const std::size_t columns = imported.counts.columns(), last = options.fused_shared + options.zero_experts;
+  if (last >= columns)
+    throw UsageError(fmt::format("{} {} and {} {}: the data have only {} experts", on_command_line("fused-shared"),
+                                 options.fused_shared, on_command_line("zero-experts"), options.zero_experts, columns));
   if (!imported.experts_of_layer.empty() || !options.layer_experts.empty()) {
-    if (options.fused_shared > 0)
+    if (last > 0)
       throw UsageError(
-          fmt::format("{} goes with layers of as many experts each, but these have different numbers; take "
-                      "the shared experts' counts out of the file",
-                      on_command_line("fused-shared")));
+          fmt::format("{} and {} go with layers of as many experts each, but these have different numbers; take those "
+                      "experts' counts out of the file",
+                      on_command_line("fused-shared"), on_command_line("zero-experts")));
     return;
   }
-  if (options.fused_shared > 0) return drop_last_experts(imported, options.fused_shared);
+  if (last > 0) return drop_last_experts(imported, last);
   const std::size_t top_k = imported.top_k != 0 ? imported.top_k : options.top_k;
   if (top_k < 2 || columns <= top_k + 1 || columns == options.expert_count) return;
   if (!last_gets_every_token(imported.counts, top_k)) return;

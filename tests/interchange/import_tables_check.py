@@ -299,6 +299,47 @@ def check_other_than_counts(cases, rng, counts):
     cases.refuse(cases.npy(counts[0]), "no steps whose differences", 2, *COUNTS, "--cumulative", "yes")
 
 
+def check_ids(cases, rng):
+    """Routed experts: of prompts and of what was decoded, in types that are too small, with axes in another order."""
+    prompt, decoded = routing(rng, tokens=9), routing(rng, tokens=5)
+    answer = {
+        "prompt_routed_experts": prompt.tolist(),
+        "choices": [{"index": 0, "routed_experts": decoded.tolist()}],
+    }
+    path, options = cases.text("a.json", answer), ["--experts", "8", "--top-k", "2"]
+    found = cases.accept(path, *options, notes=["routed experts of 1 prompts beside", "--phase prefill reads the others"])
+    assert np.array_equal(found["topk_ids"], decoded)
+    found = cases.accept(path, *options, "--phase", "prefill", notes=["--phase decode reads the others"])
+    assert np.array_equal(found["topk_ids"], prompt)
+    found = cases.accept(cases.text("a.json", {"promptRoutedExperts": prompt.tolist()}), *options, notes=["--phase prefill, so that"])
+    assert np.array_equal(found["topk_ids"], prompt)
+    lines = "".join(json.dumps(answer) + "\n" for _ in range(3))
+    assert len(cases.accept(cases.text("a.jsonl", lines), *options)["request_offsets"]) == 4
+
+    ids = routing(rng, tokens=40, layers=3, experts=512, k=4)
+    byte = ["--format", "vllm-routed", "--experts"]
+    cases.refuse(cases.npy(ids.astype(np.uint8)), "its numbers end at 255, but the model's experts at 511", 3, *byte, "512")
+    cases.refuse(cases.npy(np.minimum(ids, 127).astype(np.int8)), "end at 127", 3, *byte, "256")
+    cases.refuse(cases.npy(ids.astype(np.uint8)), "end at 255", 3, *byte, "200", "--zero-experts", "100")
+    cases.accept(cases.npy(ids.astype(np.uint16)), *byte, "512")
+    few = routing(rng, tokens=40, layers=3, experts=256, k=4)
+    assert np.array_equal(cases.accept(cases.npy(few.astype(np.uint8)), *byte, "256")["topk_ids"], few)
+
+    turned = np.ascontiguousarray(few.transpose(1, 0, 2))
+    cases.refuse(cases.npy(turned), "--axes layer,token,k", 3, *byte, "256")
+    cases.refuse(cases.npy(turned), "--axes layer,token,k", 3, *byte, "256", "--layer-ids", "3-5")
+    for axes, order in (("layer,token,k", (1, 0, 2)), ("k,layer,token", (2, 1, 0)), ("token,k,layer", (0, 2, 1))):
+        path = cases.npy(np.ascontiguousarray(few.transpose(order)))
+        assert np.array_equal(cases.accept(path, *byte, "256", "--axes", axes)["topk_ids"], few)
+    cases.refuse(cases.npy(few), "must name each of token, layer and k", 2, *byte, "256", "--axes", "step,layer,expert")
+    for option in (["--ranks", "4"], ["--tokens", "9"], ["--cumulative", "yes"], ["--columns", "step=x"], ["--counted-times", "2"]):
+        cases.refuse(cases.npy(few), f"{option[0]} has no meaning", 2, *byte, "256", *option)
+    wide = np.concatenate([consistent_counts(rng), np.full((4, 3, 2), 5)], axis=2)
+    assert cases.accept(cases.npy(wide), *COUNTS, "--zero-experts", "2")["counts"].shape[2] == 8
+    cut = np.minimum(consistent_counts(rng, tokens=900), 255).astype(np.uint8)
+    cases.accept(cases.npy(cut), *COUNTS, notes=["counts reach 255, the most that their type holds"])
+
+
 def main():
     rng = np.random.default_rng(11)
     counts = consistent_counts(rng)
@@ -311,6 +352,7 @@ def main():
         check_nesting(cases, rng, counts)
         check_files(cases, rng, counts)
         check_other_than_counts(cases, rng, counts)
+        check_ids(cases, rng)
     print("tables came out as they were meant, what is no table of counts was refused by name")
 
 
