@@ -275,6 +275,18 @@ void note_layers(const ImportedCounts& imported, const std::vector<std::size_t>&
                                 idle.size() > 1 ? "s" : "", ranges_text(idle), idle.size() > 1 ? "were" : "was"));
 }
 
+/// Every token passes through every layer: one without tokens in a step was not recorded there.
+void note_gaps(const LoadTrace& trace, std::vector<std::string>& notes) {
+  for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
+    std::size_t gaps = 0;
+    for (std::size_t step = 0; step < trace.step_count(); ++step) gaps += row_count(trace.counts.row(step, layer)) == 0;
+    if (gaps > 0 && notes.size() < 64)
+      notes.push_back(fmt::format("WARNING: layer {} got no token in {} of {} steps in which other layers did; was it "
+                                  "recorded there?",
+                                  trace.layer_ids[layer], gaps, trace.step_count()));
+  }
+}
+
 /// A token goes to top-k different experts: sums are multiples of it, and no expert has more than the step's tokens.
 void note_contradictions(const LoadTrace& trace, std::vector<std::string>& notes) {
   std::size_t contradicting = 0, used = 0;
@@ -415,6 +427,7 @@ LoadTrace trace_of(ImportedCounts imported, const ImportOptions& options, std::v
   if (steps.size() < imported.counts.planes())
     notes.push_back(fmt::format("{} steps without tokens were left out", imported.counts.planes() - steps.size()));
   trace.tokens_per_step = tokens_per_step(trace, notes);
+  note_gaps(trace, notes);
   if (imported.has_steps) note_contradictions(trace, notes);
   return trace;
 }
