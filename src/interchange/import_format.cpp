@@ -138,13 +138,12 @@ void check_options(const ImportFormat& format, const ImportOptions& options) {
     const char* word;
     bool given, goes;
   };
-  for (const Given& option : {Given{"columns", !options.columns.empty(), plain},
-                              Given{"add-repeated", options.add_repeated, plain},
-                              Given{"axes", !options.axes.empty(), plain || routed},
-                              Given{"ranks", options.ranks > 0, !routed},
-                              Given{"counted-times", options.counted_times > 0, !routed},
-                              Given{"cumulative", options.cumulative != Cumulative::Ask, !routed},
-                              Given{"tokens", options.tokens > 0, !routed}})
+  for (const Given& option :
+       {Given{"columns", !options.columns.empty(), plain}, Given{"add-repeated", options.add_repeated, plain},
+        Given{"axes", !options.axes.empty(), plain || routed}, Given{"ranks", options.ranks > 0, !routed},
+        Given{"counted-times", options.counted_times > 0, !routed},
+        Given{"cumulative", options.cumulative != Cumulative::Ask, !routed},
+        Given{"tokens", options.tokens > 0, !routed}})
     if (option.given && !option.goes)
       throw UsageError(fmt::format("{} has no meaning for what is read as {}; leave it out, or say another {}",
                                    on_command_line(option.word), format.name, on_command_line("format")));

@@ -281,9 +281,10 @@ void note_gaps(const LoadTrace& trace, std::vector<std::string>& notes) {
     std::size_t gaps = 0;
     for (std::size_t step = 0; step < trace.step_count(); ++step) gaps += row_count(trace.counts.row(step, layer)) == 0;
     if (gaps > 0 && notes.size() < 64)
-      notes.push_back(fmt::format("WARNING: layer {} got no token in {} of {} steps in which other layers did; was it "
-                                  "recorded there?",
-                                  trace.layer_ids[layer], gaps, trace.step_count()));
+      notes.push_back(
+          fmt::format("WARNING: layer {} got no token in {} of {} steps in which other layers did; was it "
+                      "recorded there?",
+                      trace.layer_ids[layer], gaps, trace.step_count()));
   }
 }
 
@@ -335,6 +336,27 @@ LayerExperts layer_experts_of(const ImportedCounts& imported, const std::vector<
                         on_command_line("layer-experts"), stated[i], i));
   }
   return stated;
+}
+
+/// A column that holds the sum of the others is none of an expert.
+void refuse_total(const ImportedCounts& imported) {
+  const Cube<double>& counts = imported.counts;
+  if (counts.columns() < 4) return;
+  for (const std::size_t expert : {counts.columns() - 1, std::size_t{0}}) {
+    bool total = true;
+    std::size_t used = 0;
+    for (std::size_t step = 0; step < counts.planes() && total; ++step)
+      for (std::size_t layer = 0; layer < counts.rows() && total; ++layer) {
+        const auto row = counts.row(step, layer);
+        total = 2.0 * row[expert] == sum_of(row);
+        used += row[expert] > 2.0;
+      }
+    if (total && used > 1)
+      throw DataError(
+          fmt::format("{}: expert {} gets as much as all others together in every layer: a total, or a shared "
+                      "expert ({} 1), but no routed expert; take it out",
+                      place_of(imported), expert, on_command_line("fused-shared")));
+  }
 }
 
 /// Steps' own counts of what totals up from step to step.
@@ -389,6 +411,7 @@ LoadTrace trace_of(ImportedCounts imported, const ImportOptions& options, std::v
   if (options.tokens > 0 && imported.has_steps)
     throw UsageError(on_command_line("tokens") + " scales aggregates, but these data have a time axis; leave it out");
   drop_shared_experts(imported, options, notes);
+  refuse_total(imported);
   check_expert_count(imported, options);
   count_each_token_once(imported, options, notes);
   undo_totals(imported, options, notes);

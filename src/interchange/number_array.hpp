@@ -13,9 +13,9 @@ namespace gem {
 struct NumberArray {
   std::vector<std::size_t> extents;
   std::vector<double> values;
-  bool whole = true;   ///< the file's type is one of whole numbers
+  bool whole = true;     ///< the file's type is one of whole numbers
   double largest = 0.0;  ///< that the file's type can hold, of whole numbers of one or two bytes; 0: more than any
-  double none = -1.0;  ///< what the number -1 is in the file's type: 255 or 65535 where it has no sign
+  double none = -1.0;    ///< what the number -1 is in the file's type: 255 or 65535 where it has no sign
 };
 
 /// How numbers lie in a file.

@@ -83,7 +83,7 @@ std::string part_of(const FileName& name, const std::string& path) {
 
 void read_file(const std::string& path, const FileName& name, TableInput& input) {
   input.outer = {part_of(name, path), name.step ? std::to_string(*name.step) : "0",
-                 static_cast<std::int32_t>(name.layer.value_or(0))};
+                 static_cast<std::int32_t>(name.layer.value_or(0)), ""};
   input.step_outside = name.step.has_value();
   input.layer_outside = name.layer.has_value();
   input.has_steps = input.has_layers = false;

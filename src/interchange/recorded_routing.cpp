@@ -133,9 +133,10 @@ class Cleaning {
   void check_type() const {
     const std::size_t last = expert_count_ + options_.zero_experts - 1;
     if (static_cast<double>(last) > recorded_.largest_id)
-      reject(fmt::format("its numbers end at {:g}, but the model's experts at {}: those above were cut to others; record "
-                         "them in two bytes (uint16)",
-                         recorded_.largest_id, last));
+      reject(
+          fmt::format("its numbers end at {:g}, but the model's experts at {}: those above were cut to others; record "
+                      "them in two bytes (uint16)",
+                      recorded_.largest_id, last));
   }
 
   /// Ids behind the routed experts compute nothing: the token has fewer experts.

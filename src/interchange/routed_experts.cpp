@@ -162,9 +162,10 @@ class RequestFinder {
 };
 
 [[noreturn]] void refuse_order(const std::string& origin, const std::string& what) {
-  throw DataError(fmt::format("{}: has {}, so that it may be [layer, token, k]: say {} layer,token,k if it is, or {} "
-                              "token,layer,k",
-                              origin, what, on_command_line("axes"), on_command_line("axes")));
+  throw DataError(
+      fmt::format("{}: has {}, so that it may be [layer, token, k]: say {} layer,token,k if it is, or {} "
+                  "token,layer,k",
+                  origin, what, on_command_line("axes"), on_command_line("axes")));
 }
 
 bool knows_layers(const ImportOptions& options) {
@@ -188,8 +189,8 @@ NumberArray as_tokens(NumberArray array, const ImportOptions& options, const std
   }
   const std::size_t first = array.extents[0], second = array.extents[1];
   const auto is_layers = [&](std::size_t extent) {
-    return extent == options.layer_ids.size() || (options.decoder_layers > 0 && extent >= options.decoder_layers &&
-                                                  extent <= options.decoder_layers + 4);
+    return extent == options.layer_ids.size() ||
+           (options.decoder_layers > 0 && extent >= options.decoder_layers && extent <= options.decoder_layers + 4);
   };
   if (knows_layers(options) && !is_layers(second) && is_layers(first))
     refuse_order(origin, fmt::format("extents {} and the model {} layers", extents_text(array.extents), first));
@@ -227,10 +228,11 @@ RequestFinder::Requests& requests_of_phase(RequestFinder& finder, const std::str
                       " prefill, so that the recording is called so");
     return finder.prompts;
   }
-  notes.push_back(fmt::format("{}: has routed experts of {} prompts beside those of what was decoded; {} were read, {} {} "
-                              "reads the others",
-                              path, finder.prompts.arrays.size(), prefill ? "the prompts'" : "those of the decoded tokens",
-                              on_command_line("phase"), prefill ? "decode" : "prefill"));
+  notes.push_back(
+      fmt::format("{}: has routed experts of {} prompts beside those of what was decoded; {} were read, {} {} "
+                  "reads the others",
+                  path, finder.prompts.arrays.size(), prefill ? "the prompts'" : "those of the decoded tokens",
+                  on_command_line("phase"), prefill ? "decode" : "prefill"));
   return prefill ? finder.prompts : finder.others;
 }
 

@@ -50,7 +50,8 @@ RecordedModel& model_of(std::vector<RecordedModel>& models, const JsonNode& reco
 void check_rank_count(const JsonNode& record, const ImportOptions& options) {
   if (options.ranks == 0) return;
   if (!record.has("num_ranks"))
-    record.reject("doesn't say how many ranks it is summed over (num_ranks); leave " + on_command_line("ranks") + " out");
+    record.reject("doesn't say how many ranks it is summed over (num_ranks); leave " + on_command_line("ranks") +
+                  " out");
   if (record.at("num_ranks").integer() != static_cast<std::int64_t>(options.ranks))
     throw UsageError(fmt::format("{}: is of {} ranks, but {} says {}", record.at("num_ranks").where(),
                                  record.at("num_ranks").integer(), on_command_line("ranks"), options.ranks));
