@@ -15,88 +15,33 @@ namespace {
 
 struct RoleNames {
   Role role;
-  std::string_view word;                ///< of --columns and of messages
-  std::vector<std::string_view> names;  ///< words of a name written together, the plainest first
+  std::string word;                ///< of --columns and of messages
+  std::vector<std::string> names;  ///< words of a name written together, the plainest first
 };
 
 /// What tables call their columns, without words that say nothing of the role (`bare`).
 const std::vector<RoleNames>& table() {
+  const auto role = [](Role of, const char* word, const char* names) { return RoleNames{of, word, split(names, ' ')}; };
   static const std::vector<RoleNames> roles = {
-      {Role::Count,
-       "count",
-       {"count",
-        "counts",
-        "tokens",
-        "numtokens",
-        "tokencount",
-        "numtoken",
-        "tokennum",
-        "tokencounts",
-        "counttokens",
-        "ntokens",
-        "ntoken",
-        "totaltokens",
-        "tokenstotal",
-        "routedtokens",
-        "tokensrouted",
-        "assignedtokens",
-        "numassigned",
-        "numrouted",
-        "expertcount",
-        "expertcounts",
-        "tokensperexpert",
-        "experttokens",
-        "experttokencount",
-        "load",
-        "loads",
-        "expertload",
-        "hits",
-        "hit",
-        "hitcount",
-        "numhits",
-        "activations",
-        "activation",
-        "activationcount",
-        "numactivations",
-        "logicalcount",
-        "logicalcounts",
-        "selections",
-        "selectioncount",
-        "numselections",
-        "selected",
-        "assignments",
-        "assignmentcount",
-        "occurrences",
-        "frequency",
-        "freq",
-        "popularity",
-        "usage",
-        "usagecount",
-        "calls",
-        "numcalls",
-        "cnt",
-        "routed",
-        "assigned",
-        "num",
-        "n",
-        "value",
-        "values",
-        "total",
-        "amount",
-        "sum"}},
-      {Role::Step,
-       "step",
-       {"step",  "steps",  "iteration", "iter",  "forwardpass", "forward",  "pass",     "batch", "fwdpass",
-        "fwd",   "tick",   "timestep",  "round", "window",      "interval", "snapshot", "frame", "cycle",
-        "epoch", "sample", "timestamp", "time",  "datetime",    "ts",       "date",     "t"}},
-      {Role::Layer, "layer", {"layer", "block", "layername", "l"}},
-      {Role::Expert, "expert", {"expert", "logicalexpert", "routedexpert", "e"}},
-      {Role::Rank,
-       "rank",
-       {"rank", "eprank", "dprank", "tprank", "pprank", "worldrank", "globalrank", "localrank", "device", "gpu",
-        "worker", "node", "host", "hostname", "process", "proc", "pid", "instance", "server"}},
-      {Role::Slot, "slot", {"slot", "physicalexpert", "physical", "physicalslot", "expertslot", "physicalid"}},
-      {Role::LocalExpert, "local_expert", {"localexpert", "expertlocal"}},
+      role(Role::Count, "count",
+           "count counts tokens numtokens tokencount numtoken tokennum tokencounts counttokens ntokens ntoken "
+           "totaltokens tokenstotal routedtokens tokensrouted assignedtokens numassigned numrouted expertcount "
+           "expertcounts tokensperexpert experttokens experttokencount load loads expertload hits hit hitcount numhits "
+           "activations activation activationcount numactivations logicalcount logicalcounts selections selectioncount "
+           "numselections selected assignments assignmentcount occurrences frequency freq popularity usage usagecount "
+           "calls numcalls cnt routed assigned num n value values total amount sum fraction share ratio probability "
+           "percent"),
+      role(Role::Step, "step",
+           "step steps iteration iter forwardpass forward pass batch fwdpass fwd tick timestep round window interval "
+           "snapshot frame cycle epoch sample timestamp time datetime ts date t"),
+      role(Role::Layer, "layer", "layer block layername l"),
+      role(Role::Expert, "expert", "expert logicalexpert routedexpert e"),
+      role(Role::Rank, "rank",
+           "rank eprank dprank tprank pprank worldrank globalrank localrank device gpu worker node host hostname "
+           "process proc pid instance server"),
+      role(Role::Model, "model", "model modelname isdraft draft draftmodel ismtp mtp speculative"),
+      role(Role::Slot, "slot", "slot physicalexpert physical physicalslot expertslot physicalid"),
+      role(Role::LocalExpert, "local_expert", "localexpert expertlocal"),
   };
   return roles;
 }
@@ -163,7 +108,7 @@ Role role_of_word(const std::string& word, bool alone) {
 
 std::string role_name(Role role) {
   for (const RoleNames& known : table())
-    if (known.role == role) return std::string(known.word);
+    if (known.role == role) return known.word;
   return "nothing known";
 }
 
@@ -202,7 +147,7 @@ NamedRole role_of_name(std::string_view name) {
         found = find_name(core.substr(0, core.size() - ending.size()));
   if (found.role == Role::None && telling.size() > 1) found = role_of_last_word(telling);
   // "token_id" numbers tokens, and doesn't count them.
-  if (found.role == Role::Count) return {};
+  if (found.role == Role::Count || found.role == Role::Model) return {};
   found.order += table().size();
   return found;
 }

@@ -10,7 +10,7 @@
 namespace gem {
 
 /// What a column of a table, a member of a record or a level of nested tables says.
-enum class Role : std::uint8_t { None, Step, Layer, Expert, Count, Rank, Slot, LocalExpert };
+enum class Role : std::uint8_t { None, Step, Layer, Expert, Count, Rank, Slot, LocalExpert, Model };
 
 /// "step", "layer", ...: as options and messages call a role.
 std::string role_name(Role role);

@@ -36,7 +36,8 @@ std::optional<double> number_in_text(const std::string& text) {
 
 CountTable::Key CountTable::key_of(const Place& place) {
   layer_count_ = std::max(layer_count_, static_cast<std::size_t>(place.layer) + 1);
-  return {place_of(place.part, parts_, part_places_), place_of(place.step, steps_, step_places_), place.layer};
+  return {place_of(place.part, parts_, part_places_), place_of(place.step, steps_, step_places_), place.layer,
+          place_of(place.model, models_, model_places_)};
 }
 
 bool CountTable::add_row(const Place& place, std::span<const double> experts) {
@@ -57,6 +58,7 @@ bool CountTable::add_count(const Place& place, std::size_t expert, double count)
   const bool added = !row.seen[expert];
   row.seen[expert] = true;
   row.experts[expert] += count;
+  first_expert_ = std::min(first_expert_, expert);
   named_experts_ = std::max(named_experts_, expert + 1);
   ++counts_;
   return added;
@@ -120,14 +122,16 @@ void CountTable::check_steps(const ImportOptions& options) const {
   if (steps_.size() < 2) return;
   std::map<std::pair<std::size_t, std::int32_t>, std::size_t> pairs;  // experts that a step and layer names
   std::set<std::int32_t> layers;
+  std::set<std::size_t> steps;
   for (const auto& [key, row] : rows_) {
+    steps.insert(std::get<1>(key));
     pairs[{std::get<1>(key), std::get<2>(key)}] +=
         row.experts.size() - static_cast<std::size_t>(std::ranges::count(row.experts, 0.0));
     layers.insert(std::get<2>(key));
   }
   const auto few = static_cast<std::size_t>(
       std::ranges::count_if(pairs, [&](const auto& pair) { return pair.second > 0 && pair.second < options.top_k; }));
-  const std::size_t all = steps_.size() * layers.size();
+  const std::size_t all = steps.size() * layers.size();
   if (2 * pairs.size() >= all && 2 * few <= pairs.size()) return;
   throw DataError(fmt::format(
       "{}: has {} steps ('{}', '{}', ...) and {} layers, but {}: what was taken for the step is none; say which column "
@@ -138,6 +142,35 @@ void CountTable::check_steps(const ImportOptions& options) const {
           : fmt::format("in {} of {} pairs of step and layer fewer experts than the {} of a token", few, pairs.size(),
                         options.top_k),
       on_command_line("columns")));
+}
+
+/// The main model has the most layers; a draft model has one or a few.
+void CountTable::choose_model(std::vector<std::string>& notes) {
+  std::vector<std::set<std::int32_t>> layers(models_.size());
+  for (const auto& [key, row] : rows_) layers[std::get<3>(key)].insert(std::get<2>(key));
+  std::size_t main = 0;
+  for (std::size_t model = 1; model < models_.size(); ++model) {
+    if (layers[model].size() == layers[main].size())
+      throw DataError(
+          fmt::format("{}: has counts of '{}' and '{}', with as many layers each; make a file of each model", origin_,
+                      models_[main].substr(0, 40), models_[model].substr(0, 40)));
+    if (layers[model].size() > layers[main].size()) main = model;
+  }
+  for (std::size_t model = 0; model < models_.size(); ++model)
+    if (model != main)
+      notes.push_back(fmt::format(
+          "two models are in one table: '{}' with {} layers was read, and '{}' with {} left out",
+          models_[main].substr(0, 40), layers[main].size(), models_[model].substr(0, 40), layers[model].size()));
+  std::erase_if(rows_, [&](const auto& row) { return std::get<3>(row.first) != main; });
+}
+
+/// Experts are numbered from 0; where nobody names expert 0, the numbers may begin at 1.
+void CountTable::check_experts(const ImportOptions& options) const {
+  if (first_expert_ != 1 || named_experts_ < 5 || options.expert_count >= named_experts_) return;
+  throw DataError(
+      fmt::format("{}: names experts 1 to {}, but never 0, so that they may be numbered from 1: number them "
+                  "from 0, or say {} N if expert 0 was idle",
+                  origin_, named_experts_ - 1, on_command_line("experts")));
 }
 
 /// Ranks that number their own experts from 0 would be summed over different experts.
@@ -152,6 +185,8 @@ void CountTable::check_local_experts(const ImportOptions& options) const {
 
 void CountTable::finish(ImportedCounts& imported, const ImportOptions& options) {
   if (rows_.empty()) throw DataError(origin_ + ": holds no counts");
+  if (models_.size() > 1) choose_model(imported.notes);
+  check_experts(options);
   check_local_experts(options);
   check_steps(options);
   const std::vector<std::int64_t> numbers = step_numbers(imported.notes);
@@ -163,7 +198,7 @@ void CountTable::finish(ImportedCounts& imported, const ImportOptions& options) 
   CountCollector collector(origin_);
   if (named_experts_ > 0) collector.allow_missing_layers();
   for (const auto& [key, row] : rows_) {
-    const auto [part, step, layer] = key;
+    const auto [part, step, layer, model] = key;
     collector.begin_part(parts_[part]);
     if (row.seen.empty()) {
       collector.add(numbers[step], layer, row.experts);

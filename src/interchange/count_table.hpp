@@ -25,6 +25,7 @@ class CountTable {
     std::string part;        ///< rank or file that counted
     std::string step = "0";  ///< as written
     std::int32_t layer = 0;
+    std::string model;  ///< main or draft model, where a table has both
   };
   /// Adds a row of experts; false if there is one of this place already, to which it is added.
   bool add_row(const Place& place, std::span<const double> experts);
@@ -43,7 +44,7 @@ class CountTable {
   void finish(ImportedCounts& imported, const ImportOptions& options);
 
  private:
-  using Key = std::tuple<std::size_t, std::size_t, std::int32_t>;  // part, step, layer
+  using Key = std::tuple<std::size_t, std::size_t, std::int32_t, std::size_t>;  // part, step, layer, model
   struct Row {
     std::vector<double> experts;
     std::vector<bool> seen;  // empty for a whole row
@@ -52,13 +53,16 @@ class CountTable {
   Key key_of(const Place& place);
   std::vector<std::int64_t> step_numbers(std::vector<std::string>& notes) const;
   void drop_cut_step(const ImportOptions& options, std::vector<std::string>& notes);
+  void choose_model(std::vector<std::string>& notes);
+  void check_experts(const ImportOptions& options) const;
   void check_steps(const ImportOptions& options) const;
   void check_local_experts(const ImportOptions& options) const;
 
   std::string origin_;
-  std::vector<std::string> parts_, steps_;
-  std::unordered_map<std::string, std::size_t> part_places_, step_places_;
+  std::vector<std::string> parts_, steps_, models_;
+  std::unordered_map<std::string, std::size_t> part_places_, step_places_, model_places_;
   std::map<Key, Row> rows_;
+  std::size_t first_expert_ = SIZE_MAX;
   std::size_t named_experts_ = 0, counts_ = 0, layer_count_ = 0;
 };
 

@@ -17,22 +17,6 @@ namespace {
 constexpr std::size_t largest_top_k = 16;
 constexpr std::size_t most_shared = 2;  // fused shared experts, which have places behind the top-k
 
-/// An array with its axes in another order: axis d of the result is axis order[d] of the array.
-NumberArray reordered(const NumberArray& array, const std::vector<std::size_t>& order) {
-  NumberArray result = array;
-  std::vector<std::size_t> strides(array.extents.size(), 1);
-  for (std::size_t d = array.extents.size(); d-- > 1;) strides[d - 1] = strides[d] * array.extents[d];
-  for (std::size_t d = 0; d < order.size(); ++d) result.extents[d] = array.extents[order[d]];
-  std::vector<std::size_t> index(order.size(), 0);
-  for (double& value : result.values) {
-    std::size_t place = 0;
-    for (std::size_t d = 0; d < order.size(); ++d) place += index[d] * strides[order[d]];
-    value = array.values[place];
-    for (std::size_t d = order.size(); d-- > 0 && ++index[d] == result.extents[d];) index[d] = 0;
-  }
-  return result;
-}
-
 /// The array as [step, layer, expert] or [layer, expert], by the names of its axes.
 NumberArray ordered_by_axes(const NumberArray& array, const std::string& axes, const std::string& origin) {
   std::vector<std::string> names = split(axes, ',');

@@ -35,7 +35,7 @@ struct CountColumn {
 
 /// What the columns of a table are.
 struct Plan {
-  std::optional<std::size_t> step, layer, expert, count;
+  std::optional<std::size_t> step, layer, expert, count, model;
   std::vector<std::pair<std::size_t, std::string>> ranks;  // column and name, the plainest first
   std::vector<CountColumn> wide;                           // where each expert, layer or step has a column
   std::vector<std::string> unread;                         // names of columns that aren't read
@@ -57,6 +57,7 @@ class Planner {
     plan_.step = plainest(Role::Step);
     plan_.expert = plainest(Role::Expert);
     plan_.count = plainest(Role::Count);
+    plan_.model = plainest(Role::Model);
     for (const auto& [order, column] : found_[Role::Rank]) plan_.ranks.emplace_back(column, names_[column]);
     const bool is_long = plan_.layer && plan_.expert && plan_.count;
     if (is_long)
@@ -64,7 +65,7 @@ class Planner {
     if (is_long) plan_.wide.clear();
     refuse_local_numbers();
     if (!is_long) plan_wide();
-    for (const auto& column : {plan_.step, plan_.layer, plan_.expert, plan_.count})
+    for (const auto& column : {plan_.step, plan_.layer, plan_.expert, plan_.count, plan_.model})
       if (column) plan_.width = std::max(plan_.width, *column + 1);
     for (const auto& [column, name] : plan_.ranks) plan_.width = std::max(plan_.width, column + 1);
     for (const CountColumn& wide : plan_.wide) plan_.width = std::max(plan_.width, wide.column + 1);
@@ -231,6 +232,7 @@ class LineReader {
     for (const auto& [column, name] : plan_.ranks) input_.name_rank(place, name, lines_.cells()[column]);
     if (plan_.step) place.step = lines_.cells()[*plan_.step];
     if (place.step.empty()) throw DataError(lines_.where() + ", step: is empty");
+    if (plan_.model) place.model = lines_.cells()[*plan_.model];
     if (plan_.layer) place.layer = static_cast<std::int32_t>(number_of(*plan_.layer, Role::Layer));
     if (plan_.layers_in_order) place.layer = static_cast<std::int32_t>(line);
     if (plan_.count)
@@ -344,6 +346,12 @@ std::optional<std::vector<std::string>> header_of(CsvLines& lines, const ImportO
 
 }  // namespace
 
+std::string quoted_names(const std::vector<std::string>& names) {
+  std::string text;
+  for (std::size_t i = 0; i < names.size() && i < 6; ++i) text += (i > 0 ? ", '" : "'") + names[i].substr(0, 60) + "'";
+  return text + (names.size() > 6 ? ", ..." : "");
+}
+
 std::string text_of_repeated(const CountTable::Place& place, const std::string& expert,
                              const std::vector<std::string>& unread) {
   std::string text = fmt::format("names step {}, layer {}{} again", place.step.substr(0, 40), place.layer,
@@ -351,12 +359,10 @@ std::string text_of_repeated(const CountTable::Place& place, const std::string& 
   if (unread.empty())
     return text + fmt::format("; say what tells the two apart, leave one out, or add them with {}",
                               on_command_line("add-repeated"));
-  std::string names;
-  for (std::size_t i = 0; i < unread.size() && i < 6; ++i) names += (i > 0 ? "', '" : "'") + unread[i].substr(0, 40);
   return text + fmt::format(
-                    "; {}' may tell the two apart: say what it is with {}, as step={}, rank={}, or ignore={} to "
+                    "; {} may tell the two apart: say what it is with {}, as step={}, rank={}, or ignore={} to "
                     "add them",
-                    names, on_command_line("columns"), unread[0], unread[0], unread[0]);
+                    quoted_names(unread), on_command_line("columns"), unread[0], unread[0], unread[0]);
 }
 
 void TableInput::name_rank(CountTable::Place& place, const std::string& name, const std::string& text) {
@@ -376,6 +382,7 @@ void read_csv_counts(const std::string& path, TableInput& input) {
     input.has_steps = plan.step.has_value() || step_in_names;
     input.has_layers = !plan.layers_in_order;
     LineReader(lines, plan, input).read();
+    if (!plan.unread.empty()) notes.push_back("columns " + quoted_names(plan.unread) + " aren't read");
     input.imported.source = "CSV of counts";
     return;
   }

@@ -129,7 +129,30 @@ ImportSources find_sources(const std::vector<std::string>& inputs, const std::st
   return sources;
 }
 
+namespace {
+
+/// Options that say nothing of what is read are a misunderstanding.
+void check_options(const ImportFormat& format, const ImportOptions& options) {
+  const bool plain = &format == &plain_counts_recording, routed = &format == &routed_experts_recording;
+  struct Given {
+    const char* word;
+    bool given, goes;
+  };
+  for (const Given& option :
+       {Given{"columns", !options.columns.empty(), plain}, Given{"add-repeated", options.add_repeated, plain},
+        Given{"axes", !options.axes.empty(), plain || routed}, Given{"ranks", options.ranks > 0, !routed},
+        Given{"counted-times", options.counted_times > 0, !routed},
+        Given{"cumulative", options.cumulative != Cumulative::Ask, !routed},
+        Given{"tokens", options.tokens > 0, !routed}})
+    if (option.given && !option.goes)
+      throw UsageError(fmt::format("{} has no meaning for what is read as {}; leave it out, or say another {}",
+                                   on_command_line(option.word), format.name, on_command_line("format")));
+}
+
+}  // namespace
+
 Recording read_recording(const ImportSources& sources, const ImportOptions& options) {
+  check_options(*sources.format, options);
   Recording recording = sources.format->read(sources.paths, options);
   std::string origin = sources.paths.front();
   if (sources.paths.size() > 1) origin += fmt::format(" and {} more", sources.paths.size() - 1);

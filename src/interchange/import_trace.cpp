@@ -156,19 +156,19 @@ bool last_gets_every_token(const Cube<double>& counts, std::size_t top_k) {
 
 /// Shared experts that the engine fused into the routed ones are counted behind them.
 void drop_shared_experts(ImportedCounts& imported, const ImportOptions& options, std::vector<std::string>& notes) {
-  const std::size_t columns = imported.counts.columns();
-  if (options.fused_shared >= columns)
-    throw UsageError(fmt::format("{} {}: the data have only {} experts", on_command_line("fused-shared"),
-                                 options.fused_shared, columns));
+  const std::size_t columns = imported.counts.columns(), last = options.fused_shared + options.zero_experts;
+  if (last >= columns)
+    throw UsageError(fmt::format("{} {} and {} {}: the data have only {} experts", on_command_line("fused-shared"),
+                                 options.fused_shared, on_command_line("zero-experts"), options.zero_experts, columns));
   if (!imported.experts_of_layer.empty() || !options.layer_experts.empty()) {
-    if (options.fused_shared > 0)
+    if (last > 0)
       throw UsageError(
-          fmt::format("{} goes with layers of as many experts each, but these have different numbers; take "
-                      "the shared experts' counts out of the file",
-                      on_command_line("fused-shared")));
+          fmt::format("{} and {} go with layers of as many experts each, but these have different numbers; take those "
+                      "experts' counts out of the file",
+                      on_command_line("fused-shared"), on_command_line("zero-experts")));
     return;
   }
-  if (options.fused_shared > 0) return drop_last_experts(imported, options.fused_shared);
+  if (last > 0) return drop_last_experts(imported, last);
   const std::size_t top_k = imported.top_k != 0 ? imported.top_k : options.top_k;
   if (top_k < 2 || columns <= top_k + 1 || columns == options.expert_count) return;
   if (!last_gets_every_token(imported.counts, top_k)) return;
@@ -275,6 +275,19 @@ void note_layers(const ImportedCounts& imported, const std::vector<std::size_t>&
                                 idle.size() > 1 ? "s" : "", ranges_text(idle), idle.size() > 1 ? "were" : "was"));
 }
 
+/// Every token passes through every layer: one without tokens in a step was not recorded there.
+void note_gaps(const LoadTrace& trace, std::vector<std::string>& notes) {
+  for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
+    std::size_t gaps = 0;
+    for (std::size_t step = 0; step < trace.step_count(); ++step) gaps += row_count(trace.counts.row(step, layer)) == 0;
+    if (gaps > 0 && notes.size() < 64)
+      notes.push_back(
+          fmt::format("WARNING: layer {} got no token in {} of {} steps in which other layers did; was it "
+                      "recorded there?",
+                      trace.layer_ids[layer], gaps, trace.step_count()));
+  }
+}
+
 /// A token goes to top-k different experts: sums are multiples of it, and no expert has more than the step's tokens.
 void note_contradictions(const LoadTrace& trace, std::vector<std::string>& notes) {
   std::size_t contradicting = 0, used = 0;
@@ -323,6 +336,27 @@ LayerExperts layer_experts_of(const ImportedCounts& imported, const std::vector<
                         on_command_line("layer-experts"), stated[i], i));
   }
   return stated;
+}
+
+/// A column that holds the sum of the others is none of an expert.
+void refuse_total(const ImportedCounts& imported) {
+  const Cube<double>& counts = imported.counts;
+  if (counts.columns() < 4) return;
+  for (const std::size_t expert : {counts.columns() - 1, std::size_t{0}}) {
+    bool total = true;
+    std::size_t used = 0;
+    for (std::size_t step = 0; step < counts.planes() && total; ++step)
+      for (std::size_t layer = 0; layer < counts.rows() && total; ++layer) {
+        const auto row = counts.row(step, layer);
+        total = 2.0 * row[expert] == sum_of(row);
+        used += row[expert] > 2.0;
+      }
+    if (total && used > 1)
+      throw DataError(
+          fmt::format("{}: expert {} gets as much as all others together in every layer: a total, or a shared "
+                      "expert ({} 1), but no routed expert; take it out",
+                      place_of(imported), expert, on_command_line("fused-shared")));
+  }
 }
 
 /// Steps' own counts of what totals up from step to step.
@@ -377,6 +411,7 @@ LoadTrace trace_of(ImportedCounts imported, const ImportOptions& options, std::v
   if (options.tokens > 0 && imported.has_steps)
     throw UsageError(on_command_line("tokens") + " scales aggregates, but these data have a time axis; leave it out");
   drop_shared_experts(imported, options, notes);
+  refuse_total(imported);
   check_expert_count(imported, options);
   count_each_token_once(imported, options, notes);
   undo_totals(imported, options, notes);
@@ -415,6 +450,7 @@ LoadTrace trace_of(ImportedCounts imported, const ImportOptions& options, std::v
   if (steps.size() < imported.counts.planes())
     notes.push_back(fmt::format("{} steps without tokens were left out", imported.counts.planes() - steps.size()));
   trace.tokens_per_step = tokens_per_step(trace, notes);
+  note_gaps(trace, notes);
   if (imported.has_steps) note_contradictions(trace, notes);
   return trace;
 }

@@ -91,6 +91,9 @@ NumberArray parse_npy(std::span<const std::byte> bytes, const std::string& origi
   NumberArray array;
   array.whole = type.kind != NumberType::Kind::Float;
   if (type.kind == NumberType::Kind::Unsigned) array.none = std::exp2(8.0 * static_cast<double>(type.byte_count)) - 1.0;
+  if (array.whole && type.byte_count <= 2)
+    array.largest =
+        std::exp2(8.0 * static_cast<double>(type.byte_count) - (type.kind == NumberType::Kind::Signed)) - 1.0;
   array.extents = extents_of(header_value(header, "shape", '(', ')', origin), origin);
   const std::string_view order = header.substr(std::min(header.size(), header.find("'fortran_order'")));
   if (order.empty()) throw DataError(origin + ": the NPY header has no fortran_order; make the file again");

@@ -60,6 +60,21 @@ std::vector<double> numbers_of(std::span<const std::byte> bytes, const NumberTyp
   return values;
 }
 
+NumberArray reordered(const NumberArray& array, const std::vector<std::size_t>& order) {
+  NumberArray result = array;
+  std::vector<std::size_t> strides(array.extents.size(), 1);
+  for (std::size_t d = array.extents.size(); d-- > 1;) strides[d - 1] = strides[d] * array.extents[d];
+  for (std::size_t d = 0; d < order.size(); ++d) result.extents[d] = array.extents[order[d]];
+  std::vector<std::size_t> index(order.size(), 0);
+  for (double& value : result.values) {
+    std::size_t place = 0;
+    for (std::size_t d = 0; d < order.size(); ++d) place += index[d] * strides[order[d]];
+    value = array.values[place];
+    for (std::size_t d = order.size(); d-- > 0 && ++index[d] == result.extents[d];) index[d] = 0;
+  }
+  return result;
+}
+
 std::size_t checked_count(const std::vector<std::size_t>& extents, std::uint64_t most, const std::string& origin) {
   double product = 1.0;
   std::size_t count = 1;

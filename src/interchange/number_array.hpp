@@ -13,8 +13,9 @@ namespace gem {
 struct NumberArray {
   std::vector<std::size_t> extents;
   std::vector<double> values;
-  bool whole = true;   ///< the file's type is one of whole numbers
-  double none = -1.0;  ///< what the number -1 is in the file's type: 255 or 65535 where it has no sign
+  bool whole = true;     ///< the file's type is one of whole numbers
+  double largest = 0.0;  ///< that the file's type can hold, of whole numbers of one or two bytes; 0: more than any
+  double none = -1.0;    ///< what the number -1 is in the file's type: 255 or 65535 where it has no sign
 };
 
 /// How numbers lie in a file.
@@ -28,6 +29,9 @@ struct NumberType {
 /// `count` numbers of a type from bytes. DataError naming `origin` for too few bytes, or a whole number beyond 2^53.
 std::vector<double> numbers_of(std::span<const std::byte> bytes, const NumberType& type, std::size_t count,
                                const std::string& origin);
+
+/// The array with its axes in another order: axis d of the result is axis order[d] of the array.
+NumberArray reordered(const NumberArray& array, const std::vector<std::size_t>& order);
 
 /// Product of the extents; DataError naming `origin` if it, or that of those above 0, is more than `most`.
 std::size_t checked_count(const std::vector<std::size_t>& extents, std::uint64_t most, const std::string& origin);

@@ -83,7 +83,7 @@ std::string part_of(const FileName& name, const std::string& path) {
 
 void read_file(const std::string& path, const FileName& name, TableInput& input) {
   input.outer = {part_of(name, path), name.step ? std::to_string(*name.step) : "0",
-                 static_cast<std::int32_t>(name.layer.value_or(0))};
+                 static_cast<std::int32_t>(name.layer.value_or(0)), ""};
   input.step_outside = name.step.has_value();
   input.layer_outside = name.layer.has_value();
   input.has_steps = input.has_layers = false;
@@ -156,6 +156,11 @@ void add_array(const NumberArray& array, const std::string& origin, TableInput& 
   if (array.extents.size() == 2 && input.options.axes.empty() && !input.options.columns.no_header)
     if (const std::string places = columns_of_places(array); !places.empty()) throw DataError(origin + ": " + places);
   const ImportedCounts counts = counts_of_array(array, input.options, origin);
+  if (array.largest > 0.0 && std::ranges::max(array.values) == array.largest)
+    input.imported.notes.push_back(fmt::format(
+        "WARNING: counts reach {:g}, the most that their type holds, so that greater ones may have been cut; record "
+        "them in four bytes",
+        array.largest));
   input.has_steps = counts.has_steps;
   input.imported.source = counts.source;
   CountTable::Place place = input.outer;

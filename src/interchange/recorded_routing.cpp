@@ -37,6 +37,7 @@ void RecordedRouting::add_request(const NumberArray& array, const std::string& f
       throw DataError(fmt::format("{}: holds {:g}, which is no expert's number", from, id));
     ids.push_back(static_cast<std::int32_t>(id));
   }
+  if (array.largest > 0.0) largest_id = std::min(largest_id, array.largest);
   if (array.none > 0.0 && !none_is_known) unsigned_none = static_cast<std::int32_t>(array.none);
   request_offsets.push_back(request_offsets.back() + static_cast<std::int64_t>(array.extents[0]));
 }
@@ -58,6 +59,7 @@ class Cleaning {
   Routing routing() {
     remove_shared_experts();
     find_expert_count();
+    check_type();
     remove_zero_experts();
     judge_choices();
     choose_layers();
@@ -125,6 +127,16 @@ class Cleaning {
         fmt::format("the data don't say how many experts there are; {} is taken from the largest number in them: say "
                     "it with {} or {} if there are more",
                     expert_count_, on_command_line("model"), on_command_line("experts")));
+  }
+
+  /// A type that can't hold all ids has cut them to others.
+  void check_type() const {
+    const std::size_t last = expert_count_ + options_.zero_experts - 1;
+    if (static_cast<double>(last) > recorded_.largest_id)
+      reject(
+          fmt::format("its numbers end at {:g}, but the model's experts at {}: those above were cut to others; record "
+                      "them in two bytes (uint16)",
+                      recorded_.largest_id, last));
   }
 
   /// Ids behind the routed experts compute nothing: the token has fewer experts.

@@ -19,6 +19,7 @@ struct RecordedRouting {
   std::size_t places = 0;             ///< ids a token and layer
   std::vector<std::int32_t> ids;      ///< [token, layer, place]
   std::int32_t unsigned_none = none;  ///< what -1 became in a type without a sign, if the model has no such expert
+  double largest_id = 65535.0;        ///< that the files' types can hold
   std::vector<std::int64_t> request_offsets;  ///< [request + 1], tokens
   std::vector<std::string> notes;             ///< what the user should know
 

@@ -9,11 +9,13 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <set>
 #include <span>
 
 #include "base/error.hpp"
 #include "base/option.hpp"
 #include "base/text.hpp"
+#include "interchange/column_roles.hpp"
 #include "interchange/import.hpp"
 #include "interchange/import_text.hpp"
 #include "interchange/npy.hpp"
@@ -23,11 +25,24 @@
 namespace gem {
 namespace {
 
-constexpr std::array<std::string_view, 4> names_of_ids = {"routed_experts", "topk_ids", "expert_ids",
-                                                          "selected_experts"};
+constexpr std::array<std::string_view, 7> names_of_ids = {
+    "routed_experts", "topk_ids", "expert_ids", "selected_experts", "topk_indices", "topk_experts", "expert_indices"};
 
-bool names_ids(std::string_view key) {
-  return std::ranges::find(names_of_ids, key) != names_of_ids.end();
+/// Whether a member is called after ids, and whether after those of the prompt: vLLM keeps prompt_routed_experts beside
+/// routed_experts.
+struct IdName {
+  bool ids = false, prompt = false;
+};
+IdName name_of_ids(std::string_view key) {
+  std::vector<std::string> words = words_of_name(key);
+  const auto first = [&](std::initializer_list<std::string_view> names) {
+    return words.size() > 1 && std::ranges::find(names, words[0]) != names.end();
+  };
+  IdName name;
+  name.prompt = first({"prompt", "input", "prefill"});
+  if (name.prompt || first({"completion", "output", "decode", "generated"})) words.erase(words.begin());
+  name.ids = std::ranges::find(names_of_ids, join(words, "_")) != names_of_ids.end();
+  return name;
 }
 
 std::string decode_base64(const std::string& text, const JsonNode& node) {
@@ -102,15 +117,22 @@ NumberArray array_of_lists(const JsonNode& tokens) {
 /// All requests below a node: lists of three or four levels, base64, or either as a member with one of the names.
 class RequestFinder {
  public:
-  RequestFinder(std::vector<NumberArray>& found, std::vector<std::string>& names, const ImportOptions& options)
-      : found_(found), names_(names), options_(options) {}
+  explicit RequestFinder(const ImportOptions& options) : options_(options) {}
+
+  /// What was found: of prompts, and of all else.
+  struct Requests {
+    std::vector<NumberArray> arrays;
+    std::vector<std::string> names;
+  };
+  Requests prompts, others;
 
   void find(const JsonNode& node) {
     if (node.is_object()) {
       for (std::size_t i = 0; i < node.keys().size(); ++i) {
         const JsonNode member = node.member(i);
-        if (names_ids(node.keys()[i]))
-          take(member);
+        const IdName name = name_of_ids(node.keys()[i]);
+        if (name.ids)
+          take(member, name.prompt);
         else if (member.is_object() || member.is_array())
           find(member);
       }
@@ -119,25 +141,61 @@ class RequestFinder {
     if (!node.is_array()) return;
     for (std::size_t i = 0; i < node.size() && !depth_of(node); ++i) find(node.item(i));
   }
-  void take(const JsonNode& node) {
+  void take(const JsonNode& node, bool prompt) {
     if (node.is_null()) return;
-    if (node.is_text()) return add(array_of_bytes(decode_base64(node.text(), node), options_, node.where()), node);
+    if (node.is_text())
+      return add(array_of_bytes(decode_base64(node.text(), node), options_, node.where()), node, prompt);
     const auto depth = depth_of(node);
-    if (depth == 3) return add(array_of_lists(node), node);
+    if (depth == 3) return add(array_of_lists(node), node, prompt);
     if (!node.is_array() || (depth && *depth != 4))
       node.reject("must be ids of experts as lists [token, layer, k], or base64");
-    for (std::size_t i = 0; i < node.size(); ++i) take(node.item(i));
+    for (std::size_t i = 0; i < node.size(); ++i) take(node.item(i), prompt);
   }
 
  private:
-  void add(NumberArray array, const JsonNode& node) {
-    found_.push_back(std::move(array));
-    names_.push_back(node.where());
+  void add(NumberArray array, const JsonNode& node, bool prompt) {
+    Requests& requests = prompt ? prompts : others;
+    requests.arrays.push_back(std::move(array));
+    requests.names.push_back(node.where());
   }
-  std::vector<NumberArray>& found_;
-  std::vector<std::string>& names_;
   const ImportOptions& options_;
 };
+
+[[noreturn]] void refuse_order(const std::string& origin, const std::string& what) {
+  throw DataError(
+      fmt::format("{}: has {}, so that it may be [layer, token, k]: say {} layer,token,k if it is, or {} "
+                  "token,layer,k",
+                  origin, what, on_command_line("axes"), on_command_line("axes")));
+}
+
+bool knows_layers(const ImportOptions& options) {
+  return !options.layer_ids.empty() || options.decoder_layers > 0;
+}
+
+/// A bare array in the order [token, layer, k]. DataError where the model's layers are along the other axis.
+NumberArray as_tokens(NumberArray array, const ImportOptions& options, const std::string& origin) {
+  if (array.extents.size() != 3) return array;
+  if (!options.axes.empty()) {
+    std::vector<std::string> names = split(options.axes, ',');
+    std::vector<std::size_t> order;
+    for (std::string& name : names) name = trim(name);
+    for (const std::string_view wanted : {"token", "layer", "k"})
+      if (const auto found = std::ranges::find(names, wanted); found != names.end())
+        order.push_back(static_cast<std::size_t>(found - names.begin()));
+    if (names.size() != 3 || order.size() != 3)
+      throw UsageError(on_command_line("axes") + " '" + options.axes +
+                       "' must name each of token, layer and k once for routed experts, as layer,token,k");
+    return reordered(array, order);
+  }
+  const std::size_t first = array.extents[0], second = array.extents[1];
+  const auto is_layers = [&](std::size_t extent) {
+    return extent == options.layer_ids.size() ||
+           (options.decoder_layers > 0 && extent >= options.decoder_layers && extent <= options.decoder_layers + 4);
+  };
+  if (knows_layers(options) && !is_layers(second) && is_layers(first))
+    refuse_order(origin, fmt::format("extents {} and the model {} layers", extents_text(array.extents), first));
+  return array;
+}
 
 /// Requests have their own numbers of experts a token where some tokens have fewer: as many places for all.
 void add_requests(RecordedRouting& routing, std::vector<NumberArray>& requests, const std::vector<std::string>& names) {
@@ -159,14 +217,31 @@ void add_requests(RecordedRouting& routing, std::vector<NumberArray>& requests, 
   }
 }
 
+/// Prompts are prefilled, what follows is decoded: a recording is of one phase.
+RequestFinder::Requests& requests_of_phase(RequestFinder& finder, const std::string& path, const ImportOptions& options,
+                                           std::vector<std::string>& notes) {
+  const bool prefill = options.phase == Phase::Prefill;
+  if (finder.prompts.arrays.empty()) return finder.others;
+  if (finder.others.arrays.empty()) {
+    if (!prefill)
+      notes.push_back(path + ": these are routed experts of prompts: say " + on_command_line("phase") +
+                      " prefill, so that the recording is called so");
+    return finder.prompts;
+  }
+  notes.push_back(
+      fmt::format("{}: has routed experts of {} prompts beside those of what was decoded; {} were read, {} {} "
+                  "reads the others",
+                  path, finder.prompts.arrays.size(), prefill ? "the prompts'" : "those of the decoded tokens",
+                  on_command_line("phase"), prefill ? "decode" : "prefill"));
+  return prefill ? finder.prompts : finder.others;
+}
+
 void read_json(RecordedRouting& routing, const std::string& path, const ImportOptions& options) {
-  std::vector<NumberArray> requests;
-  std::vector<std::string> names;
-  RequestFinder finder(requests, names, options);
+  RequestFinder finder(options);
   const auto take_document = [&](const JsonDocument& document) {
     const bool bare = document.root().is_array() && depth_of(document.root()).has_value();
     if (bare)
-      finder.take(document.root());
+      finder.take(document.root(), false);
     else
       finder.find(document.root());
   };
@@ -174,13 +249,14 @@ void read_json(RecordedRouting& routing, const std::string& path, const ImportOp
     for_each_json_line(path, routing.notes, take_document);
   else
     take_document(read_large_json(path));
+  auto& [requests, names] = requests_of_phase(finder, path, options, routing.notes);
   if (requests.empty())
     throw DataError(fmt::format("{}: holds no routed experts: no member {}, nor lists [token, layer, k]", path,
                                 join(std::vector<std::string>(names_of_ids.begin(), names_of_ids.end()))));
   add_requests(routing, requests, names);
 }
 
-void read_npz(RecordedRouting& routing, const std::string& path) {
+void read_npz(RecordedRouting& routing, const std::string& path, const ImportOptions& options) {
   const ZipInput archive(path);
   std::vector<std::string> passed_over;
   for (const ZipInput::Entry& entry : archive.entries()) {
@@ -190,7 +266,7 @@ void read_npz(RecordedRouting& routing, const std::string& path) {
     if (archive.entries().size() > 1 && array.extents.size() != 3)
       passed_over.push_back(entry.name);
     else
-      routing.add_request(array, origin);
+      routing.add_request(as_tokens(array, options, origin), origin);
   }
   if (!passed_over.empty())
     routing.notes.push_back(path + ": arrays " + join(passed_over) +
@@ -217,13 +293,26 @@ void note_repeated(RecordedRouting& routing) {
                     repeated, seen.size()));
 }
 
+/// Names of members in the beginning of a JSON text.
+std::set<std::string> keys_in(const std::string& text) {
+  std::set<std::string> keys;
+  for (std::size_t colon = text.find(':'); colon != std::string::npos; colon = text.find(':', colon + 1)) {
+    const std::size_t end = text.find_last_not_of(" \t\r\n", colon == 0 ? 0 : colon - 1);
+    if (end == std::string::npos || end == 0 || text[end] != '"') continue;
+    const std::size_t begin = text.rfind('"', end - 1);
+    if (begin != std::string::npos && end - begin < 64) keys.insert(text.substr(begin + 1, end - begin - 1));
+  }
+  return keys;
+}
+
 bool holds_names_of_ids(const std::string& path) {
   const std::string text = beginning_of(path);
-  const auto holds = [&](std::string_view name) { return text.find(fmt::format("\"{}\"", name)) != std::string::npos; };
+  const std::set<std::string> keys = keys_in(text);
+  const auto holds = [&](std::string_view name) { return keys.contains(std::string(name)); };
   // Ids beside counts only say which experts these are of.
   const bool counts = holds("count") || holds("counts") || holds("tokens") || holds("num_tokens");
-  return std::ranges::any_of(names_of_ids,
-                             [&](std::string_view name) { return holds(name) && !(counts && name == "expert_ids"); });
+  return std::ranges::any_of(
+      keys, [&](const std::string& key) { return name_of_ids(key).ids && !(counts && key == "expert_ids"); });
 }
 
 /// Bare lists of ids: of several requests (four levels), or of one.
@@ -252,11 +341,16 @@ Recording read(const std::vector<std::string>& paths, const ImportOptions& optio
     if (path.ends_with(".json") || path.ends_with(".jsonl"))
       read_json(routing, path, options);
     else if (path.ends_with(".npz"))
-      read_npz(routing, path);
+      read_npz(routing, path, options);
     else
-      routing.add_request(read_npy(path), path);
+      routing.add_request(as_tokens(read_npy(path), options, path), path);
   }
   if (routing.token_count() == 0) throw DataError(paths.front() + ": holds no request");
+  const bool bare = !paths.front().ends_with(".json") && !paths.front().ends_with(".jsonl");
+  if (bare && options.axes.empty() && !knows_layers(options) && routing.layer_count > 8 &&
+      routing.layer_count > 2 * routing.token_count())
+    refuse_order(paths.front(), fmt::format("{} tokens of {} layers, were it [token, layer, k]", routing.token_count(),
+                                            routing.layer_count));
   note_repeated(routing);
   return routing;
 }

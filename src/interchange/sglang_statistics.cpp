@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/error.hpp"
+#include "base/option.hpp"
 #include "base/text.hpp"
 #include "interchange/import.hpp"
 #include "interchange/torch_file.hpp"
@@ -167,6 +168,9 @@ Recording read(const std::vector<std::string>& paths, const ImportOptions& optio
   imported.summed_over_ranks = !by_rank;
   imported.has_steps = by_rank || steps > 1;
   imported.source = by_rank ? "SGLang expert distribution, by forward pass" : "SGLang expert distribution, mode stat";
+  if (!by_rank && options.ranks > 0)
+    imported.notes.push_back("mode stat is summed over all ranks by SGLang itself, and doesn't say how many: " +
+                             on_command_line("ranks") + " is not checked");
   if (passes.repeated > 0)
     imported.notes.push_back(fmt::format("{} passes were given twice and counted once", passes.repeated));
   if (by_rank)

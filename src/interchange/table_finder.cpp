@@ -7,8 +7,10 @@
 
 #include <algorithm>
 #include <array>
+#include <deque>
 #include <optional>
 #include <set>
+#include <span>
 
 #include "base/error.hpp"
 #include "base/option.hpp"
@@ -53,12 +55,6 @@ std::optional<std::size_t> order_of_counts(const std::string& key) {
 bool is_vague(const std::string& key) {
   static const std::set<std::string> vague = {"total", "sum", "value", "values", "n", "num", "amount", "usage"};
   return vague.contains(to_lower(key));
-}
-
-std::string quoted(const std::vector<std::string>& keys) {
-  std::string text;
-  for (std::size_t i = 0; i < keys.size() && i < 6; ++i) text += (i > 0 ? ", '" : "'") + keys[i].substr(0, 60) + "'";
-  return text + (keys.size() > 6 ? ", ..." : "");
 }
 
 [[noreturn]] void reject(const TableNode& node, const std::string& what) {
@@ -112,6 +108,7 @@ class Finder {
   }
 
   void walk_list(const TableNode& node, const std::vector<Level>& path, Role next) {
+    if (!node.items.empty() && take_lines(node.items[0], node, std::span(node.items).subspan(1), path)) return;
     const bool numbers = std::ranges::any_of(node.items, [](const TableNode& item) { return item.number.has_value(); });
     for (const TableNode& item : node.items)
       if (!item.number && (numbers || item.kind == Kind::Value))
@@ -173,7 +170,7 @@ class Finder {
 
   Sorted sort(const TableNode& node) {
     Sorted sorted;
-    std::array<std::size_t, 8> best{};  // how plainly the value that says a place is called
+    std::array<std::size_t, 9> best{};  // how plainly the value that says a place is called
     best.fill(SIZE_MAX);
     for (std::size_t i = 0; i < node.keys.size(); ++i) {
       const std::string& key = node.keys[i];
@@ -209,10 +206,10 @@ class Finder {
       sorted.tables.emplace_back(key, &item);
   }
 
-  void sort_value(Sorted& sorted, const std::string& key, const TableNode& item, std::array<std::size_t, 8>& best) {
+  void sort_value(Sorted& sorted, const std::string& key, const TableNode& item, std::array<std::size_t, 9>& best) {
     const Role role = role_of(key);
     const std::string plain = join(words_of_name(key), "_");
-    if (is_place(role)) {
+    if (is_place(role) || role == Role::Model) {
       const std::size_t order = columns_.role_of(key) ? 0 : role_of_name(key).order + 1;
       std::size_t& known = best[static_cast<std::size_t>(role)];
       if (known != SIZE_MAX) sorted.unread.push_back(key);
@@ -263,15 +260,15 @@ class Finder {
   void walk_counts(const TableNode& node, const Sorted& sorted, const std::vector<Level>& path) {
     const TableNode& counts = *sorted.counts[0].second;
     if (!sorted.numbered.empty())
-      reject(node, "has counts by name and by number of its members (" + quoted(node.keys) + "); leave one out");
+      reject(node, "has counts by name and by number of its members (" + quoted_names(node.keys) + "); leave one out");
     if (sorted.counts.size() > 1)
-      note_once(fmt::format("{}: of its members {}, '{}' is read as the counts", node.where, quoted(node.keys),
+      note_once(fmt::format("{}: of its members {}, '{}' is read as the counts", node.where, quoted_names(node.keys),
                             key_of(node, counts)));
     if (key_of(node, counts) == "logical_count") {  // as SGLang keeps it
       input_.imported.every_decoder_layer = true;
       input_.imported.summed_over_ranks = true;
     }
-    if (take_columns(node, sorted, counts, path)) return;
+    if (take_columns(node, counts, path)) return;
     for (const auto& [role, member] : sorted.containers) number_layers(role, *member);
     check_slots(node, sorted, counts);
     walk(counts, path, Role::None);
@@ -300,33 +297,84 @@ class Finder {
                                  key, name));
   }
 
+  /// A column of a table: a list, or members that only count its lines.
+  static std::vector<std::string> column_of(const TableNode& node) {
+    std::vector<std::string> cells;
+    if (node.kind == Kind::Array && node.array.extents.size() == 1)
+      for (const double value : node.array.values) cells.push_back(fmt::format("{:.17g}", value));
+    for (std::size_t i = 0; i < node.items.size(); ++i) {
+      const bool numbered = node.kind == Kind::List || whole_number_in(node.keys[i]).has_value();
+      if (node.items[i].kind != Kind::Value || !numbered) return {};
+      cells.push_back(node.items[i].text);
+    }
+    return cells;
+  }
+
   /// Columns of a table as lists of equal lengths, or numbers of experts beside their counts.
-  bool take_columns(const TableNode& node, const Sorted& sorted, const TableNode& counts,
-                    const std::vector<Level>& path) {
-    if (counts.kind != Kind::Array || counts.array.extents.size() != 1) return false;
-    std::vector<std::pair<Role, const TableNode*>> columns;
+  bool take_columns(const TableNode& node, const TableNode& counts, const std::vector<Level>& path) {
+    const std::vector<std::string> values = column_of(counts);
+    if (values.empty()) return false;
+    std::vector<std::pair<Role, std::vector<std::string>>> columns;
+    std::set<std::string> others;
     for (std::size_t i = 0; i < node.keys.size(); ++i) {
       const TableNode& item = node.items[i];
       Role role = role_of(node.keys[i]);
       if (role == Role::None) role = role_of_plural(node.keys[i]);
       if (role == Role::None && has_word(node.keys[i], words_of_ids)) role = Role::Expert;
-      if (&item == &counts || !is_place(role) || item.kind != Kind::Array || item.array.extents != counts.array.extents)
-        continue;
-      columns.emplace_back(role, &item);
+      std::vector<std::string> cells = &item == &counts ? std::vector<std::string>() : column_of(item);
+      if (cells.size() != values.size()) continue;
+      if (is_place(role) || role == Role::Model)
+        columns.emplace_back(role, std::move(cells));
+      else if (!columns_.ignores(node.keys[i]))
+        others.insert(node.keys[i]);
     }
-    const bool by_expert =
-        std::ranges::find(columns, Role::Expert, &std::pair<Role, const TableNode*>::first) != columns.end();
-    if (!by_expert) return false;
-    for (const auto& [name, table] : sorted.tables)
-      if (table->kind != Kind::Array || table->array.extents == counts.array.extents) unread.insert(name);
-    for (std::size_t row = 0; row < counts.array.values.size(); ++row) {
+    if (std::ranges::none_of(columns, [](const auto& column) { return column.first == Role::Expert; })) return false;
+    unread.insert(others.begin(), others.end());
+    for (std::size_t row = 0; row < values.size(); ++row) {
       std::vector<Level> deeper = path;
-      for (const auto& [role, column] : columns) {
-        const double value = column->array.values[row];
-        add_level(deeper, {role, true, static_cast<std::int64_t>(value), fmt::format("{:.17g}", value)});
+      for (const auto& [role, cells] : columns) {
+        TableNode cell;
+        cell.kind = Kind::Value;
+        cell.where = counts.where;
+        cell.text = cells[row];
+        add_level(deeper, level_of_value(cell, role));
       }
-      leaves.push_back({std::move(deeper), {}, &counts, nullptr, counts.array.values[row]});
+      const auto count = parse_number(values[row], counts.where);
+      leaves.push_back({std::move(deeper), {}, &counts, nullptr, count});
     }
+    return true;
+  }
+
+  /// Lines below a list of the names of their columns.
+  bool take_lines(const TableNode& names, const TableNode& lines, std::span<const TableNode> rows,
+                  std::vector<Level> path) {
+    if (names.kind != Kind::List || names.items.empty()) return false;
+    for (const TableNode& name : names.items)
+      if (name.kind != Kind::Value || name.number) return false;
+    TableNode table;
+    table.kind = Kind::Members;
+    table.where = lines.where;
+    const std::size_t width = names.items.size();
+    const auto add_line = [&](std::span<const double> line) {
+      for (std::size_t column = 0; column < width; ++column) table.items[column].array.values.push_back(line[column]);
+    };
+    for (const TableNode& name : names.items) {
+      table.keys.push_back(name.text);
+      TableNode& column = table.items.emplace_back();
+      column.kind = Kind::Array;
+      column.where = lines.where + ": " + name.text;
+    }
+    if (rows.empty() && lines.kind == Kind::Array && lines.array.extents.size() == 2 && lines.array.extents[1] == width)
+      for (std::size_t row = 0; row < lines.array.extents[0]; ++row)
+        add_line(std::span(lines.array.values).subspan(row * width, width));
+    for (const TableNode& row : rows) {
+      if (row.kind != Kind::Array || row.array.extents != std::vector<std::size_t>{width}) return false;
+      add_line(row.array.values);
+    }
+    if (table.items[0].array.values.empty()) return false;
+    for (TableNode& column : table.items) column.array.extents = {column.array.values.size()};
+    made_.push_back(std::move(table));
+    walk_members(made_.back(), std::move(path), Role::None);
     return true;
   }
 
@@ -350,7 +398,7 @@ class Finder {
     for (const auto& [role, table] : sorted.containers) passed_over.push_back(key_of(node, *table));
     if (!passed_over.empty())
       note_once(fmt::format("{}: members {} are no counts of a layer or step and were passed over", node.where,
-                            quoted(passed_over)));
+                            quoted_names(passed_over)));
   }
 
   void walk_container(const TableNode& node, const Sorted& sorted, const std::vector<Level>& path) {
@@ -360,7 +408,8 @@ class Finder {
           member.second->array.extents.size() > 1 || member.first == Role::Expert)
         holding.push_back(member);
     if (holding.size() != 1)
-      reject(node, "has the members " + quoted(node.keys) + ", of which several may hold counts; call them counts");
+      reject(node,
+             "has the members " + quoted_names(node.keys) + ", of which several may hold counts; call them counts");
     walk(*holding[0].second, path, holding[0].first);
   }
 
@@ -392,9 +441,12 @@ class Finder {
 
   void walk_unnamed(const TableNode& node, const Sorted& sorted, const std::vector<Level>& path, Role next) {
     if (!sorted.maps.empty() || !sorted.ids.empty()) refuse_others(node, sorted);
+    for (const auto& [key, names] : sorted.tables)
+      for (const auto& [other, lines] : sorted.tables)
+        if (take_lines(*names, *lines, {}, path)) return;
     if (sorted.tables.size() != 1)
-      reject(node,
-             "has the members " + quoted(node.keys) + ", but counts must be one of them, called counts or expert_load");
+      reject(node, "has the members " + quoted_names(node.keys) +
+                       ", but counts must be one of them, called counts or expert_load");
     for (const auto& [role, member] : sorted.containers) number_layers(role, *member);
     walk(*sorted.tables[0].second, path, next);
     layer_ids_ = nullptr;
@@ -408,6 +460,7 @@ class Finder {
   TableInput& input_;
   const ColumnChoice& columns_;
   Role item_role_ = Role::None;             // what the items of the list are that is walked
+  std::deque<TableNode> made_;              // tables of columns that were lines
   const NumberArray* layer_ids_ = nullptr;  // beside the counts that are walked
 };
 

@@ -34,6 +34,9 @@ void add_array(const NumberArray& array, const std::string& origin, TableInput& 
 /// same step, layer and expert again, where a column that isn't known may tell them apart.
 void read_csv_counts(const std::string& path, TableInput& input);
 
+/// "'a', 'b'", after six names "...".
+std::string quoted_names(const std::vector<std::string>& names);
+
 /// Why counts of a place that has some may not be added, with what to do: `unread` are the names that weren't read.
 std::string text_of_repeated(const CountTable::Place& place, const std::string& expert,
                              const std::vector<std::string>& unread);

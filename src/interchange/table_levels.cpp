@@ -68,6 +68,8 @@ class Resolver {
     for (std::size_t place = 0; place < roles.size(); ++place)
       if (roles[place] == Role::None) unknown_.push_back(place);
     by_axes(roles);
+    // "0": {"step": ..., "layer": ...}: the outer number only counts the records.
+    if (has(Role::Step) && has(Role::Layer) && has(Role::Expert) && leaves_[0].dimensions.empty()) return;
     if (!has(Role::Expert)) assign_last(Role::Expert, "counts of each expert");
     const bool step = has(Role::Step) || input_.step_outside, layer = has(Role::Layer) || input_.layer_outside;
     if (unknown_.size() == 2 && !layer && !step) return resolve_pair();
@@ -247,6 +249,9 @@ class LeafReader {
         check();
         expert = static_cast<std::size_t>(level.number);
         return;
+      case Role::Model:
+        place.model = level.text;
+        return;
       case Role::Rank:
         return input_.name_rank(place, "rank", level.text);
       default:
@@ -271,10 +276,21 @@ class LeafReader {
   const std::vector<std::string>& unread_;
 };
 
+/// The model's name says nothing where all counts are of one.
+void drop_common_model(std::vector<TableLeaf>& leaves) {
+  std::set<std::string> models;
+  for (const TableLeaf& leaf : leaves)
+    for (const Level& level : leaf.path)
+      if (level.role == Role::Model) models.insert(level.text);
+  if (models.size() > 1) return;
+  for (TableLeaf& leaf : leaves) std::erase_if(leaf.path, [](const Level& level) { return level.role == Role::Model; });
+}
+
 }  // namespace
 
 void add_leaves(std::vector<TableLeaf>& leaves, const std::vector<std::string>& unread, const TableNode& root,
                 TableInput& input) {
+  drop_common_model(leaves);
   const TableLeaf& first = leaves[0];
   const std::size_t rank = first.dimensions.size();
   const bool plain = std::ranges::all_of(first.dimensions, [](Role role) { return role == Role::None; });

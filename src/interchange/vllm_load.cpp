@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "base/error.hpp"
+#include "base/option.hpp"
 #include "base/text.hpp"
 #include "interchange/import.hpp"
 #include "interchange/import_text.hpp"
@@ -44,6 +45,16 @@ RecordedModel& model_of(std::vector<RecordedModel>& models, const JsonNode& reco
   if (found != models.end()) return *found;
   models.push_back({name, layers, 0, {}});
   return models.back();
+}
+
+void check_rank_count(const JsonNode& record, const ImportOptions& options) {
+  if (options.ranks == 0) return;
+  if (!record.has("num_ranks"))
+    record.reject("doesn't say how many ranks it is summed over (num_ranks); leave " + on_command_line("ranks") +
+                  " out");
+  if (record.at("num_ranks").integer() != static_cast<std::int64_t>(options.ranks))
+    throw UsageError(fmt::format("{}: is of {} ranks, but {} says {}", record.at("num_ranks").where(),
+                                 record.at("num_ranks").integer(), on_command_line("ranks"), options.ranks));
 }
 
 void add_record(std::vector<RecordedModel>& models, const JsonNode& record) {
@@ -97,7 +108,9 @@ Recording read(const std::vector<std::string>& paths, const ImportOptions& optio
   for (const std::string& path : paths)
     for_each_json_line(path, imported.notes, [&](const JsonDocument& line) {
       const JsonNode record = line.root();
-      if (record.has("record_type") && record.at("record_type").text() == "eplb_load_stats") add_record(models, record);
+      if (!record.has("record_type") || record.at("record_type").text() != "eplb_load_stats") return;
+      check_rank_count(record, options);
+      add_record(models, record);
     });
   if (models.empty()) throw DataError(paths.front() + ": holds no line with record_type eplb_load_stats");
   check_one_of_each_size(models, paths.front());

@@ -299,6 +299,95 @@ def check_other_than_counts(cases, rng, counts):
     cases.refuse(cases.npy(counts[0]), "no steps whose differences", 2, *COUNTS, "--cumulative", "yes")
 
 
+def check_lines_in_json(cases, counts):
+    """Tables of lines as pandas and others save them in JSON and NPZ."""
+    names, rows = ["step", "layer", "expert", "count"], [(int(t), *rest) for t, *rest in long_rows(counts)]
+    columns = dict(zip(names, map(list, zip(*rows))))
+    for table in (
+        columns,
+        {"columns": names, "index": list(range(len(rows))), "data": rows},
+        {"header": names, "rows": rows},
+        [names, *rows],
+        {name: {str(i): row[n] for i, row in enumerate(rows)} for n, name in enumerate(names)},
+        {str(i): dict(zip(names, row)) for i, row in enumerate(rows)},
+        {"records": [dict(zip(names, row)) for row in rows]},
+    ):
+        equal(cases.accept(cases.text("a.json", table), *K), counts, range(3))
+    np.savez(cases.path("a.npz"), **columns)
+    equal(cases.accept(cases.path("a.npz"), *COUNTS), counts, range(3))
+    cases.refuse(cases.text("a.json", rows), "only count up", 3, *K)
+
+
+def check_what_else_is_in_tables(cases, rng, counts):
+    """Totals beside the counts, draft models, experts from 1 on, columns that nobody knows."""
+    total = counts[0]
+    with_total = np.concatenate([counts, counts.sum(axis=2, keepdims=True)], axis=2)
+    cases.refuse(cases.npy(with_total), "expert 8 gets as much as all others together", 3, *COUNTS)
+    cases.refuse(cases.text("a.json", np.roll(with_total, 1, axis=2)[0].tolist()), "expert 0 gets as much", 3, *K)
+    wide = lines_of(["layer"] + [f"e{e}" for e in range(8)] + ["total"], [(l, *row, row.sum()) for l, row in enumerate(total)])
+    equal(cases.accept(cases.text("a.csv", wide), *K, notes=["'total' aren't read"]), total[None])
+
+    from_one = [(t, l, e + 1, n) for t, l, e, n in long_rows(counts)]
+    header = ["step", "layer", "expert", "count"]
+    cases.refuse(cases.text("a.csv", lines_of(header, from_one)), "may be numbered from 1", 3, *K)
+    cases.refuse(cases.text("a.csv", lines_of(header, from_one)), "may be numbered from 1", 3, *K, "--experts", "8")
+    assert cases.accept(cases.text("a.csv", lines_of(header, from_one)), *K, "--experts", "9")["counts"].shape[2] == 9
+
+    draft = [(t, l + 3, e, n) for t, l, e, n in long_rows(consistent_counts(rng, layers=1))]
+    for name, main, other in (("model", "main", "draft"), ("is_draft", 0, 1), ("model_name", "a", "b"), ("mtp", "no", "yes")):
+        both = [(main, *row) for row in long_rows(counts)] + [(other, *row) for row in draft]
+        found = cases.accept(cases.text("a.csv", lines_of([name, *header], both)), *K, notes=["two models are in one table"])
+        equal(found, counts, range(3))
+        records = [dict(zip([name, *header], row)) for row in both]
+        equal(cases.accept(cases.text("a.json", records), *K, notes=["two models are in one table"]), counts, range(3))
+    both = [("a", *row) for row in long_rows(counts)] + [("b", *row) for row in long_rows(counts)]
+    cases.refuse(cases.text("a.csv", lines_of(["model", *header], both)), "make a file of each model", 3, *K)
+    known = [("x", *row, 1.5) for row in long_rows(counts)]
+    found = cases.accept(cases.text("a.csv", lines_of(["model", *header, "weight"], known)), *K, notes=["'weight' aren't read"])
+    equal(found, counts)
+
+
+def check_ids(cases, rng):
+    """Routed experts: of prompts and of what was decoded, in types that are too small, with axes in another order."""
+    prompt, decoded = routing(rng, tokens=9), routing(rng, tokens=5)
+    answer = {
+        "prompt_routed_experts": prompt.tolist(),
+        "choices": [{"index": 0, "routed_experts": decoded.tolist()}],
+    }
+    path, options = cases.text("a.json", answer), ["--experts", "8", "--top-k", "2"]
+    found = cases.accept(path, *options, notes=["routed experts of 1 prompts beside", "--phase prefill reads the others"])
+    assert np.array_equal(found["topk_ids"], decoded)
+    found = cases.accept(path, *options, "--phase", "prefill", notes=["--phase decode reads the others"])
+    assert np.array_equal(found["topk_ids"], prompt)
+    found = cases.accept(cases.text("a.json", {"promptRoutedExperts": prompt.tolist()}), *options, notes=["--phase prefill, so that"])
+    assert np.array_equal(found["topk_ids"], prompt)
+    lines = "".join(json.dumps(answer) + "\n" for _ in range(3))
+    assert len(cases.accept(cases.text("a.jsonl", lines), *options)["request_offsets"]) == 4
+
+    ids = routing(rng, tokens=40, layers=3, experts=512, k=4)
+    byte = ["--format", "vllm-routed", "--experts"]
+    cases.refuse(cases.npy(ids.astype(np.uint8)), "its numbers end at 255, but the model's experts at 511", 3, *byte, "512")
+    cases.refuse(cases.npy(np.minimum(ids, 127).astype(np.int8)), "end at 127", 3, *byte, "256")
+    cases.refuse(cases.npy(ids.astype(np.uint8)), "end at 255", 3, *byte, "200", "--zero-experts", "100")
+    cases.accept(cases.npy(ids.astype(np.uint16)), *byte, "512")
+    few = routing(rng, tokens=40, layers=3, experts=256, k=4)
+    assert np.array_equal(cases.accept(cases.npy(few.astype(np.uint8)), *byte, "256")["topk_ids"], few)
+
+    turned = np.ascontiguousarray(few.transpose(1, 0, 2))
+    cases.refuse(cases.npy(turned), "--axes layer,token,k", 3, *byte, "256")
+    cases.refuse(cases.npy(turned), "--axes layer,token,k", 3, *byte, "256", "--layer-ids", "3-5")
+    for axes, order in (("layer,token,k", (1, 0, 2)), ("k,layer,token", (2, 1, 0)), ("token,k,layer", (0, 2, 1))):
+        path = cases.npy(np.ascontiguousarray(few.transpose(order)))
+        assert np.array_equal(cases.accept(path, *byte, "256", "--axes", axes)["topk_ids"], few)
+    cases.refuse(cases.npy(few), "must name each of token, layer and k", 2, *byte, "256", "--axes", "step,layer,expert")
+    for option in (["--ranks", "4"], ["--tokens", "9"], ["--cumulative", "yes"], ["--columns", "step=x"], ["--counted-times", "2"]):
+        cases.refuse(cases.npy(few), f"{option[0]} has no meaning", 2, *byte, "256", *option)
+    wide = np.concatenate([consistent_counts(rng), np.full((4, 3, 2), 5)], axis=2)
+    assert cases.accept(cases.npy(wide), *COUNTS, "--zero-experts", "2")["counts"].shape[2] == 8
+    cut = np.minimum(consistent_counts(rng, tokens=900), 255).astype(np.uint8)
+    cases.accept(cases.npy(cut), *COUNTS, notes=["counts reach 255, the most that their type holds"])
+
+
 def main():
     rng = np.random.default_rng(11)
     counts = consistent_counts(rng)
@@ -311,6 +400,9 @@ def main():
         check_nesting(cases, rng, counts)
         check_files(cases, rng, counts)
         check_other_than_counts(cases, rng, counts)
+        check_lines_in_json(cases, counts)
+        check_what_else_is_in_tables(cases, rng, counts)
+        check_ids(cases, rng)
     print("tables came out as they were meant, what is no table of counts was refused by name")
 
 
