@@ -5,6 +5,7 @@ import os
 import sys
 
 from .errors import DataError, GemError, SystemFailure, UsageError
+from .whole_file import temporary_name
 
 EPILOG = """\
 examples:
@@ -78,12 +79,10 @@ def parse(arguments):
 
 def write_whole(path, text):
     """Under a temporary name, renamed when whole."""
-    partial = f"{path}.partial"
     try:
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-        with open(partial, "w", encoding="utf-8") as file:
+        with temporary_name(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
             file.write(text)
-        os.replace(partial, path)
     except OSError as error:
         raise SystemFailure(f"cannot write {path}: {error.strerror}; choose another --output") from None
 

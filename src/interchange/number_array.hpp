@@ -29,7 +29,8 @@ struct NumberType {
 std::vector<double> numbers_of(std::span<const std::byte> bytes, const NumberType& type, std::size_t count,
                                const std::string& origin);
 
-/// Product of the extents; DataError naming `origin` if it, or that of those above 0, is more than `most`.
+/// Product of the extents; DataError naming `origin` if it, or that of those above 0, is more than `most`, or than is
+/// read at once.
 std::size_t checked_count(const std::vector<std::size_t>& extents, std::uint64_t most, const std::string& origin);
 
 /// "[3, 4, 5]".
