@@ -116,7 +116,7 @@ void expect_whole(const PermuteJob& job, PermutationStanding standing) {
     throw DataError(
         job.checkpoint +
         ": holds what an interrupted permutation left behind, but not its record (gem_mapping.json.partial): "
-        "some files may be renumbered and others not; copy the checkpoint again");
+        "some files may be renumbered and others not, whatever a gem_mapping.json says; copy the checkpoint again");
   if (standing == PermutationStanding::Unfinished && !(job.in_place && job.resume))
     throw UsageError(job.checkpoint +
                      ": holds an unfinished permutation, in which some files are renumbered and others are not; finish "

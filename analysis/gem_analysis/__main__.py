@@ -9,6 +9,7 @@ import sys
 from . import __version__
 from .errors import DataError, GemError, SystemFailure, UsageError
 from .terminal import complain
+from .whole_file import temporary_name
 
 EPILOG = """\
 examples:
@@ -86,12 +87,10 @@ def parse(arguments):
 
 def write_whole(path, text):
     """Under a temporary name, renamed when whole."""
-    partial = f"{path}.partial"
     try:
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-        with open(partial, "w", encoding="utf-8") as file:
+        with temporary_name(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
             file.write(text)
-        os.replace(partial, path)
     except OSError as error:
         raise SystemFailure(f"cannot write {path}: {error.strerror}; choose another --output") from None
 

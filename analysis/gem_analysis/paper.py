@@ -7,6 +7,7 @@ import numpy as np
 from .errors import SystemFailure, UsageError
 from .page import draw_all
 from .palette import DASHES, DIVERGING, MARKERS, ROLES, SEQUENTIAL
+from .whole_file import temporary_name
 
 SIZE_INCHES = (6.0, 3.2)
 NARROW_TICKS = 24  # most category labels along an axis
@@ -90,11 +91,10 @@ def _position(choice, value):
 
 
 def _save(figure, path, kind):
-    partial = f"{path}.partial"
     try:
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-        figure.savefig(partial, format=kind, dpi=160, metadata={"Date": None} if kind == "svg" else None)
-        os.replace(partial, path)
+        with temporary_name(path) as temporary:
+            figure.savefig(temporary, format=kind, dpi=160, metadata={"Date": None} if kind == "svg" else None)
     except OSError as error:
         raise SystemFailure(f"cannot write {path}: {error.strerror}; choose another --output") from None
 

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from . import files
 from .format_fields import FIELDS
 from .errors import SystemFailure, UsageError
+from .whole_file import temporary_name
 
 Noun = files.Profile | files.Trace | files.Mapping | files.Report | files.Routing
 
@@ -236,16 +237,14 @@ def write(path: str | os.PathLike, noun: Noun) -> None:
         **{name: np.uint64(value) if isinstance(value, int) else value for name, value in attributes.items()},
     }
     target = os.fspath(path)
-    partial = f"{target}.partial"
     try:
-        with h5py.File(partial, "w") as file:
+        with temporary_name(target, locked=False) as temporary, h5py.File(temporary, "w") as file:
             for name, value in attributes.items():
                 file.attrs[name] = str(value) if isinstance(value, str) else value  # numpy has strings of its own
             for name, (values, units) in datasets.items():
                 texts = isinstance(values, list)
                 file.create_dataset(name, data=[text.encode() for text in values] if texts else values)
                 file[name].attrs["units"] = units
-        os.replace(partial, target)
     except OSError as error:
         raise SystemFailure(f"cannot write {target}: {error.strerror or error}; choose another path") from None
 

@@ -261,24 +261,44 @@ void append_part(TemporaryFile& file, const InputFile& source, const ShardPlan::
   }
 }
 
+/// Whether a run in place was interrupted before a file's successor took its place.
+bool holds_successor(const std::string& directory) {
+  return std::ranges::any_of(fs::directory_iterator(directory), [&](const fs::directory_entry& entry) {
+    const std::string name = entry.path().filename().string();
+    return name.ends_with(successor_suffix) && entry.is_regular_file() &&
+           fs::exists(directory + "/" + name.substr(0, name.rfind('.')));
+  });
+}
+
+/// Whether the journal has all files of the record: it stays where a run was killed at its very end.
+bool is_about_all(const std::string& journal, const std::string& record) {
+  const std::set<std::string> finished = read_journal(journal);
+  const PermutationRecord whole = read_permutation_record(record);
+  return std::ranges::all_of(whole.shards, [&](const auto& shard) { return finished.contains(shard.first); });
+}
+
 }  // namespace
 
 PermutationStanding standing_of(const std::string& directory) {
+  const std::string record = directory + "/" + record_name, journal = directory + "/" + journal_name;
   if (fs::exists(directory + "/" + running_name)) return PermutationStanding::Unfinished;
-  if (fs::exists(directory + "/" + record_name)) return PermutationStanding::Permuted;
-  if (!fs::is_directory(directory) || fs::exists(directory + "/" + undone_name)) return PermutationStanding::Plain;
-  for (const auto& entry : fs::directory_iterator(directory)) {
-    const std::string name = entry.path().filename().string();
-    const bool is_successor = name.ends_with(successor_suffix) && entry.is_regular_file() &&
-                              fs::exists(directory + "/" + name.substr(0, name.rfind('.')));
-    if (name == journal_name || is_successor) return PermutationStanding::Lost;
+  if (fs::exists(record)) {
+    const bool is_whole = !holds_successor(directory) && (!fs::exists(journal) || is_about_all(journal, record));
+    return is_whole ? PermutationStanding::Permuted : PermutationStanding::Lost;
   }
-  return PermutationStanding::Plain;
+  if (!fs::is_directory(directory) || fs::exists(directory + "/" + undone_name)) return PermutationStanding::Plain;
+  return fs::exists(journal) || holds_successor(directory) ? PermutationStanding::Lost : PermutationStanding::Plain;
 }
 
 PermutationRecord read_record_of(const std::string& directory) {
-  const std::string running = directory + "/" + running_name;
-  return read_permutation_record(fs::exists(running) ? running : directory + "/" + record_name);
+  const std::string running = directory + "/" + running_name, finished = directory + "/" + record_name;
+  if (fs::exists(running)) return read_permutation_record(running);
+  const PermutationRecord record = read_permutation_record(finished);
+  if (record.undoing)
+    throw DataError(finished +
+                    ": says that it is being undone, as only an unfinished run's record does; it is not what "
+                    "permute wrote, copy the checkpoint again");
+  return record;
 }
 
 PermutationLock::PermutationLock(const std::string& directory)

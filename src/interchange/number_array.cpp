@@ -12,6 +12,8 @@
 namespace gem {
 namespace {
 
+// Each takes some 25 bytes until it is a count: 3 GiB, whatever the file claims.
+constexpr std::size_t most_numbers = std::size_t{1} << 27;
 constexpr double greatest_exact = 9007199254740992.0;  // 2^53
 
 std::uint64_t bits_of(const std::byte* bytes, const NumberType& type) {
@@ -86,6 +88,9 @@ std::size_t checked_count(const std::vector<std::size_t>& extents, std::uint64_t
     throw DataError(origin + ": claims extents " + extents_text(extents) +
                     (count == 0 ? ", without a number in it; record again"
                                 : ", more than it can hold; it is damaged, copy or make it again"));
+  if (count > most_numbers)
+    throw DataError(fmt::format("{}: has {} numbers, but at most {} are read at once; give the steps in several files",
+                                origin, count, most_numbers));
   return count;
 }
 

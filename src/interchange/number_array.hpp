@@ -33,7 +33,8 @@ std::vector<double> numbers_of(std::span<const std::byte> bytes, const NumberTyp
 /// The array with its axes in another order: axis d of the result is axis order[d] of the array.
 NumberArray reordered(const NumberArray& array, const std::vector<std::size_t>& order);
 
-/// Product of the extents; DataError naming `origin` if it, or that of those above 0, is more than `most`.
+/// Product of the extents; DataError naming `origin` if it, or that of those above 0, is more than `most`, or than is
+/// read at once.
 std::size_t checked_count(const std::vector<std::size_t>& extents, std::uint64_t most, const std::string& origin);
 
 /// "[3, 4, 5]".

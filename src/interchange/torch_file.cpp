@@ -90,6 +90,7 @@ NumberArray TorchFile::tensor(Pickle::Index value, std::size_t rank, const std::
   const std::size_t count = checked_count(array.extents, stored, origin);
   if (count == 0) return array;
   numbers_read_ += count;
+  checked_count({numbers_read_}, numbers_read_, path());
   if (numbers_read_ > 4 * archive_.unpacked_bytes() + 65536)  // a number takes a byte at least
     reject("refers to the same numbers over and over, far more than it holds; record again");
   double last = static_cast<double>(tensor.offset);

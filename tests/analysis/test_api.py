@@ -61,7 +61,29 @@ class Files(support.TestCase):
                     if name not in ("header", "telemetry", "name", "course"):
                         np.testing.assert_array_equal(getattr(again, name), value, err_msg=name)
                 self.assertEqual(again.header.model, "small")
-        self.assertEqual([name for name in os.listdir(self.folder) if name.endswith(".partial")], [])
+        self.assertEqual([name for name in os.listdir(self.folder) if name.endswith((".partial", ".tmp"))], [])
+
+    def test_a_link_is_written_through_and_nothing_but_a_file_is_replaced(self):
+        far, near = self.path("far.h5"), self.path("near.h5")
+        with open(far, "w", encoding="ascii"):
+            pass
+        os.chmod(far, 0o640)
+        os.symlink("far.h5", near)
+        # What a killed run left, which nobody holds any more; and what only looks like it.
+        left, other = far + ".gem-0123456789ab.tmp", far + ".gem-mine.tmp"
+        for path in (left, other):
+            with open(path, "w", encoding="ascii"):
+                pass
+        gem.write(near, small_trace("test"))
+        self.assertTrue(os.path.islink(near))
+        self.assertEqual(os.stat(far).st_mode & 0o777, 0o640)
+        self.assertEqual(gem.read(far).part, "test")
+        self.assertFalse(os.path.exists(left))
+        self.assertTrue(os.path.exists(other))
+        os.mkfifo(self.path("pipe.h5"))
+        with self.assertRaises(gem.GemError) as refused:
+            gem.write(self.path("pipe.h5"), small_trace("test"))
+        self.assertIn("not a regular file", str(refused.exception))
 
     def test_the_exchange_and_the_pace_of_a_profile_are_kept(self):
         profile = small_profile()

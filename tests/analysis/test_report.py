@@ -381,7 +381,15 @@ class Page(support.TestCase):
         shutil.copytree(support.result("host"), self.path("run"))
         self.assertEqual(self.run_program("report", self.path("run"))[0], 0)
         self.assertTrue(os.path.exists(self.path("run", "report.html")))
-        self.assertEqual([name for name in os.listdir(self.path("run")) if name.endswith(".partial")], [])
+        self.assertEqual([name for name in os.listdir(self.path("run")) if name.endswith((".partial", ".tmp"))], [])
+
+    def test_the_page_is_written_through_a_link(self):
+        with open(self.path("far.html"), "w", encoding="ascii"):
+            pass
+        os.symlink("far.html", self.path("near.html"))
+        self.assertEqual(self.run_program("report", support.result("host"), "-o", self.path("near.html"))[0], 0)
+        self.assertTrue(os.path.islink(self.path("near.html")))
+        self.assertGreater(os.path.getsize(self.path("far.html")), 1000)
 
 
 ARCHIVE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "benchmark", "four_gpus.tar.xz")

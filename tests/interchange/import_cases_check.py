@@ -545,9 +545,15 @@ def check_archives(cases, rng):
     text[400] ^= 1
     open(cases.path("damaged.npz"), "wb").write(text)
     cases.refuse(cases.path("damaged.npz"), "checksum", 3, *COUNTS)
-    np.savez_compressed(cases.path("bomb.npz"), counts=np.zeros((70, 1024, 1024), np.uint8))
-    assert os.path.getsize(cases.path("bomb.npz")) < 200000
+    np.savez_compressed(cases.path("bomb.npz"), counts=np.zeros((20, 1024, 1024), np.uint8))
+    assert os.path.getsize(cases.path("bomb.npz")) < 60000
     cases.refuse(cases.path("bomb.npz"), "no recording packs so tightly", 3, *COUNTS)
+    with open(cases.path("large.npy"), "wb") as file:  # mostly a hole
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": "|u1", "fortran_order": False, "shape": (1025, 1024, 128)}
+        )
+        file.truncate(file.tell() + 1025 * 1024 * 128)
+    cases.refuse(cases.path("large.npy"), "at most 134217728 are read at once", 3, *COUNTS)
 
 
 def check_counted_by_every_rank(cases, rng):

@@ -122,7 +122,8 @@ def check_resume(gem_deploy, folder, source, mapping_file, in_place, inverse):
         assert content(target) == content(end), f"killed after {delay} s"
     # A kill between the last two steps of a run leaves the journal behind.
     for trace in ["journal", "undone"] if inverse else ["journal"]:
-        open(os.path.join(target, "gem_mapping.json." + trace), "w").close()
+        with open(os.path.join(target, "gem_mapping.json." + trace), "w") as file:
+            file.write("".join(name + "\n" for name in os.listdir(target)))
     done = run([*base, *options, "--resume"])
     assert "finished" in done.stdout or "nothing is left to undo" in done.stdout
     assert content(target) == content(end)
@@ -247,6 +248,16 @@ def check_half_permuted(gem_deploy, folder, source, mapping_file, permuted):
         refused([*forward, *options], "not its record", 3)
         refused([*inverse, *options], "not its record", 3)
 
+    # A record of the whole, put in its place, makes nothing of it whole.
+    for left in ("gem_mapping.json.journal", "model-00002-of-00003.safetensors.permuted"):
+        as_if_killed(source, permuted, [first])
+        os.rename(os.path.join(half, "gem_mapping.json.partial"), os.path.join(half, "gem_mapping.json"))
+        os.remove(os.path.join(half, "gem_mapping.json.journal"))
+        with open(os.path.join(half, left), "w") as file:
+            file.write(first + "\n")
+        refused([*inverse, "--output", output], "not its record", 3)
+        refused([*inverse, "--in-place", "--force"], "not its record", 3)
+
     # A copy that was killed near its end is no source either.
     shutil.rmtree(half)
     shutil.copytree(permuted, half)
@@ -272,6 +283,7 @@ def check_half_permuted(gem_deploy, folder, source, mapping_file, permuted):
 
     # Records that say nothing, or of a version to come.
     for words, change in (("names no layer", {"layers": {}}), ("format_version", {"format_version": "2.0"}),
+                          ("being undone", {"undoing": True}),
                           ("must hold each", {"layers": {"1": [0] * EXPERTS, "2": list(range(EXPERTS))}})):
         shutil.rmtree(half)
         shutil.copytree(permuted, half)

@@ -19,7 +19,8 @@ InputFile::InputFile(const std::string& path)
     : path_(path), descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
   if (descriptor_ < 0 && (errno == ENOENT || errno == ENOTDIR)) reject("there is no such file; check the name");
   if (descriptor_ < 0)
-    throw SystemError(fmt::format("cannot read {}: {}; check its permissions", path, std::strerror(errno)));
+    throw SystemError(fmt::format("cannot read {}: {}; check {}", path, std::strerror(errno),
+                                  errno == ENAMETOOLONG ? "the name" : "its permissions"));
   struct stat status {};
   if (fstat(descriptor_, &status) != 0 || !S_ISREG(status.st_mode)) {
     close(descriptor_);

@@ -18,7 +18,7 @@ constexpr std::uint64_t largest_entry_bytes = std::uint64_t{1} << 31;
 constexpr std::uint64_t longest_comment = 65535;
 // Recordings shrink less than this; where a small file claims more, it was made to exhaust memory.
 constexpr std::uint64_t greatest_usual_compression = 200;
-constexpr std::uint64_t always_unpacked_bytes = std::uint64_t{64} << 20;
+constexpr std::uint64_t always_unpacked_bytes = std::uint64_t{16} << 20;
 
 /// Little-endian numbers at fixed places; 0 beyond the end.
 std::uint64_t number_at(std::string_view bytes, std::size_t at, std::size_t byte_count) {
