@@ -66,7 +66,7 @@ engine_list() {
   [ "${#trial[@]}" = 0 ] || echo "numpy $run gem_kernels.numpy"
 }
 
-# All pairs of them; gpt-oss's kernels with other models' shapes, which nobody serves with them, come last.
+# All pairs of them, but for gpt-oss's kernels with other models' shapes, which nobody serves with them.
 pairs() {
   local workload engine
   while read -r workload; do
@@ -74,6 +74,10 @@ pairs() {
       case "$engine $workload" in gpt_oss*gpt-oss* | [^g]*) echo "$workload $engine" ;; esac
     done < <(engine_list | grep -E "^($engines)" || true)
   done < <(workloads | grep -E "^($cases)" || true)
+}
+
+other_pairs() { # those
+  local engine
   engine=$(engine_list | grep -E "^($engines)" | grep "^gpt_oss") || return 0
   workloads | grep -E "^($cases)" | grep -v gpt-oss | sed "s|\$| $engine|" || true
 }
@@ -87,7 +91,7 @@ compile() {
     make "$output/compiled/$engine.$name.h5" "$output/compiled/$engine.$name.txt" gem-profile --quiet --model "$model" \
       --experts-per-device "$(experts)" --device command --command "$command" --for-trace "$train,$test" --min-samples 2 \
       --max-samples 2 --points-per-doubling 2 --output "$output/compiled/$engine.$name.h5" & jobs+=($!)
-  done < <(pairs)
+  done < <(pairs; other_pairs)
   for job in "${jobs[@]}"; do wait "$job" || true; done
 }
 
@@ -118,8 +122,9 @@ measurements() {
   local spread
   # GEM's own kernel, where this is a GPU.
   [ "${#trial[@]}" -gt 0 ] || workloads | grep -E "^($cases)" | sed 's/^/own - /; s/$/ own -/' || true
-  pairs | sed 's/^/profile - /'
+  { pairs; other_pairs; } | sed 's/^/profile - /'
   for spread in ${spreads//,/ }; do pairs | sed "s/^/replay $spread /"; done
+  for spread in ${spreads//,/ }; do other_pairs | sed "s/^/replay $spread /"; done
 }
 
 read_measurement() { # of $1

@@ -1,5 +1,6 @@
 """Devices by PyTorch's own word: cuda (NVIDIA, and AMD by its HIP build), xpu, npu and cpu; timed by their events."""
 import math
+import sys
 import time
 
 from gem_kernels.base import Engine, Refusal, check_fits, need, place_of
@@ -14,6 +15,7 @@ class TorchEngine(Engine):
     enqueues it. [expert, 2 * intermediate, hidden] and [expert, hidden, intermediate] are gate_up and down."""
 
     dtypes = ("bf16",)
+    graphed = False  # each load as a CUDA graph: for engines whose launches take the host longer than the device
     most_prepared = 2048  # loads that are kept: GEM goes round several hundred, and each sample of another is prepared anew
 
     def __init__(self, opening, arguments):
@@ -104,6 +106,8 @@ class TorchEngine(Engine):
             run = self.prepare(tokens)
             run()  # compiles, allocates
             self.synchronize()
+            if self.graphed and self.word == "cuda":
+                run = self.as_graph(run)
             begin = time.perf_counter()
             run()
             enqueue_s = time.perf_counter() - begin
@@ -117,6 +121,31 @@ class TorchEngine(Engine):
         events = [self.enqueue_sample(run, enqueue_s, cold) for _ in range(samples)]
         self.synchronize()
         return [1e-3 * begin.elapsed_time(end) for begin, end in events]
+
+    def as_graph(self, run):
+        """The same as one launch; as it is, for good, where it can't be captured. All graphs share the room for results."""
+        torch = self.torch
+        if not hasattr(self, "graph_room"):
+            self.graph_room, self.graph_stream = torch.cuda.graph_pool_handle(), torch.cuda.Stream()
+        graph, here = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+        self.graph_stream.wait_stream(here)
+        try:
+            with torch.cuda.stream(self.graph_stream):
+                graph.capture_begin(pool=self.graph_room, capture_error_mode="thread_local")
+                try:
+                    run()
+                finally:
+                    graph.capture_end()
+        except RuntimeError as error:
+            print(f"without CUDA graphs: {error}", file=sys.stderr)
+            self.graphed = False
+            return run
+        here.wait_stream(self.graph_stream)
+
+        def replay(_inputs=run):  # which hold what it reads
+            graph.replay()
+
+        return replay
 
     def processor_sample(self, run, cold):
         if cold:
