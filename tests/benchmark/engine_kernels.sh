@@ -4,7 +4,7 @@
 # the GPU in turns and differ by proportional time. Ends with the tables of engine_kernels.md.
 #
 #   tests/benchmark/engine_kernels.sh [--output results/engine_kernels] [--seconds N] [--cases REGEX] [--engines REGEX]
-#       [--spreads LIST] [--ranks N] [--python python3] [--fraction N] [--dry-run]
+#       [--spreads LIST] [--ranks N] [--python python3] [--fraction N] [--rounds 2] [--dry-run]
 #
 # First all profiles, then all replays. While one measures, the cores search the mappings of those before, and the next
 # one's programs start and wait at a gate, so that the device hardly rests.
@@ -18,12 +18,12 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 export PATH="$PATH:$root/build/release/bin" PYTHONPATH="$root/kernels/engines:${GEM_TRITON_KERNELS:-}:${PYTHONPATH:-}"
-output=results/engine_kernels seconds=0 cases=. engines=. spreads=1.28,1.08 ranks=4 in_turns=1 python=python3 steps=16 dry_run=0
+output=results/engine_kernels seconds=0 cases=. engines=. spreads=1.28,1.08 ranks=4 in_turns=1 python=python3 steps=16 rounds=2 dry_run=0
 while [ $# -gt 0 ]; do
   case $1 in
     --help) sed -n '2,20s/^# \{0,1\}//p' "$0"; exit 0 ;;
     --dry-run) dry_run=1; shift; continue ;;
-    --output | --seconds | --cases | --engines | --spreads | --ranks | --python | --fraction)
+    --output | --seconds | --cases | --engines | --spreads | --ranks | --python | --fraction | --rounds)
       [ $# -ge 2 ] || { echo "engine_kernels.sh: $1 needs a value; see engine_kernels.sh --help" >&2; exit 2; } ;;
     *) echo "engine_kernels.sh: unknown option $1; see engine_kernels.sh --help" >&2; exit 2 ;;
   esac
@@ -36,6 +36,7 @@ while [ $# -gt 0 ]; do
     --ranks) ranks=$2 in_turns=0 ;;
     --python) python=$2 ;;
     --fraction) steps=$2 ;;
+    --rounds) rounds=$2 ;;
   esac
   shift 2
 done
@@ -162,7 +163,7 @@ measure_at_gate() { # of $1
       make "$output/reports/$engine.$name.$spread.h5" "$output/reports/$engine.$name.$spread.txt" \
         "${mpirun[@]}" -n "$ranks" gem-verify --quiet --profile "$output/profiles/$engine.$name.$spread.h5" \
         --trace "$test" "${given[@]}" --device command --command "$command" \
-        --command-timeout 600 "${turns[@]}" --layers "$layers" --steps "$steps" --rounds 2 \
+        --command-timeout 600 "${turns[@]}" --layers "$layers" --steps "$steps" --rounds "$rounds" \
         --output "$output/reports/$engine.$name.$spread.h5" ;;
   esac
 }
