@@ -75,8 +75,8 @@ std::size_t even_part(std::size_t total, std::size_t parts, std::size_t i) {
   return total / parts + (i < total % parts ? 1 : 0);
 }
 
-// `total` in unequal parts of at most `most` each, which must be enough: shares of a gamma distribution, whole numbers of
-// them, and what is left over one by one to parts that have room.
+// `total` in unequal parts of at most `most` each, which must be enough: shares of a gamma distribution, whole numbers
+// of them, and what is left over one by one to parts that have room.
 std::vector<std::size_t> uneven_parts(std::size_t total, std::size_t parts, std::size_t most, RandomStream& random) {
   constexpr double shape = 2.0;
   std::vector<double> shares(parts);

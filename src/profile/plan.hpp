@@ -69,9 +69,9 @@ std::vector<LoadPoint> make_naive_plan(const PlanOptions& options);
 std::vector<std::uint32_t> tokens_per_slot_of(const LoadPoint& point, std::size_t tile_tokens, std::size_t slot_count,
                                               std::size_t rotation);
 
-/// The point as a load of active_experts of slot_count slots that get unequal parts of its tiles and of the rows in their
-/// last ones, at random: the busiest of eight has about twice the mean. [slot] tokens, as many tiles, active experts and
-/// tokens as the point.
+/// The point as a load of active_experts of slot_count slots that get unequal parts of its tiles and of the rows in
+/// their last ones, at random: the busiest of eight has about twice the mean. [slot] tokens, as many tiles, active
+/// experts and tokens as the point.
 std::vector<std::uint32_t> uneven_tokens_per_slot_of(const LoadPoint& point, std::size_t tile_tokens,
                                                      std::size_t slot_count, RandomStream& random);
 
