@@ -5,8 +5,11 @@
 # With --slurm first it installs Slurm too, whose tests are skipped otherwise,
 # and lets nothing of it be skipped:
 #   tests/run.sh --slurm -L slurm
+# With --torch first likewise Debian's PyTorch (150 packages), by which the
+# adapter of kernels/engines is tested on the CPU:
+#   tests/run.sh --torch -R engine_kernel
 set -euo pipefail
-[ "${1:-}" != --help ] || { sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0; }
+[ "${1:-}" != --help ] || { sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0; }
 cd "$(dirname "$0")/.."
 # shellcheck source=jobs/dependencies.sh
 . jobs/dependencies.sh
@@ -17,6 +20,10 @@ if [ "${1:-}" = --slurm ]; then
   shift
   packages+=(slurmctld slurmd slurm-client munge iproute2 shellcheck)
   export GEM_REQUIRE_SLURM=1
+elif [ "${1:-}" = --torch ]; then
+  shift
+  packages+=(python3-torch)
+  export GEM_REQUIRE_TORCH=1
 fi
 require_packages "${packages[@]}"
 

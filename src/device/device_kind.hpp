@@ -32,6 +32,9 @@ struct MeasuringHabits {
   std::size_t dense_tiles = 64;      ///< up to which every number of tiles is measured; 0: geometric steps alone
   bool last_tiles_filled = true;     ///< points have whole tiles; else last tiles have as many rows as real loads' have
   bool load_rule_is_fitted = false;  ///< whether what skew adds is measured, too
+  /// How many uneven ways the tokens of a point are spread over its experts in, as real loads are; 0: evenly. A kernel
+  /// that nobody here knows may take longer or shorter for even loads alone.
+  std::size_t uneven_ways = 0;
 };
 
 /// Devices first .. first + count of a job.

@@ -75,6 +75,25 @@ std::size_t even_part(std::size_t total, std::size_t parts, std::size_t i) {
   return total / parts + (i < total % parts ? 1 : 0);
 }
 
+// `total` in unequal parts of at most `most` each, which must be enough: shares of a gamma distribution, whole numbers
+// of them, and what is left over one by one to parts that have room.
+std::vector<std::size_t> uneven_parts(std::size_t total, std::size_t parts, std::size_t most, RandomStream& random) {
+  constexpr double shape = 2.0;
+  std::vector<double> shares(parts);
+  for (double& share : shares) share = random.gamma(shape);
+  const double sum = std::accumulate(shares.begin(), shares.end(), 0.0);
+  std::vector<std::size_t> sizes;
+  for (const double share : shares)
+    sizes.push_back(std::min(most, static_cast<std::size_t>(static_cast<double>(total) * share / sum)));
+  std::size_t left = total - std::accumulate(sizes.begin(), sizes.end(), std::size_t{0});
+  for (std::size_t i = random.below(parts); left > 0; i = (i + 1) % parts) {
+    const std::size_t more = std::min({left, most - sizes[i], std::max<std::size_t>(1, left / parts)});
+    sizes[i] += more;
+    left -= more;
+  }
+  return sizes;
+}
+
 std::size_t even_tiles(std::size_t tokens, std::size_t active, std::size_t tile_tokens) {
   std::size_t tiles = 0;
   for (std::size_t i = 0; i < active; ++i) tiles += (even_part(tokens, active, i) + tile_tokens - 1) / tile_tokens;
@@ -192,6 +211,22 @@ std::vector<std::uint32_t> tokens_per_slot_of(const LoadPoint& point, std::size_
     tokens[(rotation + i) % slot_count] =
         static_cast<std::uint32_t>(evenly ? even_part(token_count, active, i)
                                           : even_part(tiles, active, i) * tile_tokens - even_part(left_out, active, i));
+  return tokens;
+}
+
+std::vector<std::uint32_t> uneven_tokens_per_slot_of(const LoadPoint& point, std::size_t tile_tokens,
+                                                     std::size_t slot_count, RandomStream& random) {
+  const auto active = static_cast<std::size_t>(point.active_experts);
+  const std::size_t further_tiles = static_cast<std::size_t>(point.tiles) - active;
+  const std::vector<std::size_t> tiles = uneven_parts(further_tiles, active, further_tiles, random);
+  const std::size_t last_rows = static_cast<std::size_t>(point.tokens) - further_tiles * tile_tokens;
+  const std::vector<std::size_t> rows = uneven_parts(last_rows - active, active, tile_tokens - 1, random);
+  std::vector<std::size_t> slots(slot_count);
+  std::iota(slots.begin(), slots.end(), std::size_t{0});
+  random.shuffle(std::span(slots));
+  std::vector<std::uint32_t> tokens(slot_count, 0);
+  for (std::size_t i = 0; i < active; ++i)
+    tokens[slots[i]] = static_cast<std::uint32_t>(tiles[i] * tile_tokens + rows[i] + 1);
   return tokens;
 }
 

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "base/random.hpp"
 #include "model/latency_profile.hpp"
 #include "model/load_trace.hpp"
 
@@ -67,6 +68,12 @@ std::vector<LoadPoint> make_naive_plan(const PlanOptions& options);
 /// turns which slots these are. [slot] tokens.
 std::vector<std::uint32_t> tokens_per_slot_of(const LoadPoint& point, std::size_t tile_tokens, std::size_t slot_count,
                                               std::size_t rotation);
+
+/// The point as a load of active_experts of slot_count slots that get unequal parts of its tiles and of the rows in
+/// their last ones, at random: the busiest of eight has about twice the mean. [slot] tokens, as many tiles, active
+/// experts and tokens as the point.
+std::vector<std::uint32_t> uneven_tokens_per_slot_of(const LoadPoint& point, std::size_t tile_tokens,
+                                                     std::size_t slot_count, RandomStream& random);
 
 /// Rows that one device can get at most in a step of `tokens`: all tokens choose as many of its experts as they can.
 std::size_t most_rows_of(std::size_t tokens, std::size_t top_k, std::size_t experts_per_device);

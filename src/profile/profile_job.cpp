@@ -168,6 +168,8 @@ SweepOptions sweep_of(const ProfileRequest& request, const ProfileSetup& setup, 
   const MeasuringHabits& habits = device_kind(setup.devices.kind).measuring;
   sweep.measurement.device_warm_up_s = habits.warm_up_s;
   sweep.measurement.block_loads = habits.block_loads;
+  sweep.uneven_ways = request.naive ? 0 : habits.uneven_ways;
+  sweep.seed = request.seed;
   if (habits.load_rule_is_fitted && setup.plan.regimes.empty()) {
     sweep.trial_count = 48;
     sweep.rule_loads = serving_loads(setup.plan, request.workloads, 96, request.seed);

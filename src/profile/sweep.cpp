@@ -96,23 +96,33 @@ void gather_regime_point(const Communicator& ranks, DeviceList devices, const Sa
   for (std::size_t d = 0; d < medians_s.size(); ++d) profile.regime_median_s(d, point) = medians_s[d];
 }
 
-MeasuredLoad even_load(const LatencyProfile& plan, const LoadPoint& point, std::size_t tile_tokens,
-                       std::size_t number) {
-  return {static_cast<std::uint32_t>(number), [&plan, &point, tile_tokens](std::size_t call) {
-            const std::size_t rotation = call * static_cast<std::size_t>(point.active_experts);
-            return tokens_per_slot_of(point, tile_tokens, plan.experts_per_device, rotation);
-          }};
+// A point as a load: its tokens spread evenly, other experts at each call; or in so many uneven ways, in turn.
+MeasuredLoad load_at(const LatencyProfile& plan, const LoadPoint& point, std::size_t tile_tokens, std::size_t number,
+                     const SweepOptions& options) {
+  if (options.uneven_ways == 0)
+    return {static_cast<std::uint32_t>(number), [&plan, &point, tile_tokens](std::size_t call) {
+              const std::size_t rotation = call * static_cast<std::size_t>(point.active_experts);
+              return tokens_per_slot_of(point, tile_tokens, plan.experts_per_device, rotation);
+            }};
+  std::vector<std::vector<std::uint32_t>> ways;
+  const auto key = [](std::int64_t part) { return static_cast<std::uint64_t>(part); };
+  RandomStream random({options.seed, 0x7e4eu, key(point.tiles), key(point.active_experts), key(point.tokens)});
+  for (std::size_t way = 0; way < options.uneven_ways; ++way)
+    ways.push_back(uneven_tokens_per_slot_of(point, tile_tokens, plan.experts_per_device, random));
+  return {static_cast<std::uint32_t>(number),
+          [ways, calls = std::size_t{0}](std::size_t) mutable { return ways[calls++ % ways.size()]; }};
 }
 
 // One of the loads of the plan; those of other tiles count on behind all else.
-MeasuredLoad planned_load(const LatencyProfile& plan, std::size_t load, std::size_t first_number_of_regimes) {
+MeasuredLoad planned_load(const LatencyProfile& plan, std::size_t load, const SweepOptions& options) {
   const std::size_t points = plan.points.size();
-  if (load < points) return even_load(plan, plan.points[load], plan.tile_tokens, load);
+  const std::size_t first_number_of_regimes = points + company_points + options.rule_loads.size();
+  if (load < points) return load_at(plan, plan.points[load], plan.tile_tokens, load, options);
   const std::size_t point = regime_point_of(plan, load);
   std::size_t regime = 0;
   while (point >= first_point_of(plan, regime + 1)) ++regime;
-  return even_load(plan, plan.regime_points[point], plan.regimes[regime].tile_tokens,
-                   first_number_of_regimes + load - points);
+  return load_at(plan, plan.regime_points[point], plan.regimes[regime].tile_tokens,
+                 first_number_of_regimes + load - points, options);
 }
 
 // Loads that were not measured yet, on every rank.
@@ -137,10 +147,11 @@ void end_if_asked(const Communicator& ranks, const SweepOptions& options, std::s
 
 // The first point once more, in the company of others as before: what changed meanwhile.
 std::vector<double> measure_drift(const Communicator& ranks, DeviceList devices, Measurement& measurement,
-                                  const LatencyProfile& plan, const LatencyProfile& profile) {
+                                  const LatencyProfile& plan, const LatencyProfile& profile,
+                                  const SweepOptions& options) {
   std::vector<MeasuredLoad> loads;
   for (std::size_t p = 0; p < std::min(company_points, plan.points.size()); ++p)
-    loads.push_back(even_load(plan, plan.points[p], plan.tile_tokens, plan.points.size() + p));
+    loads.push_back(load_at(plan, plan.points[p], plan.tile_tokens, plan.points.size() + p, options));
   std::vector<double> drift =
       gather_medians(ranks, devices, measurement.measure(loads, [](std::size_t, const Samples&) {}).front());
   for (std::size_t d = 0; d < drift.size(); ++d) drift[d] = drift[d] / profile.median_s(d, 0) - 1.0;
@@ -217,8 +228,7 @@ LatencyProfile run_sweep(const Communicator& ranks, DeviceList devices, const La
   const std::vector<std::size_t> planned = unmeasured_loads(ranks, profile);
   const std::size_t load_total = load_count(plan);
   std::vector<MeasuredLoad> loads;
-  for (const std::size_t load : planned)
-    loads.push_back(planned_load(plan, load, plan.points.size() + company_points + options.rule_loads.size()));
+  for (const std::size_t load : planned) loads.push_back(planned_load(plan, load, options));
 
   Measurement measurement(ranks, devices, options.measurement);
   Progress progress("measuring", load_total, options.show_progress && ranks.is_root());
@@ -241,7 +251,7 @@ LatencyProfile run_sweep(const Communicator& ranks, DeviceList devices, const La
     progress.update(++done);
     if (done < load_total) end_if_asked(ranks, options, done, profile, sink);
   });
-  const std::vector<double> drift = measure_drift(ranks, devices, measurement, plan, profile);
+  const std::vector<double> drift = measure_drift(ranks, devices, measurement, plan, profile, options);
   const std::vector<MeasuredLoad> rule_loads = fixed_loads(options.rule_loads, plan.points.size() + company_points);
   const Matrix<double> rule_loads_s =
       gather_medians(ranks, devices, measurement.measure(rule_loads, [](std::size_t, const Samples&) {}));

@@ -22,6 +22,8 @@ struct SweepOptions {
   /// [load][slot] tokens, measured after the plan to choose the load rule by; none: a plain one.
   std::vector<std::vector<std::uint32_t>> rule_loads{};
   std::size_t trial_count = 0;  ///< of these, the last ones, that the rule isn't made from but tried on
+  std::size_t uneven_ways = 0;  ///< in which a point's tokens are spread over its experts; 0: evenly
+  std::uint64_t seed = 1;       ///< of these ways
   std::function<void(std::size_t)> on_resume{};  ///< told on rank 0 how many points an earlier run has left, if any
   /// Asked after each point; once it says yes on any rank, the sweep ends with ExitCode::Interrupted, all points saved.
   std::function<bool()> stop_requested{};

@@ -8,7 +8,7 @@
 #   tests/benchmark/engine_kernels.sh [--output results/engine_kernels]
 #       [--seconds N] [--cases REGEX] [--engines REGEX]
 #       [--spreads LIST] [--ranks N] [--python python3] [--fraction N]
-#       [--dry-run]
+#       [--rounds 2] [--dry-run]
 #
 # First all profiles, then all replays. While one measures, the cores search the
 # mappings of those before, and the next one's programs start and wait at a
@@ -29,12 +29,12 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 export PATH="$PATH:$root/build/release/bin" PYTHONPATH="$root/kernels/engines:${GEM_TRITON_KERNELS:-}:${PYTHONPATH:-}"
-output=results/engine_kernels seconds=0 cases=. engines=. spreads=1.28,1.08 ranks=4 in_turns=1 python=python3 steps=16 dry_run=0
+output=results/engine_kernels seconds=0 cases=. engines=. spreads=1.28,1.08 ranks=4 in_turns=1 python=python3 steps=16 rounds=2 dry_run=0
 while [ $# -gt 0 ]; do
   case $1 in
     --help) sed -n '2,28s/^# \{0,1\}//p' "$0"; exit 0 ;;
     --dry-run) dry_run=1; shift; continue ;;
-    --output | --seconds | --cases | --engines | --spreads | --ranks | --python | --fraction)
+    --output | --seconds | --cases | --engines | --spreads | --ranks | --python | --fraction | --rounds)
       [ $# -ge 2 ] || { echo "engine_kernels.sh: $1 needs a value; see engine_kernels.sh --help" >&2; exit 2; } ;;
     *) echo "engine_kernels.sh: unknown option $1; see engine_kernels.sh --help" >&2; exit 2 ;;
   esac
@@ -47,6 +47,7 @@ while [ $# -gt 0 ]; do
     --ranks) ranks=$2 in_turns=0 ;;
     --python) python=$2 ;;
     --fraction) steps=$2 ;;
+    --rounds) rounds=$2 ;;
   esac
   shift 2
 done
@@ -77,7 +78,7 @@ engine_list() {
   [ "${#trial[@]}" = 0 ] || echo "numpy $run gem_kernels.numpy"
 }
 
-# All pairs of them; gpt-oss's kernels with other models' shapes, which nobody serves with them, come last.
+# All pairs of them, but for gpt-oss's kernels with other models' shapes, which nobody serves with them.
 pairs() {
   local workload engine
   while read -r workload; do
@@ -85,6 +86,10 @@ pairs() {
       case "$engine $workload" in gpt_oss*gpt-oss* | [^g]*) echo "$workload $engine" ;; esac
     done < <(engine_list | grep -E "^($engines)" || true)
   done < <(workloads | grep -E "^($cases)" || true)
+}
+
+other_pairs() { # those
+  local engine
   engine=$(engine_list | grep -E "^($engines)" | grep "^gpt_oss") || return 0
   workloads | grep -E "^($cases)" | grep -v gpt-oss | sed "s|\$| $engine|" || true
 }
@@ -98,7 +103,7 @@ compile() {
     make "$output/compiled/$engine.$name.h5" "$output/compiled/$engine.$name.txt" gem-profile --quiet --model "$model" \
       --experts-per-device "$(experts)" --device command --command "$command" --for-trace "$train,$test" --min-samples 2 \
       --max-samples 2 --points-per-doubling 2 --output "$output/compiled/$engine.$name.h5" & jobs+=($!)
-  done < <(pairs)
+  done < <(pairs; other_pairs)
   for job in "${jobs[@]}"; do wait "$job" || true; done
 }
 
@@ -129,8 +134,9 @@ measurements() {
   local spread
   # GEM's own kernel, where this is a GPU.
   [ "${#trial[@]}" -gt 0 ] || workloads | grep -E "^($cases)" | sed 's/^/own - /; s/$/ own -/' || true
-  pairs | sed 's/^/profile - /'
+  { pairs; other_pairs; } | sed 's/^/profile - /'
   for spread in ${spreads//,/ }; do pairs | sed "s/^/replay $spread /"; done
+  for spread in ${spreads//,/ }; do other_pairs | sed "s/^/replay $spread /"; done
 }
 
 read_measurement() { # of $1
@@ -168,7 +174,7 @@ measure_at_gate() { # of $1
       make "$output/reports/$engine.$name.$spread.h5" "$output/reports/$engine.$name.$spread.txt" \
         "${mpirun[@]}" -n "$ranks" gem-verify --quiet --profile "$output/profiles/$engine.$name.$spread.h5" \
         --trace "$test" "${given[@]}" --device command --command "$command" \
-        --command-timeout 600 "${turns[@]}" --layers "$layers" --steps "$steps" --rounds 2 \
+        --command-timeout 600 "${turns[@]}" --layers "$layers" --steps "$steps" --rounds "$rounds" \
         --output "$output/reports/$engine.$name.$spread.h5" ;;
   esac
 }

@@ -1,7 +1,7 @@
 """What the adapters share: made-up top-k ids, tile rules, and answers to requests (gem_kernels/base.py)."""
 import unittest
 
-from gem_kernels import base
+from gem_kernels import base, torch_device
 
 
 class Recorded(base.Engine):
@@ -78,6 +78,72 @@ class Packages(unittest.TestCase):
     def test_a_fused_exchange_is_refused(self):
         with self.assertRaisesRegex(base.Refusal, "can't be told apart"):
             base.cannot_be_told_apart("a mega kernel")
+
+
+class Backend:
+    """Of a device whose host is busy elsewhere during the first `late` samples."""
+
+    def __init__(self, late):
+        self.late, self.held_s = late, []
+
+    def Event(self, enable_timing):
+        return self
+
+    def record(self):
+        pass
+
+    def _sleep(self, cycles):
+        self.held_s.append(cycles / torch_device.CYCLES_PER_S)
+
+    def run(self):
+        import time
+
+        time.sleep(0.02 if len(self.held_s) <= self.late else 0.0)
+
+
+class Samples(unittest.TestCase):
+    def holds_of(self, late):
+        engine = torch_device.TorchEngine.__new__(torch_device.TorchEngine)
+        engine.backend = Backend(late)
+        engine.punctual_sample(engine.backend.run, 0.01, False)
+        return engine.backend.held_s
+
+    def test_a_late_one_is_taken_anew_and_held_longer(self):
+        self.assertEqual(len(self.holds_of(0)), 1)
+        self.assertEqual([round(held, 3) for held in self.holds_of(1)], [0.01, 0.02])
+
+    def test_not_for_ever(self):
+        self.assertLessEqual(len(self.holds_of(99)), torch_device.MOST_LATE)
+
+
+class Gate(unittest.TestCase):
+    def run_at(self, then):
+        import os
+        import subprocess
+        import sys
+        import tempfile
+
+        here = os.path.dirname(os.path.abspath(__file__))
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "gate")
+            child = subprocess.Popen(
+                [sys.executable, os.path.join(here, "../benchmark/gated.py"), "gem_kernels.numpy"],
+                env={**os.environ, "GEM_GATE": path}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE, text=True,
+            )  # fmt: skip
+            with self.assertRaises(subprocess.TimeoutExpired):
+                child.wait(0.5)
+            with open(path, "w") as file:
+                file.write(then)
+            return child.communicate('{"request": "close", "id": 1}\n', timeout=60), child.returncode
+
+    def test_opens_once_the_file_is_there(self):
+        self.assertEqual(self.run_at("")[1], 0)
+
+    def test_stays_shut_if_the_file_says_so(self):
+        (_, error), code = self.run_at("stop")
+        self.assertNotEqual(code, 0)
+        self.assertIn("time is up", error)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The command of kernels/engines/README.md: profile, map and verify through an adapter, on two cores.
 #   engine_kernel_test.sh SOURCE GEM_BATCH ADAPTER MPIRUN...
-# Exits with 77, skipped, where the adapter's package isn't installed.
+# Exits with 77, skipped, where the adapter's package isn't installed; with GEM_REQUIRE_TORCH=1 PyTorch must be.
 set -euo pipefail
 source=$1 gem_batch=$2 adapter=$3
 shift 3
@@ -10,7 +10,11 @@ for python in python3 /usr/bin/python3 none; do
   "$python" -c "import $package" 2> /dev/null && break
 done
 python=$(command -v "$python" || true) # a launcher may put other folders first on the PATH
-[ -n "$python" ] || { echo "SKIPPED: no python3 here has $package"; exit 77; }
+if [ -z "$python" ]; then
+  echo "SKIPPED: no python3 here has $package"
+  [ "$package ${GEM_REQUIRE_TORCH:-0}" = "torch 1" ] && exit 1
+  exit 77
+fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$source"

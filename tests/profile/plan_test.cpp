@@ -10,6 +10,7 @@
 #include "base/error.hpp"
 #include "base/random.hpp"
 #include "base/statistics.hpp"
+#include "cost/device_loads.hpp"
 #include "device/device_kind.hpp"
 #include "model/latency_surface.hpp"
 
@@ -216,6 +217,26 @@ TEST(Plan, TheSurfaceOnItIsTrueElsewhere) {
     EXPECT_LT(surface_error(deepseek_lite, 64, 6, 2048, fraction), aim);
     EXPECT_LT(surface_error(mixtral, 8, 2, 2048, fraction), aim);
   }
+}
+
+TEST(Plan, UnevenLoadsAreThePoint) {
+  constexpr std::size_t slots = 8, tile = 32;
+  RandomStream random({1});
+  std::size_t uneven = 0, loads = 0;
+  for (const std::size_t last_rows : {std::size_t{0}, std::size_t{5}})
+    for (const LoadPoint& point :
+         make_plan({.experts_per_device = slots, .tile_tokens = tile, .max_tokens = 900, .last_tile_rows = last_rows}))
+      for (int way = 0; way < 3; ++way, ++loads) {
+        const auto tokens = uneven_tokens_per_slot_of(point, tile, slots, random);
+        ASSERT_EQ(tokens.size(), slots);
+        const DeviceLoad load = load_of(tokens, LoadRule{tile});
+        EXPECT_EQ(load.tiles, point.tiles);
+        EXPECT_EQ(load.active_experts, point.active_experts);
+        EXPECT_EQ(load.tokens, point.tokens);
+        const auto most = static_cast<double>(std::ranges::max(tokens));
+        uneven += most > 1.5 * static_cast<double>(point.tokens) / static_cast<double>(point.active_experts) ? 1 : 0;
+      }
+  EXPECT_GT(4 * uneven, loads) << "where all tiles are full, or one expert is active, there is one way";
 }
 
 }  // namespace

@@ -7,6 +7,9 @@
 #include <cmath>
 #include <memory>
 #include <numeric>
+#include <set>
+#include <span>
+#include <vector>
 
 #include "base/error.hpp"
 #include "device/device_factory.hpp"
@@ -77,6 +80,43 @@ class CountingDevice : public HostDevice {
   }
   std::size_t rows = 0, calls = 0;
 };
+
+// A device on which even loads take twice as long.
+class FondOfUneven : public CountingDevice {
+ public:
+  double time_layer(std::size_t, std::span<const std::uint32_t> tokens_per_slot) override {
+    ways.insert({tokens_per_slot.begin(), tokens_per_slot.end()});
+    const auto [least, most] = std::ranges::minmax(tokens_per_slot);
+    return least == most ? 2e-4 : 1e-4;
+  }
+  std::set<std::vector<std::uint32_t>> ways;
+};
+
+// Of a point of two tiles on each of four experts, 20 rows less than they hold.
+double measured_s(std::size_t uneven_ways, std::size_t* ways) {
+  const Communicator world = Communicator::world();
+  std::vector<std::unique_ptr<MoeDevice>> devices;
+  devices.push_back(std::make_unique<FondOfUneven>());
+  LatencyProfile plan = plan_for(world, devices);
+  plan.points = {{8, 4, 108}};
+  SweepOptions options;
+  options.uneven_ways = uneven_ways;
+  options.measurement.device_warm_up_s = 0.0;
+  options.measurement.stopping.max_samples = options.measurement.stopping.min_samples = 12;
+  MemorySink sink;
+  run_sweep(world, devices, plan, options, sink);
+  *ways = static_cast<FondOfUneven&>(*devices.front()).ways.size();
+  return world.is_root() ? sink.finished.median_s(0, 0) : 0.0;
+}
+
+TEST(Sweep, SpreadsPointsUnevenlyWhereToldTo) {
+  std::size_t ways = 0;
+  const bool root = Communicator::world().is_root();
+  EXPECT_EQ(measured_s(0, &ways), root ? 2e-4 : 0.0);
+  EXPECT_EQ(ways, 1u);
+  EXPECT_EQ(measured_s(6, &ways), root ? 1e-4 : 0.0);
+  EXPECT_EQ(ways, 6u);
+}
 
 TEST(Pace, StepsAreRunUntilTheyHaveTheSamplesRows) {
   std::vector<std::unique_ptr<MoeDevice>> devices;

@@ -31,6 +31,17 @@ TEST(Validation, RandomLoadsAreSkewedAndWithinBounds) {
   EXPECT_LT(skewed, 250u);
 }
 
+TEST(Validation, RandomLoadsKeepTheLeastActiveExperts) {
+  const auto few = [](const LoadDistribution& distribution) {
+    ValidationLoads loads;
+    add_random_loads(loads, 200, 8, distribution, 1);
+    return std::ranges::count_if(loads.tokens_per_slot,
+                                 [](const auto& tokens) { return std::ranges::count(tokens, 0u) > 2; });
+  };
+  EXPECT_GT(few({.least_tokens = 8, .most_tokens = 60}), 20);
+  EXPECT_EQ(few({.least_tokens = 8, .most_tokens = 60, .least_active = 6}), 0);
+}
+
 LoadTrace small_trace() {
   LoadTrace trace;
   trace.model = "test";

@@ -18,6 +18,7 @@ def triton_kernels():
 
 class GptOssEngine(TorchEngine):
     kernel = "triton_kernels.matmul_ogs"
+    graphed = True
 
     def __init__(self, opening, arguments):
         super().__init__(opening, arguments)

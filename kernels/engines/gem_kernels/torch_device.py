@@ -1,11 +1,14 @@
 """Devices by PyTorch's own word: cuda (NVIDIA, and AMD by its HIP build), xpu, npu and cpu; timed by their events."""
 import math
+import sys
 import time
 
 from gem_kernels.base import Engine, Refusal, check_fits, need, place_of
 from gem_kernels.processor import FLUSHED_BYTES, pin, processor_name
 
 BUSY_S = 1e-3  # of the load itself before its samples, so that clocks are as at work
+CYCLES_PER_S = 2e9  # at most, so that a device waits at least as long as it is told
+MOST_LATE = 5  # samples that are taken anew because the host was busy elsewhere
 DTYPES = {"bf16": "bfloat16", "f32": "float32"}
 
 
@@ -14,6 +17,7 @@ class TorchEngine(Engine):
     enqueues it. [expert, 2 * intermediate, hidden] and [expert, hidden, intermediate] are gate_up and down."""
 
     dtypes = ("bf16",)
+    graphed = False  # each load as a CUDA graph: for engines whose launches take the host longer than the device
     most_prepared = 2048  # loads that are kept: GEM goes round several hundred, and each sample of another is prepared anew
 
     def __init__(self, opening, arguments):
@@ -53,6 +57,7 @@ class TorchEngine(Engine):
         self.down = self.random(experts, hidden, intermediate)
         self.rows = self.random(1, hidden)
         self.prepared, self.rooms = {}, {}
+        self.graph_room = self.first_graph = None
 
     def random(self, *shape):
         dtype = getattr(self.torch, DTYPES.get(self.opening["dtype"], "bfloat16"))
@@ -104,6 +109,8 @@ class TorchEngine(Engine):
             run = self.prepare(tokens)
             run()  # compiles, allocates
             self.synchronize()
+            if self.graphed and self.word == "cuda":
+                run = self.as_graph(run)
             begin = time.perf_counter()
             run()
             enqueue_s = time.perf_counter() - begin
@@ -114,9 +121,44 @@ class TorchEngine(Engine):
             return [self.processor_sample(run, cold) for _ in range(samples)]
         for _ in range(min(32, 1 + int(BUSY_S / whole_s))):
             run()
-        events = [self.enqueue_sample(run, enqueue_s, cold) for _ in range(samples)]
+        events = [self.punctual_sample(run, 3.0 * enqueue_s + 1e-4, cold) for _ in range(samples)]
         self.synchronize()
         return [1e-3 * begin.elapsed_time(end) for begin, end in events]
+
+    def punctual_sample(self, run, held_s, cold):
+        """Events of a sample during which no launch was late; after a few that were, of one that may have been."""
+        for _ in range(MOST_LATE):
+            events, late = self.enqueue_sample(run, held_s, cold)
+            if not late:
+                break
+            held_s *= 2.0
+        return events
+
+    def as_graph(self, run):
+        """The same as one launch; as it is, for good, where it can't be captured. All graphs share the room for results."""
+        torch = self.torch
+        if self.graph_room is None:
+            self.graph_room, self.graph_stream = torch.cuda.graph_pool_handle(), torch.cuda.Stream()
+        graph, here = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+        self.first_graph = self.first_graph or graph  # the room ends with the last graph in it
+        self.graph_stream.wait_stream(here)
+        try:
+            with torch.cuda.stream(self.graph_stream):
+                graph.capture_begin(pool=self.graph_room, capture_error_mode="thread_local")
+                try:
+                    run()
+                finally:
+                    graph.capture_end()
+        except RuntimeError as error:
+            print(f"without CUDA graphs: {error}", file=sys.stderr)
+            self.graphed = False
+            return run
+        here.wait_stream(self.graph_stream)
+
+        def replay(_inputs=run):  # which hold what it reads
+            graph.replay()
+
+        return replay
 
     def processor_sample(self, run, cold):
         if cold:
@@ -125,17 +167,20 @@ class TorchEngine(Engine):
         run()
         return time.thread_time() - begin
 
-    def enqueue_sample(self, run, enqueue_s, cold):
+    def enqueue_sample(self, run, held_s, cold):
+        """Events before and behind, and whether something was enqueued after the device had waited for held_s."""
         begin, end = (self.backend.Event(enable_timing=True) for _ in range(2))
         if cold:
             self.flush.add_(1)
-        if hasattr(self.backend, "_sleep"):
+        held = hasattr(self.backend, "_sleep")
+        asked_s = time.perf_counter()
+        if held:
             # The device waits while all is enqueued, so that no launch is late between the two events.
-            self.backend._sleep(int(2e9 * (3.0 * enqueue_s + 1e-4)))
+            self.backend._sleep(int(CYCLES_PER_S * held_s))
         begin.record()
         run()
         end.record()
-        return begin, end
+        return (begin, end), held and time.perf_counter() - asked_s > held_s
 
     def synchronize(self):
         if self.word != "cpu":

@@ -21,6 +21,7 @@ class CommandKind : public DeviceKind {
     measuring.block_loads = 512;
     measuring.last_tiles_filled = false;
     measuring.load_rule_is_fitted = true;
+    measuring.uneven_ways = 6;
   }
 
   void check(const DeviceOptions& options) const override {
