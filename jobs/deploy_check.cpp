@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/error.hpp"
+#include "base/text.hpp"
 #include "deploy_commands.hpp"
 #include "files/mapping_file.hpp"
 #include "interchange/serving_devices.hpp"
