@@ -109,7 +109,7 @@ def run(block, options, environment):
     if block.kind == "python":
         command = [sys.executable, "-c", block.text]
     else:
-        around = f"[ ! -e .exported ] || . ./.exported\n{block.text}\nexport -p > .exported"
+        around = f"[ ! -e .exported ] || . ./.exported\n{block.text}\nexport -p | grep -v ' PATH=' > .exported"
         command = ["bash", "-euo", "pipefail", "-c", around]
     path = environment["PATH"]
     if block.stand_ins:

@@ -336,7 +336,7 @@ RemapAnswer remap(const Communicator& world, const MappingQuestion& question, co
          plan_moves(static_cast<std::int32_t>(layer), slots_of(present, layer), slots_of(answer.mapping, layer)))
       answer.mapping.moves.push_back(move);
 
-  answer.report = fmt::format("\nFrom {}, with so many experts of a layer that change their device:\n", request.from) +
+  answer.report = "\n" + wrap("From " + request.from + ", with so many experts of a layer that change their device:") + "\n" +
                   report.table(rows);
   if (!move_s)
     answer.report += wrap("Note: the time of a move is unknown; profile with the exchange, or state it with " +
