@@ -431,6 +431,8 @@ std::string describe_plan(const ProfileRequest& request, const ProfileSetup& set
         "{} rows in each active expert's last tile, the mean of {} loads{}\n", plan.rule.last_tile_rows,
         request.workloads.empty() ? "real" : "the workloads'",
         kind.measuring.kept_busy && setup.pace == Pace::Busy ? ";\nthe GPU is kept busy between samples" : "");
+  if (setup.sweep.uneven_ways > 0)
+    text += fmt::format("a point's tokens are spread unevenly, in {} ways in turn\n", setup.sweep.uneven_ways);
   text += describe_missing_pace(request, setup);
   if (setup.sweep.measurement.paced) text += wrap(describe_pace(*setup.sweep.measurement.paced)) + "\n";
   if (!setup.devices.command.empty())

@@ -1,5 +1,5 @@
-"""Runs an adapter to an engine's kernel (python3 gated.py MODULE), for engine_kernels.sh: imports what takes seconds, but
-leaves the device alone until the file that GEM_GATE names is there. If that holds anything, the adapter doesn't run."""
+"""Runs an adapter to an engine's kernel (python3 gated.py MODULE), for engine_kernels.sh: imports what takes seconds,
+but leaves the device alone until the file that GEM_GATE names is there. If that holds anything, nothing runs."""
 import importlib
 import os
 import runpy

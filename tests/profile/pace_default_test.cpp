@@ -78,6 +78,18 @@ TEST(PaceDefault, SaysWhyGpusAreKeptBusyWhereAttentionIsUnknown) {
   EXPECT_EQ(describe_plan(request, setup, 2).find("is unknown"), std::string::npos) << "as asked for";
 }
 
+TEST(UnevenPoints, AreThoseOfProgramsAlone) {
+  ProfileRequest request = request_for("gpt-oss-20b", "command");
+  request.devices.command = "true";
+  const ProfileSetup setup = set_up_profile(request, 2);
+  EXPECT_GT(setup.sweep.uneven_ways, 1u);
+  EXPECT_NE(describe_plan(request, setup, 2).find("spread unevenly, in "), std::string::npos);
+  request.naive = true;
+  EXPECT_EQ(set_up_profile(request, 2).sweep.uneven_ways, 0u) << "which has even loads";
+  const ProfileRequest host = request_for("gpt-oss-20b", "host");
+  EXPECT_EQ(set_up_profile(host, 2).sweep.uneven_ways, 0u);
+}
+
 TEST(PaceDefault, IsToldByHelp) {
   ProfileRequest request;
   OptionList options;

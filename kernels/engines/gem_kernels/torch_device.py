@@ -135,7 +135,7 @@ class TorchEngine(Engine):
         return events
 
     def as_graph(self, run):
-        """The same as one launch; as it is, for good, where it can't be captured. All graphs share the room for results."""
+        """The same as one launch; as it is, for good, where it can't be captured. Graphs share the room for results."""
         torch = self.torch
         if self.graph_room is None:
             self.graph_room, self.graph_stream = torch.cuda.graph_pool_handle(), torch.cuda.Stream()
