@@ -250,6 +250,10 @@ LAYOUTS = [
            {"router.proj.weight": ("router", AS_IT_IS), "router.per_expert_scale": ("share_scale", AS_IT_IS),
             "experts.gate_up_proj": ("gate up", GATE_UP), "experts.down_proj": ("down", AS_IT_IS)},
            shared={"router.scale": (HIDDEN,), "mlp.gate_proj.weight": (INNER, HIDDEN)}),
+    layout("deepseek_v41", "layers.{layer}.ffn.",  # the bias of images' tokens stands for any number by expert
+           ROUTER | W123 | {"gate.bias": ("correction", AS_IT_IS), "gate.bias_vl": ("share_scale", AS_IT_IS)}, sigmoid=True),
+    layout("laguna", "model.layers.{layer}.mlp.",
+           ROUTER | numbered() | {"experts.e_score_correction_bias": ("correction", AS_IT_IS)}, sigmoid=True),
     layout("ernie4_5_saved", "model.layers.{layer}.mlp.",
            ROUTER | {"gate.moe_statics.e_score_correction_bias": ("correction", IN_A_ROW),
                      "experts.gate_up_proj": ("gate up", GATE_UP), "experts.down_proj": ("down", AS_IT_IS)}),
