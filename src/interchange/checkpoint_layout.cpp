@@ -150,7 +150,7 @@ constexpr std::string_view lora_rows = "lora_B.weight", lora_columns = "lora_A.w
 
 // What may stand behind a module's name and a dot or an underscore: its weight, biases, and what quantisation adds with
 // a value for each row, each block of a row, or all.
-constexpr std::array<std::string_view, 31> tensor_tails = {"weight",
+constexpr std::array<std::string_view, 30> tensor_tails = {"weight",
                                                            "bias",
                                                            "scale",
                                                            "scales",
@@ -179,8 +179,7 @@ constexpr std::array<std::string_view, 31> tensor_tails = {"weight",
                                                            "zeros",
                                                            "zero_point",
                                                            "g_idx",
-                                                           "weight_g_idx",
-                                                           lora_rows};
+                                                           "weight_g_idx"};
 
 // Parts of names of other stacks, whose layers are numbered anew.
 constexpr std::array<std::string_view, 18> other_stacks = {
@@ -222,7 +221,7 @@ bool is_of_module(std::string_view name, std::string_view module, std::string_vi
   name.remove_prefix(module.size());
   if (!name.empty() && name[0] != '.' && name[0] != '_') return false;
   tail = name.substr(std::min<std::size_t>(1, name.size()));
-  return tail.empty() || contains(tensor_tails, tail);
+  return tail.empty() || tail == lora_rows || contains(tensor_tails, tail);
 }
 
 bool is_of_any(std::string_view name, const Names& modules, std::string_view& tail) {
