@@ -24,12 +24,14 @@ const std::array layouts = {
                      .vectors = {"gate.e_score_correction_bias", "e_score_correction_bias"},
                      .numbered = {"experts"},
                      .fused = w13_w2},
-    CheckpointLayout{
-        .models = "Qwen2/3-MoE, OLMoE, DeepSeek-V2/V3, Kimi K2, GLM-4.5, Ling, dots.llm1, MiniMax-M2, EXAONE",
-        .block = "mlp",
-        .router = {"gate"},
-        .vectors = {"gate.e_score_correction_bias", "gate.expert_bias", "e_score_correction_bias", "expert_bias"},
-        .numbered = {"experts"}},
+    CheckpointLayout{.models =
+                         "Qwen2/3-MoE, OLMoE, DeepSeek-V2/V3, Kimi K2, GLM-4.5, Ling, dots.llm1, MiniMax-M2, EXAONE, "
+                         "Laguna",
+                     .block = "mlp",
+                     .router = {"gate"},
+                     .vectors = {"gate.e_score_correction_bias", "gate.expert_bias", "e_score_correction_bias",
+                                 "expert_bias", "experts.e_score_correction_bias", "experts.expert_bias"},
+                     .numbered = {"experts"}},
     CheckpointLayout{.models = "Qwen3.5, Qwen3-VL, GLM-5, models saved by transformers 5",
                      .block = "mlp",
                      .router = {"gate"},
@@ -39,7 +41,7 @@ const std::array layouts = {
     CheckpointLayout{.models = "Ernie-4.5",
                      .block = "mlp",
                      .router = {"gate"},
-                     .vectors = {"moe_statics.e_score_correction_bias"},
+                     .vectors = {"moe_statics.e_score_correction_bias", "gate.moe_statics.e_score_correction_bias"},
                      .numbered = {"experts"}},
     CheckpointLayout{.models = "AFMoE",
                      .block = "mlp",
@@ -57,6 +59,7 @@ const std::array layouts = {
                      .router = {"router"},
                      .numbered = {"experts.gate_up_projs", "experts.down_projs"},
                      .fused = gate_up_down},
+    CheckpointLayout{.models = "what vLLM and SGLang call fused experts", .block = "mlp", .fused = w13_w2},
     CheckpointLayout{.models = "Aria", .block = "mlp", .router = {"router"}, .fused = {"experts.fc1", "experts.fc2"}},
     CheckpointLayout{.models = "MLX",
                      .block = "mlp",
@@ -103,20 +106,20 @@ const std::array layouts = {
     CheckpointLayout{.models = "DeepSeek-V4",
                      .block = "ffn",
                      .router = {"gate"},
-                     .vectors = {"gate.e_score_correction_bias"},
+                     .vectors = {"gate.e_score_correction_bias", "gate.bias_vl"},
                      .numbered = {"experts"},
                      .ids = {"gate.tid2eid"}},
     CheckpointLayout{.models = "DeepSeek-V4 as transformers saves it",
                      .block = "mlp",
                      .router = {"gate"},
-                     .vectors = {"gate.e_score_correction_bias"},
+                     .vectors = {"gate.e_score_correction_bias", "gate.e_score_correction_bias_vl"},
                      .numbered = {"experts"},
                      .fused = gate_up_down,
                      .ids = {"gate.tid2eid"}},
     CheckpointLayout{.models = "Step-3.5",
                      .block = "moe",
-                     .router = {"gate"},
-                     .vectors = {"router_bias", "gate.e_score_correction_bias"},
+                     .router = {"gate", "router"},
+                     .vectors = {"router_bias", "router.expert_bias", "gate.e_score_correction_bias"},
                      .numbered = {"experts"},
                      .fused = {"gate_proj", "up_proj", "down_proj"}},
     CheckpointLayout{.models = "DBRX",
@@ -147,7 +150,7 @@ constexpr std::string_view lora_rows = "lora_B.weight", lora_columns = "lora_A.w
 
 // What may stand behind a module's name and a dot or an underscore: its weight, biases, and what quantisation adds with
 // a value for each row, each block of a row, or all.
-constexpr std::array<std::string_view, 31> tensor_tails = {"weight",
+constexpr std::array<std::string_view, 30> tensor_tails = {"weight",
                                                            "bias",
                                                            "scale",
                                                            "scales",
@@ -176,8 +179,7 @@ constexpr std::array<std::string_view, 31> tensor_tails = {"weight",
                                                            "zeros",
                                                            "zero_point",
                                                            "g_idx",
-                                                           "weight_g_idx",
-                                                           lora_rows};
+                                                           "weight_g_idx"};
 
 // Parts of names of other stacks, whose layers are numbered anew.
 constexpr std::array<std::string_view, 18> other_stacks = {
@@ -219,7 +221,7 @@ bool is_of_module(std::string_view name, std::string_view module, std::string_vi
   name.remove_prefix(module.size());
   if (!name.empty() && name[0] != '.' && name[0] != '_') return false;
   tail = name.substr(std::min<std::size_t>(1, name.size()));
-  return tail.empty() || contains(tensor_tails, tail);
+  return tail.empty() || tail == lora_rows || contains(tensor_tails, tail);
 }
 
 bool is_of_any(std::string_view name, const Names& modules, std::string_view& tail) {

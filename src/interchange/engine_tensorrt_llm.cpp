@@ -16,7 +16,7 @@ namespace {
 std::string instructions(const PhysicalMap& map, const std::string& path) {
   return fmt::format(
       "TensorRT-LLM (1.0 or later), PyTorch backend, {} expert-parallel ranks in the order of the mapping's devices.\n"
-      "In the file of --config (before 1.2 --extra_llm_api_options) of trtllm-serve and trtllm-bench:\n"
+      "In the file of --config, or --extra_llm_api_options by its older name (trtllm-serve):\n"
       "  moe_config:\n"
       "    backend: WIDEEP\n"
       "    load_balancer: {}\n"

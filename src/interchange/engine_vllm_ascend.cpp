@@ -69,9 +69,10 @@ std::string instructions(const PhysicalMap& map, const std::string& path) {
              "  vllm serve MODEL --tensor-parallel-size {} --enable-expert-parallel \\\n"
              "    --additional-config {}\n"
              "(before 0.12: --additional-config {})\n"
-             "WARNING: good for 0.23.0. The versions 0.26.0rc1 to 0.30.0rc2 send tokens where the file\n"
-             "says, but load the experts in linear order: most tokens would meet other experts. With\n"
-             "those, serve the checkpoint that gem-deploy permute makes, without a file.\n",
+             "WARNING: the file is good for 0.23.0. Versions 0.26.0rc1 to 0.30.0rc2 send\n"
+             "tokens where it says, but load the experts in linear order: most tokens would\n"
+             "meet other experts. With those, serve the checkpoint that gem-deploy permute\n"
+             "makes, without a file.\n",
              map.device_count, map.device_count, shell_word(config), shell_word(file));
 }
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -145,6 +146,27 @@ TEST(ExpertReferences, AreRefusedInTablesAndFilesOfTheirName) {
            {"loss.csv", "step,loss,num_experts\n1,3,12\n"},
            {"recipe.toml", "[quant]\nbits = 8\n[experts]\ndtype = 'fp8'\n[layers]\n3 = 8\n"}})
     EXPECT_EQ(renumbered_references(text, renumbering, file), text);
+}
+
+TEST(ExpertReferences, AnyWordsAreRefusedOrComeBack) {
+  const std::vector<std::string> parts = {"experts", "expert", "layers", "blk", "mlp", "ffn_down", "w1",  "shared_",
+                                          "1",       "2",      "3",      "11",  ".",   ".",        ".",   "\\\\.",
+                                          "(",       ")",      "|",      "[",   "]",   "*",        "-",   "_",
+                                          ":",       " ",      "+",      "?",   "$",   "re:",      "[.]", "{"};
+  std::mt19937 random(7);
+  std::size_t changed = 0;
+  for (int trial = 0; trial < 20000; ++trial) {
+    std::string text = trial % 2 == 0 ? "[\"" : "[\"layers.2.mlp.experts.";
+    for (std::size_t part = 0, count = 1 + random() % 12; part < count; ++part) text += parts[random() % parts.size()];
+    text += "\"]";
+    try {
+      const std::string after = renumbered_references(text, renumbering, "file");
+      EXPECT_EQ(renumbered_references(after, inverse_of(renumbering), "file"), text) << after;
+      changed += after != text;
+    } catch (const DataError&) {
+    }
+  }
+  EXPECT_GT(changed, 0u);
 }
 
 }  // namespace
