@@ -444,6 +444,7 @@ class Finder {
     for (const auto& [key, names] : sorted.tables)
       for (const auto& [other, lines] : sorted.tables)
         if (take_lines(*names, *lines, {}, path)) return;
+    if (node.keys.empty()) reject(node, "is an empty object, without counts");
     if (sorted.tables.size() != 1)
       reject(node, "has the members " + quoted_names(node.keys) +
                        ", but counts must be one of them, called counts or expert_load");
@@ -469,7 +470,10 @@ class Finder {
 void add_tree(const TableNode& root, TableInput& input) {
   Finder finder(input);
   finder.walk(root, {}, Role::None);
-  if (finder.leaves.empty()) throw DataError(root.where + ": holds no counts");
+  const bool empty = std::ranges::all_of(finder.leaves, [](const TableLeaf& leaf) {
+    return !leaf.dimensions.empty() && leaf.node->array.values.empty();
+  });
+  if (empty) throw DataError(root.where + ": holds no counts");
   add_leaves(finder.leaves, {finder.unread.begin(), finder.unread.end()}, root, input);
 }
 
