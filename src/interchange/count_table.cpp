@@ -40,20 +40,30 @@ CountTable::Key CountTable::key_of(const Place& place) {
           place_of(place.model, models_, model_places_)};
 }
 
+/// Counts of 0 may be left out, but not nearly all of them: that would only take memory.
+void CountTable::widen(Row& row, std::size_t experts) {
+  if (experts <= row.experts.size()) return;
+  places_ += experts - row.experts.size();
+  if (places_ > 1024 * counts_ + (std::size_t{1} << 22))
+    throw DataError(fmt::format("{}: {} counts are too few for {} pairs of step and layer with {} experts", origin_,
+                                counts_, rows_.size(), experts));
+  row.experts.resize(experts, 0.0);
+}
+
 bool CountTable::add_row(const Place& place, std::span<const double> experts) {
   if (experts.empty())
     throw DataError(fmt::format("{}: layer {} of step {} has no expert", origin_, place.layer, place.step));
   const auto [found, added] = rows_.try_emplace(key_of(place));
   Row& row = found->second;
-  row.experts.resize(std::max(row.experts.size(), experts.size()), 0.0);
+  counts_ += experts.size() - static_cast<std::size_t>(std::ranges::count(experts, 0.0)) + 1;
+  widen(row, experts.size());
   for (std::size_t expert = 0; expert < experts.size(); ++expert) row.experts[expert] += experts[expert];
-  counts_ += experts.size();
   return added;
 }
 
 bool CountTable::add_count(const Place& place, std::size_t expert, double count) {
   Row& row = rows_[key_of(place)];
-  if (expert >= row.experts.size()) row.experts.resize(expert + 1, 0.0);
+  widen(row, expert + 1);
   if (expert >= row.seen.size()) row.seen.resize(expert + 1, false);
   const bool added = !row.seen[expert];
   row.seen[expert] = true;

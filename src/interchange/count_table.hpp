@@ -52,6 +52,7 @@ class CountTable {
   };
 
   Key key_of(const Place& place);
+  void widen(Row& row, std::size_t experts);
   std::vector<std::int64_t> step_numbers(std::vector<std::string>& notes) const;
   void drop_cut_steps(const ImportOptions& options, std::vector<std::string>& notes);
   void choose_model(std::vector<std::string>& notes);
@@ -65,7 +66,7 @@ class CountTable {
   std::unordered_map<std::string, std::size_t> part_places_, step_places_, model_places_;
   std::map<Key, Row> rows_;
   std::size_t first_expert_ = SIZE_MAX;
-  std::size_t named_experts_ = 0, counts_ = 0, layer_count_ = 0;
+  std::size_t named_experts_ = 0, counts_ = 0, places_ = 0, layer_count_ = 0;
 };
 
 }  // namespace gem

@@ -127,9 +127,9 @@ class Finder {
   bool names_place(const TableNode& item, Role item_role) {
     if (item.kind != Kind::Members) return false;
     item_role_ = item_role;
-    const bool any = std::ranges::any_of(item.keys, [&](const std::string& key) {
-      return item.find(key)->kind == Kind::Value && is_place(role_of(key));
-    });
+    bool any = false;
+    for (std::size_t i = 0; i < item.keys.size() && !any; ++i)
+      any = item.items[i].kind == Kind::Value && is_place(role_of(item.keys[i]));
     item_role_ = Role::None;
     return any;
   }
@@ -443,7 +443,7 @@ class Finder {
     if (!sorted.maps.empty() || !sorted.ids.empty()) refuse_others(node, sorted);
     for (const auto& [key, names] : sorted.tables)
       for (const auto& [other, lines] : sorted.tables)
-        if (take_lines(*names, *lines, {}, path)) return;
+        if (sorted.tables.size() <= 8 && take_lines(*names, *lines, {}, path)) return;
     if (node.keys.empty()) reject(node, "is an empty object, without counts");
     if (sorted.tables.size() != 1)
       reject(node, "has the members " + quoted_names(node.keys) +
