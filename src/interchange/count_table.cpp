@@ -95,8 +95,8 @@ std::vector<std::int64_t> CountTable::step_numbers(std::vector<std::string>& not
   return numbers;
 }
 
-/// A step that lacks layers which most steps have was not recorded whole; nor was the last one if its layers alone count
-/// different numbers of tokens, as where the recorder was killed.
+/// A step that lacks layers which most steps have was not recorded whole; nor was the last one if its layers alone
+/// count different numbers of tokens, as where the recorder was killed.
 void CountTable::drop_cut_steps(const ImportOptions& options, std::vector<std::string>& notes) {
   if (steps_.size() < 3 || options.keep_partial) return;
   std::map<std::size_t, std::map<std::int32_t, double>> sums;  // by step and layer, over all parts
@@ -121,12 +121,11 @@ void CountTable::drop_cut_steps(const ImportOptions& options, std::vector<std::s
   if (cut.empty() || 2 * cut.size() > sums.size()) return;
   std::erase_if(rows_, [&](const auto& row) { return cut.contains(std::get<1>(row.first)); });
   const bool one = cut.size() == 1;
-  notes.push_back(fmt::format("{} ({}{}) {} not recorded whole ({}) and {} left out ({} keeps {})",
-                              counted(cut.size(), "step"), steps_[*cut.begin()].substr(0, 40), one ? "" : ", ...",
-                              one ? "was" : "were",
-                              lacks ? "layers lack that most steps have"
-                                    : "the last one, whose layers count different numbers of tokens",
-                              one ? "was" : "were", on_command_line("keep-partial"), one ? "it" : "them"));
+  notes.push_back(fmt::format(
+      "{} ({}{}) {} not recorded whole ({}) and {} left out ({} keeps {})", counted(cut.size(), "step"),
+      steps_[*cut.begin()].substr(0, 40), one ? "" : ", ...", one ? "was" : "were",
+      lacks ? "layers lack that most steps have" : "the last one, whose layers count different numbers of tokens",
+      one ? "was" : "were", on_command_line("keep-partial"), one ? "it" : "them"));
 }
 
 /// What ranks or files counted must be of the same layers and experts to be added.
@@ -149,19 +148,21 @@ void CountTable::check_parts(bool numbered_layers) const {
   if (!numbered_layers)
     for (std::size_t part = 1; part < parts_.size(); ++part)
       if (layers[part] != layers[0])
-        throw DataError(fmt::format("{}: '{}' has {} layers, but '{}' has {}, and nothing says which layers they are, as "
-                                    "where ranks hold stages of a pipeline; give the layers' numbers, as members layer_3",
-                                    origin_, parts_[part], layers[part], parts_[0], layers[0]));
+        throw DataError(
+            fmt::format("{}: '{}' has {} layers, but '{}' has {}, and nothing says which layers they are, as "
+                        "where ranks hold stages of a pipeline; give the layers' numbers, as members layer_3",
+                        origin_, parts_[part], layers[part], parts_[0], layers[0]));
   for (const auto& [key, sum] : total) sums_of_step[key.first].insert(sum);
   const auto all_alike = [](const auto& sums) {
     return std::ranges::all_of(sums, [](const auto& of) { return of.second.size() == 1; });
   };
   const bool same_experts = std::ranges::all_of(experts, [&](const auto& own) { return own == experts[0]; });
   if (total.size() >= sums_of_step.size() + 3 && same_experts && all_alike(sums_of_step) && !all_alike(sums_of_part))
-    throw DataError(fmt::format("{}: layers of a step have the same number of tokens over all ranks or files together, "
-                                "but not in each: each holds other experts, which have the same numbers here; number the "
-                                "experts over all of them, from 0",
-                                origin_));
+    throw DataError(
+        fmt::format("{}: layers of a step have the same number of tokens over all ranks or files together, "
+                    "but not in each: each holds other experts, which have the same numbers here; number the "
+                    "experts over all of them, from 0",
+                    origin_));
 }
 
 /// Every token passes through every layer, so that a step has them all.

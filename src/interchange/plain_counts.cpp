@@ -120,8 +120,9 @@ void refuse_stages(const std::vector<std::string>& paths) {
     const bool stage = std::ranges::any_of(
         words, [](const std::string& word) { return word == "pp" || word == "stage" || word == "pipeline"; });
     if (stage)
-      throw DataError(path + ": is called after a stage of a pipeline, whose layers have no numbers in it, so that they "
-                             "can't be added to those of another stage; give the layers' numbers, as members layer_3");
+      throw DataError(path +
+                      ": is called after a stage of a pipeline, whose layers have no numbers in it, so that they "
+                      "can't be added to those of another stage; give the layers' numbers, as members layer_3");
   }
 }
 

@@ -470,9 +470,8 @@ class Finder {
 void add_tree(const TableNode& root, TableInput& input) {
   Finder finder(input);
   finder.walk(root, {}, Role::None);
-  const bool empty = std::ranges::all_of(finder.leaves, [](const TableLeaf& leaf) {
-    return !leaf.dimensions.empty() && leaf.node->array.values.empty();
-  });
+  const bool empty = std::ranges::all_of(
+      finder.leaves, [](const TableLeaf& leaf) { return !leaf.dimensions.empty() && leaf.node->array.values.empty(); });
   if (empty) throw DataError(root.where + ": holds no counts");
   add_leaves(finder.leaves, {finder.unread.begin(), finder.unread.end()}, root, input);
 }
