@@ -12,7 +12,7 @@ import tempfile
 
 import numpy as np
 
-from import_cases_check import COUNTS, Cases, consistent_counts, routing
+from import_cases import COUNTS, Cases, consistent_counts, routing
 
 K = ["--top-k", "2"]
 
