@@ -174,6 +174,10 @@ std::vector<NumberedName> numbers_in_name(std::string_view name) {
   Role before = Role::None;
   std::size_t numbers = 0;
   const bool alone = words.size() == 2;
+  for (std::size_t i = 0; i + 1 < name.size(); ++i)  // "-1" is no name's number, but "layer-1" is
+    if (name[i] == '-' && is_number(std::string(1, name[i + 1])) &&
+        (i == 0 || std::isalnum(static_cast<unsigned char>(name[i - 1])) == 0))
+      return {};
   for (const std::string& word : words) {
     if (!is_number(word)) {
       if (const Role role = role_of_word(word, alone); role != Role::None) before = role;

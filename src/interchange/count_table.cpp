@@ -40,20 +40,30 @@ CountTable::Key CountTable::key_of(const Place& place) {
           place_of(place.model, models_, model_places_)};
 }
 
+/// Counts of 0 may be left out, but not nearly all of them: that would only take memory.
+void CountTable::widen(Row& row, std::size_t experts) {
+  if (experts <= row.experts.size()) return;
+  places_ += experts - row.experts.size();
+  if (places_ > 1024 * counts_ + (std::size_t{1} << 22))
+    throw DataError(fmt::format("{}: {} counts are too few for {} pairs of step and layer with {} experts", origin_,
+                                counts_, rows_.size(), experts));
+  row.experts.resize(experts, 0.0);
+}
+
 bool CountTable::add_row(const Place& place, std::span<const double> experts) {
   if (experts.empty())
     throw DataError(fmt::format("{}: layer {} of step {} has no expert", origin_, place.layer, place.step));
   const auto [found, added] = rows_.try_emplace(key_of(place));
   Row& row = found->second;
-  row.experts.resize(std::max(row.experts.size(), experts.size()), 0.0);
+  counts_ += experts.size() - static_cast<std::size_t>(std::ranges::count(experts, 0.0)) + 1;
+  widen(row, experts.size());
   for (std::size_t expert = 0; expert < experts.size(); ++expert) row.experts[expert] += experts[expert];
-  counts_ += experts.size();
   return added;
 }
 
 bool CountTable::add_count(const Place& place, std::size_t expert, double count) {
   Row& row = rows_[key_of(place)];
-  if (expert >= row.experts.size()) row.experts.resize(expert + 1, 0.0);
+  widen(row, expert + 1);
   if (expert >= row.seen.size()) row.seen.resize(expert + 1, false);
   const bool added = !row.seen[expert];
   row.seen[expert] = true;
@@ -85,36 +95,74 @@ std::vector<std::int64_t> CountTable::step_numbers(std::vector<std::string>& not
   return numbers;
 }
 
-/// A step in which some layers lack, or count other tokens than the rest, can only be the last one of a recorder that
-/// was killed.
-void CountTable::drop_cut_step(const ImportOptions& options, std::vector<std::string>& notes) {
+/// A step that lacks layers which most steps have was not recorded whole; nor was the last one if its layers alone
+/// count different numbers of tokens, as where the recorder was killed.
+void CountTable::drop_cut_steps(const ImportOptions& options, std::vector<std::string>& notes) {
   if (steps_.size() < 3 || options.keep_partial) return;
-  std::map<std::size_t, std::map<std::int32_t, double>> layers;  // sums by step and layer, over all parts
+  std::map<std::size_t, std::map<std::int32_t, double>> sums;  // by step and layer, over all parts
+  std::map<std::int32_t, std::size_t> steps_with;              // by layer
   for (const auto& [key, row] : rows_)
-    layers[std::get<1>(key)][std::get<2>(key)] += std::accumulate(row.experts.begin(), row.experts.end(), 0.0);
-  const std::size_t last = steps_.size() - 1;
-  std::set<std::int32_t> others;
-  bool whole = true, agree = true;
-  for (const auto& [step, sums] : layers) {
-    if (step == last) continue;
-    std::set<std::int32_t> own;
-    for (const auto& [layer, sum] : sums) {
-      own.insert(layer);
-      agree = agree && sum == sums.begin()->second;
-    }
-    if (step == 0) others = own;
-    whole = whole && own == others;
+    sums[std::get<1>(key)][std::get<2>(key)] += std::accumulate(row.experts.begin(), row.experts.end(), 0.0);
+  for (const auto& [step, layers] : sums)
+    for (const auto& [layer, sum] : layers) ++steps_with[layer];
+  std::set<std::size_t> cut;
+  bool agree = named_experts_ > 0;
+  const auto differ = [](const std::map<std::int32_t, double>& layers) {
+    return std::ranges::any_of(layers, [&](const auto& sum) { return sum.second != layers.begin()->second; });
+  };
+  for (const auto& [step, layers] : sums) {
+    for (const auto& [layer, steps] : steps_with)
+      if (2 * steps > sums.size() && !layers.contains(layer)) cut.insert(step);
+    agree = agree && (step + 1 == steps_.size() || !differ(layers));
   }
-  const auto& sums = layers[last];
-  const bool lacks = whole && sums.size() < others.size();
-  const bool differs = named_experts_ > 0 && agree && whole && sums.size() > 1 &&
-                       std::ranges::any_of(sums, [&](const auto& sum) { return sum.second != sums.begin()->second; });
-  if (!lacks && !differs) return;
-  std::erase_if(rows_, [&](const auto& row) { return std::get<1>(row.first) == last; });
+  const std::size_t last = steps_.size() - 1;
+  const bool lacks = !cut.empty();
+  if (!lacks && agree && sums.contains(last) && differ(sums[last])) cut.insert(last);
+  if (cut.empty() || 2 * cut.size() > sums.size()) return;
+  std::erase_if(rows_, [&](const auto& row) { return cut.contains(std::get<1>(row.first)); });
+  const bool one = cut.size() == 1;
   notes.push_back(fmt::format(
-      "step {}, the last one, was not recorded whole ({}) and was left out ({} keeps it)", steps_[last].substr(0, 40),
-      lacks ? "layers lack" : "its layers have different numbers of tokens, those of no other do",
-      on_command_line("keep-partial")));
+      "{} ({}{}) {} not recorded whole ({}) and {} left out ({} keeps {})", counted(cut.size(), "step"),
+      steps_[*cut.begin()].substr(0, 40), one ? "" : ", ...", one ? "was" : "were",
+      lacks ? "layers lack that most steps have" : "the last one, whose layers count different numbers of tokens",
+      one ? "was" : "were", on_command_line("keep-partial"), one ? "it" : "them"));
+}
+
+/// What ranks or files counted must be of the same layers and experts to be added.
+void CountTable::check_parts(bool numbered_layers) const {
+  if (parts_.size() < 2) return;
+  std::vector<std::size_t> layers(parts_.size(), 0);
+  std::map<std::pair<std::size_t, std::int32_t>, double> total;
+  std::map<std::size_t, std::set<double>> sums_of_step;
+  std::map<std::pair<std::size_t, std::size_t>, std::set<double>> sums_of_part;
+  std::vector<std::set<std::size_t>> experts(parts_.size());
+  for (const auto& [key, row] : rows_) {
+    const auto [part, step, layer, model] = key;
+    layers[part] = std::max(layers[part], static_cast<std::size_t>(layer) + 1);
+    const double sum = std::accumulate(row.experts.begin(), row.experts.end(), 0.0);
+    total[{step, layer}] += sum;
+    sums_of_part[{part, step}].insert(sum);
+    for (std::size_t expert = 0; expert < row.experts.size(); ++expert)
+      if (row.experts[expert] > 0.0) experts[part].insert(expert);
+  }
+  if (!numbered_layers)
+    for (std::size_t part = 1; part < parts_.size(); ++part)
+      if (layers[part] != layers[0])
+        throw DataError(
+            fmt::format("{}: '{}' has {} layers, but '{}' has {}, and nothing says which layers they are, as "
+                        "where ranks hold stages of a pipeline; give the layers' numbers, as members layer_3",
+                        origin_, parts_[part], layers[part], parts_[0], layers[0]));
+  for (const auto& [key, sum] : total) sums_of_step[key.first].insert(sum);
+  const auto all_alike = [](const auto& sums) {
+    return std::ranges::all_of(sums, [](const auto& of) { return of.second.size() == 1; });
+  };
+  const bool same_experts = std::ranges::all_of(experts, [&](const auto& own) { return own == experts[0]; });
+  if (total.size() >= sums_of_step.size() + 3 && same_experts && all_alike(sums_of_step) && !all_alike(sums_of_part))
+    throw DataError(
+        fmt::format("{}: layers of a step have the same number of tokens over all ranks or files together, "
+                    "but not in each: each holds other experts, which have the same numbers here; number the "
+                    "experts over all of them, from 0",
+                    origin_));
 }
 
 /// Every token passes through every layer, so that a step has them all.
@@ -183,14 +231,15 @@ void CountTable::check_local_experts(const ImportOptions& options) const {
                     origin_, parts_.size(), named_experts_ - 1, options.expert_count, options.expert_count - 1));
 }
 
-void CountTable::finish(ImportedCounts& imported, const ImportOptions& options) {
+void CountTable::finish(ImportedCounts& imported, bool numbered_layers, const ImportOptions& options) {
   if (rows_.empty()) throw DataError(origin_ + ": holds no counts");
   if (models_.size() > 1) choose_model(imported.notes);
   check_experts(options);
+  check_parts(numbered_layers);
   check_local_experts(options);
   check_steps(options);
   const std::vector<std::int64_t> numbers = step_numbers(imported.notes);
-  drop_cut_step(options, imported.notes);
+  drop_cut_steps(options, imported.notes);
   const std::size_t width = std::max(named_experts_, named_experts_ > 0 ? options.expert_count : 0);
   if (named_experts_ > 0 && rows_.size() * width > 1024 * counts_ + 65536)
     throw DataError(fmt::format("{}: {} counts are too few for {} pairs of step and layer with {} experts", origin_,

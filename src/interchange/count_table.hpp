@@ -40,8 +40,9 @@ class CountTable {
   std::size_t parts() const { return parts_.size(); }
 
   /// The sum over ranks and files, see CountCollector::finish. DataError where steps are told by something that differs
-  /// from line to line.
-  void finish(ImportedCounts& imported, const ImportOptions& options);
+  /// from line to line, or ranks counted other layers or experts under the same numbers. `numbered_layers`: layers have
+  /// numbers, not only an order.
+  void finish(ImportedCounts& imported, bool numbered_layers, const ImportOptions& options);
 
  private:
   using Key = std::tuple<std::size_t, std::size_t, std::int32_t, std::size_t>;  // part, step, layer, model
@@ -51,10 +52,12 @@ class CountTable {
   };
 
   Key key_of(const Place& place);
+  void widen(Row& row, std::size_t experts);
   std::vector<std::int64_t> step_numbers(std::vector<std::string>& notes) const;
-  void drop_cut_step(const ImportOptions& options, std::vector<std::string>& notes);
+  void drop_cut_steps(const ImportOptions& options, std::vector<std::string>& notes);
   void choose_model(std::vector<std::string>& notes);
   void check_experts(const ImportOptions& options) const;
+  void check_parts(bool numbered_layers) const;
   void check_steps(const ImportOptions& options) const;
   void check_local_experts(const ImportOptions& options) const;
 
@@ -63,7 +66,7 @@ class CountTable {
   std::unordered_map<std::string, std::size_t> part_places_, step_places_, model_places_;
   std::map<Key, Row> rows_;
   std::size_t first_expert_ = SIZE_MAX;
-  std::size_t named_experts_ = 0, counts_ = 0, layer_count_ = 0;
+  std::size_t named_experts_ = 0, counts_ = 0, places_ = 0, layer_count_ = 0;
 };
 
 }  // namespace gem

@@ -190,11 +190,16 @@ class Planner {
 /// Reads the lines of a table whose columns are known.
 class LineReader {
  public:
-  LineReader(CsvLines& lines, const Plan& plan, TableInput& input) : lines_(lines), plan_(plan), input_(input) {}
+  LineReader(CsvLines& lines, const std::vector<std::string>& header, const Plan& plan, TableInput& input)
+      : lines_(lines), header_(header), plan_(plan), input_(input) {}
 
   void read() {
     std::size_t count = 0;
     for (; lines_.next(); ++count) {
+      if (lines_.cells() == header_) {  // two recordings in one file
+        --count;
+        continue;
+      }
       if (lines_.cells().size() < plan_.width) {
         if (!lines_.is_cut() || count == 0) throw DataError(lines_.where() + ": has fewer columns than the header");
         input_.imported.notes.push_back("the last line is cut and was left out, as when its writer is killed");
@@ -272,6 +277,7 @@ class LineReader {
   }
 
   CsvLines& lines_;
+  const std::vector<std::string>& header_;
   const Plan& plan_;
   TableInput& input_;
 };
@@ -381,7 +387,7 @@ void read_csv_counts(const std::string& path, TableInput& input) {
     });
     input.has_steps = plan.step.has_value() || step_in_names;
     input.has_layers = !plan.layers_in_order;
-    LineReader(lines, plan, input).read();
+    LineReader(lines, *names, plan, input).read();
     if (!plan.unread.empty()) notes.push_back("columns " + quoted_names(plan.unread) + " aren't read");
     input.imported.source = "CSV of counts";
     return;

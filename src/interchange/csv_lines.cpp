@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/error.hpp"
 #include "base/text.hpp"
 
 namespace gem {
@@ -34,6 +35,9 @@ std::vector<std::string> cells_of(const std::string& line, char separator) {
 
 CsvLines::CsvLines(std::string path, std::string text) : path_(std::move(path)), text_(std::move(text)) {
   if (text_.starts_with("\xef\xbb\xbf")) text_.erase(0, 3);  // byte order mark
+  if (text_.find('\0') != std::string::npos)
+    throw DataError(path_ +
+                    ": holds bytes of 0, as text in UTF-16 or another file than a table does; save it as UTF-8");
   const std::string first = next_line();
   separator_ = ' ';
   std::size_t most = 0;

@@ -3,7 +3,12 @@
 #include "base/error.hpp"
 
 #include <fmt/core.h>
+
+#include <map>
+#include <optional>
+
 #include "base/text.hpp"
+#include "interchange/column_roles.hpp"
 #include "interchange/engine_format.hpp"
 #include "interchange/import_text.hpp"
 #include "interchange/npy.hpp"
@@ -23,7 +28,28 @@ NumberArray array_of(const std::string& text, const std::string& origin) {
   return array_of_json(document.root().is_object() ? document.root().at("phy2log") : document.root());
 }
 
+/// A list of slots for each layer, by its number: members "3" or "layer_3".
+std::optional<EngineRows> rows_by_layer(const std::string& text, const std::string& origin) {
+  if (!trim(text).starts_with("{")) return std::nullopt;
+  const JsonDocument document = JsonDocument::parse(text, origin);
+  std::map<std::int32_t, std::vector<std::int32_t>> layers;
+  for (std::size_t i = 0; i < document.root().keys().size(); ++i) {
+    const std::vector<NumberedName> numbers = numbers_in_name(document.root().keys()[i]);
+    if (numbers.size() != 1 || (numbers[0].role != Role::Layer && numbers[0].role != Role::None) ||
+        numbers[0].number > 65535)
+      return std::nullopt;
+    layers[static_cast<std::int32_t>(numbers[0].number)] = document.root().member(i).integers(0, largest_expert);
+  }
+  EngineRows rows;
+  for (auto& [layer, slots] : layers) {
+    rows.layer_ids.push_back(layer);
+    rows.slots.push_back(std::move(slots));
+  }
+  return rows;
+}
+
 EngineRows read(const std::string& text, const std::string& origin) {
+  if (auto rows = rows_by_layer(text, origin)) return *rows;
   NumberArray array = array_of(text, origin);
   EngineRows rows;
   if (array.extents.size() == 3) {  // by GPU
@@ -43,6 +69,8 @@ EngineRows read(const std::string& text, const std::string& origin) {
 }
 
 bool recognises(const std::string& text) {
+  if (const std::size_t begin = text.find('"'); trim(text).starts_with("{") && begin != std::string::npos)
+    if (!numbers_in_name(text.substr(begin + 1, text.find('"', begin + 1) - begin - 1)).empty()) return true;
   return text.starts_with("\x93NUMPY") || text.find("\"phy2log\"") != std::string::npos || trim(text).starts_with("[[");
 }
 

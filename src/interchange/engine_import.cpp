@@ -2,12 +2,14 @@
 
 #include <fmt/core.h>
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "base/error.hpp"
 #include "base/option.hpp"
 #include "base/text.hpp"
 #include "interchange/import.hpp"
+#include "interchange/table_tree.hpp"
 #include "interchange/torch_file.hpp"
 #include "platform/file_system/input_file.hpp"
 
@@ -21,27 +23,35 @@ struct ReadRows {
   const EngineFormat* engine;
 };
 
-/// A tensor [layer, slot], alone or under the name that SGLang's files and recordings have it by.
+/// An array [layer, slot] or [layer, device, slot], alone or under the name that SGLang's files and recordings, or
+/// DeepSeek's EPLB, have it by (the first of what EPLB returns).
 EngineRows rows_of_tensor(const std::string& path) {
-  const TorchFile file(path);
-  Pickle::Index value = file.pickle().root();
+  std::vector<std::string> notes;
+  const TableNode tree = read_table_tree(path, notes);
+  const TableNode* node = &tree;
   for (const char* name : {"physical_to_logical_map", "last_physical_to_logical_map", "phy2log"})
-    if (const auto member = file.find(file.pickle().root(), name)) {
-      value = *member;
-      break;
-    }
-  const NumberArray array = file.tensor(value, 2, "the map from slots to experts");
+    if (const auto found = std::ranges::find(tree.keys, name); found != tree.keys.end() && node == &tree)
+      node = &tree.items[static_cast<std::size_t>(found - tree.keys.begin())];
+  if (node == &tree && tree.kind == TableNode::Kind::List && tree.items.size() == 3) node = &tree.items[0];
+  if (node == &tree && tree.kind == TableNode::Kind::Members && tree.items.size() == 1) node = &tree.items[0];
+  const NumberArray& array = node->array;
+  if (node->kind != TableNode::Kind::Array || (array.extents.size() != 2 && array.extents.size() != 3))
+    throw DataError(node->where + ": is " + node->described() +
+                    ", but the map from slots to experts must be numbers [layer, slot] or [layer, device, slot], alone "
+                    "or called physical_to_logical_map or phy2log");
   EngineRows rows;
+  if (array.extents.size() == 3) rows.device_count = array.extents[1];
   rows.slots.resize(array.extents[0]);
   for (std::size_t i = 0; i < array.values.size(); ++i) {
-    if (!array.whole || array.values[i] < 0.0 || array.values[i] > largest_expert)
-      file.reject(fmt::format("a slot holds {:g}, which is no expert", array.values[i]));
-    rows.slots[i / array.extents[1]].push_back(static_cast<std::int32_t>(array.values[i]));
+    if (array.values[i] != std::floor(array.values[i]) || array.values[i] < 0.0 || array.values[i] > largest_expert)
+      throw DataError(fmt::format("{}: a slot holds {:g}, which is no expert", node->where, array.values[i]));
+    rows.slots[i / (array.values.size() / array.extents[0])].push_back(static_cast<std::int32_t>(array.values[i]));
   }
   return rows;
 }
 
 ReadRows read_rows(const std::string& path, const std::string& name) {
+  if (path.ends_with(".npz")) return {rows_of_tensor(path), name.empty() ? &eplb_format : &find_engine(name)};
   if (is_torch_name(path)) return {rows_of_tensor(path), name.empty() ? &sglang_format : &find_engine(name)};
   const std::string text = read_whole_text(path, largest_file_bytes);
   if (!name.empty()) return {find_engine(name).read(text, path), &find_engine(name)};

@@ -113,6 +113,19 @@ void check_all_ranks(const TableInput& input, const std::vector<std::string>& pa
   notes.push_back("PARTIAL SUMS: " + found);
 }
 
+/// Stages of a pipeline have other layers under the same row.
+void refuse_stages(const std::vector<std::string>& paths) {
+  for (const std::string& path : paths) {
+    const std::vector<std::string> words = words_of_name(std::filesystem::path(path).stem().string());
+    const bool stage = std::ranges::any_of(
+        words, [](const std::string& word) { return word == "pp" || word == "stage" || word == "pipeline"; });
+    if (stage)
+      throw DataError(path +
+                      ": is called after a stage of a pipeline, whose layers have no numbers in it, so that they "
+                      "can't be added to those of another stage; give the layers' numbers, as members layer_3");
+  }
+}
+
 /// Layers that have no numbers but their rows: where rows were left out, the others keep theirs.
 void number_rows(ImportedCounts& imported, std::size_t rows, const ImportOptions& options) {
   if (imported.layer_ids.size() == rows) return imported.layer_ids.clear();
@@ -128,9 +141,10 @@ Recording read(const std::vector<std::string>& paths, const ImportOptions& optio
     read_file(paths[i], names[i], input);
     told.check(paths[i], input);
   }
+  if (paths.size() > 1 && !*told.layers) refuse_stages(paths);
   check_all_ranks(input, paths, input.imported.notes);
   ImportedCounts& imported = input.imported;
-  input.table.finish(imported, options);
+  input.table.finish(imported, *told.layers, options);
   imported.has_steps = *told.steps;
   if (*told.layers) imported.every_decoder_layer = false;
   if (!*told.layers) number_rows(imported, input.table.layer_count(), options);

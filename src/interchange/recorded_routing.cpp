@@ -15,8 +15,9 @@
 namespace gem {
 
 void RecordedRouting::add_request(const NumberArray& array, const std::string& from) {
-  if (array.extents.size() != 3 || !array.whole)
-    throw DataError(from + ": has extents " + extents_text(array.extents) + (array.whole ? "" : " of fractions") +
+  const bool whole = array.whole || std::ranges::all_of(array.values, [](double id) { return id == std::floor(id); });
+  if (array.extents.size() != 3 || !whole)
+    throw DataError(from + ": has extents " + extents_text(array.extents) + (whole ? "" : " of fractions") +
                     ", but routed experts are whole numbers [token, layer, k]");
   if (request_offsets.empty()) {
     request_offsets = {0};

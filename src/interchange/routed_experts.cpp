@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <optional>
 #include <set>
 #include <span>
@@ -87,10 +88,25 @@ NumberArray array_of_bytes(const std::string& bytes, const ImportOptions& option
 
 /// Depth of the first numbers below a node, counted in arrays; nothing where there are none.
 std::optional<std::size_t> depth_of(const JsonNode& node) {
-  if (!node.is_array()) return node.is_number() ? std::optional<std::size_t>(0) : std::nullopt;
+  const bool number = node.is_number() || (node.is_text() && whole_number_in(node.text()));
+  if (!node.is_array()) return number ? std::optional<std::size_t>(0) : std::nullopt;
   for (std::size_t i = 0; i < node.size(); ++i)
     if (const auto depth = depth_of(node.item(i))) return *depth + 1;
   return std::nullopt;
+}
+
+/// Ids in a list, also as 3.0 or "3".
+std::vector<double> ids_of(const JsonNode& list) {
+  std::vector<double> ids;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const JsonNode item = list.item(i);
+    const auto id = item.is_text()     ? whole_number_in(item.text())
+                    : item.is_number() ? whole_number_in(fmt::format("{:.17g}", item.number()))
+                                       : std::nullopt;
+    if (!id || *id < -1 || *id > 65535) item.reject("must be an expert's number, -1 to 65535");
+    ids.push_back(static_cast<double>(*id));
+  }
+  return ids;
 }
 
 /// [token, layer, k] of nested lists; a token with fewer experts than others gets -1 in the places left.
@@ -108,7 +124,7 @@ NumberArray array_of_lists(const JsonNode& tokens) {
   array.values.assign(tokens.size() * layers * places, -1.0);
   for (std::size_t token = 0; token < tokens.size(); ++token)
     for (std::size_t layer = 0; layer < layers; ++layer) {
-      const std::vector<std::int32_t> ids = tokens.item(token).item(layer).integers(-1, 65535);
+      const std::vector<double> ids = ids_of(tokens.item(token).item(layer));
       std::ranges::copy(ids, array.values.begin() + static_cast<std::ptrdiff_t>((token * layers + layer) * places));
     }
   return array;
@@ -143,7 +159,7 @@ class RequestFinder {
   }
   void take(const JsonNode& node, bool prompt) {
     if (node.is_null()) return;
-    if (node.is_text())
+    if (node.is_text() && !whole_number_in(node.text()))
       return add(array_of_bytes(decode_base64(node.text(), node), options_, node.where()), node, prompt);
     const auto depth = depth_of(node);
     if (depth == 3) return add(array_of_lists(node), node, prompt);
@@ -256,6 +272,11 @@ void read_json(RecordedRouting& routing, const std::string& path, const ImportOp
   add_requests(routing, requests, names);
 }
 
+/// Shares of a token's experts beside their ids.
+bool holds_weights(const NumberArray& array) {
+  return std::ranges::any_of(array.values, [](double value) { return value != std::floor(value); });
+}
+
 void read_npz(RecordedRouting& routing, const std::string& path, const ImportOptions& options) {
   const ZipInput archive(path);
   std::vector<std::string> passed_over;
@@ -263,7 +284,7 @@ void read_npz(RecordedRouting& routing, const std::string& path, const ImportOpt
     const std::string bytes = archive.read(entry);
     const std::string origin = path + ": " + entry.name;
     const NumberArray array = parse_npy(std::as_bytes(std::span(bytes)), origin);
-    if (archive.entries().size() > 1 && array.extents.size() != 3)
+    if (archive.entries().size() > 1 && (array.extents.size() != 3 || holds_weights(array)))
       passed_over.push_back(entry.name);
     else
       routing.add_request(as_tokens(array, options, origin), origin);

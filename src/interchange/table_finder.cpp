@@ -127,9 +127,9 @@ class Finder {
   bool names_place(const TableNode& item, Role item_role) {
     if (item.kind != Kind::Members) return false;
     item_role_ = item_role;
-    const bool any = std::ranges::any_of(item.keys, [&](const std::string& key) {
-      return item.find(key)->kind == Kind::Value && is_place(role_of(key));
-    });
+    bool any = false;
+    for (std::size_t i = 0; i < item.keys.size() && !any; ++i)
+      any = item.items[i].kind == Kind::Value && is_place(role_of(item.keys[i]));
     item_role_ = Role::None;
     return any;
   }
@@ -443,7 +443,8 @@ class Finder {
     if (!sorted.maps.empty() || !sorted.ids.empty()) refuse_others(node, sorted);
     for (const auto& [key, names] : sorted.tables)
       for (const auto& [other, lines] : sorted.tables)
-        if (take_lines(*names, *lines, {}, path)) return;
+        if (sorted.tables.size() <= 8 && take_lines(*names, *lines, {}, path)) return;
+    if (node.keys.empty()) reject(node, "is an empty object, without counts");
     if (sorted.tables.size() != 1)
       reject(node, "has the members " + quoted_names(node.keys) +
                        ", but counts must be one of them, called counts or expert_load");
@@ -469,7 +470,9 @@ class Finder {
 void add_tree(const TableNode& root, TableInput& input) {
   Finder finder(input);
   finder.walk(root, {}, Role::None);
-  if (finder.leaves.empty()) throw DataError(root.where + ": holds no counts");
+  const bool empty = std::ranges::all_of(
+      finder.leaves, [](const TableLeaf& leaf) { return !leaf.dimensions.empty() && leaf.node->array.values.empty(); });
+  if (empty) throw DataError(root.where + ": holds no counts");
   add_leaves(finder.leaves, {finder.unread.begin(), finder.unread.end()}, root, input);
 }
 

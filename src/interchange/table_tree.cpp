@@ -163,11 +163,6 @@ std::optional<NumberArray> numbers_of_json(const JsonNode& list) {
 
 }  // namespace
 
-const TableNode* TableNode::find(const std::string& key) const {
-  const auto found = std::ranges::find(keys, key);
-  return found == keys.end() ? nullptr : &items[static_cast<std::size_t>(found - keys.begin())];
-}
-
 std::string TableNode::described() const {
   switch (kind) {
     case Kind::Nothing:

@@ -24,7 +24,6 @@ struct TableNode {
   std::vector<TableNode> items;   ///< of a List or Members
 
   bool is_table() const { return kind == Kind::Array || kind == Kind::List || kind == Kind::Members; }
-  const TableNode* find(const std::string& key) const;
   /// "a text", "an object with the members 'a', 'b'", ...: for messages.
   std::string described() const;
 };

@@ -166,7 +166,7 @@ def check_plain(importer, rng):
     refuse_text("bad.csv", "1,2\n3\n", "line 2: has 1 numbers", 3)
     refuse_text("bad.csv", "1,2\n3,x\n", "line 2", 3)
     refuse_text("bad.csv", "1,-2\n", "bad.csv (counts [1, 2]): holds -2", 3)
-    refuse_text("bad.csv", "step,layer,expert,count\n" + "".join(f"{i},{i},65535,1\n" for i in range(200)), "only 200 of their 40000 pairs", 3)
+    refuse_text("bad.csv", "step,layer,expert,count\n" + "".join(f"{i},{i},65535,1\n" for i in range(200)), "too few", 3)
     refuse_text("bad.npy", "\x93NUMPY", "bad.npy", 3)
     refuse_text("bad.log", "", "--format", 2)
     importer.refuse(importer.path("absent.npy"), "no such file", 3)

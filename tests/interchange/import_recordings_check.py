@@ -14,7 +14,7 @@ import tempfile
 import numpy as np
 
 import torch_files
-from import_cases_check import Cases, consistent_counts, routing
+from import_cases import Cases, consistent_counts, routing
 from tiny_checkpoints import write_safetensors
 
 ROUTED = ["--format", "vllm-routed", "--experts", "8"]

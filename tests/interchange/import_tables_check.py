@@ -12,7 +12,7 @@ import tempfile
 
 import numpy as np
 
-from import_cases_check import COUNTS, Cases, consistent_counts, routing
+from import_cases import COUNTS, Cases, consistent_counts, routing
 
 K = ["--top-k", "2"]
 
@@ -153,7 +153,7 @@ def check_matrices(cases, counts):
     pairs = lines_of(["iter"] + [f"layer{l}_expert{e}" for l in range(3) for e in range(8)], [(t, *counts[t].ravel()) for t in range(4)])
     equal(cases.accept(cases.text("a.csv", pairs), *K), counts)
     cut = lines_of(["step", "layer", "expert", "count"], long_rows(counts)[: -8 - 3])
-    found = cases.accept(cases.text("a.csv", cut), *K, notes=["step 3, the last one, was not recorded whole"])
+    found = cases.accept(cases.text("a.csv", cut), *K, notes=["1 step (3) was not recorded whole"])
     equal(found, counts[:3])
 
 
@@ -347,6 +347,37 @@ def check_what_else_is_in_tables(cases, rng, counts):
     equal(found, counts)
 
 
+def check_what_lacks(cases, rng, counts):
+    """Steps without all layers, ranks of other experts or layers, files that are no text."""
+    records = [{"step": t, "layer": l, "counts": counts[t, l].tolist()} for t, l in np.ndindex(4, 3) if (t, l) != (1, 2)]
+    found = cases.accept(cases.text("a.json", records), *K, notes=["1 step (1) was not recorded whole (layers lack"])
+    equal(found, counts[[0, 2, 3]])
+    assert len(cases.accept(cases.text("a.json", records), *K, "--keep-partial", notes=["WARNING: layer 2 got no token in 1 of 4"])["counts"]) == 4
+
+    halves = [cases.npy(np.ascontiguousarray(half), f"x_rank{r}.npy") for r, half in enumerate((counts[..., :4], counts[..., 4:]))]
+    cases.refuse(halves, "each holds other experts, which have the same numbers", 3, *COUNTS)
+    apart = [np.concatenate([counts[..., :4], 0 * counts[..., 4:]], axis=2), np.concatenate([0 * counts[..., :4], counts[..., 4:]], axis=2)]
+    equal(cases.accept([cases.npy(half, f"x_rank{r}.npy") for r, half in enumerate(apart)], *COUNTS), counts)
+    stages = [cases.npy(counts[:, :2], "x_rank0.npy"), cases.npy(counts[:, 2:], "x_rank1.npy")]
+    cases.refuse(stages, "has 1 layers, but", 3, *COUNTS)
+    stages = [cases.npy(counts[:, :2], "x_pp0.npy"), cases.npy(counts[:, 1:], "x_pp1.npy")]
+    cases.refuse(stages, "a stage of a pipeline", 3, *COUNTS)
+    by_name = [{f"layer_{l}": counts[:, l].tolist() for l in own} for own in ((0, 1), (2,))]
+    equal(cases.accept([cases.text(f"x_pp{r}.json", table) for r, table in enumerate(by_name)], *K), counts)
+
+    with open(cases.path("wide.csv"), "wb") as file:
+        file.write("step,layer,expert,count\n0,0,0,5\n".encode("utf-16"))
+    cases.refuse(cases.path("wide.csv"), "save it as UTF-8", 3, *K)
+    cases.refuse(cases.text("a.json", {"layer_-1": counts[0, 0].tolist()}), "doesn't say the layer", 3, *K)
+    header, rows = ["step", "layer", "expert", "count"], long_rows(counts)
+    twice = lines_of(header, rows[:48]) + lines_of(header, rows[48:])
+    equal(cases.accept(cases.text("a.csv", twice), *K), counts)
+    thin = lines_of(header, [(t, l, 65535, 1) for t in range(20000) for l in range(2)])
+    cases.refuse(cases.text("a.csv", thin), "are too few for", 3, "--top-k", "1")
+    cases.refuse(cases.text("a.json", {}), "without counts", 3, *K)
+    cases.refuse(cases.text("a.json", []), "holds no counts", 3, *K)
+
+
 def check_ids(cases, rng):
     """Routed experts: of prompts and of what was decoded, in types that are too small, with axes in another order."""
     prompt, decoded = routing(rng, tokens=9), routing(rng, tokens=5)
@@ -372,6 +403,14 @@ def check_ids(cases, rng):
     cases.accept(cases.npy(ids.astype(np.uint16)), *byte, "512")
     few = routing(rng, tokens=40, layers=3, experts=256, k=4)
     assert np.array_equal(cases.accept(cases.npy(few.astype(np.uint8)), *byte, "256")["topk_ids"], few)
+
+    for values in (few.astype(float).tolist(), few.astype(str).tolist()):
+        path = cases.text("a.json", {"routed_experts": values})
+        assert np.array_equal(cases.accept(path, "--experts", "256")["topk_ids"], few)
+    assert np.array_equal(cases.accept(cases.npy(few.astype(float)), *byte, "256")["topk_ids"], few)
+    np.savez(cases.path("a.npz"), topk_ids=few, topk_weights=np.full(few.shape, 0.25))
+    found = cases.accept(cases.path("a.npz"), *byte, "256", notes=["arrays topk_weights.npy"])
+    assert np.array_equal(found["topk_ids"], few)
 
     turned = np.ascontiguousarray(few.transpose(1, 0, 2))
     cases.refuse(cases.npy(turned), "--axes layer,token,k", 3, *byte, "256")
@@ -402,6 +441,7 @@ def main():
         check_other_than_counts(cases, rng, counts)
         check_lines_in_json(cases, counts)
         check_what_else_is_in_tables(cases, rng, counts)
+        check_what_lacks(cases, rng, counts)
         check_ids(cases, rng)
     print("tables came out as they were meant, what is no table of counts was refused by name")
 
