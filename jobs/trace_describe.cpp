@@ -123,7 +123,7 @@ int run_describe(const Arguments& arguments) {
   const std::size_t layer = shown_layer(job, trace, layers);
 
   print_shape(trace);
-  std::cout << "\n" << description_table(layers);
+  std::cout << contradiction_warning(trace) << "\n" << description_table(layers);
   if (!job.quiet) print_terms(job.description);
   std::cout << fmt::format("\nLayer {}{}\n", trace.layer_ids[layer], job.layer ? "" : ", the most skewed")
             << heat_map(trace, layer, layers[layer], job.heat_map);

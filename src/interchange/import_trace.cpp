@@ -288,22 +288,9 @@ void note_gaps(const LoadTrace& trace, std::vector<std::string>& notes) {
   }
 }
 
-/// A token goes to top-k different experts: sums are multiples of it, and no expert has more than the step's tokens.
 void note_contradictions(const LoadTrace& trace, std::vector<std::string>& notes) {
-  std::size_t contradicting = 0, used = 0;
-  for (std::size_t step = 0; step < trace.step_count(); ++step)
-    for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
-      const auto row = trace.counts.row(step, layer);
-      const std::size_t pairs = row_count(row);
-      used += pairs > 0;
-      contradicting += pairs % trace.top_k != 0 || *std::ranges::max_element(row) > pairs / trace.top_k;
-    }
-  if (contradicting > 0)
-    notes.push_back(
-        fmt::format("WARNING: {} of {} layers of steps contradict {} experts a token: their sum is no "
-                    "multiple of it, or an expert has more tokens than the step; check top-k, and whether "
-                    "all experts were counted",
-                    contradicting, used, trace.top_k));
+  const std::string contradictions = contradictions_of(trace);
+  if (!contradictions.empty()) notes.push_back("WARNING: " + contradictions);
 }
 
 void check_expert_count(const ImportedCounts& imported, const ImportOptions& options) {

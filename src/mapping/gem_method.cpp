@@ -7,6 +7,7 @@
 #include "mapping/certificate.hpp"
 #include "mapping/copy_search.hpp"
 #include "mapping/mapping_report.hpp"
+#include "mapping/mixed_steps.hpp"
 #include "mapping/model_tail.hpp"
 #include "mapping/two_levels.hpp"
 #include "search/packing.hpp"
@@ -175,6 +176,21 @@ MethodResult search_with_copies(const MethodTask& task, const LoadTrace& trace) 
   return result;
 }
 
+// The steps to search on; under a time limit no more mixtures than there is time for, the same on all ranks.
+LoadTrace steps_in_time(const MethodTask& task) {
+  const MappingQuestion& question = task.question;
+  const SearchOptions& options = question.search;
+  const std::size_t own = question.train.step_count();
+  if (options.time_limit_s <= 0.0 || question.mixed_steps <= own) return steps_to_search_on(question);
+  const double begin_s = options.elapsed_s();
+  problems_of(task.costs.model(), question.train, {});
+  const double end_s = options.elapsed_s();
+  MappingQuestion shortened = question;
+  shortened.mixed_steps = mixed_steps_in_time(question.mixed_steps, own, task.world.max(end_s - begin_s),
+                                              options.time_limit_s - task.world.max(end_s));
+  return steps_to_search_on(shortened);
+}
+
 }  // namespace
 
 MethodResult run_gem(const MethodTask& task) {
@@ -182,7 +198,7 @@ MethodResult run_gem(const MethodTask& task) {
   if (question.instead)
     for (const Mapping& mapping : task.before)
       if (made_by(mapping, *question.instead)) return {mapping};
-  const LoadTrace trace = steps_to_search_on(question);
+  const LoadTrace trace = steps_in_time(task);
   if (question.redundant_experts > 0) return search_with_copies(task, trace);
   if (question.levels == 1) return search(task, question.search, trace, {}, first_layers(task));
   // Those that engines place in two levels, and linear, which is never to be better.

@@ -108,7 +108,8 @@ MappingAnswer find_mapping(const Communicator& world, const MappingQuestion& que
   score(question, *costs, answer);
   const RunTimeRows run_time = run_time_rows(question, costs->model(), answer.mappings, answer.mapping());
   answer.compared.insert(answer.compared.end(), run_time.rows.begin(), run_time.rows.end());
-  answer.report = warning_lines(question.doubts) + "Searched on " + describe_question(question) + "\n" + found +
+  answer.report = warning_lines(question.doubts) + contradiction_warning(question.train) + "Searched on " +
+                  describe_question(question) + "\n" + found +
                   describe_beyond_measured(question.profile, question.train, answer.mapping()) + notes +
                   describe_comparison(question, answer.compared, answer.bounds) + run_time.notes;
   return answer;

@@ -22,6 +22,11 @@ std::size_t own_step_copies(std::size_t own, std::size_t step_count) {
   return std::max<std::size_t>(1, own == 0 ? 1 : step_count / 2 / own);
 }
 
+std::size_t mixed_steps_in_time(std::size_t wanted, std::size_t own, double own_s, double left_s) {
+  const double room = 0.1 * std::max(0.0, left_s) / std::max(own_s, 1e-6) * static_cast<double>(own);
+  return room >= static_cast<double>(wanted) ? wanted : std::max(own, static_cast<std::size_t>(room));
+}
+
 LoadTrace with_mixed_steps(const LoadTrace& trace, std::size_t step_count, std::uint64_t seed) {
   const std::size_t own = trace.step_count();
   if (own >= step_count || own < 2) return trace;

@@ -18,4 +18,8 @@ std::size_t own_step_copies(std::size_t own, std::size_t step_count);
 /// (tests/benchmark/search.md). Returns the trace itself if it is long enough.
 LoadTrace with_mixed_steps(const LoadTrace& trace, std::size_t step_count, std::uint64_t seed);
 
+/// Steps to search on where `left_s` of a time limit are left, at most `wanted` and at least `own`: as many as take a
+/// tenth of it to prepare, if the trace's own steps take `own_s`; the first look at them takes more, and can't be cut.
+std::size_t mixed_steps_in_time(std::size_t wanted, std::size_t own, double own_s, double left_s);
+
 }  // namespace gem

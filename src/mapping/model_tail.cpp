@@ -12,7 +12,8 @@ void improve_model_tail(const Communicator& world, const std::vector<LayerProble
                         std::vector<LayerAnswer>& answers, const SearchOptions& options) {
   std::vector<Assignment> assignments;
   for (const LayerAnswer& answer : answers) assignments.push_back(answer.assignment);
-  const TailOptions tail;
+  TailOptions tail;
+  tail.stop_now = [&] { return options.out_of_time(); };
   double best_value = INFINITY;
   std::size_t best_attempt = 0;
   std::vector<Assignment> best = assignments;

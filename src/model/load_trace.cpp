@@ -31,6 +31,40 @@ void check_experts(const LoadTrace& trace, const std::string& origin) {
               origin, trace.counts(step, layer, expert), expert, layer, step, trace.experts_in(layer)));
 }
 
+std::string contradictions_of(const LoadTrace& trace) {
+  if (trace.top_k == 0) return "";
+  std::size_t contradicting = 0, used = 0;
+  for (std::size_t step = 0; step < trace.step_count(); ++step)
+    for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
+      const auto row = trace.counts.row(step, layer);
+      const std::size_t pairs = row_count(row);
+      used += pairs > 0;
+      contradicting += pairs % trace.top_k != 0 || *std::ranges::max_element(row) > pairs / trace.top_k;
+    }
+  if (contradicting == 0) return "";
+  return fmt::format(
+      "{} of {} layers of steps contradict {} experts a token: their sum is no multiple of it, or an expert has more "
+      "tokens than the step; check top-k, and whether all experts were counted",
+      contradicting, used, trace.top_k);
+}
+
+std::string contradiction_warning(const LoadTrace& trace) {
+  if (trace.step_count() < 2) return "";
+  const std::string contradictions = contradictions_of(trace);
+  if (!contradictions.empty())
+    return wrap("Warning: of the trace, " + contradictions + ", and the order of steps, layers and experts") + "\n";
+  // All steps alike: then it is no mean of steps.
+  if (trace.top_k == 0 || trace.tokens_per_step == 0) return "";
+  const std::size_t tokens = row_count(trace.counts.row(0, 0)) / trace.top_k;
+  for (std::size_t step = 0; step < trace.step_count(); ++step)
+    for (std::size_t layer = 0; layer < trace.layer_count(); ++layer)
+      if (row_count(trace.counts.row(step, layer)) != tokens * trace.top_k) return "";
+  if (tokens == trace.tokens_per_step) return "";
+  return wrap(fmt::format("Warning: the trace says {} tokens a step, but its counts are of {}", trace.tokens_per_step,
+                          tokens)) +
+         "\n";
+}
+
 LoadTrace without_steps(const LoadTrace& trace) {
   LoadTrace copy;
   copy.model = trace.model;

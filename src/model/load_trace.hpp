@@ -47,6 +47,14 @@ std::size_t group_count_of(const LoadTrace& trace);
 /// DataError naming `origin` where something that is no expert of its layer gets tokens.
 void check_experts(const LoadTrace& trace, const std::string& origin);
 
+/// What of the counts contradicts that each token goes to top_k different experts, a sentence; empty for nothing, and
+/// where top_k isn't known.
+std::string contradictions_of(const LoadTrace& trace);
+
+/// The same as lines of their own that warn of a trace that was read, or of other tokens than the trace says; an
+/// aggregate, of one step, is no count of tokens.
+std::string contradiction_warning(const LoadTrace& trace);
+
 /// A copy of everything but the steps.
 LoadTrace without_steps(const LoadTrace& trace);
 

@@ -47,6 +47,7 @@ std::vector<Assignment> improve_tail(std::vector<LayerProblem> problems, std::ve
   const std::size_t steps = totals.size();
   for (std::size_t round = 0; round < options.rounds; ++round)
     for (std::size_t layer = 0; layer < problems.size(); ++layer) {
+      if (options.stop_now && options.stop_now()) return assignments;
       std::vector<std::int64_t> sorted = totals;
       std::sort(sorted.begin(), sorted.end(), std::greater<>());
       // The fastest step outside the slowest share: the least eta that is best for the placement as it is.
@@ -58,7 +59,8 @@ std::vector<Assignment> improve_tail(std::vector<LayerProblem> problems, std::ve
         floor[t] = static_cast<std::int32_t>(std::clamp<std::int64_t>(eta - totals[t], 0, INT32_MAX));
       problem.set_floor(std::move(floor));
       assignments[layer] =
-          run_start(problem, assignments[layer], RandomStream{random.next()}, {options.iterations, {}}).assignment;
+          run_start(problem, assignments[layer], RandomStream{random.next()}, {options.iterations, options.stop_now})
+              .assignment;
       problem.set_floor(std::vector<std::int32_t>(problem.column_count(), 0));
       add_layer(totals, problem, assignments[layer], 1);
     }

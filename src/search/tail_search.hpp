@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -15,8 +16,9 @@ struct TailOptions {
   /// Of the steps: the slowest ones, whose mean is to be least. The slowest 1 % of a few hundred steps are too few to
   /// search on: the slowest fifth gave the least 99th percentile on requests never seen (tests/benchmark/search.md).
   double share = 0.2;
-  std::size_t rounds = 4;       ///< over all layers
-  std::size_t iterations = 20;  ///< disturbances of a layer in a round
+  std::size_t rounds = 4;               ///< over all layers
+  std::size_t iterations = 20;          ///< disturbances of a layer in a round
+  std::function<bool()> stop_now = {};  ///< asked now and then; empty: never
 };
 
 /// Mean of the slowest `share` of the values (at least one): the conditional value at risk.

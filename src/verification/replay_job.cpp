@@ -368,7 +368,8 @@ std::string describe_replay(const ReplayRequest& request, const ReplayQuestion& 
                      question.trace.tokens_per_step, counted(request.replay.rounds, "round"),
                      counted(question.profile.device_count(), device_kind + " device")) +
          compute_note(request, device_kind) + program_line(question.profile.program, "profile measured through") +
-         wrap("mappings: " + join(question.names)) + "\n" + step_notes(request, question.trace.step_count());
+         wrap("mappings: " + join(question.names)) + "\n" + step_notes(request, question.trace.step_count()) +
+         contradiction_warning(question.trace);
 }
 
 namespace {

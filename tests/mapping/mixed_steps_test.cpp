@@ -27,6 +27,13 @@ TEST(MixedSteps, TheTracesOwnStepsComeFirstAndStay) {
   EXPECT_EQ(with_mixed_steps(steps_of(trace, 0, 1), 25, 1).step_count(), 1u) << "one step has no other to mix with";
 }
 
+TEST(MixedSteps, ATimeLimitHasRoomForSoMany) {
+  EXPECT_EQ(mixed_steps_in_time(1000, 10, 0.01, 60.0), 1000u);
+  EXPECT_EQ(mixed_steps_in_time(65536, 64, 0.02, 5.0), 1600u) << "half a second";
+  EXPECT_EQ(mixed_steps_in_time(65536, 64, 10.0, 5.0), 64u);
+  EXPECT_EQ(mixed_steps_in_time(65536, 64, 0.02, -1.0), 64u) << "the limit is over";
+}
+
 TEST(MixedSteps, AMixtureTakesEachTokenWithEvenChance) {
   // Two steps, each with an expert of its own: a mixture has a binomial number of each one's tokens.
   LoadTrace trace;

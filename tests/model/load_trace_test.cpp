@@ -32,5 +32,28 @@ TEST(LoadTrace, HasNoStepsBeyondItsEnd) {
   EXPECT_EQ(steps_of(counted_trace(), 5, 0).step_count(), 0u);
 }
 
+TEST(LoadTrace, CountsThatContradictTopKAreWarnedOf) {
+  LoadTrace trace;
+  trace.top_k = 2;
+  trace.tokens_per_step = 4;
+  trace.counts = Cube<std::uint32_t>(2, 1, 4);
+  trace.counts.values() = {4, 2, 1, 1, 0, 3, 3, 2};
+  EXPECT_EQ(contradictions_of(trace), "");
+  EXPECT_EQ(contradiction_warning(trace), "");
+  trace.counts(1, 0, 0) = 1;
+  EXPECT_TRUE(contradictions_of(trace).starts_with("1 of 2 layers of steps contradict 2 experts a token"));
+  EXPECT_TRUE(contradiction_warning(trace).starts_with("Warning: of the trace, 1 of 2"));
+  trace.counts.values() = {5, 1, 1, 1, 0, 3, 3, 2};
+  EXPECT_NE(contradiction_warning(trace), "") << "an expert has more tokens than there are";
+  trace.counts.values() = {4, 2, 1, 1, 0, 3, 3, 2};
+  trace.tokens_per_step = 40;
+  EXPECT_EQ(contradiction_warning(trace), "Warning: the trace says 40 tokens a step, but its counts are of 4\n");
+  trace.top_k = 3;
+  EXPECT_TRUE(contradiction_warning(trace).starts_with("Warning: of the trace, 2 of 2"));
+  EXPECT_EQ(contradiction_warning(steps_of(trace, 0, 1)), "") << "it may be an aggregate";
+  trace.top_k = 0;
+  EXPECT_EQ(contradiction_warning(trace), "");
+}
+
 }  // namespace
 }  // namespace gem

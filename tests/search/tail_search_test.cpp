@@ -37,6 +37,16 @@ TEST(TailSearch, NeverEndsWorseThanItBegan) {
     }
 }
 
+TEST(TailSearch, EndsWhenItIsTold) {
+  const auto made = testing::made_up_problem(8, 4, 50, 1, 3);
+  std::vector<Assignment> assignments;
+  RandomStream random{1};
+  for (const LayerProblem& problem : made.problems) assignments.push_back(random_assignment(problem, random));
+  TailOptions options;
+  options.stop_now = [] { return true; };
+  EXPECT_EQ(improve_tail(made.problems, assignments, RandomStream{1}, options), assignments);
+}
+
 TEST(TailSearch, OfAllStepsItIsTheMean) {
   const auto made = testing::made_up_problem(8, 4, 30, 2);
   std::int64_t optimum = INT64_MAX;
