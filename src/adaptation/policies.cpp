@@ -88,8 +88,8 @@ class PeriodicGem : public Policy {
 };
 
 // Knows what comes: it maps anew at each change, and every horizon at the latest, for the steps until it does so again,
-// with the devices' speeds in them. Its moves have the same price, and must pay within these steps; there is no limit of
-// them, and it searches as long as any other policy.
+// with the devices' speeds in them. Its moves have the same price, and must pay within these steps; there is no limit
+// of them, and it searches as long as any other policy.
 class Oracle : public Policy {
  public:
   Oracle(const LatencyProfile& profile, const Drift& drift, const AdaptationOptions& options)

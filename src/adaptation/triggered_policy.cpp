@@ -48,9 +48,9 @@ std::vector<double> step_seconds(const LayerProblem& problem, const Assignment& 
   return seconds;
 }
 
-/// Looks every few steps, cheaply, whether loads or a device's speed are others than those that the placement was searched
-/// for, and only then searches. What it finds is judged on steps that it wasn't searched on, and moved only where the
-/// lower bound of the gain pays for the moves. README.md tells it in order, with each constant's reason.
+/// Looks every few steps, cheaply, whether loads or a device's speed are others than those that the placement was
+/// searched for, and only then searches. What it finds is judged on steps that it wasn't searched on, and moved only
+/// where the lower bound of the gain pays for the moves. README.md tells it in order, with each constant's reason.
 class TriggeredGem : public Policy {
  public:
   TriggeredGem(const LatencyProfile& profile, const Drift& drift, const AdaptationOptions& options)

@@ -94,9 +94,9 @@ TEST(Follow, TheOracleGoesOnSearchingWhereTheDescentStops) {
   ASSERT_EQ(oracle.policy->name(), oracle_policy);
   const std::size_t begin = policies.train_steps, ahead = drift.changes.front() - begin;
   std::vector<Assignment> wanted = oracle.placement;
-  for (const LayerChange& change : oracle.policy->decide(begin, oracle.placement)) wanted[change.layer] = change.assignment;
-  const std::vector<LayerProblem> problems =
-      layer_problems(CostModel(profile), steps_of(drift.trace, begin, ahead));
+  for (const LayerChange& change : oracle.policy->decide(begin, oracle.placement))
+    wanted[change.layer] = change.assignment;
+  const std::vector<LayerProblem> problems = layer_problems(CostModel(profile), steps_of(drift.trace, begin, ahead));
   std::int64_t oracle_cost = 0, descent_cost = 0;
   for (std::size_t layer = 0; layer < problems.size(); ++layer) {
     const std::int64_t price = move_price(problems[layer], policies.move_s, static_cast<double>(ahead));
