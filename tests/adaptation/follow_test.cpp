@@ -72,6 +72,11 @@ TEST(Follow, AnotherTaskIsSeenAndFollowed) {
   EXPECT_LT(drifting.of(judged_policy).interval.high, 1.0);
   EXPECT_GE(drifting.of(judged_policy).recovered, 0.8);
   EXPECT_GT(drifting.of(judged_policy).remappings, 0u);
+  const double regret_s = drifting.of(judged_policy).total_s - drifting.of(oracle_policy).total_s;
+  EXPECT_EQ(drifting.of(judged_policy).regret_s, regret_s);
+  const AdaptationFindings findings = findings_of(drifting.report, 1);
+  EXPECT_NE(findings.text.find("Regret"), std::string::npos) << findings.text;
+  EXPECT_NE(findings_record(drifting.report, findings).text().find("\"regret_s\""), std::string::npos);
 }
 
 TEST(Follow, ATaskThatComesBackIsFollowedSoonerThanANewOne) {
