@@ -124,8 +124,11 @@ std::string verdict_sentence(const AdaptationReport& report, const PolicySummary
       report.expert_bytes == 0
           ? fmt::format("{} experts", judged.moved)
           : format_bytes(static_cast<double>(judged.moved) * static_cast<double>(report.expert_bytes));
-  return fmt::format("{} takes {:.4f} of {}'s time, its moves included, {} {}; {} moved before {} steps.",
-                     judged_policy, judged.relative, reference_policy, interval, devices, moved, judged.remappings);
+  return fmt::format(
+      "{} takes {:.4f} of {}'s time, its moves included, {} {}; {} moved before {} steps. Regret "
+      "against the oracle: {}, {:.1f} % of its time.",
+      judged_policy, judged.relative, reference_policy, interval, devices, moved, judged.remappings,
+      format_seconds(judged.regret_s), 100.0 * judged.regret_s / judged.total_s);
 }
 
 }  // namespace
@@ -152,9 +155,11 @@ std::vector<PolicySummary> summarize(const AdaptationReport& report, std::uint64
     summary.exchange_s = report.exchange_s.rows() > 0 ? sum_of(report.exchange_s.row(p)) : unknown;
     summaries.push_back(summary);
   }
-  const double reference_s = summaries[reference].total_s, won_s = reference_s - summaries[oracle].total_s;
+  const double reference_s = summaries[reference].total_s, oracle_s = summaries[oracle].total_s,
+               won_s = reference_s - oracle_s;
   for (PolicySummary& summary : summaries) {
     summary.relative = summary.total_s / reference_s;
+    summary.regret_s = summary.total_s - oracle_s;
     summary.recovered = won_s > 0.0 ? (reference_s - summary.total_s) / won_s : unknown;
   }
   return summaries;
@@ -210,6 +215,7 @@ JsonRecord findings_record(const AdaptationReport& report, const AdaptationFindi
                            .add("moved_experts", summary.moved)
                            .add("remappings", summary.remappings)
                            .add("recovered", summary.recovered)
+                           .add("regret_s", summary.regret_s)
                            .add("reaction_steps", summary.reaction_steps)
                            .add("reactions_steps", summary.reactions)
                            .add("move_s", summary.move_s)

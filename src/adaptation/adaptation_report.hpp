@@ -51,6 +51,7 @@ struct PolicySummary {
   double relative = 1.0;            ///< total over that of the reference policy
   Interval interval{1.0, 1.0};      ///< of it: bootstrap over blocks of steps
   double recovered = 0.0;           ///< of what the oracle wins over the reference policy; NaN where it wins nothing
+  double regret_s = 0.0;            ///< total beyond the oracle's; below 0 where that one took longer
   std::vector<double> reactions{};  ///< [change] steps until the first move before the next change; NaN without one
   double reaction_steps = 0.0;      ///< median of those that there are; NaN where none followed a change
   double move_s = 0.0;              ///< steps stood still for each moved expert, on average; NaN where none moved

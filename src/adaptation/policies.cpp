@@ -15,7 +15,7 @@ namespace {
 
 // As gem-map's default: few steps are mixed, so that a placement doesn't fit them too well.
 constexpr std::size_t mixed_steps = 512;
-constexpr std::size_t search_iterations = 25;
+constexpr std::size_t search_iterations = 25;  // of the oracle, too: no policy searches longer
 
 // A layer after the other by the ordinary search.
 std::vector<Assignment> search(const LatencyProfile& profile, const LoadTrace& trace, std::uint64_t seed) {
@@ -88,7 +88,8 @@ class PeriodicGem : public Policy {
 };
 
 // Knows what comes: it maps anew at each change, and every horizon at the latest, for the steps until it does so again,
-// with the devices' speeds in them. Its moves have the same price, and must pay within these steps.
+// with the devices' speeds in them. Its moves have the same price, and must pay within these steps; there is no limit
+// of them, and it searches as long as any other policy.
 class Oracle : public Policy {
  public:
   Oracle(const LatencyProfile& profile, const Drift& drift, const AdaptationOptions& options)
@@ -110,9 +111,9 @@ class Oracle : public Policy {
     std::vector<Assignment> wanted;
     for (std::size_t layer = 0; layer < problems.size(); ++layer) {
       const std::int64_t price = move_price(problems[layer], options_.move_s, static_cast<double>(ahead));
-      const auto front =
-          remap_front(problems[layer], device_contents(present[layer], slowdowns.size()), {.move_ticks = price});
-      wanted.push_back(front[best_point(front, price)].assignment);
+      wanted.push_back(best_remap(problems[layer], device_contents(present[layer], slowdowns.size()),
+                                  {.move_ticks = price, .seed = options_.seed}, search_iterations)
+                           .assignment);
     }
     return changes_between(present, std::move(wanted));
   }

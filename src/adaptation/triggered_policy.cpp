@@ -28,6 +28,10 @@ constexpr std::size_t recall_steps = 16, recall_block_steps = 4;
 // of the same loads, there is little to win, and what more could be found is lost by the moves that it takes.
 constexpr std::size_t search_iterations = 25;
 
+// Moves must pay within this share of the steps for which a placement is likely to be of use. What would pay only in
+// the last of these steps brings little if they come, and is lost if loads or speeds are others before.
+constexpr double prudence = 0.7;
+
 // Steps that follow each other are alike; blocks of so many are counted as one observation.
 constexpr std::size_t block_steps = 8;
 
@@ -44,13 +48,9 @@ std::vector<double> step_seconds(const LayerProblem& problem, const Assignment& 
   return seconds;
 }
 
-/// Looks at the last steps' loads and at the devices' present speeds. Where the loads are more like those of an earlier
-/// regime than like those that were searched for, a placement for that one's steps is judged on few of the last. Only
-/// where one of them has changed, or where a
-/// change is so fresh that twice as many steps are known of it as at the last look, is a placement searched for, and
-/// only what pays by the lower confidence bound of its gain is moved. The gain is that of a search on the older half of
-/// the steps, on their newer half: what was searched on looks better than it is. (Looking at half or a quarter of the
-/// window, too, reacts sooner, but moves for bursts that pass: it lost more than it won.)
+/// Looks every few steps, cheaply, whether loads or a device's speed are others than those that the placement was
+/// searched for, and only then searches. What it finds is judged on steps that it wasn't searched on, and moved only
+/// where the lower bound of the gain pays for the moves. README.md tells it in order, with each constant's reason.
 class TriggeredGem : public Policy {
  public:
   TriggeredGem(const LatencyProfile& profile, const Drift& drift, const AdaptationOptions& options)
@@ -121,7 +121,7 @@ class TriggeredGem : public Policy {
     alike_since_ = step;
   }
 
-  double horizon() const { return regimes_.horizon(options_.horizon_steps); }
+  double horizon() const { return prudence * regimes_.horizon(options_.horizon_steps); }
 
   LoadTrace last_steps(std::size_t step, std::size_t count) const {
     return steps_of(drift_.trace, step - count, count);

@@ -4,7 +4,10 @@
 
 #include <algorithm>
 
+#include "cost/cost_model.hpp"
+#include "search/placement.hpp"
 #include "search/random_problem.hpp"
+#include "search/remap.hpp"
 #include "workload/synthesis.hpp"
 
 namespace gem {
@@ -69,6 +72,11 @@ TEST(Follow, AnotherTaskIsSeenAndFollowed) {
   EXPECT_LT(drifting.of(judged_policy).interval.high, 1.0);
   EXPECT_GE(drifting.of(judged_policy).recovered, 0.8);
   EXPECT_GT(drifting.of(judged_policy).remappings, 0u);
+  const double regret_s = drifting.of(judged_policy).total_s - drifting.of(oracle_policy).total_s;
+  EXPECT_EQ(drifting.of(judged_policy).regret_s, regret_s);
+  const AdaptationFindings findings = findings_of(drifting.report, 1);
+  EXPECT_NE(findings.text.find("Regret"), std::string::npos) << findings.text;
+  EXPECT_NE(findings_record(drifting.report, findings).text().find("\"regret_s\""), std::string::npos);
 }
 
 TEST(Follow, ATaskThatComesBackIsFollowedSoonerThanANewOne) {
@@ -79,6 +87,33 @@ TEST(Follow, ATaskThatComesBackIsFollowedSoonerThanANewOne) {
   ASSERT_EQ(reactions.size(), 5u);
   for (std::size_t change = 1; change < reactions.size(); ++change)
     EXPECT_LT(reactions[change], reactions[0]) << change;
+}
+
+// Otherwise a policy that searches longer than the oracle would be said to win more of its gain than it does.
+TEST(Follow, TheOracleGoesOnSearchingWhereTheDescentStops) {
+  const AdaptationOptions policies = options();
+  const LatencyProfile profile = testing::made_up_profile(4, 8);
+  const Drift drift = make_drift({task(1), task(2)}, TaskOrder::InTurn, 1, 1000, {}, 4);
+  const std::vector<PolicyStart> starts = make_policies(profile, drift, policies);
+  const PolicyStart& oracle = starts.back();
+  ASSERT_EQ(oracle.policy->name(), oracle_policy);
+  const std::size_t begin = policies.train_steps, ahead = drift.changes.front() - begin;
+  std::vector<Assignment> wanted = oracle.placement;
+  for (const LayerChange& change : oracle.policy->decide(begin, oracle.placement))
+    wanted[change.layer] = change.assignment;
+  const std::vector<LayerProblem> problems = layer_problems(CostModel(profile), steps_of(drift.trace, begin, ahead));
+  std::int64_t oracle_cost = 0, descent_cost = 0;
+  for (std::size_t layer = 0; layer < problems.size(); ++layer) {
+    const std::int64_t price = move_price(problems[layer], policies.move_s, static_cast<double>(ahead));
+    const DeviceContents present = device_contents(oracle.placement[layer], 4);
+    const std::vector<RemapPoint> front = remap_front(problems[layer], present, {.move_ticks = price});
+    const RemapPoint& descent = front[best_point(front, price)];
+    descent_cost += descent.cost + static_cast<std::int64_t>(descent.moves) * price;
+    LayerProblem counted = problems[layer];
+    counted.set_present(present, {SIZE_MAX, price});
+    oracle_cost += Placement(counted, wanted[layer]).cost();
+  }
+  EXPECT_LT(oracle_cost, descent_cost);
 }
 
 TEST(Follow, MovesStayWithinTheBudgetOfAStep) {

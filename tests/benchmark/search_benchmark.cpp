@@ -2,6 +2,10 @@
 // and what was seen.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
+#include <ctime>
+
+#include "adaptation/policies.hpp"
 #include "mapping/baselines.hpp"
 #include "search/exact_search.hpp"
 #include "search/layer_search.hpp"
@@ -151,6 +155,46 @@ void remap_within_four_moves(benchmark::State& state) {
   state.SetLabel(shapes[state.range(0)].name);
 }
 BENCHMARK(remap_within_four_moves)->Arg(window)->Unit(benchmark::kMillisecond);
+
+// What triggered gem takes before the steps of a run whose task changes once: of all steps on average, and of the
+// longest look, at which it searches all layers.
+void triggered_decisions(benchmark::State& state) {
+  const Instance& instance = instance_of(state);
+  SynthesisOptions task;
+  task.expert_count = instance.trace.expert_count();
+  task.layer_ids = instance.trace.layer_ids;
+  task.top_k = instance.trace.top_k;
+  task.tokens_per_step = instance.trace.tokens_per_step;
+  task.steps = 256;
+  std::vector<LoadTrace> tasks;
+  for (task.seed = 1; task.seed <= 2; ++task.seed) tasks.push_back(synthesize_trace(task));
+  const std::size_t steps = 512;
+  const Drift drift = make_drift(tasks, TaskOrder::InTurn, 1, steps, {}, instance.profile.device_count());
+  AdaptationOptions options;
+  options.move_s = 1e-4;
+  const LoadTrace train = steps_of(drift.trace, 0, options.train_steps);
+  const auto first = assignments_of(packed_mapping(PackedBy::Speed, CostModel(instance.profile), train, {}));
+  double all_s = 0.0, longest_s = 0.0, changed = 0.0;
+  for (auto _ : state) {
+    std::vector<Assignment> placement = first;
+    const auto policy = make_triggered_policy(instance.profile, drift, options);
+    for (std::size_t step = options.train_steps; step < steps; ++step) {
+      const std::clock_t begin = std::clock();
+      std::vector<LayerChange> changes = policy->decide(step, placement);
+      const double took_s = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
+      all_s += took_s;
+      longest_s = std::max(longest_s, took_s);
+      changed += static_cast<double>(changes.size());
+      for (LayerChange& change : changes) placement[change.layer] = std::move(change.assignment);
+    }
+  }
+  const auto runs = static_cast<double>(state.iterations());
+  state.counters["mean_ms_a_step"] = all_s * 1e3 / runs / static_cast<double>(steps - options.train_steps);
+  state.counters["longest_ms"] = longest_s * 1e3;
+  state.counters["layers_changed"] = changed / runs;
+  state.SetLabel(shapes[state.range(0)].name);
+}
+BENCHMARK(triggered_decisions)->Arg(1)->Arg(window)->Unit(benchmark::kMillisecond)->Iterations(1);
 
 // Keys and latency tables from a trace, all layers.
 void preparation(benchmark::State& state) {
