@@ -118,10 +118,22 @@ std::string copies_in(const Rows& rows) {
       most, sum);
 }
 
+/// Whether every row can count tokens that go to top-k different experts each: the sum is a multiple of it, and no expert
+/// has more tokens than there are. Ids hardly ever do that in all rows.
+bool add_up_to_tokens(const Rows& rows, std::size_t top_k) {
+  if (top_k < 2) return false;
+  const auto k = static_cast<double>(top_k);
+  return std::ranges::all_of(rows, [k](const std::vector<double>& row) {
+    const double sum = std::accumulate(row.begin(), row.end(), 0.0);
+    return std::fmod(sum, k) == 0.0 && std::ranges::max(row) <= sum / k;
+  });
+}
+
 /// Whether rows of k numbers are ids of a token's experts: never the same twice in one, although by chance that would
 /// have happened often.
 bool are_ids(const Rows& rows, bool in_any_order, const ImportOptions& options) {
   if (rows.empty() || rows[0].size() < 2 || rows[0].size() > largest_top_k) return false;
+  if (add_up_to_tokens(rows, options.top_k)) return false;
   const std::size_t k = rows[0].size();
   std::vector<std::map<double, double>> often(k);  // by place
   double judged = 0.0;

@@ -73,7 +73,12 @@ def prepare_files(runner):
     write_text(runner.path("model.csv"),
                "model,hidden_size,moe_intermediate_size,moe_layers,routed_experts,top_k\ntiny,64,32,2,8,2\n")
     write_text(runner.path("slowdown.csv"), "gpu,relative_runtime\n" + "".join(f"g{i},{1 + i / 50}\n" for i in range(12)))
-    counts = numpy.array([[[(i * 7 + e * e) % 29 for e in range(8)]] for i in range(16)], dtype=numpy.int64)
+    # Of tokens that go to two different experts each.
+    counts = numpy.zeros((16, 1, 8), dtype=numpy.int64)
+    for step in range(16):
+        for token in range(40):
+            first = (token * token + step) % 8
+            counts[step, 0, [first, (first + 1 + (token + step) % 7) % 8]] += 1
     write_text(runner.path("counts.json"), json.dumps(counts.tolist()))
     write_text(runner.path("counts.csv"), "step,layer,expert,count\n" + "".join(
         f"{step},0,{e},{counts[step, 0, e]}\n" for step in range(16) for e in range(8)))

@@ -241,6 +241,14 @@ def check_files(cases, rng, counts):
     equal(cases.accept(layers, *COUNTS), counts, [3, 4, 5])
 
 
+def check_counts_that_look_like_ids(cases):
+    """Never the same twice in a row, and yet counts: they add up to tokens of top-k experts each."""
+    counts = np.array([[[2 * ((e * 7 + s * 3 + l) % 11) for e in range(8)] for l in range(3)] for s in range(8)])
+    equal(cases.accept(cases.npy(counts), *COUNTS), counts)
+    rows = lines_of(("step", "layer", "expert", "count"), long_rows(counts))
+    equal(cases.accept(cases.text("a.csv", rows), *K), counts)
+
+
 def check_other_than_counts(cases, rng, counts):
     """Maps, ids, copies and running totals in every form."""
     experts = np.stack([rng.permutation(16) for _ in range(3)])
@@ -438,6 +446,7 @@ def main():
         check_matrices(cases, counts)
         check_nesting(cases, rng, counts)
         check_files(cases, rng, counts)
+        check_counts_that_look_like_ids(cases)
         check_other_than_counts(cases, rng, counts)
         check_lines_in_json(cases, counts)
         check_what_else_is_in_tables(cases, rng, counts)
