@@ -21,6 +21,7 @@ struct RecordedRouting {
   std::int32_t unsigned_none = none;  ///< what -1 became in a type without a sign, if the model has no such expert
   double largest_id = 65535.0;        ///< that the files' types can hold
   std::vector<std::int64_t> request_offsets;  ///< [request + 1], tokens
+  bool has_bare_arrays = false;               ///< some that nothing but their place says to be [token, layer, k]
   std::vector<std::string> notes;             ///< what the user should know
 
   std::size_t token_count() const {

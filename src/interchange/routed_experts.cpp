@@ -130,53 +130,6 @@ NumberArray array_of_lists(const JsonNode& tokens) {
   return array;
 }
 
-/// All requests below a node: lists of three or four levels, base64, or either as a member with one of the names.
-class RequestFinder {
- public:
-  explicit RequestFinder(const ImportOptions& options) : options_(options) {}
-
-  /// What was found: of prompts, and of all else.
-  struct Requests {
-    std::vector<NumberArray> arrays;
-    std::vector<std::string> names;
-  };
-  Requests prompts, others;
-
-  void find(const JsonNode& node) {
-    if (node.is_object()) {
-      for (std::size_t i = 0; i < node.keys().size(); ++i) {
-        const JsonNode member = node.member(i);
-        const IdName name = name_of_ids(node.keys()[i]);
-        if (name.ids)
-          take(member, name.prompt);
-        else if (member.is_object() || member.is_array())
-          find(member);
-      }
-      return;
-    }
-    if (!node.is_array()) return;
-    for (std::size_t i = 0; i < node.size() && !depth_of(node); ++i) find(node.item(i));
-  }
-  void take(const JsonNode& node, bool prompt) {
-    if (node.is_null()) return;
-    if (node.is_text() && !whole_number_in(node.text()))
-      return add(array_of_bytes(decode_base64(node.text(), node), options_, node.where()), node, prompt);
-    const auto depth = depth_of(node);
-    if (depth == 3) return add(array_of_lists(node), node, prompt);
-    if (!node.is_array() || (depth && *depth != 4))
-      node.reject("must be ids of experts as lists [token, layer, k], or base64");
-    for (std::size_t i = 0; i < node.size(); ++i) take(node.item(i), prompt);
-  }
-
- private:
-  void add(NumberArray array, const JsonNode& node, bool prompt) {
-    Requests& requests = prompt ? prompts : others;
-    requests.arrays.push_back(std::move(array));
-    requests.names.push_back(node.where());
-  }
-  const ImportOptions& options_;
-};
-
 [[noreturn]] void refuse_order(const std::string& origin, const std::string& what) {
   throw DataError(
       fmt::format("{}: has {}, so that it may be [layer, token, k]: say {} layer,token,k if it is, or {} "
@@ -212,6 +165,55 @@ NumberArray as_tokens(NumberArray array, const ImportOptions& options, const std
     refuse_order(origin, fmt::format("extents {} and the model {} layers", extents_text(array.extents), first));
   return array;
 }
+
+/// All requests below a node: lists of three or four levels, base64, or either as a member with one of the names.
+class RequestFinder {
+ public:
+  explicit RequestFinder(const ImportOptions& options) : options_(options) {}
+
+  /// What was found: of prompts, and of all else.
+  struct Requests {
+    std::vector<NumberArray> arrays;
+    std::vector<std::string> names;
+  };
+  Requests prompts, others;
+  bool bare = false;  ///< lists without a name, whose axes may be in another order
+
+  void find(const JsonNode& node) {
+    if (node.is_object()) {
+      for (std::size_t i = 0; i < node.keys().size(); ++i) {
+        const JsonNode member = node.member(i);
+        const IdName name = name_of_ids(node.keys()[i]);
+        if (name.ids)
+          take(member, name.prompt);
+        else if (member.is_object() || member.is_array())
+          find(member);
+      }
+      return;
+    }
+    if (!node.is_array()) return;
+    for (std::size_t i = 0; i < node.size() && !depth_of(node); ++i) find(node.item(i));
+  }
+  void take(const JsonNode& node, bool prompt) {
+    if (node.is_null()) return;
+    if (node.is_text() && !whole_number_in(node.text()))
+      return add(array_of_bytes(decode_base64(node.text(), node), options_, node.where()), node, prompt);
+    const auto depth = depth_of(node);
+    if (depth == 3) return add(array_of_lists(node), node, prompt);
+    if (!node.is_array() || (depth && *depth != 4))
+      node.reject("must be ids of experts as lists [token, layer, k], or base64");
+    for (std::size_t i = 0; i < node.size(); ++i) take(node.item(i), prompt);
+  }
+
+ private:
+  void add(NumberArray array, const JsonNode& node, bool prompt) {
+    Requests& requests = prompt ? prompts : others;
+    requests.arrays.push_back(bare || !options_.axes.empty() ? as_tokens(std::move(array), options_, node.where())
+                                                             : std::move(array));
+    requests.names.push_back(node.where());
+  }
+  const ImportOptions& options_;
+};
 
 /// Requests have their own numbers of experts a token where some tokens have fewer: as many places for all.
 void add_requests(RecordedRouting& routing, std::vector<NumberArray>& requests, const std::vector<std::string>& names) {
@@ -256,6 +258,7 @@ void read_json(RecordedRouting& routing, const std::string& path, const ImportOp
   RequestFinder finder(options);
   const auto take_document = [&](const JsonDocument& document) {
     const bool bare = document.root().is_array() && depth_of(document.root()).has_value();
+    finder.bare = bare;
     if (bare)
       finder.take(document.root(), false);
     else
@@ -265,6 +268,7 @@ void read_json(RecordedRouting& routing, const std::string& path, const ImportOp
     for_each_json_line(path, routing.notes, take_document);
   else
     take_document(read_large_json(path));
+  routing.has_bare_arrays = routing.has_bare_arrays || finder.bare;
   auto& [requests, names] = requests_of_phase(finder, path, options, routing.notes);
   if (requests.empty())
     throw DataError(fmt::format("{}: holds no routed experts: no member {}, nor lists [token, layer, k]", path,
@@ -359,16 +363,18 @@ Recording read(const std::vector<std::string>& paths, const ImportOptions& optio
   RecordedRouting routing;
   routing.source = "routed experts";
   for (const std::string& path : paths) {
-    if (path.ends_with(".json") || path.ends_with(".jsonl"))
+    if (path.ends_with(".json") || path.ends_with(".jsonl")) {
       read_json(routing, path, options);
-    else if (path.ends_with(".npz"))
+      continue;
+    }
+    routing.has_bare_arrays = true;
+    if (path.ends_with(".npz"))
       read_npz(routing, path, options);
     else
       routing.add_request(as_tokens(read_npy(path), options, path), path);
   }
   if (routing.token_count() == 0) throw DataError(paths.front() + ": holds no request");
-  const bool bare = !paths.front().ends_with(".json") && !paths.front().ends_with(".jsonl");
-  if (bare && options.axes.empty() && !knows_layers(options) && routing.layer_count > 8 &&
+  if (routing.has_bare_arrays && options.axes.empty() && !knows_layers(options) && routing.layer_count > 8 &&
       routing.layer_count > 2 * routing.token_count())
     refuse_order(paths.front(), fmt::format("{} tokens of {} layers, were it [token, layer, k]", routing.token_count(),
                                             routing.layer_count));

@@ -423,6 +423,11 @@ def check_ids(cases, rng):
     turned = np.ascontiguousarray(few.transpose(1, 0, 2))
     cases.refuse(cases.npy(turned), "--axes layer,token,k", 3, *byte, "256")
     cases.refuse(cases.npy(turned), "--axes layer,token,k", 3, *byte, "256", "--layer-ids", "3-5")
+    cases.refuse(cases.text("a.json", turned[:, :, :2].tolist()), "--axes layer,token,k", 3, "--format", "vllm-routed", "--layer-ids", "3-5")
+    wide = few.reshape(3, 40, 4)[:, :, :2]  # few tokens, or few layers
+    cases.refuse(cases.text("a.json", wide.tolist()), "were it [token, layer, k]", 3, "--format", "vllm-routed")
+    named = cases.text("a.json", {"routed_experts": wide.tolist()})
+    assert cases.accept(named, "--experts", "256")["topk_ids"].shape[1] == 40
     for axes, order in (("layer,token,k", (1, 0, 2)), ("k,layer,token", (2, 1, 0)), ("token,k,layer", (0, 2, 1))):
         path = cases.npy(np.ascontiguousarray(few.transpose(order)))
         assert np.array_equal(cases.accept(path, *byte, "256", "--axes", axes)["topk_ids"], few)
