@@ -55,13 +55,13 @@ class Part:
 def machine():
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
-    return f"{CORES} cores of {names[0] if names else platform.machine()}, Linux {platform.release()}"
+    return f"{CORES} cores of {names[0] if names else platform.machine()}, Linux {'.'.join(platform.release().split('.')[:2])}"
 
 
 def revision():
     found = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=REPOSITORY, capture_output=True, text=True,
                            check=False).stdout.strip()
-    return found or "an unknown revision"
+    return found.replace("-dirty", " with changes") or "an unknown revision"
 
 
 def command():
