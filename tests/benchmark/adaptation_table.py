@@ -6,7 +6,7 @@ import pathlib
 import sys
 
 POLICIES = ["static linear", "static gem", "periodic eplb", "periodic gem", "triggered gem", "oracle"]
-OTHERS = ["the oracle's gain", "interval", "p99 ms, of EPLB", "moved, of EPLB", "reacts after"]
+OTHERS = ["of the oracle's gain", "95 % interval", "p99 and EPLB's, ms", "moved, and by EPLB", "reacts after"]
 
 
 def record_of(text):
