@@ -41,7 +41,8 @@ std::string gpu_list() {
 }  // namespace
 
 void print_lines(const std::string& text) {
-  for (const std::string& line : split(trim(text), '\n')) std::cout << (line.starts_with(' ') ? line : wrap(line)) << "\n";
+  for (const std::string& line : split(trim(text), '\n'))
+    std::cout << (line.starts_with(' ') ? line : wrap(line)) << "\n";
 }
 
 int run_check(const Arguments& arguments) {

@@ -102,7 +102,8 @@ int run_map_import(const Arguments& arguments) {
   write_mapping(job.output, mapping, provenance_now(command_line_text(arguments), job.shape.model, 0));
   std::cout << "Mapping written to " << job.output << "\n";
   print_json(JsonRecord().add("output", job.output).add_all(record));
-  if (!job.quiet) std::cout << next_commands({{"gem-verify", "--profile", "PROFILE", "--trace", "TRACE", "--mapping", job.output}});
+  if (!job.quiet)
+    std::cout << next_commands({{"gem-verify", "--profile", "PROFILE", "--trace", "TRACE", "--mapping", job.output}});
   return 0;
 }
 

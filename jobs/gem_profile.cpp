@@ -180,8 +180,8 @@ int run(const Communicator& world, ProfileOptions options, const Arguments& argu
   if (world.is_root() && !options.quiet) {
     std::cout << drawing_hint(arguments, {options.output});
     if (profile.device_count() > 1)
-      std::cout << next_commands({{program_beside(arguments, "gem-map"), "--profile", options.output, "--trace", "TRAIN",
-                                   "--test-trace", "TEST", "--output", "MAPPING"}});
+      std::cout << next_commands({{program_beside(arguments, "gem-map"), "--profile", options.output, "--trace",
+                                   "TRAIN", "--test-trace", "TEST", "--output", "MAPPING"}});
   }
   return 0;
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Style of all sources: clang-format for C++ and CUDA, ruff for Python,
-# shellcheck for shell; a tool that isn't installed is left out with a note.
+# for shell shellcheck; a tool that isn't installed is left out with a note.
 # Exit code 1 if anything isn't as it should be.
 #
 #   tests/style.sh [--fix]

@@ -45,7 +45,6 @@ class Table:
         rule = "|" + "|".join("-" * (width + 1) + ("-" if i == 0 else ":") for i, width in enumerate(widths)) + "|"
         return "\n".join([line(head), rule, *map(line, self.rows)] + (["", self.note] if self.note else []))
 
-
     def fitted(self, width=80):
         """Plain text of at most `width` columns: those named in `leave_out` go first, then the longest words lose their
         middle; a line below says so."""

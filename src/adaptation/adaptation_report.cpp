@@ -179,10 +179,9 @@ AdaptationFindings findings_of(const AdaptationReport& report, std::uint64_t see
   for (std::size_t p = 0; p < summaries.size(); ++p) {
     const PolicySummary& summary = summaries[p];
     table.add_row({report.policies[p], fmt::format("{:.3f}", summary.total_s), fmt::format("{:.4f}", summary.relative),
-                   fmt::format("{:.3f}", summary.p99_s * 1e3),
-                   fmt::format("{:.2f}", summary.worst_s * 1e3), fmt::format("{}", summary.moved),
-                   fmt::format("{}", summary.remappings), or_dash(summary.recovered * 100.0, 0),
-                   or_dash(summary.reaction_steps, 0)});
+                   fmt::format("{:.3f}", summary.p99_s * 1e3), fmt::format("{:.2f}", summary.worst_s * 1e3),
+                   fmt::format("{}", summary.moved), fmt::format("{}", summary.remappings),
+                   or_dash(summary.recovered * 100.0, 0), or_dash(summary.reaction_steps, 0)});
   }
   const std::size_t judged = index_of(report, judged_policy);
   const PolicySummary& summary = summaries[judged];

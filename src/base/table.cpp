@@ -44,8 +44,8 @@ std::string shortened(const std::string& word, std::size_t width) {
 struct Table::Layout {
   std::vector<std::size_t> shown, left_out;
   std::vector<std::size_t> widths;  // of all columns
-  std::vector<bool> textual;     // begins with a letter: to the left
-  std::vector<bool> has_letters;  // may be shortened, as no number may be
+  std::vector<bool> textual;        // begins with a letter: to the left
+  std::vector<bool> has_letters;    // may be shortened, as no number may be
   bool is_shortened = false;
 
   std::size_t width() const {

@@ -135,10 +135,10 @@ void Board::apply(std::size_t pair, PairState state, std::chrono::nanoseconds el
 void Board::print_ended(const Entry& entry) const {
   const std::size_t interrupted = count_of(PairState::Interrupted), ended = final_count();
   if (entry.state != PairState::Interrupted)
-    fmt::print("{}\n", wrap(fmt::format(
-                           "{}/{}  {}  {}  {}{}", ended - interrupted, entries_.size(), entry.name,
-                           state_name(entry.state),
-                           entry.state == PairState::Kept ? "-" : format_seconds(seconds_of(entry.elapsed)), time_left())));
+    fmt::print("{}\n",
+               wrap(fmt::format(
+                   "{}/{}  {}  {}  {}{}", ended - interrupted, entries_.size(), entry.name, state_name(entry.state),
+                   entry.state == PairState::Kept ? "-" : format_seconds(seconds_of(entry.elapsed)), time_left())));
   if (interrupted > 0 && ended == entries_.size())
     fmt::print("{} of {} pairs {}\n", interrupted, entries_.size(), state_name(PairState::Interrupted));
   std::fflush(stdout);

@@ -129,8 +129,13 @@ struct SummaryText {
 };
 
 std::vector<Table::Column> summary_columns() {
-  return {{"pair", ""},           {"method", ""},        {"predicted", "ms/step", 1}, {"predicted", "vs linear"},
-          {"above", "bound %", 2}, {"measured", "vs linear"}, {"95 % interval", ""}};
+  return {{"pair", ""},
+          {"method", ""},
+          {"predicted", "ms/step", 1},
+          {"predicted", "vs linear"},
+          {"above", "bound %", 2},
+          {"measured", "vs linear"},
+          {"95 % interval", ""}};
 }
 
 std::vector<std::string> cells_of(const SummaryRow& row) {
@@ -170,9 +175,8 @@ SummaryText text_of(const Manifest& manifest, const std::vector<SummaryRow>& row
   text.counts = fmt::format("{} pairs: {} done, {} failed, {} missing{}.", manifest.pairs.size(), counts["done"],
                             counts["failed"], counts["missing"],
                             counts["stale"] > 0 ? fmt::format(", {} stale", counts["stale"]) : "");
-  text.notes = {
-      "predicted: a step of the scored part, on the latency surface; measured: straggler time in the replay.",
-      "Devices: " + devices_of(manifest) + "."};
+  text.notes = {"predicted: a step of the scored part, on the latency surface; measured: straggler time in the replay.",
+                "Devices: " + devices_of(manifest) + "."};
   if (in_sample) text.notes.push_back("in-sample: scored on requests that were searched on; no test of anything.");
   return text;
 }

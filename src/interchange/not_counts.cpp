@@ -118,8 +118,8 @@ std::string copies_in(const Rows& rows) {
       most, sum);
 }
 
-/// Whether every row can count tokens that go to top-k different experts each: the sum is a multiple of it, and no expert
-/// has more tokens than there are. Ids hardly ever do that in all rows.
+/// Whether every row can count tokens that go to top-k different experts each: the sum is a multiple of it, and no
+/// expert has more tokens than there are. Ids hardly ever do that in all rows.
 bool add_up_to_tokens(const Rows& rows, std::size_t top_k) {
   if (top_k < 2) return false;
   const auto k = static_cast<double>(top_k);

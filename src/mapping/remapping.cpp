@@ -178,7 +178,7 @@ class Report {
   }
 
   std::string table(const std::vector<Row>& rows) const {
-    std::vector<Table::Column> columns{{"moves", "a layer"}, {"moved", "experts"}, {"weights", "", 2},
+    std::vector<Table::Column> columns{{"moves", "a layer"}, {"moved", "experts"},    {"weights", "", 2},
                                        {"takes", "", 3},     {"train", "ms/step", 4}, {"", "of now", 1}};
     if (question_.test) {
       const std::string name = is_held_out(question_.sample) ? "held-out" : sample_note(question_.sample);
@@ -336,8 +336,8 @@ RemapAnswer remap(const Communicator& world, const MappingQuestion& question, co
          plan_moves(static_cast<std::int32_t>(layer), slots_of(present, layer), slots_of(answer.mapping, layer)))
       answer.mapping.moves.push_back(move);
 
-  answer.report = "\n" + wrap("From " + request.from + ", with so many experts of a layer that change their device:") + "\n" +
-                  report.table(rows);
+  answer.report = "\n" + wrap("From " + request.from + ", with so many experts of a layer that change their device:") +
+                  "\n" + report.table(rows);
   if (!move_s)
     answer.report += wrap("Note: the time of a move is unknown; profile with the exchange, or state it with " +
                           on_command_line("move-time")) +

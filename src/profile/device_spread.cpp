@@ -224,8 +224,8 @@ std::string spread_text(const DeviceSpread& spread, std::span<const DeviceDescri
   Table table(std::move(columns));
   for (const std::size_t d : order) {
     const std::string& host = devices[d].hostname;
-    std::vector<std::string> row{fmt::format("{}", d), host.empty() ? "-" : host,
-                                 fmt::format("{}", slots[d]), percent_text(spread.behind[d])};
+    std::vector<std::string> row{fmt::format("{}", d), host.empty() ? "-" : host, fmt::format("{}", slots[d]),
+                                 percent_text(spread.behind[d])};
     if (twice) row.insert(row.end(), {percent_text(spread.behind_first[d]), percent_text(spread.behind_again[d])});
     table.add_row(std::move(row));
   }

@@ -211,7 +211,7 @@ std::vector<WholeStep> whole_steps(const VerificationReport& report, std::uint64
 
 std::string whole_step_table(const VerificationReport& report, const std::vector<WholeStep>& steps) {
   const std::string versus = "vs " + steps.front().name;
-  std::vector<Table::Column> columns{{"mapping", ""}, {"TPOT", "ms"}, {versus, "ratio"}, {"95 % interval", "ratio"},
+  std::vector<Table::Column> columns{{"mapping", ""},  {"TPOT", "ms"},   {versus, "ratio"}, {"95 % interval", "ratio"},
                                      {"p50", "ms", 1}, {"p90", "ms", 2}, {"p99", "ms", 3}};
   Table outputs(columns);
   columns.push_back({"over bal.", "%", 4});

@@ -18,9 +18,16 @@ def odd_profile(random, devices, model):
     speed = random.uniform(1.0, random.choice([1.0001, 1.3, 40.0]), devices)[:, None]
     latency = speed * 10.0 ** random.uniform(-9, 2) * (1 + tiles + active)
     return gem.make_profile(
-        latency, tiles, active, tile_tokens=int(random.choice([1, 16, 128])), model=model, hidden_size=7,
-        intermediate_size=5, names=[f"device number {d} of an odd machine" for d in range(devices)],
-        hostnames=["host." + "x" * int(random.integers(1, 50))] * devices, slowdowns=speed[:, 0],
+        latency,
+        tiles,
+        active,
+        tile_tokens=int(random.choice([1, 16, 128])),
+        model=model,
+        hidden_size=7,
+        intermediate_size=5,
+        names=[f"device number {d} of an odd machine" for d in range(devices)],
+        hostnames=["host." + "x" * int(random.integers(1, 50))] * devices,
+        slowdowns=speed[:, 0],
     )
 
 
@@ -52,4 +59,6 @@ def make_odd_report(path, seed):
             values = file[name][...]
             factors = random.uniform(0.5, 1.0 + 10.0 ** random.uniform(-4, 1), len(values))
             file[name][...] = values * scale * factors.reshape(-1, *[1] * (values.ndim - 1))
-        file["mappings"][...] = [f"{name.decode()}-of-{seed}" + "y" * int(random.integers(0, 40)) for name in file["mappings"]]
+        file["mappings"][...] = [
+            f"{name.decode()}-of-{seed}" + "y" * int(random.integers(0, 40)) for name in file["mappings"]
+        ]

@@ -93,7 +93,11 @@ class Replays(support.TestCase):
         for setting in ("a-setting-with-a-long-name", "another-setting-with-a-long-name", "a-third"):
             os.makedirs(self.path(setting, "a"))
             shutil.copy(support.result("host", "report.h5"), self.path(setting, "a"))
-        for arguments in (["replays", self.folder], ["replays", self.folder, "--short"], ["replays", self.path("none")]):
+        for arguments in (
+            ["replays", self.folder],
+            ["replays", self.folder, "--short"],
+            ["replays", self.path("none")],
+        ):
             with mock.patch.object(io, "StringIO", Terminal):
                 _, out, err = self.run_program(*arguments)
             wide = [line for line in (out + err).splitlines() if len(line) > 80 and len(line.split()) > 1]

@@ -69,12 +69,16 @@ TEST(ShellWord, PlainWordsStayAsTheyAre) {
 }
 
 TEST(CommandLines, FitATerminalAndAreReadBackAsOneCommand) {
-  const std::vector<std::string> words{"echo", "-n", "--profile", "results/quickstart/profile.h5", "--trace",
-                                       "it's a train.h5", "--output", std::string(90, 'x'), "-", "--last"};
+  const std::vector<std::string> words{"echo",      "-n",
+                                       "--profile", "results/quickstart/profile.h5",
+                                       "--trace",   "it's a train.h5",
+                                       "--output",  std::string(90, 'x'),
+                                       "-",         "--last"};
   const std::string lines = command_lines("Next: ", words);
-  EXPECT_EQ(lines, "Next: echo -n --profile results/quickstart/profile.h5 \\\n"
-                   "        --trace 'it'\\''s a train.h5' --output \\\n        " +
-                       std::string(90, 'x') + " \\\n        - --last\n");
+  EXPECT_EQ(lines,
+            "Next: echo -n --profile results/quickstart/profile.h5 \\\n"
+            "        --trace 'it'\\''s a train.h5' --output \\\n        " +
+                std::string(90, 'x') + " \\\n        - --last\n");
   std::string joined;
   for (std::size_t i = 2; i < words.size(); ++i) joined += (i > 2 ? " " : "") + words[i];
   EXPECT_EQ(output_of_bash(lines.substr(6)), joined);

@@ -27,7 +27,10 @@ TEST(PrintableOutput, SentencesAreBrokenWhereTheyWouldPassTheTerminal) {
   std::ostringstream stream;
   stream << std::unitbuf;  // as std::cerr is
   const PrintableOutput printable(stream, 20);
-  stream << "gem-map: " << "cannot open trace.h5" << "\n" << "\n  what is laid out by itself stays\nshort\n";
+  stream << "gem-map: "
+         << "cannot open trace.h5"
+         << "\n"
+         << "\n  what is laid out by itself stays\nshort\n";
   EXPECT_EQ(stream.str(), "gem-map: cannot open\ntrace.h5\n\n  what is laid out by itself stays\nshort\n");
 }
 

@@ -266,7 +266,8 @@ std::string program_beside(const std::vector<std::string>& arguments, const std:
 
 std::string next_commands(const std::vector<std::vector<std::string>>& commands) {
   std::string text;
-  for (const std::vector<std::string>& command : commands) text += command_lines(text.empty() ? "Next: " : "      ", command);
+  for (const std::vector<std::string>& command : commands)
+    text += command_lines(text.empty() ? "Next: " : "      ", command);
   return text;
 }
 

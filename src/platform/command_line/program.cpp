@@ -131,7 +131,8 @@ int run_mpi_program(int argc, char** argv, const std::function<bool(const Argume
     // All is written: who is ended now, by a launcher that sees a negative verdict, has nothing more to say.
     expect_no_end();
     flush_standard_output();
-    const std::string about = result == static_cast<int>(ExitCode::NegativeVerdict) ? about_negative_verdict(launch) : "";
+    const std::string about =
+        result == static_cast<int>(ExitCode::NegativeVerdict) ? about_negative_verdict(launch) : "";
     if (world.is_root() && !about.empty()) std::cerr << about << "\n";
     world.barrier();  // a rank that doesn't come is named here; MPI_Finalize couldn't
     return result;

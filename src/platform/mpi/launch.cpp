@@ -43,8 +43,8 @@ void expect_all_tasks(const Launch& launch, std::size_t rank_count) {
 
 std::string about_negative_verdict(const Launch& launch) {
   if (launch.task_count == 0 || launch.is_quiet) return "";
-  return fmt::format("Nothing failed: exit code 1 is the verdict. What {} says of it next is its own{}.", launch.starter,
-                     launch.starter == "mpirun" ? "; mpirun --quiet leaves it out" : "");
+  return fmt::format("Nothing failed: exit code 1 is the verdict. What {} says of it next is its own{}.",
+                     launch.starter, launch.starter == "mpirun" ? "; mpirun --quiet leaves it out" : "");
 }
 
 }  // namespace gem

@@ -19,8 +19,8 @@ Launch launch_of(const std::function<const char*(const char* name)>& value_of);
 /// first GPU and writes the same file.
 void expect_all_tasks(const Launch& launch, std::size_t rank_count);
 
-/// A sentence for the end of a program with a negative verdict: that what its starter says next of an exit code of 1 is no
-/// failure. Empty where nothing is said next.
+/// A sentence for the end of a program with a negative verdict: that what its starter says next of an exit code of 1 is
+/// no failure. Empty where nothing is said next.
 std::string about_negative_verdict(const Launch& launch);
 
 }  // namespace gem

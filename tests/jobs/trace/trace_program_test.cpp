@@ -74,7 +74,8 @@ TEST(TraceProgram, StepsToJudgeByAreNotSuggestedToSearchOn) {
   EXPECT_NE(test.output.find("gem-verify --profile PROFILE --trace " + output), std::string::npos) << test.output;
   EXPECT_EQ(test.output.find("gem-map --profile PROFILE --trace " + output), std::string::npos) << test.output;
   const ProgramRun train = folder.run(batch(decode, "--steps 8 --part train --output " + output));
-  EXPECT_NE(as_one_line(train.output).find("--trace " + output + " --test-trace TEST"), std::string::npos) << train.output;
+  EXPECT_NE(as_one_line(train.output).find("--trace " + output + " --test-trace TEST"), std::string::npos)
+      << train.output;
 }
 
 TEST(TraceProgram, DescribesAndSplits) {
