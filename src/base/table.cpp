@@ -4,6 +4,7 @@
 #include <cctype>
 #include <string_view>
 
+#include "base/option.hpp"
 #include "base/text.hpp"
 
 namespace gem {
@@ -135,7 +136,9 @@ std::string Table::to_string(std::size_t width, const std::string& all_there) co
   for (const std::size_t c : layout.left_out) titles.push_back(title(c));
   std::string note = titles.empty() ? "" : "no room for: " + join(titles);
   if (layout.is_shortened) note += std::string(note.empty() ? "" : "; ") + "long words are cut";
-  return note.empty() ? text : text + wrap("(" + note + "; " + all_there + ")", width) + "\n";
+  if (note.empty()) return text;
+  const std::string where = all_there.empty() ? on_command_line("json") + " has all" : all_there;
+  return text + wrap("(" + note + "; " + where + ")", width) + "\n";
 }
 
 }  // namespace gem

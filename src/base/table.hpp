@@ -19,8 +19,9 @@ class Table {
   explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
   /// As many cells as columns.
   void add_row(std::vector<std::string> cells);
-  /// Lines of at most `width` letters; `all_there` ends the line on what was left out: where all of it stands.
-  std::string to_string(std::size_t width = 80, const std::string& all_there = "--json has all") const;
+  /// Lines of at most `width` letters; `all_there` ends the line on what was left out, "summary.csv has all", or, where it
+  /// is empty, that the program's JSON has all.
+  std::string to_string(std::size_t width = 80, const std::string& all_there = "") const;
 
  private:
   struct Layout;
