@@ -166,7 +166,8 @@ def main():
             printed = run(block, options, environment)
             count += block.kind != "given"
             wide = [line for line in printed.splitlines() if len(line) > 80 and "/" not in line and not line.startswith("|")]
-            if wide and block.kind == "tested":
+            # gem-analysis keeps a sentence on one line where no terminal reads it.
+            if wide and block.kind == "tested" and "gem-analysis" not in block.text:
                 raise SystemExit(f"{options.page}: a command prints a line wider than 80 columns:\n{wide[0]}")
     print(f"{count} blocks of {options.page} ran")
 

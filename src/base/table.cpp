@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <limits>
 #include <string_view>
 
 #include "base/option.hpp"
@@ -80,13 +81,15 @@ Table::Layout Table::whole_layout() const {
 }
 
 void Table::leave_out_columns(Layout& layout, std::size_t width) const {
-  const auto is_before = [&](std::size_t a, std::size_t b) {
-    const int first = columns_[a].leave_out, second = columns_[b].leave_out;
-    return first > 0 && (second == 0 || first < second);
+  constexpr int stays = std::numeric_limits<int>::max();
+  const auto turn = [&](std::size_t column) {
+    const bool says_nothing = std::ranges::all_of(rows_, [&](const auto& row) { return row[column] == "-"; });
+    if (says_nothing && !rows_.empty()) return 0;
+    return columns_[column].leave_out > 0 ? columns_[column].leave_out : stays;
   };
   while (layout.width() > width) {
-    const auto next = std::ranges::min_element(layout.shown, is_before);
-    if (columns_[*next].leave_out == 0) return;
+    const auto next = std::ranges::min_element(layout.shown, {}, turn);
+    if (turn(*next) == stays) return;
     layout.left_out.push_back(*next);
     layout.shown.erase(next);
   }

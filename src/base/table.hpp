@@ -7,8 +7,9 @@
 namespace gem {
 
 /// A text table: header, a row of units under it, rows; numbers to the right. Pastes well into a mail or an issue.
-/// Nothing is wider than a terminal: where all columns don't fit, those that its maker marked are left out, in the
-/// order of their marks, then the widest words are shortened in their middle, and a line below says so.
+/// Nothing is wider than a terminal: where all columns don't fit, those that hold nothing but "-" are left out, then
+/// those that its maker marked, in the order of their marks; then the widest words are shortened in their middle, and a
+/// line below says so.
 class Table {
  public:
   struct Column {
@@ -19,8 +20,8 @@ class Table {
   explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
   /// As many cells as columns.
   void add_row(std::vector<std::string> cells);
-  /// Lines of at most `width` letters; `all_there` ends the line on what was left out, "summary.csv has all", or, where it
-  /// is empty, that the program's JSON has all.
+  /// Lines of at most `width` letters; `all_there` ends the line on what was left out, "summary.csv has all", or, where
+  /// it is empty, that the program's JSON has all.
   std::string to_string(std::size_t width = 80, const std::string& all_there = "") const;
 
  private:

@@ -53,7 +53,8 @@ std::string instructions(const PhysicalMap& map, const std::string& path) {
       "PROVISIONAL: vLLM's initial mapping for EPLB is proposed, not released; with a vLLM that has it, {}\n"
       "expert-parallel ranks in the order of the mapping's devices:\n"
       "  vllm serve MODEL --tensor-parallel-size {} --enable-expert-parallel \\\n"
-      "    --enable-eplb --eplb-config {}\n"
+      "    --enable-eplb \\\n"
+      "    --eplb-config {}\n"
       "With any vLLM: gem-deploy permute makes a checkpoint whose linear placement is this one.\n",
       map.device_count, map.device_count, shell_word(config));
 }

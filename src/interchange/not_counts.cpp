@@ -133,7 +133,6 @@ bool add_up_to_tokens(const Rows& rows, std::size_t top_k) {
 /// have happened often.
 bool are_ids(const Rows& rows, bool in_any_order, const ImportOptions& options) {
   if (rows.empty() || rows[0].size() < 2 || rows[0].size() > largest_top_k) return false;
-  if (add_up_to_tokens(rows, options.top_k)) return false;
   const std::size_t k = rows[0].size();
   std::vector<std::map<double, double>> often(k);  // by place
   double judged = 0.0;
@@ -174,6 +173,9 @@ std::string text_of_ids(const std::string& axes) {
 /// Ids along an axis of a known number of experts a token, or of any small number.
 std::string ids_in(const NumberArray& array, const ImportOptions& options) {
   const std::size_t rank = array.extents.size();
+  std::vector<std::size_t> as_they_are(rank);
+  std::iota(as_they_are.begin(), as_they_are.end(), std::size_t{0});
+  if (add_up_to_tokens(rows_of(array, as_they_are, 1), options.top_k)) return "";
   for (std::size_t axis = rank; axis-- > 0;) {
     if (array.extents[axis] == options.expert_count && options.expert_count > 0) continue;
     if (options.top_k > 0 && options.expert_count > 0 && array.extents[axis] > options.top_k + 2) continue;
@@ -220,7 +222,8 @@ std::string other_than_counts(const Cube<double>& counts, const ImportOptions& o
   if (!all_whole(array) || are_running_totals(counts)) return "";
   const Rows rows = rows_of(array, {0, 1, 2}, 1);
   if (const std::string text = map_in(rows, options); !text.empty()) return text;
-  if (counts.columns() != options.expert_count && are_ids(rows, true, options))
+  if (counts.columns() != options.expert_count && !add_up_to_tokens(rows, options.top_k) &&
+      are_ids(rows, true, options))
     return text_of_ids("along the last axis");
   return copies_in(rows);
 }

@@ -447,12 +447,12 @@ std::string describe_plan(const ProfileRequest& request, const ProfileSetup& set
   const ExpectedTime time = expected_time(request, setup, estimate, rank_count);
   // Of a program that has measured nothing yet no more is known.
   const std::string usual = kind.tells_tiles ? "at most" : format_duration(time.usual_s) + ", up to";
-  return text + fmt::format(
-                    "expected: {} {} where latencies are noisy ({} {:g});\n"
-                    "{} of weights a rank ({} experts)\n",
-                    usual, format_duration(time.longest_s), option_name(&StoppingRule::max_time_s),
-                    request.stopping.max_time_s, format_bytes(static_cast<double>(experts * estimate.expert_bytes())),
-                    experts);
+  return text +
+         wrap(fmt::format("expected: {} {} where latencies are noisy ({} {:g}); {} of weights a rank ({} experts)",
+                          usual, format_duration(time.longest_s), option_name(&StoppingRule::max_time_s),
+                          request.stopping.max_time_s,
+                          format_bytes(static_cast<double>(experts * estimate.expert_bytes())), experts)) +
+         "\n";
 }
 
 void place_experts(const Communicator& ranks, const ProfileSetup& setup, const Devices& devices) {

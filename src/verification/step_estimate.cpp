@@ -50,11 +50,11 @@ std::string step_estimate_table(const VerificationReport& report, const std::vec
                    fmt::format("{:.1f}", 100.0 * e.moe_s / e.step_s)});
   }
   const std::size_t replayed = report.layer_ids.size();
-  std::string text = fmt::format("Whole model, estimated: {} MoE layers ({}) and a stated rest of {:.4g} ms for each\n",
+  std::string text = fmt::format("Whole model, estimated: {} MoE layers ({}) and a stated rest of {:.4g} ms for each",
                                  report.model_layers, has_whole_layers(report) ? "whole" : "compute only",
                                  report.rest_per_layer_s * 1e3);
-  if (replayed < report.model_layers) text += fmt::format("({} replayed, in proportion for the others)\n", replayed);
-  return text + table.to_string();
+  if (replayed < report.model_layers) text += fmt::format(" ({} replayed, in proportion for the others)", replayed);
+  return wrap(text) + "\n" + table.to_string();
 }
 
 }  // namespace gem

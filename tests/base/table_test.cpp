@@ -33,6 +33,16 @@ TEST(Table, MarkedColumnsAreLeftOutInTheirOrderAndNamed) {
             "(no room for: time\nms, time of\nlinear; t.csv has\nall)\n");
 }
 
+TEST(Table, ColumnsThatSayNothingAreLeftOutFirst) {
+  Table table({{"mapping", ""}, {"time", "ms", 1}, {"measured", "ms"}, {"p99", "ms"}});
+  table.add_row({"linear", "12.5", "-", "13.0"});
+  EXPECT_EQ(table.to_string(29),
+            "mapping  time   p99\n"
+            "           ms    ms\n"
+            "linear   12.5  13.0\n"
+            "(no room for: measured ms;\n--json has all)\n");
+}
+
 TEST(Table, WordsLoseTheirMiddleWhereNoColumnMayGo) {
   Table table({{"pair", ""}, {"time", "ms"}});
   table.add_row({"gpt-oss-20b.mmlu.decode", "1.25"});

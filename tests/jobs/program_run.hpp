@@ -30,6 +30,7 @@ inline std::string too_wide_line(const std::string& text) {
   constexpr std::size_t columns = 80, longest_label = 24;
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
+    if (line.ends_with('\r')) line.pop_back();  // a terminal's
     const auto letters = static_cast<std::size_t>(
         std::ranges::count_if(line, [](char byte) { return (static_cast<unsigned char>(byte) & 0xc0U) != 0x80U; }));
     if (letters <= columns || line.starts_with('{')) continue;

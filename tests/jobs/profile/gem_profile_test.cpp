@@ -39,7 +39,8 @@ TEST(GemProfile, MeasuresHostDevices) {
   EXPECT_EQ(profile.devices[1].kind, "host");
   EXPECT_EQ(profile.drift.size(), 2u);
   EXPECT_GE(profile.samples_s.columns(), 3u);
-  EXPECT_NE(run.output.find("gem-map --profile " + path + " --trace TRAIN --test-trace TEST"), std::string::npos)
+  EXPECT_NE(as_one_line(run.output).find("gem-map --profile " + path + " --trace TRAIN --test-trace TEST"),
+            std::string::npos)
       << run.output;
   EXPECT_NE(run.output.find("exchange of two devices by mpi"), std::string::npos) << run.output;
   EXPECT_EQ(profile.exchange.transport, "mpi");
