@@ -54,6 +54,12 @@ inline std::string as_one_line(std::string text) {
   return text;
 }
 
+/// The text with each line break as a space: a sentence may be broken anywhere.
+inline std::string unbroken(std::string text) {
+  std::ranges::replace(text, '\n', ' ');
+  return text;
+}
+
 struct ProgramRun {
   int code = -1;  ///< exit code; -1 if a signal ended it
   std::string output;
