@@ -19,7 +19,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$source"
 sed -e "s|python3 -m gem_kernels.torch --device cpu|$python -m gem_kernels.$adapter|" -e "s|data/routing|$source/jobs/data/routing|" \
-  -e 's|max_point_time = 0.1|max_point_time = 0.03|' jobs/engine_kernel.toml > "$work/engine_kernel.toml"
+  -e 's|max_point_time = 0.1|max_point_time = 0.03|' -e 's|^verify_layers = .*|verify_layers = [11]|' \
+  -e 's|^rounds = .*|rounds = 1|' jobs/engine_kernel.toml > "$work/engine_kernel.toml"
 "$gem_batch" "$work/engine_kernel.toml" --dry-run --output "$work/results" | grep -q 'gpt-oss-20b/mmlu'
 code=0
 "$@" "$gem_batch" "$work/engine_kernel.toml" --output "$work/results" --quiet || code=$?
