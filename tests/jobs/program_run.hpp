@@ -25,7 +25,8 @@ inline std::string content_of(const std::string& path) {
 
 /// The first line of a text that is wider than a terminal of 80 columns without need; empty if there is none. A path, a
 /// name or another word that can't be broken may be wider, behind a label of at most 24 letters ("Trace written to ");
-/// so may JSON, which programs read.
+/// so may JSON, which programs read, and sentences, which are broken on a terminal (PrintableOutput): what is checked
+/// is what is indented, as commands are, and tables.
 inline std::string too_wide_line(const std::string& text) {
   constexpr std::size_t columns = 80, longest_label = 24;
   std::istringstream lines(text);
@@ -33,7 +34,8 @@ inline std::string too_wide_line(const std::string& text) {
     if (line.ends_with('\r')) line.pop_back();  // a terminal's
     const auto letters = static_cast<std::size_t>(
         std::ranges::count_if(line, [](char byte) { return (static_cast<unsigned char>(byte) & 0xc0U) != 0x80U; }));
-    if (letters <= columns || line.starts_with('{')) continue;
+    const bool is_laid_out = line.starts_with(' ') || line.find("  ") != std::string::npos;
+    if (letters <= columns || !is_laid_out || line.starts_with('{')) continue;
     std::size_t longest = 0, begin = 0;
     for (bool is_quoted = false; const char letter : line + " ") {  // what a shell takes as one word
       if (letter == '\'') is_quoted = !is_quoted;

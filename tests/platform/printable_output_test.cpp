@@ -30,8 +30,10 @@ TEST(PrintableOutput, SentencesAreBrokenWhereTheyWouldPassTheTerminal) {
   stream << "gem-map: "
          << "cannot open trace.h5"
          << "\n"
-         << "\n  what is laid out by itself stays\nshort\n";
-  EXPECT_EQ(stream.str(), "gem-map: cannot open\ntrace.h5\n\n  what is laid out by itself stays\nshort\n");
+         << "\n  what is laid out by itself stays\na row of a  table stays\n{\"so\": \"does JSON, whole\"}\nshort\n";
+  EXPECT_EQ(stream.str(),
+            "gem-map: cannot open\ntrace.h5\n\n  what is laid out by itself stays\na row of a  table stays\n"
+            "{\"so\": \"does JSON, whole\"}\nshort\n");
 }
 
 TEST(PrintableOutput, ColoursOfVerdictsPass) {

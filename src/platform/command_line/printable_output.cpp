@@ -72,7 +72,9 @@ std::string PrintableOutput::broken(const std::string& text) const {
   if (width_ == 0) return text;
   std::string lines;
   for (const std::string& line : split(text, '\n')) {
-    const bool is_sentence = line.size() > width_ && !line.starts_with(' ');  // what is indented is laid out already
+    // What is indented is laid out already, as tables are; JSON is for programs.
+    const bool is_laid_out = line.find_first_of(" {[") == 0 || line.find("  ") != std::string::npos;
+    const bool is_sentence = line.size() > width_ && !is_laid_out;
     lines += (is_sentence ? wrap(line, width_) : line) + "\n";
   }
   return lines.substr(0, lines.size() - 1);

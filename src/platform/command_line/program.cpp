@@ -36,9 +36,9 @@ void note_user_signal(int) {
 }
 
 // Sentences are one line each in files, for grep; a terminal breaks them between words.
-std::size_t width_of_errors() {
+std::size_t width_of(int stream) {
   constexpr std::size_t widest = 80;
-  return is_shown_on_terminal(STDERR_FILENO) ? std::min(widest, terminal_size(STDERR_FILENO).columns) : 0;
+  return is_shown_on_terminal(stream) ? std::min(widest, terminal_size(stream).columns) : 0;
 }
 
 std::string base_name(const std::string& path) {
@@ -87,7 +87,7 @@ bool is_first_process() {
 
 int run_serial_program(int argc, char** argv, const std::function<int(const Arguments&)>& body) {
   const Arguments arguments(argv, argv + argc);
-  const PrintableOutput output(std::cout), errors(std::cerr, width_of_errors());
+  const PrintableOutput output(std::cout, width_of(STDOUT_FILENO)), errors(std::cerr, width_of(STDERR_FILENO));
   survive_file_size_limit();
   expect_to_be_ended(arguments);
   try {
@@ -103,7 +103,7 @@ int run_serial_program(int argc, char** argv, const std::function<int(const Argu
 int run_mpi_program(int argc, char** argv, const std::function<bool(const Arguments&)>& parse,
                     const std::function<int(const Communicator&, const Arguments&)>& body) {
   const Arguments arguments(argv, argv + argc);
-  const PrintableOutput output(std::cout), errors(std::cerr, width_of_errors());
+  const PrintableOutput output(std::cout, width_of(STDOUT_FILENO)), errors(std::cerr, width_of(STDERR_FILENO));
   const auto fail_before_start = [&](const Failure& failure) {
     return is_first_process() ? report(arguments, failure) : static_cast<int>(failure.code);
   };
@@ -148,7 +148,7 @@ int run_mpi_program(int argc, char** argv, const std::function<bool(const Argume
 }
 
 void set_termination_message(const std::string& message) {
-  const std::size_t width = width_of_errors();
+  const std::size_t width = width_of(STDERR_FILENO);
   const std::string line = (width > 0 ? wrap(message, width) : message) + "\n";
   std::strncpy(termination_message, line.c_str(), sizeof termination_message - 1);
   std::signal(SIGTERM, end_by_signal);

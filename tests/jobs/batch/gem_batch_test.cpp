@@ -259,7 +259,7 @@ TEST(GemBatch, TheTableIsRedrawnOnATerminalAlone) {
   const ProgramRun into_a_file = folder.run(command);
   EXPECT_EQ(into_a_file.code, 0) << into_a_file.errors;
   EXPECT_EQ(count(into_a_file.output, up), 0u) << into_a_file.output;
-  EXPECT_NE(into_a_file.output.find("gem-analysis report " + folder.file("out") + "\n"), std::string::npos)
+  EXPECT_NE(as_one_line(into_a_file.output).find("gem-analysis report " + folder.file("out") + "\n"), std::string::npos)
       << into_a_file.output;
   const ProgramRun on_a_terminal = folder.run("script --quiet --return --command '" + command + "' /dev/null");
   if (on_a_terminal.errors.find("pseudo-terminal") != std::string::npos) GTEST_SKIP() << on_a_terminal.errors;
