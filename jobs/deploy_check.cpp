@@ -6,7 +6,6 @@
 #include <string>
 
 #include "base/error.hpp"
-#include "base/text.hpp"
 #include "deploy_commands.hpp"
 #include "files/mapping_file.hpp"
 #include "interchange/serving_devices.hpp"
@@ -40,11 +39,6 @@ std::string gpu_list() {
 
 }  // namespace
 
-void print_lines(const std::string& text) {
-  for (const std::string& line : split(trim(text), '\n'))
-    std::cout << (line.starts_with(' ') ? line : wrap(line)) << "\n";
-}
-
 int run_check(const Arguments& arguments) {
   CheckJob job;
   CommandLine line("gem-deploy check",
@@ -61,7 +55,7 @@ int run_check(const Arguments& arguments) {
   const auto gpus = visible_gpus(parse_gpu_list(gpu_list()),
                                  selection == nullptr ? std::nullopt : std::optional<std::string_view>(selection));
   const ServingCheck check = check_serving_host(mapping, host_name(), gpus);
-  print_lines(check.text);
+  std::cout << check.text;
   std::vector<JsonRecord> ranks;
   for (const ServingRank& rank : check.ranks)
     ranks.push_back(JsonRecord().add("rank", rank.rank).add("uuid", rank.wanted).add("found", rank.found));

@@ -14,7 +14,4 @@ int run_map_import(const Arguments& arguments);
 int run_permute(const Arguments& arguments);
 int run_profile_export(const Arguments& arguments);
 
-/// Prints sentences, broken for a terminal, and commands, which are indented and broken already.
-void print_lines(const std::string& text);
-
 }  // namespace gem

@@ -94,20 +94,19 @@ int run_export(const Arguments& arguments) {
   if (job.layers > 0) model.decoder_layers = job.layers;
   model.mtp_layers = job.mtp_layers;
   const PhysicalMap map = map_for_engine(mapping, engine, model);
-  const auto say = [](const std::string& sentence) { std::cout << wrap(sentence) << "\n"; };
-  say(fmt::format("{}: {} layers, {} experts on {} devices, {} each (method {}, model {})", job.mapping,
-                  mapping.layer_count(), map.expert_count, map.device_count, map.slots_per_device(), mapping.method,
-                  mapping.model));
+  std::cout << fmt::format("{}: {} layers, {} experts on {} devices, {} each (method {}, model {})\n", job.mapping,
+                           mapping.layer_count(), map.expert_count, map.device_count, map.slots_per_device(),
+                           mapping.method, mapping.model);
   if (engine.layers == EngineFormat::Layers::MoeLayerOrder && model.moe_layers == 0)
-    say("Not checked: whether these are all MoE layers of the model, which is not a known one (--model)");
+    std::cout << "Not checked: whether these are all MoE layers of the model, which is not a known one (--model)\n";
   if (!known && !engine.refused_models.empty())
-    say(fmt::format("Not checked: whether {} places the experts of {} by a file, which is not a known model",
-                    engine.name, mapping.model));
+    std::cout << fmt::format("Not checked: whether {} places the experts of {} by a file, which is not a known model\n",
+                             engine.name, mapping.model);
   if (const auto dense = known ? dense_layer_of(mapping, *known) : std::nullopt)
-    say(fmt::format(
+    std::cout << fmt::format(
         "Check the layers: the mapping has layer {}, which should have no experts in {}; gem-trace import --model "
-        "gives layers the model's numbers",
-        *dense, known->name));
+        "gives layers the model's numbers\n",
+        *dense, known->name);
   const JsonRecord record = JsonRecord()
                                 .add("engine", engine.name)
                                 .add("mapping", job.mapping)
@@ -127,10 +126,7 @@ int run_export(const Arguments& arguments) {
   print_json(JsonRecord(record).add("files", files).add("launch", launch_lines(mapping)));
   std::cout << "Written, read back and checked: " << files[0] << "\n";
   if (files.size() > 1) std::cout << "How to start the engine with it: " << files[1] << "\n";
-  if (!job.quiet) {
-    std::cout << "\n";
-    print_lines(engine.instructions(map, job.output));
-  }
+  if (!job.quiet) std::cout << "\n" << engine.instructions(map, job.output);
   std::cout << "\n" << launch_lines(mapping);
   return 0;
 }

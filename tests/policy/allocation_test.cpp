@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "policy/example_call.hpp"
 #include "policy/gem_policy.h"
 #include "policy/profile_text.hpp"
 #include "search/random_problem.hpp"
@@ -94,36 +95,16 @@ TEST(PolicyLibraryWithoutMemory, OpeningGivesACode) {
 }
 
 TEST(PolicyLibraryWithoutMemory, PlacingGivesACodeAndNoMap) {
-  gem_policy* policy = nullptr;
-  ASSERT_EQ(gem_policy_open_equal(4, 16, 4e-6, 1e-5, &policy), GEM_POLICY_GOOD);
-  const LoadTrace trace = testing::made_up_trace(12, 2, 16, 5);
-  std::vector<std::int32_t> present, map;
-  for (int slot = 0; slot < 40; ++slot) present.push_back(slot % 20 % 16);
-  gem_policy_question question{};
-  question.size = sizeof question;
-  question.step_count = 12;
-  question.judged_steps = 6;
-  question.layer_count = 2;
-  question.expert_count = 16;
-  question.device_count = 4;
-  question.slots_per_device = 5;
-  question.counts = trace.counts.values().data();
-  question.present = present.data();
-  question.max_moves = 4;
-  question.max_total_moves = -1;
-  question.horizon_steps = 1000.0;
-  const std::vector<std::int32_t> unwritten(40, -7);
-  gem_policy_answer answer{};
-  answer.size = sizeof answer;
+  const Policy policy = equal_policy(4);
+  Call call;
+  const std::vector<std::int32_t> unwritten = call.map;
   expect_codes(
       [&] {
-        map = unwritten;  // before an allocation may fail: as large as it is
-        answer.map = map.data();
-        return gem_policy_place(policy, &question, &answer);
+        call.map = unwritten;  // as large as it is: allocates nothing
+        return call.run(policy);
       },
-      [&] { EXPECT_EQ(map, unwritten); });
-  EXPECT_GT(answer.moves, 0);
-  gem_policy_close(policy);
+      [&] { EXPECT_EQ(call.map, unwritten); });
+  EXPECT_GT(call.answer.moves, 0);
 }
 
 }  // namespace
