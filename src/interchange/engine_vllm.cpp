@@ -50,7 +50,7 @@ std::string instructions(const PhysicalMap& map, const std::string& path) {
       "{{\"initial_mapping_path\": {}, \"num_redundant_experts\": {}, \"disable_online_rebalancing\": true}}",
       to_json(path), map.redundant_count());
   return fmt::format(
-      "PROVISIONAL: vLLM's initial mapping for EPLB is proposed, not released; with a vLLM that has it, {}\n"
+      "PROVISIONAL: vLLM's initial mapping for EPLB is proposed, not released; with a vLLM that has it, {} "
       "expert-parallel ranks in the order of the mapping's devices:\n"
       "  vllm serve MODEL --tensor-parallel-size {} --enable-expert-parallel \\\n"
       "    --enable-eplb \\\n"
