@@ -14,15 +14,16 @@
 #       a trial on CPU cores, experts shrunk
 #
 # Options: --output DIR (results/natural-spread), --models LIST, --max-tokens N
-# (8192, rows of a device), --no-exchange, --seconds N (begin no profile after N
-# seconds; exit code 75 says that more is to do: the same command goes on),
-# --dry-run.
+# (8192, rows of a device), --no-exchange, --pace serving|busy (what GPUs do
+# between samples; serving, but busy on CPU cores and where ranks share a GPU),
+# --seconds N (begin no profile after N seconds; exit code 75 says that more is
+# to do: the same command goes on), --dry-run.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=jobs/dependencies.sh
 . "$root/jobs/dependencies.sh"
 
-ranks=0 shares='' device=cuda output=results/natural-spread max_tokens=8192 dry_run=0 seconds=0 exchange=(--exchange)
+ranks=0 shares='' device=cuda output=results/natural-spread max_tokens=8192 dry_run=0 seconds=0 pace='' exchange=(--exchange)
 models=gpt-oss-20b,deepseek-v2-lite,mixtral-8x7b,qwen3-30b-a3b
 refuse() {
   echo "natural-spread.sh: $1; --help shows all options" >&2
@@ -32,7 +33,7 @@ while [ $# -gt 0 ]; do
   case $1 in
     --dry-run) dry_run=1; shift; continue ;;
     --no-exchange) exchange=(); shift; continue ;;
-    --help) sed -n '2,19s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --help) sed -n '2,20s/^# \{0,1\}//p' "$0"; exit 0 ;;
   esac
   [ $# -gt 1 ] || refuse "$1 is unknown or lacks its value"
   case $1 in
@@ -44,6 +45,7 @@ while [ $# -gt 0 ]; do
     --device) device=$2 ;;
     --output) output=$2 ;;
     --models) models=$2 ;;
+    --pace) pace=$2; [[ $pace =~ ^(serving|busy)$ ]] || refuse "--pace $2 is neither serving nor busy" ;;
     --max-tokens) max_tokens=$2 ;;
     --seconds) seconds=$2 ;;
     *) refuse "unknown option $1" ;;
@@ -56,10 +58,14 @@ launch=("${MPIRUN[@]}" -n "$ranks") options=(--tile-tokens 128)
 [ -z "$shares" ] || { launch=("$root/slurm/share_gpu.sh" "$shares"); options+=(--share-gpu turns); }
 [ "$device" != host ] || options=(--dtype f32 --expert-shape 64x64)
 
-# Kept busy, so that what is found can be compared with tests/benchmark/four_gpus.md.
+if [ -z "$pace" ]; then
+  pace=serving
+  { [ -z "$shares" ] && [ "$device" = cuda ]; } || pace=busy
+fi
+
 profile() { # profile MODEL FILE
   local command=("${launch[@]}" gem-profile --quiet --model "$1" --device "$device" "${options[@]}" "${exchange[@]}"
-    --max-tokens "$max_tokens" --pace busy --output "$2")
+    --max-tokens "$max_tokens" --pace "$pace" --output "$2")
   if [ "$dry_run" = 1 ]; then echo "${command[*]}"; return; fi
   [ ! -e "$2" ] || return 0
   [ ! -e "$2.partial" ] || command+=(--resume)

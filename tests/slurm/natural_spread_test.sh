@@ -10,10 +10,11 @@ trial() {
     --output "$folder/trial" "$@" > "$folder/log" 2> "$folder/errors"
 }
 expect_refused "$root/slurm/natural-spread.sh" --frob --ranks '--ranks 0' '--ranks x' '--max-tokens 10' \
-  '--ranks 2 --shares 100,100'
+  '--ranks 2 --shares 100,100' '--ranks 2 --pace slow'
 trial --dry-run || fail "the dry run failed"
 [ ! -e "$folder/trial" ] || fail "a dry run wrote something"
-[ "$(grep -c 'gem-profile .* --exchange' "$folder/log")" -eq 4 ] || fail "the dry run doesn't show four profiles"
+[ "$(grep -c 'gem-profile .* --exchange .* --pace busy' "$folder/log")" -eq 4 ] ||
+  fail "the dry run doesn't show four profiles of busy CPU cores"
 
 # Where there are no programs, they would be built.
 mkdir -p "$folder/elsewhere/slurm" "$folder/elsewhere/jobs"
@@ -21,6 +22,7 @@ cp "$root/slurm/natural-spread.sh" "$folder/elsewhere/slurm/"
 cp "$root/jobs/dependencies.sh" "$folder/elsewhere/jobs/"
 PATH=/usr/bin:/bin "$folder/elsewhere/slurm/natural-spread.sh" --ranks 2 --dry-run > "$folder/log"
 grep -q "^cmake --build $folder/elsewhere/build/release" "$folder/log" || fail "the dry run doesn't show the build"
+[ "$(grep -c -- '--pace serving' "$folder/log")" -eq 8 ] || fail "GPUs of their own aren't profiled at the pace of serving"
 
 code=0
 trial --seconds 1 || code=$?
