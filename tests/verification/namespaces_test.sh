@@ -2,8 +2,9 @@
 # Two network namespaces stand for nodes of two ranks each, the link between them limited by the kernel's traffic
 # control: what a placement does to the exchange is then measured. Five placements; the exchange that gem-map predicts
 # from the stated bandwidth must be within 15 % of what gem-verify measures, and their order right where predictions
-# differ by more than that.
-#   namespaces_test.sh BIN [page]      page: prints the rows of nodes.md
+# differ by more than that. Cores that others keep busy delay messages, so three
+# tries are made, of which one must be good.
+#   namespaces_test.sh BIN [page]      page: one try, the rows of nodes.md
 # Skipped (exit code 77) where namespaces, links or traffic control can't be had.
 set -euo pipefail
 bin=$(cd "$1" && pwd)
@@ -19,6 +20,7 @@ skip() {
 for program in ip tc unshare nsenter mpirun python3; do
   command -v $program > /dev/null || skip "$program is not installed"
 done
+mpirun --version 2> /dev/null | grep -qi "open *mpi\|openrte" || skip "mpirun is not Open MPI's"
 [ "$(id -u)" -eq 0 ] || skip "namespaces need root"
 unshare --net --uts true 2> /dev/null || skip "namespaces are not allowed"
 unshare --net sh -c 'ip link add gem0 type veth peer name gem1 && tc qdisc add dev gem0 root tbf rate 100mbit burst 64kb latency 50ms' \
@@ -32,7 +34,7 @@ cleanup() {
 }
 trap cleanup EXIT
 for node in 0 1; do
-  unshare --net --uts sleep 300 < /dev/null > /dev/null 2>&1 &
+  unshare --net --uts sleep 600 < /dev/null > /dev/null 2>&1 &
   nodes+=("$!")
   while [ "$(readlink "/proc/$!/ns/net")" = "$(readlink /proc/self/ns/net)" ]; do sleep 0.02; done
 done
@@ -80,17 +82,20 @@ for stages in node off; do
     --nodes 2 --inside-bandwidth 1000 --across-bandwidth "$across" --across-nodes $stages "${mappings[@]}" --output eplb.h5 \
     > $stages.json 2>> log.txt
 done
-code=0
-# shellcheck disable=SC2046  # one word an option
-inside 0 timeout 120 mpirun --mca plm_rsh_agent "$work/agent" --mca btl tcp,vader,self --mca pml ob1 \
-  --mca btl_tcp_if_include eth0 --mca oob_tcp_if_include eth0 --mca orte_keep_fqdn_hostnames 1 --bind-to none \
-  --mca mpi_yield_when_idle 1 -n 4 --host $network.10:2,$network.11:2 -x PATH "$bin/gem-verify" --json --quiet \
-  --profile "$work/profile.h5" --trace "$work/trace.h5" --device host --allow-model-mismatch \
-  --first-step 0 --steps 4 --rounds 3 --checked-steps 1 --judge other11 --output "$work/report.h5" \
-  $(for seed in 11 12 13 14; do echo "--mapping $work/other$seed.h5"; done) > verify.json 2>> log.txt || code=$?
-[ $code -le 1 ] || { cat log.txt verify.json; exit 1; }
+measure() { # writes verify.json
+  local code=0
+  # shellcheck disable=SC2046  # one word an option
+  inside 0 timeout 120 mpirun --mca plm_rsh_agent "$work/agent" --mca btl tcp,vader,self --mca pml ob1 \
+    --mca btl_tcp_if_include eth0 --mca oob_tcp_if_include eth0 --mca orte_keep_fqdn_hostnames 1 --bind-to none \
+    --mca mpi_yield_when_idle 1 -n 4 --host $network.10:2,$network.11:2 -x PATH "$bin/gem-verify" --json --quiet \
+    --profile "$work/profile.h5" --trace "$work/trace.h5" --device host --allow-model-mismatch \
+    --first-step 0 --steps 4 --rounds 3 --checked-steps 1 --judge other11 --output "$work/report.h5" \
+    $(for seed in 11 12 13 14; do echo "--mapping $work/other$seed.h5"; done) > verify.json 2>> log.txt || code=$?
+  [ $code -le 1 ] || { cat log.txt verify.json; exit 1; }
+}
 
-python3 - "$page" << 'END'
+compare() { # prints the rows; fails where one is wrong
+  python3 - << 'END'
 import json
 import sys
 
@@ -117,3 +122,12 @@ for a, b in zip(rows, rows[1:]):
         print(f"wrong order: {a[0]} and {b[0]}")
 sys.exit(0 if good else 1)
 END
+}
+
+tries=3
+[ "$page" != page ] || tries=1
+for ((try = 1; try <= tries; ++try)); do
+  measure
+  if compare; then exit 0; fi
+done
+exit 1
