@@ -3,13 +3,15 @@
 # what balancers that move experts at run time would take; and how search time and memory grow with devices.
 #   tests/benchmark/nodes.sh BIN_DIRECTORY [NODES...] > rows.md
 # LAYERS and STEPS set how many layers and steps (half searched on, half scored; default 4 and 64), MODELS and TOKENS
-# (a device) which rows, EFFORT how long gem searches, DEVICES the sizes of the second table (none: no second table).
+# (a device) which rows, EFFORT how long gem searches, MIXED how many mixed steps it adds (0; default: as gem-map does
+# by itself), DEVICES the sizes of the second table (none: no second table).
 # Rows in the file DONE, if that is set, stay and aren't made again.
 set -euo pipefail
 bin=$(cd "$1" && pwd) && shift
 data=$(cd "$(dirname "$0")/../../jobs/data" && pwd)
 export PATH="$bin:$PATH" OMPI_MCA_ess=isolated
-layers=${LAYERS:-4} steps=${STEPS:-64}
+layers=${LAYERS:-4} steps=${STEPS:-64} mixed=(--mixed-steps "${MIXED:-0}")
+[ "${MIXED:-0}" != default ] || mixed=()
 # NVLink and InfiniBand of the H800 nodes of arXiv 2412.19437, section 3.2.2, a device.
 links=(--inside-bandwidth 160 --across-bandwidth 50)
 done_rows=${DONE:+$(realpath "$DONE")}
@@ -24,7 +26,8 @@ echo "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:
 for nodes in "${@:-4 8 16}"; do for n in $nodes; do
   for model in ${MODELS:-DeepSeek-V3 Kimi-K2}; do
     experts=384 && [ "$model" = DeepSeek-V3 ] && experts=256
-    groups=() && [ "$model" = DeepSeek-V3 ] && groups=(--routing-groups 8)
+    groups=() # of which each is on a node or more; on more nodes EPLB goes over all devices
+    if [ "$model" = DeepSeek-V3 ] && [ $((8 % n)) = 0 ]; then groups=(--routing-groups 8); fi
     devices=$((n * 8))
     for tokens in ${TOKENS:-8 32 128 2048}; do
       if [ -n "$done_rows" ] && grep -F "| $model | $n | $tokens |" "$done_rows"; then continue; fi
@@ -35,9 +38,9 @@ for nodes in "${@:-4 8 16}"; do for n in $nodes; do
         "${links[@]}" --slowdown "$data/variability/longhorn-v100-sgemm.csv" --for-trace trace.h5 \
         --redundant-experts $devices --output profile.h5 > /dev/null 2>&1
       map() { gem-map --quiet --profile profile.h5 --trace trace.h5 --train-steps $((steps / 2)) --allow-model-mismatch --across-nodes node \
-        --mixed-steps 0 --effort "${EFFORT:-default}" --output mapping.h5 "$@"; }
+        "${mixed[@]}" --effort "${EFFORT:-default}" --output mapping.h5 "$@"; }
       /usr/bin/time -f "%e %M" -o usage.txt gem-map --quiet --profile profile.h5 --trace trace.h5 \
-        --train-steps $((steps / 2)) --allow-model-mismatch --across-nodes node --mixed-steps 0 \
+        --train-steps $((steps / 2)) --allow-model-mismatch --across-nodes node "${mixed[@]}" \
         --effort "${EFFORT:-default}" --output mapping.h5 "${groups[@]}" > joint.txt
       map "${groups[@]}" --levels 2 > levels.txt
       map "${groups[@]}" --method eplb --online-exact > equal.txt
