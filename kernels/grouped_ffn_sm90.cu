@@ -30,7 +30,7 @@ EncodeTiled encoder() {
 }
 
 // A map in `rank` dimensions; strides in elements. Without promotion L2 fetches what is asked for, rows of 128 bytes:
-// promoted to 256, cold bf16 weights come 4 to 8 % slower (seen on an H200). Of fp8 only promoted maps are measured.
+// promoted to 256, cold bf16 weights come 3 to 8 % slower (seen on an H200). Of fp8 only promoted maps are measured.
 bool encode(unsigned char* map, CUtensorMapDataType type, unsigned element_bytes, CUtensorMapSwizzle swizzle,
             const void* base, cuuint32_t rank, const cuuint64_t* sizes, const cuuint64_t* strides,
             const cuuint32_t* box) {
