@@ -29,15 +29,18 @@ EncodeTiled encoder() {
   return found;
 }
 
-// A map in `rank` dimensions; strides in elements.
+// A map in `rank` dimensions; strides in elements. Without promotion L2 fetches what is asked for, rows of 128 bytes:
+// promoted to 256, cold bf16 weights come 3 to 8 % slower (seen on an H200). Of fp8 only promoted maps are measured.
 bool encode(unsigned char* map, CUtensorMapDataType type, unsigned element_bytes, CUtensorMapSwizzle swizzle,
             const void* base, cuuint32_t rank, const cuuint64_t* sizes, const cuuint64_t* strides,
             const cuuint32_t* box) {
+  const CUtensorMapL2promotion promotion =
+      element_bytes == 2 ? CU_TENSOR_MAP_L2_PROMOTION_NONE : CU_TENSOR_MAP_L2_PROMOTION_L2_256B;
   cuuint64_t stride_bytes[4] = {};
   const cuuint32_t ones[5] = {1, 1, 1, 1, 1};
   for (cuuint32_t d = 0; d + 1 < rank; ++d) stride_bytes[d] = strides[d] * element_bytes;
   return encoder()(reinterpret_cast<CUtensorMap*>(map), type, rank, const_cast<void*>(base), sizes, stride_bytes, box,
-                   ones, CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+                   ones, CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle, promotion,
                    CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
 }
 
