@@ -154,23 +154,42 @@ GEM_CLONES void all_swapped_excesses(const SwapSteps& steps, const LoadRow& firs
     excesses_of<false, false>(steps, first, first_slots, second, second_slots, count, excess);
 }
 
-// `kSlots` of the second device at a time.
-template <std::size_t kSlots>
-[[gnu::always_inline]] static inline void add_swaps(std::int32_t* __restrict excess, const SwapColumn& column,
-                                                    std::size_t first_slots, std::size_t stride) {
+// Swaps that are judged at a time: what is known of them stays in the first cache.
+constexpr std::size_t swap_block = 256;
+
+// excess += what the swaps leave in a column, `moved` [count] being what the first device gets.
+[[gnu::always_inline]] static inline void add_moved(std::int32_t* __restrict excess, const std::int32_t* __restrict moved,
+                                                    std::size_t count, const SwapColumn& column) {
   const std::int32_t floor = column.floor, weight = column.weight, most = column.most;
-  const std::int32_t* const table_first = column.table_first;
-  const std::int32_t* const table_second = column.table_second;
-  for (std::size_t i = 0; i < first_slots; ++i)
-    for (std::size_t begin = 0; begin < stride; begin += kSlots, excess += kSlots) {
-      const std::int32_t lost = column.keys_first[i];
-      const std::int32_t* const keys = column.keys_second + begin;
-      for (std::size_t j = 0; j < kSlots; ++j) {
-        const std::int32_t moved = keys[j] - lost;
-        const std::int32_t slower = std::max(std::max(table_first[moved], table_second[-moved]), floor) - floor;
-        excess[j] += std::min(slower, most) * weight;
-      }
+  const std::int32_t* const __restrict table_first = column.table_first;
+  const std::int32_t* const __restrict table_second = column.table_second;
+  for (std::size_t i = 0; i < count; ++i) {
+    // Values, for std::max gives back a reference, and a choice of two places in memory doesn't become vectors.
+    const std::int32_t first = table_first[moved[i]], second = table_second[-moved[i]];
+    const std::int32_t above = std::max(std::max(first, second), floor) - floor;
+    excess[i] += std::min(above, most) * weight;
+  }
+}
+
+// `kSlots` of the second device at a time are written, and many looked up: a loop of as few look-ups as a device has
+// slots is unrolled before it could become vectors.
+template <std::size_t kSlots>
+[[gnu::always_inline]] static inline void add_swaps(std::int32_t* excess, const SwapColumn& column,
+                                                    std::size_t first_slots, std::size_t stride) {
+  std::int32_t moved[swap_block];
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < first_slots; ++i) {
+    const std::int32_t lost = column.keys_first[i];
+    for (const std::int32_t* keys = column.keys_second; keys < column.keys_second + stride; keys += kSlots) {
+      for (std::size_t j = 0; j < kSlots; ++j) moved[count + j] = keys[j] - lost;
+      count += kSlots;
+      if (count < swap_block) continue;
+      add_moved(excess, moved, count, column);
+      excess += count;
+      count = 0;
     }
+  }
+  add_moved(excess, moved, count, column);
 }
 
 GEM_CLONES void add_swap_excesses(std::int32_t* excess, const SwapColumn& column, std::size_t first_slots,
