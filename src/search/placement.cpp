@@ -84,14 +84,14 @@ void Placement::refresh_slowest() {
   for (std::size_t t = 0; t < columns; ++t) {
     const std::int32_t first = slowest_device_[0][t], second = slowest_device_[1][t];
     if (first < 0) continue;  // the floor decides
-    const std::int64_t weight = weights_[t];
-    const std::int64_t above_second = weight * (slowest_time_[0][t] - slowest_time_[1][t]);
-    const std::int64_t above_third = weight * (slowest_time_[1][t] - slowest_time_[2][t]);
-    if (t < problem_->first_node_column())
-      devices_.note(t, static_cast<std::size_t>(first), second, above_second, above_third);
-    else
-      nodes_.note(t, static_cast<std::size_t>(node_of(first)), second < 0 ? -1 : node_of(second), above_second,
-                  above_third);
+    StragglerColumn column{static_cast<std::int32_t>(t), weights_[t],          slowest_time_[0][t],
+                           slowest_time_[1][t],          slowest_time_[2][t], second};
+    if (t < problem_->first_node_column()) {
+      devices_.note(static_cast<std::size_t>(first), column);
+    } else {
+      if (second >= 0) column.second = node_of(second);
+      nodes_.note(static_cast<std::size_t>(node_of(first)), column);
+    }
   }
 }
 
@@ -102,12 +102,13 @@ void Placement::Stragglers::clear(std::size_t count) {
   for (auto& list : columns) list.clear();
 }
 
-void Placement::Stragglers::note(std::size_t column, std::size_t first, std::int32_t second,
-                                 std::int64_t above_second_ticks, std::int64_t above_third_ticks) {
-  columns[first].push_back(static_cast<std::int32_t>(column));
-  above_second[first] += above_second_ticks;
-  if (second < 0) return;  // below it is the floor, or nothing
-  above_third[first * columns.size() + static_cast<std::size_t>(second)] += above_third_ticks;
+void Placement::Stragglers::note(std::size_t straggler, const StragglerColumn& column) {
+  columns[straggler].push_back(column);
+  const std::int64_t weight = column.weight;
+  above_second[straggler] += weight * (column.ticks - column.second_ticks);
+  if (column.second < 0) return;  // below it is the floor, or nothing
+  above_third[straggler * columns.size() + static_cast<std::size_t>(column.second)] +=
+      weight * (column.second_ticks - column.third_ticks);
 }
 
 std::int64_t Placement::Stragglers::max_saving(std::int32_t first, std::int32_t second) const {
@@ -123,8 +124,8 @@ std::int64_t Placement::max_saving(std::int32_t first, std::int32_t second) cons
 void Placement::columns_of_stragglers(std::int32_t first, std::int32_t second, std::vector<std::int32_t>& out) const {
   out.clear();
   const auto add_columns = [&](const Stragglers& stragglers, std::int32_t straggler) {
-    const std::vector<std::int32_t>& columns = stragglers.columns[static_cast<std::size_t>(straggler)];
-    out.insert(out.end(), columns.begin(), columns.end());
+    for (const StragglerColumn& column : stragglers.columns[static_cast<std::size_t>(straggler)])
+      out.push_back(column.column);
   };
   add_columns(devices_, first);
   add_columns(devices_, second);

@@ -16,6 +16,17 @@ struct Relocation {
   std::int32_t device;
 };
 
+/// A column, and what its straggler costs beyond the others.
+struct StragglerColumn {
+  std::int32_t column;
+  std::int32_t weight;  ///< of the column
+  std::int32_t ticks;   ///< of the straggler
+  std::int32_t second_ticks, third_ticks;
+  std::int32_t second;  ///< the second slowest device; -1: the floor
+  /// Of the slowest but for the straggler and another device.
+  std::int32_t ticks_without(std::int32_t other) const { return other == second ? third_ticks : second_ticks; }
+};
+
 /// An assignment with all that is needed to judge and make changes: loads and times of every device in every column,
 /// and the slowest devices of each column. In the columns whose maximum is over nodes (LayerCost::first_node_column)
 /// each device has the load of its whole node, and the node's first device its time.
@@ -92,10 +103,9 @@ class Placement {
   }
   /// Whether changes between the two leave the columns of nodes as they are.
   bool share_node(std::int32_t first, std::int32_t second) const { return node_of(first) == node_of(second); }
-  /// The same of one column, of two devices of which one is its straggler and no column is a node's.
-  std::int32_t slowest_of_others(std::int32_t first, std::int32_t second, std::size_t column) const {
-    const std::int32_t runner_up = slowest_device_[1][column];
-    return runner_up == first || runner_up == second ? slowest_time_[2][column] : slowest_time_[1][column];
+  /// Columns whose straggler is the device; none that is a node's.
+  const std::vector<StragglerColumn>& columns_of(std::int32_t device) const {
+    return devices_.columns[static_cast<std::size_t>(device)];
   }
   /// What changes on these two devices alone can save at most: until the slowest of the others decides every column.
   std::int64_t max_saving(std::int32_t first, std::int32_t second) const;
@@ -133,14 +143,12 @@ class Placement {
   std::vector<std::int32_t> slowest_device_[2];
   // What the stragglers of some columns, devices or nodes, cost beyond the others.
   struct Stragglers {
-    std::vector<std::vector<std::int32_t>> columns;  // [straggler] in which it is the slowest, ascending
-    std::vector<std::int64_t> above_second;          // [straggler], saved if it were only as slow as the second
+    std::vector<std::vector<StragglerColumn>> columns;  // [straggler] in which it is the slowest, ascending
+    std::vector<std::int64_t> above_second;             // [straggler], saved if it were only as slow as the second
     std::vector<std::int64_t>
         above_third;  // [straggler, straggler], further saved if the second went down to the third
     void clear(std::size_t count);
-    // `second` is -1 where the floor is.
-    void note(std::size_t column, std::size_t first, std::int32_t second, std::int64_t above_second_ticks,
-              std::int64_t above_third_ticks);
+    void note(std::size_t straggler, const StragglerColumn& column);
     std::int64_t max_saving(std::int32_t first, std::int32_t second) const;
   };
   std::vector<std::vector<std::int32_t>> devices_of_node_;  // empty where no column is a node's

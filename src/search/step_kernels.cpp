@@ -192,17 +192,15 @@ template <std::size_t kSlots>
   add_moved(excess, moved, count, column);
 }
 
-GEM_CLONES void add_swap_excesses(std::int32_t* excess, const SwapColumn& column, std::size_t first_slots,
-                                  std::size_t stride) {
-  if (stride == 4)
-    add_swaps<4>(excess, column, first_slots, stride);
-  else
-    add_swaps<8>(excess, column, first_slots, stride);
-}
-
-GEM_CLONES std::size_t count_below(const std::int32_t* values, std::size_t count, std::int32_t limit) {
+GEM_CLONES std::size_t add_swap_excesses(std::int32_t* excess, std::span<const SwapColumn> columns,
+                                         std::size_t first_slots, std::size_t stride, std::int32_t limit) {
+  for (const SwapColumn& column : columns)
+    if (stride == 4)
+      add_swaps<4>(excess, column, first_slots, stride);
+    else
+      add_swaps<8>(excess, column, first_slots, stride);
   std::int32_t below = 0;
-  for (std::size_t i = 0; i < count; ++i) below += values[i] < limit;
+  for (std::size_t i = 0; i < first_slots * stride; ++i) below += excess[i] < limit;
   return static_cast<std::size_t>(below);
 }
 

@@ -59,12 +59,11 @@ constexpr std::size_t slot_stride(std::size_t slots) {
   return slots <= 4 ? 4 : (slots + 7) / 8 * 8;
 }
 
-/// excess [slots of the first, stride] += what the two devices are above the floor of a column, at most `most`, times
-/// its weight, after an expert of the first went to the second and one of the second the other way.
-void add_swap_excesses(std::int32_t* excess, const SwapColumn& column, std::size_t first_slots, std::size_t stride);
-
-/// How many of the values are below the limit.
-std::size_t count_below(const std::int32_t* values, std::size_t count, std::int32_t limit);
+/// excess [slots of the first, stride] += what the two devices are above the floor of each column, at most its `most`,
+/// times its weight, after an expert of the first went to the second and one of the second the other way. Returns how
+/// many are below the limit then.
+std::size_t add_swap_excesses(std::int32_t* excess, std::span<const SwapColumn> columns, std::size_t first_slots,
+                              std::size_t stride, std::int32_t limit);
 
 /// load += sign * key.
 void add_keys(std::int32_t* load, const std::int32_t* key, std::int32_t sign, std::size_t count);

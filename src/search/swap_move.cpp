@@ -26,6 +26,7 @@ class SwapMove : public Move {
  private:
   // What all swaps leave in the columns in which the most can be gained, one after the other, until few swaps leave
   // less than `enough`; how many these are.
+  void list_swap_columns(const Placement& placement, std::int32_t first, std::int32_t second);
   std::size_t sum_plain(const Placement& placement, std::int32_t first, std::int32_t second, std::int64_t enough);
   // The same of placements that aren't plain, in half of the columns at once.
   void choose_columns(const Placement& placement, std::int32_t first, std::int32_t second);
@@ -58,6 +59,7 @@ class SwapMove : public Move {
   std::vector<LoadRow> rows_;                  // [slot]
   std::vector<std::int32_t> floor_, weights_;  // [packed column]
   std::vector<std::int64_t> excess_;           // [slot of first, slot of second]
+  std::vector<SwapColumn> swap_columns_;       // as columns_
   std::vector<std::int32_t> plain_excess_;     // [slot of first, slot of second, padded]
   // All columns: the slowest of the other devices; those that are packed have the largest floor, so that they add
   // nothing.
@@ -149,46 +151,53 @@ void SwapMove::sum_packed(const Placement& placement, std::int32_t first, std::i
   work_.evaluated_steps += excess_.size() * packed_count_;
 }
 
+void SwapMove::list_swap_columns(const Placement& placement, std::int32_t first, std::int32_t second) {
+  swap_columns_.clear();
+  columns_.clear();
+  const std::int32_t* const load_first = placement.load(first).key;
+  const std::int32_t* const load_second = placement.load(second).key;
+  const std::int32_t* const table_first = placement.table(first);
+  const std::int32_t* const table_second = placement.table(second);
+  const auto list = [&](std::int32_t straggler, std::int32_t other) {
+    for (const StragglerColumn& column : placement.columns_of(straggler)) {
+      const std::int32_t floor = column.ticks_without(other);
+      if (column.ticks == floor || column.weight == 0) continue;
+      const auto t = static_cast<std::size_t>(column.column);
+      swap_columns_.push_back({table_first + load_first[t], table_second + load_second[t],
+                               placement.slot_keys(first, t), placement.slot_keys(second, t), floor, column.weight, 0});
+      columns_.push_back(column.column);
+    }
+  };
+  list(first, second);
+  list(second, first);
+}
+
 std::size_t SwapMove::sum_plain(const Placement& placement, std::int32_t first, std::int32_t second,
                                 std::int64_t enough) {
-  constexpr std::size_t between_counts = 2;
-  placement.columns_of_stragglers(first, second, columns_);
-  savings_.clear();
-  for (const std::int32_t column : columns_) {
-    const auto t = static_cast<std::size_t>(column);
-    const std::int64_t above_others = placement.column_cost()[t] - placement.slowest_of_others(first, second, t);
-    if (const std::int64_t ticks = above_others * placement.weights()[t]; ticks > 0)
-      savings_.push_back({ticks, column});
-  }
-  std::sort(savings_.begin(), savings_.end(), [](const Saving& a, const Saving& b) {
-    return a.ticks != b.ticks ? a.ticks > b.ticks : a.column < b.column;
-  });
-
+  constexpr std::size_t at_a_time = 4;
+  list_swap_columns(placement, first, second);
   const std::size_t first_slots = placement.experts_of(first).size(), stride = placement.slot_stride();
   const std::size_t few = first_slots * placement.experts_of(second).size() / 16;
   plain_excess_.assign(first_slots * stride, 0);
-  columns_.clear();
-  std::size_t left = plain_excess_.size();
+  std::size_t left = plain_excess_.size(), summed = 0;
   std::int64_t reached = 0;  // at most, by any swap
-  for (const Saving& saving : savings_) {
-    const auto t = static_cast<std::size_t>(saving.column);
-    const std::int32_t weight = placement.weights()[t];
-    // A swap that leaves as much as that is done with.
-    const std::int64_t most = enough / weight + 1;
-    reached += most * weight;
-    if (reached > INT32_MAX) break;
-    add_swap_excesses(
-        plain_excess_.data(),
-        {placement.table(first) + placement.load(first).key[t], placement.table(second) + placement.load(second).key[t],
-         placement.slot_keys(first, t), placement.slot_keys(second, t), placement.slowest_of_others(first, second, t),
-         weight, static_cast<std::int32_t>(most)},
-        first_slots, stride);
-    columns_.push_back(saving.column);
-    if (columns_.size() % between_counts > 0) continue;
-    left = count_below(plain_excess_.data(), plain_excess_.size(), static_cast<std::int32_t>(enough));
-    if (left <= few) break;
+  while (summed < swap_columns_.size() && left > few) {
+    std::size_t end = summed;
+    for (; end < std::min(summed + at_a_time, swap_columns_.size()); ++end) {
+      SwapColumn& column = swap_columns_[end];
+      // A swap that leaves as much as that is done with.
+      const std::int64_t most = enough / column.weight + 1;
+      reached += most * column.weight;
+      if (reached > INT32_MAX) break;
+      column.most = static_cast<std::int32_t>(most);
+    }
+    if (end == summed) break;
+    left = add_swap_excesses(plain_excess_.data(), std::span(swap_columns_).subspan(summed, end - summed), first_slots,
+                             stride, static_cast<std::int32_t>(enough));
+    summed = end;
   }
-  work_.evaluated_steps += plain_excess_.size() * columns_.size();
+  columns_.resize(summed);
+  work_.evaluated_steps += plain_excess_.size() * summed;
   return left;
 }
 
