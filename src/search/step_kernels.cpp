@@ -154,8 +154,8 @@ GEM_CLONES void all_swapped_excesses(const SwapSteps& steps, const LoadRow& firs
     excesses_of<false, false>(steps, first, first_slots, second, second_slots, count, excess);
 }
 
-// Swaps that are judged at a time: what is known of them stays in the first cache.
-constexpr std::size_t swap_block = 256;
+// Swaps that are judged at a time in so many columns: what is known of them stays in the first cache.
+constexpr std::size_t swaps_at_a_time = 256;
 
 // excess += what the swaps leave in a column, `moved` [count] being what the first device gets.
 [[gnu::always_inline]] static inline void add_moved(std::int32_t* __restrict excess, const std::int32_t* __restrict moved,
@@ -171,34 +171,41 @@ constexpr std::size_t swap_block = 256;
   }
 }
 
-// `kSlots` of the second device at a time are written, and many looked up: a loop of as few look-ups as a device has
-// slots is unrolled before it could become vectors.
+// Some of the swaps: `rows` slots of the first device with `slots` of the second, which follow each other in `excess`.
+// What is moved is written for some columns before it is looked up in any: a loop of as few look-ups as a device has
+// slots is unrolled before it could become vectors, and a processor waits where it reads as one vector what it has just
+// written as several. `kSlots` are written at a time.
 template <std::size_t kSlots>
-[[gnu::always_inline]] static inline void add_swaps(std::int32_t* excess, const SwapColumn& column,
-                                                    std::size_t first_slots, std::size_t stride) {
-  std::int32_t moved[swap_block];
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < first_slots; ++i) {
-    const std::int32_t lost = column.keys_first[i];
-    for (const std::int32_t* keys = column.keys_second; keys < column.keys_second + stride; keys += kSlots) {
-      for (std::size_t j = 0; j < kSlots; ++j) moved[count + j] = keys[j] - lost;
-      count += kSlots;
-      if (count < swap_block) continue;
-      add_moved(excess, moved, count, column);
-      excess += count;
-      count = 0;
+[[gnu::always_inline]] static inline void add_swaps(std::int32_t* excess, std::span<const SwapColumn> columns,
+                                                    std::size_t first_row, std::size_t rows, std::size_t first_slot,
+                                                    std::size_t slots) {
+  std::int32_t moved[columns_at_a_time][swaps_at_a_time];
+  for (std::size_t c = 0; c < columns.size(); ++c) {
+    const std::int32_t* const keys_first = columns[c].keys_first + first_row;
+    const std::int32_t* const keys_second = columns[c].keys_second + first_slot;
+    std::int32_t* to = moved[c];
+    for (std::size_t i = 0; i < rows; ++i) {
+      const std::int32_t lost = keys_first[i];
+      for (std::size_t begin = 0; begin < slots; begin += kSlots, to += kSlots)
+        for (std::size_t j = 0; j < kSlots; ++j) to[j] = keys_second[begin + j] - lost;
     }
   }
-  add_moved(excess, moved, count, column);
+  for (std::size_t c = 0; c < columns.size(); ++c) add_moved(excess, moved[c], rows * slots, columns[c]);
 }
 
 GEM_CLONES std::size_t add_swap_excesses(std::int32_t* excess, std::span<const SwapColumn> columns,
                                          std::size_t first_slots, std::size_t stride, std::int32_t limit) {
-  for (const SwapColumn& column : columns)
-    if (stride == 4)
-      add_swaps<4>(excess, column, first_slots, stride);
-    else
-      add_swaps<8>(excess, column, first_slots, stride);
+  const std::size_t slots_at_a_time = std::min(stride, swaps_at_a_time), rows_at_a_time = std::max<std::size_t>(1, swaps_at_a_time / stride);
+  for (std::size_t i = 0; i < first_slots; i += rows_at_a_time) {
+    const std::size_t rows = std::min(rows_at_a_time, first_slots - i);
+    for (std::size_t begin = 0; begin < stride; begin += slots_at_a_time) {
+      const std::size_t slots = std::min(slots_at_a_time, stride - begin);
+      if (stride == 4)
+        add_swaps<4>(excess + i * stride + begin, columns, i, rows, begin, slots);
+      else
+        add_swaps<8>(excess + i * stride + begin, columns, i, rows, begin, slots);
+    }
+  }
   std::int32_t below = 0;
   for (std::size_t i = 0; i < first_slots * stride; ++i) below += excess[i] < limit;
   return static_cast<std::size_t>(below);

@@ -59,6 +59,9 @@ constexpr std::size_t slot_stride(std::size_t slots) {
   return slots <= 4 ? 4 : (slots + 7) / 8 * 8;
 }
 
+/// How many columns add_swap_excesses takes at most.
+constexpr std::size_t columns_at_a_time = 8;
+
 /// excess [slots of the first, stride] += what the two devices are above the floor of each column, at most its `most`,
 /// times its weight, after an expert of the first went to the second and one of the second the other way. Returns how
 /// many are below the limit then.

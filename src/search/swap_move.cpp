@@ -174,11 +174,12 @@ void SwapMove::list_swap_columns(const Placement& placement, std::int32_t first,
 
 std::size_t SwapMove::sum_plain(const Placement& placement, std::int32_t first, std::int32_t second,
                                 std::int64_t enough) {
-  constexpr std::size_t at_a_time = 4;
   list_swap_columns(placement, first, second);
   const std::size_t first_slots = placement.experts_of(first).size(), stride = placement.slot_stride();
   const std::size_t few = first_slots * placement.experts_of(second).size() / 16;
   plain_excess_.assign(first_slots * stride, 0);
+  // Few at first, since most swaps are done with early; more where there are many.
+  const std::size_t at_a_time = std::clamp<std::size_t>(swap_columns_.size() / 8, 4, columns_at_a_time);
   std::size_t left = plain_excess_.size(), summed = 0;
   std::int64_t reached = 0;  // at most, by any swap
   while (summed < swap_columns_.size() && left > few) {
