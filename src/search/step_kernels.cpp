@@ -236,6 +236,57 @@ GEM_CLONES void look_up(std::int32_t* __restrict time, const LoadRow& load, cons
   for (std::size_t t = 0; t < count; ++t) time[t] += added[t];
 }
 
+// Divides whole numbers, 0 or more, of 31 bits as (number * magic) >> shift, which vectors can: with shift = 31 + b, where
+// 2^b is the least power of two that is no less than the divisor, magic = ceil(2^shift / divisor) is too large by less
+// than 2^b / divisor of one, which makes the quotient too large by less than 2^(31 + b) / 2^shift = 1 of the divisor.
+struct Divisor {
+  explicit Divisor(std::int32_t divisor) {
+    while ((std::int64_t{1} << (shift - 31)) < divisor) ++shift;
+    magic = static_cast<std::uint32_t>(((std::uint64_t{1} << shift) + static_cast<std::uint32_t>(divisor) - 1) /
+                                       static_cast<std::uint32_t>(divisor));
+  }
+  std::int32_t quotient(std::int32_t number) const {
+    return static_cast<std::int32_t>((std::uint64_t{static_cast<std::uint32_t>(number)} * magic) >> shift);
+  }
+  std::uint32_t shift = 31, magic;
+};
+
+GEM_CLONES void add_units(std::int32_t* __restrict units, const std::int32_t* __restrict keys, std::int32_t radix,
+                          std::size_t count) {
+  const Divisor divisor(radix);
+  for (std::size_t t = 0; t < count; ++t) units[t] += divisor.quotient(keys[t]);
+}
+
+GEM_CLONES void add_units_and_active(std::int32_t* __restrict units, std::int32_t* __restrict active,
+                                     const std::int32_t* __restrict keys, std::int32_t radix, std::size_t count) {
+  const Divisor divisor(radix);
+  for (std::size_t t = 0; t < count; ++t) {
+    const std::int32_t quotient = divisor.quotient(keys[t]);
+    units[t] += quotient;
+    active[t] += keys[t] - quotient * radix;
+  }
+}
+
+GEM_CLONES void raise_to_entries(std::int32_t* __restrict values, const std::int32_t* __restrict keys,
+                                 const std::int32_t* __restrict table, std::size_t count) {
+  for (std::size_t t = 0; t < count; ++t) {
+    const std::int32_t entry = table[keys[t]];
+    values[t] = std::max(values[t], entry);
+  }
+}
+
+GEM_CLONES void raise_to_weighted(std::int32_t* __restrict values, const std::int32_t* __restrict units,
+                                  const std::int32_t* __restrict active, std::uint32_t unit_weight,
+                                  std::uint32_t active_weight, const std::int32_t* __restrict table, std::size_t last,
+                                  std::size_t count) {
+  for (std::size_t t = 0; t < count; ++t) {
+    const std::uint64_t load = std::uint64_t{static_cast<std::uint32_t>(units[t])} * unit_weight +
+                               std::uint64_t{static_cast<std::uint32_t>(active[t])} * active_weight;
+    const std::int32_t entry = table[load < last ? load : last];
+    values[t] = std::max(values[t], entry);
+  }
+}
+
 GEM_CLONES std::int64_t weighted_sum(const std::int32_t* values, const std::int32_t* weights, std::size_t count) {
   std::int64_t sum = 0;
   for (std::size_t t = 0; t < count; ++t) sum += std::int64_t{values[t]} * weights[t];

@@ -75,6 +75,21 @@ void add_keys(std::int32_t* load, const std::int32_t* key, std::int32_t sign, st
 void look_up(std::int32_t* time, const LoadRow& load, const std::int32_t* table, std::size_t count,
              const LoadPlanes& planes = {});
 
+/// units += key / radix, for `radix` of 1 or more.
+void add_units(std::int32_t* units, const std::int32_t* keys, std::int32_t radix, std::size_t count);
+
+/// The same, and active += key % radix.
+void add_units_and_active(std::int32_t* units, std::int32_t* active, const std::int32_t* keys, std::int32_t radix,
+                          std::size_t count);
+
+/// values = max(values, table[key]).
+void raise_to_entries(std::int32_t* values, const std::int32_t* keys, const std::int32_t* table, std::size_t count);
+
+/// values = max(values, table[min(units * unit_weight + active * active_weight, last)]), none of these below 0.
+void raise_to_weighted(std::int32_t* values, const std::int32_t* units, const std::int32_t* active,
+                       std::uint32_t unit_weight, std::uint32_t active_weight, const std::int32_t* table,
+                       std::size_t last, std::size_t count);
+
 /// Sum of values, each times its weight, 0 or more.
 std::int64_t weighted_sum(const std::int32_t* values, const std::int32_t* weights, std::size_t count);
 
