@@ -205,6 +205,8 @@ LayerCost::LayerCost(std::shared_ptr<const CostTables> tables, std::size_t exper
     : tables_(std::move(tables)),
       expert_count_(expert_count),
       step_count_(step_count),
+      column_count_(padded_steps() * stage_count()),
+      key_count_(column_count_ * tables_->plane_count()),
       keys_(std::move(keys)),
       added_(std::move(added)),
       max_saved_(std::move(max_saved)) {}

@@ -8,6 +8,7 @@ Placement::Placement(const LayerProblem& problem, Assignment assignment, std::ve
     : problem_(&problem), assignment_(std::move(assignment)), weights_(std::move(weights)) {
   const std::size_t devices = problem.device_count(), columns = problem.column_count();
   if (weights_.empty()) weights_.assign(columns, 1);
+  weights_differ_ = std::ranges::any_of(weights_, [](std::int32_t weight) { return weight != 1; });
   experts_of_.resize(devices);
   loads_.resize(devices * problem.key_count());
   for (std::size_t d = 0; d < devices; ++d) problem.empty_load(loads_.data() + d * problem.key_count());

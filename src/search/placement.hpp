@@ -85,7 +85,8 @@ class Placement {
             weights_.data(),
             table(first),
             table(second),
-            planes_of(problem_->tables(), problem_->column_count())};
+            planes_of(problem_->tables(), problem_->column_count()),
+            weights_differ_};
   }
   /// [column], ticks of the slowest device and which it is (-1 where nothing is to do).
   const std::vector<std::int32_t>& column_cost() const { return slowest_time_[0]; }
@@ -133,6 +134,7 @@ class Placement {
   const LayerProblem* problem_;
   Assignment assignment_;
   std::vector<std::int32_t> weights_;
+  bool weights_differ_;  // false: each is 1
   std::vector<std::vector<std::int32_t>> experts_of_;
   std::vector<std::int32_t> loads_;      // [device, plane, column], keys
   std::vector<std::int32_t> added_;      // [device, column], ticks that the experts add; empty where none does

@@ -10,8 +10,9 @@ LoadPlanes planes_of(const CostTables& tables, std::size_t length) {
   return {tables.choices(), tables.plane_units().size(), length};
 }
 
-// Inlined into every version of its callers. Without added ticks their loads and additions are not compiled at all.
-template <bool kAdded>
+// Inlined into every version of its callers. Without added ticks, or weights, their loads and sums are not compiled at
+// all.
+template <bool kAdded, bool kWeights = true>
 [[gnu::always_inline]] static inline std::uint64_t excess_of(const SwapSteps& steps, const LoadRow& row_first,
                                                              const LoadRow& row_second, std::size_t begin,
                                                              std::size_t end) {
@@ -38,8 +39,11 @@ template <bool kAdded>
       second += added_second[t] - moved_added;
     }
     // 0 or more, so that unsigned sums need no sign extension.
-    sum += std::uint64_t{static_cast<std::uint32_t>(std::max(std::max(first, second), floor[t]) - floor[t])} *
-           static_cast<std::uint32_t>(weight[t]);
+    const auto above = static_cast<std::uint32_t>(std::max(std::max(first, second), floor[t]) - floor[t]);
+    if constexpr (kWeights)
+      sum += std::uint64_t{above} * static_cast<std::uint32_t>(weight[t]);
+    else
+      sum += above;
   }
   return sum;
 }
@@ -96,30 +100,54 @@ template <bool kAdded>
   return sum;
 }
 
-template <bool kAdded, bool kPlanes>
-[[gnu::always_inline]] static inline std::int64_t excess_until(const SwapSteps& steps, const LoadRow& first,
-                                                               const LoadRow& second, std::size_t count,
-                                                               std::int64_t allowed, std::uint64_t& summed) {
-  constexpr std::size_t chunk = 32;  // steps between two looks at whether to stop: a few vectors
+// Calls `excess` with chunks of columns, [begin, end), until the sum is above what is allowed.
+template <std::size_t kChunk, class Excess>
+[[gnu::always_inline]] static inline std::int64_t sum_until(std::size_t count, std::int64_t allowed,
+                                                            std::uint64_t& summed, const Excess& excess) {
   std::int64_t sum = 0;
-  for (std::size_t begin = 0; begin < count && sum <= allowed; begin += chunk) {
-    const std::size_t end = std::min(begin + chunk, count);
-    if constexpr (kPlanes)
-      sum += static_cast<std::int64_t>(chosen_excess_of<kAdded>(steps, first, second, begin, end));
-    else
-      sum += static_cast<std::int64_t>(excess_of<kAdded>(steps, first, second, begin, end));
+  for (std::size_t begin = 0; begin < count && sum <= allowed; begin += kChunk) {
+    const std::size_t end = std::min(begin + kChunk, count);
+    sum += static_cast<std::int64_t>(excess(begin, end));
     summed += end - begin;
   }
   return sum;
 }
 
-GEM_CLONES std::int64_t swapped_excess(const SwapSteps& steps, const LoadRow& first, const LoadRow& second,
-                                       std::size_t count, std::int64_t allowed, std::uint64_t& summed) {
-  if (!steps.planes.choices.empty())
-    return steps.first.added == nullptr ? excess_until<false, true>(steps, first, second, count, allowed, summed)
-                                        : excess_until<true, true>(steps, first, second, count, allowed, summed);
-  if (steps.first.added == nullptr) return excess_until<false, false>(steps, first, second, count, allowed, summed);
-  return excess_until<true, false>(steps, first, second, count, allowed, summed);
+// Columns between two looks at whether to stop: a few vectors. Of those that differ in weight the largest come first.
+constexpr std::size_t weighted_chunk = 32, unweighted_chunk = 64;
+
+template <bool kAdded, bool kWeights>
+[[gnu::always_inline]] static inline std::int64_t excess_until(const SwapSteps& steps, const LoadRow& first,
+                                                               const LoadRow& second, std::size_t count,
+                                                               std::int64_t allowed, std::uint64_t& summed) {
+  constexpr std::size_t chunk = kWeights ? weighted_chunk : unweighted_chunk;
+  return sum_until<chunk>(count, allowed, summed,
+                          [&](std::size_t begin, std::size_t end) __attribute__((always_inline)) {
+                            return excess_of<kAdded, kWeights>(steps, first, second, begin, end);
+                          });
+}
+
+GEM_CLONES std::int64_t swapped_excess_of_plane(const SwapSteps& steps, const LoadRow& first, const LoadRow& second,
+                                                std::size_t count, std::int64_t allowed, std::uint64_t& summed) {
+  if (steps.first.added != nullptr) return excess_until<true, true>(steps, first, second, count, allowed, summed);
+  if (steps.weights_differ) return excess_until<false, true>(steps, first, second, count, allowed, summed);
+  return excess_until<false, false>(steps, first, second, count, allowed, summed);
+}
+
+template <bool kAdded>
+[[gnu::always_inline]] static inline std::int64_t chosen_excess_until(const SwapSteps& steps, const LoadRow& first,
+                                                                      const LoadRow& second, std::size_t count,
+                                                                      std::int64_t allowed, std::uint64_t& summed) {
+  return sum_until<weighted_chunk>(count, allowed, summed,
+                                   [&](std::size_t begin, std::size_t end) __attribute__((always_inline)) {
+                                     return chosen_excess_of<kAdded>(steps, first, second, begin, end);
+                                   });
+}
+
+GEM_CLONES std::int64_t swapped_excess_of_planes(const SwapSteps& steps, const LoadRow& first, const LoadRow& second,
+                                                 std::size_t count, std::int64_t allowed, std::uint64_t& summed) {
+  if (steps.first.added == nullptr) return chosen_excess_until<false>(steps, first, second, count, allowed, summed);
+  return chosen_excess_until<true>(steps, first, second, count, allowed, summed);
 }
 
 template <bool kAdded, bool kPlanes>

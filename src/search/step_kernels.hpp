@@ -30,13 +30,23 @@ struct SwapSteps {
   const std::int32_t* table_first;  ///< ticks by key (CostTables::of)
   const std::int32_t* table_second;
   LoadPlanes planes{};
+  bool weights_differ = true;  ///< false: each is 1
 };
+
+// Of loads with one plane, and with several; see swapped_excess.
+std::int64_t swapped_excess_of_plane(const SwapSteps& steps, const LoadRow& first, const LoadRow& second,
+                                     std::size_t count, std::int64_t allowed, std::uint64_t& summed);
+std::int64_t swapped_excess_of_planes(const SwapSteps& steps, const LoadRow& first, const LoadRow& second,
+                                      std::size_t count, std::int64_t allowed, std::uint64_t& summed);
 
 /// Weighted sum over columns of max(floor, time of first, time of second) - floor after an expert `first` went from the
 /// first device to the second and `second` the other way. Once the sum is above `allowed` it may stop short; `summed`
 /// counts the columns that were summed.
-std::int64_t swapped_excess(const SwapSteps& steps, const LoadRow& first, const LoadRow& second, std::size_t count,
-                            std::int64_t allowed, std::uint64_t& summed);
+inline std::int64_t swapped_excess(const SwapSteps& steps, const LoadRow& first, const LoadRow& second,
+                                   std::size_t count, std::int64_t allowed, std::uint64_t& summed) {
+  return steps.planes.choices.empty() ? swapped_excess_of_plane(steps, first, second, count, allowed, summed)
+                                      : swapped_excess_of_planes(steps, first, second, count, allowed, summed);
+}
 
 /// The same, in full, for every expert of the first device with every one of the second: `first` and `second` are
 /// [slots of the device, count], keys [slots, plane, count], `excess` is [slots of the first, slots of the second].
