@@ -1,6 +1,7 @@
 #include "search/step_kernels.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 // GEM_CLONES comes from CMakeLists.txt: the versions to make of a function, nothing where the compiler cannot.
 
@@ -192,8 +193,10 @@ constexpr std::size_t swaps_at_a_time = 256;
   const std::int32_t* const __restrict table_first = column.table_first;
   const std::int32_t* const __restrict table_second = column.table_second;
   for (std::size_t i = 0; i < count; ++i) {
-    // Values, for std::max gives back a reference, and a choice of two places in memory doesn't become vectors.
-    const std::int32_t first = table_first[moved[i]], second = table_second[-moved[i]];
+    // Indices of 32 bits, of which vectors hold twice as many; and values, for std::max gives back a reference, and a
+    // choice of two places in memory doesn't become vectors.
+    const auto moved_back = static_cast<std::int32_t>(0U - static_cast<std::uint32_t>(moved[i]));
+    const std::int32_t first = table_first[moved[i]], second = table_second[moved_back];
     const std::int32_t above = std::max(std::max(first, second), floor) - floor;
     excess[i] += std::min(above, most) * weight;
   }
@@ -207,16 +210,19 @@ template <std::size_t kSlots>
 [[gnu::always_inline]] static inline void add_swaps(std::int32_t* excess, std::span<const SwapColumn> columns,
                                                     std::size_t first_row, std::size_t rows, std::size_t first_slot,
                                                     std::size_t slots) {
+  using Keys [[gnu::vector_size(kSlots * sizeof(std::int32_t))]] = std::int32_t;
   std::int32_t moved[columns_at_a_time][swaps_at_a_time];
   for (std::size_t c = 0; c < columns.size(); ++c) {
     const std::int32_t* const keys_first = columns[c].keys_first + first_row;
     const std::int32_t* const keys_second = columns[c].keys_second + first_slot;
     std::int32_t* to = moved[c];
-    for (std::size_t i = 0; i < rows; ++i) {
-      const std::int32_t lost = keys_first[i];
-      for (std::size_t begin = 0; begin < slots; begin += kSlots, to += kSlots)
-        for (std::size_t j = 0; j < kSlots; ++j) to[j] = keys_second[begin + j] - lost;
-    }
+    for (std::size_t i = 0; i < rows; ++i)
+      for (std::size_t begin = 0; begin < slots; begin += kSlots, to += kSlots) {
+        Keys keys;
+        std::memcpy(&keys, keys_second + begin, sizeof(keys));
+        keys -= keys_first[i];
+        std::memcpy(to, &keys, sizeof(keys));
+      }
   }
   for (std::size_t c = 0; c < columns.size(); ++c) add_moved(excess, moved[c], rows * slots, columns[c]);
 }
