@@ -99,15 +99,13 @@ class Placement {
   void columns_of_stragglers(std::int32_t first, std::int32_t second, std::vector<std::int32_t>& out) const;
   /// Whether the device, or its node, is the straggler of any column.
   bool is_straggler(std::int32_t device) const {
-    return !devices_.columns[static_cast<std::size_t>(device)].empty() ||
-           (!nodes_.columns.empty() && !nodes_.columns[static_cast<std::size_t>(node_of(device))].empty());
+    return !devices_.columns_of(device).empty() ||
+           (!devices_of_node_.empty() && !nodes_.columns_of(node_of(device)).empty());
   }
   /// Whether changes between the two leave the columns of nodes as they are.
   bool share_node(std::int32_t first, std::int32_t second) const { return node_of(first) == node_of(second); }
   /// Columns whose straggler is the device; none that is a node's.
-  const std::vector<StragglerColumn>& columns_of(std::int32_t device) const {
-    return devices_.columns[static_cast<std::size_t>(device)];
-  }
+  std::span<const StragglerColumn> columns_of(std::int32_t device) const { return devices_.columns_of(device); }
   /// What changes on these two devices alone can save at most: until the slowest of the others decides every column.
   std::int64_t max_saving(std::int32_t first, std::int32_t second) const;
 
@@ -145,14 +143,21 @@ class Placement {
   std::vector<std::int32_t> slowest_device_[2];
   // What the stragglers of some columns, devices or nodes, cost beyond the others.
   struct Stragglers {
-    std::vector<std::vector<StragglerColumn>> columns;  // [straggler] in which it is the slowest, ascending
-    std::vector<std::int64_t> above_second;             // [straggler], saved if it were only as slow as the second
+    std::vector<StragglerColumn> columns;    // straggler by straggler, ascending
+    std::vector<std::size_t> begin;          // [straggler], and one beyond: where its columns begin
+    std::vector<std::int64_t> above_second;  // [straggler], saved if it were only as slow as the second
     std::vector<std::int64_t>
         above_third;  // [straggler, straggler], further saved if the second went down to the third
-    void clear(std::size_t count);
-    void note(std::size_t straggler, const StragglerColumn& column);
+    std::span<const StragglerColumn> columns_of(std::int32_t straggler) const {
+      const auto at = static_cast<std::size_t>(straggler);
+      return std::span(columns).subspan(begin[at], begin[at + 1] - begin[at]);
+    }
     std::int64_t max_saving(std::int32_t first, std::int32_t second) const;
   };
+  // Notes the stragglers of some columns, `straggler_of` each device, of `count`.
+  template <class StragglerOf>
+  void note(Stragglers& stragglers, std::size_t count, std::size_t first_column, std::size_t last_column,
+            const StragglerOf& straggler_of) const;
   std::vector<std::vector<std::int32_t>> devices_of_node_;  // empty where no column is a node's
   Stragglers devices_, nodes_;
   std::int64_t cost_ = 0;  // without moves

@@ -41,8 +41,10 @@ class SwapMove : public Move {
   };
   void pack(const LayerProblem& problem, std::span<const LoadRow> rows, Packed& packed) const;
   void pack_experts(const Placement& placement, std::int32_t device, Packed& packed);
-  // Swaps that may gain more than `to_beat` by what was summed, the most promising first.
-  void list_candidates(const Placement& placement, std::int32_t first, std::int32_t second, std::int64_t to_beat);
+  // Swaps that may gain more than `to_beat` by what was summed, the most promising first; those that leave `enough` may
+  // not.
+  void list_candidates(const Placement& placement, std::int32_t first, std::int32_t second, std::int64_t to_beat,
+                       std::int64_t enough);
   // How many moves more it is that each expert of a device goes to the other, [slot].
   static void count_moves(const Placement& placement, std::int32_t from, std::int32_t to,
                           std::vector<std::int32_t>& moves);
@@ -203,7 +205,7 @@ std::size_t SwapMove::sum_plain(const Placement& placement, std::int32_t first, 
 }
 
 void SwapMove::list_candidates(const Placement& placement, std::int32_t first, std::int32_t second,
-                               std::int64_t to_beat) {
+                               std::int64_t to_beat, std::int64_t enough) {
   const std::vector<std::int32_t>& of_first = placement.experts_of(first);
   const std::vector<std::int32_t>& of_second = placement.experts_of(second);
   const std::int64_t max_saving = placement.max_saving(first, second);
@@ -214,8 +216,9 @@ void SwapMove::list_candidates(const Placement& placement, std::int32_t first, s
   std::size_t pair = 0;
   for (std::size_t i = 0; i < of_first.size(); ++i)
     for (std::size_t j = 0; j < of_second.size(); ++j, ++pair) {
-      const std::int32_t moves = moves_first_[i] + moves_second_[j];
       const std::int64_t excess = plain ? plain_excess_[i * stride + j] : excess_[pair];
+      if (excess >= enough) continue;
+      const std::int32_t moves = moves_first_[i] + moves_second_[j];
       const std::int64_t max_gain = max_saving - moves * move_ticks - excess;
       if (max_gain > to_beat && placement.may_move(moves) && placement.may_hold(second, of_first[i]) &&
           placement.may_hold(first, of_second[j]))
@@ -249,7 +252,7 @@ std::optional<FoundMove> SwapMove::evaluate(const Placement& placement, std::int
     choose_columns(placement, first, second);
     sum_packed(placement, first, second);
   }
-  list_candidates(placement, first, second, to_beat);
+  list_candidates(placement, first, second, to_beat, most - to_beat);
   if (candidates_.empty()) return std::nullopt;
   if (placement.is_plain()) {
     placement.slowest_of_others(first, second, others_);
