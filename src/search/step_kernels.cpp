@@ -337,38 +337,43 @@ GEM_CLONES std::int64_t merge_slowest(std::int32_t* __restrict out, const std::i
   return static_cast<std::int64_t>(sum);
 }
 
+// Columns that stay in registers while the devices pass by: a vector of the widest kind.
+constexpr std::size_t slowest_block = 16;
+
+// Of `length` columns from `begin` on, at most slowest_block.
+[[gnu::always_inline]] static inline void find_slowest_in(const SlowestThree<std::int32_t>& slowest,
+                                                          const std::int32_t* floor, const std::int32_t* times,
+                                                          std::size_t stride, std::size_t device_count,
+                                                          std::size_t begin, std::size_t length) {
+  using Ticks [[gnu::vector_size(slowest_block * sizeof(std::int32_t))]] = std::int32_t;
+  const std::size_t bytes = length * sizeof(std::int32_t);
+  const Ticks none = Ticks{} - 1;
+  Ticks time_0{}, time_1{}, time_2{}, device_0 = none, device_1 = none, device{}, time{};
+  std::memcpy(&time_0, floor + begin, bytes);
+  for (std::size_t d = 0; d < device_count; ++d, device += 1) {
+    std::memcpy(&time, times + d * stride + begin, bytes);
+    // Whoever is above the first is above the second, too.
+    const Ticks above_0 = time > time_0, above_1 = time > time_1, above_2 = time > time_2;
+    time_2 = above_1 ? time_1 : above_2 ? time : time_2;
+    time_1 = above_0 ? time_0 : above_1 ? time : time_1;
+    device_1 = above_0 ? device_0 : above_1 ? device : device_1;
+    time_0 = above_0 ? time : time_0;
+    device_0 = above_0 ? device : device_0;
+  }
+  std::memcpy(slowest.time[0] + begin, &time_0, bytes);
+  std::memcpy(slowest.time[1] + begin, &time_1, bytes);
+  std::memcpy(slowest.time[2] + begin, &time_2, bytes);
+  std::memcpy(slowest.device[0] + begin, &device_0, bytes);
+  std::memcpy(slowest.device[1] + begin, &device_1, bytes);
+}
+
 GEM_CLONES void find_slowest(const SlowestThree<std::int32_t>& slowest, const std::int32_t* floor,
                              const std::int32_t* times, std::size_t stride, std::size_t device_count,
                              std::size_t count) {
-  // Block by block, so that the running three stay in the first cache while the devices pass by.
-  constexpr std::size_t block = 64;
-  for (std::size_t begin = 0; begin < count; begin += block) {
-    const std::size_t length = std::min(block, count - begin);
-    std::int32_t time_0[block], time_1[block] = {}, time_2[block] = {}, device_0[block], device_1[block];
-    std::copy_n(floor + begin, length, time_0);
-    std::fill_n(device_0, block, -1);
-    std::fill_n(device_1, block, -1);
-    for (std::size_t d = 0; d < device_count; ++d) {
-      const std::int32_t* const time = times + d * stride + begin;
-      const auto device = static_cast<std::int32_t>(d);
-      for (std::size_t i = 0; i < length; ++i) {
-        const std::int32_t value = time[i];
-        // All bits where it is slower than the first, or than the second: branches would keep this from vectors.
-        const std::int32_t above_0 = -static_cast<std::int32_t>(value > time_0[i]);
-        const std::int32_t above_1 = -static_cast<std::int32_t>(value > time_1[i]);
-        time_2[i] = std::max(time_2[i], std::min(value, time_1[i]));
-        time_1[i] = std::max(time_1[i], std::min(value, time_0[i]));
-        time_0[i] = std::max(time_0[i], value);
-        device_1[i] = (above_0 & device_0[i]) | (~above_0 & ((above_1 & device) | (~above_1 & device_1[i])));
-        device_0[i] = (above_0 & device) | (~above_0 & device_0[i]);
-      }
-    }
-    std::copy_n(time_0, length, slowest.time[0] + begin);
-    std::copy_n(time_1, length, slowest.time[1] + begin);
-    std::copy_n(time_2, length, slowest.time[2] + begin);
-    std::copy_n(device_0, length, slowest.device[0] + begin);
-    std::copy_n(device_1, length, slowest.device[1] + begin);
-  }
+  std::size_t begin = 0;
+  for (; begin + slowest_block <= count; begin += slowest_block)
+    find_slowest_in(slowest, floor, times, stride, device_count, begin, slowest_block);
+  if (begin < count) find_slowest_in(slowest, floor, times, stride, device_count, begin, count - begin);
 }
 
 GEM_CLONES void slowest_of_others(std::int32_t* __restrict out, const SlowestThree<const std::int32_t>& slowest,
