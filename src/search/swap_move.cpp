@@ -154,24 +154,33 @@ void SwapMove::sum_packed(const Placement& placement, std::int32_t first, std::i
 }
 
 void SwapMove::list_swap_columns(const Placement& placement, std::int32_t first, std::int32_t second) {
-  swap_columns_.clear();
-  columns_.clear();
+  const std::span<const StragglerColumn> of_first = placement.columns_of(first), of_second = placement.columns_of(second);
+  swap_columns_.resize(of_first.size() + of_second.size());
+  columns_.resize(swap_columns_.size());
   const std::int32_t* const load_first = placement.load(first).key;
   const std::int32_t* const load_second = placement.load(second).key;
   const std::int32_t* const table_first = placement.table(first);
   const std::int32_t* const table_second = placement.table(second);
-  const auto list = [&](std::int32_t straggler, std::int32_t other) {
-    for (const StragglerColumn& column : placement.columns_of(straggler)) {
+  std::size_t count = 0;
+  const auto list = [&](std::span<const StragglerColumn> columns, std::int32_t other) {
+    for (const StragglerColumn& column : columns) {
       const std::int32_t floor = column.ticks_without(other);
-      if (column.ticks == floor || column.weight == 0) continue;
       const auto t = static_cast<std::size_t>(column.column);
-      swap_columns_.push_back({table_first + load_first[t], table_second + load_second[t],
-                               placement.slot_keys(first, t), placement.slot_keys(second, t), floor, column.weight, 0});
-      columns_.push_back(column.column);
+      SwapColumn& to = swap_columns_[count];
+      to.table_first = table_first + load_first[t];
+      to.table_second = table_second + load_second[t];
+      to.keys_first = placement.slot_keys(first, t);
+      to.keys_second = placement.slot_keys(second, t);
+      to.floor = floor;
+      to.weight = column.weight;
+      columns_[count] = column.column;
+      count += column.ticks > floor && column.weight > 0 ? 1 : 0;
     }
   };
-  list(first, second);
-  list(second, first);
+  list(of_first, second);
+  list(of_second, first);
+  swap_columns_.resize(count);
+  columns_.resize(count);
 }
 
 std::size_t SwapMove::sum_plain(const Placement& placement, std::int32_t first, std::int32_t second,
@@ -184,13 +193,18 @@ std::size_t SwapMove::sum_plain(const Placement& placement, std::int32_t first, 
   const std::size_t at_a_time = std::clamp<std::size_t>(swap_columns_.size() / 8, 4, columns_at_a_time);
   std::size_t left = plain_excess_.size(), summed = 0;
   std::int64_t reached = 0;  // at most, by any swap
+  std::int64_t most = enough + 1;
+  std::int32_t weight = 1;
   while (summed < swap_columns_.size() && left > few) {
     std::size_t end = summed;
     for (; end < std::min(summed + at_a_time, swap_columns_.size()); ++end) {
       SwapColumn& column = swap_columns_[end];
       // A swap that leaves as much as that is done with.
-      const std::int64_t most = enough / column.weight + 1;
-      reached += most * column.weight;
+      if (column.weight != weight) {
+        weight = column.weight;
+        most = enough / weight + 1;
+      }
+      reached += most * weight;
       if (reached > INT32_MAX) break;
       column.most = static_cast<std::int32_t>(most);
     }
