@@ -209,9 +209,10 @@ constexpr std::size_t swaps_at_a_time = 256;
 template <std::size_t kSlots>
 [[gnu::always_inline]] static inline void add_swaps(std::int32_t* excess, std::span<const SwapColumn> columns,
                                                     std::size_t first_row, std::size_t rows, std::size_t first_slot,
-                                                    std::size_t slots) {
+                                                    std::size_t slots, bool are_last) {
   using Keys [[gnu::vector_size(kSlots * sizeof(std::int32_t))]] = std::int32_t;
   std::int32_t moved[columns_at_a_time][swaps_at_a_time];
+  const std::size_t count = are_last ? padded(rows * slots) : rows * slots;
   for (std::size_t c = 0; c < columns.size(); ++c) {
     const std::int32_t* const keys_first = columns[c].keys_first + first_row;
     const std::int32_t* const keys_second = columns[c].keys_second + first_slot;
@@ -223,8 +224,9 @@ template <std::size_t kSlots>
         keys -= keys_first[i];
         std::memcpy(to, &keys, sizeof(keys));
       }
+    std::fill(to, moved[c] + count, 0);
   }
-  for (std::size_t c = 0; c < columns.size(); ++c) add_moved(excess, moved[c], rows * slots, columns[c]);
+  for (std::size_t c = 0; c < columns.size(); ++c) add_moved(excess, moved[c], count, columns[c]);
 }
 
 GEM_CLONES std::size_t add_swap_excesses(std::int32_t* excess, std::span<const SwapColumn> columns,
@@ -234,10 +236,11 @@ GEM_CLONES std::size_t add_swap_excesses(std::int32_t* excess, std::span<const S
     const std::size_t rows = std::min(rows_at_a_time, first_slots - i);
     for (std::size_t begin = 0; begin < stride; begin += slots_at_a_time) {
       const std::size_t slots = std::min(slots_at_a_time, stride - begin);
-      if (stride == 4)
-        add_swaps<4>(excess + i * stride + begin, columns, i, rows, begin, slots);
+      const bool are_last = i + rows == first_slots && begin + slots == stride;
+      if (stride % 8 > 0)
+        add_swaps<4>(excess + i * stride + begin, columns, i, rows, begin, slots, are_last);
       else
-        add_swaps<8>(excess + i * stride + begin, columns, i, rows, begin, slots);
+        add_swaps<8>(excess + i * stride + begin, columns, i, rows, begin, slots, are_last);
     }
   }
   std::int32_t below = 0;

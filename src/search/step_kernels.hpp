@@ -66,15 +66,16 @@ struct SwapColumn {
 
 /// Slots rounded up to what `add_swap_excesses` takes at a time.
 constexpr std::size_t slot_stride(std::size_t slots) {
-  return slots <= 4 ? 4 : (slots + 7) / 8 * 8;
+  return (slots + 3) / 4 * 4;
 }
 
 /// How many columns add_swap_excesses takes at most.
 constexpr std::size_t columns_at_a_time = 8;
+constexpr std::size_t swap_padding = padded(1);
 
 /// excess [slots of the first, stride] += what the two devices are above the floor of each column, at most its `most`,
 /// times its weight, after an expert of the first went to the second and one of the second the other way. Returns how
-/// many are below the limit then.
+/// many are below the limit then. Behind `excess` there is room for swap_padding more.
 std::size_t add_swap_excesses(std::int32_t* excess, std::span<const SwapColumn> columns, std::size_t first_slots,
                               std::size_t stride, std::int32_t limit);
 
