@@ -122,10 +122,10 @@ template <bool kAdded, bool kWeights>
                                                                const LoadRow& second, std::size_t count,
                                                                std::int64_t allowed, std::uint64_t& summed) {
   constexpr std::size_t chunk = kWeights ? weighted_chunk : unweighted_chunk;
-  return sum_until<chunk>(count, allowed, summed,
-                          [&](std::size_t begin, std::size_t end) __attribute__((always_inline)) {
-                            return excess_of<kAdded, kWeights>(steps, first, second, begin, end);
-                          });
+  return sum_until<chunk>(
+      count, allowed, summed, [&](std::size_t begin, std::size_t end) __attribute__((always_inline)) {
+        return excess_of<kAdded, kWeights>(steps, first, second, begin, end);
+      });
 }
 
 GEM_CLONES std::int64_t swapped_excess_of_plane(const SwapSteps& steps, const LoadRow& first, const LoadRow& second,
@@ -139,10 +139,10 @@ template <bool kAdded>
 [[gnu::always_inline]] static inline std::int64_t chosen_excess_until(const SwapSteps& steps, const LoadRow& first,
                                                                       const LoadRow& second, std::size_t count,
                                                                       std::int64_t allowed, std::uint64_t& summed) {
-  return sum_until<weighted_chunk>(count, allowed, summed,
-                                   [&](std::size_t begin, std::size_t end) __attribute__((always_inline)) {
-                                     return chosen_excess_of<kAdded>(steps, first, second, begin, end);
-                                   });
+  return sum_until<weighted_chunk>(
+      count, allowed, summed, [&](std::size_t begin, std::size_t end) __attribute__((always_inline)) {
+        return chosen_excess_of<kAdded>(steps, first, second, begin, end);
+      });
 }
 
 GEM_CLONES std::int64_t swapped_excess_of_planes(const SwapSteps& steps, const LoadRow& first, const LoadRow& second,
@@ -187,8 +187,9 @@ GEM_CLONES void all_swapped_excesses(const SwapSteps& steps, const LoadRow& firs
 constexpr std::size_t swaps_at_a_time = 256;
 
 // excess += what the swaps leave in a column, `moved` [count] being what the first device gets.
-[[gnu::always_inline]] static inline void add_moved(std::int32_t* __restrict excess, const std::int32_t* __restrict moved,
-                                                    std::size_t count, const SwapColumn& column) {
+[[gnu::always_inline]] static inline void add_moved(std::int32_t* __restrict excess,
+                                                    const std::int32_t* __restrict moved, std::size_t count,
+                                                    const SwapColumn& column) {
   const std::int32_t floor = column.floor, weight = column.weight, most = column.most;
   const std::int32_t* const __restrict table_first = column.table_first;
   const std::int32_t* const __restrict table_second = column.table_second;
@@ -231,7 +232,8 @@ template <std::size_t kSlots>
 
 GEM_CLONES std::size_t add_swap_excesses(std::int32_t* excess, std::span<const SwapColumn> columns,
                                          std::size_t first_slots, std::size_t stride, std::int32_t limit) {
-  const std::size_t slots_at_a_time = std::min(stride, swaps_at_a_time), rows_at_a_time = std::max<std::size_t>(1, swaps_at_a_time / stride);
+  const std::size_t slots_at_a_time = std::min(stride, swaps_at_a_time),
+                    rows_at_a_time = std::max<std::size_t>(1, swaps_at_a_time / stride);
   for (std::size_t i = 0; i < first_slots; i += rows_at_a_time) {
     const std::size_t rows = std::min(rows_at_a_time, first_slots - i);
     for (std::size_t begin = 0; begin < stride; begin += slots_at_a_time) {
@@ -273,9 +275,10 @@ GEM_CLONES void look_up(std::int32_t* __restrict time, const LoadRow& load, cons
   for (std::size_t t = 0; t < count; ++t) time[t] += added[t];
 }
 
-// Divides whole numbers, 0 or more, of 31 bits as (number * magic) >> shift, which vectors can: with shift = 31 + b, where
-// 2^b is the least power of two that is no less than the divisor, magic = ceil(2^shift / divisor) is too large by less
-// than 2^b / divisor of one, which makes the quotient too large by less than 2^(31 + b) / 2^shift = 1 of the divisor.
+// Divides whole numbers, 0 or more, of 31 bits as (number * magic) >> shift, which vectors can: with shift = 31 + b,
+// where 2^b is the least power of two that is no less than the divisor, magic = ceil(2^shift / divisor) is too large by
+// less than 2^b / divisor of one, which makes the quotient too large by less than 2^(31 + b) / 2^shift = 1 of the
+// divisor.
 struct Divisor {
   explicit Divisor(std::int32_t divisor) {
     while ((std::int64_t{1} << (shift - 31)) < divisor) ++shift;

@@ -154,7 +154,8 @@ void SwapMove::sum_packed(const Placement& placement, std::int32_t first, std::i
 }
 
 void SwapMove::list_swap_columns(const Placement& placement, std::int32_t first, std::int32_t second) {
-  const std::span<const StragglerColumn> of_first = placement.columns_of(first), of_second = placement.columns_of(second);
+  const std::span<const StragglerColumn> of_first = placement.columns_of(first),
+                                         of_second = placement.columns_of(second);
   swap_columns_.resize(of_first.size() + of_second.size());
   columns_.resize(swap_columns_.size());
   const std::int32_t* const load_first = placement.load(first).key;
