@@ -134,7 +134,8 @@ TEST(StepKernels, TheSlowestAreThoseOfASortWhereTiesGoToTheFirst) {
         sorted.resize(3, {0, -1});
         for (std::size_t k = 0; k < 3; ++k) EXPECT_EQ(time[k][t], sorted[k].first) << devices << " devices";
         for (std::size_t k = 0; k < 2; ++k) {
-          if (sorted[k].first > 0) EXPECT_EQ(device[k][t], sorted[k].second) << devices << " devices";
+          if (sorted[k].first == 0) continue;  // nobody
+          EXPECT_EQ(device[k][t], sorted[k].second) << devices << " devices";
         }
       }
     }
