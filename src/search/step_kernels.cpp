@@ -275,10 +275,10 @@ GEM_CLONES void look_up(std::int32_t* __restrict time, const LoadRow& load, cons
   for (std::size_t t = 0; t < count; ++t) time[t] += added[t];
 }
 
-// Divides whole numbers, 0 or more, of 31 bits as (number * magic) >> shift, which vectors can: with shift = 31 + b,
-// where 2^b is the least power of two that is no less than the divisor, magic = ceil(2^shift / divisor) is too large by
-// less than 2^b / divisor of one, which makes the quotient too large by less than 2^(31 + b) / 2^shift = 1 of the
-// divisor.
+// Divides whole numbers of 31 bits, 0 or more, as (number * magic) >> shift, which vectors can. With 2^b the least
+// power of two that is no less than the divisor, shift = 31 + b and magic = ceil(2^shift / divisor), magic * divisor is
+// above 2^shift by less than the divisor, and so number * magic / 2^shift above number / divisor by less than number /
+// 2^shift < 1 / divisor: both have the same whole part.
 struct Divisor {
   explicit Divisor(std::int32_t divisor) {
     while ((std::int64_t{1} << (shift - 31)) < divisor) ++shift;
