@@ -225,20 +225,24 @@ void SwapMove::list_candidates(const Placement& placement, std::int32_t first, s
   const std::vector<std::int32_t>& of_second = placement.experts_of(second);
   const std::int64_t max_saving = placement.max_saving(first, second);
   const std::int64_t move_ticks = placement.problem().move_limit().move_ticks;
-  const bool plain = placement.is_plain();
-  const std::size_t stride = placement.slot_stride();
   candidates_.clear();
-  std::size_t pair = 0;
-  for (std::size_t i = 0; i < of_first.size(); ++i)
-    for (std::size_t j = 0; j < of_second.size(); ++j, ++pair) {
-      const std::int64_t excess = plain ? plain_excess_[i * stride + j] : excess_[pair];
-      if (excess >= enough) continue;
-      const std::int32_t moves = moves_first_[i] + moves_second_[j];
-      const std::int64_t max_gain = max_saving - moves * move_ticks - excess;
-      if (max_gain > to_beat && placement.may_move(moves) && placement.may_hold(second, of_first[i]) &&
-          placement.may_hold(first, of_second[j]))
-        candidates_.push_back({max_gain, pair});
-    }
+  const std::size_t slots = of_second.size();
+  const auto consider = [&](std::size_t i, std::size_t j, std::int64_t excess) {
+    const std::int32_t moves = moves_first_[i] + moves_second_[j];
+    const std::int64_t max_gain = max_saving - moves * move_ticks - excess;
+    if (max_gain > to_beat && placement.may_move(moves) && placement.may_hold(second, of_first[i]) &&
+        placement.may_hold(first, of_second[j]))
+      candidates_.push_back({max_gain, i * slots + j});
+  };
+  const auto consider_all = [&](const auto* excess, std::size_t stride) {
+    for (std::size_t i = 0; i < of_first.size(); ++i, excess += stride)
+      for (std::size_t j = 0; j < slots; ++j)
+        if (excess[j] < enough) consider(i, j, excess[j]);
+  };
+  if (placement.is_plain())
+    consider_all(plain_excess_.data(), placement.slot_stride());
+  else
+    consider_all(excess_.data(), slots);
   std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) {
     return a.max_gain != b.max_gain ? a.max_gain > b.max_gain : a.pair < b.pair;
   });
