@@ -86,7 +86,7 @@ class Placement {
             table(first),
             table(second),
             planes_of(problem_->tables(), problem_->column_count()),
-            weights_differ_};
+            is_plain() && !weights_differ_};
   }
   /// [column], ticks of the slowest device and which it is (-1 where nothing is to do).
   const std::vector<std::int32_t>& column_cost() const { return slowest_time_[0]; }

@@ -128,11 +128,15 @@ template <bool kAdded, bool kWeights>
       });
 }
 
+GEM_CLONES std::int64_t swapped_excess_alone(const SwapSteps& steps, const LoadRow& first, const LoadRow& second,
+                                             std::size_t count, std::int64_t allowed, std::uint64_t& summed) {
+  return excess_until<false, false>(steps, first, second, count, allowed, summed);
+}
+
 GEM_CLONES std::int64_t swapped_excess_of_plane(const SwapSteps& steps, const LoadRow& first, const LoadRow& second,
                                                 std::size_t count, std::int64_t allowed, std::uint64_t& summed) {
   if (steps.first.added != nullptr) return excess_until<true, true>(steps, first, second, count, allowed, summed);
-  if (steps.weights_differ) return excess_until<false, true>(steps, first, second, count, allowed, summed);
-  return excess_until<false, false>(steps, first, second, count, allowed, summed);
+  return excess_until<false, true>(steps, first, second, count, allowed, summed);
 }
 
 template <bool kAdded>

@@ -30,10 +30,12 @@ struct SwapSteps {
   const std::int32_t* table_first;  ///< ticks by key (CostTables::of)
   const std::int32_t* table_second;
   LoadPlanes planes{};
-  bool weights_differ = true;  ///< false: each is 1
+  bool are_plain = false;  ///< known: one plane, nothing added, each weight 1
 };
 
-// Of loads with one plane, and with several; see swapped_excess.
+// Of plain steps, of loads with one plane, and with several; see swapped_excess.
+std::int64_t swapped_excess_alone(const SwapSteps& steps, const LoadRow& first, const LoadRow& second,
+                                  std::size_t count, std::int64_t allowed, std::uint64_t& summed);
 std::int64_t swapped_excess_of_plane(const SwapSteps& steps, const LoadRow& first, const LoadRow& second,
                                      std::size_t count, std::int64_t allowed, std::uint64_t& summed);
 std::int64_t swapped_excess_of_planes(const SwapSteps& steps, const LoadRow& first, const LoadRow& second,
@@ -44,6 +46,7 @@ std::int64_t swapped_excess_of_planes(const SwapSteps& steps, const LoadRow& fir
 /// counts the columns that were summed.
 inline std::int64_t swapped_excess(const SwapSteps& steps, const LoadRow& first, const LoadRow& second,
                                    std::size_t count, std::int64_t allowed, std::uint64_t& summed) {
+  if (steps.are_plain) return swapped_excess_alone(steps, first, second, count, allowed, summed);
   return steps.planes.choices.empty() ? swapped_excess_of_plane(steps, first, second, count, allowed, summed)
                                       : swapped_excess_of_planes(steps, first, second, count, allowed, summed);
 }

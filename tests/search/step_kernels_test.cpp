@@ -80,7 +80,7 @@ TEST(StepKernels, SwapsWeighTheSameWithAndWithoutWeightsOfOne) {
       return swapped_excess(steps, {first.data(), nullptr}, {second.data(), nullptr}, count, INT64_MAX, summed);
     };
     const std::int64_t weighted = excess();
-    steps.weights_differ = false;
+    steps.are_plain = true;
     EXPECT_EQ(excess(), weighted);
     EXPECT_EQ(summed, 2 * count);
   }
