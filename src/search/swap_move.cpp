@@ -191,7 +191,7 @@ std::size_t SwapMove::sum_plain(const Placement& placement, std::int32_t first, 
   const std::size_t few = first_slots * placement.experts_of(second).size() / 16;
   plain_excess_.assign(first_slots * stride + swap_padding, 0);
   // Few at first, since most swaps are done with early; more where there are many.
-  const std::size_t at_a_time = std::clamp<std::size_t>(swap_columns_.size() / 8, 4, columns_at_a_time);
+  const std::size_t at_a_time = std::clamp<std::size_t>(swap_columns_.size() / 4, 4, columns_at_a_time);
   std::size_t left = first_slots * stride, summed = 0;
   std::int64_t reached = 0;  // at most, by any swap
   std::int64_t most = enough + 1;
