@@ -2,8 +2,10 @@
 
 #include <fmt/core.h>
 #include <algorithm>
+#include <bit>
 #include <functional>
 #include <numeric>
+#include <span>
 
 #include "base/error.hpp"
 #include "model/mapping.hpp"
@@ -26,16 +28,60 @@ struct KeyColumns {
   }
 };
 
-// Writes the keys of all layers into the columns of one stage in one plane.
+// The keys of experts with so many tokens in a step, in the same order.
+template <class Key>
+void find_keys(const LoadKeys& keys, std::span<const std::uint32_t> tokens, Key* found) {
+  if (!std::has_single_bit(keys.unit_tokens)) {
+    std::ranges::transform(tokens, found, [&](std::uint32_t count) { return static_cast<Key>(keys.of(count)); });
+    return;
+  }
+  // As LoadKeys::of, without a division.
+  const int shift = std::countr_zero(keys.unit_tokens);
+  const auto one = static_cast<Key>(keys.counts_experts()), radix = static_cast<Key>(keys.radix);
+  for (std::size_t e = 0; e < tokens.size(); ++e)
+    found[e] = static_cast<Key>((tokens[e] + keys.unit_tokens - 1) >> shift) * radix + (tokens[e] > 0 ? one : Key{0});
+}
+
+// Writes the keys of all layers into the columns of one stage in one plane, a vector of steps at a time: each line of
+// memory is written once.
 void write_keys(const LoadKeys& keys, const LoadTrace& trace, std::size_t plane, std::size_t first_column,
                 KeyColumns& columns) {
+  constexpr std::size_t steps_at_a_time = padded(1);
+  const std::size_t width = trace.expert_count();
+  std::vector<std::int32_t> found(steps_at_a_time * width);
   for (std::size_t layer = 0; layer < trace.layer_count(); ++layer)
-    for (std::size_t e = 0; e < trace.experts_in(layer); ++e) {
-      std::int32_t* const row = columns.of(layer, e, plane) + first_column;
-      for (std::size_t t = 0; t < trace.step_count(); ++t)
-        row[t] = static_cast<std::int32_t>(keys.of(trace.counts(t, layer, e)));
+    for (std::size_t begin = 0; begin < trace.step_count(); begin += steps_at_a_time) {
+      const std::size_t steps = std::min(steps_at_a_time, trace.step_count() - begin);
+      for (std::size_t t = 0; t < steps; ++t)
+        find_keys(keys, trace.counts.row(begin + t, layer), found.data() + t * width);
+      for (std::size_t e = 0; e < trace.experts_in(layer); ++e) {
+        std::int32_t* const row = columns.of(layer, e, plane) + first_column + begin;
+        for (std::size_t t = 0; t < steps; ++t) row[t] = found[t * width + e];
+      }
     }
 }
+
+// The sum of the `count` largest values, if it is above `minimum`, else a value no larger than that. For any threshold,
+//   sum of the largest <= count * threshold + sum of max(0, value - threshold),
+// with equality at the last of them: a threshold that was right for one step shows of most others that they are below.
+class LargestSum {
+ public:
+  explicit LargestSum(std::size_t count) : count_(count) {}
+
+  std::int64_t of(std::vector<std::int64_t>& values, std::int64_t minimum) {
+    std::int64_t at_most = threshold_ * static_cast<std::int64_t>(count_);
+    for (const std::int64_t value : values) at_most += std::max<std::int64_t>(0, value - threshold_);
+    if (at_most <= minimum) return minimum;
+    const auto end = values.begin() + static_cast<std::ptrdiff_t>(count_);
+    std::nth_element(values.begin(), end - 1, values.end(), std::greater<>());
+    threshold_ = *(end - 1);
+    return std::accumulate(values.begin(), end, std::int64_t{0});
+  }
+
+ private:
+  std::size_t count_;
+  std::int64_t threshold_ = 0;
+};
 
 // The largest key that one device can get: no device can get more than the largest experts of a step together, nor
 // have more units than its rows make.
@@ -43,12 +89,11 @@ std::int32_t max_key_of(const LoadKeys& keys, const LoadTrace& trace, std::size_
   const std::size_t experts = trace.expert_count();
   std::int64_t max_key = 0;
   std::vector<std::int64_t> step_keys(experts);
-  const auto last_slot = step_keys.begin() + static_cast<std::ptrdiff_t>(std::min(slots, experts));
-  for (std::size_t layer = 0; layer < trace.layer_count(); ++layer)
-    for (std::size_t t = 0; t < trace.step_count(); ++t) {
-      for (std::size_t e = 0; e < experts; ++e) step_keys[e] = keys.of(trace.counts(t, layer, e));
-      std::nth_element(step_keys.begin(), last_slot - 1, step_keys.end(), std::greater<>());
-      max_key = std::max(max_key, std::accumulate(step_keys.begin(), last_slot, std::int64_t{0}));
+  LargestSum largest(std::min(slots, experts));
+  for (std::size_t t = 0; t < trace.step_count(); ++t)
+    for (std::size_t layer = 0; layer < trace.layer_count(); ++layer) {
+      find_keys(keys, trace.counts.row(t, layer), step_keys.data());
+      max_key = std::max(max_key, largest.of(step_keys, max_key));
     }
   if (max_key > INT32_MAX)
     throw UsageError(
@@ -160,6 +205,8 @@ LayerCost::LayerCost(std::shared_ptr<const CostTables> tables, std::size_t exper
     : tables_(std::move(tables)),
       expert_count_(expert_count),
       step_count_(step_count),
+      column_count_(padded_steps() * stage_count()),
+      key_count_(column_count_ * tables_->plane_count()),
       keys_(std::move(keys)),
       added_(std::move(added)),
       max_saved_(std::move(max_saved)) {}

@@ -41,12 +41,12 @@ class LayerCost {
   /// Of each stage.
   std::size_t padded_steps() const { return padded(step_count_); }
   /// Of all stages.
-  std::size_t column_count() const { return padded_steps() * stage_count(); }
+  std::size_t column_count() const { return column_count_; }
   /// The column of a stage's first step.
   std::size_t first_column(std::size_t stage) const { return padded_steps() * stage; }
 
   /// Of a load: the columns of all planes.
-  std::size_t key_count() const { return column_count() * tables_->plane_count(); }
+  std::size_t key_count() const { return key_count_; }
   /// Columns from this one on take their maximum over nodes; column_count() if none does.
   std::size_t first_node_column() const { return first_column(tables_->first_node_stage()); }
 
@@ -69,6 +69,7 @@ class LayerCost {
   std::shared_ptr<const CostTables> tables_;
   std::size_t expert_count_;
   std::size_t step_count_;
+  std::size_t column_count_, key_count_;
   std::vector<std::int32_t> keys_;
   std::vector<std::int32_t> added_;
   std::vector<std::int32_t> max_saved_;

@@ -1,6 +1,7 @@
 #include "search/placement.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 namespace gem {
 
@@ -8,6 +9,7 @@ Placement::Placement(const LayerProblem& problem, Assignment assignment, std::ve
     : problem_(&problem), assignment_(std::move(assignment)), weights_(std::move(weights)) {
   const std::size_t devices = problem.device_count(), columns = problem.column_count();
   if (weights_.empty()) weights_.assign(columns, 1);
+  weights_differ_ = std::ranges::any_of(weights_, [](std::int32_t weight) { return weight != 1; });
   experts_of_.resize(devices);
   loads_.resize(devices * problem.key_count());
   for (std::size_t d = 0; d < devices; ++d) problem.empty_load(loads_.data() + d * problem.key_count());
@@ -79,40 +81,47 @@ void Placement::refresh_slowest() {
   find_slowest(slowest, problem_->floor().data(), times_.data(), columns, devices, columns);
   cost_ = weighted_sum(slowest_time_[0].data(), weights_.data(), columns);
 
-  devices_.clear(devices);
-  nodes_.clear(devices_of_node_.size());
-  for (std::size_t t = 0; t < columns; ++t) {
-    const std::int32_t first = slowest_device_[0][t], second = slowest_device_[1][t];
-    if (first < 0) continue;  // the floor decides
-    const std::int64_t weight = weights_[t];
-    const std::int64_t above_second = weight * (slowest_time_[0][t] - slowest_time_[1][t]);
-    const std::int64_t above_third = weight * (slowest_time_[1][t] - slowest_time_[2][t]);
-    if (t < problem_->first_node_column())
-      devices_.note(t, static_cast<std::size_t>(first), second, above_second, above_third);
-    else
-      nodes_.note(t, static_cast<std::size_t>(node_of(first)), second < 0 ? -1 : node_of(second), above_second,
-                  above_third);
+  const std::size_t own = problem_->first_node_column();
+  note(devices_, devices, 0, own, [](std::int32_t device) { return device; });
+  note(nodes_, devices_of_node_.size(), own, columns, [&](std::int32_t device) { return node_of(device); });
+}
+
+template <class StragglerOf>
+void Placement::note(Stragglers& stragglers, std::size_t count, std::size_t first_column, std::size_t last_column,
+                     const StragglerOf& straggler_of) const {
+  stragglers.above_second.assign(count, 0);
+  stragglers.above_third.assign(count * count, 0);
+  stragglers.begin.assign(count + 2, 0);
+  stragglers.columns.resize(last_column - first_column);
+  // Where the floor decides there is no straggler.
+  const std::int32_t* const straggler = slowest_device_[0].data();
+  for (std::size_t t = first_column; t < last_column; ++t)
+    if (straggler[t] >= 0) ++stragglers.begin[static_cast<std::size_t>(straggler_of(straggler[t])) + 2];
+  std::partial_sum(stragglers.begin.begin(), stragglers.begin.end(), stragglers.begin.begin());
+  for (std::size_t t = first_column; t < last_column; ++t) {
+    if (straggler[t] < 0) continue;
+    const auto first = static_cast<std::size_t>(straggler_of(straggler[t]));
+    StragglerColumn& column = stragglers.columns[stragglers.begin[first + 1]++];
+    column.column = static_cast<std::int32_t>(t);
+    column.weight = weights_[t];
+    column.ticks = slowest_time_[0][t];
+    column.second_ticks = slowest_time_[1][t];
+    column.third_ticks = slowest_time_[2][t];
+    const std::int32_t second = slowest_device_[1][t];
+    column.second = second < 0 ? -1 : straggler_of(second);
+    const std::int64_t weight = column.weight;
+    stragglers.above_second[first] += weight * (column.ticks - column.second_ticks);
+    if (second < 0) continue;  // below it is the floor, or nothing
+    stragglers.above_third[first * count + static_cast<std::size_t>(column.second)] +=
+        weight * (column.second_ticks - column.third_ticks);
   }
-}
-
-void Placement::Stragglers::clear(std::size_t count) {
-  above_second.assign(count, 0);
-  above_third.assign(count * count, 0);
-  columns.resize(count);
-  for (auto& list : columns) list.clear();
-}
-
-void Placement::Stragglers::note(std::size_t column, std::size_t first, std::int32_t second,
-                                 std::int64_t above_second_ticks, std::int64_t above_third_ticks) {
-  columns[first].push_back(static_cast<std::int32_t>(column));
-  above_second[first] += above_second_ticks;
-  if (second < 0) return;  // below it is the floor, or nothing
-  above_third[first * columns.size() + static_cast<std::size_t>(second)] += above_third_ticks;
+  stragglers.begin.pop_back();
 }
 
 std::int64_t Placement::Stragglers::max_saving(std::int32_t first, std::int32_t second) const {
   const auto a = static_cast<std::size_t>(first), b = static_cast<std::size_t>(second);
-  return above_second[a] + above_second[b] + above_third[a * columns.size() + b] + above_third[b * columns.size() + a];
+  const std::size_t count = above_second.size();
+  return above_second[a] + above_second[b] + above_third[a * count + b] + above_third[b * count + a];
 }
 
 std::int64_t Placement::max_saving(std::int32_t first, std::int32_t second) const {
@@ -123,8 +132,7 @@ std::int64_t Placement::max_saving(std::int32_t first, std::int32_t second) cons
 void Placement::columns_of_stragglers(std::int32_t first, std::int32_t second, std::vector<std::int32_t>& out) const {
   out.clear();
   const auto add_columns = [&](const Stragglers& stragglers, std::int32_t straggler) {
-    const std::vector<std::int32_t>& columns = stragglers.columns[static_cast<std::size_t>(straggler)];
-    out.insert(out.end(), columns.begin(), columns.end());
+    for (const StragglerColumn& column : stragglers.columns_of(straggler)) out.push_back(column.column);
   };
   add_columns(devices_, first);
   add_columns(devices_, second);

@@ -16,6 +16,17 @@ struct Relocation {
   std::int32_t device;
 };
 
+/// A column, and what its straggler costs beyond the others.
+struct StragglerColumn {
+  std::int32_t column;
+  std::int32_t weight;  ///< of the column
+  std::int32_t ticks;   ///< of the straggler
+  std::int32_t second_ticks, third_ticks;
+  std::int32_t second;  ///< the second slowest device; -1: the floor
+  /// Of the slowest but for the straggler and another device.
+  std::int32_t ticks_without(std::int32_t other) const { return other == second ? third_ticks : second_ticks; }
+};
+
 /// An assignment with all that is needed to judge and make changes: loads and times of every device in every column,
 /// and the slowest devices of each column. In the columns whose maximum is over nodes (LayerCost::first_node_column)
 /// each device has the load of its whole node, and the node's first device its time.
@@ -74,7 +85,8 @@ class Placement {
             weights_.data(),
             table(first),
             table(second),
-            planes_of(problem_->tables(), problem_->column_count())};
+            planes_of(problem_->tables(), problem_->column_count()),
+            is_plain() && !weights_differ_};
   }
   /// [column], ticks of the slowest device and which it is (-1 where nothing is to do).
   const std::vector<std::int32_t>& column_cost() const { return slowest_time_[0]; }
@@ -87,16 +99,13 @@ class Placement {
   void columns_of_stragglers(std::int32_t first, std::int32_t second, std::vector<std::int32_t>& out) const;
   /// Whether the device, or its node, is the straggler of any column.
   bool is_straggler(std::int32_t device) const {
-    return !devices_.columns[static_cast<std::size_t>(device)].empty() ||
-           (!nodes_.columns.empty() && !nodes_.columns[static_cast<std::size_t>(node_of(device))].empty());
+    return !devices_.columns_of(device).empty() ||
+           (!devices_of_node_.empty() && !nodes_.columns_of(node_of(device)).empty());
   }
   /// Whether changes between the two leave the columns of nodes as they are.
   bool share_node(std::int32_t first, std::int32_t second) const { return node_of(first) == node_of(second); }
-  /// The same of one column, of two devices of which one is its straggler and no column is a node's.
-  std::int32_t slowest_of_others(std::int32_t first, std::int32_t second, std::size_t column) const {
-    const std::int32_t runner_up = slowest_device_[1][column];
-    return runner_up == first || runner_up == second ? slowest_time_[2][column] : slowest_time_[1][column];
-  }
+  /// Columns whose straggler is the device; none that is a node's.
+  std::span<const StragglerColumn> columns_of(std::int32_t device) const { return devices_.columns_of(device); }
   /// What changes on these two devices alone can save at most: until the slowest of the others decides every column.
   std::int64_t max_saving(std::int32_t first, std::int32_t second) const;
 
@@ -123,6 +132,7 @@ class Placement {
   const LayerProblem* problem_;
   Assignment assignment_;
   std::vector<std::int32_t> weights_;
+  bool weights_differ_;  // false: each is 1
   std::vector<std::vector<std::int32_t>> experts_of_;
   std::vector<std::int32_t> loads_;      // [device, plane, column], keys
   std::vector<std::int32_t> added_;      // [device, column], ticks that the experts add; empty where none does
@@ -133,16 +143,21 @@ class Placement {
   std::vector<std::int32_t> slowest_device_[2];
   // What the stragglers of some columns, devices or nodes, cost beyond the others.
   struct Stragglers {
-    std::vector<std::vector<std::int32_t>> columns;  // [straggler] in which it is the slowest, ascending
-    std::vector<std::int64_t> above_second;          // [straggler], saved if it were only as slow as the second
+    std::vector<StragglerColumn> columns;    // straggler by straggler, ascending
+    std::vector<std::size_t> begin;          // [straggler], and one beyond: where its columns begin
+    std::vector<std::int64_t> above_second;  // [straggler], saved if it were only as slow as the second
     std::vector<std::int64_t>
         above_third;  // [straggler, straggler], further saved if the second went down to the third
-    void clear(std::size_t count);
-    // `second` is -1 where the floor is.
-    void note(std::size_t column, std::size_t first, std::int32_t second, std::int64_t above_second_ticks,
-              std::int64_t above_third_ticks);
+    std::span<const StragglerColumn> columns_of(std::int32_t straggler) const {
+      const auto at = static_cast<std::size_t>(straggler);
+      return std::span(columns).subspan(begin[at], begin[at + 1] - begin[at]);
+    }
     std::int64_t max_saving(std::int32_t first, std::int32_t second) const;
   };
+  // Notes the stragglers of some columns, `straggler_of` each device, of `count`.
+  template <class StragglerOf>
+  void note(Stragglers& stragglers, std::size_t count, std::size_t first_column, std::size_t last_column,
+            const StragglerOf& straggler_of) const;
   std::vector<std::vector<std::int32_t>> devices_of_node_;  // empty where no column is a node's
   Stragglers devices_, nodes_;
   std::int64_t cost_ = 0;  // without moves

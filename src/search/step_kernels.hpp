@@ -30,13 +30,26 @@ struct SwapSteps {
   const std::int32_t* table_first;  ///< ticks by key (CostTables::of)
   const std::int32_t* table_second;
   LoadPlanes planes{};
+  bool are_plain = false;  ///< known: one plane, nothing added, each weight 1
 };
+
+// Of plain steps, of loads with one plane, and with several; see swapped_excess.
+std::int64_t swapped_excess_alone(const SwapSteps& steps, const LoadRow& first, const LoadRow& second,
+                                  std::size_t count, std::int64_t allowed, std::uint64_t& summed);
+std::int64_t swapped_excess_of_plane(const SwapSteps& steps, const LoadRow& first, const LoadRow& second,
+                                     std::size_t count, std::int64_t allowed, std::uint64_t& summed);
+std::int64_t swapped_excess_of_planes(const SwapSteps& steps, const LoadRow& first, const LoadRow& second,
+                                      std::size_t count, std::int64_t allowed, std::uint64_t& summed);
 
 /// Weighted sum over columns of max(floor, time of first, time of second) - floor after an expert `first` went from the
 /// first device to the second and `second` the other way. Once the sum is above `allowed` it may stop short; `summed`
 /// counts the columns that were summed.
-std::int64_t swapped_excess(const SwapSteps& steps, const LoadRow& first, const LoadRow& second, std::size_t count,
-                            std::int64_t allowed, std::uint64_t& summed);
+inline std::int64_t swapped_excess(const SwapSteps& steps, const LoadRow& first, const LoadRow& second,
+                                   std::size_t count, std::int64_t allowed, std::uint64_t& summed) {
+  if (steps.are_plain) return swapped_excess_alone(steps, first, second, count, allowed, summed);
+  return steps.planes.choices.empty() ? swapped_excess_of_plane(steps, first, second, count, allowed, summed)
+                                      : swapped_excess_of_planes(steps, first, second, count, allowed, summed);
+}
 
 /// The same, in full, for every expert of the first device with every one of the second: `first` and `second` are
 /// [slots of the device, count], keys [slots, plane, count], `excess` is [slots of the first, slots of the second].
@@ -56,15 +69,18 @@ struct SwapColumn {
 
 /// Slots rounded up to what `add_swap_excesses` takes at a time.
 constexpr std::size_t slot_stride(std::size_t slots) {
-  return slots <= 4 ? 4 : (slots + 7) / 8 * 8;
+  return (slots + 3) / 4 * 4;
 }
 
-/// excess [slots of the first, stride] += what the two devices are above the floor of a column, at most `most`, times
-/// its weight, after an expert of the first went to the second and one of the second the other way.
-void add_swap_excesses(std::int32_t* excess, const SwapColumn& column, std::size_t first_slots, std::size_t stride);
+/// How many columns add_swap_excesses takes at most.
+constexpr std::size_t columns_at_a_time = 8;
+constexpr std::size_t swap_padding = padded(1);
 
-/// How many of the values are below the limit.
-std::size_t count_below(const std::int32_t* values, std::size_t count, std::int32_t limit);
+/// excess [slots of the first, stride] += what the two devices are above the floor of each column, at most its `most`,
+/// times its weight, after an expert of the first went to the second and one of the second the other way. Returns how
+/// many are below the limit then. Behind `excess` there is room for swap_padding more.
+std::size_t add_swap_excesses(std::int32_t* excess, std::span<const SwapColumn> columns, std::size_t first_slots,
+                              std::size_t stride, std::int32_t limit);
 
 /// load += sign * key.
 void add_keys(std::int32_t* load, const std::int32_t* key, std::int32_t sign, std::size_t count);
@@ -72,6 +88,21 @@ void add_keys(std::int32_t* load, const std::int32_t* key, std::int32_t sign, st
 /// time = table[load] and what is added.
 void look_up(std::int32_t* time, const LoadRow& load, const std::int32_t* table, std::size_t count,
              const LoadPlanes& planes = {});
+
+/// units += key / radix, for `radix` of 1 or more.
+void add_units(std::int32_t* units, const std::int32_t* keys, std::int32_t radix, std::size_t count);
+
+/// The same, and active += key % radix.
+void add_units_and_active(std::int32_t* units, std::int32_t* active, const std::int32_t* keys, std::int32_t radix,
+                          std::size_t count);
+
+/// values = max(values, table[key]).
+void raise_to_entries(std::int32_t* values, const std::int32_t* keys, const std::int32_t* table, std::size_t count);
+
+/// values = max(values, table[min(units * unit_weight + active * active_weight, last)]), none of these below 0.
+void raise_to_weighted(std::int32_t* values, const std::int32_t* units, const std::int32_t* active,
+                       std::uint32_t unit_weight, std::uint32_t active_weight, const std::int32_t* table,
+                       std::size_t last, std::size_t count);
 
 /// Sum of values, each times its weight, 0 or more.
 std::int64_t weighted_sum(const std::int32_t* values, const std::int32_t* weights, std::size_t count);

@@ -26,6 +26,7 @@ class SwapMove : public Move {
  private:
   // What all swaps leave in the columns in which the most can be gained, one after the other, until few swaps leave
   // less than `enough`; how many these are.
+  void list_swap_columns(const Placement& placement, std::int32_t first, std::int32_t second);
   std::size_t sum_plain(const Placement& placement, std::int32_t first, std::int32_t second, std::int64_t enough);
   // The same of placements that aren't plain, in half of the columns at once.
   void choose_columns(const Placement& placement, std::int32_t first, std::int32_t second);
@@ -40,8 +41,10 @@ class SwapMove : public Move {
   };
   void pack(const LayerProblem& problem, std::span<const LoadRow> rows, Packed& packed) const;
   void pack_experts(const Placement& placement, std::int32_t device, Packed& packed);
-  // Swaps that may gain more than `to_beat` by what was summed, the most promising first.
-  void list_candidates(const Placement& placement, std::int32_t first, std::int32_t second, std::int64_t to_beat);
+  // Swaps that may gain more than `to_beat` by what was summed, the most promising first; those that leave `enough` may
+  // not.
+  void list_candidates(const Placement& placement, std::int32_t first, std::int32_t second, std::int64_t to_beat,
+                       std::int64_t enough);
   // How many moves more it is that each expert of a device goes to the other, [slot].
   static void count_moves(const Placement& placement, std::int32_t from, std::int32_t to,
                           std::vector<std::int32_t>& moves);
@@ -58,6 +61,7 @@ class SwapMove : public Move {
   std::vector<LoadRow> rows_;                  // [slot]
   std::vector<std::int32_t> floor_, weights_;  // [packed column]
   std::vector<std::int64_t> excess_;           // [slot of first, slot of second]
+  std::vector<SwapColumn> swap_columns_;       // as columns_
   std::vector<std::int32_t> plain_excess_;     // [slot of first, slot of second, padded]
   // All columns: the slowest of the other devices; those that are packed have the largest floor, so that they add
   // nothing.
@@ -149,68 +153,96 @@ void SwapMove::sum_packed(const Placement& placement, std::int32_t first, std::i
   work_.evaluated_steps += excess_.size() * packed_count_;
 }
 
+void SwapMove::list_swap_columns(const Placement& placement, std::int32_t first, std::int32_t second) {
+  const std::span<const StragglerColumn> of_first = placement.columns_of(first),
+                                         of_second = placement.columns_of(second);
+  swap_columns_.resize(of_first.size() + of_second.size());
+  columns_.resize(swap_columns_.size());
+  const std::int32_t* const load_first = placement.load(first).key;
+  const std::int32_t* const load_second = placement.load(second).key;
+  const std::int32_t* const table_first = placement.table(first);
+  const std::int32_t* const table_second = placement.table(second);
+  std::size_t count = 0;
+  const auto list = [&](std::span<const StragglerColumn> columns, std::int32_t other) {
+    for (const StragglerColumn& column : columns) {
+      const std::int32_t floor = column.ticks_without(other);
+      const auto t = static_cast<std::size_t>(column.column);
+      SwapColumn& to = swap_columns_[count];
+      to.table_first = table_first + load_first[t];
+      to.table_second = table_second + load_second[t];
+      to.keys_first = placement.slot_keys(first, t);
+      to.keys_second = placement.slot_keys(second, t);
+      to.floor = floor;
+      to.weight = column.weight;
+      columns_[count] = column.column;
+      count += column.ticks > floor && column.weight > 0 ? 1 : 0;
+    }
+  };
+  list(of_first, second);
+  list(of_second, first);
+  swap_columns_.resize(count);
+  columns_.resize(count);
+}
+
 std::size_t SwapMove::sum_plain(const Placement& placement, std::int32_t first, std::int32_t second,
                                 std::int64_t enough) {
-  constexpr std::size_t between_counts = 2;
-  placement.columns_of_stragglers(first, second, columns_);
-  savings_.clear();
-  for (const std::int32_t column : columns_) {
-    const auto t = static_cast<std::size_t>(column);
-    const std::int64_t above_others = placement.column_cost()[t] - placement.slowest_of_others(first, second, t);
-    if (const std::int64_t ticks = above_others * placement.weights()[t]; ticks > 0)
-      savings_.push_back({ticks, column});
-  }
-  std::sort(savings_.begin(), savings_.end(), [](const Saving& a, const Saving& b) {
-    return a.ticks != b.ticks ? a.ticks > b.ticks : a.column < b.column;
-  });
-
+  list_swap_columns(placement, first, second);
   const std::size_t first_slots = placement.experts_of(first).size(), stride = placement.slot_stride();
   const std::size_t few = first_slots * placement.experts_of(second).size() / 16;
-  plain_excess_.assign(first_slots * stride, 0);
-  columns_.clear();
-  std::size_t left = plain_excess_.size();
+  plain_excess_.assign(first_slots * stride + swap_padding, 0);
+  // Few at first, since most swaps are done with early; more where there are many.
+  const std::size_t at_a_time = std::clamp<std::size_t>(swap_columns_.size() / 4, 4, columns_at_a_time);
+  std::size_t left = first_slots * stride, summed = 0;
   std::int64_t reached = 0;  // at most, by any swap
-  for (const Saving& saving : savings_) {
-    const auto t = static_cast<std::size_t>(saving.column);
-    const std::int32_t weight = placement.weights()[t];
-    // A swap that leaves as much as that is done with.
-    const std::int64_t most = enough / weight + 1;
-    reached += most * weight;
-    if (reached > INT32_MAX) break;
-    add_swap_excesses(
-        plain_excess_.data(),
-        {placement.table(first) + placement.load(first).key[t], placement.table(second) + placement.load(second).key[t],
-         placement.slot_keys(first, t), placement.slot_keys(second, t), placement.slowest_of_others(first, second, t),
-         weight, static_cast<std::int32_t>(most)},
-        first_slots, stride);
-    columns_.push_back(saving.column);
-    if (columns_.size() % between_counts > 0) continue;
-    left = count_below(plain_excess_.data(), plain_excess_.size(), static_cast<std::int32_t>(enough));
-    if (left <= few) break;
+  std::int64_t most = enough + 1;
+  std::int32_t weight = 1;
+  while (summed < swap_columns_.size() && left > few) {
+    std::size_t end = summed;
+    for (; end < std::min(summed + at_a_time, swap_columns_.size()); ++end) {
+      SwapColumn& column = swap_columns_[end];
+      // A swap that leaves as much as that is done with.
+      if (column.weight != weight) {
+        weight = column.weight;
+        most = enough / weight + 1;
+      }
+      reached += most * weight;
+      if (reached > INT32_MAX) break;
+      column.most = static_cast<std::int32_t>(most);
+    }
+    if (end == summed) break;
+    left = add_swap_excesses(plain_excess_.data(), std::span(swap_columns_).subspan(summed, end - summed), first_slots,
+                             stride, static_cast<std::int32_t>(enough));
+    summed = end;
   }
-  work_.evaluated_steps += plain_excess_.size() * columns_.size();
+  columns_.resize(summed);
+  work_.evaluated_steps += first_slots * stride * summed;
   return left;
 }
 
 void SwapMove::list_candidates(const Placement& placement, std::int32_t first, std::int32_t second,
-                               std::int64_t to_beat) {
+                               std::int64_t to_beat, std::int64_t enough) {
   const std::vector<std::int32_t>& of_first = placement.experts_of(first);
   const std::vector<std::int32_t>& of_second = placement.experts_of(second);
   const std::int64_t max_saving = placement.max_saving(first, second);
   const std::int64_t move_ticks = placement.problem().move_limit().move_ticks;
-  const bool plain = placement.is_plain();
-  const std::size_t stride = placement.slot_stride();
   candidates_.clear();
-  std::size_t pair = 0;
-  for (std::size_t i = 0; i < of_first.size(); ++i)
-    for (std::size_t j = 0; j < of_second.size(); ++j, ++pair) {
-      const std::int32_t moves = moves_first_[i] + moves_second_[j];
-      const std::int64_t excess = plain ? plain_excess_[i * stride + j] : excess_[pair];
-      const std::int64_t max_gain = max_saving - moves * move_ticks - excess;
-      if (max_gain > to_beat && placement.may_move(moves) && placement.may_hold(second, of_first[i]) &&
-          placement.may_hold(first, of_second[j]))
-        candidates_.push_back({max_gain, pair});
-    }
+  const std::size_t slots = of_second.size();
+  const auto consider = [&](std::size_t i, std::size_t j, std::int64_t excess) {
+    const std::int32_t moves = moves_first_[i] + moves_second_[j];
+    const std::int64_t max_gain = max_saving - moves * move_ticks - excess;
+    if (max_gain > to_beat && placement.may_move(moves) && placement.may_hold(second, of_first[i]) &&
+        placement.may_hold(first, of_second[j]))
+      candidates_.push_back({max_gain, i * slots + j});
+  };
+  const auto consider_all = [&](const auto* excess, std::size_t stride) {
+    for (std::size_t i = 0; i < of_first.size(); ++i, excess += stride)
+      for (std::size_t j = 0; j < slots; ++j)
+        if (excess[j] < enough) consider(i, j, excess[j]);
+  };
+  if (placement.is_plain())
+    consider_all(plain_excess_.data(), placement.slot_stride());
+  else
+    consider_all(excess_.data(), slots);
   std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) {
     return a.max_gain != b.max_gain ? a.max_gain > b.max_gain : a.pair < b.pair;
   });
@@ -239,7 +271,7 @@ std::optional<FoundMove> SwapMove::evaluate(const Placement& placement, std::int
     choose_columns(placement, first, second);
     sum_packed(placement, first, second);
   }
-  list_candidates(placement, first, second, to_beat);
+  list_candidates(placement, first, second, to_beat, most - to_beat);
   if (candidates_.empty()) return std::nullopt;
   if (placement.is_plain()) {
     placement.slowest_of_others(first, second, others_);

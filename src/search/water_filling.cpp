@@ -4,19 +4,20 @@
 #include <numeric>
 
 #include "base/array.hpp"
+#include "search/step_kernels.hpp"
 
 namespace gem {
 namespace {
 
 struct Weights {
-  std::int64_t units;
-  std::int64_t experts;
+  std::uint32_t units;
+  std::uint32_t experts;
 };
 
 // Reading an expert's weights takes as long as part of a tile to a hundred tiles.
 constexpr Weights weights_tried[] = {{1, 0}, {4, 1}, {2, 1}, {1, 1}, {1, 2}, {1, 4}, {1, 8}, {1, 16}, {1, 32}, {0, 1}};
 
-// The minimum entry at this or any larger load: a unit more, or an expert more with its unit.
+// The minimum entry at this or any larger load: a unit more, or an expert more with its unit. Of no load it is 0.
 std::vector<std::int32_t> min_time_from(const CostTables& tables, std::size_t stage, std::size_t tile,
                                         std::size_t first_device) {
   const LoadKeys& keys = *tables.keys(stage, tile);
@@ -24,6 +25,7 @@ std::vector<std::int32_t> min_time_from(const CostTables& tables, std::size_t st
   for (std::size_t d = first_device; d < tables.device_count(); ++d)
     for (std::size_t key = 0; key < minimum.size(); ++key)
       minimum[key] = std::min(minimum[key], tables.even(stage, d, tile)[key]);
+  minimum[0] = 0;
   const auto unit = static_cast<std::size_t>(keys.radix);
   for (std::size_t key = minimum.size(); key-- > 1;) {
     if (key + unit < minimum.size()) minimum[key] = std::min(minimum[key], minimum[key + unit]);
@@ -56,49 +58,59 @@ WaterFilling::WaterFilling(const CostTables& tables, std::size_t first_device, b
     if (experts_are_whole)
       for (std::size_t tile = 0; tile < tables.tile_count(stage); ++tile)
         filling.min_time_from.push_back(min_time_from(tables, stage, tile, first_device));
-    for (std::size_t plane = 0; plane < planes_of_stage(tables, stage); ++plane)
+    for (std::size_t plane = 0; plane < planes_of_stage(tables, stage); ++plane) {
+      const std::vector<std::vector<Entry>> entries = entries_of(stage, plane, first_device);
       for (const Weights& weights : weights_tried) {
         filling.capacities.push_back({plane, weights.units, weights.experts, {}});
-        fill(filling.capacities.back(), stage, first_device);
+        fill(filling.capacities.back(), entries);
         if (!tables.keys(stage)->counts_experts()) break;  // one kind of load: any weight is the same
       }
+    }
   }
 }
 
-void WaterFilling::fill(Capacity& capacity, std::size_t stage, std::size_t first_device) const {
-  const std::uint32_t unit_tokens = unit_tokens_of(*tables_, stage, capacity.plane);
-  struct Entry {
-    std::int32_t time;
-    std::int64_t load;
-  };
-  std::vector<Entry> gains;  // from this time on one device can carry so much more
-  std::vector<Entry> entries;
+std::vector<std::vector<WaterFilling::Entry>> WaterFilling::entries_of(std::size_t stage, std::size_t plane,
+                                                                       std::size_t first_device) const {
+  const std::uint32_t unit_tokens = unit_tokens_of(*tables_, stage, plane);
+  std::vector<std::vector<Entry>> entries(tables_->device_count() - first_device);
   for (std::size_t d = first_device; d < tables_->device_count(); ++d) {
-    entries.clear();
+    std::vector<Entry>& of_device = entries[d - first_device];
     for (std::size_t tile = 0; tile < tables_->tile_count(stage); ++tile) {
       const LoadKeys& keys = *tables_->keys(stage, tile);
       const auto table = tables_->even(stage, d, tile);
       for (std::int32_t key = 1; key < static_cast<std::int32_t>(table.size()); ++key)
         if (keys.is_load(key))
-          entries.push_back(
-              {table[static_cast<std::size_t>(key)], capacity.unit_weight * keys.max_units(key, unit_tokens) +
-                                                         capacity.expert_weight * keys.active_experts(key)});
+          of_device.push_back(
+              {table[static_cast<std::size_t>(key)], keys.max_units(key, unit_tokens), keys.active_experts(key)});
     }
-    std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.time < b.time; });
+    std::sort(of_device.begin(), of_device.end(), [](const Entry& a, const Entry& b) { return a.time < b.time; });
+  }
+  return entries;
+}
+
+void WaterFilling::fill(Capacity& capacity, const std::vector<std::vector<Entry>>& entries) {
+  struct Gain {
+    std::int32_t time;
+    std::int64_t load;
+  };
+  std::vector<Gain> gains;  // from this time on one device can carry so much more
+  for (const std::vector<Entry>& of_device : entries) {
     std::int64_t max_load = 0;
-    for (const Entry& entry : entries) {
-      if (entry.load <= max_load) continue;
-      gains.push_back({entry.time, entry.load - max_load});
-      max_load = entry.load;
+    for (const Entry& entry : of_device) {
+      const std::int64_t load = capacity.unit_weight * entry.units + capacity.expert_weight * entry.active;
+      if (load <= max_load) continue;
+      gains.push_back({entry.time, load - max_load});
+      max_load = load;
     }
   }
-  std::sort(gains.begin(), gains.end(), [](const Entry& a, const Entry& b) { return a.time < b.time; });
+  std::sort(gains.begin(), gains.end(), [](const Gain& a, const Gain& b) { return a.time < b.time; });
   capacity.min_time.assign(1, 0);  // no load, no time
   std::int64_t carried = 0;
-  for (const Entry& gain : gains) {
+  for (const Gain& gain : gains) {
     carried += gain.load;
     capacity.min_time.resize(static_cast<std::size_t>(carried) + 1, gain.time);
   }
+  capacity.min_time.push_back(0);
 }
 
 void WaterFilling::column_bounds(const LayerCost& layer, std::span<const std::int32_t> experts,
@@ -126,20 +138,20 @@ void WaterFilling::bound_table(const LayerCost& layer, std::size_t stage, std::s
   std::int32_t* const bound = bounds.data() + first;
   for (std::int32_t expert : experts) {
     const std::int32_t* const keys = layer.row(expert).key + first;
-    for (std::size_t plane = 0; plane < planes; ++plane)
-      for (std::size_t t = 0; t < steps; ++t) units(plane, t) += keys[plane * layer.column_count() + t] / radix;
-    for (std::size_t t = 0; t < steps; ++t) {
-      active[t] += keys[t] % radix;
-      if (keys[t] > 0 && experts_are_whole_)
-        bound[t] = std::max(bound[t], min_time_with(filling, stage, keys + t, layer.column_count()));
+    add_units_and_active(units.row(0).data(), active.data(), keys, radix, steps);
+    for (std::size_t plane = 1; plane < planes; ++plane)
+      add_units(units.row(plane).data(), keys + plane * layer.column_count(), radix, steps);
+    if (!experts_are_whole_) continue;
+    if (filling.min_time_from.size() == 1) {
+      raise_to_entries(bound, keys, filling.min_time_from[0].data(), steps);
+      continue;
     }
+    for (std::size_t t = 0; t < steps; ++t)
+      if (keys[t] > 0) bound[t] = std::max(bound[t], min_time_with(filling, stage, keys + t, layer.column_count()));
   }
   for (const Capacity& capacity : filling.capacities)
-    for (std::size_t t = 0; t < steps; ++t) {
-      const auto load = static_cast<std::size_t>(capacity.unit_weight * units(capacity.plane, t) +
-                                                 capacity.expert_weight * active[t]);
-      if (load < capacity.min_time.size()) bound[t] = std::max(bound[t], capacity.min_time[load]);
-    }
+    raise_to_weighted(bound, units.row(capacity.plane).data(), active.data(), capacity.unit_weight,
+                      capacity.expert_weight, capacity.min_time.data(), capacity.min_time.size() - 1, steps);
   // What experts add beside can only be more than that of even loads, but for what it may take off.
   if (layer.max_saved().empty()) return;
   for (std::size_t t = 0; t < steps; ++t) bound[t] = std::max(0, bound[t] - layer.max_saved()[first + t]);
@@ -147,7 +159,6 @@ void WaterFilling::bound_table(const LayerCost& layer, std::size_t stage, std::s
 
 std::int32_t WaterFilling::min_time_with(const Filling& filling, std::size_t stage, const std::int32_t* keys,
                                          std::size_t plane_length) const {
-  if (filling.min_time_from.size() == 1) return filling.min_time_from[0][static_cast<std::size_t>(*keys)];
   const std::int32_t rows = keys[tables_->plane_units().size() * plane_length];
   std::int32_t min_time = INT32_MAX;
   for (std::size_t tile = 0; tile < filling.min_time_from.size(); ++tile)

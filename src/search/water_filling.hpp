@@ -40,9 +40,14 @@ class WaterFilling {
   // One choice of weights, and the minimum time in which the devices together carry a weighted load: [load].
   struct Capacity {
     std::size_t plane;  // whose units they are
-    std::int64_t unit_weight;
-    std::int64_t expert_weight;
-    std::vector<std::int32_t> min_time;
+    std::uint32_t unit_weight;
+    std::uint32_t expert_weight;
+    std::vector<std::int32_t> min_time;  // the last entry, of loads that are too large to tell, is 0
+  };
+  // What a device can carry in a time.
+  struct Entry {
+    std::int32_t time;
+    std::int64_t units, active;
   };
   // A stage with a table.
   struct Filling {
@@ -50,7 +55,9 @@ class WaterFilling {
     // [tile][key], of any device that carries this or more; empty: not whole
     std::vector<std::vector<std::int32_t>> min_time_from;
   };
-  void fill(Capacity& capacity, std::size_t stage, std::size_t first_device) const;
+  // Of each device, [device], by time.
+  std::vector<std::vector<Entry>> entries_of(std::size_t stage, std::size_t plane, std::size_t first_device) const;
+  static void fill(Capacity& capacity, const std::vector<std::vector<Entry>>& entries);
   void bound_stage(const LayerCost& layer, std::size_t stage, std::span<const std::int32_t> experts,
                    std::vector<std::int32_t>& bounds) const;
   void bound_table(const LayerCost& layer, std::size_t stage, std::span<const std::int32_t> experts,
@@ -58,7 +65,7 @@ class WaterFilling {
   void bound_linear(const LayerCost& layer, std::size_t stage, std::span<const std::int32_t> experts,
                     std::vector<std::int32_t>& bounds) const;
 
-  // The minimum time of a device that has this expert in a column.
+  // The minimum time of a device that has this expert in a column, of several tiles.
   std::int32_t min_time_with(const Filling& filling, std::size_t stage, const std::int32_t* keys,
                              std::size_t plane_length) const;
 

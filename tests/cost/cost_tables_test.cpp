@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <functional>
+#include <numeric>
+#include <vector>
+
 #include "base/error.hpp"
 #include "cost/layer_cost.hpp"
 #include "search/placement.hpp"
@@ -26,6 +31,31 @@ TEST(CostTables, TimesOfLoadsAreThoseOfTheSurface) {
       // Rounded to nanoseconds three times.
       EXPECT_NEAR(placement.time(static_cast<std::int32_t>(d))[t] * 1e-9, surfaces[d].seconds(load), 2.1e-9);
     }
+}
+
+// Of tiles that are a power of two, and of others; the last layer has the largest load.
+TEST(CostTables, KeysAreThoseOfTheTokensAndTablesEndAtTheLargestLoad) {
+  for (const std::uint32_t tile : {16U, 1U, 12U}) {
+    LatencyProfile profile = testing::made_up_profile(4, 3);
+    profile.tile_tokens = tile;
+    LoadTrace trace = testing::made_up_trace(37, 3, 12, 5);
+    trace.counts(20, 2, 3) += 50;
+    const auto layers = layer_costs(CostModel(profile), trace);
+    const LoadKeys& keys = *layers[0].tables().keys(profiled_stage);
+    std::int64_t max_key = 0;
+    for (std::size_t layer = 0; layer < layers.size(); ++layer)
+      for (std::size_t t = 0; t < trace.step_count(); ++t) {
+        std::vector<std::int64_t> step_keys;
+        for (std::size_t e = 0; e < trace.expert_count(); ++e) {
+          step_keys.push_back(keys.of(trace.counts(t, layer, e)));
+          EXPECT_EQ(layers[layer].row(static_cast<std::int32_t>(e)).key[t], step_keys.back()) << tile << " tokens";
+        }
+        std::ranges::sort(step_keys, std::greater<>());
+        max_key = std::max(max_key, std::accumulate(step_keys.begin(), step_keys.begin() + 3, std::int64_t{0}));
+      }
+    EXPECT_EQ(static_cast<std::int64_t>(layers[0].tables().of(0).size()), max_key + 1) << tile << " tokens";
+    for (std::size_t t = trace.step_count(); t < layers[0].padded_steps(); ++t) EXPECT_EQ(layers[0].row(0).key[t], 0);
+  }
 }
 
 TEST(CostTables, RulesBeyondBeliefAreRefused) {
