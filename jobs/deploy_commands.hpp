@@ -11,6 +11,7 @@ namespace gem {
 int run_check(const Arguments& arguments);
 int run_export(const Arguments& arguments);
 int run_map_import(const Arguments& arguments);
+int run_moves(const Arguments& arguments);
 int run_permute(const Arguments& arguments);
 int run_profile_export(const Arguments& arguments);
 

@@ -12,7 +12,7 @@ import sys
 
 INLINE = re.compile(r"`([^`\n]*\bgem-[^`\n]*)`")
 COMMANDS = {"gem-trace": {"import", "batch", "synthesize", "describe", "split"},
-            "gem-deploy": {"export", "import", "permute", "profile", "check"},
+            "gem-deploy": {"export", "import", "moves", "permute", "profile", "check"},
             "gem-profile": set(), "gem-map": set(), "gem-verify": set(), "gem-batch": set(), "gem-adapt": set()}
 OPTION = re.compile(r"(?<![\w-])(--[a-z][a-z0-9-]+)")
 

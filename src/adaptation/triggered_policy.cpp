@@ -1,14 +1,12 @@
 #include <algorithm>
-#include <cmath>
+#include <deque>
+#include <optional>
 
+#include "adaptation/change_search.hpp"
 #include "adaptation/policies.hpp"
+#include "adaptation/recent_loads.hpp"
 #include "adaptation/regimes.hpp"
 #include "adaptation/speed_estimate.hpp"
-#include "base/statistics.hpp"
-#include "cost/cost_model.hpp"
-#include "model/device_selection.hpp"
-#include "search/placement.hpp"
-#include "search/remap.hpp"
 
 namespace gem {
 namespace {
@@ -24,13 +22,20 @@ constexpr double load_factor = 2.0;
 // Steps on which a placement for a regime that comes back is judged: it wasn't searched on them, so that few tell.
 constexpr std::size_t recall_steps = 16, recall_block_steps = 4;
 
-// Iterations of the search after the descent, where loads are others. Where only a device's speed is, or more is known
-// of the same loads, there is little to win, and what more could be found is lost by the moves that it takes.
+// Iterations of the search after the descent, where loads or speeds are others. Where only more is known of the same
+// loads, there is little to win, and what more could be found is lost by the moves that it takes.
 constexpr std::size_t search_iterations = 25;
 
 // Moves must pay within this share of the steps for which a placement is likely to be of use. What would pay only in
 // the last of these steps brings little if they come, and is lost if loads or speeds are others before.
 constexpr double prudence = 0.7;
+
+// While loads drift, what a move gains fades with them.
+constexpr double fading = 0.65;
+
+// Looks for a better placement while loads drift follow each other by the window, and by twice as much if one found
+// none.
+constexpr std::size_t longest_wait = 2;
 
 // Steps that follow each other are alike; blocks of so many are counted as one observation.
 constexpr std::size_t block_steps = 8;
@@ -38,15 +43,9 @@ constexpr std::size_t block_steps = 8;
 // Steps of like loads that a search takes at most, and after which a placement is as good as settled.
 constexpr std::size_t settled_steps = 512;
 
-// Seconds of the slowest device, [step].
-std::vector<double> step_seconds(const LayerProblem& problem, const Assignment& assignment) {
-  const Placement placement(problem, assignment);
-  std::vector<double> seconds(problem.step_count(), 0.0);
-  for (std::size_t step = 0; step < seconds.size(); ++step)
-    for (std::size_t stage = 0; stage < problem.stage_count(); ++stage)
-      seconds[step] += placement.column_cost()[problem.first_column(stage) + step] * problem.tables().tick_s();
-  return seconds;
-}
+// Experts times steps, summed over the layers that are searched before one step: some 50 to 130 ms of one core, so
+// that no step waits long for a decision. What is left is searched before the next steps.
+constexpr std::size_t work_a_step = 300'000;
 
 /// Looks every few steps, cheaply, whether loads or a device's speed are others than those that the placement was
 /// searched for, and only then searches. What it finds is judged on steps that it wasn't searched on, and moved only
@@ -60,7 +59,9 @@ class TriggeredGem : public Policy {
         used_(profile.device_count(), 1.0),
         speeds_(profile.device_count(), speed_steps),
         regimes_(drift.trace),
-        searched_for_(load_shares(steps_of(drift.trace, 0, options.train_steps))) {}
+        searched_for_(load_shares(steps_of(drift.trace, 0, options.train_steps))),
+        next_try_(options.train_steps + options.window),
+        wait_(options.window) {}
 
   std::string name() const override { return judged_policy; }
   bool is_gradual() const override { return true; }
@@ -71,46 +72,104 @@ class TriggeredGem : public Policy {
   }
 
   std::vector<LayerChange> decide(std::size_t step, const std::vector<Assignment>& present) override {
-    if (step < options_.window || (step - options_.train_steps) % options_.interval != 0) return {};
-    const bool speed_changed = speeds_.differs_from(used_);
-    const std::vector<double> believed = speed_changed ? speeds_.slowdowns() : used_;
-    const std::size_t known = std::min(step - alike_since_, settled_steps);
-    const bool knows_more = is_settling_ && known >= 2 * searched_on_;
-    if (Plan known_before = recall(believed, step, present); !known_before.changes.empty()) {
-      begin_regime(step - recall_steps);
-      return adopt(known_before, believed, step);
+    if (step < options_.window) return {};
+    if (plans_.empty() && (step - options_.train_steps) % options_.interval == 0) look(step);
+    for (std::size_t work = work_a_step; !plans_.empty() && work > 0; plans_.pop_front()) {
+      Plan& plan = plans_.front();
+      if (!plan.search) plan.search.emplace(profile_, options_, question_of(plan, present));
+      if (!plan.search->advance(work)) return {};
+      std::vector<LayerChange> changes = plan.search->changes();
+      if (changes.empty()) continue;
+      adopt(plan, step);
+      plans_.clear();
+      return changes;
     }
-    Plan best;
-    if (load_changed(step, options_.window)) best = plan(believed, step, options_.window, search_iterations, present);
-    const bool loads_are_others = !best.changes.empty();
-    if (!loads_are_others && (speed_changed || knows_more)) best = plan(believed, step, known, 0, present);
-    if (knows_more) searched_on_ = known;
-    is_settling_ = is_settling_ && known < settled_steps;
-    if (best.changes.empty()) return {};
-    if (loads_are_others) begin_regime(step - best.steps);
-    std::vector<LayerChange> changes = adopt(best, believed, step);
-    is_settling_ = searched_on_ < settled_steps;
-    return changes;
+    return {};
   }
 
  private:
-  // What is to be done, and by how many steps of which loads.
+  // A placement for the loads of before, if it was searched for; for those of the window; for what is known of all
+  // steps of like loads; or for these as they would be now.
+  enum class Loads { Before, Window, Known, Carried };
+
+  // What may be done at a look, and by how many steps of which loads.
   struct Plan {
-    std::size_t steps = 0;
-    Matrix<double> shares{};
-    std::vector<LayerChange> changes{};
+    Loads loads;
+    std::size_t step;   // of the look
+    std::size_t steps;  // that it is searched on
+    std::vector<double> slowdowns;
+    std::size_t iterations;
+    Matrix<double> shares;                 // that it is for
+    std::size_t begin = 0;                 // of a regime of before
+    std::optional<ChangeSearch> search{};  // once it has begun
   };
 
-  std::vector<LayerChange> adopt(Plan& plan, const std::vector<double>& slowdowns, std::size_t step) {
-    if (slowdowns != used_) {
+  // What is to be tried, in that order, until something pays.
+  void look(std::size_t step) {
+    const bool speed_changed = speeds_.differs_from(used_);
+    const std::vector<double> believed = speed_changed ? speeds_.slowdowns() : used_;
+    const std::size_t known = std::min(step - alike_since_, settled_steps), window = options_.window;
+    const bool knows_more = is_settling_ && known >= 2 * searched_on_;
+    const auto plan = [&](Loads loads, std::size_t steps, std::size_t iterations, std::size_t recent) {
+      plans_.push_back({loads, step, steps, believed, iterations, load_shares(last_steps(step, recent))});
+    };
+    if (changed_suddenly(step)) sudden_until_ = step + window;
+    const bool is_sudden = step < sudden_until_;
+    const Matrix<double> recent = load_shares(last_steps(step, recall_steps));
+    if (const Regime* regime = regimes_.nearest(recent, share_distance(recent, searched_for_)))
+      plans_.push_back(
+          {Loads::Before, step, regime->count, believed, search_iterations, regime->shares, regime->begin});
+    const bool loads_changed = load_changed(step), is_due = step >= next_try_ && !is_sudden;
+    const bool drifts = (is_due || speed_changed || (loads_changed && !is_sudden)) &&
+                        telling_steps(drift_.trace, step, window, known) < known;
+    if (drifts) {
+      plan(Loads::Carried, known, search_iterations, window);
+    } else {
+      if (loads_changed) plan(Loads::Window, window, search_iterations, window);
+      if (speed_changed || knows_more) plan(Loads::Known, known, speed_changed ? search_iterations : 0, known);
+    }
+    if (knows_more) searched_on_ = known;
+    is_settling_ = is_settling_ && known < settled_steps;
+    if (!is_due) return;
+    wait_ = std::min(2 * wait_, longest_wait * window);
+    next_try_ = step + wait_;
+  }
+
+  ChangeQuestion question_of(const Plan& plan, const std::vector<Assignment>& present) const {
+    const double horizon =
+        prudence * (plan.loads == Loads::Carried ? fading : 1.0) * regimes_.horizon(options_.horizon_steps);
+    ChangeQuestion question{plan.slowdowns, {}, {}, {}, block_steps, plan.iterations, horizon, present};
+    if (plan.loads == Loads::Before) {
+      question.searched = steps_of(drift_.trace, plan.begin, plan.steps);
+      question.judged = last_steps(plan.step, recall_steps);
+      question.block_steps = recall_block_steps;
+    } else if (plan.loads == Loads::Carried) {
+      const std::size_t judged = options_.window / 2;
+      question.searched = carried_over(drift_.trace, plan.step - judged, plan.steps - judged, options_.window);
+      question.judged = last_steps(plan.step, judged);
+      question.all = carried_over(drift_.trace, plan.step, plan.steps, options_.window);
+    } else {
+      question.all = last_steps(plan.step, plan.steps);
+      question.searched = steps_of(question.all, 0, plan.steps / 2);
+      question.judged = steps_of(question.all, plan.steps / 2, plan.steps - plan.steps / 2);
+    }
+    return question;
+  }
+
+  void adopt(Plan& plan, std::size_t step) {
+    if (plan.loads == Loads::Before) begin_regime(plan.step - recall_steps);
+    if (plan.loads == Loads::Window && plan.step < sudden_until_) begin_regime(plan.step - plan.steps);
+    if (plan.slowdowns != used_) {
       regimes_.count(step - used_since_);
       used_since_ = step;
     }
-    used_ = slowdowns;
+    used_ = plan.slowdowns;
     searched_for_ = std::move(plan.shares);
     searched_on_ = plan.steps;
-    is_settling_ = false;
-    return std::move(plan.changes);
+    is_settling_ = (plan.loads == Loads::Window || plan.loads == Loads::Known) && searched_on_ < settled_steps;
+    sudden_until_ = 0;
+    wait_ = options_.window;
+    next_try_ = step + wait_;
   }
 
   // From that step on loads are others, unless they were before. A change that is seen a second time, within a window
@@ -121,100 +180,22 @@ class TriggeredGem : public Policy {
     alike_since_ = step;
   }
 
-  double horizon() const { return prudence * regimes_.horizon(options_.horizon_steps); }
-
   LoadTrace last_steps(std::size_t step, std::size_t count) const {
     return steps_of(drift_.trace, step - count, count);
   }
 
-  // Whether the last steps' loads differ from what was searched for by more than their halves do from each other.
-  bool load_changed(std::size_t step, std::size_t count) const {
-    const std::size_t half = count / 2;
-    const double noise = share_distance(load_shares(steps_of(drift_.trace, step - count, half)),
-                                        load_shares(last_steps(step, count - half)));
-    return share_distance(load_shares(last_steps(step, count)), searched_for_) > load_factor * noise;
+  // Whether the window differs from other loads by more than its halves do from each other.
+  bool differs(std::size_t step, const Matrix<double>& from) const {
+    const std::size_t window = options_.window, half = window / 2;
+    const double noise = share_distance(load_shares(steps_of(drift_.trace, step - window, half)),
+                                        load_shares(last_steps(step, window - half)));
+    return share_distance(load_shares(last_steps(step, window)), from) > load_factor * noise;
   }
-
-  struct Candidate {
-    std::size_t layer;
-    double gain_s;  // a step, beyond its price
-    Assignment assignment;
-  };
-
-  RemapPoint best_on(const LayerProblem& problem, const Assignment& present, std::size_t iterations) const {
-    const std::int64_t price = move_price(problem, options_.move_s, horizon());
-    return best_remap(problem, device_contents(present, profile_.device_count()),
-                      {.max_moves = options_.max_moves, .move_ticks = price, .seed = options_.seed}, iterations);
-  }
-
-  // The best of the last steps, if it pays.
-  Plan plan(const std::vector<double>& slowdowns, std::size_t step, std::size_t count, std::size_t iterations,
-            const std::vector<Assignment>& present) const {
-    const LoadTrace window = last_steps(step, count);
-    const std::size_t half = count / 2;
-    const LoadTrace older = steps_of(window, 0, half), newer = steps_of(window, half, count - half);
-    const Evidence evidence{older, newer, window, block_steps, iterations};
-    return {count, load_shares(window), changes_that_pay(slowdowns, evidence, present)};
-  }
-
-  // The best for an earlier regime that the last steps are like, if it pays on them.
-  Plan recall(const std::vector<double>& slowdowns, std::size_t step, const std::vector<Assignment>& present) const {
-    const LoadTrace recent = last_steps(step, recall_steps);
-    const Matrix<double> shares = load_shares(recent);
-    const Regime* regime = regimes_.nearest(shares, share_distance(shares, searched_for_));
-    if (regime == nullptr) return {};
-    const LoadTrace earlier = steps_of(drift_.trace, regime->begin, regime->count);
-    const Evidence evidence{earlier, recent, earlier, recall_block_steps, search_iterations};
-    return {regime->count, regime->shares, changes_that_pay(slowdowns, evidence, present)};
-  }
-
-  // Steps that a change is searched on, those that it is then judged on, and those that it is made for in the end.
-  struct Evidence {
-    const LoadTrace &searched, &judged, &all;
-    std::size_t block_steps;  // of the judged ones, for their interval
-    std::size_t iterations;   // of the search
-  };
-
-  // Layers that gain more than their moves cost, best first; none where the gain of all together is not sure.
-  std::vector<LayerChange> changes_that_pay(const std::vector<double>& slowdowns, const Evidence& evidence,
-                                            const std::vector<Assignment>& present) const {
-    const CostModel model(slowed_down(profile_, slowdowns));
-    const std::vector<LayerProblem> searched = layer_problems(model, evidence.searched),
-                                    judged = layer_problems(model, evidence.judged);
-    std::vector<LayerProblem> whole;
-    std::vector<Candidate> candidates;
-    std::vector<double> gains_s(evidence.judged.step_count(), 0.0);
-    double price_s = 0.0;
-    for (std::size_t layer = 0; layer < present.size(); ++layer) {
-      const RemapPoint point = best_on(searched[layer], present[layer], evidence.iterations);
-      if (point.moves == 0) continue;
-      const std::vector<double> now_s = step_seconds(judged[layer], present[layer]),
-                                then_s = step_seconds(judged[layer], point.assignment);
-      const double own_price_s = static_cast<double>(point.moves) * options_.move_s / horizon();
-      const double gain_s = mean(now_s) - mean(then_s) - own_price_s;
-      if (gain_s <= 0.0) continue;
-      for (std::size_t t = 0; t < gains_s.size(); ++t) gains_s[t] += now_s[t] - then_s[t];
-      price_s += own_price_s;
-      if (whole.empty()) whole = layer_problems(model, evidence.all);
-      candidates.push_back({layer, gain_s, best_on(whole[layer], present[layer], evidence.iterations).assignment});
-    }
-    if (candidates.empty() || lower_bound(gains_s, evidence.block_steps) <= price_s) return {};
-    std::vector<LayerChange> changes;
-    std::ranges::stable_sort(candidates, std::greater<>(), &Candidate::gain_s);
-    for (Candidate& candidate : candidates)
-      if (candidate.assignment != present[candidate.layer])
-        changes.push_back({candidate.layer, std::move(candidate.assignment)});
-    return changes;
-  }
-
-  // That the mean is above, at 95 % confidence, with blocks of so many steps as observations.
-  static double lower_bound(const std::vector<double>& values, std::size_t block) {
-    std::vector<double> blocks;
-    for (std::size_t begin = 0; begin + block <= values.size(); begin += block)
-      blocks.push_back(mean(std::span(values).subspan(begin, block)));
-    if (blocks.size() < 2) return -INFINITY;
-    const double t = student_quantile(0.95, blocks.size() - 1);
-    return mean(blocks) - t * standard_deviation(blocks) / std::sqrt(static_cast<double>(blocks.size()));
+  bool load_changed(std::size_t step) const { return differs(step, searched_for_); }
+  // From the window before: another task, not a slow drift.
+  bool changed_suddenly(std::size_t step) const {
+    const std::size_t window = options_.window;
+    return step >= 2 * window && differs(step, load_shares(steps_of(drift_.trace, step - 2 * window, window)));
   }
 
   const LatencyProfile& profile_;
@@ -224,10 +205,14 @@ class TriggeredGem : public Policy {
   std::size_t used_since_ = 0;  // step
   SpeedEstimate speeds_;
   Regimes regimes_;
-  Matrix<double> searched_for_;  // [layer, expert] shares of loads
-  std::size_t alike_since_ = 0;  // step from which on loads are like those that were searched for
-  std::size_t searched_on_ = 0;  // steps
-  bool is_settling_ = false;     // the last change is so fresh that more steps will tell more
+  Matrix<double> searched_for_;   // [layer, expert] shares of loads
+  std::size_t alike_since_ = 0;   // step from which on loads are like those that were searched for, or drift from them
+  std::size_t searched_on_ = 0;   // steps
+  bool is_settling_ = false;      // the last change is so fresh that more steps will tell more
+  std::size_t sudden_until_ = 0;  // step; loads have changed suddenly in the window before
+  std::size_t next_try_;          // step from which on a better placement is looked for if loads drift
+  std::size_t wait_;              // steps until then
+  std::deque<Plan> plans_;
 };
 
 }  // namespace

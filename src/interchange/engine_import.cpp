@@ -144,9 +144,9 @@ ImportedMap import_map(const std::string& path, const std::string& engine_name, 
         frame.expert_count = std::max(frame.expert_count, static_cast<std::size_t>(expert) + 1);
   number_layers(rows, *engine, shape, path, imported.notes);
   if (rows.slots.empty()) throw DataError(path + ": holds no layer of the model");
-  const PhysicalMap map = map_of_rows(rows, frame, path);
-  check_physical_map(map, path);
-  imported.mapping = mapping_of(map);
+  imported.slots = map_of_rows(rows, frame, path);
+  check_physical_map(imported.slots, path);
+  imported.mapping = mapping_of(imported.slots);
   imported.mapping.method = shape.name;
   imported.mapping.model = shape.model;
   imported.source = engine->summary;

@@ -23,6 +23,7 @@ struct ImportedMapShape {
 /// A map that was read.
 struct ImportedMap {
   Mapping mapping;
+  PhysicalMap slots;               ///< the same, each expert in the slot that the file has it in
   std::string source;              ///< whose file it is, for the user
   std::vector<std::string> notes;  ///< what the user should know
 };

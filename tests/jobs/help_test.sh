@@ -14,7 +14,7 @@ cd "$folder"
 ln -s "$root/jobs" jobs
 for call in gem-profile 'gem-trace batch' 'gem-trace import' 'gem-trace synthesize' 'gem-trace describe' \
   'gem-trace split' gem-map gem-verify 'gem-deploy export' 'gem-deploy permute' 'gem-deploy profile' \
-  'gem-deploy import' 'gem-deploy check' gem-adapt gem-batch; do
+  'gem-deploy import' 'gem-deploy moves' 'gem-deploy check' gem-adapt gem-batch; do
   # shellcheck disable=SC2086  # a program and its command
   $call --help > help.txt || fail "$call --help ends with $?"
   ! grep -n '.\{81\}' help.txt || fail "$call --help is wider than 80 columns"

@@ -9,9 +9,14 @@
 
 #include "files/mapping_file.hpp"
 #include "files/profile_file.hpp"
+#include "interchange/engine_format.hpp"
 #include "interchange/interchange_examples.hpp"
+#include "interchange/slot_plan.hpp"
 #include "jobs/program_run.hpp"
+#include "platform/file_system/input_file.hpp"
+#include "platform/file_system/whole_file.hpp"
 #include "policy/profile_text.hpp"
+#include "search/move_plan.hpp"
 
 namespace gem {
 namespace {
@@ -70,6 +75,43 @@ TEST(DeployProgram, ImportsWhatItExports) {
     EXPECT_EQ(read.method, "imported");
     if (!says_devices) expect_refused(folder, import.substr(program.size() + 1), 2, "--devices");
   }
+}
+
+TEST(DeployProgram, WritesTheWayFromTheRunningPlacement) {
+  const TestFolder folder;
+  Mapping live = lite_mapping(), mapping = lite_mapping();
+  // Two experts of the first layer change places.
+  auto& homes = mapping.expert_to_device;
+  const std::size_t other = homes(0, 1) != homes(0, 0) ? 1 : homes(0, 2) != homes(0, 0) ? 2 : 3;
+  std::swap(homes(0, 0), homes(0, other));
+  mapping.moved_from = "live.h5";
+  mapping.moves = plan_moves(0, slots_of(live, 0), slots_of(mapping, 0));
+  const std::string path = write_example(folder, "DeepSeek-V2-Lite", mapping), output = folder.file("moves.json");
+  const std::string moves = program + " moves --mapping " + path + " --output " + output;
+  const ProgramRun run = folder.run(moves);
+  EXPECT_EQ(run.code, 0) << run.errors;
+  EXPECT_NE(run.output.find("3 transfers of weights from live.h5"), std::string::npos) << run.output;
+  const std::string by_experts = read_whole_text(output, 1 << 20);
+  EXPECT_EQ(check_slot_plan_text(by_experts, output), 3u);
+  EXPECT_NE(by_experts.find("\"expert_bytes\": 17301504"), std::string::npos) << by_experts.substr(0, 200);
+
+  // By the slots of what an engine runs: here its own file, with two experts of a device in each other's slot.
+  PhysicalMap engine = physical_map_of(live);
+  std::swap(engine.physical_to_logical(0, 0), engine.physical_to_logical(0, 1));
+  std::swap(engine.physical_to_logical(0, 62), engine.physical_to_logical(0, 63));
+  const std::string running = folder.file("running.json");
+  write_whole_text(running, find_engine("vllm-ascend").text_of(engine, running));
+  ASSERT_EQ(folder.run(moves + " --expert-bytes 7 --live " + running).code, 0);
+  const std::string by_slots = read_whole_text(output, 1 << 20);
+  EXPECT_EQ(check_slot_plan_text(by_slots, output), 3u);
+  EXPECT_NE(by_slots, by_experts);
+  EXPECT_NE(by_slots.find("\"bytes\": 7}"), std::string::npos);
+
+  const std::string refused = "moves --mapping " + path + " --output " + output;
+  std::swap(engine.physical_to_logical(0, 0), engine.physical_to_logical(0, 63));
+  write_whole_text(running, find_engine("vllm-ascend").text_of(engine, running));
+  expect_refused(folder, refused + " --live " + running, 3, "map again from what runs");
+  expect_refused(folder, "moves --mapping " + write_example(folder, "x", live) + " --output " + output, 2, "--from");
 }
 
 TEST(DeployProgram, WritesAProfileAsTextForThePolicy) {

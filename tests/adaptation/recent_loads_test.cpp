@@ -1,0 +1,52 @@
+#include "adaptation/recent_loads.hpp"
+
+#include <gtest/gtest.h>
+
+#include "adaptation/drift.hpp"
+#include "adaptation/regimes.hpp"
+#include "workload/synthesis.hpp"
+
+namespace gem {
+namespace {
+
+LoadTrace task(std::uint64_t seed) {
+  SynthesisOptions options;
+  options.expert_count = 32;
+  options.top_k = 4;
+  options.layer_ids = {0, 1, 2, 3};
+  options.steps = 1000;
+  options.seed = seed;
+  return synthesize_trace(options);
+}
+
+TEST(RecentLoads, AllStepsTellWhereLoadsStayAndFewWhereTheyDrift) {
+  const std::size_t steps = 1000, window = 64, most = 512;
+  const LoadTrace still = task(1), drifts = make_drift({task(1), task(2)}, TaskOrder::Mixed, 1, steps, {}, 4).trace;
+  std::size_t of_still = 0, of_drifting = 0, looks = 0;
+  for (std::size_t end = 600; end <= steps; end += 20, ++looks) {
+    of_still += telling_steps(still, end, window, most) == most ? 1 : 0;
+    const std::size_t telling = telling_steps(drifts, end, window, most);
+    EXPECT_GE(telling, window);
+    of_drifting += telling == most ? 1 : 0;
+  }
+  EXPECT_GE(of_still * 2, looks) << "by chance a few look as if they drifted";
+  EXPECT_EQ(of_drifting, 0u);
+  EXPECT_EQ(telling_steps(still, 600, window, 100), 100u) << "too few to compare";
+}
+
+TEST(RecentLoads, EarlierStepsAreCarriedOverToThePresentShares) {
+  const std::size_t steps = 1000, count = 512, window = 64;
+  const LoadTrace drifts = make_drift({task(1), task(2)}, TaskOrder::Mixed, 1, steps, {}, 4).trace;
+  const LoadTrace carried = carried_over(drifts, 900, count, window);
+  ASSERT_EQ(carried.step_count(), count);
+  const Matrix<double> now = load_shares(steps_of(drifts, 900 - window, window));
+  const double before = share_distance(load_shares(steps_of(drifts, 900 - count, window)), now);
+  EXPECT_LT(share_distance(load_shares(steps_of(carried, 0, window)), now), before / 4.0);
+  EXPECT_EQ(steps_of(carried, count - window, window).counts.values(),
+            steps_of(drifts, 900 - window, window).counts.values())
+      << "the present steps are as they are";
+  EXPECT_EQ(carried_over(drifts, 900, 40, window).counts.values(), steps_of(drifts, 860, 40).counts.values());
+}
+
+}  // namespace
+}  // namespace gem
