@@ -130,7 +130,7 @@ int run(const Communicator& world, ProfileOptions options, const Arguments& argu
   });
   if (options.check) {
     world.on_root([&] {
-      if (!options.quiet || options.dry_run) std::cout << describe_check(setup) << std::flush;
+      if (!options.quiet || options.dry_run) std::cout << describe_check(setup) << "\n" << std::flush;
       if (options.dry_run) print_json(JsonRecord().add("dry_run", true).add("plan", describe_check(setup)));
     });
     if (!options.dry_run) check_devices(world, options, setup, make_and_place(world, setup));

@@ -44,7 +44,7 @@ std::string describe_check(const ProfileSetup& setup) {
   const std::size_t loads = loads_of_pass(setup.plan).size();
   return fmt::format(
       "Check: do {} differ? {} passes over {} of {}, all devices at the same moments; no file is "
-      "written\n",
+      "written",
       counted(setup.device_count, setup.devices.kind + " device"), passes, counted(loads, "heavy load"),
       setup.plan.model);
 }

@@ -63,7 +63,7 @@ void print_pairs(const std::vector<ExpertPair>& found) {
   std::vector<std::string> pairs;
   for (const ExpertPair& pair : found)
     pairs.push_back(fmt::format("{}-{} {:.2f}", pair.first.value, pair.second.value, pair.correlation));
-  std::cout << "\nMost often busy together (correlation): " << join(pairs) << "\n";
+  std::cout << "\n" << wrap("Most often busy together (correlation): " + join(pairs)) << "\n";
 }
 
 std::vector<JsonRecord> pair_records(const std::vector<ExpertPair>& pairs) {
@@ -98,14 +98,14 @@ std::vector<JsonRecord> layer_records(const std::vector<LayerDescription>& layer
 
 void print_terms(const DescriptionOptions& options) {
   std::cout << "\n"
-            << fmt::format(
+            << wrap(fmt::format(
                    "skew: busiest expert / mean, over all steps; median, worst: the same within a step. next: an "
                    "expert's load with its load one step later, mean over experts. pairs: two experts' loads, "
                    "the pair at the 95 % quantile. busy: above {:g} mean loads; consistent: experts busy in >= "
                    "{:g} % of the steps; temporal: busy in <= {:g} % of them, then with >= {:g} times their own "
                    "mean. idle: never used.",
                    options.busy_factor, 100.0 * options.consistent_share, 100.0 * options.temporal_share,
-                   options.temporal_burst)
+                   options.temporal_burst))
             << "\n";
 }
 
