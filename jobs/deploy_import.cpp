@@ -82,11 +82,10 @@ int run_map_import(const Arguments& arguments) {
   take_model(job);
   const ImportedMap imported = import_map(job.input, job.engine, job.shape);
   const Mapping& mapping = imported.mapping;
-  std::cout << wrap(fmt::format("Read: {} of {} layers, {} experts and {} copies on {} devices", imported.source,
-                                mapping.layer_count(), mapping.expert_count(), mapping.redundant_count(),
-                                mapping.device_count))
-            << "\n";
-  for (const std::string& note : imported.notes) std::cout << wrap("Note: " + note) << "\n";
+  std::cout << fmt::format("Read: {} of {} layers, {} experts and {} copies on {} devices\n", imported.source,
+                           mapping.layer_count(), mapping.expert_count(), mapping.redundant_count(),
+                           mapping.device_count);
+  for (const std::string& note : imported.notes) std::cout << "Note: " + note << "\n";
   const JsonRecord record = JsonRecord()
                                 .add("source", imported.source)
                                 .add("layers", mapping.layer_count())

@@ -136,13 +136,13 @@ bool is_done_already(const PermuteJob& job, const Checkpoint& checkpoint, Permut
   if (!job.resume) return false;
   if (job.inverse && job.in_place && standing == PermutationStanding::Plain) {
     sweep_up_after(job);
-    std::cout << wrap(job.output + ": holds no permutation, nothing is left to undo") << "\n";
+    std::cout << job.output << ": holds no permutation, nothing is left to undo\n";
     return true;
   }
   const PermutationRecord record = job.inverse ? record_to_undo(job, standing) : record_of_mapping(job, checkpoint);
   if ((job.inverse && job.in_place) || !is_carried_out(checkpoint, job.output, record)) return false;
   sweep_up_after(job);
-  std::cout << wrap(job.output + ": this permutation is finished, nothing is left to do") << "\n";
+  std::cout << job.output << ": this permutation is finished, nothing is left to do\n";
   return true;
 }
 
@@ -194,7 +194,7 @@ void print_plan(const CheckpointPermutation& plan) {
   for (std::string& line : lines) {
     std::ranges::replace_if(
         line, [](unsigned char letter) { return std::iscntrl(letter) != 0; }, '?');
-    std::cout << wrap(line) << "\n";
+    std::cout << line << "\n";
   }
 }
 
@@ -232,18 +232,17 @@ int run_permute(const Arguments& arguments) {
     carry_out(plan, [&](std::uint64_t bytes) { progress.update(static_cast<std::size_t>(bytes >> 20), "MiB"); });
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  std::cout << wrap(fmt::format("Written: {}, {} in {} ({}/s)", job.output, format_bytes(static_cast<double>(total)),
-                                format_seconds(seconds), format_bytes(static_cast<double>(total) / seconds)))
-            << "\n";
+  std::cout << fmt::format("Written: {}, {} in {} ({}/s)\n", job.output, format_bytes(static_cast<double>(total)),
+                           format_seconds(seconds), format_bytes(static_cast<double>(total) / seconds));
   print_json(JsonRecord().add("output", job.output).add_all(plan_record(plan)).add("elapsed_s", seconds));
   if (job.inverse || job.quiet) return 0;
   const std::size_t devices = plan.record.renumbering.device_count;
   std::cout << "\n"
-            << wrap(fmt::format(
+            << fmt::format(
                    "Start any engine on {} with {} expert-parallel ranks and its plain placement of experts, "
                    "in the order of the mapping's devices, and without load balancing that moves experts at "
                    "run time. gem_mapping.json in it says which expert is which. For example:",
-                   job.output, devices))
+                   job.output, devices)
             << fmt::format("\n  vllm serve {} \\\n    --tensor-parallel-size {} --enable-expert-parallel\n",
                            shell_word(job.output), devices)
             << fmt::format("  python3 -m sglang.launch_server --model-path {} \\\n    --tp-size {} --ep-size {}\n",

@@ -38,9 +38,8 @@ int run_profile_export(const Arguments& arguments) {
   if (!line.parse({arguments.begin() + 1, arguments.end()})) return 0;
   const LatencyProfile profile = read_profile(job.profile);
   write_whole_text(job.output, profile_text(profile));
-  std::cout << wrap(fmt::format("Written: {}, {} of model {}", job.output, counted(profile.device_count(), "device"),
-                                profile.model))
-            << "\n";
+  std::cout << fmt::format("Written: {}, {} of model {}\n", job.output, counted(profile.device_count(), "device"),
+                           profile.model);
   print_json(JsonRecord().add("output", job.output).add("model", profile.model).add("devices", profile.device_count()));
   return 0;
 }

@@ -167,12 +167,12 @@ std::string plan_of(const Options& job, const Question& question) {
                          job.moving == Moving::During ? "while steps go on" : "nothing runs meanwhile")
            : fmt::format("devices (simulated from their profile, noise {:g})", job.run.noise);
   const std::string price = question.move_s ? format_seconds(*question.move_s) : "what is measured before the run";
-  return wrap(fmt::format(
+  return fmt::format(
       "Run: {}, {}, {} steps of which {} are searched on, {} layers x {} experts on {} {}; a move "
       "{} {}{}; {} changes",
       drift.trace.model, question.tasks, drift.trace.step_count(), job.policies.train_steps, drift.trace.layer_count(),
       experts_text(drift.trace.experts_of_layer, drift.trace.expert_count()), question.profile.device_count(), devices,
-      live ? "is priced at" : "takes", price, live ? "" : ", nothing runs meanwhile", drift.changes.size()));
+      live ? "is priced at" : "takes", price, live ? "" : ", nothing runs meanwhile", drift.changes.size());
 }
 
 bool write_and_print(const Options& job, const AdaptationReport& report, const std::string& command) {

@@ -103,11 +103,10 @@ void keep_inputs(const ProfileOptions& options) {
 int run_from_table(const Communicator& world, const ProfileOptions& options, const Arguments& arguments) {
   world.on_root([&] {
     const TabulatedProfile table = read_latency_table(options);
-    std::cout << wrap(fmt::format("From {}: {} on {}; nothing was measured here", options.from_table,
-                                  counted(table.profile.points.size(), "load"),
-                                  counted(table.profile.device_count(), "device")))
-              << "\n";
-    for (const std::string& sentence : table.unknown) std::cout << wrap("not known: " + sentence) << "\n";
+    std::cout << fmt::format("From {}: {} on {}; nothing was measured here\n", options.from_table,
+                             counted(table.profile.points.size(), "load"),
+                             counted(table.profile.device_count(), "device"));
+    for (const std::string& sentence : table.unknown) std::cout << "not known: " + sentence << "\n";
     JsonRecord record = profile_record(table.profile);
     record.add("not_known", table.unknown).add("dry_run", options.dry_run);
     if (options.dry_run) return print_json(record);
@@ -131,7 +130,7 @@ int run(const Communicator& world, ProfileOptions options, const Arguments& argu
   });
   if (options.check) {
     world.on_root([&] {
-      if (!options.quiet || options.dry_run) std::cout << describe_check(setup) << std::flush;
+      if (!options.quiet || options.dry_run) std::cout << describe_check(setup) << "\n" << std::flush;
       if (options.dry_run) print_json(JsonRecord().add("dry_run", true).add("plan", describe_check(setup)));
     });
     if (!options.dry_run) check_devices(world, options, setup, make_and_place(world, setup));

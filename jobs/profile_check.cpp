@@ -42,11 +42,11 @@ void choose_experts_to_check(ProfileRequest& request, std::size_t rank_count) {
 
 std::string describe_check(const ProfileSetup& setup) {
   const std::size_t loads = loads_of_pass(setup.plan).size();
-  return wrap(fmt::format("Check: do {} differ? {} passes over {} of {}, all devices at the same moments; no file is "
-                          "written",
-                          counted(setup.device_count, setup.devices.kind + " device"), passes,
-                          counted(loads, "heavy load"), setup.plan.model)) +
-         "\n";
+  return fmt::format(
+      "Check: do {} differ? {} passes over {} of {}, all devices at the same moments; no file is "
+      "written",
+      counted(setup.device_count, setup.devices.kind + " device"), passes, counted(loads, "heavy load"),
+      setup.plan.model);
 }
 
 void check_devices(const Communicator& ranks, const ProfileRequest& request, const ProfileSetup& setup,

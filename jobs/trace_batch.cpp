@@ -73,10 +73,9 @@ int run_batch(const Arguments& arguments) {
   const std::vector<std::size_t> requests =
       requests_of_part(routing, job.batching.part, job.batching.split, job.batching.split_seed);
   const double tokens = static_cast<double>(token_count(routing, requests));
-  std::cout << wrap(fmt::format("Requests: {} of {} (part {}), {:.0f} tokens, used {:.2f} times on average",
-                                requests.size(), routing.request_count(), word_of(job.batching.part), tokens,
-                                static_cast<double>(trace.step_count() * trace.tokens_per_step) / tokens))
-            << "\n";
+  std::cout << fmt::format("Requests: {} of {} (part {}), {:.0f} tokens, used {:.2f} times on average\n",
+                           requests.size(), routing.request_count(), word_of(job.batching.part), tokens,
+                           static_cast<double>(trace.step_count() * trace.tokens_per_step) / tokens);
   if (job.dry_run) {
     print_shape(trace);
     std::cout << "Dry run: nothing was written\n";

@@ -128,16 +128,15 @@ void take_model(ImportJob& job) {
 }
 
 void print_notes(const std::vector<std::string>& notes) {
-  for (const std::string& note : notes) std::cout << wrap("Note: " + note) << "\n";
+  for (const std::string& note : notes) std::cout << "Note: " + note << "\n";
 }
 
 void import_routing(const ImportJob& job, RecordedRouting recorded, std::vector<std::string> notes,
                     const Arguments& arguments) {
   const Routing routing = routing_of(recorded, job.options, notes);
-  std::cout << wrap(fmt::format("Read: routed experts; {} requests, {} tokens, {} layers, {} experts, top-{}",
-                                routing.request_count(), routing.token_count(), routing.layer_count(),
-                                experts_text(routing.experts_of_layer, routing.expert_count), routing.top_k))
-            << "\n";
+  std::cout << fmt::format("Read: routed experts; {} requests, {} tokens, {} layers, {} experts, top-{}\n",
+                           routing.request_count(), routing.token_count(), routing.layer_count(),
+                           experts_text(routing.experts_of_layer, routing.expert_count), routing.top_k);
   print_notes(notes);
   const JsonRecord found = JsonRecord()
                                .add("requests", routing.request_count())
@@ -157,7 +156,7 @@ void import_trace(const ImportJob& job, ImportedCounts imported, std::vector<std
                   const Arguments& arguments) {
   const std::string source = imported.source;
   const LoadTrace trace = trace_of(std::move(imported), job.options, notes);
-  std::cout << wrap("Read: " + source) << "\n";
+  std::cout << "Read: " + source << "\n";
   print_notes(notes);
   JsonRecord found;
   found.add("source", source).add("notes", notes);

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Style of all sources: clang-format for C++ and CUDA, ruff for Python,
-# for shell shellcheck; a tool that isn't installed is left out with a note.
+# Style of all sources: clang-format for C++ and CUDA, ruff and mypy (types)
+# for Python, shellcheck for shell; a tool that isn't installed is left out
+# with a note.
 # Exit code 1 if anything isn't as it should be.
 #
 #   tests/style.sh [--fix]
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 4
 case ${1:-} in
-  --help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  --help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
   --fix) fix=true ;;
   '') fix=false ;;
   *) echo "style.sh: unknown option $1; see --help" >&2; exit 2 ;;
@@ -29,6 +30,10 @@ if have ruff; then
     check ruff check analysis policy tests
     check ruff format --check analysis/gem_analysis tests/analysis
   fi
+fi
+if have mypy; then
+  # What comes from packages without types (h5py, torch) is taken as it is.
+  check mypy --ignore-missing-imports --cache-dir /dev/null --no-error-summary analysis/gem_analysis policy/gem_policy
 fi
 if have shellcheck; then
   mapfile -t scripts < <(git ls-files '*.sh' '*.sbatch' slurm/gem-submit analysis/gem-analysis)

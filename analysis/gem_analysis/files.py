@@ -10,6 +10,8 @@ import numpy as np
 from .format_fields import FIELDS
 from .hdf5_file import Hdf5File
 
+Arrays = dict[str, np.ndarray]  # by name
+
 
 @dataclass
 class Header:
@@ -41,11 +43,11 @@ class Profile:
     samples_s: np.ndarray  # [device, point, sample], NaN where fewer; no sample: length 0
     settled: np.ndarray  # [device, point], bool
     drift: np.ndarray  # [device], NaN where unknown
-    telemetry: dict  # name -> [device, point], NaN where unknown
+    telemetry: Arrays  # name -> [device, point], NaN where unknown
     throttle_reasons: np.ndarray  # [device, point], NVML bits
-    names: list  # [device]
-    hostnames: list  # [device]
-    uuids: list  # [device], empty where unknown
+    names: list[str]  # [device]
+    hostnames: list[str]  # [device]
+    uuids: list[str]  # [device], empty where unknown
     ranks: np.ndarray  # [device]
     slowdowns: np.ndarray  # [device], 1 for a device as it is
     last_tile_rows: int  # each row of a last tile beyond these costs row_s
@@ -64,12 +66,12 @@ class Profile:
     regime_tiles: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     # What dispatch and combine of a layer take, a line over the rows of the device that gets most: tokens (of a step,
     # ascending), mean_s, fixed_s, row_s, explained (0 to 1), each [law]; empty: not measured.
-    exchange_law: dict = field(default_factory=dict)
+    exchange_law: Arrays = field(default_factory=dict)
     pace: str = ""  # "serving": between samples devices did what they do in a step; else empty
     serving_clock_hz: np.ndarray = field(default_factory=lambda: np.empty(0))  # [device] at that pace; empty without
 
     @property
-    def device_count(self):
+    def device_count(self) -> int:
         return self.median_s.shape[0]
 
 
@@ -90,11 +92,11 @@ class Trace:
     experts_of_layer: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # [layer], or none: all alike
 
     @property
-    def label(self):
+    def label(self) -> str:
         return f"{self.task} ({self.part})"
 
     @property
-    def experts(self):
+    def experts(self) -> np.ndarray:
         """[layer] experts of each layer; behind them along the axis of experts there is none."""
         return self.experts_of_layer if len(self.experts_of_layer) else np.full(*self.counts.shape[1:])
 
@@ -115,13 +117,14 @@ class Mapping:
     lower_bound_s: np.ndarray  # [layer], NaN where unknown
     name: str  # the method, made unique among the mappings shown
     course: (
-        dict  # of the search: layer (an index), start, elapsed_s, predicted_s, each [point]; empty if there was none
+        Arrays  # of the search: layer (an index), start, elapsed_s, predicted_s, each [point]; empty if there was none
     )
-    others: dict = field(default_factory=dict)  # by name what else the file has: devices, moves; written back as it is
+    # By name what else the file has: devices, moves; written back as it is.
+    others: dict[str, object] = field(default_factory=dict)
     experts_of_layer: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # [layer], or none: all alike
 
     @property
-    def device_count(self):
+    def device_count(self) -> int:
         return self.slots.shape[1]
 
 
@@ -153,8 +156,8 @@ class WholeSteps:
     rest: str  # where all but the experts comes from: "measured", "simulated" or a file
     exchange_law_s: np.ndarray  # [2], of a layer and of a row where the exchange was not timed; NaN: not counted
     step_s: np.ndarray  # [mapping, step]
-    summary: dict  # name -> [mapping]: mean_s, relative, ..., and the same of requests as output_mean_s, ...
-    shares_s: dict  # name -> [mapping], seconds of a mean step: attention, experts, shared, exchange, waiting, tail
+    summary: Arrays  # name -> [mapping]: mean_s, relative, ..., and the same of requests as output_mean_s, ...
+    shares_s: Arrays  # name -> [mapping], seconds of a mean step: attention, experts, shared, exchange, waiting, tail
 
 
 @dataclass
@@ -176,7 +179,7 @@ class Report:
     judged: str
     judged_by: str  # "straggler", "layer" or "step": the time that the verdict is about
     layer_ids: np.ndarray  # [layer]
-    names: list  # [mapping], the first is what all are compared with
+    names: list[str]  # [mapping], the first is what all are compared with
     measured_s: np.ndarray  # [mapping, step, layer, device]
     predicted_s: np.ndarray  # [mapping, step, layer, device]
     dispatch_s: np.ndarray  # [mapping, step, layer, device], NaN where nothing was exchanged
@@ -186,17 +189,17 @@ class Report:
     moved_bytes: np.ndarray  # [mapping]
     move_s: np.ndarray  # [mapping], NaN if not measured
     device_speeds: np.ndarray  # [device], fastest 1; empty if unknown
-    summary: dict = field(default_factory=dict)  # name -> [mapping]; NaN for what older files don't have
-    whole_steps: WholeSteps = None  # where whole steps were replayed
+    summary: Arrays = field(default_factory=dict)  # name -> [mapping]; NaN for what older files don't have
+    whole_steps: WholeSteps | None = None  # where whole steps were replayed
 
     @property
-    def judged_index(self):
+    def judged_index(self) -> int:
         """Of the mapping that the verdict is about: as gem-verify said, else gem, else the last."""
         named = [name for name in (self.judged, "gem") if name in self.names[1:]]
         return self.names.index(named[0]) if named else len(self.names) - 1
 
     @property
-    def waiting_share(self):
+    def waiting_share(self) -> np.ndarray:
         """[mapping] of the mean device's time until the slowest one's part ends, as gem-verify prints; of compute alone
         in older reports."""
         compute = 1 - self.measured_s.mean(axis=3).sum(axis=(1, 2)) / self.measured_s.max(axis=3).sum(axis=(1, 2))
@@ -204,7 +207,7 @@ class Report:
         return np.where(np.isnan(share), compute, share)
 
     @property
-    def straggler_s(self):
+    def straggler_s(self) -> np.ndarray:
         """[mapping, step] sum over layers of the slowest device's time."""
         return self.measured_s.max(axis=3).sum(axis=2)
 
@@ -218,7 +221,7 @@ class Adaptation:
     device_kind: str
     device_note: str  # what of the devices was emulated; empty for nothing
     moving: str  # "pause" or "during" where weights really moved; empty: moves are priced
-    policies: list  # [policy]
+    policies: list[str]  # [policy]
     step_s: np.ndarray  # [policy, step], without moves
     pause_s: np.ndarray  # [policy, step], of moves
     moved: np.ndarray  # [policy, step], experts
@@ -227,7 +230,7 @@ class Adaptation:
     changes: np.ndarray  # [change], steps at which a task or a speed changed
 
     @property
-    def total_s(self):
+    def total_s(self) -> np.ndarray:
         """[policy, step] with moves."""
         return self.step_s + self.pause_s
 

@@ -17,7 +17,7 @@ class Axis:
     unit: str = ""
     log: bool = False
     zero: bool = False  # begins at zero
-    labels: list = None
+    labels: list | None = None
 
 
 @dataclass
@@ -29,10 +29,10 @@ class Series:
     x: np.ndarray
     y: np.ndarray
     mark: str = "line"  # line, dots, line+dots
-    low: np.ndarray = None
-    high: np.ndarray = None
-    hollow: np.ndarray = None  # bool: points that are marked as doubtful
-    notes: list = None  # a text for each point
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+    hollow: np.ndarray | None = None  # bool: points that are marked as doubtful
+    notes: list | None = None  # a text for each point
     dashed: bool = False
 
 
@@ -41,8 +41,8 @@ class Guide:
     """A thin line to compare with: horizontal at `y`, vertical at `x`, or y = x if neither is given."""
 
     label: str
-    x: float = None
-    y: float = None
+    x: float | None = None
+    y: float | None = None
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Lines:
 
     series: list
     guides: list = field(default_factory=list)
-    y: Axis = None
+    y: Axis | None = None
     kind: str = "lines"
 
 
@@ -65,10 +65,10 @@ class Heat:
     high: float
     row_labels: list
     column_labels: list
-    cell_texts: list = None  # [row][column], written into the cells
-    measured: np.ndarray = None  # [row, column] 1 where a value was measured, 0 where it is interpolated
-    row_roles: list = None  # a colour beside each row
-    column_roles: list = None
+    cell_texts: list | None = None  # [row][column], written into the cells
+    measured: np.ndarray | None = None  # [row, column] 1 where a value was measured, 0 where it is interpolated
+    row_roles: list | None = None  # a colour beside each row
+    column_roles: list | None = None
     kind: str = "heat"
 
 
@@ -137,7 +137,7 @@ class Picture:
     frames: dict  # one index a choice -> Lines, Heat, Spans or Forest
     choices: list = field(default_factory=list)
     notes: list = field(default_factory=list)  # what is emulated, simulated, left out
-    value: Axis = None  # of a heat map's colours
+    value: Axis | None = None  # of a heat map's colours
     legend: list = field(default_factory=list)  # (name, role) beyond the series
     height: int = 300  # suggested, pixels
 

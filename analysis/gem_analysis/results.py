@@ -17,11 +17,11 @@ class Results:
     """The files of one run, the reports of a batch's other runs, and what could not be used."""
 
     origin: str
-    profile: files.Profile = None
+    profile: files.Profile | None = None
     traces: list = field(default_factory=list)  # searched on first
     mappings: list = field(default_factory=list)  # in order of method
-    report: files.Report = None
-    adaptation: files.Adaptation = None
+    report: files.Report | None = None
+    adaptation: files.Adaptation | None = None
     batch: list = field(default_factory=list)  # PairResult of each pair of a batch
     unused: list = field(default_factory=list)  # sentences: readable, but not drawn, and why
     problems: list = field(default_factory=list)  # sentences: files that cannot be read

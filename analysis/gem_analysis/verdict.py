@@ -124,7 +124,8 @@ JUDGED = {
 def _measured(results):
     report, m = results.report, results.judged
     name, first = report.names[m], report.names[0]
-    summary, figure, time, what = report.summary, *JUDGED.get(report.judged_by, JUDGED["straggler"])
+    summary = report.summary
+    figure, time, what = JUDGED.get(report.judged_by, JUDGED["straggler"])
     if report.judged_by == "step" and report.whole_steps:
         summary = report.whole_steps.summary
     relative, low, high = (summary[field][m] for field in (figure, f"{figure}_low", f"{figure}_high"))

@@ -20,7 +20,7 @@ from .whole_file import temporary_name
 Noun = files.Profile | files.Trace | files.Mapping | files.Report | files.Routing
 
 
-def read(path: str | os.PathLike) -> Noun:
+def read(path: str | os.PathLike[str]) -> Noun:
     """The file of any of GEM's formats as a Profile, Trace, Mapping, Report or Routing. DataError for anything else."""
     return files.read_file(os.fspath(path))
 
@@ -219,7 +219,7 @@ def make_routing(
     )
 
 
-def write(path: str | os.PathLike, noun: Noun) -> None:
+def write(path: str | os.PathLike[str], noun: Noun) -> None:
     """Writes a Profile, Trace, Mapping or Routing under a temporary name, renamed when whole. UsageError for a Report,
     which only gem-verify measures, and for a Profile of a kernel with several tiles, which only gem-profile does."""
     if type(noun) not in _CONTENTS:

@@ -67,11 +67,11 @@ class Decider:
     def __init__(self, settings: Settings, log):
         self.settings = settings
         self._log = log
-        self._said = set()
+        self._said: set[str] = set()
         self._library = Library(settings.library)
         self._measured = Devices.measured(self._library, settings.profile) if settings.profile else None
         self._given = self._digest()  # now: a file that is gone later would stop one rank before a sum of all
-        self._alike = {}
+        self._alike: dict[int, Devices] = {}
         self._fit = None
         self._speaks = True
 

@@ -16,8 +16,8 @@ class PolicyError(RuntimeError):
 
 
 class _Question(ctypes.Structure):
-    _fields_ = [("size", ctypes.c_size_t)] + [(name, ctypes.c_int32) for name in (
-        "step_count", "judged_steps", "layer_count", "expert_count", "device_count", "slots_per_device")] + [
+    _fields_ = [("size", ctypes.c_size_t), *((name, ctypes.c_int32) for name in (
+        "step_count", "judged_steps", "layer_count", "expert_count", "device_count", "slots_per_device")),
         ("counts", ctypes.c_void_p), ("present", ctypes.c_void_p), ("devices", ctypes.c_void_p),
         ("slowdowns", ctypes.c_void_p), ("max_moves", ctypes.c_int32), ("max_total_moves", ctypes.c_int32),
         ("move_s", ctypes.c_double), ("horizon_steps", ctypes.c_double), ("iterations", ctypes.c_int32),

@@ -75,6 +75,12 @@ set(CPACK_STRIP_FILES ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
-set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "python3-numpy, python3-h5py, python3-jinja2, openmpi-bin")
+# Beside the libraries: what starts ranks, and what gem-analysis is run by. `apt-get -f install` after `dpkg -i` brings no
+# mere recommendations.
+set(gem_launcher openmpi-bin)
+if("${MPI_CXX_LIB_NAMES}" MATCHES mpich)
+  set(gem_launcher mpich)
+endif()
+set(CPACK_DEBIAN_PACKAGE_DEPENDS "${gem_launcher}, python3 (>= 3.10), python3-numpy, python3-h5py, python3-jinja2")
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "python3-matplotlib")
 include(CPack)

@@ -1,7 +1,10 @@
 # Recipe of Spack: spack repo add slurm/spack && spack install gem-moe
-# Written after Spack's packaging guide, and not tried with Spack itself yet.
+import contextlib
 import os
 
+with contextlib.suppress(ImportError):  # before Spack 1.0 spack.package has them
+    from spack_repo.builtin.build_systems.cmake import CMakePackage
+    from spack_repo.builtin.build_systems.cuda import CudaPackage
 from spack.package import *
 
 
