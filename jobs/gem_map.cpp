@@ -336,7 +336,11 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
     }
     return static_cast<int>(ExitCode::Good);
   }
+  // Half of a time limit is for what moves lead to.
+  const double limit_s = question.search.time_limit_s;
+  if (!options.remap.from.empty()) question.search.time_limit_s *= 0.5;
   const MappingAnswer answer = validated_mapping(world, question);
+  question.search.time_limit_s = limit_s;
   RemapAnswer changed{answer.mapping(), "", {}};
   if (!options.remap.from.empty()) {
     changed = remap(world, question, present, answer.mapping(), options.remap);

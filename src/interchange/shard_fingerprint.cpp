@@ -9,7 +9,8 @@
 namespace gem {
 namespace {
 
-// So many pieces of a tensor: that a renumbering leaves all of them in their places, in all layers, isn't met by chance.
+// So many pieces of a tensor: that a renumbering leaves all of them in their places, in all layers, isn't met by
+// chance.
 constexpr std::uint64_t pieces_of_tensor = 16;
 constexpr std::uint64_t piece_bytes = 64;
 
@@ -29,8 +30,8 @@ class PlannedFile {
     auto part = static_cast<std::size_t>(std::ranges::upper_bound(begins_, offset) - begins_.begin()) - 1;
     for (; !bytes.empty(); ++part) {
       const std::uint64_t inside = offset - begins_.at(part);
-      const auto count = static_cast<std::size_t>(
-          std::min<std::uint64_t>(bytes.size(), plan_.parts[part].byte_count - inside));
+      const auto count =
+          static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), plan_.parts[part].byte_count - inside));
       source_.read_at(plan_.parts[part].offset + inside, bytes.first(count));
       if (plan_.parts[part].rewrite) rewrite_numbers(*plan_.parts[part].rewrite, bytes.first(count), source_.path());
       bytes = bytes.subspan(count);
@@ -77,18 +78,16 @@ std::uint64_t fingerprint(const std::string& prefix, const SafetensorsHeader& he
 }  // namespace
 
 std::uint64_t fingerprint_of(const InputFile& file, const SafetensorsHeader& header, const Renumbering& renumbering) {
-  return fingerprint(safetensors_prefix(header.text), header, renumbering,
-                     [&](std::uint64_t offset, std::span<std::byte> bytes) {
-                       file.read_at(header.data_begin() + offset, bytes);
-                     });
+  return fingerprint(
+      safetensors_prefix(header.text), header, renumbering,
+      [&](std::uint64_t offset, std::span<std::byte> bytes) { file.read_at(header.data_begin() + offset, bytes); });
 }
 
 std::uint64_t fingerprint_after(const ShardPlan& plan, const InputFile& file, const SafetensorsHeader& header,
                                 const Renumbering& renumbering) {
   const PlannedFile planned(file, plan);
-  return fingerprint(plan.prefix, header, renumbering, [&](std::uint64_t offset, std::span<std::byte> bytes) {
-    planned.read_at(offset, bytes);
-  });
+  return fingerprint(plan.prefix, header, renumbering,
+                     [&](std::uint64_t offset, std::span<std::byte> bytes) { planned.read_at(offset, bytes); });
 }
 
 }  // namespace gem

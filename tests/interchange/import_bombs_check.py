@@ -29,7 +29,7 @@ def refuse(gem_trace, path, words):
         f"{os.path.basename(path)}: code {done.returncode}: {done.stderr[-300:]}"
     )
     assert not os.path.exists(output)
-    print(f"{os.path.basename(path)}: {os.path.getsize(path)} bytes, refused")
+    print(f"{os.path.basename(path)}: {os.path.getsize(path)} bytes, refused", flush=True)
 
 
 def text(value):
@@ -68,10 +68,23 @@ def check_json(gem_trace, folder):
     refuse(gem_trace, path, "names.json: ")
 
 
+def check_endless(gem_trace, folder):
+    """A pipe that nobody writes to, and a line without end."""
+    for ending in ("json", "jsonl", "csv", "npy", "npz", "pt"):
+        path = os.path.join(folder, "pipe." + ending)
+        os.mkfifo(path)
+        refuse(gem_trace, path, "is not a regular file")
+    path = os.path.join(folder, "line.jsonl")
+    with open(path, "wb") as file:
+        file.truncate(64 << 30)  # a hole
+    refuse(gem_trace, path, "is longer than 64 MiB")
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         check_pickles(sys.argv[1], folder)
         check_json(sys.argv[1], folder)
+        check_endless(sys.argv[1], folder)
 
 
 if __name__ == "__main__":

@@ -104,7 +104,8 @@ TEST_F(Hdf5Storage, MoreChunksThanTheFileHasBytesForAreRefused) {
 TEST_F(Hdf5Storage, WhatIsWholeIsReadHoweverItIsPacked) {
   std::vector<unsigned char> numbers(std::size_t{3} << 20);
   std::uint32_t state = 1;
-  for (unsigned char& number : numbers) number = static_cast<unsigned char>((state = state * 1664525 + 1013904223) >> 24);
+  for (unsigned char& number : numbers)
+    number = static_cast<unsigned char>((state = state * 1664525 + 1013904223) >> 24);
   for (const int deflates : {0, 1})
     for (const bool with_checksum : {false, true}) {
       PackedFile(path_, numbers.size(), std::size_t{1} << 20, deflates, with_checksum).write(numbers);

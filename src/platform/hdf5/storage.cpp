@@ -49,8 +49,8 @@ Chunks chunks_of(std::int64_t dataset, const Hdf5Handle& properties) {
   for (int i = 0; i < H5Pget_nfilters(properties.id()); ++i) {
     unsigned flags = 0, options = 0;
     std::size_t values = 0;
-    chunks.filters.push_back(H5Pget_filter2(properties.id(), static_cast<unsigned>(i), &flags, &values, nullptr, 0,
-                                            nullptr, &options));
+    chunks.filters.push_back(
+        H5Pget_filter2(properties.id(), static_cast<unsigned>(i), &flags, &values, nullptr, 0, nullptr, &options));
   }
   return chunks;
 }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <sstream>
 
@@ -397,6 +398,18 @@ TEST(MapProgram, CopiesAreNoWorseThanTheBaselinesHoweverShortTheSearch) {
     for (const std::string baseline : {"eplb", "speed-aware"})
       EXPECT_LE(column(run.output, "gem", 1), column(run.output, baseline, 1)) << effort << "\n" << run.output;
   }
+}
+
+TEST(MapProgram, TimeLimitHoldsForMovesFromARunningPlacementToo) {
+  const TestFolder folder;
+  write_inputs(folder);
+  ASSERT_EQ(folder.run(map(folder, "--method linear")).code, 0);
+  std::filesystem::rename(folder.file("map.h5"), folder.file("present.h5"));
+  const auto begin = std::chrono::steady_clock::now();
+  const ProgramRun run =
+      folder.run(map(folder, "--iterations 1000000 --starts 1000 --time-limit 1 --from " + folder.file("present.h5")));
+  ASSERT_EQ(run.code, 0) << run.errors;
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20));
 }
 
 TEST(MapProgram, KeepsGroupsOfExpertsTogether) {

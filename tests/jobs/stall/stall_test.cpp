@@ -58,6 +58,26 @@ TEST_F(Stall, EndsMeasuring) {
     expect_end("gem-profile --model gpt-oss-20b --device " + devices + " --output " + folder_.file("profile.h5"), 1);
 }
 
+/// Programs in which ranks exchange what the experts compute.
+TEST_F(Stall, EndsReplaysAndAdaptation) {
+  const std::string profile = folder_.file("profile.h5"), trace = folder_.file("trace.h5"),
+                    mapping = folder_.file("mapping.h5"), files = " --profile " + profile + " --trace " + trace;
+  make("gem-trace synthesize --model gpt-oss-20b --steps 512 --output " + trace);
+  const ProgramRun made = folder_.run(mpirun + bin +
+                                      "gem-profile --model gpt-oss-20b --device host --dtype f32 --expert-shape 64x64 "
+                                      "--tile-tokens 16 --max-tokens 256 --min-samples 3 --max-samples 5 --output " +
+                                      profile);
+  ASSERT_EQ(made.code, 0) << made.errors;
+  make("gem-map --method eplb" + files + " --output " + mapping);
+  for (const int rank : {0, 1}) {
+    expect_end("gem-verify --device host --steps 400 --first-step 0 --rounds 1000" + files + " --mapping " + mapping +
+                   " --output " + folder_.file("report.h5"),
+               rank);
+    expect_end("gem-adapt --device host --layer-count 2 --steps 100000" + files + " --output " + folder_.file("run.h5"),
+               rank);
+  }
+}
+
 TEST_F(Stall, EndsABatch) {
   std::ofstream(folder_.file("plan.toml"))
       << "output = \"results\"\n[defaults]\ndevice = \"simulated\"\ndevices = 16\nsteps = 512\nstarts = 64\n"
