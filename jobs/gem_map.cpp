@@ -192,6 +192,9 @@ void check_trace_options(const Options& options) {
   if (count > 1 && options.selection.train_steps > 0)
     throw option_error(option_name(&Selection::train_steps), "{} is for one {}; cut several with gem-trace split",
                        option_name(&Options::traces));
+  if (!options.routing.empty() && options.transport_dedup == TransportDedup::Off)
+    throw option_error(option_name(&Options::routing), "{} is counted for {} node alone; give that, or leave it out",
+                       option_name(&Options::transport_dedup));
 }
 
 // Every rank's copy of rank 0's traces.

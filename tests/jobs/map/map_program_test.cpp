@@ -373,6 +373,14 @@ TEST(MapProgram, SaysBeforehandWhatAMappingIsWorth) {
   EXPECT_EQ(folder.run(map(folder, "--cross-validate 3 --time-limit 5")).code, 2);
 }
 
+TEST(MapProgram, RoutingThatIsNotCountedIsRefused) {
+  const TestFolder folder;
+  write_inputs(folder);
+  const ProgramRun run = folder.run(map(folder, "--method linear --routing " + folder.file("nowhere.h5")));
+  EXPECT_EQ(run.code, 2) << run.output;
+  EXPECT_NE(run.errors.find("--routing is counted for --transport-dedup node alone"), std::string::npos) << run.errors;
+}
+
 TEST(MapProgram, GivesHotExpertsCopies) {
   const TestFolder folder;
   write_inputs(folder);
