@@ -192,6 +192,9 @@ void check_trace_options(const Options& options) {
   if (count > 1 && options.selection.train_steps > 0)
     throw option_error(option_name(&Selection::train_steps), "{} is for one {}; cut several with gem-trace split",
                        option_name(&Options::traces));
+  if (!options.routing.empty() && options.transport_dedup == TransportDedup::Off)
+    throw option_error(option_name(&Options::routing), "{} is counted for {} node alone; give that, or leave it out",
+                       option_name(&Options::transport_dedup));
 }
 
 // Every rank's copy of rank 0's traces.
@@ -336,7 +339,11 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
     }
     return static_cast<int>(ExitCode::Good);
   }
+  // Half of a time limit is for what moves lead to.
+  const double limit_s = question.search.time_limit_s;
+  if (!options.remap.from.empty()) question.search.time_limit_s *= 0.5;
   const MappingAnswer answer = validated_mapping(world, question);
+  question.search.time_limit_s = limit_s;
   RemapAnswer changed{answer.mapping(), "", {}};
   if (!options.remap.from.empty()) {
     changed = remap(world, question, present, answer.mapping(), options.remap);

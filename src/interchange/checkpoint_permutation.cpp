@@ -15,6 +15,7 @@
 #include "base/text.hpp"
 #include "interchange/expert_references.hpp"
 #include "interchange/expert_survey.hpp"
+#include "interchange/shard_fingerprint.hpp"
 #include "platform/file_system/input_file.hpp"
 #include "platform/file_system/temporary_file.hpp"
 #include "platform/file_system/whole_file.hpp"
@@ -155,6 +156,22 @@ std::map<std::string, SafetensorsHeader> read_headers(const CheckpointPermutatio
   return headers;
 }
 
+/// Whether a file is what a run began from; records of earlier versions know only its lengths.
+bool is_unchanged(const PermutationRecord::Shard& now, PermutationRecord::Shard before) {
+  if (!before.fingerprint) before.fingerprint = now.fingerprint;
+  return now == before;
+}
+
+/// Nothing can be undone in a file that is as it was before, whatever the record says.
+void expect_renumbered(const InputFile& file, const SafetensorsHeader& header, const ShardPlan& undoing,
+                       const Renumbering& renumbering, const PermutationRecord::Shard& before) {
+  if (!before.fingerprint || fingerprint_of(file, header, renumbering) != *before.fingerprint) return;
+  if (fingerprint_after(undoing, file, header, renumbering) != *before.fingerprint)
+    file.reject(
+        "is not renumbered, though gem_mapping.json says so of the whole checkpoint: an interrupted permutation has "
+        "left it so, or the file was put there since; copy the checkpoint again");
+}
+
 void plan_shards(CheckpointPermutation& job, const std::set<std::string>& finished) {
   const std::map<std::string, SafetensorsHeader> headers = read_headers(job, finished);
   // In a run that was resumed in place, some shards have their new names already; the first run has checked them.
@@ -170,13 +187,16 @@ void plan_shards(CheckpointPermutation& job, const std::set<std::string>& finish
   for (const auto& [name, header] : headers) {
     const InputFile file(job.source.path(name));
     const auto before = job.record.shards.find(name);
-    const PermutationRecord::Shard now = {file.size(), header.text.size()};
-    if (!job.record.undoing && job.resumed && (before == job.record.shards.end() || before->second != now))
+    const Renumbering& renumbering = job.record.renumbering;
+    const PermutationRecord::Shard now = {file.size(), header.text.size(), fingerprint_of(file, header, renumbering)};
+    if (!job.record.undoing && job.resumed && (before == job.record.shards.end() || !is_unchanged(now, before->second)))
       throw UsageError(job.output + ": holds an unfinished permutation of another checkpoint, or " + name +
                        " was changed since; give the checkpoint that it was begun from");
     const std::uint64_t header_bytes =
         job.record.undoing && before != job.record.shards.end() ? before->second.header_bytes : 0;
-    ShardPlan plan = plan_shard(file, header, job.record.renumbering, header_bytes);
+    ShardPlan plan = plan_shard(file, header, renumbering, header_bytes);
+    if (job.record.undoing && before != job.record.shards.end())
+      expect_renumbered(file, header, plan, renumbering, before->second);
     if (!job.record.undoing) job.record.shards[name] = now;
     if (!finished.contains(name)) job.files.emplace_back(name, std::move(plan));
   }

@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 
 #include <cmath>
+#include <filesystem>
+#include <fstream>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -31,6 +33,18 @@ void flatten(const JsonNode& node, std::size_t depth, NumberArray& array) {
   for (std::size_t i = 0; i < node.size(); ++i) flatten(node.item(i), depth + 1, array);
 }
 
+/// The next line, or its beginning if it is longer than the longest that is read. False at the end.
+bool take_line(std::istream& lines, std::string& line) {
+  line.clear();
+  std::streambuf& letters = *lines.rdbuf();
+  constexpr int end = std::char_traits<char>::eof();
+  int letter = letters.sbumpc();
+  const bool found = letter != end;
+  for (; letter != end && letter != '\n' && line.size() <= longest_line; letter = letters.sbumpc())
+    line += static_cast<char>(letter);
+  return found;
+}
+
 }  // namespace
 
 NumberArray array_of_json(const JsonNode& node) {
@@ -49,12 +63,11 @@ void for_each_json_line(const std::string& path, std::vector<std::string>& notes
   std::ifstream lines(path);
   std::optional<DataError> cut;
   std::size_t number = 0;
-  for (std::string line; std::getline(lines, line);) {
-    ++number;
+  for (std::string line; take_line(lines, line);) {
+    const std::string origin = fmt::format("{}, line {}", path, ++number);
+    if (line.size() > longest_line) throw DataError(origin + ": is longer than 64 MiB");
     if (trim(line).empty()) continue;
     if (cut) throw *cut;
-    const std::string origin = fmt::format("{}, line {}", path, number);
-    if (line.size() > longest_line) throw DataError(origin + ": is longer than 64 MiB");
     std::optional<JsonDocument> document;
     try {
       document = JsonDocument::parse(line, origin);
@@ -71,6 +84,7 @@ void for_each_json_line(const std::string& path, std::vector<std::string>& notes
 
 std::string beginning_of(const std::string& path) {
   std::string text(std::size_t{64} << 10, '\0');
+  if (!std::filesystem::is_regular_file(path)) return "";  // a pipe would wait for its writer
   std::ifstream file(path, std::ios::binary);
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<std::size_t>(file.gcount()));

@@ -1,7 +1,9 @@
 #include "interchange/permutation_record.hpp"
 
 #include <fmt/core.h>
+
 #include <algorithm>
+#include <charconv>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -27,6 +29,19 @@ Renumbering::Layer layer_of(const std::string& id, const JsonNode& node, std::si
   return layer;
 }
 
+PermutationRecord::Shard shard_of(const JsonNode& node) {
+  PermutationRecord::Shard shard{static_cast<std::uint64_t>(node.at("bytes").integer(0, INT64_MAX)),
+                                 static_cast<std::uint64_t>(node.at("header_bytes").integer(0, 100'000'000))};
+  if (!node.has("fingerprint")) return shard;
+  const std::string& text = node.at("fingerprint").text();
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, 16);
+  if (error != std::errc{} || end != text.data() + text.size())
+    node.at("fingerprint").reject("must be 16 hexadecimal digits");
+  shard.fingerprint = number;
+  return shard;
+}
+
 std::size_t count_or(const JsonNode& root, const char* key, std::int64_t least, std::size_t fallback) {
   return root.has(key) ? static_cast<std::size_t>(root.at(key).integer(least, most_experts)) : fallback;
 }
@@ -50,8 +65,9 @@ std::string text_of(const PermutationRecord& record) {
   text += "},\n\"shards\": {";
   separator = "\n";
   for (const auto& [name, shard] : record.shards) {
-    text += fmt::format("{}{}: {{\"bytes\": {}, \"header_bytes\": {}}}", separator, to_json(name), shard.bytes,
+    text += fmt::format("{}{}: {{\"bytes\": {}, \"header_bytes\": {}", separator, to_json(name), shard.bytes,
                         shard.header_bytes);
+    text += shard.fingerprint ? fmt::format(", \"fingerprint\": \"{:016x}\"}}", *shard.fingerprint) : "}";
     separator = ",\n";
   }
   return text + "}\n}\n";
@@ -81,10 +97,7 @@ PermutationRecord read_permutation_record(const std::string& path) {
     numbers.layers.push_back(layer_of(layers.keys()[i], layers.member(i), numbers.expert_count));
   std::ranges::sort(numbers.layers, {}, &Renumbering::Layer::id);
   const JsonNode shards = root.at("shards");
-  for (std::size_t i = 0; i < shards.keys().size(); ++i)
-    record.shards[shards.keys()[i]] = {
-        static_cast<std::uint64_t>(shards.member(i).at("bytes").integer(0, INT64_MAX)),
-        static_cast<std::uint64_t>(shards.member(i).at("header_bytes").integer(0, 100'000'000))};
+  for (std::size_t i = 0; i < shards.keys().size(); ++i) record.shards[shards.keys()[i]] = shard_of(shards.member(i));
   return record;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 
 #include "interchange/renumbering.hpp"
@@ -13,6 +14,8 @@ struct PermutationRecord {
   struct Shard {
     std::uint64_t bytes = 0;         ///< of the file before
     std::uint64_t header_bytes = 0;  ///< of its header before, padding included
+    /// Of the file before (shard_fingerprint.hpp); records of earlier versions have none.
+    std::optional<std::uint64_t> fingerprint = {};
     bool operator==(const Shard&) const = default;
   };
   std::string model;

@@ -7,6 +7,18 @@
 #include "base/text.hpp"
 
 namespace gem {
+namespace {
+
+// A pickle of one-byte opcodes, or one that refers to a long part of it again and again, would take far more memory
+// than it has bytes.
+constexpr std::size_t most_values = std::size_t{1} << 25;  // on the stack, too
+constexpr std::size_t most_containers = std::size_t{1} << 22;
+constexpr std::size_t most_memos = std::size_t{1} << 23;
+constexpr std::size_t longest_name = 256;
+constexpr std::size_t most_dimensions = 64;  // of PyTorch's tensors
+constexpr std::size_t most_arguments = 64;
+
+}  // namespace
 
 /// The pickle machine: a stack of values, marks on it, and a memo.
 class PickleReader {
@@ -14,8 +26,7 @@ class PickleReader {
   PickleReader(std::string_view bytes, const std::string& origin) : bytes_(bytes), origin_(origin) {}
 
   Pickle read() {
-    while (!step()) {
-    }
+    while (!step()) expect_bounds();
     return std::move(pickle_);
   }
 
@@ -24,6 +35,16 @@ class PickleReader {
   using Index = Pickle::Index;
 
   [[noreturn]] void reject(const std::string& what) const { throw DataError(origin_ + ": " + what); }
+
+  void expect_bounds() const {
+    if (pickle_.nodes_.size() > most_values || stack_.size() > most_values || memo_.size() > most_memos ||
+        marks_.size() > most_containers || pickle_.lists_.size() > most_containers ||
+        pickle_.tensors_.size() > most_containers)
+      reject("the pickle holds more values than are read; record fewer steps in one file, or as tensors");
+  }
+  void expect_name(std::string_view name) const {
+    if (name.size() > longest_name) reject("the pickle has a name of absurd length; it is damaged");
+  }
 
   std::string_view take(std::uint64_t count) {
     if (count > bytes_.size()) reject("the pickle ends too early; it is truncated, copy or make the file again");
@@ -116,6 +137,7 @@ class PickleReader {
     const std::vector<Index> items = pickle_.items(id);
     if (pickle_.kind(items[1]) != Kind::Class || pickle_.kind(items[2]) != Kind::Text)
       reject("the pickle refers to an unknown object");
+    expect_name(pickle_.text(items[2]));
     Pickle::Tensor storage;
     storage.type = pickle_.text(items[1]);
     storage.type.erase(0, storage.type.rfind(' ') + 1);
@@ -125,7 +147,8 @@ class PickleReader {
   }
 
   std::vector<std::int64_t> integers_of(Index value) {
-    if (pickle_.kind(value) != Kind::List) reject("the pickle has a tensor without extents");
+    if (pickle_.kind(value) != Kind::List || pickle_.items(value).size() > most_dimensions)
+      reject("the pickle has a tensor without extents, or with far too many");
     std::vector<std::int64_t> numbers;
     for (const Index item : pickle_.items(value)) {
       if (pickle_.kind(item) != Kind::Integer || pickle_.integer(item) < 0)
@@ -139,6 +162,7 @@ class PickleReader {
   void push_call(Index function, Index arguments) {
     const std::string name = pickle_.kind(function) == Kind::Class ? pickle_.text(function) : "an object";
     if (pickle_.kind(arguments) != Kind::List) reject("the pickle calls " + name + " without arguments");
+    if (pickle_.items(arguments).size() > most_arguments) reject("the pickle calls " + name + " with absurdly much");
     const std::vector<Index> items = pickle_.items(arguments);
     if (name == "collections OrderedDict" && items.empty()) return push_list(Kind::Dictionary, {});
     if (name != "torch._utils _rebuild_tensor_v2" || items.size() < 4 || pickle_.kind(items[0]) != Kind::Storage ||
@@ -156,6 +180,8 @@ class PickleReader {
 
   /// Only what is known is let in at all; storages are classes of torch named ...Storage.
   void push_class(const std::string& module, const std::string& name) {
+    expect_name(module);
+    expect_name(name);
     const std::string both = module + " " + name;
     const bool storage = module == "torch" && name.ends_with("Storage");
     if (!storage && both != "torch._utils _rebuild_tensor_v2" && both != "collections OrderedDict")

@@ -18,7 +18,10 @@ namespace gem {
 namespace {
 
 constexpr std::size_t deepest_nesting = 64;
-constexpr std::size_t most_values = std::size_t{1} << 22;  // of a pickle, tensors as one
+constexpr std::size_t most_values = std::size_t{1} << 22;       // of a pickle, tensors as one
+constexpr std::size_t most_json_values = std::size_t{1} << 23;  // lists of numbers as one
+constexpr std::size_t letters_of_value = 64;                    // of its text; a longer one counts as more
+constexpr std::size_t letters_of_place = 256;                   // likewise
 
 TableNode node_at(std::string where) {
   TableNode node;
@@ -88,8 +91,11 @@ void join_items(TableNode& list) {
 TableNode tree_of_pickle(const TorchFile& file, Pickle::Index value, const std::string& where, std::size_t depth,
                          std::size_t& left) {
   const Pickle& pickle = file.pickle();
-  if (depth == deepest_nesting || left-- == 0)
+  const std::size_t letters = pickle.kind(value) == Pickle::Kind::Text ? pickle.text(value).size() : 0;
+  const std::size_t taken = 1 + letters / letters_of_value + where.size() / letters_of_place;
+  if (depth == deepest_nesting || left < taken)
     file.reject("is nested too deep, or holds too many values, for a table of counts; save tensors");
+  left -= taken;
   TableNode node = node_at(where);
   switch (pickle.kind(value)) {
     case Pickle::Kind::Tensor: {
@@ -161,6 +167,27 @@ std::optional<NumberArray> numbers_of_json(const JsonNode& list) {
   return array;
 }
 
+/// Counts down the values that are still taken.
+TableNode tree_of_json(const JsonNode& node, std::size_t& left) {
+  if (left-- == 0) node.reject("is one value more than are read; give the steps in several files, as lists of numbers");
+  if (node.is_number()) return node_of_value(fmt::format("{:.17g}", node.number()), node.number(), node.where());
+  if (node.is_text()) return node_of_value(node.text(), number_in_text(node.text()), node.where());
+  if (node.is_boolean()) return node_of_value(node.boolean() ? "true" : "false", std::nullopt, node.where());
+  TableNode tree = node_at(node.where());
+  if (node.is_object()) {
+    tree.kind = TableNode::Kind::Members;
+    tree.keys = node.keys();
+    for (std::size_t i = 0; i < tree.keys.size(); ++i) tree.items.push_back(tree_of_json(node.member(i), left));
+  } else if (node.is_array()) {
+    if (auto numbers = numbers_of_json(node)) return node_of_array(std::move(*numbers), node.where());
+    tree.kind = TableNode::Kind::List;
+    tree.items.reserve(node.size());
+    for (std::size_t i = 0; i < node.size(); ++i) tree.items.push_back(tree_of_json(node.item(i), left));
+    join_items(tree);
+  }
+  return tree;
+}
+
 }  // namespace
 
 std::string TableNode::described() const {
@@ -181,32 +208,14 @@ std::string TableNode::described() const {
   return "an object with the members " + names + (keys.size() > 6 ? ", ..." : "");
 }
 
-TableNode tree_of_json(const JsonNode& node) {
-  if (node.is_number()) return node_of_value(fmt::format("{:.17g}", node.number()), node.number(), node.where());
-  if (node.is_text()) return node_of_value(node.text(), number_in_text(node.text()), node.where());
-  if (node.is_boolean()) return node_of_value(node.boolean() ? "true" : "false", std::nullopt, node.where());
-  TableNode tree = node_at(node.where());
-  if (node.is_object()) {
-    tree.kind = TableNode::Kind::Members;
-    tree.keys = node.keys();
-    for (std::size_t i = 0; i < tree.keys.size(); ++i) tree.items.push_back(tree_of_json(node.member(i)));
-  } else if (node.is_array()) {
-    if (auto numbers = numbers_of_json(node)) return node_of_array(std::move(*numbers), node.where());
-    tree.kind = TableNode::Kind::List;
-    tree.items.reserve(node.size());
-    for (std::size_t i = 0; i < node.size(); ++i) tree.items.push_back(tree_of_json(node.item(i)));
-    join_items(tree);
-  }
-  return tree;
-}
-
 TableNode read_table_tree(const std::string& path, std::vector<std::string>& notes) {
-  if (path.ends_with(".json")) return tree_of_json(read_large_json(path).root());
+  std::size_t left = most_json_values;
+  if (path.ends_with(".json")) return tree_of_json(read_large_json(path).root(), left);
   if (path.ends_with(".jsonl")) {
     TableNode lines = node_at(path);
     lines.kind = TableNode::Kind::List;
     for_each_json_line(path, notes,
-                       [&](const JsonDocument& line) { lines.items.push_back(tree_of_json(line.root())); });
+                       [&](const JsonDocument& line) { lines.items.push_back(tree_of_json(line.root(), left)); });
     join_items(lines);
     return lines;
   }
@@ -214,7 +223,7 @@ TableNode read_table_tree(const std::string& path, std::vector<std::string>& not
   if (path.ends_with(".npz")) return tree_of_npz(path);
   if (is_torch_name(path)) {
     const TorchFile file(path);
-    std::size_t left = most_values;
+    left = most_values;
     return tree_of_pickle(file, file.pickle().root(), path, 0, left);
   }
   throw UsageError(path +

@@ -8,8 +8,6 @@
 
 namespace gem {
 
-class JsonNode;
-
 /// What a JSON, NPZ or .pt file holds, in one form: members by name, lists, arrays of numbers, and single values. Lists
 /// of numbers, and of such lists of equal lengths, are arrays.
 struct TableNode {
@@ -27,9 +25,6 @@ struct TableNode {
   /// "a text", "an object with the members 'a', 'b'", ...: for messages.
   std::string described() const;
 };
-
-/// The tree of a JSON value.
-TableNode tree_of_json(const JsonNode& node);
 
 /// The tree of a .json, .jsonl (a list of its lines), .npy, .npz or .pt file; `notes` gets what was left out.
 /// UsageError for any other name.

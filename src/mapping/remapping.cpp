@@ -29,15 +29,23 @@ struct LayerPoint {
   const CopyCounts* copies = nullptr;
 };
 
-// Fronts of all layers, dealt out to the ranks; complete on rank 0.
+// Fronts of all layers, dealt out to the ranks; complete on rank 0. Under a time limit a rank's layers have equal
+// shares of what is left until `end_s`.
 std::vector<std::vector<RemapPoint>> all_fronts(const Communicator& world, const std::vector<LayerProblem>& problems,
-                                                const Mapping& present, const RemapRule& rule,
+                                                const Mapping& present, const SearchOptions& options, double end_s,
                                                 const std::vector<Assignment>& targets) {
   std::vector<std::int64_t> mine;
+  const RemapRule rule{.iterations = options.iterations, .seed = options.seed};
   const auto ranks = static_cast<std::size_t>(world.size());
   for (auto layer = static_cast<std::size_t>(world.rank()); layer < problems.size(); layer += ranks) {
     RemapRule own = rule;
     own.seed = rule.seed * problems.size() + layer;
+    if (options.time_limit_s > 0.0) {
+      const double now_s = options.elapsed_s();
+      const std::size_t layers_left = (problems.size() - layer - 1) / ranks + 1;
+      const double until_s = now_s + std::max(0.0, end_s - now_s) / static_cast<double>(layers_left);
+      own.is_out_of_time = [&options, until_s] { return options.elapsed_s() > until_s; };
+    }
     const std::span<const Assignment> target =
         targets.empty() ? std::span<const Assignment>{} : std::span(targets).subspan(layer, 1);
     const std::vector<RemapPoint> front = remap_front(problems[layer], slots_of(present, layer), own, target);
@@ -66,11 +74,10 @@ std::vector<std::vector<RemapPoint>> all_fronts(const Communicator& world, const
 
 // Adds the points of one choice of copies to those that there are, [layer].
 void add_points(const Communicator& world, const MappingQuestion& question, const LoadTrace& trace,
-                const Mapping& present, const CopyCounts& copies, const Mapping* target,
+                const Mapping& present, const CopyCounts& copies, const Mapping* target, double end_s,
                 std::vector<std::vector<LayerPoint>>& points) {
   const std::vector<LayerProblem> problems = problems_of(cost_model_of(question), trace, copies);
-  const RemapRule rule{.iterations = question.search.iterations, .seed = question.search.seed};
-  const auto fronts = all_fronts(world, problems, present, rule,
+  const auto fronts = all_fronts(world, problems, present, question.search, end_s,
                                  target != nullptr ? assignments_of(*target) : std::vector<Assignment>{});
   points.resize(fronts.size());
   for (std::size_t layer = 0; layer < fronts.size(); ++layer)
@@ -291,8 +298,10 @@ RemapAnswer remap(const Communicator& world, const MappingQuestion& question, co
   const CopyCounts own_copies = copies_of(present), new_copies = copies_of(target);
   const bool same_copies = own_copies == new_copies;
   std::vector<std::vector<LayerPoint>> layers;
-  add_points(world, question, trace, present, own_copies, same_copies ? &target : nullptr, layers);
-  if (!same_copies) add_points(world, question, trace, present, new_copies, &target, layers);
+  const double end_s = question.search.time_limit_s, now_s = question.search.elapsed_s();
+  add_points(world, question, trace, present, own_copies, same_copies ? &target : nullptr,
+             same_copies ? end_s : 0.5 * (now_s + std::max(now_s, end_s)), layers);
+  if (!same_copies) add_points(world, question, trace, present, new_copies, &target, end_s, layers);
   if (!world.is_root()) return {};
   for (std::vector<LayerPoint>& points : layers) keep_front(points);
 

@@ -129,13 +129,21 @@ class Front {
   std::map<std::size_t, RemapPoint> best_;
 };
 
+bool is_out_of_time(const RemapRule& rule) {
+  return rule.is_out_of_time && rule.is_out_of_time();
+}
+
 // Makes the best change of all pairs of devices, again and again. With few moves to make, each has to be the best one;
 // the bound of what a pair can save leaves most pairs out.
 class SteepestDescent {
  public:
+  explicit SteepestDescent(const RemapRule& rule) : rule_(rule) {}
+
   void run(Placement& placement, Front& front) {
     front.add(placement);
-    while (const auto best = best_change(placement)) {
+    while (!is_out_of_time(rule_)) {
+      const auto best = best_change(placement);
+      if (!best) break;
       const std::int64_t before = placement.cost();
       placement.apply(best->relocations);
       check_delta(placement, before, best->change, "steepest swap");
@@ -184,6 +192,7 @@ class SteepestDescent {
     return best;
   }
 
+  const RemapRule& rule_;
   std::vector<std::unique_ptr<Move>> moves_ = make_moves();
   std::vector<Pair> pairs_;
 };
@@ -243,7 +252,7 @@ void refine(const LayerProblem& counted, const DeviceContents& present, const Re
   limited.set_present(present, {max_moves, rule.move_ticks});
   RandomStream random{rule.seed, max_moves};
   Placement current(limited, front.within(max_moves).assignment);
-  for (std::size_t i = 0; i < rule.iterations; ++i) {
+  for (std::size_t i = 0; i < rule.iterations && !is_out_of_time(rule); ++i) {
     Placement trial = current;
     const std::uint64_t returns = random.below(3), swaps = random.below(2) + (returns == 0 ? 1 : 0);
     for (std::uint64_t r = 0; r < returns; ++r) send_home(trial, present, random);
@@ -281,9 +290,11 @@ Assignment numbered_like(const Assignment& from, Assignment to, const LayerProbl
 // Goes from a placement to another by swaps that bring one expert to its place, the best swap first.
 class Walk {
  public:
+  explicit Walk(const RemapRule& rule) : rule_(rule) {}
+
   void run(Placement placement, const Assignment& to, Front& front) {
     front.add(placement);
-    while (step(placement, to)) front.add(placement);
+    while (!is_out_of_time(rule_) && step(placement, to)) front.add(placement);
   }
 
  private:
@@ -322,6 +333,7 @@ class Walk {
     return true;
   }
 
+  const RemapRule& rule_;
   std::vector<std::int32_t> others_;
 };
 
@@ -383,13 +395,13 @@ std::vector<RemapPoint> remap_front(const LayerProblem& problem, const DeviceCon
   LayerProblem counted = problem;
   counted.set_present(present, {rule.max_moves, rule.move_ticks});
   Front front(counted);
-  SteepestDescent descent;
+  SteepestDescent descent(rule);
   const Assignment nearest = nearest_assignment(problem, present);
   Placement placement(counted, nearest);
   descent.run(placement, front);
   for (const Assignment& target : targets) {
     const Assignment to = numbered_like(nearest, relabelled(problem, present, target), problem);
-    Walk walk;
+    Walk walk(rule);
     walk.run(Placement(counted, nearest), to, front);
     walk.run(Placement(counted, to), nearest, front);
   }

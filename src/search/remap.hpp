@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -17,7 +18,8 @@ struct RemapRule {
   /// Disturbances with 2, 3, 4, 6, 8, 12, ... and the maximum of moves, 64 / experts of them where there are more than
   /// 64 experts; 0: descent alone.
   std::size_t iterations = 0;
-  std::uint64_t seed = 1;  ///< of these
+  std::uint64_t seed = 1;                  ///< of these
+  std::function<bool()> is_out_of_time{};  ///< asked between changes; empty: there is time
 };
 
 /// The best that was found with so many moves.
@@ -37,7 +39,8 @@ std::int64_t move_price(double tick_s, std::size_t step_count, double move_s, do
 /// Points by ascending moves, each cheaper than all before it. The first is the present placement, or, where the
 /// problem has other copies than there are now, the nearest one, whatever the limit. `targets` are assignments of the
 /// same problem that a search without a limit found: they, with equal devices relabelled so that moves are fewest, and
-/// what lies on the way to them are points, too. The answer depends on the arguments alone.
+/// what lies on the way to them are points, too. The answer depends on the arguments alone, unless time runs out: then
+/// the present placement and the targets are points at the least.
 std::vector<RemapPoint> remap_front(const LayerProblem& problem, const DeviceContents& present, const RemapRule& rule,
                                     std::span<const Assignment> targets = {});
 

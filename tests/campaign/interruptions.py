@@ -188,13 +188,20 @@ STALLED = {
                            "--tile-tokens 16 --max-point-time 5 --output new.h5",
     "gem-batch": "gem-batch long.toml",
 }
+# Their experts divide by two, and each rank is a device.
+STALLED_PAIRS = {
+    "gem-verify": "gem-verify --device host --profile host.h5 --trace trace.h5 --mapping host-map.h5 --first-step 0 "
+                  "--steps 64 --rounds 10000 --output new.h5",
+    "gem-adapt": "gem-adapt --device host --profile host.h5 --trace trace.h5 --layer-count 2 --train-steps 32 "
+                 "--steps 100000 --output new.h5",
+}
 PATIENCE_S = 4
 
 
-def stall(command):
+def stall(command, count):
     def unit(runner, _, random, index):
-        process = runner.start(f"{command} --patience {PATIENCE_S}", ranks=3)
-        ranks = ranks_of(process, 3)
+        process = runner.start(f"{command} --patience {PATIENCE_S}", ranks=count)
+        ranks = ranks_of(process, count)
         time.sleep(random.uniform(1.0, 3.0))
         if not ranks or process.poll() is not None:
             end(process)
@@ -217,6 +224,9 @@ def prepare_stalls(runner):
     prepare(runner)
     with open(runner.path("long.toml"), "w", encoding="ascii") as file:
         file.write(MANIFEST.replace('"fast"', '"thorough"').replace("steps = 32", "steps = 512"))
+    runner.must("gem-profile --model gpt-oss-20b --device host --dtype f32 --expert-shape 64x64 --tile-tokens 16 "
+                "--max-tokens 256 --min-samples 3 --max-samples 5 --output host.h5", ranks=2)
+    runner.must("gem-map --profile host.h5 --trace trace.h5 --method eplb --output host-map.h5")
 
 
 def longest(notes):
@@ -224,9 +234,13 @@ def longest(notes):
     return f"with a patience of {PATIENCE_S} s, all ended after {longest_s} s at most", []
 
 
-STALLS = Part("40 ranks of 3 stopped for ever",
-              lambda scale: [Lane(name, max(1, round(40 * scale / len(STALLED))), stall(command))
-                             for name, command in STALLED.items()], prepare_stalls, longest, at_once=False)
+def stall_lanes(scale):
+    ways = [(name, command, 3) for name, command in STALLED.items()]
+    ways += [(name, command, 2) for name, command in STALLED_PAIRS.items()]
+    return [Lane(name, max(1, round(40 * scale / len(ways))), stall(command, ranks)) for name, command, ranks in ways]
+
+
+STALLS = Part("40 ranks of 2 or 3 stopped for ever", stall_lanes, prepare_stalls, longest, at_once=False)
 
 
 def alone(job):

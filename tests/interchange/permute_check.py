@@ -302,6 +302,38 @@ def check_half_permuted(gem_deploy, folder, source, mapping_file, permuted):
     shutil.rmtree(output)
 
 
+def check_false_record(gem_deploy, folder, source, permuted):
+    """A record of the whole beside files of which one is as it was before makes nothing of it whole, though no trace
+    of an interrupted run is left."""
+    half, output = os.path.join(folder, "false"), os.path.join(folder, "of_false")
+    shards = sorted(name for name in os.listdir(source) if name.endswith(".safetensors"))
+    refused = 0
+    for name in shards:
+        shutil.rmtree(half, ignore_errors=True)
+        shutil.copytree(permuted, half)
+        shutil.copy(os.path.join(source, name), half)
+        if content(half) == content(permuted):
+            continue
+        for options in (["--output", output], ["--output", output, "--dry-run"], ["--in-place", "--force"]):
+            before = content(half)
+            done = run([gem_deploy, "permute", "--inverse", "--checkpoint", half, *options], 3)
+            # Where experts have their numbers in tensors' names, the index tells it first.
+            assert f"{name}: is not renumbered, though" in done.stderr or "weight_map: tensor" in done.stderr, done.stderr
+            assert content(half) == before and not os.path.exists(output)
+        refused += 1
+    assert refused > 0
+    # A record of an earlier version says less, and is believed.
+    shutil.rmtree(half)
+    shutil.copytree(permuted, half)
+    path = os.path.join(half, "gem_mapping.json")
+    record = json.load(open(path))
+    for shard in record["shards"].values():
+        del shard["fingerprint"]
+    json.dump(record, open(path, "w"))
+    run([gem_deploy, "permute", "--inverse", "--checkpoint", half, "--output", output])
+    assert content(output) == content(source)
+
+
 def check_lock(gem_deploy, folder, source, mapping_file):
     """Two runs do not write into one directory."""
     import fcntl
@@ -336,12 +368,15 @@ def main():
     gem_deploy = sys.argv[1]
     rng = np.random.default_rng(3)
     with tempfile.TemporaryDirectory() as folder:
-        check_layout(gem_deploy, make_fused, folder, rng)
+        source, _, permuted = check_layout(gem_deploy, make_fused, folder, rng)
+        check_false_record(gem_deploy, os.path.dirname(source), source, permuted)
         check_groups(gem_deploy, folder, rng)
         source, mapping_file, permuted = check_layout(gem_deploy, make_separate, folder, rng)
         check_refusals(gem_deploy, folder, source, mapping_file)
         check_links(gem_deploy, folder, source, mapping_file)
         check_half_permuted(gem_deploy, folder, source, mapping_file, permuted)
+        shutil.rmtree(os.path.join(folder, "of_false"))
+        check_false_record(gem_deploy, folder, source, permuted)
         check_lock(gem_deploy, folder, source, mapping_file)
         for in_place in (False, True):
             for inverse in (False, True):

@@ -152,6 +152,18 @@ TEST(Remap, FindsTheBestWithinSoManyMoves) {
   EXPECT_GE(found * 100, asked * 95) << found << " of " << asked;
 }
 
+TEST(Remap, WithoutTimeThePresentPlacementAndTheTargetArePoints) {
+  const auto made = made_up_problem(32, 8, 60, 9);
+  RandomStream random{9};
+  const Assignment present = random_assignment(made.problems[0], random);
+  const Assignment target = run_start(made.problems[0], present, RandomStream{1}, {.iterations = 5}).assignment;
+  RemapRule rule{.iterations = 1'000'000'000};
+  rule.is_out_of_time = [] { return true; };
+  const auto front = remap_front(made.problems[0], device_contents(present, 8), rule, std::span(&target, 1));
+  expect_exact(made.problems[0], present, front);
+  EXPECT_EQ(front.back().cost, cost_of(made.problems[0], target));
+}
+
 TEST(Remap, AMoveThatDoesNotPayIsNotMade) {
   const auto made = made_up_problem(32, 8, 60, 9);
   RandomStream random{9};

@@ -134,7 +134,6 @@ int run_mpi_program(int argc, char** argv, const std::function<bool(const Argume
     const std::string about =
         result == static_cast<int>(ExitCode::NegativeVerdict) ? about_negative_verdict(launch) : "";
     if (world.is_root() && !about.empty()) std::cerr << about << "\n";
-    world.barrier();  // a rank that doesn't come is named here; MPI_Finalize couldn't
     return result;
   } catch (const AgreedError& error) {
     std::signal(SIGTERM, SIG_DFL);  // what a launcher sends once the first rank has ended with an error

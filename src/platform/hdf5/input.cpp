@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <algorithm>
 #include <cstring>
+#include <deque>
 #include <type_traits>
 
 #include "base/error.hpp"
@@ -12,6 +13,7 @@
 #include "platform/hdf5/detail.hpp"
 #include "platform/hdf5/heap.hpp"
 #include "platform/hdf5/seal.hpp"
+#include "platform/hdf5/storage.hpp"
 
 namespace gem {
 namespace {
@@ -64,6 +66,26 @@ std::string fixed_text(const char* begin, std::size_t capacity) {
   return text;
 }
 
+/// The memory of texts of variable length: many may refer to one and the same, which HDF5 copies for each.
+class TextRoom {
+ public:
+  explicit TextRoom(std::uint64_t most_bytes) : left_(most_bytes) {}
+  bool is_used_up() const { return used_up_; }
+  static void* take(std::size_t bytes, void* room) { return static_cast<TextRoom*>(room)->take(bytes); }
+  static void give_back(void*, void*) {}  // all of it goes with the room
+
+ private:
+  void* take(std::size_t bytes) {
+    used_up_ = used_up_ || bytes > left_;
+    if (used_up_) return nullptr;
+    left_ -= bytes;
+    return texts_.emplace_back(bytes).data();
+  }
+  std::uint64_t left_;
+  bool used_up_ = false;
+  std::deque<std::vector<char>> texts_;
+};
+
 /// Memory type for texts of `file_type`: HDF5 does not convert between character sets.
 Hdf5Handle memory_text_type(const Hdf5Handle& file_type) {
   Hdf5Handle type = hdf5::text_type();
@@ -105,6 +127,7 @@ Hdf5Input::Hdf5Input(const std::string& name, std::span<const std::byte> image) 
 }
 
 void Hdf5Input::set_byte_limit(std::uint64_t file_bytes) {
+  file_bytes_ = file_bytes;
   byte_limit_ = greatest_compression * file_bytes + byte_slack;
 }
 
@@ -143,19 +166,8 @@ Hdf5Handle Hdf5Input::open_dataset(const std::string& name) const {
   if (!has_dataset(name)) reject("dataset " + name + " is missing; make the file again");
   Hdf5Handle dataset(H5Dopen2(file_.id(), name.c_str(), H5P_DEFAULT), H5Dclose);
   if (!dataset.valid()) reject(name + " is not a readable dataset (HDF5: " + hdf5::last_error() + ")");
-  const Hdf5Handle properties(H5Dget_create_plist(dataset.id()), H5Pclose);
-  const H5D_layout_t layout = properties.valid() ? H5Pget_layout(properties.id()) : H5D_LAYOUT_ERROR;
-  if (layout == H5D_LAYOUT_ERROR || layout == H5D_VIRTUAL || H5Pget_external_count(properties.id()) > 0)
-    reject(name + " does not hold its data in this file; make a file that holds it all");
-  hsize_t chunk[H5S_MAX_RANK];
-  if (layout == H5D_CHUNKED) {
-    const int rank = H5Pget_chunk(properties.id(), H5S_MAX_RANK, chunk);
-    const Hdf5Handle type(H5Dget_type(dataset.id()), H5Tclose);
-    double chunk_bytes = static_cast<double>(H5Tget_size(type.id()));
-    for (int i = 0; i < rank; ++i) chunk_bytes *= static_cast<double>(chunk[i]);
-    if (rank < 0 || chunk_bytes > static_cast<double>(byte_limit_))
-      reject(name + " has chunks larger than the file can hold; it is damaged");
-  }
+  const std::string fault = hdf5::fault_of_layout(dataset.id(), file_bytes_, byte_limit_);
+  if (!fault.empty()) reject(name + " " + fault);
   return dataset;
 }
 
@@ -207,8 +219,10 @@ std::vector<T> Hdf5Input::read(const std::string& name, const Extents& expected)
            ", but is of another type");
   std::size_t count = 1;
   for (const std::size_t extent : found) count *= extent;
+  if (count == 0) return {};
+  const std::string fault = hdf5::fault_of_chunks(dataset.id(), file_bytes_);
+  if (!fault.empty()) reject(name + " " + fault);
   std::vector<T> values(count);
-  if (count == 0) return values;
   Hdf5Handle rows_in_file, rows_in_memory;
   hid_t in_file = H5S_ALL, in_memory = H5S_ALL;
   if (const auto limited = limited_rows_.find(name); limited != limited_rows_.end()) {
@@ -240,15 +254,18 @@ std::vector<std::string> Hdf5Input::read_texts(const std::string& name, std::siz
   if (H5Tget_class(type.id()) != H5T_STRING) reject(name + " must hold texts, but is of another type");
   std::vector<std::string> texts(count);
   if (count == 0) return texts;
+  const std::string fault = hdf5::fault_of_chunks(dataset.id(), file_bytes_);
+  if (!fault.empty()) reject(name + " " + fault);
   herr_t status = 0;
   if (H5Tis_variable_str(type.id()) > 0) {
-    const Hdf5Handle memory_type = memory_text_type(type);
-    const Hdf5Handle space(H5Dget_space(dataset.id()), H5Sclose);
+    TextRoom room(file_bytes_ + byte_slack);
+    const Hdf5Handle transfer(H5Pcreate(H5P_DATASET_XFER), H5Pclose);
+    H5Pset_vlen_mem_manager(transfer.id(), TextRoom::take, &room, TextRoom::give_back, &room);
     std::vector<char*> pointers(count, nullptr);
-    status = H5Dread(dataset.id(), memory_type.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, pointers.data());
+    status = H5Dread(dataset.id(), memory_text_type(type).id(), H5S_ALL, H5S_ALL, transfer.id(), pointers.data());
+    if (room.is_used_up()) reject(name + " refers to the same texts over and over; the file is damaged");
     for (std::size_t i = 0; status >= 0 && i < count; ++i)
       if (pointers[i] != nullptr) texts[i] = pointers[i];
-    if (status >= 0) H5Dvlen_reclaim(memory_type.id(), space.id(), H5P_DEFAULT, pointers.data());
   } else {
     const std::size_t capacity = H5Tget_size(type.id());
     std::vector<char> characters(count * capacity);

@@ -72,7 +72,8 @@ class Hdf5Input {
 
   std::string path_;
   std::map<std::string, Rows> limited_rows_;  // by dataset
-  std::uint64_t byte_limit_ = 0;              // most bytes that a dataset of this file can hold
+  std::uint64_t file_bytes_ = 0;
+  std::uint64_t byte_limit_ = 0;  // most bytes that a dataset of this file can hold
   Hdf5Handle file_;
 };
 

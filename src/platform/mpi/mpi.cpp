@@ -1,7 +1,10 @@
 #include "platform/mpi/mpi.hpp"
 
+#include <errno.h>  // program_invocation_short_name
 #include <fmt/core.h>
+
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 
 #include "base/failure.hpp"
@@ -38,7 +41,22 @@ MpiEnvironment::MpiEnvironment(int& argc, char**& argv) {
   start_roll_call();
 }
 
+namespace {
+
+/// Says who doesn't come to the end, which MPI_Finalize would wait for without a name.
+void meet_at_the_end() {
+  try {
+    Communicator::world().barrier();
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s: %s\n", program_invocation_short_name, error.what());
+    MPI_Abort(MPI_COMM_WORLD, static_cast<int>(ExitCode::System));
+  }
+}
+
+}  // namespace
+
 MpiEnvironment::~MpiEnvironment() {
+  meet_at_the_end();
   stop_roll_call();
   const BlockingCall guard("MPI_Finalize");
   MPI_Finalize();

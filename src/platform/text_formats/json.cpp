@@ -90,6 +90,13 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
   std::string error_;
 };
 
+/// The way to a value for messages; of long names, and far inside, it ends with "...": each value has its own.
+std::string longer_way(const std::string& way, std::string_view part) {
+  constexpr std::size_t longest_part = 200, longest_way = 800;
+  if (way.size() > longest_way) return way.ends_with("...") ? way : way + "...";
+  return way + (part.size() > longest_part ? std::string(part.substr(0, longest_part)) + "..." : std::string(part));
+}
+
 std::size_t end_of_string(std::string_view text, std::size_t begin) {
   std::size_t end = begin;
   while (text[end] != '"') end += text[end] == '\\' ? 2 : 1;
@@ -130,7 +137,7 @@ JsonNode JsonNode::at(std::string_view key) const {
 
 JsonNode JsonNode::member(std::size_t index) const {
   const std::string& key = keys()[index];
-  return {&std::get<std::unique_ptr<JsonObject>>(value_->value)->values[index], where_ + ": " + key};
+  return {&std::get<std::unique_ptr<JsonObject>>(value_->value)->values[index], longer_way(where_, ": " + key)};
 }
 
 std::size_t JsonNode::size() const {
@@ -140,7 +147,7 @@ std::size_t JsonNode::size() const {
 
 JsonNode JsonNode::item(std::size_t index) const {
   if (index >= size()) reject(fmt::format("has {} items, but must have more than {}", size(), index));
-  return {&std::get<std::vector<JsonValue>>(value_->value)[index], where_ + fmt::format("[{}]", index)};
+  return {&std::get<std::vector<JsonValue>>(value_->value)[index], longer_way(where_, fmt::format("[{}]", index))};
 }
 
 std::int64_t JsonNode::integer() const {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <sstream>
 
@@ -372,6 +373,14 @@ TEST(MapProgram, SaysBeforehandWhatAMappingIsWorth) {
   EXPECT_EQ(folder.run(map(folder, "--cross-validate 3 --time-limit 5")).code, 2);
 }
 
+TEST(MapProgram, RoutingThatIsNotCountedIsRefused) {
+  const TestFolder folder;
+  write_inputs(folder);
+  const ProgramRun run = folder.run(map(folder, "--method linear --routing " + folder.file("nowhere.h5")));
+  EXPECT_EQ(run.code, 2) << run.output;
+  EXPECT_NE(run.errors.find("--routing is counted for --transport-dedup node alone"), std::string::npos) << run.errors;
+}
+
 TEST(MapProgram, GivesHotExpertsCopies) {
   const TestFolder folder;
   write_inputs(folder);
@@ -397,6 +406,18 @@ TEST(MapProgram, CopiesAreNoWorseThanTheBaselinesHoweverShortTheSearch) {
     for (const std::string baseline : {"eplb", "speed-aware"})
       EXPECT_LE(column(run.output, "gem", 1), column(run.output, baseline, 1)) << effort << "\n" << run.output;
   }
+}
+
+TEST(MapProgram, TimeLimitHoldsForMovesFromARunningPlacementToo) {
+  const TestFolder folder;
+  write_inputs(folder);
+  ASSERT_EQ(folder.run(map(folder, "--method linear")).code, 0);
+  std::filesystem::rename(folder.file("map.h5"), folder.file("present.h5"));
+  const auto begin = std::chrono::steady_clock::now();
+  const ProgramRun run =
+      folder.run(map(folder, "--iterations 1000000 --starts 1000 --time-limit 1 --from " + folder.file("present.h5")));
+  ASSERT_EQ(run.code, 0) << run.errors;
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20));
 }
 
 TEST(MapProgram, KeepsGroupsOfExpertsTogether) {
