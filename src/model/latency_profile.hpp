@@ -86,6 +86,8 @@ struct LatencyProfile {
   std::vector<TileRegime> regimes;       ///< ascending by rows; empty for one tile
   std::vector<LoadPoint> regime_points;  ///< [regime point], one regime's after the other's
   Matrix<double> regime_median_s;        ///< [device, regime point]
+  std::vector<std::int64_t> shared_tokens;  ///< of one device, ascending; empty if shared experts weren't measured
+  Matrix<double> shared_s;                  ///< [device, shared load] that its shared experts take for these tokens
   DeviceProgram program;                 ///< that stands for the devices; empty for GEM's own kernels
   bool operator==(const LatencyProfile&) const = default;
 
