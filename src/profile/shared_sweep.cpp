@@ -42,9 +42,9 @@ Matrix<double> measure_shared_experts(const Communicator& ranks, DeviceList devi
                                            [](std::size_t) { return std::vector<std::uint32_t>(); },
                                            [&](std::size_t device) { return shared_s(*decoders[device]); }}};
     if (i == 0) measurement.warm_devices(loads);
+    const std::vector<Samples> samples = measurement.measure(loads, [](std::size_t, const Samples&) {});
     std::vector<double> mine;
-    for (const DeviceSamples& device : measurement.measure(loads, [](std::size_t, const Samples&) {}).front())
-      mine.push_back(median(device.latency_s));
+    for (const DeviceSamples& device : samples.front()) mine.push_back(median(device.latency_s));
     const std::vector<double> of_all = ranks.gather(std::span<const double>(mine));
     if (i == 0) all_s = Matrix<double>(of_all.size(), sweep.tokens.size());
     for (std::size_t d = 0; d < of_all.size(); ++d) all_s(d, i) = of_all[d];
