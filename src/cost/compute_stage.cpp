@@ -68,7 +68,7 @@ class ComputeStage : public Stage {
 
   std::shared_ptr<const DeviceLatencies> latencies_;
   std::vector<double> shared_s_;  // [device], or empty
-  LoadRule rule_;  // where there are several, all are plain
+  LoadRule rule_;                 // where there are several, all are plain
 };
 
 }  // namespace

@@ -50,10 +50,12 @@ std::string count_shared_experts(CostOptions& options, const LatencyProfile& pro
   options.shared_tokens = tokens / static_cast<double>(profile.device_count());
   const std::vector<double> seconds = shared_times_s(profile, options.shared_tokens);
   const auto [fastest, slowest] = std::ranges::minmax(seconds);
+  const std::int64_t most = profile.shared_tokens.back();
   return fmt::format(
       "Shared experts are counted with each device's compute, {} to {} for its own {:.0f} tokens of a step, as the "
-      "profile measured; {} ignore leaves them out",
+      "profile measured{}; {} ignore leaves them out",
       format_seconds(fastest), format_seconds(slowest), options.shared_tokens,
+      options.shared_tokens > static_cast<double>(most) ? fmt::format(" for up to {}", most) : "",
       spelled(option_name(&CostOptions::shared_experts)));
 }
 

@@ -39,7 +39,7 @@ struct CostOptions {
   std::optional<double> exchange_row_ns{};
   AcrossNodes across_nodes = AcrossNodes::Device;  ///< where there are several nodes and their links are known
   SharedExperts shared_experts = SharedExperts::Count;
-  double shared_tokens = 0.0;  ///< of a device's share of a step, for its shared experts, see count_shared_experts; 0: not
+  double shared_tokens = 0.0;  ///< own ones of a device, whose shared experts count, see count_shared_experts; 0: none
 };
 
 inline std::vector<OptionWord<LoadFeatures>> words_of(LoadFeatures) {
@@ -53,8 +53,8 @@ void describe(OptionList& options, CostOptions& cost);
 /// has no law or the options say it.
 std::string count_exchange(CostOptions& options, const LatencyProfile& profile, double tokens);
 
-/// Where the options want it and the profile has it: counts the shared experts of steps of so many tokens, shared evenly
-/// by the devices. Returns what is counted and how to leave it out, a sentence; else empty.
+/// Where the options want it and the profile has it: counts the shared experts of steps of so many tokens, shared
+/// evenly by the devices. Returns what is counted and how to leave it out, a sentence; else empty.
 std::string count_shared_experts(CostOptions& options, const LatencyProfile& profile, double tokens);
 
 /// The experts' own time on the devices: the latency surface at (tiles, active experts), or the curve at tokens, with

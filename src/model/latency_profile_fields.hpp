@@ -15,8 +15,8 @@ void visit_fields(Profile& profile, Visit&& visit) {
   // A new member doesn't compile until it has a name here, and then a line below.
   auto& [model, device_kind, weight_dtype, expert, tile_tokens, experts_per_device, rule, devices, points, median_s,
          p95_s, samples_s, settled, sm_clock_hz, power_w, temperature_c, throttle_reasons, drift, exchange,
-         exchange_law, topology, pace, serving_clock_hz, regimes, regime_points, regime_median_s, shared_tokens, shared_s,
-         program] = profile;
+         exchange_law, topology, pace, serving_clock_hz, regimes, regime_points, regime_median_s, shared_tokens,
+         shared_s, program] = profile;
   auto& [hidden_size, intermediate_size] = expert;
   auto& [last_tile_rows, row_s, bends] = rule;
   auto& [transport, exchange_latency_s, bytes_per_s] = exchange;

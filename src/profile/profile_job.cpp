@@ -141,8 +141,7 @@ bool paced_unless_told(const DeviceOptions& devices) {
 // Devices that the model's experts are spread over: those that hold a part of them are as many as hold all, even where
 // fewer are measured.
 std::size_t serving_devices(const ProfileSetup& setup, const MoeModel& model) {
-  return std::max(setup.device_count,
-                  model.expert_count / std::max<std::size_t>(1, setup.plan.experts_per_device));
+  return std::max(setup.device_count, model.expert_count / std::max<std::size_t>(1, setup.plan.experts_per_device));
 }
 
 // The mean layer of a step: its rows on the device's experts, one more on the first where they don't divide, and
@@ -364,10 +363,11 @@ void check_profile_request(const ProfileRequest& request) {
       throw option_error(option, "{} measure: {} devices run routed experts alone; measure it on cuda or host devices",
                          kind.name);
     if (!request.expert_shape.empty())
-      throw option_error(option,
-                         "{} measure: of experts in other sizes ({}) the shared ones aren't known; give a CSV file with "
-                         "a model of that shape ({})",
-                         option_name(&ProfileRequest::expert_shape), option_name(&ProfileRequest::model));
+      throw option_error(
+          option,
+          "{} measure: of experts in other sizes ({}) the shared ones aren't known; give a CSV file with "
+          "a model of that shape ({})",
+          option_name(&ProfileRequest::expert_shape), option_name(&ProfileRequest::model));
   }
   check_stopping_rule(request.stopping);
 }

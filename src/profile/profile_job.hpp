@@ -38,11 +38,11 @@ struct ProfileRequest {
   std::size_t tokens_per_step = default_tokens_per_step;
   std::vector<LoadTrace> workloads{};  ///< if any, what they can bring is measured, and max_tokens is 0
   std::size_t points_per_doubling = 3;
-  bool exchange = false;       ///< between each two devices, too
+  bool exchange = false;                    ///< between each two devices, too
   std::optional<SharedTime> shared_time{};  ///< none: by what else is measured
-  std::optional<Pace> pace{};  ///< none: by devices and model
-  double idle_share = 0.2;     ///< of a step, at the pace of serving
-  std::size_t context = 2048;  ///< tokens in each sequence's cache, likewise
+  std::optional<Pace> pace{};               ///< none: by devices and model
+  double idle_share = 0.2;                  ///< of a step, at the pace of serving
+  std::size_t context = 2048;               ///< tokens in each sequence's cache, likewise
   std::size_t seed = 1;
   bool naive = false;  ///< every number of tokens, spread evenly, instead of tiles
   bool quiet = false;
@@ -98,8 +98,8 @@ void place_experts(const Communicator& ranks, const ProfileSetup& setup, const D
 /// This rank's devices with the experts of the sweep resident. Collective.
 Devices make_and_place(const Communicator& ranks, const ProfileSetup& setup);
 
-/// Measures exchange and shared experts, where the setup has them, and runs the setup's sweep on these devices. Returns the whole profile on rank
-/// 0. Collective.
+/// Measures exchange and shared experts, where the setup has them, and runs the setup's sweep on these devices. Returns
+/// the whole profile on rank 0. Collective.
 LatencyProfile measure_profile(const Communicator& ranks, const ProfileSetup& setup, const Devices& devices,
                                ProfileSink& sink);
 

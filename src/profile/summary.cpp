@@ -126,7 +126,8 @@ std::string device_table(const LatencyProfile& profile, std::size_t most_rows) {
                         100.0 * (1.0 / summaries[slowest].relative_speed - 1.0));
   if (profile.topology.node_count() > 1) text += describe_topology(profile.topology);
   if (!profile.exchange.empty()) text += exchange_line(profile.exchange);
-  return text + exchange_law_table(profile.exchange_law) + shared_time_table(profile) + warning_lines(doubts_of(profile));
+  return text + exchange_law_table(profile.exchange_law) + shared_time_table(profile) +
+         warning_lines(doubts_of(profile));
 }
 
 std::vector<JsonRecord> regime_records(const LatencyProfile& profile) {

@@ -148,12 +148,14 @@ TEST(Pipeline, WholeStepsOfSimulatedDevicesAndOfATable) {
 // Prefill of real routing, searched on one half of the requests and replayed on the other.
 TEST(Pipeline, CountingSharedExpertsMakesWholeStepsShorter) {
   const TestFolder folder;
-  expect_good(folder, bin + "gem-profile --quiet --model deepseek-v2-lite --device simulated --devices 2 --slowdown "
-                            "1.0,1.28 --points-per-doubling 1 --max-tokens 12288 --shared-time measure --output " +
+  expect_good(folder, bin +
+                          "gem-profile --quiet --model deepseek-v2-lite --device simulated --devices 2 --slowdown "
+                          "1.0,1.28 --points-per-doubling 1 --max-tokens 12288 --shared-time measure --output " +
                           folder.file("profile.h5"));
   for (const std::string part : {"train", "test"})
-    expect_good(folder, bin + "gem-trace batch --quiet --phase prefill --chunk-tokens 2048 --steps 16 --layers 1,13,26 "
-                              "--routing " GEM_DATA_DIR "/routing/deepseek-v2-lite.intent.h5 --part " +
+    expect_good(folder, bin +
+                            "gem-trace batch --quiet --phase prefill --chunk-tokens 2048 --steps 16 "
+                            "--routing " GEM_DATA_DIR "/routing/deepseek-v2-lite.intent.h5 --part " +
                             part + " --output " + folder.file(part + ".h5"));
   const std::string names[] = {"gem", "ignored"};
   for (const std::string& name : names)
@@ -162,9 +164,11 @@ TEST(Pipeline, CountingSharedExpertsMakesWholeStepsShorter) {
                             (name == "gem" ? "" : " --shared-experts ignore") + " --output " +
                             folder.file(name + ".h5"));
   const auto replayed = [&] {
-    expect_good(folder, bin + verify(folder, "--quiet --whole-step --steps 8 --rounds 1 --exchange-row-time 15 "
-                                             "--mapping " +
-                                                 folder.file("ignored.h5")));
+    expect_good(folder,
+                bin + verify(folder,
+                             "--quiet --whole-step --layers 1,13,26 --steps 8 --rounds 1 --exchange-row-time 15 "
+                             "--mapping " +
+                                 folder.file("ignored.h5")));
     return read_report(folder.file("report.h5"));
   };
   const VerificationReport report = replayed();
