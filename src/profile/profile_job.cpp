@@ -272,18 +272,6 @@ bool measures_shared_experts(const ProfileRequest& request, Pace pace, const Moe
          (request.exchange || pace == Pace::Serving);
 }
 
-SharedSweep shared_sweep_of(const ProfileRequest& request, const ProfileSetup& setup, const MoeModel& model) {
-  SharedSweep sweep;
-  sweep.work.model = model;
-  sweep.work.seed = request.seed;
-  const auto devices = static_cast<std::int64_t>(serving_devices(setup, model));
-  for (const std::int64_t tokens : steps_to_measure(request)) {
-    const std::int64_t own = (tokens + devices - 1) / devices;
-    if (sweep.tokens.empty() || own > sweep.tokens.back()) sweep.tokens.push_back(own);
-  }
-  return sweep;
-}
-
 double mean_tokens_per_expert(const std::vector<LoadTrace>& workloads) {
   double tokens = 0.0, cells = 0.0;
   for (const LoadTrace& workload : workloads) {
@@ -421,7 +409,8 @@ ProfileSetup set_up_profile(const ProfileRequest& request, std::size_t rank_coun
                        "{}: {} devices exchange nothing; state how fast their links are ({})", setup.devices.kind,
                        option_name(&TopologyOptions::inside_gb_per_s));
   if (setup.exchange) setup.exchange_tokens = steps_to_measure(request);
-  if (measures_shared_experts(request, setup.pace, model)) setup.shared = shared_sweep_of(request, setup, model);
+  if (measures_shared_experts(request, setup.pace, model))
+    setup.shared = shared_sweep_of(model, request.seed, steps_to_measure(request), serving_devices(setup, model));
   setup.sweep = sweep_of(request, setup, model);
   return setup;
 }

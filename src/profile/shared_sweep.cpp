@@ -27,6 +27,19 @@ double shared_s(DecoderDevice& decoder) {
 
 }  // namespace
 
+SharedSweep shared_sweep_of(const MoeModel& model, std::uint64_t seed, const std::vector<std::int64_t>& step_tokens,
+                            std::size_t device_count) {
+  SharedSweep sweep;
+  sweep.work.model = model;
+  sweep.work.seed = seed;
+  const auto devices = static_cast<std::int64_t>(device_count);
+  for (const std::int64_t tokens : step_tokens) {
+    const std::int64_t own = (tokens + devices - 1) / devices;
+    if (sweep.tokens.empty() || own > sweep.tokens.back()) sweep.tokens.push_back(own);
+  }
+  return sweep;
+}
+
 Matrix<double> measure_shared_experts(const Communicator& ranks, DeviceList devices, const SharedSweep& sweep,
                                       const MeasurementOptions& options) {
   Matrix<double> all_s;
