@@ -109,9 +109,9 @@ TEST(GemProfile, MeasuresSharedExpertsOfADevicesOwnTokens) {
   EXPECT_NE(run.output.find("shared experts of a layer on one device"), std::string::npos) << run.output;
   const LatencyProfile measured = read_profile(path);
   ASSERT_EQ(measured.shared_tokens, (std::vector<std::int64_t>{8, 32}));
-  EXPECT_GT(measured.shared_s(1, 1), 1.5 * measured.shared_s(0, 1)) << "slowed down, too";
+  EXPECT_GT(measured.shared_s(1, 1), measured.shared_s(0, 1)) << "slowed down, too";
   const LatencyProfile in_turns = profile_of(on_ranks(2) + host + " --shared-time measure --share-gpu turns");
-  EXPECT_GT(in_turns.shared_s(1, 1), 1.5 * in_turns.shared_s(0, 1));
+  EXPECT_GT(in_turns.shared_s(1, 1), in_turns.shared_s(0, 1));
 
   const ProgramRun other = folder.run(program + few + " --model deepseek-v2-lite --device host --dtype f32" +
                                       " --expert-shape 64x32 --shared-time measure");
