@@ -19,6 +19,7 @@
 #include "mapping/search_plan.hpp"
 #include "mapping/shared_experts.hpp"
 #include "mapping/trace_mix.hpp"
+#include "model/shared_time.hpp"
 #include "platform/command_line/command_line.hpp"
 #include "platform/command_line/json_output.hpp"
 #include "platform/command_line/program.hpp"
@@ -227,6 +228,8 @@ JsonRecord answer_record(const MappingAnswer& answer, const Mapping& mapping, co
       .add_all(comparison_record(answer.compared, answer.bounds, question.test.has_value(), question.sample))
       .add("layers", layers)
       .add("profile_doubts", doubts);
+  if (const double tokens = question.cost.shared_tokens; tokens > 0.0)
+    record.add("shared_experts_tokens", tokens).add("shared_experts_s", shared_times_s(question.profile, tokens));
   if (!answer.validation.empty()) record.add("cross_validation", answer.validation);
   if (!mapping.moved_from.empty()) record.add("moved_from", mapping.moved_from).add("moves", mapping.moves.size());
   return record;

@@ -34,6 +34,8 @@ std::string difference_of(const LatencyProfile& profile, const ProfileSetup& set
   for (std::size_t device = 0; device < setup.device_count; ++device)
     if (profile.devices[device].emulated_slowdown != slowdown_of(setup.devices, device)) return "other slowdowns";
   if (setup.exchange && profile.exchange_law.empty()) return "no exchange";
+  if (!setup.shared.tokens.empty() && profile.shared_tokens != setup.shared.tokens)
+    return "other shared experts' times";
   return plan_difference(profile, setup.plan);
 }
 

@@ -69,6 +69,9 @@ class Profile:
     exchange_law: Arrays = field(default_factory=dict)
     pace: str = ""  # "serving": between samples devices did what they do in a step; else empty
     serving_clock_hz: np.ndarray = field(default_factory=lambda: np.empty(0))  # [device] at that pace; empty without
+    # What shared experts take for so many tokens of one device, ascending; empty: not measured.
+    shared_tokens: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    shared_s: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))  # [device, shared load]
 
     @property
     def device_count(self) -> int:
@@ -356,6 +359,7 @@ def _read_profile(file):
         serving_clock_hz=optional("/telemetry/serving_clock_hz", np.nan, (devices,)).astype(float)
         if file.has("/telemetry/serving_clock_hz")
         else np.empty(0),
+        **_read_shared_experts(file, devices),
     )
 
 
@@ -368,6 +372,17 @@ def _read_exchange(file, devices):
     known = bytes_per_s[~np.isnan(bytes_per_s)]
     file.check("/exchange/bandwidth", known, known > 0, "positive bytes per second")
     return file.text_attribute("exchange_transport"), latency_s, bytes_per_s
+
+
+def _read_shared_experts(file, devices):
+    if not file.has("/shared_experts/tokens"):
+        return {}
+    tokens = _read_loads(file, "/shared_experts/tokens", (None,))
+    file.check("/shared_experts/tokens", tokens[1:], np.diff(tokens) > 0, "ascending tokens")
+    return {
+        "shared_tokens": tokens,
+        "shared_s": _read_latency(file, "/shared_experts/median", (devices, len(tokens))),
+    }
 
 
 def _read_exchange_law(file):

@@ -73,6 +73,8 @@ FIELDS = {
         ("/regimes/points/active_experts", "i64", "expert", "regime point"),
         ("/regimes/points/tokens", "i64", "token", "regime point"),
         ("/regimes/latency/median", "f64", "s", "device, regime point"),
+        ("/shared_experts/tokens", "i64", "token", "shared load"),
+        ("/shared_experts/median", "f64", "s", "device, shared load"),
         ("device_command", "text", "1", ""),
         ("device_kernel", "text", "1", ""),
         ("device_tile_rule", "text", "1", ""),

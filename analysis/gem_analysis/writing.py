@@ -296,6 +296,9 @@ def _profile_contents(profile):
         attributes["pace"] = profile.pace
     if profile.serving_clock_hz.size:
         datasets["telemetry/serving_clock_hz"] = (profile.serving_clock_hz, "Hz")
+    if profile.shared_tokens.size:
+        datasets["shared_experts/tokens"] = (profile.shared_tokens, "token")
+        datasets["shared_experts/median"] = (profile.shared_s, "s")
     if profile.nodes.size:
         attributes["topology_source"] = profile.topology_source
         datasets["topology/node"] = (profile.nodes.astype(np.int32), "1")

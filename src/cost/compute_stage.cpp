@@ -11,14 +11,16 @@ namespace {
 
 class ComputeStage : public Stage {
  public:
-  explicit ComputeStage(std::shared_ptr<const DeviceLatencies> latencies)
-      : latencies_(std::move(latencies)), rule_(latencies_->rules().of(0)) {}
+  ComputeStage(std::shared_ptr<const DeviceLatencies> latencies, std::vector<double> shared_s)
+      : latencies_(std::move(latencies)), shared_s_(std::move(shared_s)), rule_(latencies_->rules().of(0)) {}
 
   std::string_view name() const override { return "compute"; }
-  std::string describe() const override { return "the slowest device's compute"; }
+  std::string describe() const override {
+    return shared_s_.empty() ? "the slowest device's compute" : "the slowest device's compute with its shared experts";
+  }
 
   double seconds(std::size_t device, const DeviceLoad& load) const override {
-    return latencies_->seconds(device, load);
+    return latencies_->seconds(device, load) + (load.tokens > 0 ? shared_s(device) : 0.0);
   }
 
   std::vector<LoadKeys> keys(std::size_t slots) const override {
@@ -33,7 +35,8 @@ class ComputeStage : public Stage {
 
   double even_s(std::size_t device, const LoadKeys& keys, std::int32_t key) const override {
     return latencies_->even_s(device, latencies_->rules().regime_of(keys.rows_from), keys.units(key),
-                              keys.active_experts(key), keys.units(key));
+                              keys.active_experts(key), keys.units(key)) +
+           shared_s(device);
   }
 
   double even_added_s(const LoadKeys& keys, std::int32_t key) const override {
@@ -61,14 +64,18 @@ class ComputeStage : public Stage {
   }
 
  private:
+  double shared_s(std::size_t device) const { return shared_s_.empty() ? 0.0 : shared_s_[device]; }
+
   std::shared_ptr<const DeviceLatencies> latencies_;
-  LoadRule rule_;  // where there are several, all are plain
+  std::vector<double> shared_s_;  // [device], or empty
+  LoadRule rule_;                 // where there are several, all are plain
 };
 
 }  // namespace
 
-std::shared_ptr<const Stage> make_compute_stage(std::shared_ptr<const DeviceLatencies> latencies) {
-  return std::make_shared<ComputeStage>(std::move(latencies));
+std::shared_ptr<const Stage> make_compute_stage(std::shared_ptr<const DeviceLatencies> latencies,
+                                                std::vector<double> shared_s) {
+  return std::make_shared<ComputeStage>(std::move(latencies), std::move(shared_s));
 }
 
 }  // namespace gem

@@ -22,12 +22,24 @@ inline std::vector<OptionWord<AcrossNodes>> words_of(AcrossNodes) {
   return {{"device", AcrossNodes::Device}, {"node", AcrossNodes::Node}, {"off", AcrossNodes::Off}};
 }
 
+/// Whether the time of shared experts counts, which each device runs for its own tokens beside its routed experts.
+enum class SharedExperts {
+  Count,  ///< where the profile has it
+  Ignore
+};
+
+inline std::vector<OptionWord<SharedExperts>> words_of(SharedExperts) {
+  return {{"count", SharedExperts::Count}, {"ignore", SharedExperts::Ignore}};
+}
+
 /// What is counted of a layer's time, stage by stage.
 struct CostOptions {
   LoadFeatures features = LoadFeatures::TilesAndExperts;
   /// Of dispatch and combine, for each row of the device that gets the most; 0: no stage; none: see count_exchange.
   std::optional<double> exchange_row_ns{};
   AcrossNodes across_nodes = AcrossNodes::Device;  ///< where there are several nodes and their links are known
+  SharedExperts shared_experts = SharedExperts::Count;
+  double shared_tokens = 0.0;  ///< own ones of a device, whose shared experts count, see count_shared_experts; 0: none
 };
 
 inline std::vector<OptionWord<LoadFeatures>> words_of(LoadFeatures) {
@@ -41,9 +53,16 @@ void describe(OptionList& options, CostOptions& cost);
 /// has no law or the options say it.
 std::string count_exchange(CostOptions& options, const LatencyProfile& profile, double tokens);
 
+/// Where the options want it and the profile has it: counts the shared experts of steps of so many tokens, shared
+/// evenly by the devices. Returns what is counted and how to leave it out, a sentence; else empty.
+std::string count_shared_experts(CostOptions& options, const LatencyProfile& profile, double tokens);
+
 /// The experts' own time on the devices: the latency surface at (tiles, active experts), or the curve at tokens, with
-/// what skew and partly filled tiles add (LoadRule).
-std::shared_ptr<const Stage> make_compute_stage(std::shared_ptr<const DeviceLatencies> latencies);
+/// what skew and partly filled tiles add (LoadRule). `shared_s` is [device] or empty: what a device's shared experts
+/// take in a step in which it has any load. One that has none is counted with nothing, because another's routed and
+/// shared experts take longer than its shared ones alone.
+std::shared_ptr<const Stage> make_compute_stage(std::shared_ptr<const DeviceLatencies> latencies,
+                                                std::vector<double> shared_s = {});
 
 /// Dispatch and combine: so many seconds for each row of the device that gets the most. A linear stage.
 std::shared_ptr<const Stage> make_exchange_stage(double row_ns);

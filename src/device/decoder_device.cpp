@@ -3,7 +3,7 @@
 namespace gem {
 
 bool has_part(const DecoderWork& work, StepPart part) {
-  if (work.tokens == 0) return false;
+  if (work.tokens == 0 || (work.shared_alone && part != StepPart::SharedExperts)) return false;
   switch (part) {
     case StepPart::Attention:
       return work.context > 0;

@@ -17,6 +17,7 @@ struct DecoderWork {
   std::size_t tokens = 0;   ///< of the device's own share; in decode one a sequence
   std::size_t context = 0;  ///< tokens in the cache of each sequence; 0: attention itself isn't run (prefill)
   std::uint64_t seed = 1;
+  bool shared_alone = false;  ///< nothing but the shared experts
 };
 
 /// Seconds of each part of a step, by StepPart's number.

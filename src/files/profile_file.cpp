@@ -82,6 +82,16 @@ void check_exchange_law(const Hdf5Input& file, const std::vector<ExchangeLaw>& l
     need(file, file.has_dataset(fmt::format("/exchange/law/{}", name)), fmt::format("dataset /exchange/law/{}", name));
 }
 
+void check_shared_experts(const Hdf5Input& file, const LatencyProfile& profile) {
+  const std::vector<std::int64_t>& tokens = profile.shared_tokens;
+  for (std::size_t i = 1; i < tokens.size(); ++i)
+    if (tokens[i] <= tokens[i - 1])
+      file.reject(fmt::format("/shared_experts/tokens holds {} behind {}, but must ascend; make the file again",
+                              tokens[i], tokens[i - 1]));
+  if (!tokens.empty()) need(file, file.has_dataset("/shared_experts/median"), "dataset /shared_experts/median");
+  if (profile.shared_s.rows() > 0) need(file, !tokens.empty(), "dataset /shared_experts/tokens");
+}
+
 LatencyProfile read_any_profile(const Hdf5Input& file) {
   auto profile = read_fields<LatencyProfile>(file);
   if (profile.weight_dtype.empty()) profile.weight_dtype = word_of(WeightType::Bf16);
@@ -97,6 +107,7 @@ LatencyProfile read_any_profile(const Hdf5Input& file) {
   std::erase_if(profile.rule.bends, [](const LoadCosts::Bend& bend) { return bend.tile_s == 0.0; });
   if (profile.device_count() < 2) profile.exchange = {};
   check_exchange_law(file, profile.exchange_law);
+  check_shared_experts(file, profile);
   if (!profile.exchange.empty()) {
     need(file, file.has_dataset("/exchange/bandwidth"), "dataset /exchange/bandwidth");
     need(file, file.has_attribute("exchange_transport"), "attribute 'exchange_transport'");
@@ -140,6 +151,8 @@ LatencyProfile read_unfinished_profile(const std::string& path, const LatencyPro
   profile.devices = plan.devices;
   profile.exchange = plan.exchange;
   profile.exchange_law = plan.exchange_law;
+  profile.shared_tokens = plan.shared_tokens;
+  profile.shared_s = plan.shared_s;
   profile.topology = plan.topology;
   return profile;
 }

@@ -20,7 +20,8 @@ double sum(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0);
 }
 
-// What a file says of a mapping, bounds aside; its times are of the profiled stage alone, as replays measure them.
+// What a file says of a mapping, bounds aside; its times are of the profiled stage alone: what replays measure, and
+// shared experts where they are counted.
 void complete(Mapping& mapping, Method method, const MappingQuestion& question, MappingCosts& costs) {
   mapping.method = method_name(method);
   mapping.layer_ids = question.train.layer_ids;

@@ -267,10 +267,12 @@ double mean_tokens(const LoadTrace& trace) {
   return static_cast<double>(row_count(trace.counts.values())) / layers / static_cast<double>(trace.top_k);
 }
 
-// Only the mean step is searched with more than the experts' compute.
-void count_exchange(MappingQuestion& question) {
+// Only the mean step is searched with more than the devices' compute.
+void count_beside(MappingQuestion& question) {
+  const double tokens = mean_tokens(question.train);
+  question.shared_note = count_shared_experts(question.cost, question.profile, tokens);
   if (question.objective == Objective::Mean)
-    question.exchange_note = count_exchange(question.cost, question.profile, mean_tokens(question.train));
+    question.exchange_note = count_exchange(question.cost, question.profile, tokens);
 }
 
 }  // namespace
@@ -278,7 +280,7 @@ void count_exchange(MappingQuestion& question) {
 void share(const Communicator& world, MappingQuestion& question) {
   broadcast(world, question.profile);
   broadcast(world, question.train);
-  count_exchange(question);
+  count_beside(question);
   if (world.broadcast(std::int32_t{question.test ? 1 : 0}) == 0) return;
   if (!question.test) question.test.emplace();
   broadcast(world, *question.test);

@@ -32,6 +32,7 @@ struct MappingQuestion {
   std::vector<Method> wanted{};  ///< further methods whose mappings are needed: what they can't find is an error, too
   CostOptions cost{};
   std::string exchange_note{};  ///< what count_exchange says
+  std::string shared_note{};    ///< what count_shared_experts says
   Objective objective = Objective::Mean;
   std::size_t mixed_steps = 0;         ///< search on at least so many steps, see with_mixed_steps
   bool certify = false;                ///< prove optima where that can be done

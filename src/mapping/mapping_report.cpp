@@ -51,7 +51,8 @@ std::string describe_comparison(const MappingQuestion& question, const std::vect
     for (std::size_t s = 0; s < model.stage_count(); ++s) stages.push_back(model.stage(s).describe());
     text += wrap("Times are the sum of " + join(stages, " and ")) + "\n";
   }
-  if (!question.exchange_note.empty()) text += wrap(question.exchange_note) + "\n";
+  for (const std::string& note : {question.shared_note, question.exchange_note})
+    if (!note.empty()) text += wrap(note) + "\n";
   return text + "\n" + comparison_table(compared, bounds, question.test.has_value(), question.sample);
 }
 

@@ -61,7 +61,9 @@ SharedScore score_shared(const CostModel& model, const LoadTrace& trace, const M
 SharedTable shared_table(const MappingQuestion& question, const std::vector<Mapping>& mappings,
                          std::size_t shared_experts) {
   const LoadTrace& trace = question.test ? *question.test : question.train;
-  const CostModel model = cost_model_of(question);
+  CostOptions routed_alone = question.cost;
+  routed_alone.shared_tokens = 0.0;  // they are loads here
+  const CostModel model(question.profile, routed_alone);
   Table table({{"method", ""}, {"own tokens", "ms/step"}, {"placed", "ms/step"}, {"", "of own"}});
   SharedTable result;
   for (const Mapping& mapping : mappings) {

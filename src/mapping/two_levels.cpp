@@ -21,10 +21,15 @@ LatencyProfile nodes_as_devices(const LatencyProfile& profile) {
   merged.experts_per_device *= size;
   for (LoadPoint& point : merged.points)
     point = {point.tiles * times, point.active_experts * times, point.tokens * times};
-  merged.median_s = Matrix<double>(nodes, profile.points.size());
-  for (std::size_t d = 0; d < profile.device_count(); ++d)
-    for (std::size_t p = 0; p < profile.points.size(); ++p)
-      merged.median_s(d / size, p) += profile.median_s(d, p) / static_cast<double>(size);
+  const auto mean_of_devices = [&](const Matrix<double>& seconds) {
+    Matrix<double> of_nodes(nodes, seconds.columns());
+    for (std::size_t d = 0; d < seconds.rows(); ++d)
+      for (std::size_t p = 0; p < seconds.columns(); ++p)
+        of_nodes(d / size, p) += seconds(d, p) / static_cast<double>(size);
+    return of_nodes;
+  };
+  merged.median_s = mean_of_devices(profile.median_s);
+  merged.shared_s = mean_of_devices(profile.shared_s);
   return merged;
 }
 

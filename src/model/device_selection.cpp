@@ -18,7 +18,7 @@ LatencyProfile first_devices(const LatencyProfile& profile, std::size_t count) {
 
 LatencyProfile equal_devices(const LatencyProfile& profile) {
   LatencyProfile equal = profile;
-  for (Matrix<double>* median_s : {&equal.median_s, &equal.regime_median_s})
+  for (Matrix<double>* median_s : {&equal.median_s, &equal.regime_median_s, &equal.shared_s})
     for (std::size_t p = 0; p < median_s->columns(); ++p) {
       double sum = 0.0;
       for (std::size_t d = 0; d < median_s->rows(); ++d) sum += (*median_s)(d, p);
@@ -30,7 +30,7 @@ LatencyProfile equal_devices(const LatencyProfile& profile) {
 
 LatencyProfile slowed_down(const LatencyProfile& profile, const std::vector<double>& slowdowns) {
   LatencyProfile slowed = profile;
-  for (Matrix<double>* median_s : {&slowed.median_s, &slowed.regime_median_s})
+  for (Matrix<double>* median_s : {&slowed.median_s, &slowed.regime_median_s, &slowed.shared_s})
     for (std::size_t device = 0; device < median_s->rows(); ++device)
       for (double& seconds : median_s->row(device)) seconds *= slowdowns[device];
   return slowed;

@@ -83,10 +83,12 @@ struct LatencyProfile {
   std::vector<double> serving_clock_hz;  ///< [device] at that pace, before the sweep; NaN if unknown; empty without
   // For a kernel with several tiles, one surface each; `points` are then those of the tile that most loads meet, which
   // are here once more. Nothing is fitted to skew then: `rule` is plain.
-  std::vector<TileRegime> regimes;       ///< ascending by rows; empty for one tile
-  std::vector<LoadPoint> regime_points;  ///< [regime point], one regime's after the other's
-  Matrix<double> regime_median_s;        ///< [device, regime point]
-  DeviceProgram program;                 ///< that stands for the devices; empty for GEM's own kernels
+  std::vector<TileRegime> regimes;          ///< ascending by rows; empty for one tile
+  std::vector<LoadPoint> regime_points;     ///< [regime point], one regime's after the other's
+  Matrix<double> regime_median_s;           ///< [device, regime point]
+  std::vector<std::int64_t> shared_tokens;  ///< of one device, ascending; empty if shared experts weren't measured
+  Matrix<double> shared_s;                  ///< [device, shared load] that its shared experts take for these tokens
+  DeviceProgram program;                    ///< that stands for the devices; empty for GEM's own kernels
   bool operator==(const LatencyProfile&) const = default;
 
   std::size_t device_count() const { return devices.size(); }

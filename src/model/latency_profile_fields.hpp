@@ -15,7 +15,8 @@ void visit_fields(Profile& profile, Visit&& visit) {
   // A new member doesn't compile until it has a name here, and then a line below.
   auto& [model, device_kind, weight_dtype, expert, tile_tokens, experts_per_device, rule, devices, points, median_s,
          p95_s, samples_s, settled, sm_clock_hz, power_w, temperature_c, throttle_reasons, drift, exchange,
-         exchange_law, topology, pace, serving_clock_hz, regimes, regime_points, regime_median_s, program] = profile;
+         exchange_law, topology, pace, serving_clock_hz, regimes, regime_points, regime_median_s, shared_tokens,
+         shared_s, program] = profile;
   auto& [hidden_size, intermediate_size] = expert;
   auto& [last_tile_rows, row_s, bends] = rule;
   auto& [transport, exchange_latency_s, bytes_per_s] = exchange;
@@ -339,6 +340,21 @@ void visit_fields(Profile& profile, Visit&& visit) {
               .presence = Presence::OrEmpty,
               .meaning = "as /latency/median"},
         regime_median_s);
+  visit(Field{.name = "/shared_experts/tokens",
+              .unit = "token",
+              .axes = "shared load",
+              .rule = {.least = 1, .greatest = static_cast<double>(greatest_load), .distinct = true},
+              .presence = Presence::OrEmpty,
+              .meaning = "for models with shared experts: these were measured for so many tokens of one device, "
+                         "ascending"},
+        shared_tokens);
+  visit(Field{.name = "/shared_experts/median",
+              .unit = "s",
+              .axes = "device, shared load",
+              .rule = {.least = 1e-9, .greatest = 1e6},
+              .presence = Presence::OrEmpty,
+              .meaning = "median time of a device's shared experts, which it runs beside its routed ones"},
+        shared_s);
   visit_device_program(program, visit);
 }
 

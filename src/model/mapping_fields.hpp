@@ -44,7 +44,8 @@ void visit_fields(Noun& mapping, Visit&& visit) {
               .axes = "layer",
               .rule = seconds_or_unknown,
               .presence = Presence::OrDefault,
-              .meaning = "predicted time of the layer's slowest device, mean over the steps searched on"},
+              .meaning = "predicted time of the layer's slowest device, with its shared experts where these were "
+                         "counted, mean over the steps searched on"},
         predicted_s);
   visit(Field{.name = "/score/lower_bound_s",
               .unit = "s",

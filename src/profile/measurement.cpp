@@ -111,7 +111,7 @@ void Measurement::take_samples(const MeasuredLoad& load, std::size_t count, Samp
       // On real clocks the devices start together, as the layers of a serving step do.
       if (!virtual_clock_ && !turns_.one_at_a_time()) ranks_.barrier();
       for (std::size_t d = 0; d < devices_.size(); ++d) {
-        samples[d].latency_s.push_back(devices_[d]->time_layer(layer, tokens));
+        samples[d].latency_s.push_back(load.seconds ? load.seconds(d) : devices_[d]->time_layer(layer, tokens));
         if (virtual_clock_) samples[d].spent_s += samples[d].latency_s.back();
       }
     }

@@ -43,6 +43,7 @@ std::size_t busy_launches(const MeasurementOptions& options, std::size_t sample_
 struct MeasuredLoad {
   std::uint32_t number;
   std::function<std::vector<std::uint32_t>(std::size_t call)> tokens_per_slot;
+  std::function<double(std::size_t device)> seconds{};  ///< runs, on a device of this rank, something else in its place
 };
 
 /// What one device gave under one load.

@@ -138,12 +138,17 @@ bool paced_unless_told(const DeviceOptions& devices) {
   return device_kind(devices.kind).measuring.kept_busy && !devices.share_gpu;
 }
 
+// Devices that the model's experts are spread over: those that hold a part of them are as many as hold all, even where
+// fewer are measured.
+std::size_t serving_devices(const ProfileSetup& setup, const MoeModel& model) {
+  return std::max(setup.device_count, model.expert_count / std::max<std::size_t>(1, setup.plan.experts_per_device));
+}
+
 // The mean layer of a step: its rows on the device's experts, one more on the first where they don't divide, and
-// attention of the device's own tokens; in prefill its products alone. Devices that hold a part of the experts are as
-// many as hold all, even where fewer are measured.
+// attention of the device's own tokens; in prefill its products alone.
 PacedStep paced_step(const ProfileRequest& request, const ProfileSetup& setup, const MoeModel& model) {
   const std::size_t tokens = setup.devices.tokens_per_step, experts = setup.plan.experts_per_device;
-  const std::size_t devices = std::max(setup.device_count, model.expert_count / std::max<std::size_t>(1, experts));
+  const std::size_t devices = serving_devices(setup, model);
   const std::size_t rows = std::max<std::size_t>(1, tokens * model.top_k / devices);
   PacedStep step;
   step.idle_share = request.idle_share;
@@ -223,7 +228,7 @@ ExpectedTime expected_time(const ProfileRequest& request, const ProfileSetup& se
         busy_s(static_cast<std::size_t>(point.tokens)));
   }
   const auto points = static_cast<double>(load_count(plan));
-  const double loads = points + static_cast<double>(setup.sweep.rule_loads.size());
+  const double loads = points + static_cast<double>(setup.sweep.rule_loads.size() + setup.shared.tokens.size());
   measuring_s *= loads / points;
   const double ranks_in_turn = measurement.take_turns ? static_cast<double>(rank_count) : 1.0;
   const auto placed = static_cast<double>(experts * measurement.layer_count);
@@ -239,8 +244,8 @@ std::size_t tokens_per_step_of(const ProfileRequest& request) {
   return tokens;
 }
 
-// Steps to measure the exchange in: those of the workloads, and smaller ones by factors of four.
-std::vector<std::int64_t> exchange_tokens_of(const ProfileRequest& request) {
+// Steps to measure exchange and shared experts in: those of the workloads, and smaller ones by factors of four.
+std::vector<std::int64_t> steps_to_measure(const ProfileRequest& request) {
   constexpr std::size_t sizes = 4, fewest = 16;
   std::vector<std::int64_t> tokens;
   for (const LoadTrace& workload : request.workloads)
@@ -252,6 +257,19 @@ std::vector<std::int64_t> exchange_tokens_of(const ProfileRequest& request) {
   std::ranges::sort(tokens);
   tokens.erase(std::unique(tokens.begin(), tokens.end()), tokens.end());
   return tokens;
+}
+
+bool runs_whole_steps(const DeviceKind& kind) {
+  return kind.is_virtual() || kind.transport != RowTransport::None;
+}
+
+// Unless told, where what else is measured is for whole steps, too. Of experts in other sizes the shared ones are
+// unknown.
+bool measures_shared_experts(const ProfileRequest& request, Pace pace, const MoeModel& model) {
+  if (model.shared_expert_count == 0 || model.shared_intermediate_size == 0) return false;
+  if (request.shared_time) return *request.shared_time == SharedTime::Measure;
+  return request.expert_shape.empty() && runs_whole_steps(device_kind(request.devices.kind)) &&
+         (request.exchange || pace == Pace::Serving);
 }
 
 double mean_tokens_per_expert(const std::vector<LoadTrace>& workloads) {
@@ -302,6 +320,11 @@ void describe(OptionList& options, ProfileRequest& request) {
   describe(options, request.topology);
   options.group("What is measured");
   options
+      .add("shared-time", request.shared_time,
+           "whether the time of the model's shared experts is measured, which each device runs for its own tokens "
+           "beside its routed ones, and which gem-map then counts ({shared-experts})")
+      .without("measured where {exchange} is, or at {pace} serving");
+  options
       .add("pace", request.pace,
            "what devices do between samples. busy: GPUs run experts without a pause; serving: the mean step, with "
            "the attention of their share where the model's is known, and pauses, so that clocks are those of serving")
@@ -322,6 +345,18 @@ void check_profile_request(const ProfileRequest& request) {
   if (request.exchange && kind.transport == RowTransport::None && !kind.is_virtual())
     throw option_error(option_name(&ProfileRequest::exchange),
                        "{}: {} devices exchange nothing; measure it on cuda or host devices", kind.name);
+  if (request.shared_time == SharedTime::Measure) {
+    const OptionName option = option_name(&ProfileRequest::shared_time);
+    if (!runs_whole_steps(kind))
+      throw option_error(option, "{} measure: {} devices run routed experts alone; measure it on cuda or host devices",
+                         kind.name);
+    if (!request.expert_shape.empty())
+      throw option_error(
+          option,
+          "{} measure: of experts in other sizes ({}) the shared ones aren't known; give a CSV file with "
+          "a model of that shape ({})",
+          option_name(&ProfileRequest::expert_shape), option_name(&ProfileRequest::model));
+  }
   check_stopping_rule(request.stopping);
 }
 
@@ -373,7 +408,9 @@ ProfileSetup set_up_profile(const ProfileRequest& request, std::size_t rank_coun
     throw option_error(option_name(&ProfileRequest::exchange),
                        "{}: {} devices exchange nothing; state how fast their links are ({})", setup.devices.kind,
                        option_name(&TopologyOptions::inside_gb_per_s));
-  if (setup.exchange) setup.exchange_tokens = exchange_tokens_of(request);
+  if (setup.exchange) setup.exchange_tokens = steps_to_measure(request);
+  if (measures_shared_experts(request, setup.pace, model))
+    setup.shared = shared_sweep_of(model, request.seed, steps_to_measure(request), serving_devices(setup, model));
   setup.sweep = sweep_of(request, setup, model);
   return setup;
 }
@@ -442,6 +479,8 @@ std::string describe_plan(const ProfileRequest& request, const ProfileSetup& set
   text += describe_topology(plan.topology);
   if (setup.exchange) text += "exchange: " + counted(rank_count * (rank_count - 1) / 2, "pair") + " of devices";
   if (setup.exchange) text += fmt::format(", and steps of {} tokens\n", fmt::join(setup.exchange_tokens, ", "));
+  if (!setup.shared.tokens.empty())
+    text += fmt::format("shared experts: {} tokens of a device\n", fmt::join(setup.shared.tokens, ", "));
   const DeviceEstimate estimate(setup.devices);
   const std::size_t experts = plan.experts_per_device * setup.sweep.measurement.layer_count;
   const ExpectedTime time = expected_time(request, setup, estimate, rank_count);
@@ -547,6 +586,8 @@ LatencyProfile measure_profile(const Communicator& ranks, const ProfileSetup& se
     plan.exchange = measure_pairs(ranks, *transport);
   }
   plan.topology = topology_of(ranks, setup, plan.exchange);
+  plan.shared_s = measure_shared_experts(ranks, devices, setup.shared, setup.sweep.measurement);
+  if (plan.shared_s.rows() > 0) plan.shared_tokens = setup.shared.tokens;
   return run_sweep(ranks, devices, plan, setup.sweep, sink);
 }
 

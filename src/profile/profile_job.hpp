@@ -12,6 +12,7 @@
 #include "model/moe_model.hpp"
 #include "profile/pace.hpp"
 #include "profile/plan.hpp"
+#include "profile/shared_sweep.hpp"
 #include "profile/sweep.hpp"
 #include "profile/tile_staircase.hpp"
 
@@ -19,6 +20,13 @@ namespace gem {
 
 /// Tokens a step that a plan reaches to, unless it is told how far.
 constexpr std::size_t default_tokens_per_step = 512;
+
+/// Whether the time of shared experts is measured.
+enum class SharedTime { Measure, Ignore };
+
+inline std::vector<OptionWord<SharedTime>> words_of(SharedTime) {
+  return {{"measure", SharedTime::Measure}, {"ignore", SharedTime::Ignore}};
+}
 
 /// What is to be measured, as a user says it.
 struct ProfileRequest {
@@ -30,10 +38,11 @@ struct ProfileRequest {
   std::size_t tokens_per_step = default_tokens_per_step;
   std::vector<LoadTrace> workloads{};  ///< if any, what they can bring is measured, and max_tokens is 0
   std::size_t points_per_doubling = 3;
-  bool exchange = false;       ///< between each two devices, too
-  std::optional<Pace> pace{};  ///< none: by devices and model
-  double idle_share = 0.2;     ///< of a step, at the pace of serving
-  std::size_t context = 2048;  ///< tokens in each sequence's cache, likewise
+  bool exchange = false;                    ///< between each two devices, too
+  std::optional<SharedTime> shared_time{};  ///< none: by what else is measured
+  std::optional<Pace> pace{};               ///< none: by devices and model
+  double idle_share = 0.2;                  ///< of a step, at the pace of serving
+  std::size_t context = 2048;               ///< tokens in each sequence's cache, likewise
   std::size_t seed = 1;
   bool naive = false;  ///< every number of tokens, spread evenly, instead of tiles
   bool quiet = false;
@@ -62,6 +71,7 @@ struct ProfileSetup {
   LoadRange range;  ///< what the workloads can bring; from nothing on, without any
   bool exchange = false;
   std::vector<std::int64_t> exchange_tokens;  ///< of the steps that the exchange's law is measured in, ascending
+  SharedSweep shared{};                       ///< of shared experts, if they are measured
   std::optional<TileProbe> probe{};           ///< where the tiles were found by one
 };
 
@@ -88,8 +98,8 @@ void place_experts(const Communicator& ranks, const ProfileSetup& setup, const D
 /// This rank's devices with the experts of the sweep resident. Collective.
 Devices make_and_place(const Communicator& ranks, const ProfileSetup& setup);
 
-/// Measures the exchange, if asked to, and runs the setup's sweep on these devices. Returns the whole profile on rank
-/// 0. Collective.
+/// Measures exchange and shared experts, where the setup has them, and runs the setup's sweep on these devices. Returns
+/// the whole profile on rank 0. Collective.
 LatencyProfile measure_profile(const Communicator& ranks, const ProfileSetup& setup, const Devices& devices,
                                ProfileSink& sink);
 

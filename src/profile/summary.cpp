@@ -13,6 +13,7 @@
 #include "base/text.hpp"
 #include "device/device_kind.hpp"
 #include "model/profile_doubts.hpp"
+#include "model/shared_time.hpp"
 #include "profile/stopping.hpp"
 
 namespace gem {
@@ -125,7 +126,8 @@ std::string device_table(const LatencyProfile& profile, std::size_t most_rows) {
                         100.0 * (1.0 / summaries[slowest].relative_speed - 1.0));
   if (profile.topology.node_count() > 1) text += describe_topology(profile.topology);
   if (!profile.exchange.empty()) text += exchange_line(profile.exchange);
-  return text + exchange_law_table(profile.exchange_law) + warning_lines(doubts_of(profile));
+  return text + exchange_law_table(profile.exchange_law) + shared_time_table(profile) +
+         warning_lines(doubts_of(profile));
 }
 
 std::vector<JsonRecord> regime_records(const LatencyProfile& profile) {
@@ -230,6 +232,9 @@ JsonRecord profile_record(const LatencyProfile& profile) {
                        .add("row_s", law.row_s)
                        .add("explained", law.explained));
   if (!laws.empty()) record.add("exchange_law", laws);
+  if (!profile.shared_tokens.empty())
+    record.add("shared_experts",
+               JsonRecord().add("tokens_of_device", profile.shared_tokens).add("median_s", profile.shared_s));
   return record;
 }
 

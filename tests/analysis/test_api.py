@@ -96,6 +96,8 @@ class Files(support.TestCase):
         }
         profile.exchange_law = {name: np.array(values) for name, values in law.items()}
         profile.pace, profile.serving_clock_hz = "serving", np.array([1.9e9, np.nan])
+        profile.shared_tokens = np.array([16, 64])
+        profile.shared_s = np.full((profile.device_count, 2), 2e-5)
         profile.throttle_reasons[:] = 4
         profile.telemetry["sm_clock_hz"][0] = 1.89e9
         profile.telemetry["sm_clock_hz"][0, 2] = 1.7e9
@@ -104,6 +106,8 @@ class Files(support.TestCase):
         for name, values in law.items():
             np.testing.assert_array_equal(again.exchange_law[name], values)
         self.assertEqual(again.pace, "serving")
+        self.assertEqual(again.shared_tokens.tolist(), [16, 64])
+        np.testing.assert_array_equal(again.shared_s, profile.shared_s)
         held_down = throttled(again)
         self.assertEqual(held_down[0].tolist(), [False, False, True] + [False] * 4)
         self.assertTrue(held_down[1].all(), "unknown clocks: what the GPU says")

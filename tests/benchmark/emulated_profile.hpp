@@ -46,6 +46,7 @@ inline LatencyProfile emulated(const LatencyProfile& profile, const std::vector<
   all.median_s = scaled(profile, profile.median_s, slowdowns);
   all.p95_s = scaled(profile, profile.p95_s, slowdowns);
   if (!profile.regimes.empty()) all.regime_median_s = scaled(profile, profile.regime_median_s, slowdowns);
+  if (!profile.shared_tokens.empty()) all.shared_s = scaled(profile, profile.shared_s, slowdowns);
   all.sm_clock_hz = scaled(profile, profile.sm_clock_hz, as_is);
   all.power_w = scaled(profile, profile.power_w, as_is);
   all.temperature_c = scaled(profile, profile.temperature_c, as_is);

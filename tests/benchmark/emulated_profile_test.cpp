@@ -35,6 +35,8 @@ LatencyProfile one_device() {
   one.throttle_reasons = Matrix<std::uint64_t>(1, 2);
   one.drift = {0.0};
   one.topology = {"mpi", {0}, {}};
+  one.shared_tokens = {16, 64};
+  one.shared_s = Matrix<double>(1, 2, 1e-5);
   return one;
 }
 
@@ -46,6 +48,8 @@ TEST(EmulatedProfile, HasTheTilesAndTheNodeOfItsDevice) {
   EXPECT_EQ(four.devices[3].name, "a GPU, emulated x3");
   EXPECT_EQ(four.topology.node_of, (std::vector<std::int32_t>{0, 0, 0, 0}));
   EXPECT_EQ(four.regimes, one_device().regimes);
+  EXPECT_NEAR(four.shared_s(0, 1), 1e-5, 1e-12);
+  EXPECT_NEAR(four.shared_s(3, 1), 3e-5, 1e-12) << "shared experts are slower, too";
   const LoadRules rules = four.load_rules();
   const std::vector<TileSurfaces> surfaces = tile_surfaces_of(four);
   for (const std::vector<std::uint32_t>& load : {std::vector<std::uint32_t>{20, 0, 0, 0}, {64, 64, 64, 64}}) {

@@ -12,8 +12,9 @@ import statistics
 import sys
 
 BEGIN, END = "<!-- rows of whole_step.py -->", "<!-- end of rows -->"
-METHODS = ("eplb", "speed-aware", "paper", "gem", "gem-layer", "force-balanced")
-NAMES = {"gem-layer": "gem, exchange counted"}
+# What gem-map does by itself is gem-step where the model has shared experts, else gem-layer.
+METHODS = ("eplb", "speed-aware", "paper", "gem", "gem-layer", "gem-step", "force-balanced")
+NAMES = {"gem-layer": "gem, exchange counted", "gem-step": "gem, exchange and shared experts counted"}
 # Reported end to end: mean and best gain, mean gain of the 90th percentile of TPOT, %.
 PAPER = "The paper (arXiv 2605.19945), end to end on its own GPUs: 7.9 % in the mean, 16.5 % at best, p90 TPOT 9.1 %."
 
@@ -71,18 +72,25 @@ class Row:
     def _shares(self, words):
         if words[0] == "linear":
             self.shares = ", ".join(words[1:5])
-        if words[0] == "gem-layer":
+        if words[0] in ("gem-layer", "gem-step"):  # in this order
             self.error = words[7]
 
     @property
     def phase(self):
         return "prefill" if re.search(r"-p\d+$", self.load) else "decode"
 
-    def table_line(self):
-        cells = " | ".join(self.cells.get(name, "-") for name in METHODS)
+    @property
+    def own(self):
+        return "gem-step" if "gem-step" in self.relative else "gem-layer"
+
+    def relative_of(self, name):
+        return self.relative[self.own if name == "gem-step" else name]
+
+    def table_line(self, names):
+        cells = " | ".join(self.cells.get(name, "-") for name in names)
         return (
             f"| {self.load}{'' if self.attention else ' *'} | {self.layers} | {self.spread} | {self.linear_ms} | {cells} | "
-            f"{self.layers_of['gem-layer']}, {self.straggler['gem-layer']} | {self.shares} | {self.error} | {self.common:+.1f} | {self.clocks[0]}, {self.clocks[1]} |"
+            f"{self.layers_of[self.own]}, {self.straggler[self.own]} | {self.shares} | {self.error} | {self.common:+.1f} | {self.clocks[0]}, {self.clocks[1]} |"
         )
 
 
@@ -94,47 +102,56 @@ def rows_of(folder):
     return sorted(rows, key=lambda row: (row.phase, row.load.split("-")[0], size(row), -float(row.spread)))
 
 
+def methods_of(rows):
+    shared = any("gem-step" in row.relative for row in rows)
+    return [name for name in METHODS if name != "gem-step" or shared]
+
+
+def own_name(rows):
+    return "gem with the exchange " + ("and shared experts " if "gem-step" in methods_of(rows) else "") + "counted"
+
+
 def table(rows):
-    names = " | ".join(NAMES.get(name, name) for name in METHODS)
+    methods = methods_of(rows)
+    names = " | ".join(NAMES.get(name, name) for name in methods)
     yield (
-        f"| load | MoE layers replayed | spread | linear, ms | {names} | whole layers, straggler time of gem, exchange counted | "
+        f"| load | MoE layers replayed | spread | linear, ms | {names} | whole layers, straggler time of {own_name(rows)} | "
         "experts, exchange, attention, waiting, % of linear's | error, % | common factor, % | GHz in replay, profile |"
     )
-    yield "|---|---|---:|---:|" + "---|" * len(METHODS) + "---:|---|---:|---:|---|"
+    yield "|---|---|---:|---:|" + "---|" * len(methods) + "---:|---|---:|---:|---|"
     for row in rows:
-        yield row.table_line()
+        yield row.table_line(methods)
     if not all(row.attention for row in rows):
         yield ""
         yield "\\* prefill: products of attention without attention itself, which wasn't measured; its part is missing."
 
 
 def means(rows):
-    names = " | ".join(NAMES.get(name, name) for name in METHODS)
-    yield f"| mean of | rows | {names} | gem's gain with the exchange counted, best, % | p90 TPOT, gain, % |"
-    yield "|---|---:|" + "---:|" * len(METHODS) + "---:|---:|"
+    methods = methods_of(rows)
+    names = " | ".join(NAMES.get(name, name) for name in methods)
+    yield f"| mean of | rows | {names} | gain of {own_name(rows)}, best, % | p90 TPOT, gain, % |"
+    yield "|---|---:|" + "---:|" * len(methods) + "---:|---:|"
     for phase in ("decode", "prefill"):
         for spread in sorted({row.spread for row in rows}, reverse=True):
             chosen = [row for row in rows if row.phase == phase and row.spread == spread]
             if not chosen:
                 continue
-            mean = lambda name: statistics.mean(row.relative[name] for row in chosen)  # noqa: E731
-            best = 100 * (1 - min(row.relative["gem-layer"] for row in chosen))
-            p90 = 100 * (1 - statistics.mean(row.p90["gem-layer"] for row in chosen))
-            cells = " | ".join(f"{mean(name):.3f}" for name in METHODS)
+            mean = lambda name: statistics.mean(row.relative_of(name) for row in chosen)  # noqa: E731
+            best = 100 * (1 - min(row.relative[row.own] for row in chosen))
+            p90 = 100 * (1 - statistics.mean(row.p90[row.own] for row in chosen))
+            cells = " | ".join(f"{mean(name):.3f}" for name in methods)
             yield (
-                f"| {phase}, {spread} | {len(chosen)} | {cells} | {100 * (1 - mean('gem-layer')):.1f}, {best:.1f} | "
+                f"| {phase}, {spread} | {len(chosen)} | {cells} | {100 * (1 - mean('gem-step')):.1f}, {best:.1f} | "
                 f"{p90:.1f} |"
             )
     yield ""
     yield PAPER
-    rivals = [name for name in METHODS if name not in ("gem", "gem-layer", "force-balanced")]
-    behind = [row for row in rows if row.relative["gem-layer"] > min(row.relative[name] for name in rivals)]
-    lost = ", ".join(
-        f"{row.load} {row.spread} by {row.relative['gem-layer'] - min(row.relative[name] for name in rivals):.3f}"
-        for row in behind
-    )
+    rivals = [name for name in METHODS if not name.startswith("gem") and name != "force-balanced"]
+    lead = lambda row: row.relative[row.own] - min(row.relative[name] for name in rivals)  # noqa: E731
+    behind = [row for row in rows if lead(row) > 0]
+    lost = ", ".join(f"{row.load} {row.spread} by {lead(row):.3f}" for row in behind)
     yield (
-        f"gem with the exchange counted is behind the best rival in {len(behind)} of {len(rows)} rows"
+        f"{own_name(rows)} is behind the best rival in {len(behind)} of {len(rows)} rows"
         + (f": {lost}." if lost else ".")
     )
     yield (

@@ -63,8 +63,8 @@ if [ "$ranks" = 0 ]; then
 else
   share=(--checked-steps 1) measure=("${launch[@]}" gem-profile --exchange) counted=()
 fi
+measure+=(--shared-time measure)
 case " ${trial[*]} " in *" simulated "*) launch=() share=(--exchange-fixed-time "$fixed_us" --exchange-row-time "$row_ns") ;; esac
-methods=(eplb speed-aware paper gem gem-layer)
 # shellcheck source=tests/benchmark/steps.sh
 . "$root/tests/benchmark/steps.sh"
 
@@ -121,9 +121,16 @@ rows() {
   for spread in ${spreads//,/ }; do workloads | tail -n "+$((first + 1))" | sed "s/^/$spread /"; done
 }
 
+# gem-step is what gem-map does by itself where the model has shared experts, else gem-layer is.
+choose_methods() { # sets $methods
+  methods=(eplb speed-aware paper gem gem-layer)
+  case $model in deepseek-v2-lite | Llama-4-Scout* | Hunyuan-A13B) methods+=(gem-step) ;; esac
+}
+
 mapping() { # mapping METHOD
-  local method=$1 options=(--exchange-row-time 0)
-  [ "$1" != gem-layer ] || { method=gem options=("${counted[@]}"); }
+  local method=$1 options=(--exchange-row-time 0 --shared-experts ignore)
+  [ "$1" != gem-layer ] || { method=gem options=("${counted[@]}" --shared-experts ignore); }
+  [ "$1" != gem-step ] || { method=gem options=("${counted[@]}"); }
   search "$output/profiles/$name.$spread.h5" "$output/mappings/$name.$spread/$1" "$method" "${#methods[@]}" \
     "${options[@]}"
 }
@@ -151,13 +158,14 @@ replay() { # after its searches
   for method in "${methods[@]}"; do files+=(--mapping "$output/mappings/$name.$spread/$method.h5"); done
   [ "$phase" != decode ] || decode=(--batch "$tokens" --context "$context" --output-tokens "$((steps / 2))")
   make "$output/reports/$name.$spread.h5" "$output/reports/$name.$spread.txt" \
-    "${launch[@]}" gem-verify --quiet --profile "$base.$spread.h5" --trace "$test" "${files[@]}" --judge gem-layer \
+    "${launch[@]}" gem-verify --quiet --profile "$base.$spread.h5" --trace "$test" "${files[@]}" --judge "${methods[-1]}" \
     --model "$model" "${share[@]}" --whole-step "${decode[@]}" --layers "$layers" --steps "$steps" \
     --rounds "$rounds" --output "$output/reports/$name.$spread.h5"
 }
 
 read_row() { # of $1
   read -r spread name model task phase tokens experts layers <<< "$1"
+  choose_methods
 }
 
 finish() { # the row whose searches run

@@ -86,6 +86,22 @@ class Rows(unittest.TestCase):
         self.assertIn("| mixtral-128 | 2048 | 192.2 | 84.5 | 16.3 | 92 | counted |", text)
         self.assertIn("| mixtral-128 | 128 | 53.0 | 48.1 | 17 | 9 | no |", text)
 
+    def test_what_counts_shared_experts_is_gem_by_itself_where_it_was_replayed(self):
+        lines = []
+        for line in LOG.splitlines():
+            lines.append(line)
+            if line.startswith("gem-layer"):
+                lines.append(line.replace("gem-layer ", "gem-step  ").replace("0.910  0.899", "0.897  0.899"))
+        with open(os.path.join(self.folder, "reports", "lite-128.1.28.txt"), "w") as file:
+            file.write("\n".join(lines))
+        text = self.run_script(self.folder).stdout
+        row = next(line for line in text.splitlines() if line.startswith("| lite-128 "))
+        self.assertIn("| 0.910 (0.899-0.922) | 0.897 (0.899-0.922) | 0.898 (0.889-0.909) |", row)
+        other = next(line for line in text.splitlines() if line.startswith("| mixtral-128 | 2 of 32"))
+        self.assertIn("| 0.910 (0.899-0.922) | - | 0.898 (0.889-0.909) |", other)
+        self.assertIn("| decode, 1.28 | 2 | 0.938 | 0.900 | 0.950 | 0.909 | 0.910 | 0.903 | 0.898 | 9.7, 10.3 | 10.0 |", text)
+        self.assertIn("and shared experts counted is behind the best rival in 1 of 2 rows: mixtral-128 1.28 by 0.010.", text)
+
     def test_a_page_keeps_what_stands_around_its_rows(self):
         page = os.path.join(self.folder, "page.md")
         with open(page, "w") as file:

@@ -262,6 +262,9 @@ TEST(BadInput, Profile) {
     with_samples[fmt::format("/exchange/law/{}", name)] =
         dataset<double>(fmt::format("/exchange/law/{}", name), {1e-6, 2e-6}, {2}, "s");
   with_samples["/exchange/law/explained"] = dataset<double>("/exchange/law/explained", {0, 1}, {2});
+  with_samples["/shared_experts/tokens"] = dataset<std::int64_t>("/shared_experts/tokens", {16, 64}, {2}, "token");
+  with_samples["/shared_experts/median"] =
+      dataset<double>("/shared_experts/median", {1e-6, 2e-6, 1e-6, 3e-6}, {2, 2}, "s");
   for (const char* name : {"/regimes/rows_from", "/regimes/rows_to", "/regimes/tile_tokens", "/regimes/point_count",
                            "/regimes/points/tiles", "/regimes/points/active_experts", "/regimes/points/tokens"})
     with_samples[name] = dataset<std::int64_t>(name, {1}, {1});
@@ -289,12 +292,16 @@ TEST(BadInput, Profile) {
        {"/exchange/law/explained", dataset<double>("/exchange/law/explained", {0, 1.5}, {2}), "holds 1.5"},
        {"/exchange/law/row", dataset<double>("/exchange/law/row", {0, 2}, {2}, "s"), "holds 2"},
        {"/exchange/law/row", dataset<double>("/exchange/law/row", {0}, {1}, "s"), "must have [2]"},
+       {"/shared_experts/tokens", dataset<std::int64_t>("/shared_experts/tokens", {64, 16}, {2}), "must ascend"},
+       {"/shared_experts/median", dataset<double>("/shared_experts/median", {1e-6, 0, 1, 1}, {2, 2}, "s"), "holds 0"},
+       {"/shared_experts/median", dataset<double>("/shared_experts/median", {1, 1}, {1, 2}, "s"), "must have [2, 2]"},
        {"/regimes/rows_from", dataset<std::int64_t>("/regimes/rows_from", {2}, {1}, "token"), "must ascend"},
        {"/regimes/latency/median", dataset<double>("/regimes/latency/median", {1, NAN}, {2, 1}, "s"), "unfinished"},
        {"/regimes/point_count", dataset<std::int64_t>("/regimes/point_count", {2}, {1}), "adds up to 2"}});
   expect_needed(with_samples, [](const std::string& path) { read_profile(path); },
                 {"/rule/surplus_tile", "/exchange/bandwidth", "/exchange/law/fixed", "/exchange/law/explained",
-                 "exchange_transport", "/regimes/latency/median", "/topology/node", "/topology/latency"});
+                 "exchange_transport", "/regimes/latency/median", "/topology/node", "/topology/latency",
+                 "/shared_experts/tokens", "/shared_experts/median"});
 }
 
 TEST(BadInput, Report) {

@@ -33,7 +33,7 @@ CudaDecoder::CudaDecoder(const CudaDeviceOptions& options, const DecoderWork& wo
       work_(work),
       ffns_(work, [&](const ExpertShape& shape) { return make_ffn(options, shape, work.tokens); }),
       cublas_(stream_) {
-  if (work.tokens == 0) return;
+  if (work.tokens == 0 || work.shared_alone) return;
   const std::size_t hidden = work.tokens * work.model.expert.hidden_size;
   hidden_ = DeviceBuffer<std::uint16_t>(hidden);
   normalised_ = DeviceBuffer<std::uint16_t>(hidden);
@@ -135,13 +135,13 @@ void CudaDecoder::enqueue(std::size_t layer_id, StepPart part) {
 
 void CudaDecoder::time_parts(std::size_t layer_id, std::span<const StepPart> parts, StepPartTimes& times) {
   std::vector<StepPart> enqueued;
+  check_cuda(cudaDeviceSynchronize(), "waiting for what kept the GPU busy");  // in another stream
   for (const StepPart part : parts) {
     const bool is_ffn = part == StepPart::SharedExperts || part == StepPart::DenseFfn;
     times[index_of(part)] = is_ffn ? ffns_.seconds(part) : 0.0;
     if (!is_ffn && has_part(work_, part)) enqueued.push_back(part);
   }
   if (enqueued.empty()) return;
-  check_cuda(cudaDeviceSynchronize(), "waiting for what kept the GPU busy");  // in another stream
   if (std::ranges::find(enqueued, StepPart::Attention) != enqueued.end())
     attention_plan(work_.model.decoder.seen_tokens(work_.context, layer_id));  // zeroes its counters once
   std::vector<std::function<void()>> work;

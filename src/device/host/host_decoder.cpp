@@ -31,7 +31,7 @@ HostDecoder::HostDecoder(const HostDeviceOptions& options, const DecoderWork& wo
     : options_(options),
       work_(work),
       ffns_(work, [&](const ExpertShape& shape) { return make_ffn(options, shape, work.tokens); }) {
-  if (work.tokens == 0) return;
+  if (work.tokens == 0 || work.shared_alone) return;
   hidden_.resize(work.tokens * work.model.expert.hidden_size);
   fill_random_rows(work.seed, hidden_);
   for (const StepPart part : {StepPart::QueryKeyValue, StepPart::Output, StepPart::Router, StepPart::Head})

@@ -204,6 +204,57 @@ TEST(MapProgram, CountsTheExchangeByItselfAsFarAsTheProfileSaysItIsTrue) {
   EXPECT_EQ(linear_ms("--exchange-row-time 900"), counted_ms) << "given by hand wins";
 }
 
+// The first experts are so much busier than the others that the placement hangs on which device takes less beside.
+TEST(MapProgram, CountsSharedExpertsInsideTheMaximumOverDevices) {
+  const TestFolder folder;
+  write_inputs(folder);
+  std::string output;
+  const auto searched = [&](const std::string& options) {
+    const ProgramRun run = folder.run(map(folder, "--effort fast --mixed-steps 0 " + options));
+    EXPECT_EQ(run.code, 0) << run.errors;
+    output = unbroken(run.output);
+    return std::pair{column(run.output, "linear", 1), read_mapping(folder.file("map.h5"))};
+  };
+  const auto [alone_ms, alone] = searched("");
+  EXPECT_EQ(output.find("hared experts"), std::string::npos) << "a profile without their times: as ever\n" << output;
+
+  LatencyProfile profile = read_profile(folder.file("profile.h5"));
+  profile.shared_tokens = {64};
+  profile.shared_s = Matrix<double>(4, 1, 20e-6);
+  profile.shared_s(0, 0) = 120e-6;  // the fastest of all for routed experts
+  write_profile(folder.file("profile.h5"), profile, provenance_now("test", "made-up", 1));
+  const auto [ignored_ms, ignored] = searched("--shared-experts ignore");
+  EXPECT_EQ(ignored_ms, alone_ms);
+  EXPECT_EQ(ignored.expert_to_device, alone.expert_to_device);
+  EXPECT_EQ(output.find("hared experts"), std::string::npos) << output;
+  const auto [counted_ms, counted] = searched("");
+  EXPECT_GT(counted_ms, alone_ms + 2 * 0.02) << "of two layers";
+  EXPECT_NE(output.find("Shared experts are counted with each device's compute, 20 us to 120 us for its own 64 "
+                        "tokens"),
+            std::string::npos)
+      << output;
+  EXPECT_NE(output.find("--shared-experts ignore leaves them out"), std::string::npos) << output;
+  const auto tokens_of_first = [&](const Mapping& mapping) {
+    const LoadTrace trace = read_trace(folder.file("train.h5"));
+    std::size_t tokens = 0;
+    for (std::size_t t = 0; t < trace.step_count(); ++t)
+      for (std::size_t layer = 0; layer < 2; ++layer)
+        for (std::size_t e = 0; e < 8; ++e)
+          if (mapping.expert_to_device(layer, e) == 0) tokens += trace.counts(t, layer, e);
+    return tokens;
+  };
+  EXPECT_LT(tokens_of_first(counted), 0.7 * static_cast<double>(tokens_of_first(alone)))
+      << "the fastest device gets less, because it has more to do beside";
+  // Scored beside each other where they count.
+  std::filesystem::rename(folder.file("map.h5"), folder.file("counted.h5"));
+  const ProgramRun both =
+      folder.run(map(folder, "--effort fast --mixed-steps 0 --mapping " + folder.file("counted.h5")));
+  ASSERT_EQ(both.code, 0) << both.errors;
+  EXPECT_EQ(column(both.output, "counted.h5", 1), column(both.output, "gem", 1));
+  EXPECT_LE(column(both.output, "gem", 1), column(both.output, "paper", 1));
+  EXPECT_GE(column(both.output, "gem", 1), column(both.output, "(bound)", 1));
+}
+
 TEST(MapProgram, EachBaselineCanBeWritten) {
   const TestFolder folder;
   write_inputs(folder);

@@ -145,6 +145,44 @@ TEST(Pipeline, WholeStepsOfSimulatedDevicesAndOfATable) {
   expect_refused(folder, bin + verify(folder, "--rest " + folder.file("rest.csv")), 3, "attention, output, router");
 }
 
+// Prefill of real routing, searched on one half of the requests and replayed on the other.
+TEST(Pipeline, CountingSharedExpertsMakesWholeStepsShorter) {
+  const TestFolder folder;
+  expect_good(folder, bin +
+                          "gem-profile --quiet --model deepseek-v2-lite --device simulated --devices 2 --slowdown "
+                          "1.0,1.28 --points-per-doubling 1 --max-tokens 12288 --shared-time measure --output " +
+                          folder.file("profile.h5"));
+  for (const std::string part : {"train", "test"})
+    expect_good(folder, bin +
+                            "gem-trace batch --quiet --phase prefill --chunk-tokens 2048 --steps 16 "
+                            "--routing " GEM_DATA_DIR "/routing/deepseek-v2-lite.intent.h5 --part " +
+                            part + " --output " + folder.file(part + ".h5"));
+  const std::string names[] = {"gem", "ignored"};
+  for (const std::string& name : names)
+    expect_good(folder, bin + "gem-map --quiet --effort fast --exchange-row-time 15 --profile " +
+                            folder.file("profile.h5") + " --trace " + folder.file("train.h5") +
+                            (name == "gem" ? "" : " --shared-experts ignore") + " --output " +
+                            folder.file(name + ".h5"));
+  const auto replayed = [&] {
+    expect_good(folder,
+                bin + verify(folder,
+                             "--quiet --whole-step --layers 1,13,26 --steps 8 --rounds 1 --exchange-row-time 15 "
+                             "--mapping " +
+                                 folder.file("ignored.h5")));
+    return read_report(folder.file("report.h5"));
+  };
+  const VerificationReport report = replayed();
+  const std::vector<WholeStep> steps = whole_steps(report, 1);  // linear, gem, ignored
+  EXPECT_LT(steps[1].step.mean_s, 0.995 * steps[2].step.mean_s);
+  EXPECT_LT(steps[1].median_error, 0.02) << "shared experts are in it once";
+  // What the routed experts alone are predicted to take doesn't depend on whether the profile knows of shared ones.
+  LatencyProfile profile = read_profile(folder.file("profile.h5"));
+  profile.shared_tokens.clear();
+  profile.shared_s = {};
+  write_profile(folder.file("profile.h5"), profile, provenance_now("test", profile.model, 1));
+  EXPECT_EQ(replayed().mappings[1].predicted_s, report.mappings[1].predicted_s);
+}
+
 TEST(Pipeline, HostDevicesReplayWholeStepsInTurns) {
   const TestFolder folder;
   std::ofstream(folder.file("tiny.csv"))

@@ -79,6 +79,46 @@ TEST(GemProfile, KeepsThePaceOfServing) {
   EXPECT_EQ(read_profile(path).pace, "serving");
 }
 
+TEST(GemProfile, MeasuresSharedExpertsOfADevicesOwnTokens) {
+  const TestFolder folder;
+  const std::string path = folder.file("profile.h5");
+  const std::string header =
+      "model,hidden_size,moe_intermediate_size,num_layers,moe_layers,routed_experts,top_k,shared_experts,"
+      "shared_intermediate_size,weight_dtype\n";
+  std::ofstream(folder.file("model.csv")) << header + "small,64,32,2,2,8,2,2,512,bf16\n";
+  const std::string few = " --points-per-doubling 1 --min-samples 3 --max-samples 5 --output " + path;
+  const std::string small = " --model " + folder.file("model.csv") + few;
+  const auto profile_of = [&](const std::string& command) {
+    const ProgramRun run = folder.run(command);
+    EXPECT_EQ(run.code, 0) << run.errors;
+    return read_profile(path);
+  };
+  const std::string simulated = program + small + " --device simulated --devices 2 --slowdown 1.0,1.5";
+  EXPECT_TRUE(profile_of(simulated).shared_tokens.empty()) << "not asked for";
+  const LatencyProfile asked = profile_of(simulated + " --shared-time measure");
+  EXPECT_EQ(asked.shared_tokens, (std::vector<std::int64_t>{16, 64, 256})) << "of 512 on 2 devices, and fewer";
+  ASSERT_EQ(asked.shared_s.rows(), 2u);
+  for (std::size_t load = 1; load < 3; ++load) EXPECT_GE(asked.shared_s(0, load), asked.shared_s(0, load - 1));
+  EXPECT_GT(asked.shared_s(1, 2), asked.shared_s(0, 2));
+  EXPECT_EQ(profile_of(simulated + " --pace serving").shared_tokens, asked.shared_tokens) << "for whole steps";
+  EXPECT_TRUE(profile_of(simulated + " --pace serving --shared-time ignore").shared_tokens.empty());
+
+  const std::string host = small + " --max-tokens 64 --device host --dtype f32 --slowdown 1.0,3.0";
+  const ProgramRun run = folder.run(on_ranks(2) + host + " --shared-time measure");
+  ASSERT_EQ(run.code, 0) << run.errors;
+  EXPECT_NE(run.output.find("shared experts of a layer on one device"), std::string::npos) << run.output;
+  const LatencyProfile measured = read_profile(path);
+  ASSERT_EQ(measured.shared_tokens, (std::vector<std::int64_t>{8, 32}));
+  EXPECT_GT(measured.shared_s(1, 1), measured.shared_s(0, 1)) << "slowed down, too";
+  const LatencyProfile in_turns = profile_of(on_ranks(2) + host + " --shared-time measure --share-gpu turns");
+  EXPECT_GT(in_turns.shared_s(1, 1), in_turns.shared_s(0, 1));
+
+  const ProgramRun other = folder.run(program + few + " --model deepseek-v2-lite --device host --dtype f32" +
+                                      " --expert-shape 64x32 --shared-time measure");
+  EXPECT_EQ(other.code, 2);
+  EXPECT_NE(other.errors.find("--shared-time measure"), std::string::npos) << other.errors;
+}
+
 TEST(GemProfile, NodesCanBeStated) {
   const TestFolder folder;
   const std::string path = folder.file("profile.h5");
