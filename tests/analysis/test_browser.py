@@ -62,6 +62,24 @@ for (const root of document.querySelectorAll(".figure svg")) {
 return [document.documentElement.scrollWidth - innerWidth, cut];"""
 
 
+# Axes of numbers, two of whose labels read alike or whose labels don't stand on one line.
+BAD_TICKS = """
+const bad = [];
+for (const picture of REPORT.pictures) {
+  for (const root of picture.figure.querySelectorAll("svg")) {
+    for (const [anchor, place] of [["middle", "y"], ["end", "x"]]) {
+      const labels = [...root.querySelectorAll(`text.tick[text-anchor=${anchor}]`)];
+      if (labels.some(label => !/^[−0-9.e+]+$/.test(label.textContent))) continue;
+      const texts = new Set(labels.map(label => label.textContent));
+      const places = new Set(labels.map(label => label.getAttribute(place)));
+      if (labels.length && (texts.size < labels.length || places.size > 1))
+        bad.push(`${picture.name}: ${labels.map(label => label.textContent)}`);
+    }
+  }
+}
+return [bad, tick_texts([159, 159.05, 159.1]), tick_texts([0, 0.5, 1]), tick_texts([-3, -2])];"""
+
+
 @unittest.skipUnless(BROWSER, "no Chromium; install chromium-headless-shell (Debian)")
 class Browser(support.TestCase):
     @classmethod
@@ -122,6 +140,12 @@ class Browser(support.TestCase):
             self.assertGreaterEqual(len(result), 16 if run else 3)
             for name, parts in result:
                 self.assertGreater(parts, 5, name)
+
+    def test_ticks_read_differently_and_stand_in_line(self):
+        bad, narrow, wide, negative = self.clean(self.in_browser("simulated", BAD_TICKS))
+        self.assertEqual(bad, [])
+        self.assertEqual(narrow, ["159.00", "159.05", "159.10"])
+        self.assertEqual((wide, negative), (["0", "0.5", "1"], ["−3", "−2"]))
 
     def test_a_request_would_be_noticed(self):
         found = self.in_browser("host", "return 1;", extra='<img src="http://127.0.0.1:9/x.png">')

@@ -24,10 +24,11 @@ function draw_forest(figure, picture, frame) {
   const x = make_scale(low, high, left, width - right, false, (width - left) / 70);
   const root = svg("svg", {width, height, role: "img", "aria-label": picture.title});
   const top = title_height(titles[0]) - 6;
-  for (const tick of x.ticks)
+  const texts = tick_texts(x.ticks);
+  for (const [i, tick] of x.ticks.entries())
     root.append(svg("line", {class: "grid", x1: x(tick), x2: x(tick), y1: top, y2: height - bottom}),
                 svg("text", {class: "tick", x: x(tick), y: height - bottom + 17, "text-anchor": "middle"},
-                    number_text(tick)));
+                    texts[i]));
   root.append(svg("line", {class: "guide", x1: x(frame.reference), x2: x(frame.reference), y1: top, y2: height - bottom}),
               svg("text", {class: "title", x: width - right, y: height - 8, "text-anchor": "end"},
                   axis_title(picture.x)));

@@ -36,7 +36,7 @@ function draw_lines(figure, whole, frame, state) {
   const width = figure.clientWidth, height = picture.height;
   const [[x_low, x_high], [y_low, y_high]] = lines_extents(picture, frame, state.hidden);
   const y_ticks = make_scale(y_low, y_high, 0, 1, picture.y.log, height / 45).ticks;
-  const left = Math.max(34, label_width(y_ticks.map(number_text)) + 14), right = 16, top = 28, bottom = 44;
+  const left = Math.max(34, label_width(tick_texts(y_ticks)) + 14), right = 16, top = 28, bottom = 44;
   const x = make_scale(x_low, x_high, left, width - right, picture.x.log, (width - left) / 70);
   const y = make_scale(y_low, y_high, height - bottom, top, picture.y.log, height / 45);
   const root = svg("svg", {width, height, role: "img", "aria-label": picture.title});
@@ -62,21 +62,23 @@ function draw_lines(figure, whole, frame, state) {
 
 function draw_axes(root, picture, x, y, box) {
   const floor = box.height - box.bottom;
-  for (const tick of y.ticks) {
+  const y_texts = tick_texts(y.ticks);
+  y.ticks.forEach((tick, i) => {
     root.append(svg("line", {class: "grid", x1: box.left, x2: box.width - box.right, y1: y(tick), y2: y(tick)}),
-                svg("text", {class: "tick", x: box.left - 8, y: y(tick) + 4, "text-anchor": "end"}, number_text(tick)));
-  }
+                svg("text", {class: "tick", x: box.left - 8, y: y(tick) + 4, "text-anchor": "end"}, y_texts[i]));
+  });
   root.append(svg("line", {class: "axis", x1: box.left, x2: box.width - box.right, y1: floor, y2: floor}));
   const labels = picture.x.labels;
   // Names that don't fit beside each other stand on two lines by turns, if no title needs the second one.
   const needed = labels ? label_stride(labels, box.width - box.left - box.right) : 1;
   const lines = needed === 2 && axis_title(picture.x) === "" ? 2 : 1, stride = needed / lines;
   const ticks = labels ? labels.map((_, index) => index).filter(index => index % stride === 0) : x.ticks;
-  for (const tick of ticks) {
-    const text = labels ? shortened(labels[tick], box.width) : number_text(tick), half = label_width([text]) / 2;
+  const texts = labels ? ticks.map(tick => shortened(labels[tick], box.width)) : tick_texts(ticks);
+  ticks.forEach((tick, i) => {
+    const half = label_width([texts[i]]) / 2, line = labels ? tick % lines : 0;
     const at = Math.max(half, Math.min(box.width - half, x(tick)));  // a long name at an end stays on the picture
-    root.append(svg("text", {class: "tick", x: at, y: floor + 17 + 14 * (tick % lines), "text-anchor": "middle"}, text));
-  }
+    root.append(svg("text", {class: "tick", x: at, y: floor + 17 + 14 * line, "text-anchor": "middle"}, texts[i]));
+  });
   root.append(svg("text", {class: "title", x: box.left - 8, y: 14, "text-anchor": "start"}, axis_title(picture.y)),
               svg("text", {class: "title", x: box.width - box.right, y: box.height - 8, "text-anchor": "end"},
                   axis_title(picture.x)));

@@ -19,10 +19,11 @@ function draw_spans(figure, picture, frame) {
     }
   const x = make_scale(0, high * 1.02 || 1, left, width - right, false, (width - left) / 70);
   const root = svg("svg", {width, height, role: "img", "aria-label": picture.title});
-  for (const tick of x.ticks)
+  const texts = tick_texts(x.ticks);
+  for (const [i, tick] of x.ticks.entries())
     root.append(svg("line", {class: "grid", x1: x(tick), x2: x(tick), y1: GROUP_TITLE_HEIGHT - 6, y2: height - bottom}),
                 svg("text", {class: "tick", x: x(tick), y: height - bottom + 17, "text-anchor": "middle"},
-                    number_text(tick)));
+                    texts[i]));
   root.append(svg("text", {class: "title", x: width - right, y: height - 8, "text-anchor": "end"},
                   axis_title(picture.x)));
   let y = 0;

@@ -54,6 +54,15 @@ function number_text(value) {
   return text.replace("-", "−");
 }
 
+// Of ticks, ascending: as other numbers, with more digits where two would read alike.
+function tick_texts(ticks) {
+  const texts = ticks.map(number_text);
+  if (new Set(texts).size === texts.length) return texts;
+  const step = Math.min(...ticks.slice(1).map((tick, i) => tick - ticks[i]));
+  const digits = Math.min(20, Math.max(0, Math.ceil(-Math.log10(step) - 1e-9)));
+  return ticks.map(tick => tick.toFixed(digits).replace("-", "−"));
+}
+
 function with_unit(value, axis) {
   return number_text(value) + (axis && axis.unit ? " " + axis.unit.split(" a ")[0] : "");
 }
