@@ -74,6 +74,7 @@ constexpr std::size_t slot_stride(std::size_t slots) {
 
 /// How many columns add_swap_excesses takes at most.
 constexpr std::size_t columns_at_a_time = 8;
+/// Values behind the last swap that it may write to.
 constexpr std::size_t swap_padding = padded(1);
 
 /// excess [slots of the first, stride] += what the two devices are above the floor of each column, at most its `most`,
