@@ -56,8 +56,12 @@ TEST(ChangeSearch, InPiecesItFindsWhatItFindsAtOnceAndDoesSoMuchAtATime) {
       std::size_t left = piece;
       done = search.advance(left);
     }
-    if (piece < judged_work) EXPECT_GT(pieces, 1u) << piece;
-    if (piece == 1) EXPECT_GE(pieces, 8u + expected.size()) << "a layer at a time";
+    if (piece < judged_work) {
+      EXPECT_GT(pieces, 1u) << piece;
+    }
+    if (piece == 1) {
+      EXPECT_GE(pieces, 8u + expected.size()) << "a layer at a time";
+    }
     const std::vector<LayerChange> changes = search.changes();
     ASSERT_EQ(changes.size(), expected.size()) << piece;
     for (std::size_t c = 0; c < changes.size(); ++c) {
