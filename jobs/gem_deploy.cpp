@@ -9,7 +9,7 @@ int run(const gem::Arguments& arguments) {
       arguments, "gem-deploy", "takes a mapping to the engines that serve the model.",
       {
           {"export", "the mapping as the file that a serving engine starts with", gem::run_export},
-          {"moves", "the way from the running placement to the mapping, for an engine to carry out", gem::run_moves},
+          {"moves", "the moves from the running placement to the mapping, for engines", gem::run_moves},
           {"import", "a map of experts that an engine uses, as a mapping", gem::run_map_import},
           {"permute", "a checkpoint whose linear placement is the mapping, for any engine", gem::run_permute},
           {"profile", "a profile as the text that the policy inside an engine reads", gem::run_profile_export},

@@ -21,7 +21,7 @@ for call in gem-profile 'gem-trace batch' 'gem-trace import' 'gem-trace synthesi
   grep -q '^Usage: ' help.txt || fail "$call --help has no usage line"
   # Examples, continued lines joined; those with several ranks or others' models are for other tests.
   sed -n '/^Examples:/,$p' help.txt | sed '1d; s/^ *//' | sed -e ':a' -e '/\\$/N; s/\\\n *//; ta' |
-    { grep -v 'mpirun\|MODEL\|recorder\|expert_statistic\|routed\|--mapping\|--input' || true; } > examples.sh
+    { grep -v 'mpirun\|MODEL\|recorder\|expert_statistic\|routed\|--mapping\|--input\|--from' || true; } > examples.sh
   bash -euo pipefail examples.sh > log 2>&1 || fail "an example of $call --help: $(tail -n 1 log)"
 done
 gem-map --version | grep -q '^revision: ' || fail "--version doesn't show the revision"

@@ -13,8 +13,9 @@ namespace {
 LatencyProfile any_profile(std::uint64_t seed) {
   LatencyProfile profile;
   AxisLengths axes;
-  const std::pair<const char*, std::size_t> lengths[] = {{"device", 3}, {"point", 5},  {"sample", 2},      {"one", 1},
-                                                         {"bend", 2},   {"regime", 1}, {"regime point", 4}};
+  const std::pair<const char*, std::size_t> lengths[] = {{"device", 3},       {"point", 5},      {"sample", 2},
+                                                         {"one", 1},          {"bend", 2},       {"regime", 1},
+                                                         {"regime point", 4}, {"shared load", 2}};
   for (const auto& [axis, length] : lengths) axes.set(axis, length);
   test::fill_randomly(profile, axes, seed);
   for (double& latency_s : profile.median_s.values())

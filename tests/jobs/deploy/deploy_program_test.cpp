@@ -169,7 +169,7 @@ TEST(DeployProgram, RefusesWrongUse) {
   const std::string base = "export --mapping " + mapping + " --output " + folder.file("out") + " --engine ";
   expect_refused(folder, "", 2, "a command is missing");
   expect_refused(folder, "exprt", 2, "did you mean export");
-  expect_refused(folder, "fly", 2, "the commands are export, import, permute, profile, check.");
+  expect_refused(folder, "fly", 2, "the commands are export, moves, import, permute, profile, check.");
   expect_refused(folder, base + "sglnag", 2, "sglang, tensorrt-llm");
   expect_refused(folder, base + "sglang", 2, "--model NAME or --layers N");
   expect_refused(folder, base + "sglang --layers 20", 2, "has layer 26");
