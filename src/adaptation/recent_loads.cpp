@@ -35,7 +35,7 @@ std::vector<double> likelihoods(const LoadTrace& trace, std::size_t end, std::si
 
 std::size_t telling_steps(const LoadTrace& trace, std::size_t end, std::size_t least, std::size_t most) {
   if (most < 2 * least || least <= judged_steps) return most;
-  const double certain = student_quantile(0.95, blocks - 1);
+  const double certain = student_quantile(0.99, blocks - 1);
   std::vector<double> best = likelihoods(trace, end, least), worse(blocks);
   for (std::size_t length = least; length < most;) {
     const std::size_t longer = std::min(2 * length, most);
