@@ -23,8 +23,8 @@ struct ChangeQuestion {
 };
 
 /// Searches for layers that gain more than their moves cost, a bounded piece at a time: first each layer on some steps,
-/// to be judged on others; then, where the lower bound of the gain of all together pays for their moves, those layers on
-/// all steps.
+/// to be judged on others; then, where the lower bound of the gain of all together pays for their moves, those layers
+/// on all steps.
 class ChangeSearch {
  public:
   /// The profile and the options must outlive it.

@@ -6,9 +6,10 @@
 
 namespace gem {
 
-/// The most steps before `end` that tell the loads of the last ones as well as fewer do: `least`, doubled as long as the
-/// likelihood of the last 32 steps under the shares of those before them doesn't surely fall (at 99 % confidence,
-/// over blocks of 8 steps), at most `most`. Less than `most` is returned only from twice `least` on, and then loads drift.
+/// The most steps before `end` that tell the loads of the last ones as well as fewer do: `least`, doubled as long as
+/// the likelihood of the last 32 steps under the shares of those before them doesn't surely fall (at 99 % confidence,
+/// over blocks of 8 steps), at most `most`. Less than `most` is returned only from twice `least` on, and then loads
+/// drift.
 std::size_t telling_steps(const LoadTrace& trace, std::size_t end, std::size_t least, std::size_t most);
 
 /// The `count` steps before `end` as they would be with the loads of the last `present` of them: what an expert got is

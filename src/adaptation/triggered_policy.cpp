@@ -120,8 +120,8 @@ class TriggeredGem : public Policy {
       plans_.push_back(
           {Loads::Before, step, regime->count, believed, search_iterations, regime->shares, regime->begin});
     const bool loads_changed = load_changed(step), is_due = step >= next_try_ && !is_sudden;
-    const bool drifts = (is_due || (loads_changed && !is_sudden)) &&
-                        telling_steps(drift_.trace, step, window, known) < known;
+    const bool drifts =
+        (is_due || (loads_changed && !is_sudden)) && telling_steps(drift_.trace, step, window, known) < known;
     if (drifts) {
       plan(Loads::Carried, known, search_iterations, window);
     } else {
