@@ -66,9 +66,7 @@ bool parse(const Arguments& arguments, ExportJob& job) {
 /// The model by option, else by the name in the mapping file.
 std::optional<MoeModel> find_model(const ExportJob& job, const std::string& named_in_file) {
   if (!job.model.empty()) return blaming(option_name(&ExportJob::model), [&] { return model_of_option(job.model); });
-  for (const MoeModel& model : known_models())
-    if (to_lower(model.name) == to_lower(named_in_file)) return model;
-  return std::nullopt;
+  return known_model(named_in_file);
 }
 
 /// The first layer of the mapping that has no experts in the model.

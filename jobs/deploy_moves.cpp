@@ -72,9 +72,7 @@ bool parse(const Arguments& arguments, MovesJob& job) {
 // The model by option, else by the name in the mapping file.
 std::optional<MoeModel> model_of(const MovesJob& job, const std::string& named_in_file) {
   if (!job.model.empty()) return blaming(option_name(&MovesJob::model), [&] { return model_of_option(job.model); });
-  for (const MoeModel& model : known_models())
-    if (to_lower(model.name) == to_lower(named_in_file)) return model;
-  return std::nullopt;
+  return known_model(named_in_file);
 }
 
 // Slots of the engine's own file; none without one.
@@ -113,13 +111,12 @@ int run_moves(const Arguments& arguments) {
   const std::size_t moves = plan.moves.size();
   const std::string text = slot_plan_text(plan, bytes);
   check_slot_plan_text(text, job.dry_run ? job.mapping : job.output);
-  std::cout << wrap(fmt::format("{}: {} from {}, {} of {} layers change; {}", job.mapping,
-                                counted(moves, "transfer") + " of weights", mapping.moved_from, plan.layers.size(),
-                                mapping.layer_count(),
-                                bytes ? fmt::format("{} each, {} together", format_bytes(static_cast<double>(*bytes)),
-                                                    format_bytes(static_cast<double>(*bytes * moves)))
-                                      : "how many bytes is unknown, " + on_command_line("expert-bytes") + " says it"))
-            << "\n";
+  std::cout << fmt::format("{}: {} from {}, {} of {} layers change; {}\n", job.mapping,
+                           counted(moves, "transfer") + " of weights", mapping.moved_from, plan.layers.size(),
+                           mapping.layer_count(),
+                           bytes ? fmt::format("{} each, {} together", format_bytes(static_cast<double>(*bytes)),
+                                               format_bytes(static_cast<double>(*bytes * moves)))
+                                 : "how many bytes is unknown, " + on_command_line("expert-bytes") + " says it");
   JsonRecord record;
   record.add("mapping", job.mapping)
       .add("from", mapping.moved_from)
@@ -134,9 +131,8 @@ int run_moves(const Arguments& arguments) {
   write_whole_text(job.output, text);
   check_slot_plan_text(read_whole_text(job.output, std::uint64_t{1} << 30), job.output);
   print_json(JsonRecord().add("output", job.output).add_all(record));
-  std::cout << wrap("Written, read back and carried out on paper: " + job.output +
-                    "; at each point every expert is in at least one place")
-            << "\n";
+  std::cout << "Written, read back and carried out on paper: " << job.output
+            << "; at each point every expert is in at least one place\n";
   return 0;
 }
 

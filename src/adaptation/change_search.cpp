@@ -1,7 +1,6 @@
 #include "adaptation/change_search.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <functional>
 
 #include "base/statistics.hpp"
@@ -12,21 +11,6 @@
 
 namespace gem {
 namespace {
-
-// These layers, by index, as a trace of their own.
-LoadTrace part_of(const LoadTrace& trace, const std::vector<std::size_t>& layers) {
-  LoadTrace part = trace;
-  part.layer_ids.clear();
-  part.experts_of_layer = {};
-  part.counts = Cube<std::uint32_t>(trace.step_count(), layers.size(), trace.expert_count());
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    part.layer_ids.push_back(trace.layer_ids[layers[i]]);
-    if (!trace.experts_of_layer.empty()) part.experts_of_layer.push_back(trace.experts_of_layer[layers[i]]);
-    for (std::size_t t = 0; t < trace.step_count(); ++t)
-      std::ranges::copy(trace.counts.row(t, layers[i]), part.counts.row(t, i).begin());
-  }
-  return part;
-}
 
 // Seconds of the slowest device, [step].
 std::vector<double> step_seconds(const LayerProblem& problem, const Assignment& assignment) {
@@ -43,9 +27,7 @@ double lower_bound(const std::vector<double>& values, std::size_t block) {
   std::vector<double> blocks;
   for (std::size_t begin = 0; begin + block <= values.size(); begin += block)
     blocks.push_back(mean(std::span(values).subspan(begin, block)));
-  if (blocks.size() < 2) return -INFINITY;
-  const double t = student_quantile(0.95, blocks.size() - 1);
-  return mean(blocks) - t * standard_deviation(blocks) / std::sqrt(static_cast<double>(blocks.size()));
+  return mean_lower_bound(blocks, 0.95);
 }
 
 // Layers that are searched in a piece of so much work, at least one.
@@ -76,8 +58,8 @@ void ChangeSearch::judge(std::size_t first, std::size_t count) {
   std::vector<std::size_t> layers;
   for (std::size_t layer = first; layer < first + count; ++layer) layers.push_back(layer);
   const CostModel model(profile_);
-  const std::vector<LayerProblem> searched = layer_problems(model, part_of(question_.searched, layers)),
-                                  judged = layer_problems(model, part_of(question_.judged, layers));
+  const std::vector<LayerProblem> searched = layer_problems(model, chosen_layers(question_.searched, layers)),
+                                  judged = layer_problems(model, chosen_layers(question_.judged, layers));
   for (std::size_t i = 0; i < count; ++i) {
     const Assignment& present = question_.present[layers[i]];
     Assignment found = best_on(searched[i], layers[i]);
@@ -98,7 +80,7 @@ void ChangeSearch::search_on_all(std::size_t first, std::size_t count) {
   std::vector<std::size_t> layers;
   for (std::size_t c = first; c < first + count; ++c) layers.push_back(candidates_[c].layer);
   const CostModel model(profile_);
-  const std::vector<LayerProblem> problems = layer_problems(model, part_of(question_.all, layers));
+  const std::vector<LayerProblem> problems = layer_problems(model, chosen_layers(question_.all, layers));
   for (std::size_t i = 0; i < count; ++i) candidates_[first + i].assignment = best_on(problems[i], layers[i]);
 }
 

@@ -35,13 +35,12 @@ std::vector<double> likelihoods(const LoadTrace& trace, std::size_t end, std::si
 
 std::size_t telling_steps(const LoadTrace& trace, std::size_t end, std::size_t least, std::size_t most) {
   if (most < 2 * least || least <= judged_steps) return most;
-  const double certain = student_quantile(0.99, blocks - 1);
   std::vector<double> best = likelihoods(trace, end, least), worse(blocks);
   for (std::size_t length = least; length < most;) {
     const std::size_t longer = std::min(2 * length, most);
     const std::vector<double> own = likelihoods(trace, end, longer);
     for (std::size_t b = 0; b < blocks; ++b) worse[b] = best[b] - own[b];
-    if (mean(worse) > certain * standard_deviation(worse) / std::sqrt(static_cast<double>(blocks))) return length;
+    if (mean_lower_bound(worse, 0.99) > 0.0) return length;
     if (mean(worse) < 0.0) best = own;
     length = longer;
   }

@@ -131,4 +131,10 @@ double normal_quantile(double p) {
          (((((b[0] * r + b[1]) * r + b[2]) * r + b[3]) * r + b[4]) * r + 1.0);
 }
 
+double mean_lower_bound(std::span<const double> values, double confidence) {
+  if (values.size() < 2) return -INFINITY;
+  const double t = student_quantile(confidence, values.size() - 1);
+  return mean(values) - t * standard_deviation(values) / std::sqrt(static_cast<double>(values.size()));
+}
+
 }  // namespace gem

@@ -39,6 +39,9 @@ Interval bootstrap_ratio(std::span<const double> numerator, std::span<const doub
 /// Abramowitz and Stegun 26.7.5: 0.7 % low with 3, less with more, at 0.975).
 double student_quantile(double probability, std::size_t degrees);
 
+/// What the mean of independent values is above at this confidence (Student's t); -infinity of fewer than two.
+double mean_lower_bound(std::span<const double> values, double confidence);
+
 /// Point z of the standard normal with the given probability below it (Acklam's rational approximation, |error| <
 /// 1e-8).
 double normal_quantile(double probability);

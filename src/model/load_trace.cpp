@@ -101,4 +101,19 @@ LoadTrace chosen_steps(const LoadTrace& trace, const std::vector<std::size_t>& s
   return chosen;
 }
 
+LoadTrace chosen_layers(const LoadTrace& trace, const std::vector<std::size_t>& layers) {
+  LoadTrace chosen = trace;
+  chosen.layer_ids.clear();
+  chosen.experts_of_layer.clear();
+  chosen.counts = Cube<std::uint32_t>(trace.step_count(), layers.size(), trace.expert_count());
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    chosen.layer_ids.push_back(trace.layer_ids[layers[i]]);
+    chosen.experts_of_layer.push_back(static_cast<std::int32_t>(trace.experts_in(layers[i])));
+    for (std::size_t step = 0; step < trace.step_count(); ++step)
+      std::ranges::copy(trace.counts.row(step, layers[i]), chosen.counts.row(step, i).begin());
+  }
+  chosen.experts_of_layer = shortest(std::move(chosen.experts_of_layer), trace.expert_count());
+  return chosen;
+}
+
 }  // namespace gem

@@ -61,6 +61,9 @@ LoadTrace without_steps(const LoadTrace& trace);
 /// Steps first .. first + count of a trace; UsageError if it has fewer.
 LoadTrace steps_of(const LoadTrace& trace, std::size_t first, std::size_t count);
 
+/// These layers alone, by index, in that order.
+LoadTrace chosen_layers(const LoadTrace& trace, const std::vector<std::size_t>& layers);
+
 /// These steps of a trace, in this order; one may come several times.
 LoadTrace chosen_steps(const LoadTrace& trace, const std::vector<std::size_t>& steps);
 

@@ -133,6 +133,13 @@ const std::vector<MoeModel>& known_models() {
   return models;
 }
 
+std::optional<MoeModel> known_model(std::string_view name) {
+  const std::string wanted = to_lower(name);
+  for (const MoeModel& model : known_models())
+    if (to_lower(model.name) == wanted) return model;
+  return std::nullopt;
+}
+
 const MoeModel& find_model(const std::vector<MoeModel>& models, std::string_view name) {
   const std::string wanted = to_lower(name);
   std::vector<std::string> names;

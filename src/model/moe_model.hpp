@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,6 +45,9 @@ const std::vector<MoeModel>& known_models();
 /// Reads models from CSV text with the header of jobs/data/models.csv; `origin` names it in messages.
 /// DataError for a missing column, a bad number or no row.
 std::vector<MoeModel> parse_models(std::string_view csv_text, const std::string& origin);
+
+/// The known model of just that name, ignoring case, as files name it; none if there is none.
+std::optional<MoeModel> known_model(std::string_view name);
 
 /// A known model by name, ignoring case; UsageError listing near names if there is none.
 const MoeModel& find_model(const std::vector<MoeModel>& models, std::string_view name);

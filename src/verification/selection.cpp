@@ -29,24 +29,17 @@ std::size_t first_unseen_step(const std::vector<Mapping>& mappings, const LoadTr
 
 LoadTrace layers_of(const LoadTrace& trace, const std::vector<std::int32_t>& layer_ids) {
   if (layer_ids.empty()) return trace;
-  LoadTrace chosen = trace;
-  chosen.layer_ids = layer_ids;
-  chosen.experts_of_layer.clear();
-  chosen.counts = Cube<std::uint32_t>(trace.step_count(), layer_ids.size(), trace.expert_count());
-  for (std::size_t l = 0; l < layer_ids.size(); ++l) {
-    if (std::count(layer_ids.begin(), layer_ids.end(), layer_ids[l]) > 1)
-      throw UsageError(fmt::format("layer {} is there twice; give each layer once", layer_ids[l]));
-    const auto found = std::find(trace.layer_ids.begin(), trace.layer_ids.end(), layer_ids[l]);
+  std::vector<std::size_t> layers;
+  for (const std::int32_t id : layer_ids) {
+    if (std::ranges::count(layer_ids, id) > 1)
+      throw UsageError(fmt::format("layer {} is there twice; give each layer once", id));
+    const auto found = std::ranges::find(trace.layer_ids, id);
     if (found == trace.layer_ids.end())
-      throw UsageError(fmt::format("the trace has no layer {}; it has {} layers, {} to {}", layer_ids[l],
-                                   trace.layer_count(), trace.layer_ids.front(), trace.layer_ids.back()));
-    const auto source = static_cast<std::size_t>(found - trace.layer_ids.begin());
-    chosen.experts_of_layer.push_back(static_cast<std::int32_t>(trace.experts_in(source)));
-    for (std::size_t step = 0; step < trace.step_count(); ++step)
-      std::ranges::copy(trace.counts.row(step, source), chosen.counts.row(step, l).begin());
+      throw UsageError(fmt::format("the trace has no layer {}; it has {} layers, {} to {}", id, trace.layer_count(),
+                                   trace.layer_ids.front(), trace.layer_ids.back()));
+    layers.push_back(static_cast<std::size_t>(found - trace.layer_ids.begin()));
   }
-  chosen.experts_of_layer = shortest(std::move(chosen.experts_of_layer), trace.expert_count());
-  return chosen;
+  return chosen_layers(trace, layers);
 }
 
 std::vector<std::int32_t> spread_layers(const std::vector<std::int32_t>& layer_ids, std::size_t count) {

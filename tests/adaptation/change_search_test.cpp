@@ -6,19 +6,13 @@
 #include "mapping/baselines.hpp"
 #include "search/random_problem.hpp"
 #include "search/redundant_experts.hpp"
-#include "workload/synthesis.hpp"
+#include "synthetic_task.hpp"
 
 namespace gem {
 namespace {
 
 LoadTrace task(std::uint64_t seed) {
-  SynthesisOptions options;
-  options.expert_count = 32;
-  options.top_k = 4;
-  options.layer_ids = {0, 1, 2, 3, 4, 5, 6, 7};
-  options.steps = 64;
-  options.seed = seed;
-  return synthesize_trace(options);
+  return test::synthetic_task(seed, 64, 8);
 }
 
 // From what another task was searched for.

@@ -8,19 +8,13 @@
 #include "search/placement.hpp"
 #include "search/random_problem.hpp"
 #include "search/remap.hpp"
-#include "workload/synthesis.hpp"
+#include "synthetic_task.hpp"
 
 namespace gem {
 namespace {
 
 LoadTrace task(std::uint64_t seed) {
-  SynthesisOptions options;
-  options.expert_count = 32;
-  options.top_k = 4;
-  options.layer_ids = {0, 1, 2, 3};
-  options.steps = 400;
-  options.seed = seed;
-  return synthesize_trace(options);
+  return test::synthetic_task(seed, 400);
 }
 
 struct Outcome {

@@ -4,19 +4,13 @@
 
 #include "adaptation/drift.hpp"
 #include "adaptation/regimes.hpp"
-#include "workload/synthesis.hpp"
+#include "synthetic_task.hpp"
 
 namespace gem {
 namespace {
 
 LoadTrace task(std::uint64_t seed) {
-  SynthesisOptions options;
-  options.expert_count = 32;
-  options.top_k = 4;
-  options.layer_ids = {0, 1, 2, 3};
-  options.steps = 1000;
-  options.seed = seed;
-  return synthesize_trace(options);
+  return test::synthetic_task(seed, 1000);
 }
 
 TEST(RecentLoads, AllStepsTellWhereLoadsStayAndFewWhereTheyDrift) {

@@ -61,5 +61,12 @@ TEST(Statistics, BootstrapRatioBracketsTheTruth) {
   EXPECT_LT(interval.high - interval.low, 0.01);
 }
 
+TEST(Statistics, WhatAMeanIsAbove) {
+  const std::vector<double> values{1.0, 2.0, 3.0, 4.0};
+  EXPECT_NEAR(mean_lower_bound(values, 0.95), 2.5 - 2.3534 * 1.29099 / 2.0, 0.02);
+  EXPECT_LT(mean_lower_bound(values, 0.99), mean_lower_bound(values, 0.95));
+  EXPECT_EQ(mean_lower_bound(std::vector<double>{1.0}, 0.95), -INFINITY);
+}
+
 }  // namespace
 }  // namespace gem

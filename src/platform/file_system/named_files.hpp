@@ -6,8 +6,8 @@
 
 namespace gem {
 
-/// A file that a program was told of, and by what: {"--output", "mapping.h5"}. An empty path is a file that wasn't
-/// given.
+/// A file that a program was told of, and by what: {"the output's option", "mapping.h5"}. An empty path is a file that
+/// wasn't given.
 struct NamedFile {
   std::string option;
   std::string path;
