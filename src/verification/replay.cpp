@@ -150,6 +150,24 @@ void add_copies(const Communicator& communicator, ReplayTarget& target, std::siz
   made.exposed_s += exposed_s;
 }
 
+// See balanced_trace(); what shared experts take is told from what the steps without them take by the model.
+LoadTrace force_balanced(const LoadTrace& trace, const std::vector<ExpertHomes>& homes, const CostModel& model,
+                         const ReplayOptions& options) {
+  LoadTrace balanced = balanced_trace(trace, homes, options.speeds, options.rules);
+  if (options.shared_s.empty()) return balanced;
+  const Cube<double> routed_s = predict(model, profiled_stage, balanced, homes);
+  double layer_s = 0.0;  // of all routed experts of a mean layer on a device of speed 1
+  for (std::size_t step = 0; step < routed_s.planes(); ++step)
+    for (std::size_t layer = 0; layer < routed_s.rows(); ++layer)
+      for (std::size_t d = 0; d < options.speeds.size(); ++d)
+        layer_s +=
+            options.speeds[d] * routed_s(step, layer, d) / static_cast<double>(routed_s.planes() * routed_s.rows());
+  if (layer_s <= 0.0) return balanced;
+  std::vector<double> shared = options.shared_s;
+  for (double& part : shared) part /= layer_s;
+  return balanced_trace(trace, homes, options.speeds, options.rules, shared);
+}
+
 }  // namespace
 
 std::vector<ExpertHomes> homes_for(const Mapping& mapping, const LoadTrace& trace) {
@@ -205,7 +223,7 @@ VerificationReport replay(const Communicator& communicator, ReplayTarget& target
   std::vector<ExpertHomes> balanced_homes;
   if (options.whole_step) {
     balanced_homes = first_homes(homes[0]);
-    balanced = balanced_trace(trace, balanced_homes, options.speeds, options.rules);
+    balanced = force_balanced(trace, balanced_homes, model, options);
     traces.push_back(&balanced);
     placements.emplace_back(balanced_homes, RunTimeOptions{}, model, balanced, options.copy_price);
     MappingReplay& replay = report.balanced.emplace_back();

@@ -29,8 +29,9 @@ struct ReplayOptions {
   std::vector<RunTimeOptions> decided{};  ///< [mapping], or empty: what isn't as the mapping says
   CopyPrice copy_price{};                 ///< of experts that are copied in steps
   // For the force-balanced steps; needed for whole steps alone.
-  std::vector<double> speeds{};  ///< [device] relative
-  LoadRules rules{LoadRule{}};   ///< tiles of the experts' kernel
+  std::vector<double> speeds{};    ///< [device] relative
+  std::vector<double> shared_s{};  ///< [device] of its shared experts in a layer; empty where unknown or none
+  LoadRules rules{LoadRule{}};     ///< tiles of the experts' kernel
 };
 
 /// What experts that are copied in a step take a device.

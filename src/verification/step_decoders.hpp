@@ -33,8 +33,10 @@ std::vector<ExpertHomes> first_homes(const std::vector<ExpertHomes>& homes);
 /// The *force-balanced* steps: each step and layer has as many active experts, tiles and tokens, spread over the
 /// devices by their speeds and evenly over a device's active experts; a device has no more of these than slots. Of a
 /// kernel with several tiles the one that an even share of the tokens has counts. homes: [layer], the placement that
-/// they are for, without copies.
+/// they are for, without copies. shared: [device] what its shared experts take beside, as a part of what all routed
+/// experts of a layer would take a device of speed 1; or empty.
 LoadTrace balanced_trace(const LoadTrace& trace, const std::vector<ExpertHomes>& homes,
-                         const std::vector<double>& speeds, const LoadRules& rules);
+                         const std::vector<double>& speeds, const LoadRules& rules,
+                         const std::vector<double>& shared = {});
 
 }  // namespace gem
