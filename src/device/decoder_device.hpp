@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
+#include <vector>
 
 #include "device/moe_device.hpp"
 #include "model/moe_model.hpp"
@@ -15,9 +17,19 @@ namespace gem {
 struct DecoderWork {
   MoeModel model;
   std::size_t tokens = 0;   ///< of the device's own share; in decode one a sequence
-  std::size_t context = 0;  ///< tokens in the cache of each sequence; 0: attention itself isn't run (prefill)
+  std::size_t context = 0;  ///< tokens in the cache of each sequence; 0: attention itself isn't run
   std::uint64_t seed = 1;
   bool shared_alone = false;  ///< nothing but the shared experts
+  bool prefill = false;       ///< the tokens are one sequence's chunk behind `context`, each sees those before it, too
+
+  std::size_t sequences() const { return prefill ? 1 : tokens; }
+  /// Keys of a sequence: those in the cache and, in prefill, of the chunk.
+  std::size_t key_count() const { return prefill ? context + tokens : context; }
+  /// Of these keys, how many the device's token `token` could see in a layer without a window: the first ones.
+  std::size_t keys_before(std::size_t token) const { return prefill ? context + token + 1 : context; }
+  std::vector<MatrixProduct> products(StepPart part) const {
+    return products_of(model, part, tokens, prefill ? std::optional(context) : std::nullopt);
+  }
 };
 
 /// Seconds of each part of a step, by StepPart's number.

@@ -82,6 +82,8 @@ class DeviceKind {
   virtual std::unique_ptr<LayerEstimate> estimate(const DeviceOptions& options) const = 0;
   /// Layers whose weights must rotate for caches to be as cold as in serving; 1 where devices flush them themselves.
   virtual std::size_t cold_layers(const DeviceOptions&, std::size_t /*layer_bytes*/) const { return 1; }
+  /// Whether its decoders run attention of prefill here, for which a GPU needs cuDNN on the machine.
+  virtual bool runs_prefill_attention() const { return false; }
   /// Tiles that fill a device once, for each of a layer's products, where it works in waves; empty where unknown.
   virtual std::vector<double> tiles_per_wave(const DeviceOptions&) const { return {}; }
 };

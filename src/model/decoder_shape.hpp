@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <iterator>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,24 @@ struct DecoderShape {
   /// Elements that the cache holds of a token in one layer.
   std::size_t cached_per_token() const;
 };
+
+/// Heads of attention as they are computed; sizes in elements.
+struct AttentionHeads {
+  std::size_t query_heads = 0;
+  std::size_t kv_heads = 0;
+  std::size_t key_size = 0;
+  std::size_t value_size = 0;
+  bool values_in_keys = false;  ///< a token's values are the first elements of its keys
+
+  bool operator==(const AttentionHeads&) const = default;
+};
+
+/// Latent attention attends in decode to the compressed keys themselves; in prefill keys and values are expanded first,
+/// a head of them for each of queries, which takes fewer operations for many tokens.
+AttentionHeads attention_heads(const DecoderShape& shape, bool prefill);
+
+/// What scores are multiplied by, 1 / sqrt(elements of a query).
+float attention_scale(const DecoderShape& shape);
 
 /// Parts of a decoder step, in the order in which a device runs them. Those before Dispatch make up a phase, Experts
 /// and SharedExperts another: at the end of each all devices wait for the slowest.
@@ -88,8 +107,10 @@ struct MatrixProduct {
 };
 
 /// The matrix products of a part for `rows` tokens, one after the other; none in attention itself, in the exchange and
-/// in experts of any kind. Latent attention is absorbed: keys and values stay compressed.
-std::vector<MatrixProduct> products_of(const MoeModel& model, StepPart part, std::size_t rows);
+/// in experts of any kind. Latent attention is absorbed in decode: keys and values stay compressed. Of prefill
+/// `prefill_context` is how many cached tokens the chunk follows; these are expanded, too.
+std::vector<MatrixProduct> products_of(const MoeModel& model, StepPart part, std::size_t rows,
+                                       std::optional<std::size_t> prefill_context = std::nullopt);
 
 /// Whether the part begins with a norm of its tokens.
 bool begins_with_norm(StepPart part);

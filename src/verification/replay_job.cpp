@@ -15,6 +15,7 @@
 #include "mapping/remapping.hpp"
 #include "mapping/sample.hpp"
 #include "model/profile_doubts.hpp"
+#include "model/shared_time.hpp"
 #include "model/weight_type.hpp"
 #include "platform/command_line/progress.hpp"
 #include "platform/host/host_info.hpp"
@@ -253,7 +254,11 @@ void describe(OptionList& options, ReplayRequest& request) {
   options.add("batch", request.batch, "N", "sequences of a step on all devices together")
       .range(1, 1e6)
       .without("the trace's tokens a step");
-  options.add("context", request.context, "TOKENS", "tokens in the cache of each sequence").range(1, 1e6);
+  options
+      .add("context", request.context, "TOKENS",
+           "tokens in the cache of each sequence; of prefill, those that a device's chunk follows; 0: attention itself "
+           "is left out")
+      .range(0, 1e6);
   options
       .add("output-tokens", request.output_tokens, "N",
            "also the time per token over the output of a request: N steps in order; 0: not")
@@ -422,11 +427,13 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
   for (const DeviceSummary& device : summarize(question.profile)) speeds.push_back(device.relative_speed);
   StepDecoders decoders;
   std::optional<StepSetting> whole_step;
-  ranks.on_all([&] {
-    if (!replays_whole_steps(request)) return;
-    decoders = make_decoders(ranks, request, question, local, speeds);
-    whole_step = step_setting(request, question, kind);
-  });
+  if (replays_whole_steps(request)) {
+    const std::size_t context = replayed_context(ranks, request, question, kind);
+    ranks.on_all([&] {
+      whole_step = step_setting(request, question, kind, context);
+      decoders = make_decoders(ranks, request, question, local, speeds, context);
+    });
+  }
   const auto target = make_target(ranks, request, question, local, std::move(decoders));
   if (!difference.empty()) std::cerr << "warning: " << device_warning(difference) << "\n";
   if (ranks.is_root() && difference.empty()) warn_of_other_devices(question, running);
@@ -440,6 +447,9 @@ VerificationReport run_replay(const Communicator& ranks, const ReplayRequest& re
   options.copy_price = {links_of(question.profile), static_cast<double>(expert_bytes)};
   options.whole_step = whole_step.has_value();
   options.speeds = speeds;
+  if (!question.profile.shared_tokens.empty())
+    options.shared_s = shared_times_s(question.profile, static_cast<double>(question.trace.tokens_per_step) /
+                                                            static_cast<double>(question.profile.device_count()));
   options.rules = question.profile.load_rules();
   VerificationReport report = replay(ranks, *target, question.trace, question.mappings,
                                      CostModel(question.profile, {.across_nodes = AcrossNodes::Off}), options,

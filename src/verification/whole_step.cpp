@@ -168,7 +168,7 @@ std::string sources(const VerificationReport& report) {
   const StepSetting& setting = *report.whole_step;
   std::string text = fmt::format("Whole decoder steps: {} tokens a step, ", report.tokens_per_step);
   text += setting.context > 0 ? fmt::format("{} tokens in each sequence's cache", setting.context)
-                              : std::string("attention itself not measured (no decode)");
+                              : std::string("attention itself not measured");
   text += fmt::format("; all but the experts: {}; ", setting.rest);
   if (has_whole_layers(report))
     text += "exchange: measured";

@@ -38,9 +38,8 @@ MoeModel decoder_model(const ReplayRequest& request, const ReplayQuestion& quest
   return model;
 }
 
-// Tokens in the caches; 0 in prefill, whose attention no kernel here runs.
-std::size_t replayed_context(const ReplayRequest& request, const ReplayQuestion& question) {
-  return says(question.trace.phase, Phase::Prefill) ? 0 : request.context;
+bool is_prefill(const ReplayQuestion& question) {
+  return says(question.trace.phase, Phase::Prefill);
 }
 
 // StepSetting::attention_layers; throws where no layer of some kind is replayed.
@@ -102,15 +101,25 @@ void check_whole_step_options(const ReplayRequest& request) {
 }
 
 void check_whole_steps(const ReplayRequest& request, const ReplayQuestion& question) {
-  attention_layers(decoder_model(request, question), replayed_context(request, question), question.trace.layer_ids);
+  attention_layers(decoder_model(request, question), is_prefill(question) ? 0 : request.context,
+                   question.trace.layer_ids);
   check_batch(request, question.trace);
 }
 
+std::size_t replayed_context(const Communicator& ranks, const ReplayRequest& request, const ReplayQuestion& question,
+                             const DeviceKind& kind) {
+  if (!is_prefill(question)) return request.context;
+  const bool runs = request.rest_file.empty() && kind.runs_prefill_attention();
+  return ranks.max(runs ? 0.0 : 1.0) == 0.0 ? request.context : 0;
+}
+
 StepDecoders make_decoders(const Communicator& ranks, const ReplayRequest& request, const ReplayQuestion& question,
-                           const std::vector<std::unique_ptr<MoeDevice>>& local, const std::vector<double>& speeds) {
+                           const std::vector<std::unique_ptr<MoeDevice>>& local, const std::vector<double>& speeds,
+                           std::size_t context) {
   StepDecoders decoders;
   decoders.layer_ids = question.trace.layer_ids;
-  DecoderWork work{decoder_model(request, question), 0, replayed_context(request, question), request.seed};
+  DecoderWork work{decoder_model(request, question), 0, context, request.seed};
+  work.prefill = is_prefill(question);
   const std::size_t first =
       devices_of_rank(speeds.size(), static_cast<std::size_t>(ranks.size()), static_cast<std::size_t>(ranks.rank()))
           .first;
@@ -132,10 +141,11 @@ StepDecoders make_decoders(const Communicator& ranks, const ReplayRequest& reque
   return decoders;
 }
 
-StepSetting step_setting(const ReplayRequest& request, const ReplayQuestion& question, const DeviceKind& kind) {
+StepSetting step_setting(const ReplayRequest& request, const ReplayQuestion& question, const DeviceKind& kind,
+                         std::size_t context) {
   const MoeModel model = decoder_model(request, question);
   StepSetting setting;
-  setting.context = replayed_context(request, question);
+  setting.context = context;
   setting.output_tokens = request.output_tokens;
   setting.moe_layers = model.moe_layer_count;
   setting.dense_layers = model.dense_layer_count();

@@ -21,11 +21,18 @@ void check_whole_step_options(const ReplayRequest& request);
 /// Throws where the model or the batch of whole steps doesn't fit profile and trace.
 void check_whole_steps(const ReplayRequest& request, const ReplayQuestion& question);
 
+/// Tokens in the caches of whole steps; 0 where attention itself can't be run: in prefill, on devices of which some
+/// don't run it. Collective.
+std::size_t replayed_context(const Communicator& ranks, const ReplayRequest& request, const ReplayQuestion& question,
+                             const DeviceKind& kind);
+
 /// What this rank's devices run beside routed experts. speeds: [device] relative.
 StepDecoders make_decoders(const Communicator& ranks, const ReplayRequest& request, const ReplayQuestion& question,
-                           const std::vector<std::unique_ptr<MoeDevice>>& local, const std::vector<double>& speeds);
+                           const std::vector<std::unique_ptr<MoeDevice>>& local, const std::vector<double>& speeds,
+                           std::size_t context);
 
 /// What whole steps are made of on devices of that kind.
-StepSetting step_setting(const ReplayRequest& request, const ReplayQuestion& question, const DeviceKind& kind);
+StepSetting step_setting(const ReplayRequest& request, const ReplayQuestion& question, const DeviceKind& kind,
+                         std::size_t context);
 
 }  // namespace gem

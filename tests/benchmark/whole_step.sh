@@ -152,14 +152,14 @@ prepare() {
 }
 
 replay() { # after its searches
-  local files=() method job decode=() base=$output/profiles/$name
+  local files=() method job batch=(--context "$context") base=$output/profiles/$name
   traces || return # are there: their names
   for job in "$@"; do wait "$job" || return; done
   for method in "${methods[@]}"; do files+=(--mapping "$output/mappings/$name.$spread/$method.h5"); done
-  [ "$phase" != decode ] || decode=(--batch "$tokens" --context "$context" --output-tokens "$((steps / 2))")
+  [ "$phase" != decode ] || batch+=(--batch "$tokens" --output-tokens "$((steps / 2))")
   make "$output/reports/$name.$spread.h5" "$output/reports/$name.$spread.txt" \
     "${launch[@]}" gem-verify --quiet --profile "$base.$spread.h5" --trace "$test" "${files[@]}" --judge "${methods[-1]}" \
-    --model "$model" "${share[@]}" --whole-step "${decode[@]}" --layers "$layers" --steps "$steps" \
+    --model "$model" "${share[@]}" --whole-step "${batch[@]}" --layers "$layers" --steps "$steps" \
     --rounds "$rounds" --output "$output/reports/$name.$spread.h5"
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/bf16.hpp"
 #include "base/error.hpp"
 #include "base/statistics.hpp"
 #include "device/cuda/cuda_moe_device.hpp"
@@ -13,6 +14,7 @@
 #include "device/decoder_device.hpp"
 #include "device/host/expert_weights.hpp"
 #include "kernels/spin.hpp"
+#include "platform/gpu/prefill_attention.hpp"
 
 namespace gem {
 namespace {
@@ -173,6 +175,90 @@ TEST_F(CudaDevice, RunsEveryPartOfADecoderStepInProportionToItsSlowdown) {
         EXPECT_NEAR(slow / fast, 2.0, 0.6) << name << " " << word_of(part);
       }
     }
+  }
+}
+
+// softmax(scale Q K^T) V of a chunk on the host, in the order of PrefillAttention's buffers.
+std::vector<float> attended_on_host(const PrefillAttentionShape& attention, std::span<const float> query,
+                                    std::span<const float> keys, std::span<const float> values) {
+  const std::size_t ks = attention.key_size, vs = attention.value_size;
+  std::vector<float> out(attention.tokens * attention.query_heads * vs, 0.0f);
+  for (std::size_t t = 0; t < attention.tokens; ++t)
+    for (std::size_t h = 0; h < attention.query_heads; ++h) {
+      const std::size_t kv = h / (attention.query_heads / attention.kv_heads);
+      const std::size_t end = attention.keys - attention.tokens + t + 1;
+      const std::size_t first = attention.window > 0 && end > attention.window ? end - attention.window : 0;
+      const float* q = &query[(t * attention.query_heads + h) * ks];
+      float* o = &out[(t * attention.query_heads + h) * vs];
+      float sum = 0.0f;
+      for (std::size_t k = first; k < end; ++k) {
+        const float* key = &keys[(k * attention.kv_heads + kv) * ks];
+        float score = 0.0f;
+        for (std::size_t i = 0; i < ks; ++i) score += q[i] * key[i];
+        const float weight = std::exp(attention.scale * score);
+        sum += weight;
+        for (std::size_t i = 0; i < vs; ++i) o[i] += weight * values[(k * attention.kv_heads + kv) * vs + i];
+      }
+      for (std::size_t i = 0; i < vs; ++i) o[i] /= sum;
+    }
+  return out;
+}
+
+// Random values as bf16 holds them, and these on the GPU.
+std::vector<float> random_bf16(std::size_t count, std::uint64_t seed, DeviceBuffer<std::uint16_t>& on_gpu,
+                               cudaStream_t stream) {
+  std::vector<float> values(count);
+  fill_random_rows(seed, values);
+  std::vector<std::uint16_t> bits(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    bits[i] = to_bf16(values[i]);
+    values[i] = from_bf16(bits[i]);
+  }
+  on_gpu.upload(bits, stream);
+  return values;
+}
+
+TEST_F(CudaDevice, AttentionOfPrefillIsThatOfTheHost) {
+  if (!has_prefill_attention()) GTEST_SKIP() << cudnn_state();
+  // Grouped behind a cache, with a window, without a cache, and expanded latent attention.
+  for (const PrefillAttentionShape& attention : {PrefillAttentionShape{192, 448, 8, 2, 64, 64, 0, 0.125f},
+                                                 PrefillAttentionShape{192, 448, 8, 2, 64, 64, 128, 0.125f},
+                                                 PrefillAttentionShape{256, 256, 4, 4, 128, 128, 0, 0.0884f},
+                                                 PrefillAttentionShape{192, 448, 4, 4, 192, 128, 0, 0.0722f}}) {
+    CudaStream stream;
+    DeviceBuffer<std::uint16_t> query, keys, values;
+    const std::vector<float> q =
+        random_bf16(attention.tokens * attention.query_heads * attention.key_size, 1, query, stream.handle());
+    const std::vector<float> k =
+        random_bf16(attention.keys * attention.kv_heads * attention.key_size, 2, keys, stream.handle());
+    const std::vector<float> v =
+        random_bf16(attention.keys * attention.kv_heads * attention.value_size, 3, values, stream.handle());
+    const std::vector<float> expected = attended_on_host(attention, q, k, v);
+    DeviceBuffer<std::uint16_t> output(expected.size());
+    make_prefill_attention(stream, attention)->enqueue(query.data(), keys.data(), values.data(), output.data());
+    std::vector<std::uint16_t> bits(expected.size());
+    output.download(bits, stream.handle());
+    double error = 0.0, magnitude = 0.0;
+    for (std::size_t i = 0; i < bits.size(); ++i) {
+      error += std::pow(from_bf16(bits[i]) - expected[i], 2);
+      magnitude += std::pow(expected[i], 2);
+    }
+    EXPECT_LT(std::sqrt(error / magnitude), 0.01) << attention.key_size << ", window " << attention.window;
+  }
+}
+
+TEST_F(CudaDevice, RunsAttentionOfPrefillWhereCudnnIs) {
+  for (const char* name : {"gpt-oss-20b", "DeepSeek-V2-Lite"}) {
+    DecoderWork work{find_model(known_models(), name), 512, has_prefill_attention() ? 2048u : 0u, 1};
+    work.prefill = true;
+    CudaDeviceOptions options = options_of();
+    options.expert = work.model.expert;
+    CudaMoeDevice device(options);
+    const auto decoder = device.make_decoder(work);
+    StepPartTimes times{};
+    for (int i = 0; i < 3; ++i) decoder->time_parts(1, attention_parts, times);
+    EXPECT_EQ(times[index_of(StepPart::Attention)] > 0.0, has_prefill_attention()) << name;
+    EXPECT_GT(times[index_of(StepPart::QueryKeyValue)], 0.0) << name;
   }
 }
 

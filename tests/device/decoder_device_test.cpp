@@ -47,6 +47,34 @@ TEST(HostDecoder, RunsEveryPartOfBothKindsOfAttention) {
   }
 }
 
+TEST(HostDecoder, RunsAttentionOfPrefill) {
+  for (const char* attention : {"gqa,8,2,16,0,0,0,16,2", "latent,4,1,16,24,32,8,0,0"}) {
+    HostDeviceOptions options;
+    options.expert = {64, 32};
+    HostDevice device(options);
+    DecoderWork work = work_of(attention);
+    work.prefill = true;
+    StepPartTimes times{}, longer{};
+    device.make_decoder(work)->time_parts(1, attention_parts, times);
+    EXPECT_GT(times[index_of(StepPart::Attention)], 0.0) << attention;
+    work.tokens = 64;  // each sees those before it: more than 16 times the pairs
+    device.make_decoder(work)->time_parts(1, attention_parts, longer);
+    EXPECT_GT(longer[index_of(StepPart::Attention)], 3.0 * times[index_of(StepPart::Attention)]) << attention;
+  }
+}
+
+TEST(DecoderWork, CountsTheKeysThatATokenSees) {
+  DecoderWork work = work_of("gqa,8,2,16,0,0,0,16,2");
+  EXPECT_EQ(work.sequences(), 4u);  // decode: one token a sequence, behind its cache
+  EXPECT_EQ(work.key_count(), 64u);
+  EXPECT_EQ(work.keys_before(3), 64u);
+  work.prefill = true;
+  EXPECT_EQ(work.sequences(), 1u);  // a chunk of four
+  EXPECT_EQ(work.key_count(), 68u);
+  EXPECT_EQ(work.keys_before(0), 65u);  // with itself
+  EXPECT_EQ(work.keys_before(3), 68u);
+}
+
 TEST(HostDecoder, ADeviceWithoutTokensHasNothingToDo) {
   HostDeviceOptions options;
   options.expert = {64, 32};
@@ -76,6 +104,22 @@ TEST(SimulatedDecoder, FollowsTheStatedModel) {
   StepPartTimes prefill{};
   device.make_decoder(work)->time_parts(1, attention_parts, prefill);
   EXPECT_EQ(prefill[index_of(StepPart::Attention)], 0.0);
+}
+
+TEST(SimulatedDecoder, AttentionOfPrefillTakesItsArithmetic) {
+  SimulatedDeviceOptions options;
+  options.expert = {2880, 2880};
+  SimulatedDevice device(options);
+  DecoderWork work{find_model(known_models(), "gpt-oss-20b"), 2048, 2048, 1};
+  work.prefill = true;
+  StepPartTimes with_window{}, full{};
+  device.make_decoder(work)->time_parts(0, attention_parts, with_window);
+  device.make_decoder(work)->time_parts(1, attention_parts, full);
+  const double pairs = 2048.0 * 2048.0 + 2048.0 * 2049.0 / 2.0;  // the context's, and of the chunk those before
+  const double flops = 2.0 * pairs * 64 * (64 + 64);
+  EXPECT_NEAR(full[index_of(StepPart::Attention)], 1e-6 + flops / options.model.flops_per_s, 1e-9);
+  // 128 keys a token: reading the rows takes longer than the arithmetic.
+  EXPECT_LT(with_window[index_of(StepPart::Attention)], full[index_of(StepPart::Attention)] / 8);
 }
 
 TEST(SimulatedDecoder, ASlowDeviceIsSlowWhereItComputes) {

@@ -71,6 +71,14 @@ TEST(MoeModel, KnowsTheShapeOfAttentionOrRefuses) {
   EXPECT_EQ(lite.dense_layer_count(), 1u);
   EXPECT_EQ(products_of(lite, StepPart::QueryKeyValue, 8).size(), 3u);
   EXPECT_EQ(products_of(lite, StepPart::Output, 8).front().batch, 16u);
+  // In prefill the keys and values of all that is seen are expanded, and nothing is absorbed.
+  const MatrixProduct expanded = products_of(lite, StepPart::QueryKeyValue, 8, 100).back();
+  EXPECT_EQ(expanded.rows, 108u);
+  EXPECT_EQ(expanded.columns, 16u * (128u + 128u));
+  EXPECT_EQ(expanded.depth, 512u);
+  EXPECT_EQ(products_of(lite, StepPart::Output, 8, 100).size(), 1u);
+  EXPECT_EQ(attention_heads(lite.decoder, false), (AttentionHeads{16, 1, 576, 512, true}));
+  EXPECT_EQ(attention_heads(lite.decoder, true), (AttentionHeads{16, 16, 192, 128, false}));
   EXPECT_THROW(require_decoder(find_model(known_models(), "Qwen3-Next-80B-A3B")), UsageError);
   for (const MoeModel& model : known_models())
     if (model.decoder.query_heads > 0) {

@@ -163,6 +163,23 @@ TEST(BalancedTrace, KeepsTilesOfHardlyFullExpertsInTheRegimeOfTheTokens) {
             balanced_trace(trace, homes, {1.0, 1.0}, LoadRules(LoadRule{16})).counts.values());
 }
 
+TEST(BalancedTrace, LeavesTimeForSharedExperts) {
+  LoadTrace trace;
+  trace.counts = Cube<std::uint32_t>(1, 1, 8);
+  trace.layer_ids = {0};
+  trace.counts.values() = {50, 10, 0, 10, 20, 0, 10, 0};  // 10 tiles of 10
+  const std::vector<ExpertHomes> homes{ExpertHomes(std::vector<std::int32_t>{0, 0, 0, 0, 1, 1, 1, 1})};
+  const auto first_tokens = [&](const std::vector<double>& shared) {
+    const LoadTrace balanced = balanced_trace(trace, homes, {1.0, 1.0}, LoadRules(LoadRule{10}), shared);
+    const auto counts = balanced.counts.row(0, 0);
+    return std::accumulate(counts.begin(), counts.begin() + 4, 0u);
+  };
+  EXPECT_EQ(first_tokens({}), 50u);
+  EXPECT_EQ(first_tokens({0.2, 0.2}), 50u);
+  // Both end after 0.7 of what all experts take: 0.7 + 0.0 and 0.3 + 0.4.
+  EXPECT_EQ(first_tokens({0.0, 0.4}), 70u);
+}
+
 TEST(BalancedTrace, IsOfAPlacementWithoutCopies) {
   const std::vector<std::int32_t> devices{0, 0, 1, 1};
   const std::vector<RedundantCopy> copies{{0, 1}};

@@ -19,11 +19,10 @@ std::unique_ptr<MoeDevice> make_ffn(CudaDeviceOptions options, const ExpertShape
   return make_cuda_device(options);
 }
 
-kernels::DecodeAttentionShape attention_shape(const DecoderShape& shape) {
-  const bool latent = shape.attention == AttentionKind::Latent;
-  const auto value_size = static_cast<int>(latent ? shape.key_rank : shape.head_size);
-  return {static_cast<int>(shape.query_heads), static_cast<int>(shape.kv_heads),
-          value_size + static_cast<int>(shape.rotary_size), value_size, latent};
+kernels::DecodeAttentionShape decode_shape(const DecoderShape& shape) {
+  const AttentionHeads heads = attention_heads(shape, false);
+  return {static_cast<int>(heads.query_heads), static_cast<int>(heads.kv_heads), static_cast<int>(heads.key_size),
+          static_cast<int>(heads.value_size), heads.values_in_keys};
 }
 
 }  // namespace
@@ -59,7 +58,7 @@ void CudaDecoder::fill(DeviceBuffer<std::uint16_t>& values, float amplitude) {
 }
 
 void CudaDecoder::make_products(StepPart part) {
-  for (const MatrixProduct& shape : products_of(work_.model, part, work_.tokens)) {
+  for (const MatrixProduct& shape : work_.products(part)) {
     Product product{shape, DeviceBuffer<std::uint16_t>(shape.batch * shape.columns * shape.depth)};
     fill(product.weights, std::sqrt(3.0f / static_cast<float>(shape.depth)));
     input_.reserve(shape.batch * shape.rows * shape.depth);
@@ -69,21 +68,48 @@ void CudaDecoder::make_products(StepPart part) {
 }
 
 void CudaDecoder::make_cache() {
-  const kernels::DecodeAttentionShape shape = attention_shape(work_.model.decoder);
-  const auto elements = [](std::size_t tokens, int heads, int size) {
-    return tokens * static_cast<std::size_t>(heads) * static_cast<std::size_t>(size);
-  };
-  keys_ = DeviceBuffer<std::uint16_t>(elements(work_.tokens * work_.context, shape.kv_heads, shape.key_size));
+  const AttentionHeads heads = attention_heads(work_.model.decoder, work_.prefill);
+  const std::size_t keys = work_.sequences() * work_.key_count() * heads.kv_heads;
+  keys_ = DeviceBuffer<std::uint16_t>(keys * heads.key_size);
   fill(keys_, 1.7320508f);
-  if (!shape.latent) {
-    values_ = DeviceBuffer<std::uint16_t>(elements(work_.tokens * work_.context, shape.kv_heads, shape.value_size));
+  if (!heads.values_in_keys) {
+    values_ = DeviceBuffer<std::uint16_t>(keys * heads.value_size);
     fill(values_, 1.7320508f);
   }
-  query_ = DeviceBuffer<std::uint16_t>(elements(work_.tokens, shape.query_heads, shape.key_size));
+  query_ = DeviceBuffer<std::uint16_t>(work_.tokens * heads.query_heads * heads.key_size);
   fill(query_, 1.7320508f);
-  attended_ = DeviceBuffer<std::uint16_t>(elements(work_.tokens, shape.query_heads, shape.value_size));
-  attention_workspace_ =
-      DeviceBuffer<unsigned char>(kernels::decode_attention_workspace_bytes(shape, static_cast<int>(work_.tokens)));
+  attended_ = DeviceBuffer<std::uint16_t>(work_.tokens * heads.query_heads * heads.value_size);
+  if (work_.prefill) return;
+  attention_workspace_ = DeviceBuffer<unsigned char>(
+      kernels::decode_attention_workspace_bytes(decode_shape(work_.model.decoder), static_cast<int>(work_.tokens)));
+}
+
+PrefillAttention& CudaDecoder::prefill_attention(std::size_t seen) {
+  std::unique_ptr<PrefillAttention>& attention = prefills_[seen];
+  if (!attention) {
+    const AttentionHeads heads = attention_heads(work_.model.decoder, true);
+    attention = make_prefill_attention(
+        stream_, {work_.tokens, work_.key_count(), heads.query_heads, heads.kv_heads, heads.key_size, heads.value_size,
+                  seen < work_.key_count() ? seen : 0, attention_scale(work_.model.decoder)});
+  }
+  return *attention;
+}
+
+// What is made once for a layer's attention.
+void CudaDecoder::make_attention(std::size_t layer_id) {
+  const std::size_t seen = work_.model.decoder.seen_tokens(work_.key_count(), layer_id);
+  if (work_.prefill)
+    prefill_attention(seen);
+  else
+    attention_plan(seen);  // zeroes its counters
+}
+
+void CudaDecoder::enqueue_attention(std::size_t layer_id) {
+  const std::size_t seen = work_.model.decoder.seen_tokens(work_.key_count(), layer_id);
+  if (work_.prefill)
+    prefill_attention(seen).enqueue(query_.data(), keys_.data(), values_.data(), attended_.data());
+  else
+    check_cuda(kernels::launch_decode_attention(attention_plan(seen), stream_.handle()), "attention");
 }
 
 const kernels::DecodeAttentionPlan& CudaDecoder::attention_plan(std::size_t context) {
@@ -92,7 +118,7 @@ const kernels::DecodeAttentionPlan& CudaDecoder::attention_plan(std::size_t cont
     DeviceBuffer<std::int32_t>& contexts = contexts_[context];
     contexts.upload(std::vector<std::int32_t>(work_.tokens, static_cast<std::int32_t>(context)), stream_.handle());
     kernels::DecodeAttentionArguments arguments;
-    arguments.shape = attention_shape(work_.model.decoder);
+    arguments.shape = decode_shape(work_.model.decoder);
     arguments.sequences = static_cast<int>(work_.tokens);
     arguments.max_context = static_cast<int>(context);  // the cache of a layer with a window holds the window
     arguments.query = query_.data();
@@ -101,8 +127,7 @@ const kernels::DecodeAttentionPlan& CudaDecoder::attention_plan(std::size_t cont
     arguments.contexts = contexts.data();
     arguments.output = attended_.data();
     arguments.workspace = attention_workspace_.data();
-    arguments.scale =
-        1.0f / std::sqrt(static_cast<float>(work_.model.decoder.head_size + work_.model.decoder.rotary_size));
+    arguments.scale = attention_scale(work_.model.decoder);
     if (kernels::make_decode_attention_plan(arguments, &plan, stream_.handle()) != cudaSuccess)
       throw UsageError(fmt::format(
           "the attention of {} can't be run: the kernel has heads of 64 and 128 elements, at most 16 query heads to "
@@ -119,10 +144,7 @@ void CudaDecoder::enqueue(std::size_t layer_id, StepPart part) {
                                         static_cast<int>(work_.model.expert.hidden_size), normalised_.data(),
                                         stream_.handle()),
                "a norm");
-  if (part == StepPart::Attention)
-    check_cuda(kernels::launch_decode_attention(
-                   attention_plan(work_.model.decoder.seen_tokens(work_.context, layer_id)), stream_.handle()),
-               "attention");
+  if (part == StepPart::Attention) enqueue_attention(layer_id);
   for (const Product& product : products_[part])
     cublas_.multiply(product.shape.batch, product.shape.rows, product.shape.columns, product.shape.depth, input_.data(),
                      product.weights.data(), output_.data());
@@ -142,8 +164,7 @@ void CudaDecoder::time_parts(std::size_t layer_id, std::span<const StepPart> par
     if (!is_ffn && has_part(work_, part)) enqueued.push_back(part);
   }
   if (enqueued.empty()) return;
-  if (std::ranges::find(enqueued, StepPart::Attention) != enqueued.end())
-    attention_plan(work_.model.decoder.seen_tokens(work_.context, layer_id));  // zeroes its counters once
+  if (std::ranges::find(enqueued, StepPart::Attention) != enqueued.end()) make_attention(layer_id);
   std::vector<std::function<void()>> work;
   for (const StepPart part : enqueued) work.emplace_back([this, layer_id, part] { enqueue(layer_id, part); });
   const std::vector<double> seconds = timer_.seconds_of_each(stream_, work);

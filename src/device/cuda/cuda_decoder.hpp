@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <vector>
 
 #include "device/cuda/cuda_device.hpp"
@@ -11,16 +12,17 @@
 #include "kernels/decode_attention.hpp"
 #include "platform/gpu/cublas.hpp"
 #include "platform/gpu/cuda.hpp"
+#include "platform/gpu/prefill_attention.hpp"
 
 namespace gem {
 
-/// The rest of a decoder step on a GPU, bf16: products by cuBLAS, decode attention, norm and top-k by kernels/, each
-/// part between two events; shared experts and dense layers by the experts' kernel. L2 is flushed before each call of
-/// time_parts, as other layers' weights and caches flush it in serving, so that one set of weights and one cache serve
-/// all layers.
+/// The rest of a decoder step on a GPU, bf16: products by cuBLAS, attention of decode, norm and top-k by kernels/,
+/// attention of prefill by cuDNN, each part between two events; shared experts and dense layers by the experts' kernel.
+/// L2 is flushed before each call of time_parts, as other layers' weights and caches flush it in serving, so that one
+/// set of weights and one cache serve all layers.
 class CudaDecoder : public DecoderDevice {
  public:
-  /// UsageError for attention that the kernel hasn't; SystemError where memory is short.
+  /// UsageError for attention that the kernel or cuDNN hasn't; SystemError where memory is short.
   CudaDecoder(const CudaDeviceOptions& options, const DecoderWork& work);
   void time_parts(std::size_t layer_id, std::span<const StepPart> parts, StepPartTimes& times) override;
 
@@ -33,6 +35,9 @@ class CudaDecoder : public DecoderDevice {
   void make_products(StepPart part);
   void make_cache();
   const kernels::DecodeAttentionPlan& attention_plan(std::size_t context);
+  PrefillAttention& prefill_attention(std::size_t seen);
+  void make_attention(std::size_t layer_id);
+  void enqueue_attention(std::size_t layer_id);
   void enqueue(std::size_t layer_id, StepPart part);
   void fill(DeviceBuffer<std::uint16_t>& values, float amplitude);
 
@@ -52,6 +57,7 @@ class CudaDecoder : public DecoderDevice {
   DeviceBuffer<unsigned char> attention_workspace_;
   std::map<std::size_t, DeviceBuffer<std::int32_t>> contexts_;           // by tokens seen
   std::map<std::size_t, kernels::DecodeAttentionPlan> attention_plans_;  // by tokens seen
+  std::map<std::size_t, std::unique_ptr<PrefillAttention>> prefills_;    // by keys that the last token sees
 };
 
 }  // namespace gem

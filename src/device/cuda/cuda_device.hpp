@@ -28,6 +28,9 @@ const DeviceKind& cuda_kind();
 /// Whether this program was built with CUDA.
 bool cuda_is_built();
 
+/// Whether GPUs run attention of prefill here, by cuDNN.
+bool cuda_runs_prefill_attention();
+
 /// Rows per tile that the kernels do best with for a mean of `tokens_per_expert`.
 std::size_t cuda_tile_tokens(double tokens_per_expert, WeightType weight_type);
 

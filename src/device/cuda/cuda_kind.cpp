@@ -24,6 +24,8 @@ class CudaKind : public DeviceKind {
     if (!is_built) make_cuda_device({});
   }
 
+  bool runs_prefill_attention() const override { return cuda_runs_prefill_attention(); }
+
   std::size_t tile_tokens(const DeviceOptions& options, double tokens_per_expert) const override {
     return cuda_tile_tokens(tokens_per_expert, options.weight_type);
   }

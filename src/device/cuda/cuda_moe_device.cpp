@@ -13,6 +13,7 @@
 #include "kernels/random_values.hpp"
 #include "kernels/spin.hpp"
 #include "model/load_trace.hpp"
+#include "platform/gpu/prefill_attention.hpp"
 #include "platform/host/host_info.hpp"
 
 namespace gem {
@@ -61,6 +62,10 @@ double whole_tile_tokens_per_expert(std::span<const std::uint32_t> tokens_per_sl
 }
 
 }  // namespace
+
+bool cuda_runs_prefill_attention() {
+  return has_prefill_attention();
+}
 
 bool cuda_is_built() {
   return true;

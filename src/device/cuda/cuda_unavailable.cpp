@@ -16,6 +16,10 @@ bool cuda_is_built() {
   return false;
 }
 
+bool cuda_runs_prefill_attention() {
+  return false;
+}
+
 std::size_t cuda_tile_tokens(double, WeightType) {
   refuse();
 }

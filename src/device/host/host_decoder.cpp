@@ -17,19 +17,12 @@ std::unique_ptr<MoeDevice> make_ffn(HostDeviceOptions options, const ExpertShape
   return std::make_unique<HostDevice>(options);
 }
 
-std::size_t key_size(const DecoderShape& shape) {
-  return shape.attention == AttentionKind::Latent ? shape.key_rank + shape.rotary_size : shape.head_size;
-}
-
-std::size_t value_size(const DecoderShape& shape) {
-  return shape.attention == AttentionKind::Latent ? shape.key_rank : shape.head_size;
-}
-
 }  // namespace
 
 HostDecoder::HostDecoder(const HostDeviceOptions& options, const DecoderWork& work)
     : options_(options),
       work_(work),
+      heads_(attention_heads(work.model.decoder, work.prefill)),
       ffns_(work, [&](const ExpertShape& shape) { return make_ffn(options, shape, work.tokens); }) {
   if (work.tokens == 0 || work.shared_alone) return;
   hidden_.resize(work.tokens * work.model.expert.hidden_size);
@@ -42,7 +35,7 @@ HostDecoder::HostDecoder(const HostDeviceOptions& options, const DecoderWork& wo
 
 void HostDecoder::make_products(StepPart part) {
   std::size_t number = 0;
-  for (const MatrixProduct& product : products_of(work_.model, part, work_.tokens)) {
+  for (const MatrixProduct& product : work_.products(part)) {
     Product made{Gemm(product.rows, product.columns, product.depth, options_.type),
                  {},
                  product.rows,
@@ -65,18 +58,17 @@ void HostDecoder::make_products(StepPart part) {
 }
 
 void HostDecoder::make_cache() {
-  const DecoderShape& shape = work_.model.decoder;
-  const std::size_t cached = work_.tokens * shape.kv_heads * work_.context;
-  keys_.resize(cached * key_size(shape));
+  const std::size_t keys = work_.sequences() * heads_.kv_heads * work_.key_count();
+  keys_.resize(keys * heads_.key_size);
   fill_random_rows(work_.seed + 1, keys_);
-  if (shape.attention == AttentionKind::Grouped) {
-    values_.resize(cached * value_size(shape));
+  if (!heads_.values_in_keys) {
+    values_.resize(keys * heads_.value_size);
     fill_random_rows(work_.seed + 2, values_);
   }
-  queries_.resize(work_.tokens * shape.query_heads * key_size(shape));
+  queries_.resize(work_.tokens * heads_.query_heads * heads_.key_size);
   fill_random_rows(work_.seed + 3, queries_);
-  attended_.resize(work_.tokens * shape.query_heads * value_size(shape));
-  scores_.resize(work_.context);
+  attended_.resize(work_.tokens * heads_.query_heads * heads_.value_size);
+  scores_.resize(work_.key_count());
 }
 
 void HostDecoder::normalise() {
@@ -89,29 +81,29 @@ void HostDecoder::normalise() {
   }
 }
 
-// softmax(q K^T / sqrt(size)) V for each query head over the last `context` tokens of its sequence.
-void HostDecoder::attend(std::size_t context) {
-  const DecoderShape& shape = work_.model.decoder;
-  const std::size_t keys = key_size(shape), values = value_size(shape);
-  const bool latent = shape.attention == AttentionKind::Latent;
-  const float scale = 1.0f / std::sqrt(static_cast<float>(shape.head_size + shape.rotary_size));
-  for (std::size_t pair = 0; pair < work_.tokens * shape.query_heads; ++pair) {
-    const std::size_t token = pair / shape.query_heads, head = pair % shape.query_heads;
-    const std::size_t group = token * shape.kv_heads + head / (shape.query_heads / shape.kv_heads);
-    const std::size_t first = group * work_.context + work_.context - context;
+// softmax(q K^T / sqrt(size)) V for each query head over the last tokens of its sequence that the layer sees.
+void HostDecoder::attend(std::size_t layer_id) {
+  const std::size_t keys = heads_.key_size, values = heads_.value_size;
+  const float scale = attention_scale(work_.model.decoder);
+  for (std::size_t pair = 0; pair < work_.tokens * heads_.query_heads; ++pair) {
+    const std::size_t token = pair / heads_.query_heads, head = pair % heads_.query_heads;
+    const std::size_t sequence = work_.prefill ? 0 : token, before = work_.keys_before(token);
+    const std::size_t group = sequence * heads_.kv_heads + head / (heads_.query_heads / heads_.kv_heads);
+    const std::size_t seen = work_.model.decoder.seen_tokens(before, layer_id);
+    const std::size_t first = group * work_.key_count() + before - seen;
     const float* query = &queries_[pair * keys];
     float highest = -INFINITY;
-    for (std::size_t t = 0; t < context; ++t) {
+    for (std::size_t t = 0; t < seen; ++t) {
       scores_[t] = scale * std::inner_product(query, query + keys, &keys_[(first + t) * keys], 0.0f);
       highest = std::max(highest, scores_[t]);
     }
     float* out = &attended_[pair * values];
     std::fill_n(out, values, 0.0f);
     float sum = 0.0f;
-    for (std::size_t t = 0; t < context; ++t) {
+    for (std::size_t t = 0; t < seen; ++t) {
       const float weight = std::exp(scores_[t] - highest);
       sum += weight;
-      const float* value = latent ? &keys_[(first + t) * keys] : &values_[(first + t) * values];
+      const float* value = heads_.values_in_keys ? &keys_[(first + t) * keys] : &values_[(first + t) * values];
       for (std::size_t i = 0; i < values; ++i) out[i] += weight * value[i];
     }
     for (std::size_t i = 0; i < values; ++i) out[i] /= sum;
@@ -130,7 +122,7 @@ void HostDecoder::choose_experts() {
 
 void HostDecoder::run(std::size_t layer_id, StepPart part) {
   if (begins_with_norm(part)) normalise();
-  if (part == StepPart::Attention) attend(work_.model.decoder.seen_tokens(work_.context, layer_id));
+  if (part == StepPart::Attention) attend(layer_id);
   for (Product& product : products_[part])
     for (const Gemm::Weights& weights : product.weights) product.gemm.multiply(input_.data(), weights, output_.data());
   if (part == StepPart::Router) choose_experts();

@@ -27,22 +27,23 @@ class HostDecoder : public DecoderDevice {
   void make_products(StepPart part);
   void make_cache();
   void run(std::size_t layer_id, StepPart part);
-  void attend(std::size_t context);
+  void attend(std::size_t layer_id);
   void normalise();
   void choose_experts();
 
   HostDeviceOptions options_;
   DecoderWork work_;
+  AttentionHeads heads_;
   DecoderFfns ffns_;
   std::map<StepPart, std::vector<Product>> products_;
   std::vector<float> hidden_;        // [token, hidden_size]
   std::vector<std::byte> input_;     // of any product
   std::vector<float> output_;        // of any product
-  std::vector<float> keys_;          // [token, kv head, context, key size]
+  std::vector<float> keys_;          // [sequence, kv head, key, key size]
   std::vector<float> values_;        // likewise; none where they are the keys' first elements
   std::vector<float> queries_;       // [token, query head, key size]
   std::vector<float> attended_;      // [token, query head, value size]
-  std::vector<float> scores_;        // [context]
+  std::vector<float> scores_;        // [key]
   std::vector<std::int32_t> order_;  // [expert]
 };
 

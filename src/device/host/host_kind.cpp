@@ -48,6 +48,8 @@ class HostKind : public DeviceKind {
     measuring.dense_tiles = 0;  // a core takes tiles one by one, in no waves
   }
 
+  bool runs_prefill_attention() const override { return true; }
+
   void check(const DeviceOptions& options) const override {
     if (options.weight_type == WeightType::Fp8)
       throw option_error(option_name(&DeviceOptions::weight_type),

@@ -25,12 +25,24 @@ double SimulatedDecoder::part_s(std::size_t layer_id, StepPart part) const {
   if (!has_part(work_, part)) return 0.0;
   if (part == StepPart::SharedExperts || part == StepPart::DenseFfn) return ffns_.seconds(part);
   if (part == StepPart::Attention) {
-    const std::size_t cached = work_.tokens * work_.model.decoder.seen_tokens(work_.context, layer_id);
-    const auto elements = static_cast<double>(cached * work_.model.decoder.cached_per_token());
-    return launch_s + elements * element_bytes / model.weight_bytes_per_s;
+    const DecoderShape& shape = work_.model.decoder;
+    if (!work_.prefill) {
+      const std::size_t cached = work_.tokens * shape.seen_tokens(work_.context, layer_id);
+      const auto elements = static_cast<double>(cached * shape.cached_per_token());
+      return launch_s + elements * element_bytes / model.weight_bytes_per_s;
+    }
+    const AttentionHeads heads = attention_heads(shape, true);
+    double pairs = 0.0;  // of a token and one that it sees
+    for (std::size_t token = 0; token < work_.tokens; ++token)
+      pairs += static_cast<double>(shape.seen_tokens(work_.keys_before(token), layer_id));
+    const auto sizes = static_cast<double>(heads.key_size + heads.value_size);
+    const double arithmetic_s = 2.0 * pairs * static_cast<double>(heads.query_heads) * sizes / model.flops_per_s;
+    const auto rows = static_cast<double>(work_.tokens * heads.query_heads + work_.key_count() * heads.kv_heads);
+    return launch_s +
+           std::max(options_.slowdown * arithmetic_s, rows * sizes * element_bytes / model.weight_bytes_per_s);
   }
   double seconds = begins_with_norm(part) ? launch_s : 0.0;
-  for (const MatrixProduct& product : products_of(work_.model, part, work_.tokens)) {
+  for (const MatrixProduct& product : work_.products(part)) {
     const double pairs = static_cast<double>(product.batch * product.columns) * static_cast<double>(product.depth);
     const double rows = static_cast<double>(product.batch * product.rows * (product.columns + product.depth));
     const double arithmetic_s = 2.0 * pairs * static_cast<double>(product.rows) / model.flops_per_s;

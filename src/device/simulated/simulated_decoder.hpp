@@ -8,7 +8,8 @@ namespace gem {
 /// The rest of a decoder step on a virtual clock, without noise:
 ///
 ///   product   = launch + max(slowdown * 2 * batch * rows * columns * depth / flops, weights and rows / memory's speed)
-///   attention = launch + cache / memory's speed
+///   attention = launch + cache / memory's speed; of prefill
+///               launch + max(slowdown * 2 * query heads * (key + value size) * pairs of tokens / flops, rows / speed)
 ///   norm      = launch
 ///
 /// with the rates of SimulationModel; a launch in a graph takes a microsecond. Shared experts and dense layers are

@@ -37,6 +37,8 @@ class SimulatedKind : public DeviceKind {
     transport = RowTransport::None;
   }
 
+  bool runs_prefill_attention() const override { return true; }
+
   void check(const DeviceOptions&) const override {}
 
   std::vector<std::unique_ptr<MoeDevice>> make(const DeviceOptions& options, const Communicator& ranks,

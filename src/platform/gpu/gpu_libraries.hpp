@@ -4,7 +4,7 @@
 
 namespace gem {
 
-/// "CUDA 12.4, NCCL 2.21.5", or that neither is built in.
+/// "CUDA 12.4, NCCL 2.21.5, no cuDNN", or that neither is built in.
 std::string gpu_libraries();
 
 }  // namespace gem
