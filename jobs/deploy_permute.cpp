@@ -224,7 +224,8 @@ int run_permute(const Arguments& arguments) {
   }
   keep_source(plan, job.mapping);
   if (!lock) lock.emplace(job.output);
-  set_termination_message("gem-deploy: interrupted; the same command with --resume goes on");
+  set_termination_message("gem-deploy: ended from outside; the files that are finished are kept in " + job.output +
+                          ": the same command with --resume goes on");
   const std::uint64_t total = plan.bytes_to_write();
   const auto begin = std::chrono::steady_clock::now();
   {

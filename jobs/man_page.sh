@@ -28,8 +28,8 @@ version=$("$program" --version | head -n 1)
   !in_usage { if ($0 != "") summary = summary (summary == "" ? "" : " ") $0; next }
   /^[A-Za-z].*:$/ { sub(/:$/, ""); print ".SH " toupper($0); verbatim = ($0 ~ /^[Ee]xample/); next }
   verbatim && NF { if (!opened) print ".nf"; opened = 1; print roff($0); next }
-  /^$/ { if (opened) print ".fi"; opened = 0; verbatim = 0; next }
-  /^  -/ || /^  [a-z0-9]/ || /^    [a-z0-9]/ {
+  /^$/ { if (opened) print ".fi"; opened = 0; verbatim = 0; in_text = 0; next }
+  /^  -/ || /^  [A-Za-z0-9]/ || /^    [a-z0-9]/ {
     line = $0
     sub(/^ +/, "", line)
     cut = match(line, /  +/)
@@ -37,6 +37,6 @@ version=$("$program" --version | head -n 1)
     if (cut) print roff(substr(line, RSTART + RLENGTH))
     next
   }
-  /^[^ ]/ { print ".PP" }
+  /^[^ ]/ { if (!in_text) print ".PP"; in_text = 1 }
   { sub(/^ +/, ""); print roff($0) }
   END { if (opened) print ".fi" }'

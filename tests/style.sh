@@ -34,6 +34,11 @@ fi
 if have mypy; then
   # What comes from packages without types (h5py, torch) is taken as it is.
   check mypy --ignore-missing-imports --cache-dir /dev/null --no-error-summary analysis/gem_analysis policy/gem_policy
+  # What a user of the package sees is typed throughout: the example of its page.
+  example=$(mktemp --suffix .py)
+  sed -n '/^<!-- tested python -->/,/^|/s/^    //p' analysis/README.md > "$example"
+  MYPYPATH=analysis check mypy --strict --follow-imports silent --ignore-missing-imports --cache-dir /dev/null --no-error-summary "$example"
+  rm "$example"
 fi
 if have shellcheck; then
   mapfile -t scripts < <(git ls-files '*.sh' '*.sbatch' slurm/gem-submit analysis/gem-analysis)

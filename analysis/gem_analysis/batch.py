@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from .errors import DataError
 
 SUMMARY = "summary.csv"
+NOT_RUN = "not run"
 COLUMNS = ("pair", "state", "method", "predicted_vs_linear", "measured_vs_linear", "low", "high", "in_sample", "error")
 
 
@@ -49,6 +50,11 @@ class PairResult:
     def is_proven(self):
         """Whether the interval is clear of 1."""
         return self.high < 1 or self.low > 1
+
+    @property
+    def outcome(self):
+        """Why there is no result, in a word or a sentence; empty where there is one."""
+        return self.failure if self.failure in ("", NOT_RUN) else f"failed: {self.failure}"
 
     @property
     def is_in_sample(self):
@@ -131,7 +137,7 @@ def _of_rows(path, pair, rows):
 
     row = next((row for row in rows if row["method"] == "gem"), rows[-1])
     folder, _, task = pair.rpartition("/")
-    failure = "" if row["state"] in ("done", "stale") else row["error"] or row["state"]
+    failure = "" if row["state"] in ("done", "stale") else row["error"] or {"missing": NOT_RUN}.get(row["state"], row["state"])
     notes = ["in-sample" if row["in_sample"] == "1" else "held-out"] + (["stale"] if row["state"] == "stale" else [])
     ratios = {
         name: [number(row, name) for row in rows]

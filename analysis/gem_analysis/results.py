@@ -55,7 +55,13 @@ class Results:
 
     def device_note(self):
         """What has to be said of the devices beside every figure; empty for real ones as they are."""
-        notes = batch_notes(self.batch)
+        own = " ".join(self._own_device_notes())
+        if self.batch and own:
+            own = f"Of the files beside the runs: {own[0].lower()}{own[1:]}"
+        return " ".join([*batch_notes(self.batch), own]).strip()
+
+    def _own_device_notes(self):
+        notes = []
         kind = self.profile.device_kind if self.profile else self.report.device_kind if self.report else ""
         if kind == "simulated":
             notes.append("Devices are simulated: latencies come from a stated model on a virtual clock.")
@@ -73,17 +79,21 @@ class Results:
             )
         if self.report and self.report.profile_doubts:
             notes.append(f"The profile is doubtful: {self.report.profile_doubts}.")
-        return " ".join(notes)
+        return notes
 
     def tag_of(self, section):
         """What has to stand beside every figure of a section, in a few words; empty for held-out figures of real devices
         as they are."""
-        if section == "Batch" or (section == "Mapping" and self.batch and self.profile is None and self.report is None):
+        if section == "Batch":
             return batch_tag(self.batch)
+        if section == "Mapping" and self.batch:
+            own = self._own_tag(section)
+            return "; ".join(filter(None, [batch_tag(self.batch), own and f"files beside the runs: {own}"]))
         if section == "Adaptation":
             return adaptation_tag(self.adaptation)
-        if section not in ("Verification", "Mapping", "Devices"):
-            return ""
+        return self._own_tag(section) if section in ("Verification", "Mapping", "Devices") else ""
+
+    def _own_tag(self, section):
         kind = self.report.device_kind if self.report and section == "Verification" else ""
         kind = kind or (self.profile or self.report or _Unknown).device_kind
         emulated = (

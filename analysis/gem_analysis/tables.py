@@ -234,7 +234,7 @@ def batch_table(results):
                 _or_dash(pair.predicted, "{:.3f}"),
             ]
             + ([_or_dash(pair.layer, "{:.3f}")] if with_layers else [])
-            + [f"failed: {pair.failure}" if pair.failure else pair.note or "–"]
+            + [pair.outcome or pair.note or "–"]
         )
     return Table("Batch", columns, rows, note=results.device_note())
 

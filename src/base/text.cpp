@@ -127,13 +127,15 @@ std::size_t edit_distance(std::string_view first, std::string_view second) {
 
 std::vector<std::string> near_words(std::string_view word, std::span<const std::string> candidates, std::size_t count) {
   const std::string wanted = to_lower(word);
+  // Short words are all near each other: of five letters three must be right.
+  const std::size_t widest = wanted.size() < 6 ? wanted.size() * 2 / 5 : std::max<std::size_t>(3, wanted.size() / 2);
   std::vector<std::pair<std::size_t, std::string>> ranked;
   for (const std::string& candidate : candidates) {
     const std::string lower = to_lower(candidate);
     // A name that contains the word (or is contained) is near whatever its length.
     const bool contained = lower.find(wanted) != std::string::npos || wanted.find(lower) != std::string::npos;
     const std::size_t distance = contained ? 1 : edit_distance(wanted, lower);
-    if (distance <= std::max<std::size_t>(3, wanted.size() / 2)) ranked.emplace_back(distance, candidate);
+    if (distance <= widest || contained) ranked.emplace_back(distance, candidate);
   }
   std::stable_sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<std::string> words;

@@ -14,7 +14,7 @@ install(FILES ${CMAKE_SOURCE_DIR}/jobs/completion.bash RENAME gem-analysis
 
 # What draws results is Python and lies in a folder of its own; its launcher finds itself through the link.
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/analysis/ DESTINATION ${gem_share}/analysis USE_SOURCE_PERMISSIONS
-        PATTERN __pycache__ EXCLUDE PATTERN build EXCLUDE PATTERN *.egg-info EXCLUDE PATTERN pictures/*.png EXCLUDE)
+        PATTERN __pycache__ EXCLUDE PATTERN build EXCLUDE PATTERN *.egg-info EXCLUDE REGEX "/analysis/pictures$" EXCLUDE)
 # What engines load: the library, its header, the Python package, and what CMake needs to find them.
 install(TARGETS gem_policy EXPORT gem LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES ${CMAKE_SOURCE_DIR}/src/policy/gem_policy.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
@@ -39,16 +39,23 @@ install(CODE "
   file(CREATE_LINK \"\${launcher}\" \"\${prefix}/${CMAKE_INSTALL_BINDIR}/gem-analysis\" SYMBOLIC)
   # Manual pages say what --help says: of each program, and of each command of those that have some.
   file(MAKE_DIRECTORY \"\${prefix}/${CMAKE_INSTALL_MANDIR}/man1\")
-  foreach(program ${gem_programs})
-    set(program ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/gem-\${program})
-    execute_process(COMMAND \${program} --help OUTPUT_VARIABLE help)
+  foreach(name ${gem_programs} analysis)
+    set(program \"\${prefix}/${CMAKE_INSTALL_BINDIR}/gem-\${name}\")
+    if(NOT name STREQUAL analysis)
+      set(program ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/gem-\${name})
+    endif()
+    execute_process(COMMAND \${program} --help OUTPUT_VARIABLE help RESULT_VARIABLE code ERROR_QUIET)
+    if(name STREQUAL analysis AND NOT code EQUAL 0)
+      continue()  # where there is no Python
+    endif()
     set(commands \"\")
-    if(help MATCHES \"\\nCommands:\\n((  [^\\n]*\\n)+)\")
-      string(REGEX MATCHALL \"\\n  [a-z]+\" commands \"\\n\${CMAKE_MATCH_1}\")
+    # As Python writes them, too: further in, below a line of all of them.
+    if(help MATCHES \"\\n(Commands|positional arguments):\\n((  [^\\n]*\\n)+)\")
+      string(REGEX MATCHALL \"\\n +[a-z]+  \" commands \"\\n\${CMAKE_MATCH_2}\")
       string(REGEX REPLACE \"[\\n ]\" \"\" commands \"\${commands}\")
     endif()
     foreach(command \"\" \${commands})
-      get_filename_component(page \${program} NAME)
+      set(page gem-\${name})
       if(command)
         set(page \${page}-\${command})
       endif()
@@ -56,12 +63,6 @@ install(CODE "
                       OUTPUT_FILE \"\${prefix}/${CMAKE_INSTALL_MANDIR}/man1/\${page}.1\" COMMAND_ERROR_IS_FATAL ANY)
     endforeach()
   endforeach()
-  # gem-analysis has none where there is no Python.
-  execute_process(COMMAND ${CMAKE_SOURCE_DIR}/jobs/man_page.sh \"\${prefix}/${CMAKE_INSTALL_BINDIR}/gem-analysis\"
-                  OUTPUT_FILE \"\${prefix}/${CMAKE_INSTALL_MANDIR}/man1/gem-analysis.1\" RESULT_VARIABLE code ERROR_QUIET)
-  if(NOT code EQUAL 0)
-    file(REMOVE \"\${prefix}/${CMAKE_INSTALL_MANDIR}/man1/gem-analysis.1\")
-  endif()
 ")
 
 # Packages: cpack -G DEB (or TGZ) in the build folder.

@@ -65,3 +65,10 @@ class TestCase(unittest.TestCase):
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = main([str(argument) for argument in arguments])
         return code, out.getvalue(), err.getvalue()
+
+    def page_of(self, *paths):
+        code, out, err = self.run_program("report", *paths, "-o", self.path("page.html"))
+        self.assertEqual((code, err), (0, ""))
+        self.assertIn("page.html", out)
+        with open(self.path("page.html"), encoding="utf-8") as file:
+            return file.read()

@@ -11,9 +11,9 @@ import unittest
 from urllib.parse import unquote
 
 import support
-from odd_results import make_odd_report, write_odd_results
 
 from gem_analysis.files import read_file
+from odd_results import make_odd_report, write_odd_results
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"))), None
@@ -295,6 +295,17 @@ class Browser(support.TestCase):
                     )
                     self.assertLessEqual(overflow, 0)
                     self.assertEqual(cut, [])
+
+    def test_a_table_of_runs_fits_the_page(self):
+        hidden = self.clean(
+            self.in_browser(
+                "",
+                """
+          return [...document.querySelectorAll(".table-wrap")].map(wrap => wrap.scrollWidth - wrap.clientWidth);""",
+                1280,
+            )
+        )
+        self.assertLessEqual(max(hidden), 0)
 
     def test_nothing_is_cut_off_where_sizes_are_odd(self):
         for seed in range(int(os.environ.get("GEM_ODD_RESULTS", "4"))):

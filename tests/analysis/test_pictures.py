@@ -9,8 +9,8 @@ import support
 import h5py
 import numpy as np
 
-from gem_analysis import batch, latency, routing
-from gem_analysis.errors import DataError, NotDrawn
+from gem_analysis import latency
+from gem_analysis.errors import NotDrawn
 from gem_analysis.files import read_file
 from gem_analysis.page import draw_all, render
 from gem_analysis.pictures import (
@@ -18,34 +18,23 @@ from gem_analysis.pictures import (
     adaptation_moves,
     adaptation_speeds,
     adaptation_steps,
-    all_replays,
-    batch_matrix,
-    device_speed,
-    expert_correlation,
-    expert_loads,
     gain_over_spread,
     gain_over_steps,
     held_out,
-    latency_lines,
     latency_over_tiles,
     latency_surface,
     layer_gain,
-    layer_skew,
     layer_timeline,
-    load_drift,
     mapping_ratio,
-    pair_exchange,
+    name_of,
     placement,
     predicted_measured,
     search_gap,
     search_progress,
     step_shares,
     step_times,
-    task_similarity,
-    telemetry,
     waiting,
     whole_step_shares,
-    name_of,
 )
 from gem_analysis.results import Results, collect
 
@@ -280,282 +269,6 @@ class Predictions(support.TestCase):
             self.assertEqual(sorted(int(span.note.split()[1][:-1]) for span in spans), list(range(32)))
             self.assertAlmostEqual(sum(span.end - span.start for span in spans), loads[5].sum())
             self.assertAlmostEqual(sum(row.mark for row in rows), loads[5].sum())
-
-
-class Devices(support.TestCase):
-    def setUp(self):
-        super().setUp()
-        self.results = collect([support.result("simulated")])
-        self.profile = self.results.profile
-
-    def test_speed_and_noise_as_gem_profile_prints_them(self):
-        rows = support.table_rows(
-            support.printed("simulated", "profile.txt").split("spread")[0].split("device  rank")[-1], "0123"
-        )
-        speeds, noise = latency.relative_speeds(self.profile), latency.noise(self.profile)
-        for d in range(4):
-            numbers = [float(cell) for cell in rows[str(d)][-6:] if cell.replace(".", "").lstrip("+-").isdigit()]
-            self.assertIn(round(speeds[d], 3), numbers)
-            self.assertIn(round(100 * noise[d], 2), numbers)
-        np.testing.assert_allclose(device_speed.draw(self.results).frames[()].series[0].y, speeds)
-
-    def test_latency_over_tiles(self):
-        picture = latency_over_tiles.draw(self.results)
-        level = int(picture.choices[1].labels[0])
-        points = np.flatnonzero(self.profile.active_experts == level)
-        frame = picture.frames[(1, 0)]
-        self.assertEqual(sorted(frame.series[2].x), sorted(self.profile.tiles[points]))
-        unit_s = {"ms": 1e-3, "µs": 1e-6}[frame.y.unit]
-        np.testing.assert_allclose(sorted(frame.series[2].y * unit_s), sorted(self.profile.median_s[2, points]))
-
-    def test_latency_as_a_ratio_to_the_fastest_comes_first(self):
-        picture = latency_over_tiles.draw(self.results)
-        self.assertEqual((picture.choices[0].labels[0], picture.y.unit), ("against the fastest", "%"))
-        frame = picture.frames[(0, 0)]
-        fastest = np.min([series.y for series in frame.series], axis=0)
-        np.testing.assert_allclose(fastest, 0.0)
-        point = np.flatnonzero(
-            (self.profile.active_experts == int(picture.choices[1].labels[0]))
-            & (self.profile.tiles == frame.series[3].x[-1])
-        )[0]
-        column = self.profile.median_s[:, point]
-        self.assertAlmostEqual(frame.series[3].y[-1], 100 * (column[3] / column.min() - 1))
-
-    def test_throttled_says_what_it_means(self):
-        self.assertEqual(latency.throttle_text(self.profile), "")
-        self.profile.throttle_reasons[:] = 0x4
-        points = self.profile.throttle_reasons.size
-        note = " ".join(latency_over_tiles.draw(self.results).notes)
-        self.assertIn(f"power limit held the clock down at {points} of {points} points", note)
-        self.assertIn("usual state", note)
-        self.assertNotIn("Hollow", note)  # all points alike: marking them would tell nothing
-        self.assertFalse(latency_lines.hindered(self.profile).any())
-        self.profile.throttle_reasons[:] = 0
-        self.profile.throttle_reasons[0, :3] = 0x40
-        note = latency.throttle_text(self.profile)
-        self.assertIn(f"heat or a hardware limit held it down at 3 of {points} points", note.replace("Heat", "heat"))
-
-    def test_unsettled_and_throttled_points_are_hollow(self):
-        self.profile.settled[1, self.profile.tiles.argmax()] = False
-        self.profile.throttle_reasons[3, :] = 0x40
-        picture = latency_over_tiles.draw(self.results)
-        frames = [frame for (view, _), frame in picture.frames.items() if view == 0]
-        hollow = np.array([[series.hollow.sum() for series in frame.series] for frame in frames]).sum(axis=0)
-        self.assertEqual(hollow[0], 0)
-        self.assertEqual(hollow[1], 1)
-        self.assertEqual(hollow[3], sum(len(frame.series[3].x) for frame in frames))
-
-    def test_what_experts_add_beside(self):
-        rule = latency.LoadRule(16, 8, 0.5, [3], [2.0])
-        np.testing.assert_array_equal(rule.extra_s(np.array([0, 16, 70])), [0.0, 4.0, 3.0])
-        np.testing.assert_array_equal(rule.even_surplus_s(np.array([10, 5]), np.array([2, 2])), [8.0, 0.0])
-        twice = latency.LoadRule(16, 16, 0.0, [3, 5], [2.0, 10.0])
-        np.testing.assert_array_equal(twice.extra_s(np.array([80, 112])), [4.0, 28.0])
-        np.testing.assert_array_equal(latency.LoadRule(16, 16, 0.0, [], []).extra_s(np.array([80, 0])), [0.0, 0.0])
-
-    def test_exchange_of_pairs_only_where_it_was_measured(self):
-        with self.assertRaises(NotDrawn):
-            pair_exchange.draw(self.results)
-        profile = self.profile
-        profile.exchange_transport = "nccl"
-        profile.exchange_s = np.full((4, 4), 1e-5) + np.diag(np.full(4, np.nan))
-        profile.exchange_bytes_per_s = np.full((4, 4), 2e11) + np.diag(np.full(4, np.nan))
-        profile.exchange_s[0, 3] = profile.exchange_s[3, 0] = 4e-5
-        profile.exchange_bytes_per_s[1, 2] = profile.exchange_bytes_per_s[2, 1] = 5e10
-        picture = pair_exchange.draw(self.results)
-        self.assertIn("50 GB/s between devices 1 and 2", picture.sentence)
-        self.assertIn("40 µs between devices 0 and 3", picture.sentence)
-        self.assertEqual(picture.frames[(0,)].cell_texts[1], ["200", "", "50", "200"])
-        self.assertEqual(picture.frames[(1,)].values[0, 3], 40.0)
-        profile.exchange_s[:] = np.nan
-        with self.assertRaises(NotDrawn):
-            pair_exchange.draw(self.results)
-
-    def test_surface_passes_through_the_measured_points(self):
-        profile = self.profile
-        found = latency.surfaces_of(profile)[0].seconds(profile.tiles, profile.active_experts)
-        np.testing.assert_allclose(found, profile.median_s[0])
-        heat = latency_surface.draw(self.results).frames[(0,)]
-        self.assertTrue(np.isfinite(heat.values[heat.measured > 0]).mean() > 0.9)
-
-    def test_noise_of_the_last_points_does_not_turn_what_is_beyond_them(self):
-        surface = latency.Surface(np.array([10, 60, 100, 101]), np.ones(4), np.array([10.0, 60.0, 101.0, 99.0]))
-        found = surface.seconds([5.0, 100.5, 201.0], np.ones(3))
-        np.testing.assert_allclose(found, [5.0, 100.0, 99.0 + 100.0 * 39.0 / 41.0])
-        falling = latency.Surface(np.array([10, 11]), np.ones(2), np.array([10.0, 9.0]))
-        np.testing.assert_allclose(falling.seconds([1000.0], np.ones(1)), [9.0])
-
-    def test_telemetry_only_where_there_is_any(self):
-        with self.assertRaises(NotDrawn):
-            telemetry.draw(self.results)
-        self.profile.telemetry["power_w"] = np.full(self.profile.median_s.shape, 500.0)
-        picture = telemetry.draw(self.results)
-        self.assertEqual(picture.choices[0].labels, ["power (W)"])
-        self.assertTrue((picture.frames[(0,)].series[0].y == 500.0).all())
-
-    def test_of_many_devices_the_fastest_and_the_slowest_are_among_those_shown(self):
-        profile = dataclasses.replace(
-            self.profile,
-            **{
-                field: np.repeat(getattr(self.profile, field), 16, axis=0)
-                for field in (
-                    "median_s",
-                    "p95_s",
-                    "samples_s",
-                    "settled",
-                    "throttle_reasons",
-                    "drift",
-                    "ranks",
-                    "slowdowns",
-                )
-            },
-            names=self.profile.names * 16,
-            hostnames=self.profile.hostnames * 16,
-        )
-        profile.median_s = profile.median_s * np.linspace(1, 1.3, 64)[:, None]
-        picture = latency_over_tiles.draw(Results("", profile=profile))
-        names = [series.name for series in picture.frames[(0, 0)].series]
-        speeds = latency.relative_speeds(profile)
-        self.assertIn(f"device {speeds.argmin()} ({speeds.min():.2f})", names)
-        self.assertIn(f"device {speeds.argmax()} (1.00)", names)
-        self.assertTrue(any("of 64 devices" in note for note in picture.notes))
-
-
-class Routing(support.TestCase):
-    def setUp(self):
-        super().setUp()
-        self.results = collect([support.result("simulated")])
-        self.counts = self.results.train.counts
-
-    def test_as_gem_trace_describe_prints(self):
-        rows = support.table_rows(support.printed("simulated", "describe.txt"), [str(layer) for layer in range(24)])
-        kinds, step_skew = routing.expert_kinds(self.counts), routing.step_skew(self.counts)
-        for layer in range(24):
-            cells = rows[str(layer)]
-            self.assertAlmostEqual(routing.skew(self.counts)[layer], float(cells[1]), delta=0.0051)
-            self.assertAlmostEqual(np.median(step_skew[:, layer]), float(cells[2]), delta=0.0051)
-            self.assertAlmostEqual(step_skew[:, layer].max(), float(cells[3]), delta=0.0051)
-            self.assertEqual((kinds[layer] == routing.CONSISTENT).sum(), int(cells[6]))
-            self.assertEqual((kinds[layer] == routing.TEMPORAL).sum(), int(cells[7]))
-        np.testing.assert_allclose(layer_skew.draw(self.results).frames[()].series[2].y, routing.skew(self.counts))
-
-    def test_temporal_experts(self):
-        counts = np.full((40, 1, 8), 10)
-        counts[:, 0, 0] = 0
-        counts[:4, 0, 0] = 60
-        counts[:, 0, 1] = 30
-        self.assertEqual(
-            list(routing.expert_kinds(counts)[0, :3]), [routing.TEMPORAL, routing.CONSISTENT, routing.OTHER]
-        )
-
-    def test_layers_of_different_expert_counts_are_described_by_their_own(self):
-        own = np.array([8, 5])
-        counts = np.random.default_rng(3).integers(0, 40, (30, 2, 8))
-        counts[:, 1, 5:] = 0
-        homes = latency.linear_homes(2, 8, 2, own)
-        self.assertEqual([list(homes.experts_of(1, device)) for device in (0, 1)], [[0, 1, 2], [3, 4]])
-        self.assertEqual(homes.tokens_on(1, 1, counts[:, 1]).sum(), counts[:, 1, 3:].sum())
-        for layer, count in enumerate(own):
-            alone = counts[:, layer : layer + 1, :count]
-            self.assertAlmostEqual(routing.skew(counts, own)[layer], routing.skew(alone)[0])
-            np.testing.assert_allclose(routing.step_skew(counts, own)[:, layer], routing.step_skew(alone)[:, 0])
-            shares = routing.busy_shares(counts, own)[layer, :count]
-            np.testing.assert_allclose(shares, routing.busy_shares(alone)[0])
-            kinds = routing.expert_kinds(counts, own)[layer, :count]
-            np.testing.assert_array_equal(kinds, routing.expert_kinds(alone)[0])
-
-    def test_loads_conserve_every_token(self):
-        picture = expert_loads.draw(self.results)
-        for frame in picture.frames.values():
-            np.testing.assert_array_equal(frame.values.sum(axis=0), 64 * 4)
-            self.assertEqual(sorted(map(int, frame.row_labels)), list(range(32)))
-
-    def test_correlation_as_numpy_has_it(self):
-        loads = self.counts[:, 3].astype(float)
-        varying = loads.std(axis=0) > 0
-        found = routing.correlations(loads)[np.ix_(varying, varying)]
-        np.testing.assert_allclose(found, np.corrcoef(loads[:, varying].T), atol=1e-12)
-        heat = expert_correlation.draw(self.results).frames[(3,)]
-        self.assertTrue(np.isnan(np.diag(heat.values)).all())
-
-    def test_drift_of_a_trace_that_never_changes_is_none(self):
-        even = np.repeat(self.counts[:1], 24, axis=0)
-        np.testing.assert_allclose(load_drift.drift(even, even, 4), 0.0, atol=1e-12)
-        shifted = np.zeros((4, 1, 2), int)
-        shifted[..., 0] = 8
-        np.testing.assert_allclose(load_drift.drift(shifted, shifted[..., ::-1], 2), 1.0)
-
-    def test_similarity(self):
-        values = task_similarity.draw(self.results).frames[()].values
-        np.testing.assert_allclose(np.diag(values), 100.0)
-        np.testing.assert_allclose(values, values.T)
-        self.assertLess(values[0, 1], 100.0)
-
-
-class Batch(support.TestCase):
-    def test_each_pair_is_in_its_cell(self):
-        report = read_file(support.result("simulated", "report.h5"))
-        other = dataclasses.replace(report, task="other", header=dataclasses.replace(report.header, model="big"))
-        picture = batch_matrix.draw(Results("", batch=[batch.of_report(report), batch.of_report(other)]))
-        heat = picture.frames[()]
-        self.assertEqual((heat.row_labels, heat.column_labels), (["big", "gpt-oss-20b"], ["gpqa", "other"]))
-        gain = 100 * (report.summary["relative"][2] - 1)
-        np.testing.assert_allclose(heat.values, [[np.nan, gain], [gain, np.nan]])
-        self.assertIn("−" if gain < 0 else "+", heat.cell_texts[0][1])
-
-    def test_runs_of_other_settings_and_sizes_have_cells_of_their_own(self):
-        one = batch.of_report(read_file(support.result("simulated", "report.h5")))
-        runs = [
-            dataclasses.replace(one, tokens=tokens, setting=setting, measured=0.9 + 1e-6 * tokens)
-            for tokens in (256, 4096)
-            for setting in ("spread-1.00", "spread-1.28")
-        ]
-        heat = batch_matrix.draw(Results("", batch=runs)).frames[()]
-        self.assertEqual(np.isfinite(heat.values).sum(), 4)
-        self.assertEqual(heat.column_labels, ["spread-1.00", "spread-1.28"])
-        self.assertIn("4,096 tokens", heat.row_labels[1])
-
-    def test_every_run_has_a_row_with_its_interval(self):
-        report = read_file(support.result("simulated", "report.h5"))
-        runs = [batch.of_report(report, setting) for setting in ("a", "b")]
-        picture = all_replays.draw(Results("", batch=runs))
-        for title, rows in picture.frames[()].groups:
-            self.assertIn("simulated", title)
-            row = rows[0]
-            self.assertAlmostEqual(row.value, report.summary["relative"][2])
-            self.assertAlmostEqual(row.low, report.summary["relative_low"][2])
-            self.assertEqual([role for role, _ in row.others], ["eplb"])
-        with self.assertRaises(NotDrawn):
-            all_replays.draw(Results("", batch=runs[:1]))
-
-    def test_summary_of_gem_batch(self):
-        with open(self.path("summary.csv"), "w", encoding="utf-8") as file:
-            file.write(SUMMARY)
-        results = collect([self.folder])
-        self.assertEqual([pair.method for pair in results.batch], ["gem", "gem", ""])
-        heat = batch_matrix.draw(results).frames[()]
-        self.assertEqual((heat.row_labels, heat.column_labels), (["a", "b"], ["chat", "code"]))
-        np.testing.assert_allclose(heat.values, [[-10.0, -5.0], [np.nan, np.nan]])
-        self.assertEqual(heat.cell_texts, [["−10.0\n−11.0 … −9.0", "(−5.0)"], ["failed", ""]])
-        page = render(results)
-        self.assertIn("b, chat: trace.h5: there is no such file", page)
-        self.assertIn(">in-sample<", page)
-
-    def test_a_bad_summary_is_said(self):
-        with open(self.path("summary.csv"), "w", encoding="utf-8") as file:
-            file.write(SUMMARY.replace("0.9,", "x,"))
-        with self.assertRaises(DataError) as caught:
-            batch.read_summary(self.path("summary.csv"))
-        self.assertIn("'x'", str(caught.exception))
-
-
-SUMMARY = """\
-pair,state,method,predicted_s,predicted_vs_linear,above_bound,measured_vs_linear,low,high,in_sample,error
-a/chat,done,linear,0.1,1,0.2,1,1,1,0,
-a/chat,done,gem,0.1,0.88,0.02,0.9,0.89,0.91,0,
-a/code,done,gem,0.1,0.95,0.02,,,,1,
-b/chat,failed,,,,,,,,0,"trace.h5: there is no such file"
-"""
 
 
 class Adaptation(support.TestCase):

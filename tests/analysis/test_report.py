@@ -7,22 +7,16 @@ import math
 import os
 import re
 import shutil
-import tarfile
 import unittest
 from unittest import mock
 
 import support
 
 import h5py
-import numpy as np
 
-from gem_analysis.batch import PairResult
 from gem_analysis.files import read_file
-from gem_analysis.pictures import batch_matrix
 from gem_analysis.replays import _setting_and_workload
-from gem_analysis.results import Results, collect
 from gem_analysis.spread import rank_correlation
-from gem_analysis.tables import batch_table
 
 FIRST_BYTES = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
 
@@ -191,13 +185,6 @@ class Spread(support.TestCase):
 
 
 class Page(support.TestCase):
-    def page_of(self, *paths):
-        code, out, err = self.run_program("report", *paths, "-o", self.path("page.html"))
-        self.assertEqual((code, err), (0, ""))
-        self.assertIn("page.html", out)
-        with open(self.path("page.html"), encoding="utf-8") as file:
-            return file.read()
-
     def test_verdict_first_then_the_pictures_then_the_tables(self):
         page = self.page_of(support.result("simulated"))
         verdict = support.printed("simulated", "verify.txt").split("VERDICT: ")[1].split(" - ")[0]
@@ -278,63 +265,6 @@ class Page(support.TestCase):
         )
         self.assertIn("PREDICTED, NOT MEASURED", page)
 
-    def test_a_batch_of_folders(self):
-        for model in ("one", "two"):
-            shutil.copytree(support.result("simulated"), self.path("batch", model))
-            with h5py.File(self.path("batch", model, "report.h5"), "r+") as file:
-                file.attrs["model"] = model
-        page = self.page_of(self.path("batch"))
-        self.assertIn("of 2 runs", page)
-        self.assertIn("2 of 2 runs are done", page)
-        self.assertIn("All of 2 runs: simulated devices", page)
-        self.assertIn('<span class="tag">simulated devices</span>', page)
-        self.assertIn('id="batch-matrix"', page)
-        self.assertNotIn('id="files"', page)
-
-    def test_several_runs_say_what_is_emulated_and_leave_nothing_out_unnamed(self):
-        for setting, workload, kind in (("even", "a", "simulated"), ("uneven", "b", "host"), ("uneven", "c", "host")):
-            shutil.copytree(support.result(kind), self.path("runs", setting, workload))
-        os.makedirs(self.path("runs", "alone"))
-        shutil.copy(support.result("host", "profile.h5"), self.path("runs", "alone"))
-        with h5py.File(self.path("runs", "uneven", "c", "report.h5"), "r+") as file:
-            file.attrs["sample_note"] = "in-sample"
-            file.attrs["tokens_per_step"] = 4096
-        page = self.page_of(self.path("runs"))
-        self.assertIn("2 of 3 runs: speeds emulated by more time", page)
-        self.assertIn("1 of 3 runs: in-sample", page)
-        self.assertIn(
-            '<span class="tag">simulated devices in 1 of 3, emulated speeds in 2 of 3, in-sample in 1 of 3', page
-        )
-        self.assertRegex(page, r"alone: 1 profile and no report")
-        text = page.split('<pre id="text-batch">')[1].split("</pre>")[0]
-        rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if "small" in line]
-        self.assertEqual(
-            [(row[0], row[3], row[6]) for row in rows],
-            [("uneven", "64", "emulated, up to x1.28"), ("uneven", "4,096", "emulated, up to x1.28")],
-        )
-        self.assertIn("in-sample", rows[1][-1])
-
-    def test_the_pairs_of_a_batch_below_the_folder_are_not_dropped(self):
-        os.makedirs(self.path("results", "plan", "pairs", "m", "chat"))
-        os.makedirs(self.path("results", "plan", "profiles"))
-        shutil.copy(support.result("simulated", "profile.h5"), self.path("results", "plan", "profiles", "p.h5"))
-        shutil.copy(support.result("simulated", "test.h5"), self.path("results", "plan", "pairs", "m", "chat"))
-        with open(self.path("results", "plan", "summary.csv"), "w", encoding="utf-8") as file:
-            file.write(
-                "pair,state,method,predicted_s,predicted_vs_linear,above_bound,measured_vs_linear,low,high,"
-                "in_sample,error\nm/chat,done,linear,1,1,,,,,0,\nm/chat,done,gem,1,0.9,,,,,0,\n"
-            )
-        shutil.copytree(support.result("host"), self.path("results", "run"))
-        page = self.page_of(self.path("results"))
-        self.assertIn("2 of 2 runs are done", page)
-        self.assertIn("1 of 2 runs: predicted, not measured", page)
-        self.assertIn("4 simulated", page)
-        self.assertRegex(page, r"\| m +\| +chat \| +64 \| +24 \|")
-
-    def test_linear_has_no_interval_against_itself(self):
-        pair = PairResult("model", "task", "linear", 1.0, 1.0, 1.0, 1.0, "held-out")
-        self.assertEqual(batch_table(Results("", batch=[pair])).rows[0][8], "–")
-
     def test_text_of_files_is_text_in_the_page(self):
         path = self.copy("simulated", "report.h5")
         with h5py.File(path, "r+") as file:
@@ -394,39 +324,6 @@ class Page(support.TestCase):
         self.assertEqual(self.run_program("report", support.result("host"), "-o", self.path("near.html"))[0], 0)
         self.assertTrue(os.path.islink(self.path("near.html")))
         self.assertGreater(os.path.getsize(self.path("far.html")), 1000)
-
-
-ARCHIVE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "benchmark", "four_gpus.tar.xz")
-
-
-class FourGpus(support.TestCase):
-    """The kept replays of four H100: what a page of many real runs has to say."""
-
-    def test_forty_eight_replays_are_all_there_and_say_that_speeds_are_emulated(self):
-        with tarfile.open(ARCHIVE) as archive:
-            archive.extractall(self.folder)
-        results = collect([self.folder])
-        self.assertEqual(len(results.batch), 48)
-        self.assertEqual(len({pair.setting for pair in results.batch}), 6)
-        heat = batch_matrix.draw(results).frames[()]
-        self.assertEqual(np.isfinite(heat.values).sum(), 48)
-        self.assertIn("39 of 48 runs: speeds emulated", results.device_note())
-        self.assertTrue(any("natural-spread: 8 profiles" in sentence for sentence in results.unused))
-        rows = batch_table(results).rows
-        self.assertIn(
-            [
-                "both-ends/spread-1.28",
-                "deepseek-v2-lite",
-                "intent",
-                "8,192",
-                "12",
-                "4 cuda",
-                "emulated, up to x1.28",
-                "gem",
-                "0.763",
-            ],
-            [row[:9] for row in rows],
-        )
 
 
 class ReplaySettings(support.TestCase):

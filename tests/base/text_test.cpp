@@ -30,6 +30,9 @@ TEST(Text, NearWordsComeNearestFirst) {
   const std::vector<std::string> names{"gpt-oss-20b", "gpt-oss-120b", "Mixtral-8x7B"};
   EXPECT_EQ(near_words("gpt-oss-20", names).front(), "gpt-oss-20b");
   EXPECT_TRUE(near_words("zzzzzzzzzzzzzz", names).empty());
+  const std::vector<std::string> options{"device", "steps", "trace"};
+  EXPECT_EQ(near_words("trcae", options).front(), "trace");
+  EXPECT_TRUE(near_words("dtype", options).empty()) << "three letters of five are others";
 }
 
 }  // namespace

@@ -20,7 +20,8 @@ def draw(results):
         shown = [pair for pair in shown if id(pair) in keep]
     groups = {}
     for pair in shown:
-        groups.setdefault((pair.setting, pair.speeds if pair.device_kind else ""), []).append(_row(pair))
+        of_what = pair.setting, pair.speeds if pair.device_kind else "", "in-sample" if pair.is_in_sample else ""
+        groups.setdefault(of_what, []).append(_row(pair))
     titles = [(" · ".join(filter(None, key)) or "all runs", rows) for key, rows in groups.items()]
     measured = [pair for pair in runs if pair.is_measured]
     best, worst = min(runs, key=lambda pair: pair.ratio), max(runs, key=lambda pair: pair.ratio)

@@ -148,7 +148,8 @@ int run_mpi_program(int argc, char** argv, const std::function<bool(const Argume
 
 void set_termination_message(const std::string& message) {
   const std::size_t width = width_of(STDERR_FILENO);
-  const std::string line = (width > 0 ? wrap(message, width) : message) + "\n";
+  // On a terminal a line of progress may stand there.
+  const std::string line = (width > 0 ? "\r\033[K" + wrap(message, width) : message) + "\n";
   std::strncpy(termination_message, line.c_str(), sizeof termination_message - 1);
   std::signal(SIGTERM, end_by_signal);
   std::signal(SIGINT, end_by_signal);
