@@ -1,5 +1,5 @@
 """What needs builds of its own: other compilers, sanitizers, valgrind, coverage, mutants. Builds go to build/campaign-*,
-the tree with a mutant to build/mutants. A compiler cache is used if CMAKE_CXX_COMPILER_LAUNCHER names one."""
+trees with mutants to build/mutants-*. ccache and lld are used where they are installed."""
 
 import filecmp
 import glob
@@ -35,15 +35,29 @@ def shell(words, limit_s=7200, **more):
                           timeout=limit_s, **more)
 
 
+def quick_tools(source):
+    """An environment in which builds of any tree and folder share what was compiled once, and link soon."""
+    found = dict(os.environ)
+    if shutil.which("ccache"):
+        for language in ("C", "CXX"):
+            found.setdefault(f"CMAKE_{language}_COMPILER_LAUNCHER", "ccache")
+        found.setdefault("CCACHE_SLOPPINESS", "pch_defines,time_macros")
+        found |= {"CCACHE_BASEDIR": source, "CCACHE_NOHASHDIR": "1"}
+    if shutil.which("ld.lld"):
+        found.setdefault("LDFLAGS", "-fuse-ld=lld")
+    return found
+
+
 def build(name, options, targets=(), source=REPOSITORY):
     """Builds in build/campaign-NAME of the tree; its folder and what went wrong, empty if nothing did."""
     folder = os.path.join(source, "build", "campaign-" + name)
+    tools = quick_tools(source)
     configured = not options and os.path.exists(os.path.join(folder, "build.ninja"))
-    made = None if configured else shell(["cmake", "-S", source, "-B", folder, "-G", "Ninja", "-DGEM_GPU=OFF", *options])
+    made = None if configured else shell(["cmake", "-S", source, "-B", folder, "-G", "Ninja", "-DGEM_GPU=OFF", *options], env=tools)
     if configured or made.returncode == 0:
         known = shell(["ninja", "-C", folder, "-t", "targets", "all"]).stdout
         wanted = [target for target in targets if f"\n{target}:" in known or f"/{target}:" in known]
-        made = shell(["ninja", "-C", folder, "-j", str(CORES), *wanted])
+        made = shell(["ninja", "-C", folder, "-j", str(CORES), *wanted], env=tools)
     return folder, "" if made.returncode == 0 else (made.stdout + made.stderr)[-2000:]
 
 
@@ -58,38 +72,63 @@ def without(program):
     return lambda: "" if shutil.which(program) else program
 
 
-def fuzz_a_minute(runner, _, random, index):
-    ended = shell(["tests/fuzz/run.sh", "60"], env={**os.environ, "GEM_FUZZ_SEED": str(index + 1)})
-    inputs = sum(int(word) for word in re.findall(r", (\d+) inputs", ended.stdout))
-    return Found("" if ended.returncode == 0 else (ended.stdout + ended.stderr)[-1500:], f"{inputs} inputs")
+def fuzz_a_minute(reader):
+    def unit(runner, _, random, index):
+        ended = shell(["tests/fuzz/run.sh", "60", reader], env={**quick_tools(REPOSITORY), "GEM_FUZZ_SEED": str(index + 1)})
+        inputs = sum(int(word) for word in re.findall(r", (\d+) inputs", ended.stdout))
+        return Found("" if ended.returncode == 0 else (ended.stdout + ended.stderr)[-1500:], f"{inputs} inputs")
+    return unit
 
 
 def all_inputs(notes):
-    total = sum(int(note.split()[0]) * times for found in notes.values() for note, times in found.items())
-    return f"minutes of each reader, {total:,} inputs", []
+    inputs = {reader: sum(int(note.split()[0]) * times for note, times in found.items()) for reader, found in notes.items()}
+    return "minutes; inputs: " + ", ".join(f"{reader} {count:,}" for reader, count in inputs.items()), []
 
 
-FUZZING = Part("10 minutes of fuzzing each reader", lambda scale: [Lane("minutes", max(1, round(10 * scale)), fuzz_a_minute)],
+READERS = ["array", "csv", "hdf5", "json", "safetensors", "torch"]
+FUZZING = Part("10 minutes of fuzzing each reader",
+               lambda scale: [Lane(reader, max(1, round(10 * scale)), fuzz_a_minute(reader)) for reader in READERS],
                concludes=all_inputs, at_once=False, missing=without("clang++"))
+
+# Of g++ -O0 there is one build: for `coverage` and for `compilers`.
+COVERED = ["-DCMAKE_CXX_COMPILER=g++", "-DCMAKE_BUILD_TYPE=None", "-DCMAKE_CXX_FLAGS=--coverage -O0"]
 
 
 def optimised(level):
     return ["-DCMAKE_BUILD_TYPE=Release"] if level == 3 else ["-DCMAKE_BUILD_TYPE=None", f"-DCMAKE_CXX_FLAGS=-O{level}"]
 
 
+def is_release_by_gcc(folder):
+    """Whether a build is what `compilers` wants of g++ -O3: the campaign's own programs are, as a rule."""
+    try:
+        with open(os.path.join(folder, "CMakeCache.txt"), encoding="utf-8") as file:
+            kept = dict(re.findall(r"^([A-Z_]+):[A-Z]+=(.*)$", file.read(), re.M))
+    except OSError:
+        return False
+    return (kept.get("CMAKE_BUILD_TYPE") == "Release" and "-O3" in kept.get("CMAKE_CXX_FLAGS_RELEASE", "")
+            and os.path.basename(kept.get("CMAKE_CXX_COMPILER", "")) in ("c++", "g++"))
+
+
 def compiled_by(compiler, level):
     def unit(runner, _, random, index):
-        folder, wrong = build(f"{compiler.replace('+', 'x')}-O{level}",
-                              [f"-DCMAKE_CXX_COMPILER={compiler}", "-DGEM_TESTS=OFF", *optimised(level)], ["gem-trace", "gem-profile", "gem-map"])
+        if (compiler, level) == ("g++", 3) and is_release_by_gcc(os.path.dirname(runner.programs)):
+            return results_of(runner)
+        name, options = f"{compiler.replace('+', 'x')}-O{level}", [f"-DCMAKE_CXX_COMPILER={compiler}", *optimised(level)]
+        if (compiler, level) == ("g++", 0):
+            name, options = "coverage", COVERED
+        folder, wrong = build(name, options, ["gem-trace", "gem-profile", "gem-map"])
         if wrong:
             return Found(f"{compiler} -O{level}: {wrong}")
-        one = Runner(os.path.join(folder, "bin"), runner.folder)
-        one.must("gem-trace synthesize --model gpt-oss-20b --steps 32 --output trace.h5", limit_s=1200)
-        one.must("gem-profile --model gpt-oss-20b --device simulated --devices 4 --slowdown 1.0,1.28 --output profile.h5",
-                 limit_s=1200)
-        one.must("gem-map --profile profile.h5 --trace trace.h5 --effort fast --output new.h5", limit_s=1800)
-        return Found(note=" ".join(digest(one.path(file))[:12] for file in ("trace.h5", "profile.h5", "new.h5")))
+        return results_of(Runner(os.path.join(folder, "bin"), runner.folder))
     return unit
+
+
+def results_of(one):
+    one.must("gem-trace synthesize --model gpt-oss-20b --steps 32 --output trace.h5", limit_s=1200)
+    one.must("gem-profile --model gpt-oss-20b --device simulated --devices 4 --slowdown 1.0,1.28 --output profile.h5",
+             limit_s=1200)
+    one.must("gem-map --profile profile.h5 --trace trace.h5 --effort fast --output new.h5", limit_s=1800)
+    return Found(note=" ".join(digest(one.path(file))[:12] for file in ("trace.h5", "profile.h5", "new.h5")))
 
 
 def same_results(notes):
@@ -134,7 +173,7 @@ def thread_sanitized(name):
 
 
 THREADS = Part("tests of what has threads, with the thread sanitizer",
-               lambda scale: [Lane(name, 1, thread_sanitized(name)) for name in ("board_tests", "platform_tests", "batch_tests")],
+               lambda scale: [Lane(name, 1, thread_sanitized(name)) for name in ("board_tests", "policy_library_tests")],
                concludes=all_notes, at_once=False)
 
 
@@ -169,8 +208,7 @@ def reached_share(text, reached):
 
 
 def measure_coverage(runner, _, random, index):
-    folder, wrong = build("coverage", ["-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS=--coverage -O0"],
-                          CORE_TARGETS)
+    folder, wrong = build("coverage", COVERED, CORE_TARGETS)
     if wrong:
         return Found(wrong)
     for path in glob.glob(folder + "/**/*.gcda", recursive=True):
