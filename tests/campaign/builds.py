@@ -3,6 +3,7 @@ trees with mutants to build/mutants-*. ccache and lld are used where they are in
 
 import filecmp
 import glob
+import json
 import os
 import queue
 import re
@@ -194,19 +195,26 @@ VALGRIND = Part("tests of the pure core under valgrind",
                 concludes=all_notes, at_once=False, missing=without("valgrind"))
 
 
-def reached_share(text, reached):
-    """Adds to {kind: [reached, all]} what gcov says of our own sources."""
-    for path, block in re.findall(r"File '([^']*/src/[^']*)'\n(.*?)(?:\n\n|$)", text, re.S):
-        if not path.endswith(".cpp"):
+def add_reached(report, reached):
+    """Adds to {path: {"lines": {line: reached}, "branches": {(line, number): reached}}} what gcov's JSON says of our own
+    sources. Ways to where an exception is caught, which every call has, are no branches of ours."""
+    for file in report["files"]:
+        path = os.path.normpath(os.path.join(report["current_working_directory"], file["file"]))
+        if not path.startswith(REPOSITORY + "/src/") or not path.endswith(".cpp"):
             continue
-        # A branch to where an exception is caught is taken only if memory ends: what counts are those taken at least once.
-        for kind, pattern in (("lines", r"Lines executed:([\d.]+)% of (\d+)"),
-                              ("branches", r"Branches executed:([\d.]+)% of (\d+)")):
-            if found := re.search(pattern, block):
-                count = int(found[2])
-                reached[kind][0] += round(float(found[1]) / 100 * count)
-                reached[kind][1] += count
-                reached["files"].append((float(found[1]), path)) if kind == "lines" else None
+        found = reached.setdefault(os.path.relpath(path, REPOSITORY), {"lines": {}, "branches": {}})
+        for line in file["lines"]:
+            places = [("lines", line["line_number"], line["count"])]
+            places += [("branches", (line["line_number"], number), branch["count"])
+                       for number, branch in enumerate(line["branches"]) if not branch["throw"]]
+            for kind, place, count in places:
+                found[kind][place] = found[kind].get(place, False) or count > 0
+
+
+def share(reached, kind):
+    """Of what was counted, how many percent were reached, and of how many."""
+    flags = [flag for found in reached for flag in found[kind].values()]
+    return 100 * sum(flags) / max(1, len(flags)), len(flags)
 
 
 def measure_coverage(runner, _, random, index):
@@ -217,16 +225,19 @@ def measure_coverage(runner, _, random, index):
         os.remove(path)
     wrong = [target for target in CORE_TARGETS
              if shell([os.path.join(folder, "bin", target), "--gtest_brief=1"]).returncode != 0]
-    reached = {"lines": [0, 0], "branches": [0, 0], "files": []}
-    for path in glob.glob(folder + "/src/CMakeFiles/gem_core.dir/**/*.gcda", recursive=True):
-        reached_share(shell(["gcov", "-n", "-b", path], cwd=runner.folder).stdout, reached)
-    shares = {kind: 100 * reached[kind][0] / max(1, reached[kind][1]) for kind in ("lines", "branches")}
+    reached = {}
+    # Notes, which files have that no test has called, too.
+    for path in glob.glob(folder + "/src/CMakeFiles/gem_core.dir/**/*.gcno", recursive=True):
+        add_reached(json.loads(shell(["gcov", "--json-format", "--stdout", "-b", path], cwd=runner.folder).stdout), reached)
     faults = [f"{name} fails" for name in wrong]
-    faults += [f"{kind} of the core: {shares[kind]:.1f} %, wanted are {least}; least reached: "
-               f"{[(share, os.path.relpath(path, REPOSITORY)) for share, path in sorted(reached['files'])[:8]]}"
-               for kind, least in (("lines", 90), ("branches", 80)) if shares[kind] < least]
-    return Found("; ".join(faults), f"{shares['lines']:.1f} % of {reached['lines'][1]:,} lines, {shares['branches']:.1f} % of "
-                                    f"{reached['branches'][1]:,} branches")
+    words = []
+    for kind, least in (("lines", 90), ("branches", 80)):
+        percent, count = share(reached.values(), kind)
+        words.append(f"{percent:.1f} % of {count:,} {kind}")
+        if percent < least:
+            shares = sorted((round(share([found], kind)[0], 1), path) for path, found in reached.items())
+            faults.append(f"{kind} of the core: {percent:.1f} %, wanted are {least}; least reached: {shares[:8]}")
+    return Found("; ".join(faults), ", ".join(words))
 
 
 COVERAGE = Part("lines and branches of the core that its tests reach (wanted: 90 and 80 %)",
