@@ -8,7 +8,7 @@ import sys
 
 from . import __version__
 from .errors import DataError, GemError, SystemFailure, UsageError
-from .terminal import complain
+from .terminal import complain, say
 from .whole_file import temporary_name
 
 EPILOG = """\
@@ -114,7 +114,7 @@ def print_replays(options):
         writer.writeheader()
         writer.writerows(rows)
     else:
-        print(replay_text(options.folder, options.short))
+        say(replay_text(options.folder, options.short))
 
 
 def run(options):
@@ -135,7 +135,7 @@ def run(options):
         if options.json:
             print_json(spread_record(options.first, options.second))
         else:
-            print(spread_text(options.first, options.second))
+            say(spread_text(options.first, options.second))
         return 0
     if options.format == "html" and not (options.layer is None and options.step is None):
         raise UsageError("--layer and --step choose for --format png, pdf or svg; the page shows all")
@@ -162,7 +162,7 @@ def run(options):
     if options.json:
         print_json({"written": output, "problems": results.problems})
     elif not options.quiet:
-        print(written)
+        say(written)
     return DataError.exit_code if results.problems else 0
 
 

@@ -4,6 +4,12 @@ import sys
 import textwrap
 
 WIDTH = 80
+# Names of files, and texts in them, may have control characters, which a terminal would obey, and bytes that are no text.
+SHOWN_CONTROLS = {
+    code: f"\\x{code & 0xFF:02x}"
+    for code in (*range(32), *range(127, 160), *range(0xDC80, 0xDD00))
+    if chr(code) not in "\t\n"
+}
 
 
 def said(sentence, stream=None):
@@ -19,6 +25,11 @@ def shown(table):
     return table.fitted(WIDTH) if sys.stdout.isatty() else table.text
 
 
+def say(text, stream=None):
+    """Prints a text, on standard output by default."""
+    print(text.translate(SHOWN_CONTROLS), file=stream if stream is not None else sys.stdout)
+
+
 def complain(sentence):
     """An error or a warning, on standard error."""
-    print(said(f"gem-analysis: {sentence}", sys.stderr), file=sys.stderr)
+    say(said(f"gem-analysis: {sentence}", sys.stderr), sys.stderr)

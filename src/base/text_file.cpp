@@ -29,7 +29,8 @@ std::string read_needed_text(const std::string& path, std::uint64_t most_bytes) 
   std::error_code error;
   if (std::optional<std::string> text = read_text_file(path, most_bytes)) return *std::move(text);
   if (std::filesystem::exists(path, error) || error)
-    throw SystemError("cannot read " + path + ": it can't be opened; check its permissions");
+    throw SystemError("cannot read " + path + ": " + (error ? error.message() : "it can't be opened") + "; check " +
+                      (error == std::errc::filename_too_long ? "the name" : "its permissions"));
   throw DataError(path + ": there is no such file; check the name");
 }
 

@@ -13,7 +13,9 @@
 #include "base/text.hpp"
 #include "batch/pair_check.hpp"
 #include "batch/pair_files.hpp"
+#include "files/profile_file.hpp"
 #include "mapping/methods.hpp"
+#include "model/profile_doubts.hpp"
 #include "platform/file_system/input_file.hpp"
 #include "platform/file_system/whole_file.hpp"
 
@@ -149,6 +151,36 @@ std::vector<std::string> cells_of(const SummaryRow& row) {
           has_interval ? fmt::format("{:.3f} - {:.3f}", row.low, row.high) : "-"};
 }
 
+/// What makes profiles doubtful, and which pairs are mapped for them.
+std::vector<std::string> remarks_on_profiles(const Manifest& manifest, const std::vector<SummaryRow>& rows) {
+  std::set<std::string> mapped;
+  for (const SummaryRow& row : rows)
+    if (!row.method.empty()) mapped.insert(row.pair);
+  std::map<std::string, std::string> doubts;                 // [profile]
+  std::map<std::string, std::vector<std::string>> pairs_of;  // [doubts]
+  for (const BatchPair& pair : manifest.pairs) {
+    const std::string profile = profile_in_use(PairFiles(manifest.output, pair), manifest.output);
+    if (profile.empty() || !mapped.contains(pair.name)) continue;
+    try {
+      if (!doubts.contains(profile)) doubts[profile] = join_doubts(doubts_of(read_profile(profile)));
+    } catch (const Error&) {  // damaged since, and so is the pair: stale
+      continue;
+    }
+    if (!doubts[profile].empty()) pairs_of[doubts[profile]].push_back(pair.name);
+  }
+  std::vector<std::string> remarks;
+  for (auto& [sentences, pairs] : pairs_of) {
+    constexpr std::size_t most_named = 4;
+    const std::size_t count = pairs.size();
+    if (count > most_named) {
+      pairs.resize(most_named - 1);
+      pairs.push_back(fmt::format("{} more", count - most_named + 1));
+    }
+    remarks.push_back(fmt::format("DOUBTFUL profile of {}: {}", join(pairs), sentences));
+  }
+  return remarks;
+}
+
 SummaryText text_of(const Manifest& manifest, const std::vector<SummaryRow>& rows) {
   SummaryText text;
   std::map<std::string, std::size_t> counts;
@@ -172,6 +204,8 @@ SummaryText text_of(const Manifest& manifest, const std::vector<SummaryRow>& row
     in_sample = in_sample || row.in_sample;
     text.cells.push_back(cells_of(row));
   }
+  const std::vector<std::string> on_profiles = remarks_on_profiles(manifest, rows);
+  text.remarks.insert(text.remarks.end(), on_profiles.begin(), on_profiles.end());
   text.counts = fmt::format("{} pairs: {} done, {} failed, {} missing{}.", manifest.pairs.size(), counts["done"],
                             counts["failed"], counts["missing"],
                             counts["stale"] > 0 ? fmt::format(", {} stale", counts["stale"]) : "");
@@ -276,7 +310,10 @@ std::string write_summary(const Manifest& manifest) {
   const SummaryText text = text_of(manifest, rows);
   write_whole_text(manifest.output + "/summary.csv", csv_of(rows));
   write_whole_text(manifest.output + "/summary.md", markdown_of(manifest.path, text));
-  return manifest.pairs.size() > most_pairs_shown ? brief_summary(rows, devices_of(manifest)) : shown_summary(text);
+  if (manifest.pairs.size() <= most_pairs_shown) return shown_summary(text);
+  std::string brief = brief_summary(rows, devices_of(manifest));
+  for (const std::string& remark : remarks_on_profiles(manifest, rows)) brief += wrap(remark) + "\n";
+  return brief;
 }
 
 }  // namespace gem

@@ -106,7 +106,8 @@ std::set<std::string> finished_files(CheckpointPermutation& job, bool resume) {
 }
 
 ShardPlan plan_whole_copy(const std::string& path) {
-  return {"", {{0, InputFile(path).size()}}};
+  const InputFile file(path);
+  return {"", {{0, file.size()}}, file.version()};
 }
 
 /// Gives the layers of the renumbering their own numbers of experts, or sees that they have them.
@@ -263,6 +264,15 @@ void finish_interrupted_renames(const CheckpointPermutation& job, const std::set
   }
 }
 
+/// A plan holds for what it was made of: of a file that another run has renumbered meanwhile it would make other
+/// weights.
+void expect_unchanged(const InputFile& source, const ShardPlan& plan) {
+  if (plan.source && (source.version() != *plan.source || InputFile(source.path()).version() != *plan.source))
+    source.reject(
+        "was changed while it was being read, by a permutation in place, say; remove the output, and begin again when "
+        "nothing else writes to the checkpoint");
+}
+
 /// Copies a part of the source to the end of the file; `done` counts the bytes.
 void append_part(TemporaryFile& file, const InputFile& source, const ShardPlan::Part& part,
                  const std::function<void(std::uint64_t)>& copied) {
@@ -385,6 +395,7 @@ void carry_out(const CheckpointPermutation& job, const std::function<void(std::u
     done += plan.prefix.size();
     for (const ShardPlan::Part& part : plan.parts)
       append_part(file, source, part, [&](std::uint64_t bytes) { written(done += bytes); });
+    expect_unchanged(source, plan);
     file.synchronize();
     file.rename_to_final();
     if (job.in_place) {

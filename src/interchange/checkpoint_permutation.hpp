@@ -60,7 +60,7 @@ CheckpointPermutation plan_permutation(const Checkpoint& source, const std::stri
 
 /// Writes the files, each under a temporary name first; an interrupted run can be resumed. `written` is told the bytes
 /// done so far. At the end stands gem_mapping.json, or is gone after undoing. UsageError if another run has written to
-/// the output since the plan was made.
+/// the output since the plan was made, DataError if something has written to the source.
 void carry_out(const CheckpointPermutation& permutation, const std::function<void(std::uint64_t)>& written);
 
 /// Whether this permutation stands finished in `output`, of layers with fewer experts too; of an undoing, whether

@@ -180,6 +180,7 @@ ShardPlan plan_shard(const InputFile& file, const SafetensorsHeader& header, con
           "__metadata__ names single experts, which would be others after renumbering; deploy the mapping with "
           "gem-deploy export instead");
   ShardPlan plan;
+  plan.source = file.version();
   plan.prefix = safetensors_prefix(padded(with_new_names(header.text, spans, renumbering, file.path()), header_bytes));
   for (const SafetensorsTensor* tensor : by_place)
     add_tensor(plan.parts, file, header.data_begin() + tensor->begin, *tensor, renumbering);

@@ -27,6 +27,7 @@ struct ShardPlan {
   };
   std::string prefix;
   std::vector<Part> parts;
+  std::optional<FileVersion> source = {};  ///< of the old file when this was planned; none if no part of it is taken
   std::uint64_t part_bytes() const;
 };
 

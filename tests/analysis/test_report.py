@@ -98,6 +98,19 @@ class Replays(support.TestCase):
             self.assertEqual(wide, [])
             self.assertTrue("(no room for: " in out or err, out)
 
+    def test_control_characters_of_names_are_shown_and_not_obeyed(self):
+        os.makedirs(self.path("red\x1b[31m\x9b2J", "a"))
+        shutil.copy(support.result("host", "report.h5"), self.path("red\x1b[31m\x9b2J", "a"))
+        profile, page = support.result("simulated", "profile.h5"), self.path("page\x1b[2J.html")
+        for arguments, code in (
+            (["replays", self.folder], 0),
+            (["report", profile, "--output", page], 0),
+            (["replays", self.path("none\x1b[31m")], 3),
+        ):
+            found, out, err = self.run_program(*arguments)
+            self.assertEqual((found, "\x1b" in out + err, "\x9b" in out + err), (code, False, False), out + err)
+            self.assertIn("\\x1b[", out + err)
+
     def test_a_folder_without_a_report_is_named(self):
         code, _, err = self.run_program("replays", self.folder)
         self.assertEqual(code, 3)

@@ -1,8 +1,9 @@
 """What needs builds of its own: other compilers, sanitizers, valgrind, coverage, mutants. Builds go to build/campaign-*,
-the tree with a mutant to build/mutants. A compiler cache is used if CMAKE_CXX_COMPILER_LAUNCHER names one."""
+trees with mutants to build/mutants-*. ccache and lld are used where they are installed."""
 
 import filecmp
 import glob
+import json
 import os
 import queue
 import re
@@ -35,15 +36,29 @@ def shell(words, limit_s=7200, **more):
                           timeout=limit_s, **more)
 
 
+def quick_tools(source):
+    """An environment in which builds of any tree and folder share what was compiled once, and link soon."""
+    found = dict(os.environ)
+    if shutil.which("ccache"):
+        for language in ("C", "CXX"):
+            found.setdefault(f"CMAKE_{language}_COMPILER_LAUNCHER", "ccache")
+        found.setdefault("CCACHE_SLOPPINESS", "pch_defines,time_macros")
+        found |= {"CCACHE_BASEDIR": source, "CCACHE_NOHASHDIR": "1"}
+    if shutil.which("ld.lld"):
+        found.setdefault("LDFLAGS", "-fuse-ld=lld")
+    return found
+
+
 def build(name, options, targets=(), source=REPOSITORY):
     """Builds in build/campaign-NAME of the tree; its folder and what went wrong, empty if nothing did."""
     folder = os.path.join(source, "build", "campaign-" + name)
+    tools = quick_tools(source)
     configured = not options and os.path.exists(os.path.join(folder, "build.ninja"))
-    made = None if configured else shell(["cmake", "-S", source, "-B", folder, "-G", "Ninja", "-DGEM_GPU=OFF", *options])
+    made = None if configured else shell(["cmake", "-S", source, "-B", folder, "-G", "Ninja", "-DGEM_GPU=OFF", *options], env=tools)
     if configured or made.returncode == 0:
         known = shell(["ninja", "-C", folder, "-t", "targets", "all"]).stdout
         wanted = [target for target in targets if f"\n{target}:" in known or f"/{target}:" in known]
-        made = shell(["ninja", "-C", folder, "-j", str(CORES), *wanted])
+        made = shell(["ninja", "-C", folder, "-j", str(CORES), *wanted], env=tools)
     return folder, "" if made.returncode == 0 else (made.stdout + made.stderr)[-2000:]
 
 
@@ -58,38 +73,66 @@ def without(program):
     return lambda: "" if shutil.which(program) else program
 
 
-def fuzz_a_minute(runner, _, random, index):
-    ended = shell(["tests/fuzz/run.sh", "60"], env={**os.environ, "GEM_FUZZ_SEED": str(index + 1)})
-    inputs = sum(int(word) for word in re.findall(r", (\d+) inputs", ended.stdout))
-    return Found("" if ended.returncode == 0 else (ended.stdout + ended.stderr)[-1500:], f"{inputs} inputs")
+def fuzz_a_minute(reader):
+    def unit(runner, _, random, index):
+        ended = shell(["tests/fuzz/run.sh", "60", reader], env={**quick_tools(REPOSITORY), "GEM_FUZZ_SEED": str(index + 1)})
+        inputs = sum(int(word) for word in re.findall(r", (\d+) inputs", ended.stdout))
+        return Found("" if ended.returncode == 0 else (ended.stdout + ended.stderr)[-1500:], f"{inputs} inputs")
+    return unit
 
 
 def all_inputs(notes):
-    total = sum(int(note.split()[0]) * times for found in notes.values() for note, times in found.items())
-    return f"minutes of each reader, {total:,} inputs", []
+    inputs = {reader: sum(int(note.split()[0]) * times for note, times in found.items()) for reader, found in notes.items()}
+    return "minutes; inputs: " + ", ".join(f"{reader} {count:,}" for reader, count in inputs.items()), []
 
 
-FUZZING = Part("10 minutes of fuzzing each reader", lambda scale: [Lane("minutes", max(1, round(10 * scale)), fuzz_a_minute)],
+READERS = ["array", "csv", "hdf5", "json", "safetensors", "torch"]
+FUZZING = Part("10 minutes of fuzzing each reader",
+               lambda scale: [Lane(reader, max(1, round(10 * scale)), fuzz_a_minute(reader)) for reader in READERS],
                concludes=all_inputs, at_once=False, missing=without("clang++"))
+
+# Of g++ -O0 there is one build: for `coverage` and for `compilers`. Without versions of functions for processors that this
+# machine isn't.
+COVERED = ["-DCMAKE_CXX_COMPILER=g++", "-DCMAKE_BUILD_TYPE=None", "-DCMAKE_CXX_FLAGS=--coverage -O0",
+           "-DGEM_HAS_TARGET_CLONES=OFF"]
+COVERING_TARGETS = [*CORE_TARGETS, "profile_tests", "verification_tests", "model_search_tests", "platform_tests", "files_tests"]
 
 
 def optimised(level):
     return ["-DCMAKE_BUILD_TYPE=Release"] if level == 3 else ["-DCMAKE_BUILD_TYPE=None", f"-DCMAKE_CXX_FLAGS=-O{level}"]
 
 
+def is_release_by_gcc(folder):
+    """Whether a build is what `compilers` wants of g++ -O3: the campaign's own programs are, as a rule."""
+    try:
+        with open(os.path.join(folder, "CMakeCache.txt"), encoding="utf-8") as file:
+            kept = dict(re.findall(r"^([A-Z_]+):[A-Z]+=(.*)$", file.read(), re.M))
+    except OSError:
+        return False
+    return (kept.get("CMAKE_BUILD_TYPE") == "Release" and "-O3" in kept.get("CMAKE_CXX_FLAGS_RELEASE", "")
+            and os.path.basename(kept.get("CMAKE_CXX_COMPILER", "")) in ("c++", "g++"))
+
+
 def compiled_by(compiler, level):
     def unit(runner, _, random, index):
-        folder, wrong = build(f"{compiler.replace('+', 'x')}-O{level}",
-                              [f"-DCMAKE_CXX_COMPILER={compiler}", "-DGEM_TESTS=OFF", *optimised(level)], ["gem-trace", "gem-profile", "gem-map"])
+        if (compiler, level) == ("g++", 3) and is_release_by_gcc(os.path.dirname(runner.programs)):
+            return results_of(runner)
+        name, options = f"{compiler.replace('+', 'x')}-O{level}", [f"-DCMAKE_CXX_COMPILER={compiler}", *optimised(level)]
+        if (compiler, level) == ("g++", 0):
+            name, options = "coverage", COVERED
+        folder, wrong = build(name, options, ["gem-trace", "gem-profile", "gem-map"])
         if wrong:
             return Found(f"{compiler} -O{level}: {wrong}")
-        one = Runner(os.path.join(folder, "bin"), runner.folder)
-        one.must("gem-trace synthesize --model gpt-oss-20b --steps 32 --output trace.h5", limit_s=1200)
-        one.must("gem-profile --model gpt-oss-20b --device simulated --devices 4 --slowdown 1.0,1.28 --output profile.h5",
-                 limit_s=1200)
-        one.must("gem-map --profile profile.h5 --trace trace.h5 --effort fast --output new.h5", limit_s=1800)
-        return Found(note=" ".join(digest(one.path(file))[:12] for file in ("trace.h5", "profile.h5", "new.h5")))
+        return results_of(Runner(os.path.join(folder, "bin"), runner.folder))
     return unit
+
+
+def results_of(one):
+    one.must("gem-trace synthesize --model gpt-oss-20b --steps 32 --output trace.h5", limit_s=1200)
+    one.must("gem-profile --model gpt-oss-20b --device simulated --devices 4 --slowdown 1.0,1.28 --output profile.h5",
+             limit_s=1200)
+    one.must("gem-map --profile profile.h5 --trace trace.h5 --effort fast --output new.h5", limit_s=1800)
+    return Found(note=" ".join(digest(one.path(file))[:12] for file in ("trace.h5", "profile.h5", "new.h5")))
 
 
 def same_results(notes):
@@ -106,7 +149,9 @@ COMPILERS = Part("the same trace, profile and mapping from two compilers, -O0 an
 
 def sanitized(label):
     def unit(runner, _, random, index):
-        folder, wrong = build("sanitize", [*INSPECTED, "-DGEM_SANITIZE=address,undefined", "-DGEM_CHECK_DELTAS=ON"])
+        # Of the tests' own code nothing is wanted: it is taken as compiled for other builds.
+        folder, wrong = build("sanitize", [*INSPECTED, "-DGEM_SANITIZE=address,undefined", "-DGEM_SANITIZE_TESTS=OFF",
+                                           "-DGEM_CHECK_DELTAS=ON"])
         if wrong:
             return Found(wrong)
         words, wrong = test(folder, ["-L", label, "--timeout", "1200"], {"ASAN_OPTIONS": "detect_leaks=0:quarantine_size_mb=16"})
@@ -134,7 +179,7 @@ def thread_sanitized(name):
 
 
 THREADS = Part("tests of what has threads, with the thread sanitizer",
-               lambda scale: [Lane(name, 1, thread_sanitized(name)) for name in ("board_tests", "platform_tests", "batch_tests")],
+               lambda scale: [Lane(name, 1, thread_sanitized(name)) for name in ("board_tests", "policy_library_tests")],
                concludes=all_notes, at_once=False)
 
 
@@ -153,40 +198,49 @@ VALGRIND = Part("tests of the pure core under valgrind",
                 concludes=all_notes, at_once=False, missing=without("valgrind"))
 
 
-def reached_share(text, reached):
-    """Adds to {kind: [reached, all]} what gcov says of our own sources."""
-    for path, block in re.findall(r"File '([^']*/src/[^']*)'\n(.*?)(?:\n\n|$)", text, re.S):
-        if not path.endswith(".cpp"):
+def add_reached(report, reached):
+    """Adds to {path: {"lines": {line: reached}, "branches": {(line, number): reached}}} what gcov's JSON says of our own
+    sources. Ways to where an exception is caught, which every call has, are no branches of ours."""
+    for file in report["files"]:
+        path = os.path.normpath(os.path.join(report["current_working_directory"], file["file"]))
+        if not path.startswith(REPOSITORY + "/src/") or not path.endswith(".cpp"):
             continue
-        # A branch to where an exception is caught is taken only if memory ends: what counts are those taken at least once.
-        for kind, pattern in (("lines", r"Lines executed:([\d.]+)% of (\d+)"),
-                              ("branches", r"Branches executed:([\d.]+)% of (\d+)")):
-            if found := re.search(pattern, block):
-                count = int(found[2])
-                reached[kind][0] += round(float(found[1]) / 100 * count)
-                reached[kind][1] += count
-                reached["files"].append((float(found[1]), path)) if kind == "lines" else None
+        found = reached.setdefault(os.path.relpath(path, REPOSITORY), {"lines": {}, "branches": {}})
+        for line in file["lines"]:
+            places = [("lines", line["line_number"], line["count"])]
+            places += [("branches", (line["line_number"], number), branch["count"])
+                       for number, branch in enumerate(line["branches"]) if not branch["throw"]]
+            for kind, place, count in places:
+                found[kind][place] = found[kind].get(place, False) or count > 0
+
+
+def share(reached, kind):
+    """Of what was counted, how many percent were reached, and of how many."""
+    flags = [flag for found in reached for flag in found[kind].values()]
+    return 100 * sum(flags) / max(1, len(flags)), len(flags)
 
 
 def measure_coverage(runner, _, random, index):
-    folder, wrong = build("coverage", ["-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS=--coverage -O0"],
-                          CORE_TARGETS)
+    folder, wrong = build("coverage", COVERED, COVERING_TARGETS)
     if wrong:
         return Found(wrong)
     for path in glob.glob(folder + "/**/*.gcda", recursive=True):
         os.remove(path)
-    wrong = [target for target in CORE_TARGETS
+    wrong = [target for target in COVERING_TARGETS
              if shell([os.path.join(folder, "bin", target), "--gtest_brief=1"]).returncode != 0]
-    reached = {"lines": [0, 0], "branches": [0, 0], "files": []}
-    for path in glob.glob(folder + "/src/CMakeFiles/gem_core.dir/**/*.gcda", recursive=True):
-        reached_share(shell(["gcov", "-n", "-b", path], cwd=runner.folder).stdout, reached)
-    shares = {kind: 100 * reached[kind][0] / max(1, reached[kind][1]) for kind in ("lines", "branches")}
+    reached = {}
+    # Notes, which files have that no test has called, too.
+    for path in glob.glob(folder + "/src/CMakeFiles/gem_core.dir/**/*.gcno", recursive=True):
+        add_reached(json.loads(shell(["gcov", "--json-format", "--stdout", "-b", path], cwd=runner.folder).stdout), reached)
     faults = [f"{name} fails" for name in wrong]
-    faults += [f"{kind} of the core: {shares[kind]:.1f} %, wanted are {least}; least reached: "
-               f"{[(share, os.path.relpath(path, REPOSITORY)) for share, path in sorted(reached['files'])[:8]]}"
-               for kind, least in (("lines", 90), ("branches", 80)) if shares[kind] < least]
-    return Found("; ".join(faults), f"{shares['lines']:.1f} % of {reached['lines'][1]:,} lines, {shares['branches']:.1f} % of "
-                                    f"{reached['branches'][1]:,} branches")
+    words = []
+    for kind, least in (("lines", 90), ("branches", 80)):
+        percent, count = share(reached.values(), kind)
+        words.append(f"{percent:.1f} % of {count:,} {kind}")
+        if percent < least:
+            shares = sorted((round(share([found], kind)[0], 1), path) for path, found in reached.items())
+            faults.append(f"{kind} of the core: {percent:.1f} %, wanted are {least}; least reached: {shares[:8]}")
+    return Found("; ".join(faults), ", ".join(words))
 
 
 COVERAGE = Part("lines and branches of the core that its tests reach (wanted: 90 and 80 %)",

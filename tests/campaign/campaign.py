@@ -61,8 +61,12 @@ def kept_rows(text):
     return rows
 
 
+BY_HAND = "\n## Noted by hand\n"
+
+
 def page(ledger, before=""):
-    """The page, and what broke. Parts that the ledger knows nothing of stay as they are in the page of before."""
+    """The page, and what broke. What the ledger knows nothing of stays as it is in the page of before: parts, and what was
+    noted by hand."""
     lines = [
         "# What the last campaign found",
         "",
@@ -91,7 +95,8 @@ def page(ledger, before=""):
     lines += ["", *(f"- {letter_of(index)}: {place}" for index, place in enumerate(places))]
     for paragraph in paragraphs:
         lines += ["", paragraph]
-    return "\n".join(lines) + "\n", broken
+    _, mark, by_hand = before.partition(BY_HAND)
+    return "\n".join(lines) + "\n" + mark + by_hand, broken
 
 
 def parsed():

@@ -16,6 +16,7 @@
 #include "platform/command_line/printable_output.hpp"
 #include "platform/command_line/terminal.hpp"
 #include "platform/mpi/launch.hpp"
+#include "platform/mpi/mpi_call.hpp"
 
 namespace gem {
 namespace {
@@ -141,7 +142,7 @@ int run_mpi_program(int argc, char** argv, const std::function<bool(const Argume
   } catch (...) {
     const Failure failure = current_failure();
     report(arguments, failure);
-    if (world.size() > 1) MPI_Abort(MPI_COMM_WORLD, static_cast<int>(failure.code));
+    if (world.size() > 1) end_all_ranks(static_cast<int>(failure.code));
     return static_cast<int>(failure.code);
   }
 }

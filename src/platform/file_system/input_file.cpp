@@ -26,7 +26,8 @@ InputFile::InputFile(const std::string& path)
     close(descriptor_);
     reject(S_ISDIR(status.st_mode) ? "is a directory; give the name of a file" : "is not a regular file; give a file");
   }
-  size_ = static_cast<std::uint64_t>(status.st_size);
+  version_ = {status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size), status.st_mtim.tv_sec,
+              status.st_mtim.tv_nsec};
 }
 
 InputFile::~InputFile() {
@@ -34,7 +35,7 @@ InputFile::~InputFile() {
 }
 
 InputFile::InputFile(InputFile&& other) noexcept
-    : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)), size_(other.size_) {}
+    : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)), version_(other.version_) {}
 
 void InputFile::read_at(std::uint64_t offset, std::span<std::byte> bytes) const {
   while (!bytes.empty()) {

@@ -8,6 +8,16 @@
 
 namespace gem {
 
+/// Which content a name stood for at a moment: another file of that name, or one that was written to, has another.
+struct FileVersion {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+  std::uint64_t byte_count = 0;
+  std::int64_t written_s = 0;
+  std::int64_t written_ns = 0;  ///< beside the whole seconds
+  bool operator==(const FileVersion&) const = default;
+};
+
 /// A regular file opened for reading at any offset. DataError if there is none of that name, SystemError if it may not
 /// be read.
 class InputFile {
@@ -18,7 +28,8 @@ class InputFile {
   InputFile& operator=(InputFile&&) = delete;
 
   const std::string& path() const { return path_; }
-  std::uint64_t size() const { return size_; }
+  std::uint64_t size() const { return version_.byte_count; }
+  const FileVersion& version() const { return version_; }  ///< when it was opened
   int descriptor() const { return descriptor_; }
 
   /// Fills `bytes` from `offset` on. DataError if the file ends before.
@@ -31,7 +42,7 @@ class InputFile {
  private:
   std::string path_;
   int descriptor_ = -1;
-  std::uint64_t size_ = 0;
+  FileVersion version_;
 };
 
 /// The whole file as text. DataError if it has more than `most_bytes`.

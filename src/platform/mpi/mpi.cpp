@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "base/failure.hpp"
+#include "platform/mpi/mpi_call.hpp"
 #include "platform/mpi/rank_lost.hpp"
 
 namespace gem {
@@ -49,7 +50,7 @@ void meet_at_the_end() {
     Communicator::world().barrier();
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s: %s\n", program_invocation_short_name, error.what());
-    MPI_Abort(MPI_COMM_WORLD, static_cast<int>(ExitCode::System));
+    end_all_ranks(static_cast<int>(ExitCode::System));
   }
 }
 
@@ -76,6 +77,7 @@ Communicator Communicator::self() {
 }
 
 void Communicator::barrier(double patience_s) const {
+  const MpiCall inside;
   MPI_Request request = MPI_REQUEST_NULL;
   check_mpi(MPI_Ibarrier(handle_, &request), "MPI_Ibarrier");
   complete(request, handle_, "MPI_Ibarrier", Resting::Yes, patience_s);
@@ -116,18 +118,21 @@ void Communicator::on_root(const std::function<void()>& work) const {
 }
 
 void Communicator::broadcast_values(void* values, int count, MPI_Datatype type, int root, Resting resting) const {
+  const MpiCall inside;
   MPI_Request request = MPI_REQUEST_NULL;
   check_mpi(MPI_Ibcast(values, count, type, root, handle_, &request), "MPI_Ibcast");
   complete(request, handle_, "MPI_Ibcast", resting);
 }
 
 void Communicator::all_reduce_values(const void* value, void* result, MPI_Datatype type, MPI_Op operation) const {
+  const MpiCall inside;
   MPI_Request request = MPI_REQUEST_NULL;
   check_mpi(MPI_Iallreduce(value, result, 1, type, operation, handle_, &request), "MPI_Iallreduce");
   complete(request, handle_, "MPI_Iallreduce");
 }
 
 void Communicator::all_gather_values(const void* value, void* values, MPI_Datatype type) const {
+  const MpiCall inside;
   MPI_Request request = MPI_REQUEST_NULL;
   check_mpi(MPI_Iallgather(value, 1, type, values, 1, type, handle_, &request), "MPI_Iallgather");
   complete(request, handle_, "MPI_Iallgather");
@@ -135,6 +140,7 @@ void Communicator::all_gather_values(const void* value, void* values, MPI_Dataty
 
 void Communicator::gather_values(const void* values, std::size_t count, void* all, const GatherLayout& layout,
                                  MPI_Datatype type) const {
+  const MpiCall inside;
   MPI_Request request = MPI_REQUEST_NULL;
   check_mpi(MPI_Igatherv(values, static_cast<int>(count), type, all, layout.counts.data(), layout.offsets.data(), type,
                          0, handle_, &request),
@@ -191,6 +197,7 @@ void Communicator::exchange_rows(std::span<const float> sent, std::span<const st
   };
   const std::vector<int> send_offsets = offsets_of(send_counts);
   const std::vector<int> receive_offsets = offsets_of(receive_counts);
+  const MpiCall inside;
   MPI_Datatype row = MPI_DATATYPE_NULL;  // counts in rows stay far below the int limit
   check_mpi(MPI_Type_contiguous(static_cast<int>(row_size), MPI_FLOAT, &row), "MPI_Type_contiguous");
   check_mpi(MPI_Type_commit(&row), "MPI_Type_commit");
@@ -204,6 +211,7 @@ void Communicator::exchange_rows(std::span<const float> sent, std::span<const st
 
 void Communicator::swap(int peer, std::span<const std::byte> sent, std::span<std::byte> received) const {
   constexpr int tag = 0;
+  const MpiCall inside;
   MPI_Request requests[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
   check_mpi(MPI_Irecv(received.data(), static_cast<int>(received.size()), MPI_BYTE, peer, tag, handle_, &requests[0]),
             "MPI_Irecv");

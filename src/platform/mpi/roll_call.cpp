@@ -1,14 +1,10 @@
 #include "platform/mpi/roll_call.hpp"
 
 #include <fmt/core.h>
-#include <sys/time.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <csignal>
 #include <cstdio>
-#include <cstring>
 #include <list>
 
 #include "base/error.hpp"
@@ -16,6 +12,7 @@
 #include "base/text.hpp"
 #include "platform/host/host_info.hpp"
 #include "platform/mpi/mpi.hpp"
+#include "platform/mpi/mpi_call.hpp"
 #include "platform/mpi/rank_lost.hpp"
 
 namespace gem {
@@ -61,6 +58,7 @@ bool is_sent(MPI_Request& request) {
 /// Answers questions and takes answers. Nothing here waits for anybody.
 void look_at_notes(Note own_state) {
   if (roll_call.notes == MPI_COMM_NULL) return;
+  const MpiCall inside;
   roll_call.looked = Clock::now();
   roll_call.answers.remove_if(is_sent);
   for (;;) {
@@ -104,6 +102,7 @@ std::vector<int> others_of(MPI_Comm group) {
 }
 
 void ask(int rank) {
+  const MpiCall inside;
   MPI_Request& question = roll_call.members[static_cast<std::size_t>(rank)].question;
   if (is_sent(question))
     check_mpi(MPI_Isend(nullptr, 0, MPI_BYTE, rank, Question, roll_call.notes, &question), "MPI_Isend");
@@ -142,21 +141,6 @@ std::string names_of(const std::vector<int>& ranks) {
   return join(names);
 }
 
-char end_message[512] = "";
-
-void end_by_alarm(int) {
-  const ssize_t ignored = write(STDERR_FILENO, end_message, std::strlen(end_message));
-  static_cast<void>(ignored);
-  _exit(static_cast<int>(ExitCode::System));
-}
-
-void set_timer(double seconds) {
-  itimerval timer{};
-  timer.it_value.tv_sec = static_cast<time_t>(seconds);
-  timer.it_value.tv_usec = static_cast<suseconds_t>((seconds - static_cast<double>(timer.it_value.tv_sec)) * 1e6);
-  setitimer(ITIMER_REAL, &timer, nullptr);
-}
-
 }  // namespace
 
 void set_patience(const Patience& patience) {
@@ -181,6 +165,7 @@ void start_roll_call() {
   roll_call.members.clear();
   for (std::size_t rank = 0; rank < static_cast<std::size_t>(size); ++rank)
     roll_call.members.push_back({all.substr(rank * longest_host_name, longest_host_name).c_str()});
+  watch_calls(size > 1);
 }
 
 void stop_roll_call() {
@@ -190,6 +175,7 @@ void stop_roll_call() {
   for (Member& member : roll_call.members)
     if (member.question != MPI_REQUEST_NULL) MPI_Request_free(&member.question);
   roll_call = RollCall{};
+  watch_calls(false);
 }
 
 void sign_of_life() {
@@ -281,26 +267,16 @@ void Wait::give_up() const {
 
 void complete(MPI_Request& request, MPI_Comm group, const char* call, Resting resting, double patience_s) {
   Wait wait(group, patience_s);
-  for (int done = 0;;) {
+  const auto is_done = [&] {
+    const MpiCall inside;
+    int done = 0;
     check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), call);
-    if (done != 0) return;
+    return done != 0;
+  };
+  while (!is_done()) {
     wait.check();
     if (resting == Resting::Yes && wait.waited_s() > spin_s) nanosleep(&rest, nullptr);
   }
-}
-
-BlockingCall::BlockingCall(const char* call) {
-  const std::string text = fmt::format(
-      "{} took longer than {}: another rank was stopped or hangs. Look at the logs of all ranks; if the "
-      "machine is only slow, give a longer {}\n",
-      call, format_duration(common_patience.limit_s), on_command_line("patience"));
-  std::strncpy(end_message, text.c_str(), sizeof end_message - 1);
-  std::signal(SIGALRM, end_by_alarm);
-  set_timer(common_patience.limit_s);
-}
-
-BlockingCall::~BlockingCall() {
-  set_timer(0.0);
 }
 
 }  // namespace gem

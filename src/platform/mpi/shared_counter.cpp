@@ -1,5 +1,7 @@
 #include "platform/mpi/shared_counter.hpp"
 
+#include "platform/mpi/mpi_call.hpp"
+
 namespace gem {
 
 SharedCounter::SharedCounter(const Communicator& communicator) : communicator_(communicator) {
@@ -27,6 +29,7 @@ void SharedCounter::close() {
 std::int64_t SharedCounter::next() {
   const std::int64_t one = 1;
   std::int64_t before = 0;
+  const MpiCall inside;
   MPI_Request request = MPI_REQUEST_NULL;
   check_mpi(MPI_Rget_accumulate(&one, 1, MPI_INT64_T, &before, 1, MPI_INT64_T, 0, 0, 1, MPI_INT64_T, MPI_SUM, window_,
                                 &request),
@@ -36,6 +39,7 @@ std::int64_t SharedCounter::next() {
 }
 
 void SharedCounter::serve() const {
+  const MpiCall inside;
   int arrived = 0;
   check_mpi(MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, communicator_.handle(), &arrived, MPI_STATUS_IGNORE), "MPI_Iprobe");
   sign_of_life();

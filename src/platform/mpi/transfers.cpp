@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "platform/mpi/mpi_call.hpp"
+
 namespace gem {
 namespace {
 
@@ -22,6 +24,7 @@ void by_pieces(Bytes bytes, Begin begin) {
 }  // namespace
 
 void Transfers::send(int peer, std::span<const std::byte> bytes) {
+  const MpiCall inside;
   by_pieces(bytes, [&](std::span<const std::byte> piece) {
     MPI_Request& request = requests_.emplace_back(MPI_REQUEST_NULL);
     check_mpi(
@@ -31,6 +34,7 @@ void Transfers::send(int peer, std::span<const std::byte> bytes) {
 }
 
 void Transfers::receive(int peer, std::span<std::byte> bytes) {
+  const MpiCall inside;
   by_pieces(bytes, [&](std::span<std::byte> piece) {
     MPI_Request& request = requests_.emplace_back(MPI_REQUEST_NULL);
     check_mpi(
@@ -40,6 +44,7 @@ void Transfers::receive(int peer, std::span<std::byte> bytes) {
 }
 
 bool Transfers::advance() {
+  const MpiCall inside;
   int done = 0;
   check_mpi(MPI_Testall(static_cast<int>(requests_.size()), requests_.data(), &done, MPI_STATUSES_IGNORE),
             "MPI_Testall");

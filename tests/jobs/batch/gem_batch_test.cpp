@@ -238,6 +238,22 @@ TEST(GemBatch, NothingRunsOnAWrongManifestOrADryRun) {
   EXPECT_TRUE(folder.holds_only({"m.toml", "a.h5"}));
 }
 
+TEST(GemBatch, TheSummaryTellsOfADoubtfulProfileAndWhichPairsHaveIt) {
+  const TestFolder folder;
+  std::ofstream(folder.file("m.toml"))
+      << "output = \"out\"\n[defaults]\ndevice = \"simulated\"\ndevices = 2\nsteps = 8\n"
+         "max_tokens = 256\neffort = \"fast\"\nverify = false\n"
+         "[[model]]\nname = \"gpt-oss-20b\"\n"
+         "[[model.task]]\nname = \"one\"\nsynthetic = true\n"
+         "[[model.task]]\nname = \"two\"\nsynthetic = true\n";
+  const ProgramRun run = folder.run(program + folder.file("m.toml"));
+  ASSERT_EQ(run.code, 0) << run.output << run.errors;
+  EXPECT_EQ(count(run.output, "DOUBTFUL profile of gpt-oss-20b/one, gpt-oss-20b/two: the"), 1u) << run.output;
+  const std::string summary = text_of(folder.file("out/summary.md"));
+  EXPECT_EQ(count(summary, "- DOUBTFUL profile of gpt-oss-20b/one, gpt-oss-20b/two: the devices are not "), 1u)
+      << summary;
+}
+
 TEST(GemBatch, ListsItsKeysWithoutAManifest) {
   const ProgramRun keys = TestFolder().run(program + "--keys");
   EXPECT_EQ(keys.code, 0) << keys.errors;
