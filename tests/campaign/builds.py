@@ -73,9 +73,17 @@ def without(program):
     return lambda: "" if shutil.which(program) else program
 
 
+def build_fuzzers(runner):
+    for words in (["cmake", "--preset", "fuzz"], ["cmake", "--build", "--preset", "fuzz", "--target", "fuzzers"]):
+        made = shell(words, env=quick_tools(REPOSITORY))
+        if made.returncode != 0:
+            raise RuntimeError((made.stdout + made.stderr)[-2000:])
+
+
 def fuzz_a_minute(reader):
     def unit(runner, _, random, index):
-        ended = shell(["tests/fuzz/run.sh", "60", reader], env={**quick_tools(REPOSITORY), "GEM_FUZZ_SEED": str(index + 1)})
+        ended = shell(["tests/fuzz/run.sh", "60", reader],
+                      env={**os.environ, "GEM_FUZZ_SEED": str(index + 1), "GEM_FUZZ_BUILT": "1"})
         inputs = sum(int(word) for word in re.findall(r", (\d+) inputs", ended.stdout))
         return Found("" if ended.returncode == 0 else (ended.stdout + ended.stderr)[-1500:], f"{inputs} inputs")
     return unit
@@ -89,7 +97,7 @@ def all_inputs(notes):
 READERS = ["array", "csv", "hdf5", "json", "safetensors", "torch"]
 FUZZING = Part("10 minutes of fuzzing each reader",
                lambda scale: [Lane(reader, max(1, round(10 * scale)), fuzz_a_minute(reader)) for reader in READERS],
-               concludes=all_inputs, at_once=False, missing=without("clang++"))
+               build_fuzzers, all_inputs, missing=without("clang++"))
 
 # Of g++ -O0 there is one build: for `coverage` and for `compilers`. Without versions of functions for processors that this
 # machine isn't.

@@ -4,7 +4,7 @@
 # stays under build/fuzz/found/; new inputs that reach new code are not kept.
 #   tests/fuzz/run.sh [SECONDS a target] [TARGET...]
 # GEM_FUZZ_SEED=N makes the fuzzer's random choices those of the last time; 0,
-# the default, makes new ones.
+# the default, makes new ones. GEM_FUZZ_BUILT=1 takes what was built before.
 set -euo pipefail
 case ${1:-} in
   --help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
@@ -25,9 +25,11 @@ shift || true
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] || targets=(array csv hdf5 json safetensors torch)
 
-cmake --preset fuzz > build-fuzz.log 2>&1 || { cat build-fuzz.log; exit 4; }
-rm -f build-fuzz.log
-cmake --build --preset fuzz --target fuzzers
+if [ -z "${GEM_FUZZ_BUILT:-}" ]; then
+  cmake --preset fuzz > build-fuzz.log 2>&1 || { cat build-fuzz.log; exit 4; }
+  rm -f build-fuzz.log
+  cmake --build --preset fuzz --target fuzzers
+fi
 mkdir -p build/fuzz/found
 
 fuzz() {  # fuzz TARGET
