@@ -73,18 +73,20 @@ int run_batch(const Arguments& arguments) {
   const std::vector<std::size_t> requests =
       requests_of_part(routing, job.batching.part, job.batching.split, job.batching.split_seed);
   const double tokens = static_cast<double>(token_count(routing, requests));
+  const double uses = static_cast<double>(trace.step_count() * trace.tokens_per_step) / tokens;
+  const JsonRecord of_requests =
+      JsonRecord().add("requests", requests.size()).add("request_tokens", tokens).add("mean_uses", uses);
   std::cout << fmt::format("Requests: {} of {} (part {}), {:.0f} tokens, used {:.2f} times on average\n",
-                           requests.size(), routing.request_count(), word_of(job.batching.part), tokens,
-                           static_cast<double>(trace.step_count() * trace.tokens_per_step) / tokens);
+                           requests.size(), routing.request_count(), word_of(job.batching.part), tokens, uses);
   if (job.dry_run) {
     print_shape(trace);
     std::cout << "Dry run: nothing was written\n";
-    print_json(JsonRecord().add("dry_run", true).add("requests", requests.size()).add_all(shape_record(trace)));
+    print_json(JsonRecord().add("dry_run", true).add_all(of_requests).add_all(shape_record(trace)));
     return 0;
   }
   print_json(store_trace(job.output, trace, arguments, job.batching.seed,
                          job.pairs ? count_pairs(routing, requests) : ExpertPairs{})
-                 .add("requests", requests.size()));
+                 .add_all(of_requests));
   if (!job.quiet) print_next(job);
   return 0;
 }

@@ -32,6 +32,19 @@ if(NOT code EQUAL 0 AND NOT code EQUAL 127)  # 127: no Python on this machine
 endif()
 execute_process(COMMAND ${PREFIX}/bin/gem-batch ${PREFIX}/share/gem/jobs/plan24.toml --dry-run
                 OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
+# What Python compiled goes with Debian's package, nothing else.
+set(compiled ${PREFIX}/debian/usr/share/gem/analysis)
+file(WRITE ${compiled}/__pycache__/a.pyc "")
+file(WRITE ${compiled}/a.py "")
+execute_process(COMMAND ${CMAKE_COMMAND} -E env DPKG_ROOT=${PREFIX}/debian ${CMAKE_CURRENT_LIST_DIR}/../src/cmake/prerm remove
+                COMMAND_ERROR_IS_FATAL ANY)
+if(EXISTS ${compiled}/__pycache__ OR NOT EXISTS ${compiled}/a.py)
+  message(FATAL_ERROR "prerm left __pycache__, or removed more")
+endif()
+file(READ ${BUILD_DIR}/CPackConfig.cmake packaging)
+if(NOT packaging MATCHES "src/cmake/prerm")
+  message(FATAL_ERROR "the package has no prerm")
+endif()
 # The policy's library is found by CMake and by the Python package, each from where it lies.
 set(user ${PREFIX}/user)
 file(WRITE ${user}/CMakeLists.txt "cmake_minimum_required(VERSION 3.22)

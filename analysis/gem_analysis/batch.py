@@ -137,7 +137,11 @@ def _of_rows(path, pair, rows):
 
     row = next((row for row in rows if row["method"] == "gem"), rows[-1])
     folder, _, task = pair.rpartition("/")
-    failure = "" if row["state"] in ("done", "stale") else row["error"] or {"missing": NOT_RUN}.get(row["state"], row["state"])
+    failure = (
+        ""
+        if row["state"] in ("done", "stale")
+        else row["error"] or {"missing": NOT_RUN}.get(row["state"], row["state"])
+    )
     notes = ["in-sample" if row["in_sample"] == "1" else "held-out"] + (["stale"] if row["state"] == "stale" else [])
     ratios = {
         name: [number(row, name) for row in rows]

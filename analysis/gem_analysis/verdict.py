@@ -185,7 +185,9 @@ def _batch(results):
         f"{percent(ratios.max())}. {results.device_note()}"
     ).strip()
     if len(done) < len(results.batch):
-        spread += f" {len(results.batch) - len(done)} of {len(results.batch)} runs have no result; the table names them."
+        spread += (
+            f" {len(results.batch) - len(done)} of {len(results.batch)} runs have no result; the table names them."
+        )
     faster = sum(pair.is_proven and pair.high < 1 for pair in measured)
     predicted = [pair.ratio for pair in done if not pair.is_measured]
     should = f"{sum(ratio <= 0.99 for ratio in predicted)} of {len(predicted)}"
@@ -193,7 +195,9 @@ def _batch(results):
         headline = f"{should} runs should be 1 % faster than linear or more"
         return Verdict(topic, "BATCH, PREDICTED", "unsure", headline, spread, badges)
     if predicted:
-        headline = f"{faster} of {len(measured)} measured runs are faster than linear, {should} predicted ones should be"
+        headline = (
+            f"{faster} of {len(measured)} measured runs are faster than linear, {should} predicted ones should be"
+        )
         return Verdict(topic, "BATCH, PARTLY PREDICTED", "unsure", headline, spread, badges)
     headline = f"{faster} of {len(done)} runs are faster than linear"
     return Verdict(topic, "BATCH", "good" if 2 * faster > len(done) else "unsure", headline, spread, badges)

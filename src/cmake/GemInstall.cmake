@@ -76,6 +76,7 @@ set(CPACK_STRIP_FILES ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${CMAKE_CURRENT_LIST_DIR}/prerm)
 # Beside the libraries: what starts ranks, and what gem-analysis is run by. `apt-get -f install` after `dpkg -i` brings no
 # mere recommendations.
 set(gem_launcher openmpi-bin)

@@ -65,7 +65,9 @@ def draw(results):
     if shown < len(placed):
         notes.append(f"Not here but in the table: {len(placed) - shown} of the runs, where another has the same cell.")
     if len(placed) < len(results.batch):
-        notes.append(f"Not here but in the table: {len(results.batch) - len(placed)} of the runs, which have no result.")
+        notes.append(
+            f"Not here but in the table: {len(results.batch) - len(placed)} of the runs, which have no result."
+        )
     note = results.device_note()
     return Picture(
         "All models and tasks" if names[1] == "task" else "All runs",

@@ -97,6 +97,8 @@ TEST(Json, OfTraces) {
   const JsonRun batch(folder, "gem-trace batch --steps 8 --batch-size 64 --routing " + routing + " --output " + trace);
   EXPECT_EQ(batch.root().at("steps").integer(), 8);
   batch.expect_shown(batch.number("median_skew"), 2);
+  batch.expect_shown(batch.number("request_tokens"), 0);
+  batch.expect_shown(batch.number("mean_uses"), 2);
   const JsonRun described(folder, "gem-trace describe --trace " + trace);
   ASSERT_EQ(described.root().at("described_layers").size(), 24u);
   for (const char* figure : {"skew", "median_imbalance", "step_correlation"})
