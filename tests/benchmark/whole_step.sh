@@ -59,7 +59,7 @@ devices=$ranks
 launch=("${mpirun[@]}" -n "$devices")
 if [ "$ranks" = 0 ]; then
   share=(--share-gpu turns --compute-only --checked-steps 0 --exchange-fixed-time "$fixed_us" --exchange-row-time "$row_ns")
-  measure=(gem-profile --idle-share 0) counted=(--exchange-row-time "$row_ns") # turns leave the GPU no rest
+  measure=(gem-profile) counted=(--exchange-row-time "$row_ns")
 else
   share=(--checked-steps 1) measure=("${launch[@]}" gem-profile --exchange) counted=()
 fi
