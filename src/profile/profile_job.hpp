@@ -64,6 +64,8 @@ Pace pace_of(const ProfileRequest& request, const MoeModel& model);
 struct ProfileSetup {
   LatencyProfile plan;  ///< without its devices
   DeviceOptions devices;
+  std::string
+      served_dtype{};  ///< the weights that engines serve the model with, as the table of models says; may be empty
   SweepOptions sweep;
   Pace pace = Pace::Busy;  ///< as asked for, else of these devices and this model
   std::size_t device_count = 0;
