@@ -85,6 +85,20 @@ std::string describe_regimes(const LatencyProfile& plan) {
   return wrap("tiles change with the load: " + join(tiles)) + "\n";
 }
 
+// What is measured where engines serve the model with smaller weights; empty for those that are served as measured.
+std::string about_weights(const ProfileSetup& setup) {
+  const std::string served = setup.served_dtype.substr(0, setup.served_dtype.find(' '));
+  const std::string& measured = setup.plan.weight_dtype;
+  const std::string fp8 = word_of(WeightType::Fp8);
+  if (served == measured || (served != fp8 && served != "mxfp4")) return "";
+  std::string text = fmt::format("note: this model is served with {} weights; {} is measured", served, measured);
+  if (served != fp8)
+    text += ": no device here has " + served;
+  else if (setup.devices.kind == "cuda" || setup.devices.kind == "simulated")
+    text += fmt::format(" ({} {} measures those)", option_name(&DeviceOptions::weight_type), fp8);
+  return wrap(text) + "\n";
+}
+
 }  // namespace
 
 std::string describe_plan(const ProfileRequest& request, const ProfileSetup& setup, std::size_t rank_count) {
@@ -98,7 +112,7 @@ std::string describe_plan(const ProfileRequest& request, const ProfileSetup& set
       request.expert_shape.empty() ? "" : " (not the model's own)", plan.tile_tokens, plan.experts_per_device,
       counted(load_count(plan), "point"), most_tiles, counted(setup.device_count, setup.devices.kind + " device"),
       counted(rank_count, "rank"));
-  text += describe_regimes(plan);
+  text += describe_regimes(plan) + about_weights(setup);
   if (setup.device_count == 1) text += "note: one device alone; gem-map needs a profile of all that it maps to\n";
   const DeviceKind& kind = device_kind(setup.devices.kind);
   if (kind.is_virtual()) return text + "simulated: a stated model on a virtual clock, nothing is measured\n";

@@ -319,6 +319,7 @@ ProfileSetup set_up_profile(const ProfileRequest& request, std::size_t rank_coun
                              static_cast<double>(model.top_k) / static_cast<double>(model.expert_count);
   if (!request.workloads.empty()) tokens_per_expert = mean_tokens_per_expert(request.workloads);
 
+  setup.served_dtype = model.weight_dtype;
   setup.devices = request.devices;
   setup.devices.expert = request.expert_shape.empty() ? model.expert : parse_shape(request.expert_shape);
   setup.devices.seed = request.seed;

@@ -67,6 +67,7 @@ Pace pace_of(const ProfileRequest& request, const MoeModel& model);
 struct ProfileSetup {
   LatencyProfile plan;  ///< without its devices
   DeviceOptions devices;
+  std::string served_dtype{};  ///< weights that engines serve the model with, as the table of models says, or empty
   SweepOptions sweep;
   Pace pace = Pace::Busy;  ///< as asked for, else of these devices and this model
   std::size_t device_count = 0;

@@ -78,6 +78,21 @@ TEST(PaceDefault, SaysWhyGpusAreKeptBusyWhereAttentionIsUnknown) {
   EXPECT_EQ(describe_plan(request, setup, 2).find("is unknown"), std::string::npos) << "as asked for";
 }
 
+TEST(ServedWeights, AreNamedWhereOthersAreMeasured) {
+  const auto text_for = [](const std::string& model, WeightType type) {
+    ProfileRequest request = request_for(model, "simulated");
+    request.devices.device_count = 2;
+    request.devices.weight_type = type;
+    request.max_tokens = 64;
+    return describe_plan(request, set_up_profile(request, 1), 1);
+  };
+  EXPECT_NE(text_for("DeepSeek-V3", WeightType::Bf16).find("served with fp8 weights; bf16 is measured"),
+            std::string::npos);
+  EXPECT_NE(text_for("gpt-oss-20b", WeightType::Bf16).find("served with mxfp4 weights"), std::string::npos);
+  EXPECT_EQ(text_for("DeepSeek-V3", WeightType::Fp8).find("served with"), std::string::npos);
+  EXPECT_EQ(text_for("Mixtral-8x7B", WeightType::Bf16).find("served with"), std::string::npos);
+}
+
 TEST(UnevenPoints, AreThoseOfProgramsAlone) {
   ProfileRequest request = request_for("gpt-oss-20b", "command");
   request.devices.command = "true";
