@@ -63,6 +63,6 @@ execute_process(COMMAND ${user}/build/user COMMAND_ERROR_IS_FATAL ANY)
 execute_process(COMMAND /usr/bin/python3 -c "import numpy" RESULT_VARIABLE no_numpy OUTPUT_QUIET ERROR_QUIET)
 if(no_numpy EQUAL 0)
   execute_process(COMMAND ${CMAKE_COMMAND} -E env PYTHONPATH=${PREFIX}/share/gem/policy PYTHONDONTWRITEBYTECODE=1
-                          /usr/bin/python3 -c "from gem_policy.library import Library; Library()"
+                          "LD_PRELOAD=${PRELOADED}" /usr/bin/python3 -c "from gem_policy.library import Library; Library()"
                   COMMAND_ERROR_IS_FATAL ANY)
 endif()

@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import zlib
 
 import h5py
 import numpy as np
@@ -12,8 +13,28 @@ from .errors import DataError, SystemFailure
 # Deflate shrinks at most 1032 times; a dataset that claims more lies about its size.
 GREATEST_COMPRESSION = 1100
 BYTE_SLACK = 64 << 20
+# Programs end their files so, behind the last byte that HDF5 knows of; files of earlier versions have no such end, and
+# those that others have changed lose it.
+SEAL_START = b"\nGEM checksum crc32 "
+SEAL_BYTES = len(SEAL_START) + 9
 
 _REQUIRED = object()
+
+
+def _seal_is_broken(path):
+    """Whether a file ends with a checksum that is not that of what stands before it."""
+    with open(path, "rb") as file:
+        left = os.fstat(file.fileno()).st_size - SEAL_BYTES
+        file.seek(max(0, left))
+        seal = file.read()
+        if left < 0 or not seal.startswith(SEAL_START):
+            return False
+        file.seek(0)
+        checksum = 0
+        while left > 0 and (part := file.read(min(left, 1 << 24))):
+            checksum = zlib.crc32(part, checksum)
+            left -= len(part)
+    return seal != SEAL_START + f"{checksum:08x}\n".encode()
 
 
 class Hdf5File:
@@ -24,6 +45,8 @@ class Hdf5File:
         self._byte_limit = GREATEST_COMPRESSION * self._size_of_regular_file() + BYTE_SLACK
         if not h5py.is_hdf5(self.path):
             self.reject("is not an HDF5 file (or its beginning is damaged); give a file that GEM wrote")
+        if _seal_is_broken(self.path):
+            self.reject("is damaged (its checksum is not that of its content); copy or make it again")
         try:
             self._file = h5py.File(self.path, "r", locking=False)
         except OSError as error:
