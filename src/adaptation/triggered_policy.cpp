@@ -11,16 +11,20 @@
 namespace gem {
 namespace {
 
-// Steps whose measured times tell a device's present speed. Of so few the median's interval is their whole range: a
-// device must be another in each of them.
+// Steps whose measured times tell a device's present speed, where it changed by little: a device must be another in
+// each of them.
 constexpr std::size_t speed_steps = 6;
 
 // Loads have changed if they differ from what was searched for by so many times what one half of the window differs
 // from the other.
 constexpr double load_factor = 2.0;
 
+// Half a window tells another task earlier, if it is another than what was searched for and than the window before it
+// by so many times.
+constexpr double early_factor = 1.5;
+
 // Steps on which a placement for a regime that comes back is judged: it wasn't searched on them, so that few tell.
-constexpr std::size_t recall_steps = 16, recall_block_steps = 4;
+constexpr std::size_t recall_steps = 16;
 
 // Iterations of the search after the descent, where loads or speeds are others. Where only more is known of the same
 // loads, there is little to win, and what more could be found is lost by the moves that it takes.
@@ -30,6 +34,9 @@ constexpr std::size_t search_iterations = 25;
 // the last of these steps brings little if they come, and is lost if loads or speeds are others before.
 constexpr double prudence = 0.7;
 
+// Where a device's speed alone is another, likewise: the first moves off a slow device win most, the last little.
+constexpr double speed_prudence = 0.5;
+
 // While loads drift, what a move gains fades with them.
 constexpr double fading = 0.65;
 
@@ -37,8 +44,13 @@ constexpr double fading = 0.65;
 // none.
 constexpr std::size_t longest_wait = 2;
 
-// Steps that follow each other are alike; blocks of so many are counted as one observation.
-constexpr std::size_t block_steps = 8;
+// A slow drift is followed by so few changes in so many steps: where 1 % of the steps or more stand still for moves,
+// these alone are the 99th percentile.
+constexpr std::size_t most_changes = 9, changes_steps = 1000;
+
+// Steps that follow each other are alike; blocks of so many are counted as one observation, and of fewer where there
+// are few.
+constexpr std::size_t block_steps = 8, short_block_steps = 4;
 
 // Steps of like loads that a search takes at most, and after which a placement is as good as settled.
 constexpr std::size_t settled_steps = 512;
@@ -57,6 +69,7 @@ class TriggeredGem : public Policy {
         drift_(drift),
         options_(options),
         used_(profile.device_count(), 1.0),
+        tried_(used_),
         speeds_(profile.device_count(), speed_steps),
         regimes_(drift.trace),
         searched_for_(load_shares(steps_of(drift.trace, 0, options.train_steps))),
@@ -65,7 +78,7 @@ class TriggeredGem : public Policy {
 
   std::string name() const override { return judged_policy; }
   bool is_gradual() const override { return true; }
-  std::vector<double> believed_slowdowns() const override { return speeds_.slowdowns(); }
+  std::vector<double> believed_slowdowns() const override { return speeds_.slowdowns(used_); }
 
   void observe(std::size_t, const Matrix<double>& measured_s, const Matrix<double>& predicted_s) override {
     speeds_.add(measured_s, predicted_s);
@@ -73,7 +86,8 @@ class TriggeredGem : public Policy {
 
   std::vector<LayerChange> decide(std::size_t step, const std::vector<Assignment>& present) override {
     if (step < options_.window) return {};
-    if (plans_.empty() && (step - options_.train_steps) % options_.interval == 0) look(step);
+    const bool is_time = (step - options_.train_steps) % options_.interval == 0;
+    if (plans_.empty() && (is_time || speeds_.differs_from(tried_))) look(step);
     for (std::size_t work = work_a_step; !plans_.empty() && work > 0; plans_.pop_front()) {
       Plan& plan = plans_.front();
       if (!plan.search) plan.search.emplace(profile_, options_, question_of(plan, present));
@@ -107,7 +121,8 @@ class TriggeredGem : public Policy {
   // What is to be tried, in that order, until something pays.
   void look(std::size_t step) {
     const bool speed_changed = speeds_.differs_from(used_);
-    const std::vector<double> believed = speed_changed ? speeds_.slowdowns() : used_;
+    const std::vector<double> believed = speed_changed ? speeds_.slowdowns(used_) : used_;
+    tried_ = believed;
     const std::size_t known = std::min(step - alike_since_, settled_steps), window = options_.window;
     const bool knows_more = is_settling_ && known >= 2 * searched_on_;
     const auto plan = [&](Loads loads, std::size_t steps, std::size_t iterations, std::size_t recent) {
@@ -123,9 +138,12 @@ class TriggeredGem : public Policy {
     const bool drifts =
         (is_due || (loads_changed && !is_sudden)) && telling_steps(drift_.trace, step, window, known) < known;
     if (drifts) {
-      plan(Loads::Carried, known, search_iterations, window);
+      if (speed_changed || may_follow(step)) plan(Loads::Carried, known, search_iterations, window);
     } else {
-      if (loads_changed) plan(Loads::Window, window, search_iterations, window);
+      if (loads_changed)
+        plan(Loads::Window, window, search_iterations, window);
+      else if (!is_sudden && !is_drifting_ && changed_just_now(step))
+        plan(Loads::Window, window / 2, search_iterations, window / 2);
       if (speed_changed || knows_more) plan(Loads::Known, known, speed_changed ? search_iterations : 0, known);
     }
     if (knows_more) searched_on_ = known;
@@ -136,13 +154,14 @@ class TriggeredGem : public Policy {
   }
 
   ChangeQuestion question_of(const Plan& plan, const std::vector<Assignment>& present) const {
-    const double horizon =
-        prudence * (plan.loads == Loads::Carried ? fading : 1.0) * regimes_.horizon(options_.horizon_steps);
+    const bool is_speed = plan.loads == Loads::Known && plan.slowdowns != used_;
+    const double share = is_speed ? speed_prudence : plan.loads == Loads::Carried ? prudence * fading : prudence;
+    const double horizon = share * regimes_.horizon(options_.horizon_steps);
     ChangeQuestion question{plan.slowdowns, {}, {}, {}, block_steps, plan.iterations, horizon, present};
     if (plan.loads == Loads::Before) {
       question.searched = steps_of(drift_.trace, plan.begin, plan.steps);
       question.judged = last_steps(plan.step, recall_steps);
-      question.block_steps = recall_block_steps;
+      question.block_steps = short_block_steps;
     } else if (plan.loads == Loads::Carried) {
       const std::size_t judged = options_.window / 2;
       question.searched = carried_over(drift_.trace, plan.step - judged, plan.steps - judged, options_.window);
@@ -152,13 +171,23 @@ class TriggeredGem : public Policy {
       question.all = last_steps(plan.step, plan.steps);
       question.searched = steps_of(question.all, 0, plan.steps / 2);
       question.judged = steps_of(question.all, plan.steps / 2, plan.steps - plan.steps / 2);
+      if (plan.steps < options_.window) question.block_steps = short_block_steps;
     }
     return question;
   }
 
+  // Whether changes have been few enough for one more that follows a slow drift.
+  bool may_follow(std::size_t step) const {
+    return std::ranges::count_if(changed_at_, [&](std::size_t change) { return change + changes_steps > step; }) <
+           static_cast<std::ptrdiff_t>(most_changes);
+  }
+
   void adopt(Plan& plan, std::size_t step) {
+    changed_at_.push_back(step);
+    if (changed_at_.size() > most_changes) changed_at_.pop_front();
     if (plan.loads == Loads::Before) begin_regime(plan.step - recall_steps);
-    if (plan.loads == Loads::Window && plan.step < sudden_until_) begin_regime(plan.step - plan.steps);
+    if (plan.loads == Loads::Window && (plan.step < sudden_until_ || plan.steps < options_.window))
+      begin_regime(plan.step - plan.steps);
     if (plan.slowdowns != used_) {
       regimes_.count(step - used_since_);
       used_since_ = step;
@@ -167,6 +196,7 @@ class TriggeredGem : public Policy {
     searched_for_ = std::move(plan.shares);
     searched_on_ = plan.steps;
     is_settling_ = (plan.loads == Loads::Window || plan.loads == Loads::Known) && searched_on_ < settled_steps;
+    is_drifting_ = plan.loads == Loads::Carried;
     sudden_until_ = 0;
     wait_ = options_.window;
     next_try_ = step + wait_;
@@ -184,24 +214,31 @@ class TriggeredGem : public Policy {
     return steps_of(drift_.trace, step - count, count);
   }
 
-  // Whether the window differs from other loads by more than its halves do from each other.
-  bool differs(std::size_t step, const Matrix<double>& from) const {
-    const std::size_t window = options_.window, half = window / 2;
+  // Whether the last steps differ from other loads by so many times what their halves do from each other.
+  bool differs(std::size_t step, const Matrix<double>& from, std::size_t window, double factor = load_factor) const {
+    const std::size_t half = window / 2;
     const double noise = share_distance(load_shares(steps_of(drift_.trace, step - window, half)),
                                         load_shares(last_steps(step, window - half)));
-    return share_distance(load_shares(last_steps(step, window)), from) > load_factor * noise;
+    return share_distance(load_shares(last_steps(step, window)), from) > factor * noise;
   }
-  bool load_changed(std::size_t step) const { return differs(step, searched_for_); }
+  bool load_changed(std::size_t step) const { return differs(step, searched_for_, options_.window); }
   // From the window before: another task, not a slow drift.
   bool changed_suddenly(std::size_t step) const {
     const std::size_t window = options_.window;
-    return step >= 2 * window && differs(step, load_shares(steps_of(drift_.trace, step - 2 * window, window)));
+    return step >= 2 * window && differs(step, load_shares(steps_of(drift_.trace, step - 2 * window, window)), window);
+  }
+  // The same, earlier: half a window, from what was searched for and from the window before it.
+  bool changed_just_now(std::size_t step) const {
+    const std::size_t window = options_.window, half = window / 2;
+    return step >= half + window && differs(step, searched_for_, half, early_factor) &&
+           differs(step, load_shares(steps_of(drift_.trace, step - half - window, window)), half, early_factor);
   }
 
   const LatencyProfile& profile_;
   const Drift& drift_;
   const AdaptationOptions& options_;
   std::vector<double> used_;    // [device] slowdowns that the placement was last searched for
+  std::vector<double> tried_;   // [device] those that the last look searched with
   std::size_t used_since_ = 0;  // step
   SpeedEstimate speeds_;
   Regimes regimes_;
@@ -209,9 +246,11 @@ class TriggeredGem : public Policy {
   std::size_t alike_since_ = 0;   // step from which on loads are like those that were searched for, or drift from them
   std::size_t searched_on_ = 0;   // steps
   bool is_settling_ = false;      // the last change is so fresh that more steps will tell more
+  bool is_drifting_ = false;      // the last change was for loads that drift
   std::size_t sudden_until_ = 0;  // step; loads have changed suddenly in the window before
   std::size_t next_try_;          // step from which on a better placement is looked for if loads drift
   std::size_t wait_;              // steps until then
+  std::deque<std::size_t> changed_at_;  // the last steps before which the placement changed
   std::deque<Plan> plans_;
 };
 

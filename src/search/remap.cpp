@@ -264,12 +264,16 @@ void refine(const LayerProblem& counted, const DeviceContents& present, const Re
   }
 }
 
-// A disturbance of a layer with many experts takes long (its swaps grow with their square), and there are more limits
-// to disturb within: fewer of them. The front of 256 experts on 8 devices gets worse by 0.1 % at the most for that, in
-// a quarter of the time (synthetic loads, tests/benchmark/adaptation.md).
-RemapRule within_work(RemapRule rule, std::size_t expert_count) {
+// A disturbance of a layer with many experts takes long (its swaps grow with their square), the more so the more
+// moves are allowed, and there are more limits to disturb within: fewer of them. With few moves each has to be the best
+// one; with many, descents and what lies on the way to the targets leave little to find. The front of 256 experts on 8
+// devices gets worse by 0.1 % at the most for that (synthetic loads, tests/benchmark/adaptation.md).
+RemapRule within_work(RemapRule rule, std::size_t expert_count, std::size_t max_moves) {
   constexpr std::size_t all_up_to = 64;  // experts
-  if (expert_count > all_up_to) rule.iterations = std::max<std::size_t>(1, rule.iterations * all_up_to / expert_count);
+  if (expert_count <= all_up_to) return rule;
+  const std::size_t few_moves = std::max<std::size_t>(1, 2048 / expert_count);
+  const std::size_t moves = std::max(max_moves, few_moves);
+  rule.iterations = std::max<std::size_t>(1, rule.iterations * all_up_to * few_moves / (expert_count * moves));
   return rule;
 }
 
@@ -407,11 +411,13 @@ std::vector<RemapPoint> remap_front(const LayerProblem& problem, const DeviceCon
   }
   if (rule.iterations > 0 && problem.device_count() > 1) {
     const std::size_t last = std::min(rule.max_moves, problem.expert_count());
-    const RemapRule refinement = within_work(rule, problem.expert_count());
+    const auto refine_within = [&](std::size_t limit) {
+      refine(counted, present, within_work(rule, problem.expert_count(), limit), limit, descent, front);
+    };
     for (std::size_t moves = 2; moves < last; moves *= 2)
       for (const std::size_t limit : {moves, moves * 3 / 2})
-        if (limit < last) refine(counted, present, refinement, limit, descent, front);
-    refine(counted, present, refinement, last, descent, front);
+        if (limit < last) refine_within(limit);
+    refine_within(last);
   }
   return front.points();
 }

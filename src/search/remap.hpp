@@ -15,8 +15,8 @@ struct RemapRule {
   std::size_t max_moves = SIZE_MAX;  ///< of the layer
   /// What a move has to bring at the least, in ticks summed over the problem's columns: see move_price.
   std::int64_t move_ticks = 0;
-  /// Disturbances with 2, 3, 4, 6, 8, 12, ... and the maximum of moves, 64 / experts of them where there are more than
-  /// 64 experts; 0: descent alone.
+  /// Disturbances with 2, 3, 4, 6, 8, 12, ... and the maximum of moves; where there are more than 64 experts, 64 /
+  /// experts of them, and in proportion fewer with more than 2,048 / experts moves; 0: descent alone.
   std::size_t iterations = 0;
   std::uint64_t seed = 1;                  ///< of these
   std::function<bool()> is_out_of_time{};  ///< asked between changes; empty: there is time

@@ -55,7 +55,7 @@ TEST(Follow, ADeviceThatSlowsDownIsSeenAndGetsLess) {
   const Outcome drifting = run(make_drift({task(1)}, TaskOrder::InTurn, 1, 1800, changes, 4), options());
   EXPECT_LT(drifting.of(judged_policy).interval.high, 1.0);
   EXPECT_GE(drifting.of(judged_policy).recovered, 0.8);
-  EXPECT_LE(drifting.of(judged_policy).reaction_steps, 32.0);
+  EXPECT_LE(drifting.of(judged_policy).reaction_steps, 4.0);  // a large change is told by 3 steps, at any time
   EXPECT_LT(drifting.of(judged_policy).total_s, drifting.of("periodic eplb").total_s);
   EXPECT_NEAR(drifting.report.believed_slowdown(500, 1), 1.28, 0.01);
   EXPECT_NEAR(drifting.report.believed_slowdown(1500, 1), 1.0, 0.01);
@@ -66,11 +66,21 @@ TEST(Follow, AnotherTaskIsSeenAndFollowed) {
   EXPECT_LT(drifting.of(judged_policy).interval.high, 1.0);
   EXPECT_GE(drifting.of(judged_policy).recovered, 0.8);
   EXPECT_GT(drifting.of(judged_policy).remappings, 0u);
+  EXPECT_LE(drifting.of(judged_policy).reaction_steps, 40.0);  // half a window tells a task that is another
   const double regret_s = drifting.of(judged_policy).total_s - drifting.of(oracle_policy).total_s;
   EXPECT_EQ(drifting.of(judged_policy).regret_s, regret_s);
   const AdaptationFindings findings = findings_of(drifting.report, 1);
   EXPECT_NE(findings.text.find("Regret"), std::string::npos) << findings.text;
   EXPECT_NE(findings_record(drifting.report, findings).text().find("\"regret_s\""), std::string::npos);
+}
+
+// More often steps that stand still would be the 99th percentile of all.
+TEST(Follow, ASlowDriftIsFollowedInFewerThanOneStepOfAHundred) {
+  AdaptationOptions policies = options();
+  policies.move_s = 1e-8;
+  const Outcome drifting = run(make_drift({task(1), task(2)}, TaskOrder::Mixed, 1, 1128, {}, 4), policies);
+  EXPECT_GT(drifting.of(judged_policy).remappings, 4u);
+  EXPECT_LE(drifting.of(judged_policy).remappings, 9u);
 }
 
 TEST(Follow, ATaskThatComesBackIsFollowedSoonerThanANewOne) {

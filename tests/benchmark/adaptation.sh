@@ -6,7 +6,7 @@
 #       [--seconds N] [--dry-run]
 #
 # --held-out: the same kinds of drift on other requests, batches, devices,
-# periods and seeds, two or three runs of each. What is finished isn't done
+# periods and seeds, two to five runs of each. What is finished isn't done
 # again. --seconds N: begin nothing after N seconds; exit code 75 says that more
 # is to do, and the same command goes on. Programs: on the PATH or in
 # build/release/bin.
@@ -107,6 +107,20 @@ run_held_out() {
   adapt both-2 $b mmlu.all,gpqa.all --steps 2400 --slowdown-changes "$output/long.csv" --seed 12 || return
   adapt none-1 $a mmlu.train --steps 2000 --seed 11 || return
   adapt none-2 $c gpqa.all --steps 2000 --seed 12 || return
+  run_fresh || return
+}
+
+# Made once the policy was done, and reported whatever they said.
+run_fresh() {
+  local task cluster d=longhorn-v100-sgemm e=longhorn-v100-pagerank
+  for task in mmlu gpqa; do batches $task.fresh $task --seed 41 || return; done
+  for cluster in "$d" "$e"; do devices "$cluster" || return; done
+  slow fresh-1 '450,5,1.25\n1150,5,1\n1500,1,1.3\n2000,1,1\n'
+  slow fresh-2 '600,6,1.3\n900,6,1\n1000,2,1.2\n2100,2,1\n'
+  adapt speeds-4 $d gpqa.fresh --steps 2500 --slowdown-changes "$output/fresh-1.csv" --seed 41 || return
+  adapt speeds-5 $e mmlu.fresh --steps 2500 --slowdown-changes "$output/fresh-2.csv" --seed 42 || return
+  adapt mixed-4 $e gpqa.fresh,mmlu.fresh --task-order mixed --steps 2400 --seed 41 || return
+  adapt mixed-5 $d mmlu.fresh,gpqa.fresh --task-order mixed --steps 2400 --seed 42 || return
 }
 
 code=0
