@@ -13,8 +13,8 @@ namespace {
 // The ways are compared on about so many steps first, and this number of the best of each layer on all of them.
 constexpr std::size_t steps_to_sift_on = 64, ways_to_keep = 2;
 
-// Steps evenly apart, with a distance that has no divisor in common with the number of the trace's own steps, which come
-// again and again (with_mixed_steps): all of them are there.
+// Steps evenly apart, with a distance that has no divisor in common with the number of the trace's own steps, which
+// come again and again (with_mixed_steps): all of them are there.
 LoadTrace sifting_steps(const LoadTrace& searched, std::size_t own) {
   std::size_t apart = searched.step_count() / steps_to_sift_on;
   while (apart > 1 && std::gcd(apart, own) > 1) --apart;
@@ -23,8 +23,8 @@ LoadTrace sifting_steps(const LoadTrace& searched, std::size_t own) {
   return chosen_steps(searched, steps);
 }
 
-// Of each way, [way][layer], what its first local optimum costs, s a step, with its copies in the order that files have;
-// shorter where the time was up.
+// Of each way, [way][layer], what its first local optimum costs, s a step, with its copies in the order that files
+// have; shorter where the time was up.
 std::vector<std::vector<double>> costs_of(const Communicator& world, const CostModel& model, const LoadTrace& trace,
                                           const LoadTrace& searched, const std::vector<CopyCounts>& ways,
                                           const SearchOptions& options) {
@@ -44,19 +44,20 @@ std::vector<std::vector<double>> costs_of(const Communicator& world, const CostM
   return costs_s;
 }
 
-// The best ways of each layer, of those with costs: in each as many as are asked for, the first of equal ones, none twice
-// unless there are too few.
+// The best ways of each layer, of those with costs: in each as many as are asked for, the first of equal ones, none
+// twice unless there are too few.
 std::vector<CopyCounts> best_of_each_layer(const std::vector<CopyCounts>& ways,
                                            const std::vector<std::vector<double>>& costs_s, std::size_t number) {
   std::vector<CopyCounts> best(number, ways.front());
   for (std::size_t layer = 0; layer < ways.front().rows(); ++layer) {
     std::vector<std::size_t> order(costs_s.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) { return costs_s[a][layer] < costs_s[b][layer]; });
+    std::ranges::stable_sort(order,
+                             [&](std::size_t a, std::size_t b) { return costs_s[a][layer] < costs_s[b][layer]; });
     const auto taken = [&](std::size_t way, std::size_t count) {
-      return std::any_of(best.begin(), best.begin() + static_cast<std::ptrdiff_t>(count), [&](const CopyCounts& copies) {
-        return std::ranges::equal(copies.row(layer), ways[way].row(layer));
-      });
+      return std::any_of(
+          best.begin(), best.begin() + static_cast<std::ptrdiff_t>(count),
+          [&](const CopyCounts& copies) { return std::ranges::equal(copies.row(layer), ways[way].row(layer)); });
     };
     auto next = order.begin();
     for (std::size_t i = 0; i < number; ++i) {

@@ -84,7 +84,8 @@ void copy_largest(std::span<std::int32_t> counts, const LoadTrace& trace, std::s
     std::vector<double> saved(counts.size(), 0.0);
     for (std::size_t step = 0; step < largest.size(); ++step) {
       const LargestCopies& of_step = largest[step];
-      const double split = static_cast<double>(trace.counts(step, layer, of_step.expert)) / (counts[of_step.expert] + 1);
+      const double split =
+          static_cast<double>(trace.counts(step, layer, of_step.expert)) / (counts[of_step.expert] + 1);
       saved[of_step.expert] += of_step.tokens - std::max(of_step.second_tokens, split);
     }
     std::size_t best = counts.size();

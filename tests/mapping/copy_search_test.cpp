@@ -44,8 +44,7 @@ TEST(CopySearch, NoWayIsBetterWhereAllAreSearchedOnAllSteps) {
   for (std::size_t layer = 0; layer < 2; ++layer)
     for (std::size_t expert = 0; expert < copies; ++expert) ++last(layer, 23 - expert);
   const auto with = [&](const std::vector<CopyCounts>& others) {
-    return first_costs_s(model, trace,
-                         search_copies(Communicator::world(), model, trace, trace, copies, {}, others));
+    return first_costs_s(model, trace, search_copies(Communicator::world(), model, trace, trace, copies, {}, others));
   };
   std::vector<CopyCounts> ways = ways_to_copy(trace, copies, devices);
   ways.push_back(last);
