@@ -12,10 +12,11 @@ namespace gem {
 ModelAnswer first_optima(const Communicator& world, const std::vector<LayerProblem>& problems,
                          const std::vector<Assignment>& first, const SearchOptions& options);
 
-/// Of all ways_to_copy, each layer's whose first local optimum on the steps of `searched` costs least; `trace` has the
-/// steps that loads are taken from. After the time limit, if any, no further way is tried. Collective; every rank gets
-/// the answer.
+/// Of all ways_to_copy and of `others`, each layer's whose first local optimum on the steps of `searched` costs least;
+/// of many steps, the two ways that are best on some of these are compared on all. `trace` has the steps that loads are
+/// taken from. After the time limit, if any, no further way is tried. Collective; every rank gets the answer.
 CopyCounts search_copies(const Communicator& world, const CostModel& model, const LoadTrace& trace,
-                         const LoadTrace& searched, std::size_t redundant_experts, const SearchOptions& options);
+                         const LoadTrace& searched, std::size_t redundant_experts, const SearchOptions& options,
+                         const std::vector<CopyCounts>& others = {});
 
 }  // namespace gem

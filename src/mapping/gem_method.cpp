@@ -163,8 +163,11 @@ MethodResult search_with_copies(const MethodTask& task, const LoadTrace& trace) 
   SearchOptions options = question.search;
   if (options.time_limit_s > 0.0)
     options.time_limit_s = 0.5 * (options.time_limit_s + std::min(options.elapsed_s(), options.time_limit_s));
-  const CopyCounts copies =
-      search_copies(task.world, cost_model_of(question), question.train, trace, question.redundant_experts, options);
+  std::vector<CopyCounts> others;  // that other methods choose
+  for (const Mapping& mapping : task.before)
+    if (mapping.redundant_count() == question.redundant_experts) others.push_back(copies_of(mapping));
+  const CopyCounts copies = search_copies(task.world, cost_model_of(question), question.train, trace,
+                                          question.redundant_experts, options, others);
   std::vector<Layers> first;
   for (const PackedBy packed_by : {PackedBy::Load, PackedBy::Speed})
     first.push_back(assignments_of(packed_mapping(packed_by, task.costs.model(), question.train, copies)));

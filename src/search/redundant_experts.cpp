@@ -34,14 +34,70 @@ void copy_lightest(std::span<std::int32_t> counts, std::span<const double> loads
   }
 }
 
-// 99th percentile over steps of each expert's tokens, [expert].
-std::vector<double> peak_loads(const LoadTrace& trace, std::size_t layer) {
-  std::vector<double> peaks, tokens(trace.step_count());
+// What an expert's tokens in the steps of a trace come to, [expert].
+using LoadOfSteps = double (*)(std::span<const double> tokens);
+
+std::vector<double> loads_by(LoadOfSteps load_of, const LoadTrace& trace, std::size_t layer) {
+  std::vector<double> loads, tokens(trace.step_count());
   for (std::size_t expert = 0; expert < trace.expert_count(); ++expert) {
     for (std::size_t step = 0; step < tokens.size(); ++step) tokens[step] = trace.counts(step, layer, expert);
-    peaks.push_back(quantile(tokens, 0.99));
+    loads.push_back(load_of(tokens));
   }
-  return peaks;
+  return loads;
+}
+
+double peak(std::span<const double> tokens) {
+  return quantile(tokens, 0.99);
+}
+
+// As FlashLB's choice, a point that a normal distribution is below in three of four steps.
+double upper_quartile(std::span<const double> tokens) {
+  return mean(tokens) + 0.674 * standard_deviation(tokens);
+}
+
+// The copies of one step that have the most tokens.
+struct LargestCopies {
+  std::size_t expert = 0, second_expert = 0;
+  double tokens = -1.0, second_tokens = -1.0;
+};
+
+LargestCopies largest_copies(std::span<const std::uint32_t> tokens, std::span<const std::int32_t> counts) {
+  LargestCopies largest;
+  for (std::size_t expert = 0; expert < counts.size(); ++expert) {
+    const double of_a_copy = static_cast<double>(tokens[expert]) / counts[expert];
+    if (of_a_copy > largest.tokens)
+      largest = {expert, largest.expert, of_a_copy, largest.tokens};
+    else if (of_a_copy > largest.second_tokens)
+      largest.second_expert = expert, largest.second_tokens = of_a_copy;
+  }
+  return largest;
+}
+
+// One more copy, `number` times, of the expert for which the sum over steps of the largest copy's tokens falls the most
+// (as SGLang's policy with a time axis replicates).
+void copy_largest(std::span<std::int32_t> counts, const LoadTrace& trace, std::size_t layer, std::size_t number,
+                  std::size_t most_copies) {
+  std::vector<LargestCopies> largest;
+  for (std::size_t step = 0; step < trace.step_count(); ++step)
+    largest.push_back(largest_copies(trace.counts.row(step, layer), counts));
+  for (std::size_t i = 0; i < number; ++i) {
+    std::vector<double> saved(counts.size(), 0.0);
+    for (std::size_t step = 0; step < largest.size(); ++step) {
+      const LargestCopies& of_step = largest[step];
+      const double split =
+          static_cast<double>(trace.counts(step, layer, of_step.expert)) / (counts[of_step.expert] + 1);
+      saved[of_step.expert] += of_step.tokens - std::max(of_step.second_tokens, split);
+    }
+    std::size_t best = counts.size();
+    for (std::size_t expert = 0; expert < counts.size(); ++expert)
+      if (counts[expert] < static_cast<std::int32_t>(most_copies) &&
+          (best == counts.size() || saved[expert] > saved[best]))
+        best = expert;
+    ++counts[best];
+    for (std::size_t step = 0; step < largest.size(); ++step)
+      if (largest[step].expert == best || largest[step].second_expert == best)
+        largest[step] = largest_copies(trace.counts.row(step, layer), counts);
+  }
 }
 
 // `copy` spends the copies of one layer.
@@ -75,16 +131,19 @@ CopyCounts choose_copies(const LoadTrace& trace, std::size_t redundant_experts, 
 
 std::vector<CopyCounts> ways_to_copy(const LoadTrace& trace, std::size_t redundant_experts, std::size_t device_count) {
   std::vector<CopyCounts> ways;
-  for (std::size_t quarters = 0; quarters <= 4; ++quarters) {
+  const auto add = [&](std::size_t quarters, LoadOfSteps load_of) {
     const std::size_t useful = redundant_experts * quarters / 4;
     ways.push_back(each_layer(trace, [&](std::size_t layer, std::span<std::int32_t> counts) {
-      const std::vector<double> loads = mean_loads(trace, layer);
-      copy_heaviest(counts, loads, useful, device_count);
-      copy_lightest(counts, loads, redundant_experts - useful, device_count);
+      copy_heaviest(counts, loads_by(load_of, trace, layer), useful, device_count);
+      copy_lightest(counts, mean_loads(trace, layer), redundant_experts - useful, device_count);
     }));
-  }
+  };
+  for (std::size_t quarters = 0; quarters <= 4; ++quarters) add(quarters, mean);
+  add(4, peak);
+  for (std::size_t quarters = 1; quarters <= 4; ++quarters) add(quarters, standard_deviation);
+  add(4, upper_quartile);
   ways.push_back(each_layer(trace, [&](std::size_t layer, std::span<std::int32_t> counts) {
-    copy_heaviest(counts, peak_loads(trace, layer), redundant_experts, device_count);
+    copy_largest(counts, trace, layer, redundant_experts, device_count);
   }));
   return ways;
 }

@@ -20,9 +20,12 @@ void copy_heaviest(std::span<std::int32_t> counts, std::span<const double> loads
 /// average gets one more, at most one a device (as DeepSeek's EPLB replicates).
 CopyCounts choose_copies(const LoadTrace& trace, std::size_t redundant_experts, std::size_t device_count);
 
-/// Ways to spend the copies, for a search to try: none, a quarter, half, three quarters or all of a layer's go to the
+/// Ways to spend the copies, for a search to try. None, a quarter, half, three quarters or all of a layer's go to the
 /// experts with the most tokens on average and the rest to those with the fewest, where they do least harm, since every
-/// device must hold as many; or all go by the 99th percentile over steps of an expert's tokens.
+/// device must hold as many; a quarter to all likewise to those whose tokens vary the most from step to step (by their
+/// standard deviation: what is the same in all steps can be balanced by placing it, what varies can't); or all by the
+/// 99th percentile over steps of an expert's tokens, by their mean and 0.674 standard deviations, or one by one so that
+/// the largest copy of each step has the fewest tokens.
 std::vector<CopyCounts> ways_to_copy(const LoadTrace& trace, std::size_t redundant_experts, std::size_t device_count);
 
 /// Moves copies until no device holds two of one expert, each to the place of a copy of another device whose load is

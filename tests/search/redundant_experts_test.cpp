@@ -50,11 +50,23 @@ TEST(RedundantExperts, WaysToCopyGoFromTheLightestToTheHeaviest) {
   trace.counts = Cube<std::uint32_t>(2, 1, 4);
   trace.counts.values() = {100, 30, 20, 0, 100, 30, 20, 198};
   const std::vector<CopyCounts> ways = ways_to_copy(trace, 4, 3);
-  ASSERT_EQ(ways.size(), 6u);
+  ASSERT_EQ(ways.size(), 12u);
   EXPECT_EQ(ways[0].values(), (std::vector<std::int32_t>{1, 3, 3, 1}));
   EXPECT_EQ(ways[1].values(), (std::vector<std::int32_t>{2, 2, 3, 1}));
   EXPECT_EQ(ways[4].values(), choose_copies(trace, 4, 3).values());
   EXPECT_EQ(ways[5].values(), (std::vector<std::int32_t>{3, 1, 1, 3}));
+  EXPECT_EQ(ways[6].values(), (std::vector<std::int32_t>{1, 2, 3, 2})) << "what varies the most, then the lightest";
+}
+
+TEST(RedundantExperts, WhatVariesAndWhatIsLargestInItsStepsGetCopies) {
+  LoadTrace trace;
+  trace.counts = Cube<std::uint32_t>(3, 1, 4);
+  trace.counts.values() = {100, 90, 0, 0, 100, 90, 120, 0, 100, 90, 0, 20};
+  const std::vector<CopyCounts> ways = ways_to_copy(trace, 2, 4);
+  EXPECT_EQ(ways[4].values(), (std::vector<std::int32_t>{2, 2, 1, 1})) << "mean";
+  EXPECT_EQ(ways[9].values(), (std::vector<std::int32_t>{1, 1, 3, 1})) << "standard deviation";
+  // The first is the largest of two steps, by 10 each; then the second of these, by 40.
+  EXPECT_EQ(ways[11].values(), (std::vector<std::int32_t>{2, 2, 1, 1})) << "the largest copies";
 }
 
 TEST(RedundantExperts, WaysToCopySpendAllCopiesAtMostOneADevice) {

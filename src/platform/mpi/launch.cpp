@@ -2,8 +2,10 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <iterator>
 
 #include "base/error.hpp"
 
@@ -27,6 +29,14 @@ Launch launch_of(const std::function<const char*(const char* name)>& value_of) {
   if (value_of("SLURM_PROCID") != nullptr && value_of("SLURM_STEP_ID") != nullptr)
     return {count_of(value_of("SLURM_STEP_NUM_TASKS")), "srun", false};
   return {};
+}
+
+bool is_started_alone(const std::function<const char*(const char* name)>& value_of) {
+  // mpirun, whatever speaks PMIx or PMI, srun (and a batch script, which may), flux, PALS, ALPS, jsrun.
+  constexpr const char* names[] = {
+      "OMPI_COMM_WORLD_SIZE", "PMIX_NAMESPACE", "PMIX_RANK",   "PMI_RANK",    "PMI_SIZE",          "PMI_FD", "PMI_PORT",
+      "SLURM_PROCID",         "FLUX_TASK_RANK", "PALS_RANKID", "ALPS_APP_PE", "JSM_NAMESPACE_RANK"};
+  return std::none_of(std::begin(names), std::end(names), [&](const char* name) { return value_of(name) != nullptr; });
 }
 
 void expect_all_tasks(const Launch& launch, std::size_t rank_count) {

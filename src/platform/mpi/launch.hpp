@@ -15,6 +15,9 @@ struct Launch {
 /// `value_of` gives a variable of the environment, or a null pointer.
 Launch launch_of(const std::function<const char*(const char* name)>& value_of);
 
+/// Whether nothing in the environment tells of a starter, of whatever MPI, that may have started further processes.
+bool is_started_alone(const std::function<const char*(const char* name)>& value_of);
+
 /// UsageError with the remedy if MPI sees fewer ranks than were started: then each believes to be alone, works on the
 /// first GPU and writes the same file.
 void expect_all_tasks(const Launch& launch, std::size_t rank_count);

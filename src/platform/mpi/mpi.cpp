@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "base/failure.hpp"
+#include "platform/mpi/launch.hpp"
 #include "platform/mpi/mpi_call.hpp"
 #include "platform/mpi/rank_lost.hpp"
 
@@ -16,6 +17,22 @@ namespace {
 
 // From here on ranks meet first, resting, and then look after the transfer all the time.
 constexpr std::size_t large_bytes = std::size_t{1} << 20;
+
+/// Settings in the environment, of those that the user hasn't made, for as long as it lives.
+class BriefSettings {
+ public:
+  void add(const char* name, const char* value) {
+    if (std::getenv(name) != nullptr) return;
+    setenv(name, value, 0);
+    names_.push_back(name);
+  }
+  ~BriefSettings() {
+    for (const char* name : names_) unsetenv(name);
+  }
+
+ private:
+  std::vector<const char*> names_;
+};
 
 }  // namespace
 
@@ -35,6 +52,14 @@ MpiEnvironment::MpiEnvironment(int& argc, char**& argv) {
   // A program that was started alone would start a daemon of Open MPI's, which serves those alone that start further
   // ranks themselves.
   setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
+  // Who has nobody to talk to needs no network: the libraries of each kind are not loaded, of which some sleep for a
+  // quarter of a second to learn what the clock is worth, and the machine's parts aren't listed. What is started from
+  // here, which may have somebody, finds its own settings.
+  BriefSettings settings;
+  if (is_started_alone([](const char* name) { return std::getenv(name); })) {
+    settings.add("OMPI_MCA_pml", "ob1");
+    settings.add("HWLOC_COMPONENTS", "no_os,stop");
+  }
   const BlockingCall guard("MPI_Init");
   int provided = 0;
   check_mpi(MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");

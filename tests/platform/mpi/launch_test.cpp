@@ -51,6 +51,16 @@ TEST(Launch, OneProcessIsOneProcess) {
       << "mpirun in a job starts its daemons by srun";
 }
 
+TEST(Launch, WhoeverMayHaveStartedMoreIsSeen) {
+  const auto alone_with = [](const std::string& name) {
+    return is_started_alone([&](const char* asked) { return name == asked ? "0" : nullptr; });
+  };
+  EXPECT_TRUE(alone_with("OMPI_ALLOW_RUN_AS_ROOT"));
+  EXPECT_TRUE(alone_with("SLURM_JOB_ID")) << "in an allocation";
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_FD", "SLURM_PROCID", "FLUX_TASK_RANK"})
+    EXPECT_FALSE(alone_with(name)) << name;
+}
+
 TEST(Launch, ANegativeVerdictIsToldFromWhatTheLauncherMakesOfIt) {
   const auto about = [](const Variables& variables) { return about_negative_verdict(launch_with(variables)); };
   EXPECT_NE(about({{"OMPI_COMM_WORLD_SIZE", "2"}}).find("mpirun --quiet"), std::string::npos);
