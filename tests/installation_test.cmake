@@ -59,7 +59,7 @@ int main(void) { return gem_policy_abi() == GEM_POLICY_ABI ? 0 : 1; }
 execute_process(COMMAND ${CMAKE_COMMAND} -S ${user} -B ${user}/build -DCMAKE_PREFIX_PATH=${PREFIX} OUTPUT_QUIET
                 COMMAND_ERROR_IS_FATAL ANY)
 execute_process(COMMAND ${CMAKE_COMMAND} --build ${user}/build OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
-execute_process(COMMAND ${user}/build/user COMMAND_ERROR_IS_FATAL ANY)
+execute_process(COMMAND ${CMAKE_COMMAND} -E env "LD_PRELOAD=${PRELOADED}" ${user}/build/user COMMAND_ERROR_IS_FATAL ANY)
 execute_process(COMMAND /usr/bin/python3 -c "import numpy" RESULT_VARIABLE no_numpy OUTPUT_QUIET ERROR_QUIET)
 if(no_numpy EQUAL 0)
   execute_process(COMMAND ${CMAKE_COMMAND} -E env PYTHONPATH=${PREFIX}/share/gem/policy PYTHONDONTWRITEBYTECODE=1

@@ -37,7 +37,7 @@ std::vector<double> first_costs_s(const CostModel& model, const LoadTrace& trace
 
 TEST(CopySearch, NoWayIsBetterWhereAllAreSearchedOnAllSteps) {
   const std::size_t devices = 8, copies = 16;
-  const LoadTrace trace = heavy_trace(40, 2, 24, 1);
+  const LoadTrace trace = heavy_trace(24, 2, 24, 1);
   const LatencyProfile profile = testing::made_up_profile(devices, (24 + copies) / devices);
   const CostModel model(profile);
   CopyCounts last(2, 24, 1);  // what no rule chooses
@@ -57,14 +57,14 @@ TEST(CopySearch, NoWayIsBetterWhereAllAreSearchedOnAllSteps) {
 
 TEST(CopySearch, WaysThatAreSiftedOnSomeStepsAreNearlyTheBestOnAll) {
   const std::size_t devices = 8, copies = 16;
-  const LoadTrace trace = heavy_trace(256, 2, 24, 2);
+  const LoadTrace trace = heavy_trace(128, 1, 24, 2);
   const LatencyProfile profile = testing::made_up_profile(devices, (24 + copies) / devices);
   const CostModel model(profile);
   const std::vector<double> found_s =
       first_costs_s(model, trace, search_copies(Communicator::world(), model, trace, trace, copies, {}));
   for (const CopyCounts& way : ways_to_copy(trace, copies, devices)) {
     const std::vector<double> way_s = first_costs_s(model, trace, way);
-    for (std::size_t layer = 0; layer < 2; ++layer) EXPECT_LE(found_s[layer], way_s[layer] * 1.005);
+    EXPECT_LE(found_s[0], way_s[0] * 1.005);
   }
 }
 
@@ -73,10 +73,10 @@ TEST(CopySearch, MoreCopiesAreNotWorse) {
   double fewer_s = INFINITY;
   for (const std::size_t copies : {0, 8, 16, 32, 64, 128}) {
     MappingQuestion question;
-    question.train = heavy_trace(32, 1, 32, 1);
+    question.train = heavy_trace(24, 1, 32, 1);
     question.profile = testing::made_up_profile(8, (32 + copies) / 8);
     question.redundant_experts = copies;
-    question.search.iterations = 5;
+    question.search.iterations = 2;
     const MappingAnswer answer = find_mapping(Communicator::world(), question);
     MappingCosts costs(CostModel(question.profile), question.train);
     const double found_s = costs.score(answer.mapping()).mean_s;
