@@ -151,8 +151,9 @@ TEST(Pace, OfServingIsKeptBetweenSamples) {
   MemorySink sink;
   const LatencyProfile profile = run_sweep(world, devices, plan, options, sink);
   EXPECT_GE(static_cast<CountingDevice&>(*devices.front()).rows, 200u * 2 * 3) << "a step before each sample";
-  if (world.is_root())
+  if (world.is_root()) {
     EXPECT_EQ(profile.serving_clock_hz, std::vector<double>(static_cast<std::size_t>(world.size()), 1.5e9));
+  }
 }
 
 TEST(Pace, OfServingChangesNothingOnAVirtualClock) {
