@@ -61,7 +61,7 @@ class Batch {
   bool stop_agreed(const Communicator& group) const {
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin_;
     const bool stop = stop_requested() || elapsed.count() >= options_.begin_within_s;
-    return group.max(static_cast<std::uint8_t>(stop ? 1 : 0)) == 1;
+    return group.max(stop ? 1 : 0) == 1;
   }
 
   const BatchPair& pair_at(std::size_t i) const { return manifest_.pairs[indices_[i]]; }

@@ -122,12 +122,12 @@ void Measurement::take_samples(const MeasuredLoad& load, std::size_t count, Samp
 }
 
 std::size_t Measurement::agreed_count(const Samples& recent, std::size_t sample_count) const {
-  constexpr std::uint64_t none = std::numeric_limits<std::uint64_t>::max();
-  std::uint64_t fewest = none;
+  constexpr std::int64_t none = std::numeric_limits<std::int64_t>::max();
+  std::int64_t fewest = none;
   for (const DeviceSamples& device : recent) {
     if (device.decision != StoppingDecision::Continue) continue;
     const double expected_s = device.spent_s / static_cast<double>(device.latency_s.size());
-    fewest = std::min<std::uint64_t>(fewest, next_round(options_.stopping, sample_count, expected_s));
+    fewest = std::min(fewest, static_cast<std::int64_t>(next_round(options_.stopping, sample_count, expected_s)));
   }
   fewest = ranks_.min(fewest);
   return fewest == none ? 0 : static_cast<std::size_t>(fewest);

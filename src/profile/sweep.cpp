@@ -138,7 +138,7 @@ std::vector<std::size_t> unmeasured_loads(const Communicator& ranks, const Laten
 void end_if_asked(const Communicator& ranks, const SweepOptions& options, std::size_t done,
                   const LatencyProfile& profile, ProfileSink& sink) {
   const bool asked = options.stop_requested && options.stop_requested();
-  if (ranks.max(static_cast<std::uint8_t>(asked ? 1 : 0)) == 0) return;
+  if (ranks.max(asked ? 1 : 0) == 0) return;
   ranks.on_root([&] { sink.stop(profile); });
   throw AgreedError(ExitCode::Interrupted,
                     fmt::format("asked to stop: {} of {} points are saved; the same command with {} goes on", done,

@@ -7,6 +7,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "base/error.hpp"
@@ -116,11 +117,14 @@ class Communicator {
     all_reduce_values(&value, &result, mpi_type<T>(), operation);
     return result;
   }
+  /// Not of unsigned numbers, which MPICH 4.0 orders as if they had a sign.
   template <class T>
+    requires std::is_signed_v<T>
   T min(T value) const {
     return all_reduce(value, MPI_MIN);
   }
   template <class T>
+    requires std::is_signed_v<T>
   T max(T value) const {
     return all_reduce(value, MPI_MAX);
   }
