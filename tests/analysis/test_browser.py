@@ -327,7 +327,8 @@ class Browser(support.TestCase):
             self.in_browser(
                 "",
                 """
-          return [...document.querySelectorAll("text.cell")].map(cell => cell.getBoundingClientRect().left);""",
+          const box = node => node.tagName === "rect" ? node.getBoundingClientRect() : box(node.previousElementSibling);
+          return [...document.querySelectorAll("text.cell")].map(cell => box(cell).left);""",
                 360,
             )
         )
