@@ -56,7 +56,7 @@ target_link_libraries(user gem::policy)
 file(WRITE ${user}/user.c "#include <gem_policy.h>
 int main(void) { return gem_policy_abi() == GEM_POLICY_ABI ? 0 : 1; }
 ")
-execute_process(COMMAND ${CMAKE_COMMAND} -S ${user} -B ${user}/build -DCMAKE_PREFIX_PATH=${PREFIX} OUTPUT_QUIET
+execute_process(COMMAND ${CMAKE_COMMAND} -S ${user} -B ${user}/build -G ${GENERATOR} -DCMAKE_PREFIX_PATH=${PREFIX} OUTPUT_QUIET
                 COMMAND_ERROR_IS_FATAL ANY)
 execute_process(COMMAND ${CMAKE_COMMAND} --build ${user}/build OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
 execute_process(COMMAND ${CMAKE_COMMAND} -E env "LD_PRELOAD=${PRELOADED}" ${user}/build/user COMMAND_ERROR_IS_FATAL ANY)
