@@ -4,6 +4,7 @@
 
 #include "adaptation/change_search.hpp"
 #include "adaptation/policies.hpp"
+#include "adaptation/recent_changes.hpp"
 #include "adaptation/recent_loads.hpp"
 #include "adaptation/regimes.hpp"
 #include "adaptation/speed_estimate.hpp"
@@ -43,10 +44,6 @@ constexpr double fading = 0.65;
 // Looks for a better placement while loads drift follow each other by the window, and by twice as much if one found
 // none.
 constexpr std::size_t longest_wait = 2;
-
-// A slow drift is followed by so few changes in so many steps: where 1 % of the steps or more stand still for moves,
-// these alone are the 99th percentile.
-constexpr std::size_t most_changes = 9, changes_steps = 1000;
 
 // Steps that follow each other are alike; blocks of so many are counted as one observation, and of fewer where there
 // are few.
@@ -138,7 +135,7 @@ class TriggeredGem : public Policy {
     const bool drifts =
         (is_due || (loads_changed && !is_sudden)) && telling_steps(drift_.trace, step, window, known) < known;
     if (drifts) {
-      if (speed_changed || may_follow(step)) plan(Loads::Carried, known, search_iterations, window);
+      if (speed_changed || changes_.are_few(step)) plan(Loads::Carried, known, search_iterations, window);
     } else {
       if (loads_changed)
         plan(Loads::Window, window, search_iterations, window);
@@ -176,15 +173,8 @@ class TriggeredGem : public Policy {
     return question;
   }
 
-  // Whether changes have been few enough for one more that follows a slow drift.
-  bool may_follow(std::size_t step) const {
-    return std::ranges::count_if(changed_at_, [&](std::size_t change) { return change + changes_steps > step; }) <
-           static_cast<std::ptrdiff_t>(most_changes);
-  }
-
   void adopt(Plan& plan, std::size_t step) {
-    changed_at_.push_back(step);
-    if (changed_at_.size() > most_changes) changed_at_.pop_front();
+    changes_.add(step);
     if (plan.loads == Loads::Before) begin_regime(plan.step - recall_steps);
     if (plan.loads == Loads::Window && (plan.step < sudden_until_ || plan.steps < options_.window))
       begin_regime(plan.step - plan.steps);
@@ -250,7 +240,7 @@ class TriggeredGem : public Policy {
   std::size_t sudden_until_ = 0;  // step; loads have changed suddenly in the window before
   std::size_t next_try_;          // step from which on a better placement is looked for if loads drift
   std::size_t wait_;              // steps until then
-  std::deque<std::size_t> changed_at_;  // the last steps before which the placement changed
+  RecentChanges changes_;
   std::deque<Plan> plans_;
 };
 

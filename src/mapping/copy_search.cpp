@@ -13,6 +13,10 @@ namespace {
 // The ways are compared on about so many steps first, and this number of the best of each layer on all of them.
 constexpr std::size_t steps_to_sift_on = 64, ways_to_keep = 2;
 
+bool is_sifted(std::size_t ways, std::size_t steps) {
+  return ways > ways_to_keep && steps >= 2 * steps_to_sift_on;
+}
+
 // Steps evenly apart, with a distance that has no divisor in common with the number of the trace's own steps, which
 // come again and again (with_mixed_steps): all of them are there.
 LoadTrace sifting_steps(const LoadTrace& searched, std::size_t own) {
@@ -79,6 +83,12 @@ ModelAnswer first_optima(const Communicator& world, const std::vector<LayerProbl
       world, problems, [&](std::size_t layer) { return std::vector<Assignment>{first[layer]}; }, brief);
 }
 
+double copy_search_descents(std::size_t ways, std::size_t steps) {
+  if (!is_sifted(ways, steps)) return static_cast<double>(ways);
+  const double share = static_cast<double>(steps_to_sift_on) / static_cast<double>(steps);
+  return static_cast<double>(ways) * share + static_cast<double>(ways_to_keep);
+}
+
 CopyCounts search_copies(const Communicator& world, const CostModel& model, const LoadTrace& trace,
                          const LoadTrace& searched, std::size_t redundant_experts, const SearchOptions& options,
                          const std::vector<CopyCounts>& others) {
@@ -86,7 +96,7 @@ CopyCounts search_copies(const Communicator& world, const CostModel& model, cons
   for (const std::vector<CopyCounts>& some : {ways_to_copy(trace, redundant_experts, model.device_count()), others})
     for (const CopyCounts& way : some)
       if (std::ranges::find(ways, way) == ways.end()) ways.push_back(way);
-  if (ways.size() > ways_to_keep && searched.step_count() >= 2 * steps_to_sift_on) {
+  if (is_sifted(ways.size(), searched.step_count())) {
     const LoadTrace steps = sifting_steps(searched, trace.step_count());
     const std::vector<std::vector<double>> costs_s = costs_of(world, model, trace, steps, ways, options);
     ways = best_of_each_layer(ways, costs_s, ways_to_keep);

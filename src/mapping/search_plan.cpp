@@ -5,8 +5,10 @@
 #include <cmath>
 
 #include "base/text.hpp"
+#include "mapping/copy_search.hpp"
 #include "mapping/mapping_costs.hpp"
 #include "mapping/mapping_question.hpp"
+#include "search/redundant_experts.hpp"
 
 namespace gem {
 
@@ -33,8 +35,11 @@ std::string describe_search_plan(const Communicator& world, const MappingQuestio
   const double starts_a_rank =
       std::ceil(static_cast<double>(question.train.layer_count() * options.starts) / world.size());
   double total_s = starts_a_rank * (descent_s + iteration_s * static_cast<double>(options.iterations));
-  if (question.redundant_experts > 0)  // each way to choose copies, and none
-    total_s += std::ceil(static_cast<double>(question.train.layer_count()) / world.size()) * 7.0 * descent_s;
+  if (question.redundant_experts > 0) {
+    const std::size_t ways = ways_to_copy(question.train, question.redundant_experts, model.device_count()).size();
+    const double descents = copy_search_descents(ways, trace.step_count()) + 1.0;  // and one without copies
+    total_s += std::ceil(static_cast<double>(question.train.layer_count()) / world.size()) * descents * descent_s;
+  }
   // Each fold is searched on all, half and a quarter of its steps; searches that lean are not foreseen.
   total_s *= 1.0 + 3.0 * static_cast<double>(fold_count_of(question));
   if (options.time_limit_s > 0.0) total_s = std::min(total_s, options.time_limit_s);

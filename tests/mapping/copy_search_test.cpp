@@ -68,6 +68,12 @@ TEST(CopySearch, WaysThatAreSiftedOnSomeStepsAreNearlyTheBestOnAll) {
   }
 }
 
+TEST(CopySearch, SaysHowManyDescentsItTakes) {
+  EXPECT_EQ(copy_search_descents(12, 127), 12.0);
+  EXPECT_EQ(copy_search_descents(12, 512), 12.0 * 64 / 512 + 2.0);  // two are left once they were sifted
+  EXPECT_EQ(copy_search_descents(2, 512), 2.0);
+}
+
 // Where copies' weights take little: with few tokens no placement of more copies can be as good, for each takes tokens.
 TEST(CopySearch, MoreCopiesAreNotWorse) {
   double fewer_s = INFINITY;

@@ -119,15 +119,11 @@ class Communicator {
   }
   /// Not of unsigned numbers, which MPICH 4.0 orders as if they had a sign.
   template <class T>
-    requires std::is_signed_v<T>
-  T min(T value) const {
-    return all_reduce(value, MPI_MIN);
-  }
+  requires std::is_signed_v<T> T min(T value)
+  const { return all_reduce(value, MPI_MIN); }
   template <class T>
-    requires std::is_signed_v<T>
-  T max(T value) const {
-    return all_reduce(value, MPI_MAX);
-  }
+  requires std::is_signed_v<T> T max(T value)
+  const { return all_reduce(value, MPI_MAX); }
   template <class T>
   T sum(T value) const {
     return all_reduce(value, MPI_SUM);
