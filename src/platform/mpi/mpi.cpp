@@ -49,14 +49,15 @@ MpiEnvironment::MpiEnvironment(int& argc, char**& argv) {
   // (openmpi-mca-params.conf: osc = ^ucx,pt2pt), without which windows can't be made there. A setting of the user's
   // stays.
   setenv("OMPI_MCA_osc", "^ucx", 0);
-  // A program that was started alone would start a daemon of Open MPI's, which serves those alone that start further
-  // ranks themselves.
-  setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
-  // Who has nobody to talk to needs no network: the libraries of each kind are not loaded, of which some sleep for a
-  // quarter of a second to learn what the clock is worth, and the machine's parts aren't listed. What is started from
-  // here, which may have somebody, finds its own settings.
+  // Who has nobody to talk to needs no daemon of Open MPI's, which serves those alone that start further ranks
+  // themselves, and no folder for files of several ranks: all that have no daemon share one, and the first to end
+  // removes it under those that start. It needs no network either: the libraries of each kind are not loaded, of which
+  // some sleep for a quarter of a second to learn what the clock is worth, and the machine's parts aren't listed. What
+  // is started from here, which may have somebody, finds its own settings.
   BriefSettings settings;
   if (is_started_alone([](const char* name) { return std::getenv(name); })) {
+    settings.add("OMPI_MCA_ess_singleton_isolated", "1");
+    settings.add("OMPI_MCA_orte_create_session_dirs", "0");
     settings.add("OMPI_MCA_pml", "ob1");
     settings.add("HWLOC_COMPONENTS", "no_os,stop");
   }

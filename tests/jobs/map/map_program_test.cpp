@@ -60,6 +60,15 @@ TEST(MapProgram, GemIsBestOnWhatWasSearchedAndAboveItsBound) {
   EXPECT_EQ(file.units("/search/elapsed_s"), "s");
 }
 
+// Open MPI would make one folder for all programs of a user that were started alone, and the first to end would remove
+// it under those that start.
+TEST(MapProgram, StartedAloneItNeedsNoFolderOfTheMpiLibrary) {
+  const TestFolder folder;
+  write_inputs(folder);
+  const ProgramRun run = folder.run("TMPDIR=/dev/null " + map(folder, "--quiet --method linear"));
+  EXPECT_EQ(run.code, 0) << run.errors;
+}
+
 TEST(MapProgram, TheSameMappingOnAnyNumberOfRanks) {
   const TestFolder folder;
   write_inputs(folder);
