@@ -13,6 +13,7 @@
 #include "platform/file_system/whole_file.hpp"
 #include "profile/summary.hpp"
 #include "verification/findings.hpp"
+#include "verification/replay_job.hpp"
 #include "verify_setup.hpp"
 
 namespace gem {

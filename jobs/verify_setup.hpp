@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "platform/command_line/program.hpp"
-#include "verification/replay_job.hpp"
+#include "verification/replay_question.hpp"
 
 namespace gem {
 

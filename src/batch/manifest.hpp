@@ -7,7 +7,7 @@
 #include "base/option.hpp"
 #include "mapping/mapping_request.hpp"
 #include "profile/profile_job.hpp"
-#include "verification/replay_job.hpp"
+#include "verification/replay_request.hpp"
 #include "workload/batching.hpp"
 #include "workload/synthesis.hpp"
 

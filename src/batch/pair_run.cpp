@@ -18,6 +18,7 @@
 #include "mapping/measured_range.hpp"
 #include "platform/file_system/whole_file.hpp"
 #include "verification/findings.hpp"
+#include "verification/replay_job.hpp"
 
 namespace gem {
 namespace {

@@ -6,7 +6,7 @@
 #include "device/device_kind.hpp"
 #include "device/moe_device.hpp"
 #include "platform/mpi/mpi.hpp"
-#include "verification/replay_job.hpp"
+#include "verification/replay_question.hpp"
 #include "verification/report.hpp"
 #include "verification/step_decoders.hpp"
 
