@@ -6,9 +6,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <array>
 #include <deque>
-#include <optional>
 #include <set>
 #include <span>
 
@@ -17,64 +15,16 @@
 #include "base/text.hpp"
 #include "interchange/column_roles.hpp"
 #include "interchange/table_levels.hpp"
+#include "interchange/table_members.hpp"
 
 namespace gem {
 namespace {
 
 using Kind = TableNode::Kind;
 
-/// Names under which tools keep counts, the plainest first; other names of counts (column_roles.hpp) come behind.
-constexpr std::array<std::string_view, 8> names_of_counts = {"logical_count", "expert_load",       "counts",
-                                                             "expert_counts", "tokens_per_expert", "popularity",
-                                                             "load",          "expert_count"};
-constexpr std::array<std::string_view, 15> words_of_maps = {
-    "physical",  "phy2log",  "log2phy",    "p2l",    "l2p",        "_map", "map_",      "mapping",
-    "placement", "location", "assignment", "device", "layer_list", "slot", "expert_map"};
-constexpr std::array<std::string_view, 8> words_of_ids = {"routed_experts",   "topk_id",  "top_k_id",   "expert_id",
-                                                          "selected_experts", "topk_ind", "expert_ind", "topk_experts"};
-
-template <std::size_t N>
-bool has_word(const std::string& key, const std::array<std::string_view, N>& words) {
-  const std::string lower = join(words_of_name(key), "_"), plain = to_lower(key);
-  return std::ranges::any_of(words, [&](std::string_view word) {
-    return lower.find(word) != std::string::npos || plain.find(word) != std::string::npos;
-  });
-}
-
-/// How plainly a member is called after counts; nothing if it isn't.
-std::optional<std::size_t> order_of_counts(const std::string& key) {
-  const std::string lower = join(words_of_name(key), "_");
-  if (const auto found = std::ranges::find(names_of_counts, lower); found != names_of_counts.end())
-    return static_cast<std::size_t>(found - names_of_counts.begin());
-  const NamedRole named = role_of_name(key);
-  if (named.role == Role::Count) return names_of_counts.size() + named.order;
-  return std::nullopt;
-}
-
-/// Names that totals beside the counts have as well.
-bool is_vague(const std::string& key) {
-  static const std::set<std::string> vague = {"total", "sum", "value", "values", "n", "num", "amount", "usage"};
-  return vague.contains(to_lower(key));
-}
-
 [[noreturn]] void reject(const TableNode& node, const std::string& what) {
   throw DataError(node.where + ": " + what);
 }
-
-bool is_place(Role role) {
-  return role == Role::Step || role == Role::Layer || role == Role::Rank || role == Role::Expert;
-}
-
-/// Members of an object by what they are.
-struct Sorted {
-  std::vector<Level> places;                                     // single values that say where
-  std::vector<std::pair<std::size_t, const TableNode*>> counts;  // by how plainly they are called
-  std::vector<std::pair<std::vector<NumberedName>, const TableNode*>> numbered;
-  std::vector<std::pair<Role, const TableNode*>> containers;
-  std::vector<std::pair<std::size_t, const TableNode*>> values;  // single counts
-  std::vector<std::pair<std::string, const TableNode*>> maps, ids, tables;
-  std::vector<std::string> slots, unread;
-};
 
 class Finder {
  public:
@@ -129,23 +79,9 @@ class Finder {
     item_role_ = item_role;
     bool any = false;
     for (std::size_t i = 0; i < item.keys.size() && !any; ++i)
-      any = item.items[i].kind == Kind::Value && is_place(role_of(item.keys[i]));
+      any = item.items[i].kind == Kind::Value && is_place(role_of_member(item.keys[i], columns_, item_role_));
     item_role_ = Role::None;
     return any;
-  }
-
-  /// "id" of an item of layers is the layer.
-  static bool is_plain_number(const std::string& key) {
-    const std::string word = to_lower(key);
-    return word == "id" || word == "index" || word == "idx" || word == "number" || word == "name";
-  }
-
-  Role role_of(const std::string& key) const {
-    if (columns_.ignores(key)) return Role::None;
-    if (item_role_ != Role::None && is_plain_number(key)) return item_role_;
-    if (const auto role = columns_.role_of(key)) return *role;
-    const Role role = role_of_name(key).role;
-    return columns_.names.contains(role) ? Role::None : role;
   }
 
   static void add_level(std::vector<Level>& path, Level level) {
@@ -156,89 +92,14 @@ class Finder {
       *same = std::move(level);  // a value beside says it better than the place in a list
   }
 
-  Level level_of_value(const TableNode& value, Role role) const {
-    Level level{role, true, 0, value.text};
-    auto number = whole_number_in(value.text);
-    if (!number)
-      for (const NumberedName& named : numbers_in_name(value.text))
-        if (named.role == role) number = named.number;
-    if (number) level.number = *number;
-    if (!number && (role == Role::Layer || role == Role::Expert))
-      reject(value, fmt::format("is {}, but the {} must be a whole number", value.described(), role_name(role)));
-    return level;
-  }
-
-  Sorted sort(const TableNode& node) {
-    Sorted sorted;
-    std::array<std::size_t, 9> best{};  // how plainly the value that says a place is called
-    best.fill(SIZE_MAX);
-    for (std::size_t i = 0; i < node.keys.size(); ++i) {
-      const std::string& key = node.keys[i];
-      const TableNode& item = node.items[i];
-      if (columns_.ignores(key) || item.kind == Kind::Nothing) continue;
-      if (item.is_table())
-        sort_table(sorted, key, item);
-      else
-        sort_value(sorted, key, item, best);
-    }
-    std::ranges::stable_sort(sorted.counts, {}, [](const auto& member) { return member.first; });
-    std::ranges::stable_sort(sorted.values, {}, [](const auto& member) { return member.first; });
-    return sorted;
-  }
-
-  void sort_table(Sorted& sorted, const std::string& key, const TableNode& item) {
-    const auto chosen = columns_.role_of(key);
-    const std::vector<NumberedName> numbers = numbers_in_name(key);
-    const bool is_count = chosen == Role::Count || (!chosen && !columns_.names.contains(Role::Count));
-    if (!numbers.empty())
-      sorted.numbered.emplace_back(numbers, &item);
-    else if (chosen == Role::Count)
-      sorted.counts.emplace_back(0, &item);
-    else if (const auto order = order_of_counts(key); order && is_count)
-      sorted.counts.emplace_back(*order, &item);
-    else if (has_word(key, words_of_ids))
-      sorted.ids.emplace_back(key, &item);
-    else if (const Role role = chosen ? *chosen : role_of_plural(key); role != Role::None)
-      sorted.containers.emplace_back(role, &item);
-    else if (has_word(key, words_of_maps))
-      sorted.maps.emplace_back(key, &item);
-    else
-      sorted.tables.emplace_back(key, &item);
-  }
-
-  void sort_value(Sorted& sorted, const std::string& key, const TableNode& item, std::array<std::size_t, 9>& best) {
-    const Role role = role_of(key);
-    const std::string plain = join(words_of_name(key), "_");
-    if (is_place(role) || role == Role::Model) {
-      const std::size_t order = columns_.role_of(key) ? 0 : role_of_name(key).order + 1;
-      std::size_t& known = best[static_cast<std::size_t>(role)];
-      if (known != SIZE_MAX) sorted.unread.push_back(key);
-      if (order >= known) return;
-      known = order;
-      std::erase_if(sorted.places, [&](const Level& level) { return level.role == role; });
-      sorted.places.push_back(level_of_value(item, role));
-    } else if (role == Role::Count && item.number) {
-      sorted.values.emplace_back(columns_.role_of(key) ? 0 : role_of_name(key).order, &item);
-    } else if (role == Role::Slot || role == Role::LocalExpert) {
-      sorted.slots.push_back(key);
-    } else if (const auto numbers = numbers_in_name(key); !numbers.empty() && item.number) {
-      sorted.numbered.emplace_back(numbers, &item);
-    } else if ((plain == "top_k" || plain == "topk" || plain == "num_experts_per_tok" ||
-                plain == "num_experts_per_token") &&
-               item.number && *item.number >= 1.0 && *item.number <= 65535.0) {
-      input_.imported.top_k = static_cast<std::size_t>(*item.number);
-    } else {
-      sorted.unread.push_back(key);
-    }
-  }
-
   void walk_members(const TableNode& node, std::vector<Level> path, Role next) {
-    const Sorted sorted = sort(node);
+    const TableMembers sorted = sort_members(node, columns_, item_role_);
+    if (sorted.top_k) input_.imported.top_k = *sorted.top_k;
     item_role_ = Role::None;
     for (const Level& level : sorted.places) add_level(path, level);
     unread.insert(sorted.unread.begin(), sorted.unread.end());
     const bool other = !sorted.numbered.empty() || !sorted.containers.empty();
-    if (!sorted.counts.empty() && !(other && is_vague(key_of(node, *sorted.counts[0].second))))
+    if (!sorted.counts.empty() && !(other && is_vague_count(key_of(node, *sorted.counts[0].second))))
       walk_counts(node, sorted, path);
     else if (!sorted.numbered.empty())
       walk_numbered(node, sorted, path, next);
@@ -251,13 +112,13 @@ class Finder {
   }
 
   /// Lists of numbers under the names of steps or layers only number others.
-  static bool only_numbers(const Sorted& sorted) {
+  static bool only_numbers(const TableMembers& sorted) {
     return sorted.tables.size() == 1 && std::ranges::all_of(sorted.containers, [](const auto& member) {
              return member.second->kind == Kind::Array && member.second->array.extents.size() == 1;
            });
   }
 
-  void walk_counts(const TableNode& node, const Sorted& sorted, const std::vector<Level>& path) {
+  void walk_counts(const TableNode& node, const TableMembers& sorted, const std::vector<Level>& path) {
     const TableNode& counts = *sorted.counts[0].second;
     if (!sorted.numbered.empty())
       reject(node, "has counts by name and by number of its members (" + quoted_names(node.keys) + "); leave one out");
@@ -286,7 +147,7 @@ class Finder {
   }
 
   /// Counts beside a map of slots may be those of slots.
-  static void check_slots(const TableNode& node, const Sorted& sorted, const TableNode& counts) {
+  static void check_slots(const TableNode& node, const TableMembers& sorted, const TableNode& counts) {
     const std::string key = key_of(node, counts);
     if (to_lower(key).find("logical") != std::string::npos) return;
     for (const auto& [name, map] : sorted.maps)
@@ -318,9 +179,9 @@ class Finder {
     std::set<std::string> others;
     for (std::size_t i = 0; i < node.keys.size(); ++i) {
       const TableNode& item = node.items[i];
-      Role role = role_of(node.keys[i]);
+      Role role = role_of_member(node.keys[i], columns_, item_role_);
       if (role == Role::None) role = role_of_plural(node.keys[i]);
-      if (role == Role::None && has_word(node.keys[i], words_of_ids)) role = Role::Expert;
+      if (role == Role::None && names_ids(node.keys[i])) role = Role::Expert;
       std::vector<std::string> cells = &item == &counts ? std::vector<std::string>() : column_of(item);
       if (cells.size() != values.size()) continue;
       if (is_place(role) || role == Role::Model)
@@ -378,7 +239,7 @@ class Finder {
     return true;
   }
 
-  void walk_numbered(const TableNode& node, const Sorted& sorted, const std::vector<Level>& path, Role next) {
+  void walk_numbered(const TableNode& node, const TableMembers& sorted, const std::vector<Level>& path, Role next) {
     if (!sorted.maps.empty() || !sorted.ids.empty()) refuse_others(node, sorted);
     // np.savez calls the only array arr_0; that says nothing.
     for (const auto& [numbers, member] : sorted.numbered) {
@@ -401,7 +262,7 @@ class Finder {
                             quoted_names(passed_over)));
   }
 
-  void walk_container(const TableNode& node, const Sorted& sorted, const std::vector<Level>& path) {
+  void walk_container(const TableNode& node, const TableMembers& sorted, const std::vector<Level>& path) {
     std::vector<std::pair<Role, const TableNode*>> holding;
     for (const auto& member : sorted.containers)
       if (sorted.containers.size() == 1 || member.second->kind != Kind::Array ||
@@ -413,7 +274,7 @@ class Finder {
     walk(*holding[0].second, path, holding[0].first);
   }
 
-  void walk_value(const TableNode& node, const Sorted& sorted, const std::vector<Level>& path) {
+  void walk_value(const TableNode& node, const TableMembers& sorted, const std::vector<Level>& path) {
     for (const std::string& slot : sorted.slots)
       if (std::ranges::find(path, Role::Expert, &Level::role) == path.end())
         reject(node, fmt::format("'{}' has numbers of slots, or of experts within a rank, not of experts of the model; "
@@ -428,7 +289,7 @@ class Finder {
       return word == "count" || word == "counts" || word == "load" || word == "tokens";
     });
   }
-  [[noreturn]] void refuse_others(const TableNode& node, const Sorted& sorted) const {
+  [[noreturn]] void refuse_others(const TableNode& node, const TableMembers& sorted) const {
     if (!sorted.maps.empty() && counts_slots(sorted.maps[0].first))
       reject(node, "has the member '" + sorted.maps[0].first +
                        "', counts of slots, which hold other experts than their own number; give counts of experts");
@@ -439,7 +300,7 @@ class Finder {
                      on_command_line("format") + " vllm-routed");
   }
 
-  void walk_unnamed(const TableNode& node, const Sorted& sorted, const std::vector<Level>& path, Role next) {
+  void walk_unnamed(const TableNode& node, const TableMembers& sorted, const std::vector<Level>& path, Role next) {
     if (!sorted.maps.empty() || !sorted.ids.empty()) refuse_others(node, sorted);
     for (const auto& [key, names] : sorted.tables)
       for (const auto& [other, lines] : sorted.tables)
