@@ -90,7 +90,8 @@ class Sorting {
       sorted.tables.emplace_back(key, &item);
   }
 
-  void sort_value(TableMembers& sorted, const std::string& key, const TableNode& item, std::array<std::size_t, 9>& best) {
+  void sort_value(TableMembers& sorted, const std::string& key, const TableNode& item,
+                  std::array<std::size_t, 9>& best) {
     const Role role = role_of_member(key, columns_, item_role_);
     const std::string plain = join(words_of_name(key), "_");
     if (is_place(role) || role == Role::Model) {
@@ -151,7 +152,8 @@ Level level_of_value(const TableNode& value, Role role) {
       if (named.role == role) number = named.number;
   if (number) level.number = *number;
   if (!number && (role == Role::Layer || role == Role::Expert))
-    throw DataError(fmt::format("{}: is {}, but the {} must be a whole number", value.where, value.described(), role_name(role)));
+    throw DataError(
+        fmt::format("{}: is {}, but the {} must be a whole number", value.where, value.described(), role_name(role)));
   return level;
 }
 

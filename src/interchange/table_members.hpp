@@ -18,7 +18,8 @@ bool is_vague_count(const std::string& name);
 /// Whether a name is one of ids of experts.
 bool names_ids(const std::string& name);
 
-/// The step, layer, rank or expert that a single value says. DataError for a layer or an expert that is no whole number.
+/// The step, layer, rank or expert that a single value says. DataError for a layer or an expert that is no whole
+/// number.
 Level level_of_value(const TableNode& value, Role role);
 
 /// Members of an object by what their names say they are, in the order of the object.
