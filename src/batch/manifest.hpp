@@ -20,6 +20,7 @@ struct TraceSource {
   std::string trace;       ///< step trace to search on
   std::string test_trace;  ///< step trace to score on; empty: the later half of `trace`
   bool synthetic = false;
+  bool plain_steps = false;  ///< of routing in decode: search on steps like those scored on
   BatchingOptions batching;
   SynthesisOptions synthesis;  ///< its shape is the model's
 };

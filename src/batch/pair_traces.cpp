@@ -13,6 +13,19 @@
 namespace gem {
 namespace {
 
+/// Steps that a pair of this routing is searched on. The search fills up to `searched_steps` with mixtures, so that as
+/// many drawn anew cost no more.
+BatchingOptions searched_part(const TraceSource& source, const Routing& routing) {
+  constexpr std::size_t searched_steps = 512;
+  BatchingOptions searched = source.batching;
+  searched.part = RequestPart::Train;
+  if (source.plain_steps || searched.resample || step_shape(routing.phase, searched).phase != Phase::Decode)
+    return searched;
+  searched.resample = true;
+  searched.steps = std::max(searched.steps, std::min(4 * searched.steps, searched_steps));
+  return searched;
+}
+
 /// Writes them and returns their files.
 std::vector<std::string> write_traces(const BatchPair& pair, const PairTraces& traces, const Provenance& provenance) {
   const TraceSource& source = pair.source;
@@ -25,9 +38,7 @@ std::vector<std::string> write_traces(const BatchPair& pair, const PairTraces& t
     return {traces.train};
   }
   const Routing routing = read_routing(source.routing);
-  BatchingOptions searched = source.batching;
-  searched.part = RequestPart::Train;
-  write_trace(traces.train, batch_routing(routing, searched), provenance);
+  write_trace(traces.train, batch_routing(routing, searched_part(source, routing)), provenance);
   write_trace(traces.test, batch_routing(routing, scored_part(source.batching)), provenance);
   return {traces.train, traces.test};
 }

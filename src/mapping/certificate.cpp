@@ -1,31 +1,57 @@
 #include "mapping/certificate.hpp"
 
 #include <fmt/core.h>
+
+#include <algorithm>
 #include <map>
 
 #include "base/table.hpp"
 #include "base/text.hpp"
 #include "mapping/deal.hpp"
 #include "platform/command_line/progress.hpp"
+#include "search/halves_search.hpp"
 #include "search/water_filling.hpp"
 
 namespace gem {
 namespace {
 
 /// One for each shape of layers, made when it is first needed.
-class ExactSearches {
+template <class Search>
+class SearchesOfShapes {
  public:
-  /// Null where the layer's sets of experts can't be tabulated. The exact search knows neither blocks of devices, nor
-  /// copies, nor nodes.
-  const ExactSearch* of(const LayerProblem& layer) {
-    if (layer.first_node_column() < layer.column_count() || layer.block_devices() < layer.device_count() ||
-        layer.has_copies() || !ExactSearch::fits(layer.expert_count(), layer.device_count(), layer.column_count()))
-      return nullptr;
+  /// Null where the layer's sets of experts are too many.
+  const Search* of(const LayerProblem& layer) {
+    if (!Search::fits(layer.expert_count(), layer.device_count(), layer.column_count())) return nullptr;
     return &searches_.try_emplace(layer.expert_count(), layer.expert_count(), layer.device_count()).first->second;
   }
 
  private:
-  std::map<std::size_t, ExactSearch> searches_;
+  std::map<std::size_t, Search> searches_;
+};
+
+/// Both exact searches; the second goes on where the first doesn't fit or was given up.
+class ExactSearches {
+ public:
+  explicit ExactSearches(std::uint64_t max_nodes) : max_nodes_(max_nodes) {}
+
+  ExactResult improve(const LayerProblem& layer, Assignment assignment, const SearchOptions& options) {
+    ExactResult result{false, std::move(assignment)};
+    result.cost = cost_of(layer, result.assignment);
+    // They know neither blocks of devices, nor copies, nor nodes.
+    if (layer.first_node_column() < layer.column_count() || layer.block_devices() < layer.device_count() ||
+        layer.has_copies())
+      return result;
+    const ExactSearch* const exact = exact_.of(layer);
+    if (exact != nullptr && !options.out_of_time()) result = exact->solve(layer, result.assignment, max_nodes_);
+    if (result.proven || options.out_of_time()) return result;
+    const HalvesSearch* const halves = halves_.of(layer);
+    return halves == nullptr ? result : halves->solve(layer, result.assignment, max_nodes_);
+  }
+
+ private:
+  std::uint64_t max_nodes_;
+  SearchesOfShapes<ExactSearch> exact_;
+  SearchesOfShapes<HalvesSearch> halves_;
 };
 
 }  // namespace
@@ -34,7 +60,7 @@ std::vector<Certificate> certify(const Communicator& world, const std::vector<La
                                  std::vector<LayerAnswer>& answers, const SearchOptions& options,
                                  std::uint64_t max_nodes) {
   const WaterFilling water_filling(problems[0].tables());
-  ExactSearches searches;
+  ExactSearches searches(max_nodes);
   // What this rank found out: layer, cost, bound, number of experts, device of each.
   std::vector<std::int64_t> mine;
   Progress progress("certify", problems.size(), options.show_progress && world.is_root());
@@ -43,12 +69,11 @@ std::vector<Certificate> certify(const Communicator& world, const std::vector<La
     Assignment assignment = answers[layer].assignment;
     std::int64_t cost = cost_of(problems[layer], assignment);
     std::int64_t bound = water_filling.bound(problems[layer]);
-    const ExactSearch* const exact = searches.of(problems[layer]);
-    if (exact != nullptr && bound < cost && !options.out_of_time()) {
-      const ExactResult result = exact->solve(problems[layer], assignment, max_nodes);
+    if (bound < cost) {
+      const ExactResult result = searches.improve(problems[layer], assignment, options);
       assignment = result.assignment;
       cost = result.cost;
-      if (result.proven) bound = cost;
+      bound = std::max(bound, result.lower_bound);
     }
     mine.insert(mine.end(),
                 {static_cast<std::int64_t>(layer), cost, bound, static_cast<std::int64_t>(assignment.size())});

@@ -15,9 +15,9 @@ struct Certificate {
   std::int64_t lower_bound = 0;  ///< no assignment is below; equal to the cost if it is optimal
 };
 
-/// Bounds all layers by water filling; layers with few experts by exact search too, which replaces the layer's answer
-/// where it finds a better one and the options' time limit hasn't come; it gives a layer up, unproven, after
-/// `max_nodes`. Layers are dealt to ranks; collective, every rank gets the result.
+/// Bounds all layers by water filling; layers with few experts by exact search too (ExactSearch, HalvesSearch), which
+/// replaces the layer's answer where it finds a better one and the options' time limit hasn't come; each gives a layer
+/// up, unproven, after `max_nodes`. Layers are dealt to ranks; collective, every rank gets the result.
 std::vector<Certificate> certify(const Communicator& world, const std::vector<LayerProblem>& problems,
                                  std::vector<LayerAnswer>& answers, const SearchOptions& options,
                                  std::uint64_t max_nodes = ExactSearch::default_max_nodes);

@@ -41,7 +41,7 @@ LowerBounds MappingCosts::lower_bounds(const Mapping& like) {
   const bool has_copies = like.redundant_count() > 0;
   LowerBounds bounds;
   const auto bound = [&](const auto& layers) {
-    const WaterFilling water_filling(layers.front().tables(), 0, !has_copies);
+    const WaterFilling water_filling(layers.front().tables(), {}, !has_copies);
     for (const LayerCost& layer : layers) {
       bounds.layer_s.push_back(mean_seconds(layer, water_filling.bound(layer)));
       bounds.profiled_s.push_back(mean_seconds(layer, water_filling.stage_bound(layer, profiled_stage)));

@@ -78,6 +78,7 @@ class ExactRun {
 
   ExactResult solve() {
     result_.proven = branch(0, shape_.left_.size() - 1);
+    if (result_.proven) result_.lower_bound = result_.cost;
     return result_;
   }
 
@@ -106,7 +107,7 @@ class ExactRun {
 
   void tabulate_bounds() {
     std::vector<WaterFilling> from_device;
-    for (std::size_t d = 0; d < shape_.device_count_; ++d) from_device.emplace_back(problem_.tables(), d);
+    for (std::size_t d = 0; d < shape_.device_count_; ++d) from_device.emplace_back(problem_.tables(), DeviceRange{d});
     bounds_.resize(shape_.left_.size() * columns_);
     std::vector<std::int32_t> bounds;
     for (std::size_t left = 0; left < shape_.left_.size(); ++left) {

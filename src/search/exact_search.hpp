@@ -13,6 +13,7 @@ struct ExactResult {
   bool proven = false;      ///< the assignment is optimal
   Assignment assignment;    ///< the best known
   std::int64_t cost = 0;    ///< its cost, ticks summed over columns
+  std::int64_t lower_bound = 0;  ///< no assignment is below; 0: nothing is known
   std::uint64_t nodes = 0;  ///< partial assignments looked at
 };
 

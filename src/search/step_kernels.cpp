@@ -347,6 +347,53 @@ GEM_CLONES std::int64_t merge_slowest(std::int32_t* __restrict out, const std::i
   return static_cast<std::int64_t>(sum);
 }
 
+GEM_CLONES std::int64_t merge_above(std::int32_t* __restrict out, const std::int32_t* first, const std::int32_t* second,
+                                    const std::int32_t* floor, std::size_t count, std::int64_t limit) {
+  std::int64_t sum = 0;
+  for (std::size_t begin = 0; begin < count && sum < limit; begin += weighted_chunk) {
+    std::uint64_t above = 0;
+    for (std::size_t t = begin; t < std::min(begin + weighted_chunk, count); ++t) {
+      out[t] = std::max(first[t], second[t]);
+      above += static_cast<std::uint32_t>(std::max(out[t], floor[t]) - floor[t]);
+    }
+    sum += static_cast<std::int64_t>(above);
+  }
+  return sum;
+}
+
+// Of `kLanes` of the others; how many are below the limit.
+template <std::size_t kLanes>
+[[gnu::always_inline]] static inline std::size_t sum_merged_in(std::int32_t* sums, const std::int32_t* row,
+                                                               const std::int32_t* others, std::size_t columns,
+                                                               std::size_t stride, std::int32_t limit) {
+  using Ticks [[gnu::vector_size(kLanes * sizeof(std::int32_t))]] = std::int32_t;
+  constexpr std::size_t between_looks = 32;
+  const Ticks most = Ticks{} + limit;
+  Ticks sum{};
+  std::size_t below = kLanes;
+  for (std::size_t t = 0; t < columns && below > 0;) {
+    for (const std::size_t end = std::min(columns, t + between_looks); t < end; ++t) {
+      Ticks other;
+      std::memcpy(&other, others + t * stride, sizeof(other));
+      const Ticks own = Ticks{} + row[t];
+      sum += own > other ? own : other;
+      sum = sum > most ? most : sum;
+    }
+    std::memcpy(sums, &sum, sizeof(sum));
+    below = 0;
+    for (std::size_t i = 0; i < kLanes; ++i) below += sums[i] < limit ? 1 : 0;
+  }
+  return below;
+}
+
+GEM_CLONES std::size_t sum_merged(std::int32_t* sums, const std::int32_t* row, const std::int32_t* others,
+                                  std::size_t columns, std::size_t stride, std::int32_t limit) {
+  std::size_t below = 0, at = 0;
+  for (; at + 64 <= stride; at += 64) below += sum_merged_in<64>(sums + at, row, others + at, columns, stride, limit);
+  for (; at + 16 <= stride; at += 16) below += sum_merged_in<16>(sums + at, row, others + at, columns, stride, limit);
+  return below;
+}
+
 // Columns that stay in registers while the devices pass by: a vector of the widest kind.
 constexpr std::size_t slowest_block = 16;
 

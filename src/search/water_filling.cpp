@@ -19,10 +19,10 @@ constexpr Weights weights_tried[] = {{1, 0}, {4, 1}, {2, 1}, {1, 1}, {1, 2}, {1,
 
 // The minimum entry at this or any larger load: a unit more, or an expert more with its unit. Of no load it is 0.
 std::vector<std::int32_t> min_time_from(const CostTables& tables, std::size_t stage, std::size_t tile,
-                                        std::size_t first_device) {
+                                        DeviceRange devices) {
   const LoadKeys& keys = *tables.keys(stage, tile);
-  std::vector<std::int32_t> minimum(tables.even(stage, first_device, tile).size(), INT32_MAX);
-  for (std::size_t d = first_device; d < tables.device_count(); ++d)
+  std::vector<std::int32_t> minimum(tables.even(stage, devices.first, tile).size(), INT32_MAX);
+  for (std::size_t d = devices.first; d < devices.end; ++d)
     for (std::size_t key = 0; key < minimum.size(); ++key)
       minimum[key] = std::min(minimum[key], tables.even(stage, d, tile)[key]);
   minimum[0] = 0;
@@ -47,19 +47,18 @@ std::uint32_t unit_tokens_of(const CostTables& tables, std::size_t stage, std::s
 
 }  // namespace
 
-WaterFilling::WaterFilling(const CostTables& tables, std::size_t first_device, bool experts_are_whole)
-    : tables_(&tables),
-      device_count_(tables.device_count() - first_device),
-      experts_are_whole_(experts_are_whole),
-      fillings_(tables.stage_count()) {
+WaterFilling::WaterFilling(const CostTables& tables, DeviceRange devices, bool experts_are_whole)
+    : tables_(&tables), experts_are_whole_(experts_are_whole), fillings_(tables.stage_count()) {
+  devices.end = std::min(devices.end, tables.device_count());
+  device_count_ = devices.end - devices.first;
   for (std::size_t stage = 0; stage < fillings_.size(); ++stage) {
     if (tables.is_linear(stage)) continue;
     Filling& filling = fillings_[stage];
     if (experts_are_whole)
       for (std::size_t tile = 0; tile < tables.tile_count(stage); ++tile)
-        filling.min_time_from.push_back(min_time_from(tables, stage, tile, first_device));
+        filling.min_time_from.push_back(min_time_from(tables, stage, tile, devices));
     for (std::size_t plane = 0; plane < planes_of_stage(tables, stage); ++plane) {
-      const std::vector<std::vector<Entry>> entries = entries_of(stage, plane, first_device);
+      const std::vector<std::vector<Entry>> entries = entries_of(stage, plane, devices);
       for (const Weights& weights : weights_tried) {
         filling.capacities.push_back({plane, weights.units, weights.experts, {}});
         fill(filling.capacities.back(), entries);
@@ -70,11 +69,11 @@ WaterFilling::WaterFilling(const CostTables& tables, std::size_t first_device, b
 }
 
 std::vector<std::vector<WaterFilling::Entry>> WaterFilling::entries_of(std::size_t stage, std::size_t plane,
-                                                                       std::size_t first_device) const {
+                                                                       DeviceRange devices) const {
   const std::uint32_t unit_tokens = unit_tokens_of(*tables_, stage, plane);
-  std::vector<std::vector<Entry>> entries(tables_->device_count() - first_device);
-  for (std::size_t d = first_device; d < tables_->device_count(); ++d) {
-    std::vector<Entry>& of_device = entries[d - first_device];
+  std::vector<std::vector<Entry>> entries(devices.end - devices.first);
+  for (std::size_t d = devices.first; d < devices.end; ++d) {
+    std::vector<Entry>& of_device = entries[d - devices.first];
     for (std::size_t tile = 0; tile < tables_->tile_count(stage); ++tile) {
       const LoadKeys& keys = *tables_->keys(stage, tile);
       const auto table = tables_->even(stage, d, tile);

@@ -9,6 +9,12 @@
 
 namespace gem {
 
+/// Devices from `first` on, to the one before `end` or to the last one.
+struct DeviceRange {
+  std::size_t first = 0;
+  std::size_t end = SIZE_MAX;
+};
+
 /// Bounds that no assignment can be below: each column on its own, with the load poured over the devices in any
 /// fractions.
 ///
@@ -23,8 +29,8 @@ namespace gem {
 /// share their tokens, no single expert bounds a column.
 class WaterFilling {
  public:
-  /// Over the devices from `first_device` on.
-  explicit WaterFilling(const CostTables& tables, std::size_t first_device = 0, bool experts_are_whole = true);
+  /// Over some of the devices.
+  explicit WaterFilling(const CostTables& tables, DeviceRange devices = {}, bool experts_are_whole = true);
 
   /// Ticks summed over the columns of a layer on the same tables.
   std::int64_t bound(const LayerCost& layer) const;
@@ -56,7 +62,7 @@ class WaterFilling {
     std::vector<std::vector<std::int32_t>> min_time_from;
   };
   // Of each device, [device], by time.
-  std::vector<std::vector<Entry>> entries_of(std::size_t stage, std::size_t plane, std::size_t first_device) const;
+  std::vector<std::vector<Entry>> entries_of(std::size_t stage, std::size_t plane, DeviceRange devices) const;
   static void fill(Capacity& capacity, const std::vector<std::vector<Entry>>& entries);
   void bound_stage(const LayerCost& layer, std::size_t stage, std::span<const std::int32_t> experts,
                    std::vector<std::int32_t>& bounds) const;

@@ -18,7 +18,7 @@ import types
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / folder) for folder in ("tests/policy", "policy", "analysis")]
-STEPS = 128
+STEPS, RESAMPLED_STEPS = 128, 512  # gem-map fills up to 512 with mixtures, so that these cost it no more
 DECODE = [(routing, "--batch-size", tokens) for routing in ("gpt-oss-20b.mmlu", "gpt-oss-20b.gpqa") for tokens in (64, 256)]
 PREFILL = [(routing, "--chunk-tokens", tokens) for routing in ("deepseek-v2-lite.intent", "deepseek-v2-lite.summary")
            for tokens in (512, 2048)]
@@ -102,11 +102,11 @@ class Runner:
     def path(self, *words):
         return os.path.join(self.folder, ".".join(map(str, words)) + ".h5")
 
-    def trace(self, case, part, split, *options):
+    def trace(self, case, part, split, *options, steps=STEPS):
         path = self.path(*case, part, split, *options)
         if not os.path.exists(path):
             self.run("gem-trace", "batch", "--routing", ROOT / f"jobs/data/routing/{case[0]}.h5", case[1], case[2], "--steps",
-                     STEPS, "--part", part, "--split-seed", split, "--seed", 1, *options, "--output", path)
+                     steps, "--part", part, "--split-seed", split, "--seed", 1, *options, "--output", path)
         return path
 
     def profile(self, model, devices, slowdown):
@@ -158,7 +158,7 @@ def measure(runner, policies, case, devices, slowdown, split):
             for name, path in zip(policies, mappings)}
     row |= {name: found[name] for name in ("speed-aware", "paper", "gem")}
     if case in DECODE:
-        resampled = runner.trace(case, "train", split, "--resample")
+        resampled = runner.trace(case, "train", split, "--resample", steps=RESAMPLED_STEPS)
         row["gem, resampled"] = runner.ratios(profile, resampled, test)["gem"]
     return row
 

@@ -15,6 +15,7 @@
 #include "search/random_problem.hpp"
 #include "search/redundant_experts.hpp"
 #include "search/tail_search.hpp"
+#include "search/water_filling.hpp"
 
 namespace gem {
 namespace {
@@ -205,6 +206,29 @@ TEST(Certificate, ASearchThatWasGivenUpProvesNothing) {
   const std::vector<Certificate> proven = certify(world, made.problems, answers, {});
   EXPECT_LE(given_up[0].lower_bound, proven[0].cost);
   EXPECT_EQ(proven[0].lower_bound, proven[0].cost);
+}
+
+// More sets of experts than are searched device by device; given up early, they still bound better than water filling.
+TEST(Certificate, ProvesLayersByHalvesOfTheirDevices) {
+  const Communicator world = Communicator::world();
+  const auto made = testing::made_up_problem(20, 4, 2, 6, 2);
+  std::vector<LayerAnswer> answers;
+  for (std::size_t layer = 0; layer < 2; ++layer) {
+    RandomStream random{layer};
+    const StartResult good =
+        run_start(made.problems[layer], random_assignment(made.problems[layer], random), random, {50, {}});
+    answers.push_back({good.assignment, good.cost, 0});
+  }
+  std::vector<LayerAnswer> same = answers;
+  const std::vector<Certificate> given_up = certify(world, made.problems, same, {}, 1);
+  const std::vector<Certificate> proven = certify(world, made.problems, answers, {});
+  for (std::size_t layer = 0; layer < 2; ++layer) {
+    EXPECT_EQ(proven[layer].lower_bound, proven[layer].cost);
+    EXPECT_EQ(cost_of(made.problems[layer], answers[layer].assignment), proven[layer].cost);
+    EXPECT_LE(given_up[layer].lower_bound, proven[layer].cost);
+    EXPECT_GE(given_up[layer].lower_bound,
+              WaterFilling(made.problems[layer].tables()).bound(made.problems[layer]));
+  }
 }
 
 TEST(Certificate, LargeLayersAreBoundedBelow) {

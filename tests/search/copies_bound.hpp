@@ -14,7 +14,7 @@ namespace gem::testing {
 /// copied, whichever.
 inline void expect_bound_below_any_copies(const CostModel& model, const LoadTrace& trace, std::uint64_t seed) {
   const LayerCost bounding = bounding_layer_costs(model, trace, 4)[0];
-  const std::int64_t bound = WaterFilling(bounding.tables(), 0, false).bound(bounding);
+  const std::int64_t bound = WaterFilling(bounding.tables(), {}, false).bound(bounding);
   EXPECT_GT(bound, 0);
   for (std::int32_t first = 0; first < 6; ++first) {
     CopyCounts copies(1, 6, 1);

@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "search/exact_search.hpp"
+#include "search/halves_search.hpp"
 #include "search/layer_search.hpp"
 #include "search/placement.hpp"
 #include "search/random_problem.hpp"
@@ -116,6 +117,60 @@ TEST(ExactSearch, KnowsWhatItCanHold) {
   EXPECT_TRUE(ExactSearch::fits(8, 2, 16));
   EXPECT_FALSE(ExactSearch::fits(64, 8, 16));
   EXPECT_FALSE(ExactSearch::fits(16, 4, 100000000));
+}
+
+// Halves of one device and of several, as many and more in the second, equal devices, steps that are there twice, loads
+// with ticks beside.
+TEST(HalvesSearch, ProvesTheBestOfAllAssignments) {
+  struct Shape {
+    std::size_t experts, devices, steps;
+    double spread;
+  };
+  for (const Shape& shape : {Shape{8, 4, 30, 1.28}, Shape{8, 4, 5, 1.0}, Shape{9, 3, 5, 1.28}, Shape{6, 2, 16, 1.0},
+                             Shape{10, 5, 3, 1.28}, Shape{6, 6, 12, 1.0}}) {
+    ASSERT_TRUE(HalvesSearch::fits(shape.experts, shape.devices, 32));
+    const HalvesSearch halves(shape.experts, shape.devices);
+    for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+      auto made = made_up_problem(shape.experts, shape.devices, shape.steps, seed);
+      made.profile = testing::made_up_profile(shape.devices, shape.experts / shape.devices, shape.spread);
+      made.profile.rule = load_rules()[seed % 2];
+      std::ranges::copy(std::vector(made.trace.counts.row(0, 0).begin(), made.trace.counts.row(0, 0).end()),
+                        made.trace.counts.row(shape.steps - 1, 0).begin());
+      const LayerProblem problem = layer_problems(CostModel(made.profile), made.trace)[0];
+      std::int64_t optimum = INT64_MAX;
+      for_each_assignment(problem, [&](const Assignment& assignment) {
+        optimum = std::min(optimum, testing::cost_by_hand(problem, assignment));
+      });
+      RandomStream random{seed};
+      const Assignment start = random_assignment(problem, random);
+      const ExactResult result = halves.solve(problem, start);
+      EXPECT_TRUE(result.proven);
+      EXPECT_EQ(result.cost, optimum);
+      EXPECT_EQ(result.lower_bound, optimum);
+      EXPECT_EQ(cost_of(problem, result.assignment), optimum);
+      const ExactResult given_up = halves.solve(problem, start, 1);
+      EXPECT_LE(given_up.lower_bound, optimum);
+      EXPECT_GE(given_up.cost, optimum);
+      EXPECT_GE(given_up.lower_bound, std::min(optimum, WaterFilling(problem.tables()).bound(problem)));
+    }
+  }
+}
+
+// 11.7e9 assignments, more than are looked at one device after the other; as the search finds them, but proven.
+TEST(HalvesSearch, ProvesTwentyExpertsOnFourDevices) {
+  EXPECT_FALSE(ExactSearch::fits(20, 4, 16));
+  ASSERT_TRUE(HalvesSearch::fits(20, 4, 16));
+  EXPECT_FALSE(HalvesSearch::fits(32, 8, 16));
+  EXPECT_FALSE(HalvesSearch::fits(22, 4, 16)) << "they don't divide";
+  auto made = made_up_problem(20, 4, 2, 6);
+  const LayerProblem& problem = made.problems[0];
+  RandomStream random{6};
+  const StartResult found = run_start(problem, random_assignment(problem, random), random, {200, {}});
+  const ExactResult result = HalvesSearch(20, 4).solve(problem, found.assignment);
+  EXPECT_TRUE(result.proven);
+  EXPECT_LE(result.cost, found.cost);
+  EXPECT_EQ(cost_of(problem, result.assignment), result.cost);
+  EXPECT_GE(result.lower_bound, WaterFilling(problem.tables()).bound(problem));
 }
 
 TEST(WaterFilling, IsTightWhereOneExpertDoesAllTheWork) {

@@ -153,7 +153,7 @@ TEST(RedundantExperts, TheBoundHoldsForAllCopiesThatCouldBeChosen) {
         chosen_bound = std::max(chosen_bound, WaterFilling(problem.tables()).bound(problem));
       }
     const LayerCost loads = bounding_layer_costs(model, trace, (experts + redundant) / devices)[0];
-    const std::int64_t bound = WaterFilling(loads.tables(), 0, false).bound(loads);
+    const std::int64_t bound = WaterFilling(loads.tables(), {}, false).bound(loads);
     EXPECT_LE(bound, least) << "seed " << seed;
     EXPECT_GT(bound, 0);
     chosen_alone_is_too_high += chosen_bound > least ? 1 : 0;

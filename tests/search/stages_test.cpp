@@ -72,7 +72,7 @@ std::int64_t exchange_bound(const std::vector<std::uint32_t>& tokens, std::size_
   auto made = made_up_problem(tokens.size(), 4, 1, 1);
   made.trace.counts.values() = tokens;
   const LayerProblem problem = with_exchange(made)[0];
-  return WaterFilling(problem.tables(), first_device).stage_bound(problem, 1);
+  return WaterFilling(problem.tables(), {first_device}).stage_bound(problem, 1);
 }
 
 TEST(Stages, TheBoundOfTheExchangeIsAnEvenShareOrTheFullestExpert) {
@@ -90,7 +90,7 @@ TEST(Stages, TheBoundOfCopiesAllowsForTheRoundingOfEach) {
   CopyCounts copies(1, 2, 2);
   const LayerProblem problem = layer_problems(model, split_over_copies(made.trace, copies))[0];
   for (std::int32_t copy = 0; copy < 4; ++copy) EXPECT_EQ(problem.row(copy).added[problem.first_column(1)], 0);
-  EXPECT_EQ(WaterFilling(loads.tables(), 0, false).stage_bound(loads, 1), 0);
+  EXPECT_EQ(WaterFilling(loads.tables(), {}, false).stage_bound(loads, 1), 0);
 }
 
 TEST(Stages, SearchReachesTheBestOfAllAssignmentsAndTheBoundStaysBelow) {

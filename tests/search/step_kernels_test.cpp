@@ -115,6 +115,42 @@ TEST(StepKernels, RaiseToWhatWeightedLoadsSay) {
 }
 
 // Few different times, so that most columns have ties.
+// One and several vectors at a time; sums are cut at the limit, early or late.
+TEST(StepKernels, MergedSumsAreCutAtTheLimit) {
+  RandomStream random{6};
+  for (const std::size_t stride : {16, 64, 112})
+    for (const std::size_t columns : {1, 16, 70})
+      for (const std::int32_t limit : {900, 40000, most_of_merged}) {
+        const Values row = random_values(columns, 900, random), others = random_values(columns * stride, 900, random);
+        Values sums(stride), expected(stride, 0);
+        std::size_t below = 0;
+        for (std::size_t other = 0; other < stride; ++other) {
+          for (std::size_t t = 0; t < columns; ++t) expected[other] += std::max(row[t], others[t * stride + other]);
+          expected[other] = std::min(expected[other], limit);
+          below += expected[other] < limit ? 1 : 0;
+        }
+        EXPECT_EQ(sum_merged(sums.data(), row.data(), others.data(), columns, stride, limit), below);
+        EXPECT_EQ(sums, expected);
+      }
+}
+
+TEST(StepKernels, MergingSumsWhatIsAboveTheFloorUntilItIsTooMuch) {
+  RandomStream random{7};
+  for (const std::size_t count : {1, 16, 50, 200}) {
+    const Values first = random_values(count, 1000, random), second = random_values(count, 1000, random),
+                 floor = random_values(count, 1000, random);
+    Values merged(count), expected(count);
+    std::int64_t above = 0;
+    for (std::size_t t = 0; t < count; ++t) {
+      expected[t] = std::max(first[t], second[t]);
+      above += std::max(expected[t] - floor[t], 0);
+    }
+    EXPECT_EQ(merge_above(merged.data(), first.data(), second.data(), floor.data(), count, above + 1), above);
+    EXPECT_EQ(merged, expected);
+    EXPECT_GE(merge_above(merged.data(), first.data(), second.data(), floor.data(), count, above / 2), above / 2);
+  }
+}
+
 TEST(StepKernels, TheSlowestAreThoseOfASortWhereTiesGoToTheFirst) {
   RandomStream random{6};
   for (const std::size_t count : {1, 15, 16, 17, 80})

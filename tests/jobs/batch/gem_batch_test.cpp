@@ -77,6 +77,14 @@ TEST(GemBatch, ABadPairLeavesTheOthersAndIsMadeUpFor) {
   EXPECT_NE(summary.find("Devices: simulated"), std::string::npos) << summary;
   EXPECT_EQ(read_mapping(folder.file("out/pairs/gpt-oss-20b/real/gem.h5")).train_part, "train");
   EXPECT_EQ(read_trace(folder.file("out/pairs/gpt-oss-20b/real/test.h5")).part, "test");
+  // Decode is searched on requests drawn anew, and more of them, unless the manifest says otherwise.
+  const std::string train = folder.file("out/pairs/gpt-oss-20b/real/train.h5");
+  EXPECT_EQ(read_trace(train).sequence, "resampled");
+  EXPECT_EQ(read_trace(train).step_count(), 32u);
+  EXPECT_EQ(read_trace(folder.file("out/pairs/gpt-oss-20b/real/test.h5")).sequence, "consecutive");
+  ASSERT_EQ(folder.run(program + write_manifest(folder, "plain_steps = true\n")).code, 0);
+  EXPECT_EQ(read_trace(train).sequence, "consecutive");
+  EXPECT_EQ(read_trace(train).step_count(), 8u);
 }
 
 TEST(GemBatch, ResumeDoesWhatIsStaleAndNoMore) {

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -225,6 +226,48 @@ TEST(Pipeline, SaysThroughWhichProgramAProfileWasMeasured) {
   const ProgramRun run = folder.run(bin + verify(folder, "--steps 2 --json"));
   EXPECT_NE(run.output.find("\"profile_program\": {\"command\": \"python3 -m engine\""), std::string::npos)
       << run.output;
+}
+
+// DeepSeek's own 288 slots, on devices that 256 experts don't divide over, from the profile to the engines' files and
+// the replay.
+TEST(Pipeline, ExpertsAndCopiesThatDivideTogetherGoTheWholeWay) {
+  const TestFolder folder;
+  const std::string given = " --profile " + folder.file("profile.h5") + " --trace " + folder.file("test.h5");
+  expect_good(folder, bin + "gem-trace synthesize --quiet --experts 256 --layers 1 --top-k 8 --skew 4 --steps 6 "
+                            "--tokens 1024 --output " +
+                          folder.file("test.h5"));
+  for (const std::size_t devices : {24, 48, 144}) {
+    expect_good(folder, bin + "gem-profile --quiet --model DeepSeek-V3 --device simulated --devices " +
+                            std::to_string(devices) + " --redundant-experts 32 --max-tokens 1024 --output " +
+                            folder.file("profile.h5"));
+    for (const std::string method : {"eplb", "speed-aware", "gem"}) {
+      const std::string file = folder.file(method + ".h5");
+      expect_good(folder, bin + "gem-map --quiet --allow-model-mismatch --effort fast --mixed-steps 0 --method " + method +
+                              " --redundant-experts 32" + given + " --output " + file);
+      const Mapping mapping = read_mapping(file);
+      EXPECT_EQ(mapping.redundant_count(), 32u) << method;
+      for (std::vector<std::int32_t>& experts : slots_of(mapping, 0)) {
+        EXPECT_EQ(experts.size(), 288 / devices) << method;
+        std::ranges::sort(experts);
+        EXPECT_EQ(std::ranges::adjacent_find(experts), experts.end()) << method;
+      }
+    }
+    for (const std::string engine : {"vllm", "eplb"}) {
+      const std::string exported = folder.file(engine + ".json");
+      expect_good(folder, bin + "gem-deploy export --engine " + engine + " --mapping " + folder.file("gem.h5") +
+                              " --output " + exported);
+      std::ostringstream text;
+      text << std::ifstream(exported).rdbuf();
+      EXPECT_NE(text.str().find(engine == "vllm" ? "\"num_redundant_experts\": 32, \"num_slots\": 288" : "["),
+                std::string::npos)
+          << text.str();
+    }
+    const ProgramRun run = folder.run(bin + "gem-verify --allow-model-mismatch --device simulated --steps 4" + given +
+                                      " --mapping " + folder.file("eplb.h5") + " --mapping " + folder.file("gem.h5") +
+                                      " --output " + folder.file("report.h5"));
+    EXPECT_TRUE(run.code == 0 || run.code == 1) << run.output << run.errors;
+    EXPECT_EQ(read_report(folder.file("report.h5")).mappings.size(), 3u) << run.output;
+  }
 }
 
 TEST(Pipeline, SimulatedDevicesAreFasterUnderGemThanLinear) {
