@@ -8,7 +8,7 @@
 #include "base/text.hpp"
 #include "files/trace_file.hpp"
 #include "platform/command_line/command_line.hpp"
-#include "platform/command_line/json_output.hpp"
+#include "platform/command_line/result_output.hpp"
 #include "platform/command_line/progress.hpp"
 #include "trace_commands.hpp"
 #include "workload/description.hpp"
@@ -130,7 +130,7 @@ int run_describe(const Arguments& arguments) {
   const std::vector<ExpertPair> pairs =
       job.pairs > 0 ? strongest_pairs(expert_correlations(trace, layer), job.pairs) : std::vector<ExpertPair>();
   if (!pairs.empty()) print_pairs(pairs);
-  print_json(shape_record(trace)
+  print_result(shape_record(trace)
                  .add("described_layers", layer_records(layers))
                  .add("shown_layer", trace.layer_ids[layer])
                  .add("pairs", pair_records(pairs)));
