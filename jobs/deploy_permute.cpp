@@ -17,8 +17,8 @@
 #include "interchange/checkpoint_config.hpp"
 #include "interchange/checkpoint_permutation.hpp"
 #include "platform/command_line/command_line.hpp"
-#include "platform/command_line/result_output.hpp"
 #include "platform/command_line/progress.hpp"
+#include "platform/command_line/result_output.hpp"
 #include "platform/file_system/named_files.hpp"
 
 namespace gem {

@@ -21,8 +21,8 @@
 #include "mapping/trace_mix.hpp"
 #include "model/shared_time.hpp"
 #include "platform/command_line/command_line.hpp"
-#include "platform/command_line/result_output.hpp"
 #include "platform/command_line/program.hpp"
+#include "platform/command_line/result_output.hpp"
 #include "platform/file_system/whole_file.hpp"
 
 namespace gem {

@@ -85,8 +85,8 @@ int run_batch(const Arguments& arguments) {
     return 0;
   }
   print_result(store_trace(job.output, trace, arguments, job.batching.seed,
-                         job.pairs ? count_pairs(routing, requests) : ExpertPairs{})
-                 .add_all(of_requests));
+                           job.pairs ? count_pairs(routing, requests) : ExpertPairs{})
+                   .add_all(of_requests));
   if (!job.quiet) print_next(job);
   return 0;
 }

@@ -8,8 +8,8 @@
 #include "base/text.hpp"
 #include "files/trace_file.hpp"
 #include "platform/command_line/command_line.hpp"
-#include "platform/command_line/result_output.hpp"
 #include "platform/command_line/progress.hpp"
+#include "platform/command_line/result_output.hpp"
 #include "trace_commands.hpp"
 #include "workload/description.hpp"
 #include "workload/description_text.hpp"
@@ -131,9 +131,9 @@ int run_describe(const Arguments& arguments) {
       job.pairs > 0 ? strongest_pairs(expert_correlations(trace, layer), job.pairs) : std::vector<ExpertPair>();
   if (!pairs.empty()) print_pairs(pairs);
   print_result(shape_record(trace)
-                 .add("described_layers", layer_records(layers))
-                 .add("shown_layer", trace.layer_ids[layer])
-                 .add("pairs", pair_records(pairs)));
+                   .add("described_layers", layer_records(layers))
+                   .add("shown_layer", trace.layer_ids[layer])
+                   .add("pairs", pair_records(pairs)));
   if (!job.quiet) std::cout << drawing_hint(arguments, {job.trace});
   return 0;
 }

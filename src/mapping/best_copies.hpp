@@ -12,7 +12,7 @@ namespace gem {
 /// How many redundant experts a layer are best, and what was tried.
 struct BestCopies {
   std::size_t redundant_experts = 0;
-  std::string report;                ///< for people
+  std::string report;                 ///< for people
   std::vector<JsonRecord> records{};  ///< the same, number by number
 };
 

@@ -22,10 +22,10 @@ TEST(CsvTables, ValuesStandInATableOfTheirOwn) {
 }
 
 TEST(CsvTables, ListsWithinRowsSayWhoseTheyAre) {
-  EXPECT_EQ(csv_of(R"({"regimes": [{"tile": 16, "points": [{"s": [1, 2]}, {"s": [3, 4]}]}, {"tile": 32, "points": []}]})"),
-            "# regimes\ntile,points\n16,\n32,\n\n# regimes_points\nof_tile,s\n16,1; 2\n16,3; 4\n");
-  EXPECT_EQ(csv_of(R"({"ranks": [{"lines": [{"a": 1}]}, {"lines": [{"a": 2}]}]})"),
-            "of_row,a\n1,1\n2,2\n");
+  EXPECT_EQ(
+      csv_of(R"({"regimes": [{"tile": 16, "points": [{"s": [1, 2]}, {"s": [3, 4]}]}, {"tile": 32, "points": []}]})"),
+      "# regimes\ntile,points\n16,\n32,\n\n# regimes_points\nof_tile,s\n16,1; 2\n16,3; 4\n");
+  EXPECT_EQ(csv_of(R"({"ranks": [{"lines": [{"a": 1}]}, {"lines": [{"a": 2}]}]})"), "of_row,a\n1,1\n2,2\n");
 }
 
 TEST(CsvTables, NothingIsAnEmptyText) {

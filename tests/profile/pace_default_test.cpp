@@ -98,7 +98,8 @@ std::pair<WeightType, std::string> weights_of(const ProfileRequest& request) {
   std::ranges::replace(text, '\n', ' ');
   EXPECT_EQ(setup.plan.weight_dtype, word_of(setup.devices.weight_type));
   const std::size_t at = text.find("note: this model is served with ");
-  return {setup.devices.weight_type, at == std::string::npos ? "" : text.substr(at, text.find(" is measured", at) - at)};
+  return {setup.devices.weight_type,
+          at == std::string::npos ? "" : text.substr(at, text.find(" is measured", at) - at)};
 }
 
 TEST(ServedWeights, AreMeasuredWhereTheDevicesHaveThem) {

@@ -251,8 +251,7 @@ bool CommandLine::parse(const std::vector<std::string>& arguments) {
   }
   check_required();
   if (!is_dry_run()) keep_apart(read, written);
-  if (json_ && csv_)
-    throw option_error("csv", "{} and {} both want standard output; give one", OptionName("json"));
+  if (json_ && csv_) throw option_error("csv", "{} and {} both want standard output; give one", OptionName("json"));
   if (json_ || csv_) keep_output_for_result(program_, json_ ? ResultForm::Json : ResultForm::Csv);
   waiting.quiet = quiet_;
   set_patience(waiting);
