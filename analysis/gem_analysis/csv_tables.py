@@ -1,8 +1,8 @@
 """Records as --json prints them as tables of comma-separated values; the same rules as of GEM's other programs.
 
 Lists of objects are tables of that name, all other members rows of the first, "result": name, value. Members of inner
-objects are "outer_inner". A list within a row is its values with "; " between, or, of objects, a table "outer_inner" whose
-rows begin with the first member of the row that they belong to, as "of_NAME".
+objects are "outer_inner". A list within a row is its values with "; " between, one of lists has " | " between these, and of
+objects it is a table "outer_inner" whose rows begin with the first member of the row that they belong to, as "of_NAME".
 """
 
 import csv
@@ -44,7 +44,8 @@ def _read(
 
 def _cell(value: object) -> str:
     if isinstance(value, list):
-        return "; ".join(_cell(item) for item in value)
+        between = " | " if value and all(isinstance(item, list) for item in value) else "; "
+        return between.join(_cell(item) for item in value)
     if isinstance(value, bool):
         return "true" if value else "false"
     return "" if value is None else str(value)

@@ -15,10 +15,11 @@ TEST(CsvTables, OneTableStandsAlone) {
 }
 
 TEST(CsvTables, ValuesStandInATableOfTheirOwn) {
-  EXPECT_EQ(csv_of(R"({"output": "a.h5", "verdict": {"faster": false, "says": "so \"it\" is"}, "speeds": [1, 0.5],)"
-                   R"( "none": null, "empty": [], "methods": [{"method": "gem", "train_s": 0.25}]})"),
-            "# result\nname,value\noutput,a.h5\nverdict_faster,false\nverdict_says,\"so \"\"it\"\" is\"\n"
-            "speeds,1; 0.5\nnone,\nempty,\n\n# methods\nmethod,train_s\ngem,0.25\n");
+  EXPECT_EQ(
+      csv_of(R"({"output": "a.h5", "verdict": {"faster": false, "says": "so \"it\" is"}, "speeds": [1, 0.5],)"
+             R"( "rows": [[1, 2], [3]], "none": null, "empty": [], "methods": [{"method": "gem", "train_s": 0.25}]})"),
+      "# result\nname,value\noutput,a.h5\nverdict_faster,false\nverdict_says,\"so \"\"it\"\" is\"\n"
+      "speeds,1; 0.5\nrows,1; 2 | 3\nnone,\nempty,\n\n# methods\nmethod,train_s\ngem,0.25\n");
 }
 
 TEST(CsvTables, ListsWithinRowsSayWhoseTheyAre) {

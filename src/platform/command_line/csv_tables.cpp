@@ -39,7 +39,7 @@ std::string cell_text(const JsonNode& node) {
   if (!node.is_array()) return scalar_text(node);
   std::vector<std::string> items;
   for (std::size_t i = 0; i < node.size(); ++i) items.push_back(cell_text(node.item(i)));
-  return join(items, "; ");
+  return join(items, is_list_of(node, &JsonNode::is_array) ? " | " : "; ");
 }
 
 std::string quoted_cell(std::string cell) {
