@@ -30,7 +30,7 @@ struct DeviceOptions {
   std::size_t device_count = 0;  ///< on a virtual clock: how many; 0 and the others: one a rank
   ExpertShape expert{};
   std::size_t tile_tokens = 16;
-  std::optional<WeightType> asked_weight_type{};  ///< as a user says it; none: what default_weight_type says
+  std::optional<WeightType> asked_weight_type{};  ///< as a user says it; none: choose_weights does
   WeightType weight_type = WeightType::Bf16;      ///< that is computed with; each kind says which it has
   std::string slowdown{};                         ///< as a user says it, see parse_slowdowns
   std::vector<double> slowdowns{};                ///< [device], repeated if shorter; empty for devices as they are
