@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <limits>
 #include <map>
-#include <optional>
 #include <set>
 #include <vector>
 
@@ -155,10 +154,9 @@ std::vector<std::string> cells_of(const SummaryRow& row) {
 }
 
 // What is to be said of a profile: why it is doubtful, and that engines serve the model with other weights.
-std::vector<std::string> remarks_on(const LatencyProfile& profile) {
+std::vector<std::string> remarks_on(const LatencyProfile& profile, const MoeModel& model) {
   std::vector<std::string> remarks;
-  const std::optional<MoeModel> model = known_model(profile.model);
-  const std::string doubts = join_doubts(doubts_of(profile)), served = model ? served_weights(model->weight_dtype) : "";
+  const std::string doubts = join_doubts(doubts_of(profile)), served = served_weights(model.weight_dtype);
   if (!doubts.empty()) remarks.push_back("DOUBTFUL profile of {}: " + doubts);
   if (!served.empty() && served != profile.weight_dtype)
     remarks.push_back("Profile of {}: engines serve with " + served + " weights, " + profile.weight_dtype +
@@ -187,7 +185,7 @@ std::vector<std::string> remarks_on_profiles(const Manifest& manifest, const std
     const std::string profile = profile_in_use(PairFiles(manifest.output, pair), manifest.output);
     if (profile.empty() || !mapped.contains(pair.name)) continue;
     try {
-      if (!remarks_of.contains(profile)) remarks_of[profile] = remarks_on(read_profile(profile));
+      if (!remarks_of.contains(profile)) remarks_of[profile] = remarks_on(read_profile(profile), pair.model);
     } catch (const Error&) {  // damaged since, and so is the pair: stale
       continue;
     }
