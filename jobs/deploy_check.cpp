@@ -10,7 +10,7 @@
 #include "files/mapping_file.hpp"
 #include "interchange/serving_devices.hpp"
 #include "platform/command_line/command_line.hpp"
-#include "platform/command_line/json_output.hpp"
+#include "platform/command_line/result_output.hpp"
 #include "platform/host/host_info.hpp"
 
 namespace gem {
@@ -59,7 +59,7 @@ int run_check(const Arguments& arguments) {
   std::vector<JsonRecord> ranks;
   for (const ServingRank& rank : check.ranks)
     ranks.push_back(JsonRecord().add("rank", rank.rank).add("uuid", rank.wanted).add("found", rank.found));
-  print_json(JsonRecord().add("matches", check.matches).add("ranks", ranks).add("text", check.text));
+  print_result(JsonRecord().add("matches", check.matches).add("ranks", ranks).add("text", check.text));
   return static_cast<int>(check.matches ? ExitCode::Good : ExitCode::NegativeVerdict);
 }
 

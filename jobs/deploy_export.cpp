@@ -12,7 +12,7 @@
 #include "interchange/serving_devices.hpp"
 #include "model/moe_model.hpp"
 #include "platform/command_line/command_line.hpp"
-#include "platform/command_line/json_output.hpp"
+#include "platform/command_line/result_output.hpp"
 #include "platform/file_system/named_files.hpp"
 #include "workload/synthesis.hpp"
 
@@ -117,11 +117,11 @@ int run_export(const Arguments& arguments) {
   if (job.dry_run) {
     std::cout << fmt::format("Dry run: {} rows of {} slots would be written for {}\n", map.layer_count(),
                              map.slot_count(), engine.name);
-    print_json(JsonRecord().add("dry_run", true).add_all(record));
+    print_result(JsonRecord().add("dry_run", true).add_all(record));
     return 0;
   }
   const std::vector<std::string> files = export_to_engine(map, engine, job.output, launch_lines(mapping));
-  print_json(JsonRecord(record).add("files", files).add("launch", launch_lines(mapping)));
+  print_result(JsonRecord(record).add("files", files).add("launch", launch_lines(mapping)));
   std::cout << "Written, read back and checked: " << files[0] << "\n";
   if (files.size() > 1) std::cout << "How to start the engine with it: " << files[1] << "\n";
   if (!job.quiet) std::cout << "\n" << engine.instructions(map, job.output);

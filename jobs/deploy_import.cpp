@@ -10,7 +10,7 @@
 #include "interchange/import.hpp"
 #include "model/moe_model.hpp"
 #include "platform/command_line/command_line.hpp"
-#include "platform/command_line/json_output.hpp"
+#include "platform/command_line/result_output.hpp"
 #include "workload/synthesis.hpp"
 
 namespace gem {
@@ -95,12 +95,12 @@ int run_map_import(const Arguments& arguments) {
                                 .add("notes", imported.notes);
   if (job.dry_run) {
     std::cout << "Dry run: nothing was written\n";
-    print_json(JsonRecord().add("dry_run", true).add_all(record));
+    print_result(JsonRecord().add("dry_run", true).add_all(record));
     return 0;
   }
   write_mapping(job.output, mapping, provenance_now(command_line_text(arguments), job.shape.model, 0));
   std::cout << "Mapping written to " << job.output << "\n";
-  print_json(JsonRecord().add("output", job.output).add_all(record));
+  print_result(JsonRecord().add("output", job.output).add_all(record));
   if (!job.quiet)
     std::cout << next_commands({{"gem-verify", "--profile", "PROFILE", "--trace", "TRACE", "--mapping", job.output}});
   return 0;

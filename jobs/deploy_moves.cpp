@@ -13,7 +13,7 @@
 #include "model/moe_model.hpp"
 #include "model/weight_type.hpp"
 #include "platform/command_line/command_line.hpp"
-#include "platform/command_line/json_output.hpp"
+#include "platform/command_line/result_output.hpp"
 #include "platform/file_system/input_file.hpp"
 #include "platform/file_system/named_files.hpp"
 #include "platform/file_system/whole_file.hpp"
@@ -125,12 +125,12 @@ int run_moves(const Arguments& arguments) {
       .add("expert_bytes", bytes);
   if (job.dry_run) {
     std::cout << "Dry run: nothing was written\n";
-    print_json(JsonRecord().add("dry_run", true).add_all(record));
+    print_result(JsonRecord().add("dry_run", true).add_all(record));
     return 0;
   }
   write_whole_text(job.output, text);
   check_slot_plan_text(read_whole_text(job.output, std::uint64_t{1} << 30), job.output);
-  print_json(JsonRecord().add("output", job.output).add_all(record));
+  print_result(JsonRecord().add("output", job.output).add_all(record));
   std::cout << "Written, read back and carried out on paper: " << job.output
             << "; at each point every expert is in at least one place\n";
   return 0;

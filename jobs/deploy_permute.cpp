@@ -17,8 +17,8 @@
 #include "interchange/checkpoint_config.hpp"
 #include "interchange/checkpoint_permutation.hpp"
 #include "platform/command_line/command_line.hpp"
-#include "platform/command_line/json_output.hpp"
 #include "platform/command_line/progress.hpp"
+#include "platform/command_line/result_output.hpp"
 #include "platform/file_system/named_files.hpp"
 
 namespace gem {
@@ -209,7 +209,7 @@ int run_permute(const Arguments& arguments) {
   expect_whole(job, standing);
   const Checkpoint checkpoint = find_checkpoint(job.checkpoint);
   if (is_done_already(job, checkpoint, standing)) {
-    print_json(JsonRecord().add("output", job.output).add("nothing_to_do", true));
+    print_result(JsonRecord().add("output", job.output).add("nothing_to_do", true));
     return 0;
   }
   if (!job.inverse && standing == PermutationStanding::Permuted)
@@ -219,7 +219,7 @@ int run_permute(const Arguments& arguments) {
   print_plan(plan);
   if (job.dry_run) {
     std::cout << "Dry run: nothing was written\n";
-    print_json(JsonRecord().add("dry_run", true).add_all(plan_record(plan)));
+    print_result(JsonRecord().add("dry_run", true).add_all(plan_record(plan)));
     return 0;
   }
   keep_source(plan, job.mapping);
@@ -235,7 +235,7 @@ int run_permute(const Arguments& arguments) {
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   std::cout << fmt::format("Written: {}, {} in {} ({}/s)\n", job.output, format_bytes(static_cast<double>(total)),
                            format_seconds(seconds), format_bytes(static_cast<double>(total) / seconds));
-  print_json(JsonRecord().add("output", job.output).add_all(plan_record(plan)).add("elapsed_s", seconds));
+  print_result(JsonRecord().add("output", job.output).add_all(plan_record(plan)).add("elapsed_s", seconds));
   if (job.inverse || job.quiet) return 0;
   const std::size_t devices = plan.record.renumbering.device_count;
   std::cout << "\n"

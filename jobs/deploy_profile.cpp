@@ -7,7 +7,7 @@
 #include "deploy_commands.hpp"
 #include "files/profile_file.hpp"
 #include "platform/command_line/command_line.hpp"
-#include "platform/command_line/json_output.hpp"
+#include "platform/command_line/result_output.hpp"
 #include "platform/file_system/whole_file.hpp"
 #include "policy/profile_text.hpp"
 
@@ -40,7 +40,8 @@ int run_profile_export(const Arguments& arguments) {
   write_whole_text(job.output, profile_text(profile));
   std::cout << fmt::format("Written: {}, {} of model {}\n", job.output, counted(profile.device_count(), "device"),
                            profile.model);
-  print_json(JsonRecord().add("output", job.output).add("model", profile.model).add("devices", profile.device_count()));
+  print_result(
+      JsonRecord().add("output", job.output).add("model", profile.model).add("devices", profile.device_count()));
   return 0;
 }
 

@@ -13,9 +13,9 @@
 #include "mapping/remapping.hpp"
 #include "mapping/sample.hpp"
 #include "platform/command_line/command_line.hpp"
-#include "platform/command_line/json_output.hpp"
 #include "platform/command_line/program.hpp"
 #include "platform/command_line/progress.hpp"
+#include "platform/command_line/result_output.hpp"
 #include "platform/command_line/terminal.hpp"
 #include "platform/file_system/input_file.hpp"
 #include "platform/file_system/whole_file.hpp"
@@ -179,7 +179,7 @@ bool write_and_print(const Options& job, const AdaptationReport& report, const s
   const AdaptationFindings findings = findings_of(report, job.policies.seed);
   write_adaptation(job.output, report, provenance_now(command, report.model, job.policies.seed));
   std::cout << "\n" << with_coloured_verdict(findings.text, STDOUT_FILENO);
-  print_json(findings_record(report, findings).add("output", job.output));
+  print_result(findings_record(report, findings).add("output", job.output));
   if (!job.quiet) std::cout << "Report: " << job.output << "\n";
   return !findings.is_worse;
 }
@@ -189,7 +189,7 @@ int run(const Communicator& world, Options& job, const Arguments& arguments) {
   world.on_all([&] { question = read_question(job); });
   const std::string plan = plan_of(job, question);
   if (world.is_root()) std::cout << plan << "\n" << std::flush;
-  if (job.dry_run && world.is_root()) print_json(JsonRecord().add("dry_run", true).add("plan", plan));
+  if (job.dry_run && world.is_root()) print_result(JsonRecord().add("dry_run", true).add("plan", plan));
   if (job.dry_run) return static_cast<int>(ExitCode::Good);
   world.on_root([&] {
     expect_writable(job.output);

@@ -8,7 +8,7 @@
 #include "batch/summary.hpp"
 #include "batch_setup.hpp"
 #include "platform/command_line/command_line.hpp"
-#include "platform/command_line/json_output.hpp"
+#include "platform/command_line/result_output.hpp"
 
 namespace gem {
 namespace {
@@ -37,8 +37,8 @@ int run(const Communicator& world, const BatchProgramOptions& options, const Arg
       if (options.dry_run)
         std::cout << pair_table(manifest, options.resume) << "Results would go to " << manifest.output << "\n";
       if (options.summary) std::cout << summary_of_runs(manifest);
-      if (options.summary) print_json(summary_record(summarize_batch(manifest)));
-      if (!options.summary) print_json(pair_record(manifest, options.resume));
+      if (options.summary) print_result(summary_record(summarize_batch(manifest)));
+      if (!options.summary) print_result(pair_record(manifest, options.resume));
       if (options.summary && !options.quiet) std::cout << "\n" << drawing_hint(arguments, {manifest.output});
     });
     return static_cast<int>(ExitCode::Good);
@@ -65,7 +65,7 @@ int run(const Communicator& world, const BatchProgramOptions& options, const Arg
     }
     // The summary has the reasons, too; without it nobody would hear of them.
     if (options.quiet || batch.only || !batch.selected.empty()) std::cerr << describe_failures(manifest, batch);
-    print_json(summary_record(summarize_batch(manifest)).add("output", manifest.output));
+    print_result(summary_record(summarize_batch(manifest)).add("output", manifest.output));
     if (code == ExitCode::Interrupted)
       std::cout << "Stopped before the end: what is finished is saved; the same command with\n--resume goes on\n";
   });

@@ -21,8 +21,8 @@
 #include "mapping/trace_mix.hpp"
 #include "model/shared_time.hpp"
 #include "platform/command_line/command_line.hpp"
-#include "platform/command_line/json_output.hpp"
 #include "platform/command_line/program.hpp"
+#include "platform/command_line/result_output.hpp"
 #include "platform/file_system/whole_file.hpp"
 
 namespace gem {
@@ -338,7 +338,7 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
     const std::string plan = describe_search_plan(world, question);
     if (world.is_root()) {
       std::cout << plan;
-      print_json(JsonRecord().add("dry_run", true).add("plan", plan));
+      print_result(JsonRecord().add("dry_run", true).add("plan", plan));
     }
     return static_cast<int>(ExitCode::Good);
   }
@@ -366,8 +366,9 @@ int run(const Communicator& world, const Arguments& arguments, const Options& op
     JsonRecord record = answer_record(answer, changed.mapping, question, options.output);
     if (!changed.record.empty()) record.add("remapping", changed.record);
     record.add_all(beside);
+    if (!best.records.empty()) record.add("copies_tried", best.records);
     if (!losses.records.empty()) record.add("of_each_trace", losses.records);
-    print_json(record);
+    print_result(record);
     if (options.quiet) return;
     std::vector<std::string> drawn{options.profile};
     for (const auto& files : {options.traces, options.test_traces})

@@ -9,7 +9,7 @@
 #include "files/profile_writer.hpp"
 #include "model/profile_progress.hpp"
 #include "platform/command_line/command_line.hpp"
-#include "platform/command_line/json_output.hpp"
+#include "platform/command_line/result_output.hpp"
 #include "platform/file_system/named_files.hpp"
 #include "platform/file_system/whole_file.hpp"
 #include "profile/summary.hpp"
@@ -111,11 +111,11 @@ int run_from_table(const Communicator& world, const ProfileOptions& options, con
     for (const std::string& sentence : table.unknown) std::cout << "not known: " + sentence << "\n";
     JsonRecord record = profile_record(table.profile);
     record.add("not_known", table.unknown).add("dry_run", options.dry_run);
-    if (options.dry_run) return print_json(record);
+    if (options.dry_run) return print_result(record);
     write_profile(options.output, table.profile,
                   provenance_now(command_line_text(arguments), table.profile.model, options.seed));
     std::cout << "\n" << device_table(table.profile) << "Profile: " << options.output << "\n";
-    print_json(record.add("output", options.output));
+    print_result(record.add("output", options.output));
   });
   return 0;
 }
@@ -133,7 +133,7 @@ int run(const Communicator& world, ProfileOptions options, const Arguments& argu
   if (options.check) {
     world.on_root([&] {
       if (!options.quiet || options.dry_run) std::cout << describe_check(setup) << "\n" << std::flush;
-      if (options.dry_run) print_json(JsonRecord().add("dry_run", true).add("plan", describe_check(setup)));
+      if (options.dry_run) print_result(JsonRecord().add("dry_run", true).add("plan", describe_check(setup)));
     });
     if (!options.dry_run) check_devices(world, options, setup, make_and_place(world, setup));
     return 0;
@@ -148,7 +148,7 @@ int run(const Communicator& world, ProfileOptions options, const Arguments& argu
     if (!options.quiet || options.dry_run) std::cout << describe_plan(options, setup, rank_count) << std::flush;
     if (!options.dry_run) return;
     std::cout << "\n" << point_table(setup.plan);
-    print_json(plan_record(setup.plan));
+    print_result(plan_record(setup.plan));
   });
   if (options.dry_run) return 0;
 
@@ -177,7 +177,7 @@ int run(const Communicator& world, ProfileOptions options, const Arguments& argu
   if (world.is_root()) {
     JsonRecord record = profile_record(profile);
     if (setup.probe) record.add("tile_probe", probe_record(*setup.probe));
-    print_json(record.add("output", options.output).add_all(validation));
+    print_result(record.add("output", options.output).add_all(validation));
   }
   if (world.is_root() && !options.quiet) {
     std::cout << drawing_hint(arguments, {options.output});

@@ -8,7 +8,7 @@
 #include "files/report_file.hpp"
 #include "model/moe_model.hpp"
 #include "platform/command_line/command_line.hpp"
-#include "platform/command_line/json_output.hpp"
+#include "platform/command_line/result_output.hpp"
 #include "platform/command_line/terminal.hpp"
 #include "platform/file_system/whole_file.hpp"
 #include "profile/summary.hpp"
@@ -28,7 +28,7 @@ Verdict write_and_print(const VerificationReport& report, const VerifyOptions& o
   JsonRecord record = findings_record(report, findings, question.judged);
   if (const DeviceProgram& program = question.profile.program; !program.empty())
     record.add("profile_program", program_record(program));
-  print_json(record.add("output", options.output));
+  print_result(record.add("output", options.output));
   return findings.verdict;
 }
 
@@ -38,7 +38,7 @@ int run(const Communicator& world, const VerifyOptions& options, const Arguments
   const DeviceOptions devices = replay_devices(options, question.profile);
   const std::string plan = describe_replay(options, question, devices.kind);
   if (world.is_root()) std::cout << plan << std::flush;
-  if (options.dry_run && world.is_root()) print_json(JsonRecord().add("dry_run", true).add("plan", plan));
+  if (options.dry_run && world.is_root()) print_result(JsonRecord().add("dry_run", true).add("plan", plan));
   if (options.dry_run) return 0;
 
   std::vector<std::string> inputs{options.profile, options.trace};

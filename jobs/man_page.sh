@@ -10,7 +10,11 @@ version=$("$program" --version | head -n 1)
   NR == 1 && /^usage: / { usage = $0; sub(/^usage/, "Usage", usage); next }
   NR == 2 && usage != "" { $0 = name ": " $0 "\n\n" usage }
   { print }' | awk -v name="$(basename "$program")${1:+-$1}" -v version="$version" '
-  function roff(text) { gsub(/\\/, "\\e", text); gsub(/-/, "\\-", text); return text }
+  function roff(text) {
+    gsub(/\\/, "\\e", text)
+    gsub(/-/, "\\-", text)
+    return (text ~ /^[.\047]/ ? "\\&" : "") text  # a line that begins so is taken for a command
+  }
   function flush_summary() {
     if (summary == "") return
     sub(/^[^:]*: /, "", summary)

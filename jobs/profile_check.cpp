@@ -9,7 +9,7 @@
 #include "files/profile_file.hpp"
 #include "model/expert_slots.hpp"
 #include "model/moe_model.hpp"
-#include "platform/command_line/json_output.hpp"
+#include "platform/command_line/result_output.hpp"
 #include "platform/command_line/terminal.hpp"
 #include "profile/device_spread.hpp"
 
@@ -59,7 +59,7 @@ void check_devices(const Communicator& ranks, const ProfileRequest& request, con
   ranks.on_root([&] {
     const DeviceSpread spread = judge_spread(speed_blocks(seconds, pass.size()), request.seed);
     std::cout << "\n" << with_coloured_verdict(spread_text(spread, descriptions), STDOUT_FILENO);
-    print_json(spread_record(spread, descriptions));
+    print_result(spread_record(spread, descriptions));
   });
 }
 
@@ -68,7 +68,7 @@ void compare_profiles(const std::vector<std::string>& files) {
   for (const std::string& file : files) profiles.push_back(read_profile(file));
   const DeviceSpread spread = judge_spread(speed_blocks(profiles, files));
   std::cout << spread_text(spread, profiles.front().devices);
-  print_json(spread_record(spread, profiles.front().devices));
+  print_result(spread_record(spread, profiles.front().devices));
 }
 
 }  // namespace gem

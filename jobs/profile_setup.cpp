@@ -155,7 +155,8 @@ TabulatedProfile read_latency_table(const ProfileOptions& options) {
   }
   table.slowdowns = parse_slowdowns(options.devices.slowdown, std::max<std::size_t>(1, table.device_count));
   if (options.devices.tile_tokens > 0) table.tile_tokens = options.devices.tile_tokens;
-  table.weight_type = options.devices.weight_type;
+  table.weight_type = options.devices.asked_weight_type.value_or(
+      known_weight_type(served_weights(table.model.weight_dtype)).value_or(WeightType::Bf16));
   table.columns = options.table_columns;
   TabulatedProfile result = profile_from_table(read_needed_text(options.from_table), options.from_table, table);
   result.profile.topology = stated_topology(options.topology, {}, result.profile.device_count());

@@ -6,7 +6,7 @@
 #include "base/text.hpp"
 #include "files/routing_file.hpp"
 #include "platform/command_line/command_line.hpp"
-#include "platform/command_line/json_output.hpp"
+#include "platform/command_line/result_output.hpp"
 #include "trace_commands.hpp"
 #include "workload/batching.hpp"
 #include "workload/pair_counting.hpp"
@@ -81,12 +81,12 @@ int run_batch(const Arguments& arguments) {
   if (job.dry_run) {
     print_shape(trace);
     std::cout << "Dry run: nothing was written\n";
-    print_json(JsonRecord().add("dry_run", true).add_all(of_requests).add_all(shape_record(trace)));
+    print_result(JsonRecord().add("dry_run", true).add_all(of_requests).add_all(shape_record(trace)));
     return 0;
   }
-  print_json(store_trace(job.output, trace, arguments, job.batching.seed,
-                         job.pairs ? count_pairs(routing, requests) : ExpertPairs{})
-                 .add_all(of_requests));
+  print_result(store_trace(job.output, trace, arguments, job.batching.seed,
+                           job.pairs ? count_pairs(routing, requests) : ExpertPairs{})
+                   .add_all(of_requests));
   if (!job.quiet) print_next(job);
   return 0;
 }

@@ -8,8 +8,8 @@
 #include "base/text.hpp"
 #include "files/trace_file.hpp"
 #include "platform/command_line/command_line.hpp"
-#include "platform/command_line/json_output.hpp"
 #include "platform/command_line/progress.hpp"
+#include "platform/command_line/result_output.hpp"
 #include "trace_commands.hpp"
 #include "workload/description.hpp"
 #include "workload/description_text.hpp"
@@ -130,10 +130,10 @@ int run_describe(const Arguments& arguments) {
   const std::vector<ExpertPair> pairs =
       job.pairs > 0 ? strongest_pairs(expert_correlations(trace, layer), job.pairs) : std::vector<ExpertPair>();
   if (!pairs.empty()) print_pairs(pairs);
-  print_json(shape_record(trace)
-                 .add("described_layers", layer_records(layers))
-                 .add("shown_layer", trace.layer_ids[layer])
-                 .add("pairs", pair_records(pairs)));
+  print_result(shape_record(trace)
+                   .add("described_layers", layer_records(layers))
+                   .add("shown_layer", trace.layer_ids[layer])
+                   .add("pairs", pair_records(pairs)));
   if (!job.quiet) std::cout << drawing_hint(arguments, {job.trace});
   return 0;
 }

@@ -10,7 +10,7 @@
 #include "interchange/import.hpp"
 #include "model/moe_model.hpp"
 #include "platform/command_line/command_line.hpp"
-#include "platform/command_line/json_output.hpp"
+#include "platform/command_line/result_output.hpp"
 #include "platform/file_system/named_files.hpp"
 #include "trace_commands.hpp"
 #include "workload/synthesis.hpp"
@@ -145,10 +145,10 @@ void import_routing(const ImportJob& job, RecordedRouting recorded, std::vector<
                                .add("experts", routing.expert_count)
                                .add("top_k", routing.top_k)
                                .add("notes", notes);
-  if (job.dry_run) return print_json(JsonRecord().add("dry_run", true).add_all(found));
+  if (job.dry_run) return print_result(JsonRecord().add("dry_run", true).add_all(found));
   write_routing(job.output, routing, provenance_now(command_line_text(arguments), routing.model, 0));
   std::cout << "Routing written to " << job.output << "\n";
-  print_json(JsonRecord().add("output", job.output).add_all(found));
+  print_result(JsonRecord().add("output", job.output).add_all(found));
   if (!job.quiet) std::cout << next_commands({{"gem-trace", "batch", "--routing", job.output, "--output", "TRACE"}});
 }
 
@@ -162,9 +162,9 @@ void import_trace(const ImportJob& job, ImportedCounts imported, std::vector<std
   found.add("source", source).add("notes", notes);
   if (job.dry_run) {
     print_shape(trace);
-    return print_json(JsonRecord().add("dry_run", true).add_all(shape_record(trace)).add_all(found));
+    return print_result(JsonRecord().add("dry_run", true).add_all(shape_record(trace)).add_all(found));
   }
-  print_json(store_trace(job.output, trace, arguments, 0).add_all(found));
+  print_result(store_trace(job.output, trace, arguments, 0).add_all(found));
   if (!job.quiet)
     std::cout << next_commands({{"gem-trace", "describe", "--trace", job.output},
                                 {"gem-map", "--profile", "PROFILE", "--trace", job.output, "--output", "MAPPING"}});

@@ -8,7 +8,7 @@
 #include "base/text.hpp"
 #include "files/trace_file.hpp"
 #include "platform/command_line/command_line.hpp"
-#include "platform/command_line/json_output.hpp"
+#include "platform/command_line/result_output.hpp"
 #include "trace_commands.hpp"
 
 namespace gem {
@@ -68,13 +68,13 @@ int run_split(const Arguments& arguments) {
     };
     const JsonRecord shown_train = show(train()), shown_test = show(test());
     std::cout << "Dry run: nothing was written\n";
-    print_json(JsonRecord().add("dry_run", true).add("train", shown_train).add("test", shown_test));
+    print_result(JsonRecord().add("dry_run", true).add("train", shown_train).add("test", shown_test));
     return 0;
   }
   test();
   const JsonRecord stored_train = store_trace(job.output_train, train(), arguments, 0),
                    stored_test = store_trace(job.output_test, test(), arguments, 0);
-  print_json(JsonRecord().add("train", stored_train).add("test", stored_test));
+  print_result(JsonRecord().add("train", stored_train).add("test", stored_test));
   if (!job.quiet)
     std::cout << next_commands({{"gem-map", "--profile", "PROFILE", "--trace", job.output_train, "--test-trace",
                                  job.output_test, "--output", "MAPPING"}});

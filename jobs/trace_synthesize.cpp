@@ -7,7 +7,7 @@
 #include "model/moe_model.hpp"
 #include "model/trace_words.hpp"
 #include "platform/command_line/command_line.hpp"
-#include "platform/command_line/json_output.hpp"
+#include "platform/command_line/result_output.hpp"
 #include "trace_commands.hpp"
 #include "workload/synthesis.hpp"
 #include "workload/trace_size.hpp"
@@ -94,10 +94,10 @@ int run_synthesize(const Arguments& arguments) {
   if (job.dry_run) {
     print_shape(trace);
     std::cout << "Dry run: nothing was written\n";
-    print_json(JsonRecord().add("dry_run", true).add_all(shape_record(trace)));
+    print_result(JsonRecord().add("dry_run", true).add_all(shape_record(trace)));
     return 0;
   }
-  print_json(store_trace(job.output, trace, arguments, job.synthesis.seed));
+  print_result(store_trace(job.output, trace, arguments, job.synthesis.seed));
   if (!job.quiet)
     std::cout << next_commands({{"gem-trace", "describe", "--trace", job.output},
                                 {"gem-map", "--profile", "PROFILE", "--trace", job.output, "--output", "MAPPING"}});

@@ -8,7 +8,7 @@
     gem.run("gem-map", profile="profile.h5", trace="train.h5", output="gem.h5")
     gem.frame(gem.read("gem.h5"))              # a pandas data frame; gem.columns(...) for arrays alone
 
-Files are read as dataclasses of numpy arrays (`files.py` has their fields, shapes and units). What is wrong with a file, a
+Files are read as dataclasses of numpy arrays (`nouns.py` has their fields, shapes and units). What is wrong with a file, a
 call or a machine is a DataError, UsageError or SystemFailure, each one sentence.
 """
 

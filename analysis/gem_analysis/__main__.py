@@ -1,7 +1,6 @@
 """The command line: gem-analysis report FOLDER|FILES [-o report.html], replays FOLDER, or spread A.h5 B.h5."""
 
 import argparse
-import csv
 import json
 import os
 import sys
@@ -67,7 +66,6 @@ def parse(arguments):
         description="Prints one Markdown table of every report.h5 below a folder, as slurm/one-host.sh leaves them.",
     )
     replays.add_argument("folder", metavar="FOLDER", help="a folder of results")
-    replays.add_argument("--csv", action="store_true", help="a line a workload and mapping, as comma-separated values")
     replays.add_argument("--short", action="store_true", help="a row a workload and a column a setting, ratios alone")
     spread = commands.add_parser(
         "spread",
@@ -80,7 +78,9 @@ def parse(arguments):
         "second", metavar="SECOND", nargs="?", help="another of the same sweep (default: the first alone)"
     )
     for command in (report, replays, spread):
-        command.add_argument("--json", action="store_true", help="print what was found as one JSON object")
+        forms = command.add_mutually_exclusive_group()
+        forms.add_argument("--json", action="store_true", help="print what was found as one JSON object")
+        forms.add_argument("--csv", action="store_true", help="print it as tables of comma-separated values")
     parser.add_argument("--version", action="version", version=f"gem-analysis (GEM {__version__})")
     return parser.parse_args(arguments)
 
@@ -99,22 +99,16 @@ def size_text(count):
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
 
 
-def print_json(record):
-    print(json.dumps({"program": "gem-analysis", "version": __version__, **record}))
-
-
-def print_replays(options):
-    from .replays import replay_records, replay_text
-
+def print_result(options, record, text):
+    """What was found, in the form that was asked for; both are functions without arguments."""
     if options.json:
-        print_json({"replays": replay_records(options.folder)})
+        print(json.dumps({"program": "gem-analysis", "version": __version__, **record()}))
     elif options.csv:
-        rows = replay_records(options.folder)
-        writer = csv.DictWriter(sys.stdout, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        from .csv_tables import csv_text
+
+        print(csv_text(record()), end="")
     else:
-        say(replay_text(options.folder, options.short))
+        text()
 
 
 def run(options):
@@ -129,13 +123,20 @@ def run(options):
             "or use another Python"
         ) from None
     if options.command == "replays":
-        print_replays(options)
+        from .replays import replay_records, replay_text
+
+        print_result(
+            options,
+            lambda: {"replays": replay_records(options.folder)},
+            lambda: say(replay_text(options.folder, options.short)),
+        )
         return 0
     if options.command == "spread":
-        if options.json:
-            print_json(spread_record(options.first, options.second))
-        else:
-            say(spread_text(options.first, options.second))
+        print_result(
+            options,
+            lambda: spread_record(options.first, options.second),
+            lambda: say(spread_text(options.first, options.second)),
+        )
         return 0
     if options.format == "html" and not (options.layer is None and options.step is None):
         raise UsageError("--layer and --step choose for --format png, pdf or svg; the page shows all")
@@ -159,10 +160,11 @@ def run(options):
         output = options.output or os.path.join(results.origin, "figures")
         count = draw_files(results, output, options.format, {"layer": options.layer, "step": options.step})
         written = f"Pictures: {count} in {output}"
-    if options.json:
-        print_json({"written": output, "problems": results.problems})
-    elif not options.quiet:
-        say(written)
+    print_result(
+        options,
+        lambda: {"written": output, "problems": results.problems},
+        lambda: None if options.quiet else say(written),
+    )
     return DataError.exit_code if results.problems else 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from . import files
 from .errors import SystemFailure, UsageError
@@ -22,9 +23,15 @@ def columns(noun: object) -> dict[str, np.ndarray]:
     - mapping, step, layer and device of a Report.
 
     Seconds end in _s; `layer` is the model's own number."""
-    if type(noun) not in _COLUMNS:
-        raise UsageError(f"{type(noun).__name__} has no table; a profile, trace, mapping and report have")
-    return _COLUMNS[type(noun)](noun)
+    if isinstance(noun, files.Profile):
+        return _profile(noun)
+    if isinstance(noun, files.Trace):
+        return _trace(noun)
+    if isinstance(noun, files.Mapping):
+        return _mapping(noun)
+    if isinstance(noun, files.Report):
+        return _report(noun)
+    raise UsageError(f"{type(noun).__name__} has no table; a profile, trace, mapping and report have")
 
 
 def frame(noun: object) -> pandas.DataFrame:
@@ -41,13 +48,13 @@ def summary(report: files.Report) -> dict[str, np.ndarray]:
     return {"mapping": np.array(report.names), **report.summary}
 
 
-def _grid(shape, **axes):
+def _grid(shape: tuple[int, ...], **axes: ArrayLike) -> files.Arrays:
     """Each axis' values repeated over the shape, flat."""
     indices = np.indices(shape)
     return {name: np.asarray(values)[index.ravel()] for (name, values), index in zip(axes.items(), indices)}
 
 
-def _profile(profile):
+def _profile(profile: files.Profile) -> files.Arrays:
     shape = profile.median_s.shape
     grid = _grid(shape, device=np.arange(shape[0]), tiles=np.arange(shape[1]))
     point = grid.pop("tiles")
@@ -67,21 +74,21 @@ def _profile(profile):
     }
 
 
-def _trace(trace):
+def _trace(trace: files.Trace) -> files.Arrays:
     steps, _, experts = trace.counts.shape
     grid = _grid(trace.counts.shape, step=np.arange(steps), layer=trace.layer_ids, expert=np.arange(experts))
     own = np.broadcast_to(np.arange(experts) < trace.experts[:, None], trace.counts.shape).ravel()
     return {name: values[own] for name, values in {**grid, "tokens": trace.counts.ravel()}.items()}
 
 
-def _mapping(mapping):
+def _mapping(mapping: files.Mapping) -> files.Arrays:
     _, devices, slots = mapping.slots.shape
     grid = _grid(mapping.slots.shape, layer=mapping.layer_ids, device=np.arange(devices), slot=np.arange(slots))
     expert = mapping.slots.ravel()
     return {name: values[expert >= 0] for name, values in {**grid, "expert": expert}.items()}
 
 
-def _report(report):
+def _report(report: files.Report) -> files.Arrays:
     _, steps, _, devices = report.measured_s.shape
     grid = _grid(
         report.measured_s.shape,
@@ -92,6 +99,3 @@ def _report(report):
     )
     times = ("measured_s", "predicted_s", "dispatch_s", "combine_s")
     return {**grid, **{name: getattr(report, name).ravel() for name in times}}
-
-
-_COLUMNS = {files.Profile: _profile, files.Trace: _trace, files.Mapping: _mapping, files.Report: _report}

@@ -4,6 +4,8 @@ import errno
 import os
 import stat
 import zlib
+from types import TracebackType
+from typing import NoReturn, TypeVar, overload
 
 import h5py
 import numpy as np
@@ -18,10 +20,19 @@ BYTE_SLACK = 64 << 20
 SEAL_START = b"\nGEM checksum crc32 "
 SEAL_BYTES = len(SEAL_START) + 9
 
-_REQUIRED = object()
+Array = np.ndarray  # of numbers
+Shape = tuple[int | None, ...]  # the length that a dimension must have, or None for any
 
 
-def _seal_is_broken(path):
+class _Required:
+    """Stands for no default."""
+
+
+_REQUIRED = _Required()
+Value = TypeVar("Value", str, int)
+
+
+def _seal_is_broken(path: str) -> bool:
     """Whether a file ends with a checksum that is not that of what stands before it."""
     with open(path, "rb") as file:
         left = os.fstat(file.fileno()).st_size - SEAL_BYTES
@@ -40,7 +51,7 @@ def _seal_is_broken(path):
 class Hdf5File:
     """A file opened for reading; use it in a `with` statement. DataError if it is not a whole HDF5 file."""
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = str(path)
         self._byte_limit = GREATEST_COMPRESSION * self._size_of_regular_file() + BYTE_SLACK
         if not h5py.is_hdf5(self.path):
@@ -52,16 +63,18 @@ class Hdf5File:
         except OSError as error:
             self.reject(f"is truncated or damaged (HDF5: {_first_line(error)}); copy or make it again")
 
-    def __enter__(self):
+    def __enter__(self) -> "Hdf5File":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._file.close()
 
-    def reject(self, what):
+    def reject(self, what: str) -> NoReturn:
         raise DataError(f"{self.path}: {what}")
 
-    def _size_of_regular_file(self):
+    def _size_of_regular_file(self) -> int:
         try:
             status = os.stat(self.path)
         except OSError as error:
@@ -78,47 +91,59 @@ class Hdf5File:
 
     # Attributes
 
-    def text_attribute(self, name, default=_REQUIRED):
+    @overload
+    def text_attribute(self, name: str, default: str | _Required = ...) -> str: ...
+    @overload
+    def text_attribute(self, name: str, default: None) -> str | None: ...
+    def text_attribute(self, name: str, default: str | _Required | None = _REQUIRED) -> str | None:
         """A text; DataError if it is missing and there is no default, or no text."""
-        value = self._attribute(name, default)
-        if value is default:
-            return default
+        value = self._attribute(name)
+        if value is None:
+            return self._default_of(name, default)
         if isinstance(value, bytes):
             value = value.decode("utf-8", "replace")
         if not isinstance(value, str):
             self.reject(f"attribute '{name}' is {value!r}, but must be a text; make the file again")
         return value
 
-    def text_or_number_attribute(self, name):
+    def text_or_number_attribute(self, name: str) -> str:
         """A text, or a number as text."""
-        value = self._attribute(name, _REQUIRED)
+        value = self._attribute(name)
         return f"{value:g}" if isinstance(value, (np.number, int, float)) else self.text_attribute(name)
 
-    def count_attribute(self, name, least=0, default=_REQUIRED):
+    @overload
+    def count_attribute(self, name: str, least: int = ..., default: int | _Required = ...) -> int: ...
+    @overload
+    def count_attribute(self, name: str, least: int = ..., *, default: None) -> int | None: ...
+    def count_attribute(self, name: str, least: int = 0, default: int | _Required | None = _REQUIRED) -> int | None:
         """A whole number, `least` or more."""
-        value = self._attribute(name, default)
-        if value is default:
-            return default
-        if not np.isscalar(value) or not np.issubdtype(type(value), np.integer) or value < least:
+        value = self._attribute(name)
+        if value is None:
+            return self._default_of(name, default)
+        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
             self.reject(
                 f"attribute '{name}' is {value!r}, but must be a whole number, {least} or more; make the file again"
             )
         return int(value)
 
-    def _attribute(self, name, default):
+    def _default_of(self, name: str, default: Value | _Required | None) -> Value | None:
+        if isinstance(default, _Required):
+            self.reject(f"attribute '{name}' is missing; make the file again")
+        return default
+
+    def _attribute(self, name: str) -> object:
+        """None where the file has none."""
         try:
             if name in self._file.attrs:
                 value = self._file.attrs[name]
                 return value.flat[0] if isinstance(value, np.ndarray) and value.size == 1 else value
         except (OSError, RuntimeError, TypeError, ValueError, KeyError) as error:
             self.reject(f"attribute '{name}' cannot be read (HDF5: {_first_line(error)}); make the file again")
-        if default is _REQUIRED:
-            self.reject(f"attribute '{name}' is missing; make the file again")
-        return default
+        return None
 
     # Datasets
 
-    def has(self, name):
+    def has(self, name: str) -> bool:
         """Whether the dataset is in this file; links into other files do not count."""
         try:
             link = self._file.get(name, getlink=True)
@@ -126,14 +151,14 @@ class Hdf5File:
         except (OSError, RuntimeError, KeyError):
             return False
 
-    def numbers(self, name, shape):
+    def numbers(self, name: str, shape: Shape) -> Array:
         """A dataset of numbers. `shape` has one entry a dimension: the length that it must have, or None for any."""
         dataset = self._dataset(name, shape)
         if dataset.dtype.kind not in "iuf":
             self.reject(f"{name} holds {dataset.dtype}, but must hold numbers; make the file again")
         return self._read(name, dataset)
 
-    def times(self, name, shape, unknown_allowed=False):
+    def times(self, name: str, shape: Shape, unknown_allowed: bool = False) -> Array:
         """A dataset of seconds, none negative, none infinite, and NaN only where that may be."""
         values = self.numbers(name, shape)
         units = self._file[name].attrs.get("units", "s")
@@ -145,7 +170,7 @@ class Hdf5File:
         self.check(name, values, good, "0 or more seconds" + (", or NaN where unknown" if unknown_allowed else ""))
         return values
 
-    def texts(self, name, count):
+    def texts(self, name: str, count: int | None) -> list[str]:
         """`count` texts."""
         dataset = self._dataset(name, (count,))
         if h5py.check_string_dtype(dataset.dtype) is None:
@@ -155,7 +180,7 @@ class Hdf5File:
             for text in self._read(name, dataset)
         ]
 
-    def check(self, name, values, good, must_hold):
+    def check(self, name: str, values: Array, good: Array, must_hold: str) -> None:
         """DataError for the first value that is not good, saying where it is."""
         if np.all(good):
             return
@@ -163,7 +188,7 @@ class Hdf5File:
         where = ", ".join(str(int(index)) for index in position)
         self.reject(f"{name} holds {values[position]:.9g} at [{where}], but must hold {must_hold}; make the file again")
 
-    def _dataset(self, name, shape):
+    def _dataset(self, name: str, shape: Shape) -> h5py.Dataset:
         if not self.has(name):
             self.reject(f"dataset {name} is missing; make the file again")
         dataset = self._file[name]
@@ -183,12 +208,12 @@ class Hdf5File:
             )
         return dataset
 
-    def _read(self, name, dataset):
+    def _read(self, name: str, dataset: h5py.Dataset) -> Array:
         try:
-            return dataset[...]
+            return np.asarray(dataset[...])
         except (OSError, RuntimeError, TypeError, ValueError, KeyError) as error:
             self.reject(f"{name} cannot be read (HDF5: {_first_line(error)}); copy or make the file again")
 
 
-def _first_line(error):
+def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -5,13 +5,17 @@ import os
 import pickle
 import signal
 import sys
+from collections.abc import Callable
+from typing import NoReturn, TypeVar
 
 from .errors import DataError, GemError
 
 TIME_LIMIT_S = 120
 
+Result = TypeVar("Result")
 
-def call_apart(function, path):
+
+def call_apart(function: Callable[[str], Result], path: str) -> Result:
     """function(path), or the GemError that it raised; DataError if the child died or took too long."""
     sys.stdout.flush()
     sys.stderr.flush()
@@ -30,13 +34,13 @@ def call_apart(function, path):
             else "crashes the HDF5 library"
         )
         raise DataError(f"{path}: is damaged so that reading it {how}; copy or make it again")
-    result = pickle.loads(answer)
+    result: Result | GemError = pickle.loads(answer)
     if isinstance(result, GemError):
         raise result
     return result
 
 
-def _answer(function, path, reading, writing):
+def _answer(function: Callable[[str], Result], path: str, reading: int, writing: int) -> NoReturn:
     """The child's part; does not return."""
     status = 1
     try:
@@ -44,7 +48,7 @@ def _answer(function, path, reading, writing):
         signal.alarm(TIME_LIMIT_S)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the crash's own words help nobody
         try:
-            result = function(path)
+            result: Result | GemError = function(path)
         except GemError as error:
             result = error
         with os.fdopen(writing, "wb") as pipe:

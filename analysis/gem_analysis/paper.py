@@ -19,6 +19,7 @@ SHAPES = {
     "diamond": "D",
     "cross": "x",
     "plus": "+",
+    "star": "*",
 }
 HATCHES = {"wait": "////", "temporal": "..", "combine": "\\\\\\"}
 

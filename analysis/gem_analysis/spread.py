@@ -144,6 +144,7 @@ def spread_record(first_path, second_path=None):
     """The same for JSON: what gem-profile --compare --json says, and of two profiles the devices' speeds in both."""
     profiles = [first_path] if second_path is None else [first_path, second_path]
     record = json.loads(run("gem-profile", compare=",".join(map(str, profiles)), json=True).output)
+    del record["program"], record["version"]  # who asked says its own
     if second_path is not None:
         first, second = read_pair(first_path, second_path)
         record["speeds"] = [[float(speed) for speed in relative_speeds(profile)] for profile in (first, second)]

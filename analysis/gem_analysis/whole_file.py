@@ -6,12 +6,13 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Iterator
 
 _LETTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _LONGEST_NAME = 255  # of most file systems, bytes
 
 
-def _sweep_up(folder, beginning):
+def _sweep_up(folder: str, beginning: str) -> None:
     """Removes what killed runs left of this file; who writes one holds a lock on it."""
     for name in os.listdir(folder):
         if not re.fullmatch(re.escape(beginning) + r"[0-9a-z]{12}\.tmp", name):
@@ -26,7 +27,7 @@ def _sweep_up(folder, beginning):
 
 
 @contextlib.contextmanager
-def temporary_name(path, locked=True):
+def temporary_name(path: str, locked: bool = True) -> Iterator[str]:
     """A name that can't be foreseen, of a file beside `path` that takes its place when all went well; else it is removed.
     A link is written through, only a regular file is replaced, and it keeps its mode. Not `locked` for who locks the file
     by itself, as HDF5 does. OSError for what can't be."""

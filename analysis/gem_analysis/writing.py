@@ -17,12 +17,17 @@ from .format_fields import FIELDS
 from .errors import SystemFailure, UsageError
 from .whole_file import temporary_name
 
-Noun = files.Profile | files.Trace | files.Mapping | files.Report | files.Routing
+Noun = files.Noun
+Datasets = dict[str, tuple[np.ndarray | list[str], str]]  # values and units
+Contents = tuple[str, dict[str, object], Datasets]  # format, attributes, datasets
 
 
 def read(path: str | os.PathLike[str]) -> Noun:
-    """The file of any of GEM's formats as a Profile, Trace, Mapping, Report or Routing. DataError for anything else."""
-    return files.read_file(os.fspath(path))
+    """The file of any of GEM's formats as a Profile, Trace, Mapping, Report, Routing or Adaptation. DataError for anything
+    else."""
+    noun = files.read_file(path)
+    assert noun is not None, "all kinds were asked for"
+    return noun
 
 
 def _header(model: str, seed: int = 0) -> files.Header:
@@ -133,12 +138,12 @@ def make_trace(
     return trace
 
 
-def _layer_experts(own, layer_count, expert_count):
+def _layer_experts(own: ArrayLike | None, layer_count: int, expert_count: int) -> np.ndarray:
     """Nothing where all layers have as many experts."""
-    own = np.full(layer_count, expert_count) if own is None else np.asarray(own, np.int64)
-    fits = own.shape == (layer_count,) and bool((own >= 1).all()) and own.max() == expert_count
+    counts = np.full(layer_count, expert_count) if own is None else np.asarray(own, np.int64)
+    fits = counts.shape == (layer_count,) and bool((counts >= 1).all()) and counts.max() == expert_count
     _expect(fits, f"experts_of_layer: must be {layer_count} numbers from 1 on, and {expert_count} the greatest")
-    return own if bool((own < expert_count).any()) else np.zeros(0, np.int64)
+    return counts if bool((counts < expert_count).any()) else np.zeros(0, np.int64)
 
 
 def make_mapping(
@@ -222,9 +227,7 @@ def make_routing(
 def write(path: str | os.PathLike[str], noun: Noun) -> None:
     """Writes a Profile, Trace, Mapping or Routing under a temporary name, renamed when whole. UsageError for a Report,
     which only gem-verify measures, and for a Profile of a kernel with several tiles, which only gem-profile does."""
-    if type(noun) not in _CONTENTS:
-        raise UsageError(f"a {type(noun).__name__} cannot be written; profiles, traces, mappings and routing can")
-    format_name, attributes, datasets = _CONTENTS[type(noun)](noun)
+    format_name, attributes, datasets = _contents_of(noun)
     header = noun.header
     attributes = {
         "format": format_name,
@@ -249,17 +252,17 @@ def write(path: str | os.PathLike[str], noun: Noun) -> None:
         raise SystemFailure(f"cannot write {target}: {error.strerror or error}; choose another path") from None
 
 
-def _profile_contents(profile):
+def _profile_contents(profile: files.Profile) -> Contents:
     _expect(
         not len(profile.regime_tiles),
         "a profile of a kernel with several tiles cannot be written, since only its main tile was read; copy the file",
     )
-    attributes = {
+    attributes: dict[str, object] = {
         name: getattr(profile, name)
         for name in ("device_kind", "weight_dtype", "hidden_size", "intermediate_size", "tile_tokens", "last_tile_rows")
     }
     attributes["experts_per_device"] = int(profile.active_experts.max())
-    datasets = {
+    datasets: Datasets = {
         "points/tiles": (profile.tiles, "tile"),
         "points/active_experts": (profile.active_experts, "expert"),
         "points/tokens": (profile.tokens, "token"),
@@ -308,11 +311,11 @@ def _profile_contents(profile):
     return "gem.profile", attributes, datasets
 
 
-def _trace_contents(trace):
-    attributes = {
+def _trace_contents(trace: files.Trace) -> Contents:
+    attributes: dict[str, object] = {
         name: getattr(trace, name) for name in ("task", "phase", "part", "sequence", "top_k", "tokens_per_step")
     }
-    datasets = {
+    datasets: Datasets = {
         "counts": (np.asarray(trace.counts, np.uint32), "token"),
         "layer_ids": (np.asarray(trace.layer_ids, np.int32), "1"),
     }
@@ -321,30 +324,36 @@ def _trace_contents(trace):
     return "gem.trace", attributes, datasets | _layer_experts_of(trace)
 
 
-def _layer_experts_of(noun):
+def _layer_experts_of(noun: files.Trace | files.Mapping | files.Routing) -> Datasets:
     own = noun.experts_of_layer
     return {"experts_of_layer": (np.asarray(own, np.int32), "1")} if len(own) else {}
 
 
-def _mapping_contents(mapping):
-    attributes = {name: getattr(mapping, name) for name in ("method", "train_steps", "train_task", "train_part")}
+def _mapping_contents(mapping: files.Mapping) -> Contents:
+    attributes: dict[str, object] = {
+        name: getattr(mapping, name) for name in ("method", "train_steps", "train_task", "train_part")
+    }
     attributes |= {name: value for name, value in mapping.others.items() if not name.startswith("/")}
     units = {name: unit for name, _, unit, _ in FIELDS["gem.mapping"]}
-    datasets = {
+    datasets: Datasets = {
         "expert_to_device": (np.asarray(mapping.expert_to_device, np.int32), "1"),
         "slots": (np.asarray(mapping.slots, np.int32), "1"),
         "layer_ids": (np.asarray(mapping.layer_ids, np.int32), "1"),
         "score/predicted_s": (mapping.predicted_s, "s"),
         "score/lower_bound_s": (mapping.lower_bound_s, "s"),
-        **{name[1:]: (value, units[name]) for name, value in mapping.others.items() if name.startswith("/")},
+        **{
+            name[1:]: (value, units[name])
+            for name, value in mapping.others.items()
+            if isinstance(value, (np.ndarray, list))
+        },
         **{f"search/{name}": (value, units[f"/search/{name}"]) for name, value in mapping.course.items()},
     }
     return "gem.mapping", attributes, datasets | _layer_experts_of(mapping)
 
 
-def _routing_contents(routing):
-    attributes = {name: getattr(routing, name) for name in ("task", "phase", "num_experts", "top_k")}
-    datasets = {
+def _routing_contents(routing: files.Routing) -> Contents:
+    attributes: dict[str, object] = {name: getattr(routing, name) for name in ("task", "phase", "num_experts", "top_k")}
+    datasets: Datasets = {
         "topk_ids": (routing.topk_ids, "1"),
         "request_offsets": (routing.request_offsets, "token"),
         "layer_ids": (np.asarray(routing.layer_ids, np.int32), "1"),
@@ -352,9 +361,13 @@ def _routing_contents(routing):
     return "gem.routing", attributes, datasets | _layer_experts_of(routing)
 
 
-_CONTENTS = {
-    files.Profile: _profile_contents,
-    files.Trace: _trace_contents,
-    files.Mapping: _mapping_contents,
-    files.Routing: _routing_contents,
-}
+def _contents_of(noun: Noun) -> Contents:
+    if isinstance(noun, files.Profile):
+        return _profile_contents(noun)
+    if isinstance(noun, files.Trace):
+        return _trace_contents(noun)
+    if isinstance(noun, files.Mapping):
+        return _mapping_contents(noun)
+    if isinstance(noun, files.Routing):
+        return _routing_contents(noun)
+    raise UsageError(f"a {type(noun).__name__} cannot be written; profiles, traces, mappings and routing can")

@@ -87,6 +87,7 @@ ProfileRequest profile_request(const BatchPair& pair, const StepSize& steps) {
   ProfileRequest request = pair.profile;
   request.redundant_experts = pair.mapping.redundant_experts;
   request.tokens_per_step = std::max(request.tokens_per_step, std::bit_ceil(steps.most_tokens));
+  choose_weights(request.devices, pair.model);
   std::size_t& tile_tokens = request.devices.tile_tokens;
   if (tile_tokens == 0 && request.devices.tile_rule_text.empty() && !device_kind(request.devices.kind).tells_tiles)
     tile_tokens = default_tile_tokens(request.devices, steps.tokens_per_expert);

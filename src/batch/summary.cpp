@@ -13,8 +13,10 @@
 #include "base/text.hpp"
 #include "batch/pair_check.hpp"
 #include "batch/pair_files.hpp"
+#include "device/device_factory.hpp"
 #include "files/profile_file.hpp"
 #include "mapping/methods.hpp"
+#include "model/moe_model.hpp"
 #include "model/profile_doubts.hpp"
 #include "platform/file_system/input_file.hpp"
 #include "platform/file_system/whole_file.hpp"
@@ -151,32 +153,48 @@ std::vector<std::string> cells_of(const SummaryRow& row) {
           has_interval ? fmt::format("{:.3f} - {:.3f}", row.low, row.high) : "-"};
 }
 
-/// What makes profiles doubtful, and which pairs are mapped for them.
+// What is to be said of a profile: why it is doubtful, and that engines serve the model with other weights.
+std::vector<std::string> remarks_on(const LatencyProfile& profile, const MoeModel& model) {
+  std::vector<std::string> remarks;
+  const std::string doubts = join_doubts(doubts_of(profile)), served = served_weights(model.weight_dtype);
+  if (!doubts.empty()) remarks.push_back("DOUBTFUL profile of {}: " + doubts);
+  if (!served.empty() && served != profile.weight_dtype)
+    remarks.push_back("Profile of {}: engines serve with " + served + " weights, " + profile.weight_dtype +
+                      " is measured");
+  return remarks;
+}
+
+std::string join_some(std::vector<std::string> pairs) {
+  constexpr std::size_t most_named = 4;
+  const std::size_t count = pairs.size();
+  if (count > most_named) {
+    pairs.resize(most_named - 1);
+    pairs.push_back(fmt::format("{} more", count - most_named + 1));
+  }
+  return join(pairs);
+}
+
+/// What is to be said of profiles, and which pairs are mapped for them.
 std::vector<std::string> remarks_on_profiles(const Manifest& manifest, const std::vector<SummaryRow>& rows) {
   std::set<std::string> mapped;
   for (const SummaryRow& row : rows)
     if (!row.method.empty()) mapped.insert(row.pair);
-  std::map<std::string, std::string> doubts;                 // [profile]
-  std::map<std::string, std::vector<std::string>> pairs_of;  // [doubts]
+  std::map<std::string, std::vector<std::string>> remarks_of;  // [profile]
+  std::map<std::string, std::vector<std::string>> pairs_of;    // [remark]
   for (const BatchPair& pair : manifest.pairs) {
     const std::string profile = profile_in_use(PairFiles(manifest.output, pair), manifest.output);
     if (profile.empty() || !mapped.contains(pair.name)) continue;
     try {
-      if (!doubts.contains(profile)) doubts[profile] = join_doubts(doubts_of(read_profile(profile)));
+      if (!remarks_of.contains(profile)) remarks_of[profile] = remarks_on(read_profile(profile), pair.model);
     } catch (const Error&) {  // damaged since, and so is the pair: stale
       continue;
     }
-    if (!doubts[profile].empty()) pairs_of[doubts[profile]].push_back(pair.name);
+    for (const std::string& remark : remarks_of[profile]) pairs_of[remark].push_back(pair.name);
   }
   std::vector<std::string> remarks;
-  for (auto& [sentences, pairs] : pairs_of) {
-    constexpr std::size_t most_named = 4;
-    const std::size_t count = pairs.size();
-    if (count > most_named) {
-      pairs.resize(most_named - 1);
-      pairs.push_back(fmt::format("{} more", count - most_named + 1));
-    }
-    remarks.push_back(fmt::format("DOUBTFUL profile of {}: {}", join(pairs), sentences));
+  for (const auto& [remark, pairs] : pairs_of) {
+    const std::size_t place = remark.find("{}");
+    remarks.push_back(remark.substr(0, place) + join_some(pairs) + remark.substr(place + 2));
   }
   return remarks;
 }

@@ -35,6 +35,29 @@ std::size_t default_tile_tokens(const DeviceOptions& options, double tokens_per_
   return tile_of_rows(options.tile_rule, static_cast<std::size_t>(std::ceil(rows)));
 }
 
+std::string served_weights(const std::string& served) {
+  return served.substr(0, served.find(' '));
+}
+
+void choose_weights(DeviceOptions& options, const MoeModel& model) {
+  const auto can_run = [&](WeightType type) { return device_kind(options.kind).why_not(options, type).empty(); };
+  const std::optional<WeightType> served = known_weight_type(served_weights(model.weight_dtype));
+  if (options.asked_weight_type)
+    options.weight_type = *options.asked_weight_type;
+  else if (served && can_run(*served))
+    options.weight_type = *served;
+  else
+    options.weight_type = can_run(WeightType::Bf16) ? WeightType::Bf16 : WeightType::F32;
+}
+
+std::string why_other_weights(const DeviceOptions& options, const std::string& served) {
+  const std::string word = served_weights(served);
+  if (word.empty() || word == word_of(options.weight_type)) return "";
+  if (options.asked_weight_type) return spelled(option_name(&DeviceOptions::asked_weight_type)) + " says otherwise";
+  const std::optional<WeightType> known = known_weight_type(word);
+  return known ? device_kind(options.kind).why_not(options, *known) : "no device here has them";
+}
+
 void check_device_options(const DeviceOptions& options) {
   const DeviceKind& kind = device_kind(options.kind);
   if (!kind.is_virtual() && options.device_count != 0)

@@ -19,6 +19,17 @@ std::string default_device_kind();
 /// experts, without one what the kind does best with, for most 16.
 std::size_t default_tile_tokens(const DeviceOptions& options, double tokens_per_expert);
 
+/// "fp8" of what the table of models says engines serve it with, "fp8 e4m3 128x128 block scales".
+std::string served_weights(const std::string& served);
+
+/// Sets the weights that devices compute with: as asked for; else those that engines serve the model with, where this
+/// kind can run them, else bf16, else f32.
+void choose_weights(DeviceOptions& options, const MoeModel& model);
+
+/// Why others were chosen than it is served with, as the middle of a sentence; empty where these were, or where it is
+/// unknown what it is served with.
+std::string why_other_weights(const DeviceOptions& options, const std::string& served);
+
 /// UsageError for an unknown kind, a kind that isn't built in, or options that contradict each other.
 void check_device_options(const DeviceOptions& options);
 

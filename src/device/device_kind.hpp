@@ -71,6 +71,8 @@ class DeviceKind {
 
   bool is_virtual() const { return clock == DeviceClock::Virtual; }
 
+  /// Why experts with such weights can't be run with these options, as "processors don't multiply them"; else empty.
+  virtual std::string why_not(const DeviceOptions&, WeightType) const { return ""; }
   /// UsageError for options that it doesn't have, or where it isn't built in.
   virtual void check(const DeviceOptions& options) const = 0;
   /// Rows of a tile that suit a mean of `tokens_per_expert`.

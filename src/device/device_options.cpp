@@ -31,7 +31,9 @@ void describe(OptionList& options, DeviceOptions& devices) {
       "slowdown", devices.slowdown, "LIST|FILE.csv",
       "emulated slowdown of each device, e.g. 1.0,1.28 (repeated over 4, 6, ...), or measured runtimes of a real "
       "cluster to pick from");
-  options.add("dtype", devices.weight_type, "of the weights: f32 on host and simulated, fp8 on cuda and simulated");
+  options
+      .add("dtype", devices.asked_weight_type, "of the weights: f32 on host and simulated, fp8 on cuda and simulated")
+      .without("what the model is served with where {device} has it, else bf16");
   options.add("tile-tokens", devices.tile_tokens, "N", "rows of a tile of the expert kernel")
       .range(0, 65536)
       .without("what suits the mean tokens of an expert on cuda, else 16");

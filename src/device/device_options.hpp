@@ -30,12 +30,13 @@ struct DeviceOptions {
   std::size_t device_count = 0;  ///< on a virtual clock: how many; 0 and the others: one a rank
   ExpertShape expert{};
   std::size_t tile_tokens = 16;
-  WeightType weight_type = WeightType::Bf16;  ///< each kind says which it has
-  std::string slowdown{};                     ///< as a user says it, see parse_slowdowns
-  std::vector<double> slowdowns{};            ///< [device], repeated if shorter; empty for devices as they are
-  std::optional<GpuSharing> share_gpu{};      ///< several ranks may use one GPU
-  std::string command{};                      ///< of kind "command": what each rank starts as its device
-  double command_timeout_s = 300.0;           ///< for each of its answers
+  std::optional<WeightType> asked_weight_type{};  ///< as a user says it; none: choose_weights does
+  WeightType weight_type = WeightType::Bf16;      ///< that is computed with; each kind says which it has
+  std::string slowdown{};                         ///< as a user says it, see parse_slowdowns
+  std::vector<double> slowdowns{};                ///< [device], repeated if shorter; empty for devices as they are
+  std::optional<GpuSharing> share_gpu{};          ///< several ranks may use one GPU
+  std::string command{};                          ///< of kind "command": what each rank starts as its device
+  double command_timeout_s = 300.0;               ///< for each of its answers
   std::size_t experts_per_device = 0, top_k = 0, tokens_per_step = 0;  ///< that it is told; 0: not known
   std::string tile_rule_text{};                                        ///< as a user says it, see parse_tile_rule
   std::vector<TileStep> tile_rule{};  ///< where devices or a user said it; then tile_tokens follows from it

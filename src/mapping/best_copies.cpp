@@ -62,6 +62,7 @@ BestCopies best_copies(const Communicator& world, const MappingQuestion& questio
       best_s = mean_s;
       best.redundant_experts = copies;
     }
+    best.records.push_back(JsonRecord().add("copies", copies).add("mean_s", mean_s));
     tried.push_back(fmt::format("{} copies {}", copies, format_seconds(mean_s)));
   }
   best.report =

@@ -2,7 +2,9 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
+#include "base/json_record.hpp"
 #include "mapping/mapping_question.hpp"
 
 namespace gem {
@@ -10,7 +12,8 @@ namespace gem {
 /// How many redundant experts a layer are best, and what was tried.
 struct BestCopies {
   std::size_t redundant_experts = 0;
-  std::string report;  ///< for people
+  std::string report;                 ///< for people
+  std::vector<JsonRecord> records{};  ///< the same, number by number
 };
 
 /// Tries none and one, two and four further slots a device: quick searches on the first half of the steps, scored on

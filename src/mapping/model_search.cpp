@@ -77,10 +77,10 @@ ModelAnswer search_model(const Communicator& world, const std::vector<LayerProbl
   std::uint64_t starts_run = 0, iterations_run = 0;
   SearchWork work;
   Progress progress("search", unit_count, options.show_progress && world.is_root());
-  deal(world, unit_count, [&](std::size_t unit, const SharedCounter& counter) {
-    // Every layer's first start before any layer's second: a time limit then costs quality, not layers.
+  // Every layer's first start before any layer's second: a time limit then costs quality, not layers.
+  const auto is_over = [&](std::size_t unit) { return unit >= layer_count && options.out_of_time(); };
+  const auto run = [&](std::size_t unit, const SharedCounter& counter) {
     const std::size_t layer = unit % layer_count, start = unit / layer_count;
-    if (start > 0 && options.out_of_time()) return;
     LayerAnswer& best = mine[layer];
     progress.update(unit, best.cost == no_cost ? fmt::format("layer {}", layer)
                                                : fmt::format("layer {}, best {} a step", layer,
@@ -102,7 +102,8 @@ ModelAnswer search_model(const Communicator& world, const std::vector<LayerProbl
     work.evaluated_steps += result.work.evaluated_steps;
     if (std::pair(result.cost, start) < std::pair(best.cost, best.start))
       best = {result.assignment, result.cost, start};
-  });
+  };
+  deal(world, unit_count, run, is_over);
 
   ModelAnswer answer;
   answer.elapsed_s = world.max(elapsed_s());

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,11 +22,17 @@ constexpr std::size_t bytes_of(WeightType type) {
   return type == WeightType::F32 ? 4 : type == WeightType::Bf16 ? 2 : 1;
 }
 
+/// What a word stands for; none for "mxfp4" and others.
+inline std::optional<WeightType> known_weight_type(const std::string& word) {
+  for (const OptionWord<WeightType>& known : words_of(WeightType{}))
+    if (known.word == word) return known.value;
+  return std::nullopt;
+}
+
 /// What a file calls it, where no word means bf16; DataError for a word that stands for none.
 inline WeightType weight_type_of(const std::string& word) {
   if (word.empty()) return WeightType::Bf16;
-  for (const OptionWord<WeightType>& known : words_of(WeightType{}))
-    if (known.word == word) return known.value;
+  if (const std::optional<WeightType> known = known_weight_type(word)) return *known;
   throw DataError("weight_dtype '" + word + "' is none of bf16, f32, fp8");
 }
 

@@ -85,18 +85,13 @@ std::string describe_regimes(const LatencyProfile& plan) {
   return wrap("tiles change with the load: " + join(tiles)) + "\n";
 }
 
-// What is measured where engines serve the model with smaller weights; empty for those that are served as measured.
+// Where engines serve the model with other weights than are measured.
 std::string about_weights(const ProfileSetup& setup) {
-  const std::string served = setup.served_dtype.substr(0, setup.served_dtype.find(' '));
-  const std::string& measured = setup.plan.weight_dtype;
-  const std::string fp8 = word_of(WeightType::Fp8);
-  if (served == measured || (served != fp8 && served != "mxfp4")) return "";
-  std::string text = fmt::format("note: this model is served with {} weights; {} is measured", served, measured);
-  if (served != fp8)
-    text += ": no device here has " + served;
-  else if (setup.devices.kind == "cuda" || setup.devices.kind == "simulated")
-    text += fmt::format(" ({} {} measures those)", option_name(&DeviceOptions::weight_type), fp8);
-  return wrap(text) + "\n";
+  const std::string why = why_other_weights(setup.devices, setup.served_dtype);
+  if (why.empty()) return "";
+  return wrap(fmt::format("note: this model is served with {} weights, but {}: {} is measured",
+                          served_weights(setup.served_dtype), why, setup.plan.weight_dtype)) +
+         "\n";
 }
 
 }  // namespace

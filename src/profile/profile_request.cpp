@@ -327,6 +327,7 @@ ProfileSetup set_up_profile(const ProfileRequest& request, std::size_t rank_coun
   setup.devices.experts_per_device = experts;
   setup.devices.top_k = model.top_k;
   setup.devices.tokens_per_step = tokens_per_step_of(request);
+  choose_weights(setup.devices, model);
   if (setup.devices.tile_rule.empty()) setup.devices.tile_rule = parse_tile_rule(request.devices.tile_rule_text);
   if (setup.devices.tile_tokens == 0) setup.devices.tile_tokens = default_tile_tokens(setup.devices, tokens_per_expert);
   check_device_options(setup.devices);

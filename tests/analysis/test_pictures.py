@@ -9,7 +9,7 @@ import support
 import h5py
 import numpy as np
 
-from gem_analysis import latency
+from gem_analysis import batch, latency, palette
 from gem_analysis.errors import NotDrawn
 from gem_analysis.files import read_file
 from gem_analysis.page import draw_all, render
@@ -324,6 +324,16 @@ class Gains(support.TestCase):
         self.assertTrue((np.diff(curve.y) < 0).all())
         guides = gain_over_spread.draw(results).frames[()].guides
         self.assertIn("you are here", [guide.label for guide in guides])
+
+    def test_predicted_runs_look_like_no_method(self):
+        measured = batch.of_report(read_file(support.result("simulated", "report.h5")))
+        predicted = dataclasses.replace(measured, measured=np.nan)
+        picture = gain_over_spread.draw(Results("", batch=[measured, predicted]))
+        roles = {series.name: series.role for series in picture.frames[()].series}
+        self.assertEqual(roles["runs, measured"], "gem")
+        own = roles["runs, predicted"]
+        for kind in (palette.MARKERS, palette.ROLES):
+            self.assertNotIn(kind[own], [other for role, other in kind.items() if role != own])
 
     def test_how_long_to_record(self):
         results = collect([support.result("simulated")])

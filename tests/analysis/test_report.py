@@ -145,7 +145,12 @@ class Spread(support.TestCase):
             code, out, _ = self.run_program("spread", *paths, "--json")
             found = json.loads(out)
             self.assertEqual((code, found["distinguishable"]), (0, True))
+            self.assertEqual(found["program"], "gem-analysis")
             self.assertEqual("speeds" in found, len(paths) == 2)
+            code, out, _ = self.run_program("spread", *paths, "--csv")
+            values = dict(row for row in csv.reader(io.StringIO(out)) if len(row) == 2)
+            self.assertEqual((code, values["distinguishable"]), (0, "true"))
+            self.assertEqual(float(values["spread"]), found["spread"])
         with mock.patch.dict(os.environ, {"GEM_PROGRAMS": self.folder, "PATH": self.folder}):
             code, out, _ = self.run_program("spread", profile, profile)
         self.assertEqual(code, 0)

@@ -1,4 +1,5 @@
 #include "mapping/model_search.hpp"
+#include "mapping/deal.hpp"
 
 #include <gtest/gtest.h>
 
@@ -110,6 +111,19 @@ TEST(ModelSearch, LayersOfDifferentExpertCountsAreSearchedAndProven) {
   EXPECT_EQ(fitted(given, question).expert_to_device, found.expert_to_device);
   given.layer_ids = {1, 0, 2};  // 8 experts for the layer of 6
   EXPECT_THROW(fitted(given, question), DataError);
+}
+
+TEST(ModelSearch, WhatIsOverIsNotDealt) {
+  const Communicator world = Communicator::world();
+  std::uint64_t run = 0, asked = 0;
+  deal(
+      world, 1000000, [&](std::size_t, const SharedCounter&) { ++run; },
+      [&](std::size_t unit) {
+        ++asked;
+        return unit >= 3;
+      });
+  EXPECT_EQ(world.sum(run), 3u);
+  EXPECT_EQ(world.sum(asked), 3u + static_cast<std::uint64_t>(world.size())) << "no rank asks again";
 }
 
 TEST(ModelSearch, ATimeLimitStillGivesEveryLayerAnAnswer) {

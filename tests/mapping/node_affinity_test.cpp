@@ -124,6 +124,8 @@ TEST(BestCopies, AreTakenWhereTheyHelpAndNoneWhereTheyDoNot) {
   const BestCopies some = best_copies(Communicator::world(), question);
   EXPECT_GT(some.redundant_experts, 0u) << some.report;
   EXPECT_NE(some.report.find("0 copies"), std::string::npos) << some.report;
+  ASSERT_GT(some.records.size(), 1u);
+  EXPECT_EQ(some.records.front().text().find("{\"copies\": 0, \"mean_s\": "), 0u) << some.records.front().text();
   for (std::uint32_t& tokens : question.train.counts.values()) tokens = 16;
   EXPECT_EQ(best_copies(Communicator::world(), question).redundant_experts, 0u);
   question.levels = 2;

@@ -109,6 +109,8 @@ TEST(CommandLine, HelpHasGroupsWhatIsRequiredFirstAndDefaults) {
             "  --quiet                 print results only, no progress and no hints\n"
             "  --json                  print what was found as one JSON object, and all else\n"
             "                          on standard error\n"
+            "  --csv                   print it as tables of comma-separated values, each\n"
+            "                          after a line '# NAME' where there are several\n"
             "  --help                  show this help\n"
             "  --version               show the version, the revision and what is built in\n");
 }

@@ -1,6 +1,10 @@
 // At which pace devices are profiled unless a pace is asked for.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <string>
+#include <utility>
+
 #include "base/option.hpp"
 #include "model/moe_model.hpp"
 #include "profile/profile_job.hpp"
@@ -78,19 +82,68 @@ TEST(PaceDefault, SaysWhyGpusAreKeptBusyWhereAttentionIsUnknown) {
   EXPECT_EQ(describe_plan(request, setup, 2).find("is unknown"), std::string::npos) << "as asked for";
 }
 
-TEST(ServedWeights, AreNamedWhereOthersAreMeasured) {
-  const auto text_for = [](const std::string& model, WeightType type) {
-    ProfileRequest request = request_for(model, "simulated");
-    request.devices.device_count = 2;
-    request.devices.weight_type = type;
-    request.max_tokens = 64;
-    return describe_plan(request, set_up_profile(request, 1), 1);
+ProfileRequest weights_request(const std::string& model, const std::string& kind) {
+  ProfileRequest request = request_for(model, kind);
+  if (kind == "simulated") request.devices.device_count = 2;
+  if (kind == "command") request.devices.command = "true";
+  request.experts_per_device = 2;
+  request.max_tokens = 64;
+  return request;
+}
+
+// What is measured, and the note about it, without line breaks.
+std::pair<WeightType, std::string> weights_of(const ProfileRequest& request) {
+  const ProfileSetup setup = set_up_profile(request, 1);
+  std::string text = describe_plan(request, setup, 1);
+  std::ranges::replace(text, '\n', ' ');
+  EXPECT_EQ(setup.plan.weight_dtype, word_of(setup.devices.weight_type));
+  const std::size_t at = text.find("note: this model is served with ");
+  return {setup.devices.weight_type,
+          at == std::string::npos ? "" : text.substr(at, text.find(" is measured", at) - at)};
+}
+
+TEST(ServedWeights, AreMeasuredWhereTheDevicesHaveThem) {
+  for (const char* model : {"DeepSeek-V3", "Kimi-K2", "MiniMax-M2"})
+    EXPECT_EQ(weights_of(weights_request(model, "simulated")), std::pair(WeightType::Fp8, std::string())) << model;
+  for (const char* model : {"Mixtral-8x7B", "Qwen3-30B-A3B", "deepseek-v2-lite"})
+    EXPECT_EQ(weights_of(weights_request(model, "simulated")), std::pair(WeightType::Bf16, std::string())) << model;
+}
+
+TEST(ServedWeights, GiveWayToOthersAndItIsSaidWhy) {
+  const auto check = [](const ProfileRequest& request, WeightType type, const std::string& note) {
+    const auto [chosen, text] = weights_of(request);
+    EXPECT_EQ(chosen, type) << note;
+    EXPECT_NE(text.find(note), std::string::npos) << text;
   };
-  EXPECT_NE(text_for("DeepSeek-V3", WeightType::Bf16).find("served with fp8 weights; bf16 is measured"),
-            std::string::npos);
-  EXPECT_NE(text_for("gpt-oss-20b", WeightType::Bf16).find("served with mxfp4 weights"), std::string::npos);
-  EXPECT_EQ(text_for("DeepSeek-V3", WeightType::Fp8).find("served with"), std::string::npos);
-  EXPECT_EQ(text_for("Mixtral-8x7B", WeightType::Bf16).find("served with"), std::string::npos);
+  check(weights_request("gpt-oss-20b", "simulated"), WeightType::Bf16, "mxfp4 weights, but no device here has them");
+  ProfileRequest host = weights_request("DeepSeek-V3", "host");
+  host.expert_shape = "64x32";
+  check(host, WeightType::Bf16, "served with fp8 weights, but processors don't multiply them: bf16");
+  check(weights_request("DeepSeek-V3", "command"), WeightType::Bf16,
+        "but a program may lack them (--dtype fp8 asks for them)");
+  ProfileRequest told = weights_request("DeepSeek-V3", "simulated");
+  told.devices.asked_weight_type = WeightType::F32;
+  check(told, WeightType::F32, "but --dtype says otherwise: f32");
+  ProfileRequest program = weights_request("DeepSeek-V3", "command");
+  program.devices.asked_weight_type = WeightType::Fp8;
+  EXPECT_EQ(weights_of(program), std::pair(WeightType::Fp8, std::string()));
+}
+
+TEST(ServedWeights, AreThoseOfGpusWhereTheirKernelsTakeThem) {
+  const MoeModel model = model_of_option("DeepSeek-V3");
+  DeviceOptions gpus{.kind = "cuda", .expert = model.expert, .tile_tokens = 0};
+  choose_weights(gpus, model);
+  EXPECT_EQ(gpus.weight_type, WeightType::Fp8);
+  EXPECT_EQ(why_other_weights(gpus, model.weight_dtype), "");
+  gpus.tile_tokens = 256;
+  choose_weights(gpus, model);
+  EXPECT_EQ(gpus.weight_type, WeightType::Bf16);
+  EXPECT_EQ(why_other_weights(gpus, model.weight_dtype), "tiles of more than 128 tokens are of bf16");
+  gpus.tile_tokens = 64;
+  gpus.expert = {512, 200};
+  choose_weights(gpus, model);
+  EXPECT_EQ(gpus.weight_type, WeightType::Bf16);
+  EXPECT_NE(why_other_weights(gpus, model.weight_dtype).find("multiples of 128"), std::string::npos);
 }
 
 TEST(UnevenPoints, AreThoseOfProgramsAlone) {

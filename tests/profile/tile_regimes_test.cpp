@@ -60,7 +60,7 @@ TEST(TileRegimes, AreParsedAndRefused) {
   ProfileRequest host = engine_request();
   host.devices.kind = "host";
   host.devices.device_count = 0;
-  host.devices.weight_type = WeightType::F32;
+  host.devices.asked_weight_type = WeightType::F32;
   EXPECT_THROW(set_up_profile(host, 4), UsageError) << "its tile is what it is told";
 }
 

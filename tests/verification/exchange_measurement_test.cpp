@@ -46,7 +46,7 @@ ProfileRequest small_request(const std::string& kind) {
   request.max_tokens = 256;
   request.exchange = true;
   request.devices.kind = kind;
-  request.devices.weight_type = WeightType::F32;
+  request.devices.asked_weight_type = WeightType::F32;
   return request;
 }
 
@@ -73,7 +73,7 @@ TEST(MeasureExchange, OfHostDevices) {
 TEST(MeasureExchange, OfSimulatedDevicesIsComputedFromTheirLinks) {
   const Communicator world = Communicator::world();
   ProfileRequest request = small_request("simulated");
-  request.devices.weight_type = WeightType::Bf16;
+  request.devices.asked_weight_type = WeightType::Bf16;
   request.devices.device_count = 4;
   EXPECT_THROW(set_up_profile(request, static_cast<std::size_t>(world.size())), UsageError) << "links are not stated";
   request.topology.nodes = 1;

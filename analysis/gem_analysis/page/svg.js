@@ -23,6 +23,10 @@ const SHAPES = {
   triangle: r => `M0 ${-1.2 * r}L${1.15 * r} ${0.9 * r}H${-1.15 * r}z`,
   "triangle-down": r => `M0 ${1.2 * r}L${1.15 * r} ${-0.9 * r}H${-1.15 * r}z`,
   cross: r => `M${-0.9 * r} ${-0.9 * r}l${1.8 * r} ${1.8 * r}M${-0.9 * r} ${0.9 * r}l${1.8 * r} ${-1.8 * r}`,
+  star: r => "M" + Array.from({length: 10}, (_, i) => {
+    const reach = (i % 2 ? 0.6 : 1.4) * r, angle = (i / 5 - 0.5) * Math.PI;
+    return `${(reach * Math.cos(angle)).toFixed(2)} ${(reach * Math.sin(angle)).toFixed(2)}`;
+  }).join("L") + "z",
   plus: r => `M${-1.1 * r} 0h${2.2 * r}M0 ${-1.1 * r}v${2.2 * r}`,
 };
 

@@ -30,7 +30,7 @@ def draw(results):
         series.append(_own(results, here))
     for name, role, chosen in (
         ("runs, measured", "gem", [pair for pair in runs if pair.is_measured]),
-        ("runs, predicted", "eplb", [pair for pair in runs if not pair.is_measured]),
+        ("runs, predicted", "predicted", [pair for pair in runs if not pair.is_measured]),
     ):
         if chosen:
             series.append(

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -21,6 +22,9 @@ struct CudaDeviceOptions {
   std::int32_t rank = 0;
   int node_rank = 0;  ///< picks the GPU among those visible
 };
+
+/// In fp8 both sizes of an expert are multiples of this, and tiles have so many rows at most.
+inline constexpr std::size_t cuda_fp8_multiple = 128, cuda_fp8_largest_tile = 128;
 
 /// GPUs as devices, for device_kinds().
 const DeviceKind& cuda_kind();

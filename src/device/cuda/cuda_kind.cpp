@@ -1,3 +1,5 @@
+#include <fmt/core.h>
+
 #include "device/cuda/cuda_device.hpp"
 #include "device/device_kind.hpp"
 
@@ -18,6 +20,17 @@ class CudaKind : public DeviceKind {
     measuring.kept_busy = true;
     measuring.last_tiles_filled = false;
     measuring.load_rule_is_fitted = true;
+  }
+
+  std::string why_not(const DeviceOptions& options, WeightType type) const override {
+    if (type == WeightType::F32) return "cuda devices compute in bf16 or fp8";
+    if (type == WeightType::Bf16) return "";
+    if (options.tile_tokens > cuda_fp8_largest_tile)
+      return fmt::format("tiles of more than {} tokens are of bf16", cuda_fp8_largest_tile);
+    const ExpertShape& expert = options.expert;
+    return expert.hidden_size % cuda_fp8_multiple == 0 && expert.intermediate_size % cuda_fp8_multiple == 0
+               ? ""
+               : fmt::format("cuda devices need sizes of experts that are multiples of {} for them", cuda_fp8_multiple);
   }
 
   void check(const DeviceOptions&) const override {

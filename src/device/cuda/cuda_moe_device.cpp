@@ -20,7 +20,7 @@ namespace gem {
 namespace {
 
 constexpr std::size_t tile_sizes[] = {16, 32, 64, 128, 256};
-constexpr std::size_t largest_fp8_tile = 128;
+static_assert(cuda_fp8_multiple == kernels::kScaleBlock);
 
 kernels::FfnType ffn_type(WeightType type) {
   return type == WeightType::Fp8 ? kernels::FfnType::fp8 : kernels::FfnType::bf16;
@@ -75,15 +75,15 @@ CudaMoeDevice::CudaMoeDevice(const CudaDeviceOptions& options)
     : options_(options), uuid_(select_gpu(options)), nvml_(uuid_) {
   const bool fp8 = options.weight_type == WeightType::Fp8;
   if (options.weight_type == WeightType::F32)
-    throw option_error(option_name(&DeviceOptions::weight_type),
+    throw option_error(option_name(&DeviceOptions::asked_weight_type),
                        "{} f32: the cuda device computes in bf16 or fp8; choose one of them",
-                       option_name(&DeviceOptions::weight_type));
+                       option_name(&DeviceOptions::asked_weight_type));
   set_slowdown(options.slowdown);
   if (std::ranges::find(tile_sizes, options.tile_tokens) == std::end(tile_sizes) ||
-      (fp8 && options.tile_tokens > largest_fp8_tile))
+      (fp8 && options.tile_tokens > cuda_fp8_largest_tile))
     throw option_error(option_name(&DeviceOptions::tile_tokens),
                        "{} {}: the kernels have tiles of 16, 32, 64, 128 and, in bf16, 256", options.tile_tokens);
-  const std::size_t multiple = fp8 ? kernels::kScaleBlock : 8;
+  const std::size_t multiple = fp8 ? cuda_fp8_multiple : 8;
   if (options.expert.hidden_size % multiple != 0 || options.expert.intermediate_size % multiple != 0)
     throw UsageError(fmt::format("experts of {}x{}: the kernels need sizes that are multiples of {} in {}",
                                  options.expert.hidden_size, options.expert.intermediate_size, multiple,

@@ -50,9 +50,14 @@ class HostKind : public DeviceKind {
 
   bool runs_prefill_attention() const override { return true; }
 
+  std::string why_not(const DeviceOptions&, WeightType type) const override {
+    if (type == WeightType::Fp8) return "processors don't multiply them";
+    return type == WeightType::Bf16 && !gemm_has(GemmType::Bf16) ? gemm_library() + " doesn't multiply them" : "";
+  }
+
   void check(const DeviceOptions& options) const override {
     if (options.weight_type == WeightType::Fp8)
-      throw option_error(option_name(&DeviceOptions::weight_type),
+      throw option_error(option_name(&DeviceOptions::asked_weight_type),
                          "{} fp8: processors don't multiply it; choose bf16 or f32, or {} cuda or simulated",
                          option_name(&DeviceOptions::kind));
   }

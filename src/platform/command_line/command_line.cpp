@@ -10,7 +10,7 @@
 #include "base/error.hpp"
 #include "base/quoting.hpp"
 #include "base/text.hpp"
-#include "platform/command_line/json_output.hpp"
+#include "platform/command_line/result_output.hpp"
 #include "platform/command_line/version.hpp"
 #include "platform/file_system/named_files.hpp"
 #include "platform/mpi/roll_call.hpp"
@@ -180,6 +180,10 @@ bool CommandLine::parse(const std::vector<std::string>& arguments) {
   options_.add("quiet", quiet_, "print results only, no progress and no hints");
   options_.add("json", json_, "print what was found as one JSON object, and all else on standard error")
       .not_in_results();
+  options_
+      .add("csv", csv_,
+           "print it as tables of comma-separated values, each after a line '# NAME' where there are several")
+      .not_in_results();
   add_answer("help", "show this help", [this] { return help(); });
   add_answer("version", "show the version, the revision and what is built in", version_text);
 
@@ -216,9 +220,10 @@ bool CommandLine::parse(const std::vector<std::string>& arguments) {
   // Help and version, which come last, are looked at first.
   for (auto answer = answers_.rbegin(); answer != answers_.rend(); ++answer) {
     if (!values[options_.find_at(&answer->asked)->name().word].as<bool>()) continue;
-    if (answer->record && values["json"].as<bool>()) {
-      keep_output_for_json(program_);
-      print_json(answer->record());
+    const bool json = values["json"].as<bool>();
+    if (answer->record && (json || values["csv"].as<bool>())) {
+      keep_output_for_result(program_, json ? ResultForm::Json : ResultForm::Csv);
+      print_result(answer->record());
     } else {
       std::cout << answer->text();
     }
@@ -246,7 +251,8 @@ bool CommandLine::parse(const std::vector<std::string>& arguments) {
   }
   check_required();
   if (!is_dry_run()) keep_apart(read, written);
-  if (json_) keep_output_for_json(program_);
+  if (json_ && csv_) throw option_error("csv", "{} and {} both want standard output; give one", OptionName("json"));
+  if (json_ || csv_) keep_output_for_result(program_, json_ ? ResultForm::Json : ResultForm::Csv);
   waiting.quiet = quiet_;
   set_patience(waiting);
   return true;

@@ -15,7 +15,7 @@
 namespace gem {
 
 /// The options of one program (or of one of its commands), read with Boost.Program_options. `--help`, `--version`,
-/// `--quiet` and `--json` are always there. Wrong words are a UsageError that lists near ones.
+/// `--quiet`, `--json` and `--csv` are always there. Wrong words are a UsageError that lists near ones.
 class CommandLine {
  public:
   /// `summary` is one sentence for the top of --help.
@@ -30,7 +30,7 @@ class CommandLine {
   }
   /// For options of no struct.
   OptionList& options() { return options_; }
-  /// `--name`, which prints that text, or with --json that record, and ends, as --help does.
+  /// `--name`, which prints that text, or with --json or --csv that record, and ends, as --help does.
   void add_answer(const OptionName& name, const std::string& help, std::function<std::string()> text,
                   std::function<JsonRecord()> record = {});
   /// For a program of several ranks: --patience, which holds for all its waits.
@@ -71,6 +71,7 @@ class CommandLine {
   std::deque<Answer> answers_;  // the list of options refers to them
   bool quiet_ = false;
   bool json_ = false;
+  bool csv_ = false;
   bool has_patience_ = false;
 };
 

@@ -1,5 +1,6 @@
 #include "platform/command_line/program.hpp"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -27,6 +28,14 @@ char termination_message[1024] = "";
 void end_by_signal(int) {
   const ssize_t ignored = write(STDERR_FILENO, termination_message, std::strlen(termination_message));
   static_cast<void>(ignored);
+  _exit(static_cast<int>(ExitCode::System));
+}
+
+// Of ranks that have nothing to say: mpirun kills all that are left as soon as the first has ended, before rank 0 has
+// said a word where the machine is busy. After a second it kills them anyway.
+void end_after_the_first(int) {
+  constexpr int patience_ms = 900;
+  static_cast<void>(poll(nullptr, 0, patience_ms));
   _exit(static_cast<int>(ExitCode::System));
 }
 
@@ -127,7 +136,10 @@ int run_mpi_program(int argc, char** argv, const std::function<bool(const Argume
     return fail_before_start(current_failure());
   }
   try {
-    if (world.is_root()) expect_to_be_ended(arguments);
+    if (world.is_root())
+      expect_to_be_ended(arguments);
+    else
+      for (const int signal : {SIGTERM, SIGINT}) std::signal(signal, end_after_the_first);
     const int result = body(world, arguments);
     // All is written: who is ended now, by a launcher that sees a negative verdict, has nothing more to say.
     expect_no_end();

@@ -23,6 +23,9 @@ void store_elements(std::span<const float> values, GemmType type, std::byte* ele
 /// Library behind Gemm, with version: "oneDNN 2.6.3".
 std::string gemm_library();
 
+/// Whether that library multiplies the type on any processor at all.
+bool gemm_has(GemmType type);
+
 /// One thread a rank, because a rank is one device; call before the first product.
 void use_one_gemm_thread();
 

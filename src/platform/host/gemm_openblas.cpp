@@ -17,6 +17,10 @@ std::string gemm_library() {
   return configuration.substr(0, configuration.find(' ', configuration.find(' ') + 1));
 }
 
+bool gemm_has(GemmType type) {
+  return type == GemmType::F32;
+}
+
 void use_one_gemm_thread() {
   openblas_set_num_threads(1);
 }

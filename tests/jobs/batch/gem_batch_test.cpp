@@ -257,6 +257,8 @@ TEST(GemBatch, TheSummaryTellsOfADoubtfulProfileAndWhichPairsHaveIt) {
   const ProgramRun run = folder.run(program + folder.file("m.toml"));
   ASSERT_EQ(run.code, 0) << run.output << run.errors;
   EXPECT_EQ(count(run.output, "DOUBTFUL profile of gpt-oss-20b/one, gpt-oss-20b/two: the"), 1u) << run.output;
+  EXPECT_EQ(count(run.output, "Profile of gpt-oss-20b/one, gpt-oss-20b/two: engines serve with mxfp4"), 1u)
+      << run.output;
   const std::string summary = text_of(folder.file("out/summary.md"));
   EXPECT_EQ(count(summary, "- DOUBTFUL profile of gpt-oss-20b/one, gpt-oss-20b/two: the devices are not "), 1u)
       << summary;

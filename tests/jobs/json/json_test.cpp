@@ -1,4 +1,4 @@
-// --json of each program: one valid object on standard output and nothing else, with the tables' figures.
+// --json and --csv of each program: valid, nothing else on standard output, with the tables' figures.
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 
@@ -245,6 +245,28 @@ TEST(Json, NothingIsPrintedOfAnError) {
   EXPECT_EQ(run.output, "");
   EXPECT_NE(run.errors.find("nothing.h5"), std::string::npos);
   EXPECT_NE(folder.run(bin + "gem-map --help --json").output.find("Usage: "), std::string::npos);
+}
+
+TEST(Csv, HasTheSameFiguresAndNothingElse) {
+  const TestFolder folder;
+  make_inputs(folder);
+  const std::string command = "gem-map --effort fast --profile " + folder.file("profile.h5") + " --trace " +
+                              folder.file("train.h5") + " --output " + folder.file("other.h5");
+  const JsonRun json(folder, command);
+  const ProgramRun csv = folder.run(bin + command + " --csv");
+  ASSERT_EQ(csv.code, 0) << csv.errors;
+  EXPECT_EQ(csv.output.find("# result\nname,value\n"), 0u) << csv.output;
+  EXPECT_NE(csv.output.find("\nmethod,gem\n"), std::string::npos) << csv.output;
+  EXPECT_NE(csv.output.find("\n\n# methods\nmethod,train_s,"), std::string::npos) << csv.output;
+  const JsonNode gem = json.root().at("methods").item(5);
+  EXPECT_NE(csv.output.find(fmt::format("\ngem,{},", gem.at("train_s").number())), std::string::npos) << csv.output;
+  EXPECT_NE(csv.errors.find("of linear"), std::string::npos) << "the table for people is beside it\n" << csv.errors;
+
+  const ProgramRun models = folder.run(bin + "gem-profile --list-models --csv");
+  EXPECT_EQ(models.output.find("model,hidden_size,"), 0u) << "one table has no line before it\n" << models.output;
+  const ProgramRun both = folder.run(bin + command + " --csv --json");
+  EXPECT_EQ(both.code, 2);
+  EXPECT_NE(both.errors.find("--csv and --json both want standard output"), std::string::npos) << both.errors;
 }
 
 }  // namespace

@@ -124,5 +124,20 @@ TEST(Interruption, ADeadRankEndsTheJob) {
   EXPECT_EQ(folder.run(on_two_ranks + host_job + path + " --resume").code, 0);
 }
 
+// As mpirun ends a job: it kills all ranks as soon as one has ended, at once on an idle machine and on a busy one too.
+TEST(Interruption, RanksThatSayNothingLeaveRankZeroTheTimeToSpeak) {
+  const TestFolder folder;
+  const std::string path = folder.file("profile.h5"), log = folder.file("log");
+  BackgroundRun run(on_two_ranks + host_job + path, log);
+  ASSERT_TRUE(wait_for_points(run, path)) << text_of(log);
+  const std::vector<pid_t> ranks = run.children();
+  ASSERT_EQ(ranks.size(), 2u);
+  const auto begin = std::chrono::steady_clock::now();
+  kill(ranks[1], SIGTERM);
+  while (kill(ranks[1], 0) == 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_GT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(500));
+  EXPECT_GT(run.wait(20.0), 0);
+}
+
 }  // namespace
 }  // namespace gem
