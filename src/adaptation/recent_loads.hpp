@@ -12,10 +12,10 @@ namespace gem {
 /// drift.
 std::size_t telling_steps(const LoadTrace& trace, std::size_t end, std::size_t least, std::size_t most);
 
-/// The `count` steps before `end` as they would be with the loads of the last `present` of them: what an expert got is
-/// multiplied by its share now over its share in the block of steps that it is from. How loads scatter and come
-/// together is kept, and known from many more steps than the present shares are. `present` divides nothing in
-/// particular; blocks have as many steps.
-LoadTrace carried_over(const LoadTrace& trace, std::size_t end, std::size_t count, std::size_t present);
+/// The `count` steps before `end` as they would be a window after it, by the trend of loads: what an expert got is
+/// multiplied by its share then over its share when the step ran, both by the line through its shares (least squares
+/// over windows). How loads scatter and come together is kept, and known from all these steps. Fewer than one and a
+/// half windows show no trend and stay as they are.
+LoadTrace carried_over(const LoadTrace& trace, std::size_t end, std::size_t count, std::size_t window);
 
 }  // namespace gem

@@ -28,18 +28,19 @@ TEST(RecentLoads, AllStepsTellWhereLoadsStayAndFewWhereTheyDrift) {
   EXPECT_EQ(telling_steps(still, 600, window, 100), 100u) << "too few to compare";
 }
 
-TEST(RecentLoads, EarlierStepsAreCarriedOverToThePresentShares) {
-  const std::size_t steps = 1000, count = 512, window = 64;
+TEST(RecentLoads, StepsAreCarriedAlongTheTrendToAWindowAhead) {
+  const std::size_t steps = 1000, end = 800, count = 512, window = 64;
   const LoadTrace drifts = make_drift({task(1), task(2)}, TaskOrder::Mixed, 1, steps, {}, 4).trace;
-  const LoadTrace carried = carried_over(drifts, 900, count, window);
+  const LoadTrace carried = carried_over(drifts, end, count, window);
   ASSERT_EQ(carried.step_count(), count);
-  const Matrix<double> now = load_shares(steps_of(drifts, 900 - window, window));
-  const double before = share_distance(load_shares(steps_of(drifts, 900 - count, window)), now);
-  EXPECT_LT(share_distance(load_shares(steps_of(carried, 0, window)), now), before / 4.0);
-  EXPECT_EQ(steps_of(carried, count - window, window).counts.values(),
-            steps_of(drifts, 900 - window, window).counts.values())
-      << "the present steps are as they are";
-  EXPECT_EQ(carried_over(drifts, 900, 40, window).counts.values(), steps_of(drifts, 860, 40).counts.values());
+  // All that comes within two windows is what is known a window ahead. The last window is half a window old.
+  const Matrix<double> ahead = load_shares(steps_of(drifts, end, 2 * window));
+  const double of_last = share_distance(load_shares(steps_of(drifts, end - window, window)), ahead);
+  EXPECT_LT(share_distance(load_shares(carried), ahead), of_last / 2.0) << "known by more steps, and no later";
+  const double of_first = share_distance(load_shares(steps_of(drifts, end - count, window)), ahead);
+  EXPECT_LT(share_distance(load_shares(steps_of(carried, 0, window)), ahead), of_first / 4.0);
+  EXPECT_EQ(carried_over(drifts, end, 90, window).counts.values(), steps_of(drifts, end - 90, 90).counts.values())
+      << "too few for a trend";
 }
 
 }  // namespace
