@@ -237,7 +237,7 @@ TEST(Pipeline, ExpertsAndCopiesThatDivideTogetherGoTheWholeWay) {
                           "gem-trace synthesize --quiet --experts 256 --layers 1 --top-k 8 --skew 4 --steps 6 "
                           "--tokens 1024 --output " +
                           folder.file("test.h5"));
-  for (const std::size_t devices : {24, 48, 144}) {
+  for (const std::size_t devices : {24u, 48u, 144u}) {
     expect_good(folder, bin + "gem-profile --quiet --model DeepSeek-V3 --device simulated --devices " +
                             std::to_string(devices) + " --redundant-experts 32 --max-tokens 1024 --output " +
                             folder.file("profile.h5"));
