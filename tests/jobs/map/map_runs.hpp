@@ -63,7 +63,8 @@ inline void write_inputs(const TestFolder& folder) {
   }
 }
 
-inline std::string map(const TestFolder& folder, const std::string& options, const std::string& profile = "profile.h5") {
+inline std::string map(const TestFolder& folder, const std::string& options,
+                       const std::string& profile = "profile.h5") {
   return std::string(GEM_PROGRAM_DIR) + "/gem-map --profile " + folder.file(profile) + " --trace " +
          folder.file("train.h5") + " --output " + folder.file("map.h5") + " " + options;
 }
