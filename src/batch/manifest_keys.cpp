@@ -72,10 +72,11 @@ void describe(OptionList& options, TraceSource& source) {
       .without("the later half of {trace}");
   options.add("synthetic", source.synthetic, "draw the steps, from the parameters of synthetic loads");
   describe(options, source.batching);
-  options.add("plain-steps", source.plain_steps,
-              "decode from {routing}: search on {steps} steps as a server runs them, like those that are scored on. "
-              "Without it each step to search on is of requests drawn anew ({resample}), and there are four times as "
-              "many, up to 512, which cost the search nothing more: on requests never seen the mapping is better");
+  options.add(
+      "plain-steps", source.plain_steps,
+      "decode from {routing}: search on steps as a server runs them, like those that are scored on. "
+      "Without it each step to search on is of requests drawn anew ({resample}), and there are four times {steps}, "
+      "up to 512, which cost the search nothing more: on requests never seen the mapping is better");
   describe(options, source.synthesis);
 }
 

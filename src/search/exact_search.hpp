@@ -10,11 +10,11 @@ namespace gem {
 
 /// What the search of one layer came to.
 struct ExactResult {
-  bool proven = false;      ///< the assignment is optimal
-  Assignment assignment;    ///< the best known
-  std::int64_t cost = 0;    ///< its cost, ticks summed over columns
+  bool proven = false;           ///< the assignment is optimal
+  Assignment assignment;         ///< the best known
+  std::int64_t cost = 0;         ///< its cost, ticks summed over columns
   std::int64_t lower_bound = 0;  ///< no assignment is below; 0: nothing is known
-  std::uint64_t nodes = 0;  ///< partial assignments looked at
+  std::uint64_t nodes = 0;       ///< partial assignments looked at
 };
 
 /// Optimal assignments of layers with few experts (16 on 4 devices: 63 million assignments), by branch and bound over

@@ -129,8 +129,7 @@ class HalvesRun {
   }
 
   const std::int32_t* times(std::size_t device, std::uint32_t part) const {
-    return times_.data() +
-           (device * shape_.parts_.size() + static_cast<std::size_t>(shape_.index_[part])) * columns_;
+    return times_.data() + (device * shape_.parts_.size() + static_cast<std::size_t>(shape_.index_[part])) * columns_;
   }
 
   void tabulate_times() {
@@ -168,9 +167,7 @@ class HalvesRun {
     for (std::size_t t = 0; t < columns_; ++t) bounds[t] = weighted(bounds[t], t);
   }
 
-  std::uint32_t rest_of(std::uint32_t bits) const {
-    return ((std::uint32_t{1} << shape_.expert_count_) - 1) ^ bits;
-  }
+  std::uint32_t rest_of(std::uint32_t bits) const { return ((std::uint32_t{1} << shape_.expert_count_) - 1) ^ bits; }
 
   // Those that are bounded below the cost, the least bound first.
   void list_sets() {
@@ -186,9 +183,8 @@ class HalvesRun {
           merge_slowest(merged.data(), floors_[0].data(), floors_[1].data(), floors_[0].data(), columns_);
       if (bound < result_.cost) halves_.push_back({bound, bits});
     }
-    std::ranges::sort(halves_, [](const Half& a, const Half& b) {
-      return a.bound != b.bound ? a.bound < b.bound : a.bits < b.bits;
-    });
+    std::ranges::sort(
+        halves_, [](const Half& a, const Half& b) { return a.bound != b.bound ? a.bound < b.bound : a.bits < b.bits; });
   }
 
   void split(std::uint32_t bits) {
@@ -222,8 +218,7 @@ class HalvesRun {
     const std::vector<std::int32_t>& floor = floors_[1 - half];
     const std::size_t begin = half == 0 ? 0 : first_, end = half == 0 ? first_ : shape_.device_count_;
     const auto try_part = [&](std::uint32_t part) {
-      if (is_like_last_[device] && device > begin &&
-          std::countr_zero(part) < std::countr_zero(parts_[device - 1]))
+      if (is_like_last_[device] && device > begin && std::countr_zero(part) < std::countr_zero(parts_[device - 1]))
         return;
       ++result_.nodes;
       if (merge_above(slowest, before, times(device, part), floor.data(), columns_, limit) >= limit) return;
@@ -333,9 +328,9 @@ class HalvesRun {
   std::uint64_t max_nodes_;
   std::array<WaterFilling, 2> fillings_;
   bool are_times_in_range_ = true;
-  bool are_halves_equal_ = false;     // device by device
-  std::vector<bool> is_like_last_;    // [device], has the latency of the one before, in the same half
-  std::vector<std::int32_t> times_;   // [device, part, column], ticks
+  bool are_halves_equal_ = false;    // device by device
+  std::vector<bool> is_like_last_;   // [device], has the latency of the one before, in the same half
+  std::vector<std::int32_t> times_;  // [device, part, column], ticks
   std::vector<Half> halves_;
   std::array<std::vector<std::int32_t>, 2> floors_;  // [half][column], ticks that it takes at least
   std::array<Ways, 2> ways_;

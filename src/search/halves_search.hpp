@@ -12,10 +12,10 @@ namespace gem {
 /// Optimal assignments where experts have more sets than ExactSearch can go through, device by device (20 on 4 devices:
 /// 11.7e9 assignments). Devices are two halves. First each set of experts that the first half can hold is bounded,
 /// column by column, by water filling over the devices of either half. Then, the least bound first, the ways to split
-/// such a set, and the rest, over the devices of their half are listed; a way is out where it alone, with the least that
-/// the other half needs in each column, costs too much, which raises that least in turn. What is left of the two lists
-/// is summed pair by pair. Devices of equal latency are told apart by their first expert alone. Made once for all layers
-/// of a shape.
+/// such a set, and the rest, over the devices of their half are listed; a way is out where it alone, with the least
+/// that the other half needs in each column, costs too much, which raises that least in turn. What is left of the two
+/// lists is summed pair by pair. Devices of equal latency are told apart by their first expert alone. Made once for all
+/// layers of a shape.
 class HalvesSearch {
  public:
   static constexpr std::uint64_t default_max_nodes = 1'000'000'000;

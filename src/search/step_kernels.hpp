@@ -112,8 +112,8 @@ std::int64_t weighted_sum(const std::int32_t* values, const std::int32_t* weight
 std::int64_t merge_slowest(std::int32_t* out, const std::int32_t* first, const std::int32_t* second,
                            const std::int32_t* floor, std::size_t count);
 
-/// out = max(first, second); returns the sum of max(out, floor) - floor, but may stop short, with `out` unfinished, once
-/// it is `limit` or more.
+/// out = max(first, second); returns the sum of max(out, floor) - floor, but may stop short, with `out` unfinished,
+/// once it is `limit` or more.
 std::int64_t merge_above(std::int32_t* out, const std::int32_t* first, const std::int32_t* second,
                          const std::int32_t* floor, std::size_t count, std::int64_t limit);
 
@@ -121,8 +121,8 @@ std::int64_t merge_above(std::int32_t* out, const std::int32_t* first, const std
 constexpr std::int32_t most_of_merged = 1 << 30;
 
 /// sums [stride] = sum over columns of max(row, other), or `limit` where it would be more, of each of the others
-/// [column, stride], a multiple of padded(1). Values are 0 to `limit`, which is most_of_merged or less. Returns how many
-/// sums are below the limit.
+/// [column, stride], a multiple of padded(1). Values are 0 to `limit`, which is most_of_merged or less. Returns how
+/// many sums are below the limit.
 std::size_t sum_merged(std::int32_t* sums, const std::int32_t* row, const std::int32_t* others, std::size_t columns,
                        std::size_t stride, std::int32_t limit);
 

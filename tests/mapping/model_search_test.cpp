@@ -240,8 +240,7 @@ TEST(Certificate, ProvesLayersByHalvesOfTheirDevices) {
     EXPECT_EQ(proven[layer].lower_bound, proven[layer].cost);
     EXPECT_EQ(cost_of(made.problems[layer], answers[layer].assignment), proven[layer].cost);
     EXPECT_LE(given_up[layer].lower_bound, proven[layer].cost);
-    EXPECT_GE(given_up[layer].lower_bound,
-              WaterFilling(made.problems[layer].tables()).bound(made.problems[layer]));
+    EXPECT_GE(given_up[layer].lower_bound, WaterFilling(made.problems[layer].tables()).bound(made.problems[layer]));
   }
 }
 

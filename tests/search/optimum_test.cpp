@@ -109,6 +109,7 @@ TEST(ExactSearch, GivesUpWithoutAProof) {
   const Assignment start = random_assignment(made.problems[0], random);
   const ExactResult result = ExactSearch(8, 4).solve(made.problems[0], start, 3);
   EXPECT_FALSE(result.proven);
+  EXPECT_EQ(result.lower_bound, 0);
   EXPECT_LE(result.cost, cost_of(made.problems[0], start));
 }
 

@@ -233,17 +233,18 @@ TEST(Pipeline, SaysThroughWhichProgramAProfileWasMeasured) {
 TEST(Pipeline, ExpertsAndCopiesThatDivideTogetherGoTheWholeWay) {
   const TestFolder folder;
   const std::string given = " --profile " + folder.file("profile.h5") + " --trace " + folder.file("test.h5");
-  expect_good(folder, bin + "gem-trace synthesize --quiet --experts 256 --layers 1 --top-k 8 --skew 4 --steps 6 "
-                            "--tokens 1024 --output " +
+  expect_good(folder, bin +
+                          "gem-trace synthesize --quiet --experts 256 --layers 1 --top-k 8 --skew 4 --steps 6 "
+                          "--tokens 1024 --output " +
                           folder.file("test.h5"));
-  for (const std::size_t devices : {24, 48, 144}) {
+  for (const std::size_t devices : {24u, 48u, 144u}) {
     expect_good(folder, bin + "gem-profile --quiet --model DeepSeek-V3 --device simulated --devices " +
                             std::to_string(devices) + " --redundant-experts 32 --max-tokens 1024 --output " +
                             folder.file("profile.h5"));
     for (const std::string method : {"eplb", "speed-aware", "gem"}) {
       const std::string file = folder.file(method + ".h5");
-      expect_good(folder, bin + "gem-map --quiet --allow-model-mismatch --effort fast --mixed-steps 0 --method " + method +
-                              " --redundant-experts 32" + given + " --output " + file);
+      expect_good(folder, bin + "gem-map --quiet --allow-model-mismatch --effort fast --mixed-steps 0 --method " +
+                              method + " --redundant-experts 32" + given + " --output " + file);
       const Mapping mapping = read_mapping(file);
       EXPECT_EQ(mapping.redundant_count(), 32u) << method;
       for (std::vector<std::int32_t>& experts : slots_of(mapping, 0)) {
@@ -262,9 +263,9 @@ TEST(Pipeline, ExpertsAndCopiesThatDivideTogetherGoTheWholeWay) {
                 std::string::npos)
           << text.str();
     }
-    const ProgramRun run = folder.run(bin + "gem-verify --allow-model-mismatch --device simulated --steps 4" + given +
-                                      " --mapping " + folder.file("eplb.h5") + " --mapping " + folder.file("gem.h5") +
-                                      " --output " + folder.file("report.h5"));
+    const ProgramRun run = folder.run(
+        bin + "gem-verify --allow-model-mismatch --device simulated --first-step 0 --steps 4" + given + " --mapping " +
+        folder.file("eplb.h5") + " --mapping " + folder.file("gem.h5") + " --output " + folder.file("report.h5"));
     EXPECT_TRUE(run.code == 0 || run.code == 1) << run.output << run.errors;
     EXPECT_EQ(read_report(folder.file("report.h5")).mappings.size(), 3u) << run.output;
   }
