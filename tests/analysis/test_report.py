@@ -14,6 +14,7 @@ import support
 
 import h5py
 
+from gem_analysis.csv_tables import csv_text
 from gem_analysis.files import read_file
 from gem_analysis.replays import _setting_and_workload
 from gem_analysis.spread import rank_correlation
@@ -67,6 +68,20 @@ class Replays(support.TestCase):
         code, _, err = self.run_program("replays", self.folder, "--short")
         self.assertEqual(code, 3)
         self.assertIn("--short", err)
+
+    def test_csv_follows_the_rules_of_the_other_programs(self):
+        record = {
+            "output": "a, b",
+            "verdict": {"faster": False, "speeds": [[1, 0.5], [2]]},
+            "regimes": [{"tile": 16, "points": [{"s": [1, 2]}, {"s": None}]}, {"points": [{"s": 3}], "tile": 32}],
+        }
+        tables = (
+            '# result\nname,value\noutput,"a, b"\nverdict_faster,false\nverdict_speeds,1; 0.5 | 2\n',
+            "# regimes\ntile\n16\n32\n",
+            "# regimes_points\nof_tile,s,of_row\n16,1; 2,\n16,,\n,3,2\n",
+        )
+        self.assertEqual(csv_text(record), "\n".join(tables))
+        self.assertEqual(csv_text({"models": [{"a": 1}]}), "a\n1\n")
 
     def test_json_and_csv_say_what_the_table_says(self):
         os.makedirs(self.path("even", "a"))
