@@ -47,7 +47,7 @@ void describe(OptionList& options, MovesJob& job) {
   options.add("model", job.model, "NAME|FILE.csv[:NAME]", "a known model or one's own");
   options.add("expert-bytes", job.expert_bytes, "N", "bytes of one expert's weights")
       .range(0, 1e15)
-      .without("by the model's shape and type of weights");
+      .without("as the mapping says, else by the model's shape and type of weights");
   options.group("Common");
   options.add("dry-run", job.dry_run, "say what would be written, write nothing");
 }
@@ -91,8 +91,11 @@ std::optional<PhysicalMap> live_slots(const MovesJob& job, const Mapping& mappin
   return import_map(job.live, job.engine, shape).slots;
 }
 
-std::optional<std::size_t> expert_bytes_of(const MovesJob& job, const std::optional<MoeModel>& model) {
+// The mapping's are of the profile that it was made with, so of the weights that were measured.
+std::optional<std::size_t> expert_bytes_of(const MovesJob& job, const Mapping& mapping,
+                                           const std::optional<MoeModel>& model) {
   if (job.expert_bytes > 0) return job.expert_bytes;
+  if (mapping.expert_bytes > 0) return mapping.expert_bytes;
   if (!model) return std::nullopt;
   for (const OptionWord<WeightType>& known : words_of(WeightType{}))
     if (known.word == model->weight_dtype) return model->expert.weight_count() * bytes_of(known.value);
@@ -107,7 +110,7 @@ int run_moves(const Arguments& arguments) {
   const Mapping mapping = read_mapping(job.mapping);
   const std::optional<MoeModel> model = model_of(job, mapping.model);
   const SlotPlan plan = slot_plan(mapping, live_slots(job, mapping, model), job.live);
-  const std::optional<std::size_t> bytes = expert_bytes_of(job, model);
+  const std::optional<std::size_t> bytes = expert_bytes_of(job, mapping, model);
   const std::size_t moves = plan.moves.size();
   const std::string text = slot_plan_text(plan, bytes);
   check_slot_plan_text(text, job.dry_run ? job.mapping : job.output);

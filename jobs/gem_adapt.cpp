@@ -12,6 +12,7 @@
 #include "files/trace_file.hpp"
 #include "mapping/remapping.hpp"
 #include "mapping/sample.hpp"
+#include "model/profile_doubts.hpp"
 #include "platform/command_line/command_line.hpp"
 #include "platform/command_line/program.hpp"
 #include "platform/command_line/progress.hpp"
@@ -175,11 +176,12 @@ std::string plan_of(const Options& job, const Question& question) {
       live ? "is priced at" : "takes", price, live ? "" : ", nothing runs meanwhile", drift.changes.size());
 }
 
-bool write_and_print(const Options& job, const AdaptationReport& report, const std::string& command) {
+bool write_and_print(const Options& job, const AdaptationReport& report, const std::string& doubts,
+                     const std::string& command) {
   const AdaptationFindings findings = findings_of(report, job.policies.seed);
   write_adaptation(job.output, report, provenance_now(command, report.model, job.policies.seed));
   std::cout << "\n" << with_coloured_verdict(findings.text, STDOUT_FILENO);
-  print_result(findings_record(report, findings).add("output", job.output));
+  print_result(findings_record(report, findings).add("profile_doubts", doubts).add("output", job.output));
   if (!job.quiet) std::cout << "Report: " << job.output << "\n";
   return !findings.is_worse;
 }
@@ -188,8 +190,10 @@ int run(const Communicator& world, Options& job, const Arguments& arguments) {
   Question question;
   world.on_all([&] { question = read_question(job); });
   const std::string plan = plan_of(job, question);
-  if (world.is_root()) std::cout << plan << "\n" << std::flush;
-  if (job.dry_run && world.is_root()) print_result(JsonRecord().add("dry_run", true).add("plan", plan));
+  const std::vector<ProfileDoubt> doubts = doubts_of(question.profile);
+  if (world.is_root()) std::cout << warning_lines(doubts) << plan << "\n" << std::flush;
+  if (job.dry_run && world.is_root())
+    print_result(JsonRecord().add("dry_run", true).add("plan", plan).add("profile_doubts", join_doubts(doubts)));
   if (job.dry_run) return static_cast<int>(ExitCode::Good);
   world.on_root([&] {
     expect_writable(job.output);
@@ -202,7 +206,7 @@ int run(const Communicator& world, Options& job, const Arguments& arguments) {
                                            [&](std::size_t done) { progress.update(done); });
   report.tasks = question.tasks;
   bool is_good = false;
-  world.on_root([&] { is_good = write_and_print(job, report, command_line_text(arguments)); });
+  world.on_root([&] { is_good = write_and_print(job, report, join_doubts(doubts), command_line_text(arguments)); });
   is_good = world.broadcast(is_good ? 1 : 0) == 1;
   return static_cast<int>(is_good ? ExitCode::Good : ExitCode::NegativeVerdict);
 }

@@ -105,6 +105,7 @@ FIELDS = {
         ("/moves/from_device", "i32", "1", "move"),
         ("/moves/to_device", "i32", "1", "move"),
         ("/moves/replaces", "i32", "1", "move"),
+        ("expert_bytes", "u64", "byte", ""),
         ("/search/layer", "i32", "1", "improvement"),
         ("/search/start", "i32", "1", "improvement"),
         ("/search/elapsed_s", "f64", "s", "improvement"),

@@ -340,6 +340,7 @@ RemapAnswer remap(const Communicator& world, const MappingQuestion& question, co
   answer.mapping.devices = target.devices;
   answer.mapping.program = target.program;
   answer.mapping.moved_from = request.from;
+  answer.mapping.expert_bytes = expert_bytes_of(question.profile);
   for (std::size_t layer = 0; layer < layers.size(); ++layer)
     for (const ExpertMove& move :
          plan_moves(static_cast<std::int32_t>(layer), slots_of(present, layer), slots_of(answer.mapping, layer)))

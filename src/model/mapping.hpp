@@ -59,6 +59,7 @@ struct Mapping {
   DeviceProgram program;                   ///< that stood for these devices; empty for GEM's own kernels
   std::string moved_from;                  ///< file of the placement that it was made from; empty: from none
   std::vector<ExpertMove> moves;           ///< the way from there, in order
+  std::size_t expert_bytes = 0;            ///< of one expert's weights, which each move copies; 0: unknown
   LayerExperts experts_of_layer;           ///< see LayerExperts
 
   std::size_t layer_count() const { return expert_to_device.rows(); }

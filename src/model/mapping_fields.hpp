@@ -20,7 +20,8 @@ template <ConstOr<Mapping> Noun, class Visit>
 void visit_fields(Noun& mapping, Visit&& visit) {
   // A new member doesn't compile until it has a name here, and then a line below.
   auto& [model, method, device_count, layer_ids, expert_to_device, redundant, predicted_s, lower_bound_s, train_steps,
-         train_task, train_part, course, device_kind, devices, program, moved_from, moves, experts_of_layer] = mapping;
+         train_task, train_part, course, device_kind, devices, program, moved_from, moves, expert_bytes,
+         experts_of_layer] = mapping;
   static_cast<void>(device_count);  // it and `redundant` are in the slots
   static_cast<void>(redundant);
   static_cast<void>(device_kind);  // goes with the devices
@@ -106,6 +107,11 @@ void visit_fields(Noun& mapping, Visit&& visit) {
               .presence = Presence::OrEmpty,
               .meaning = "the expert whose slot it takes there; -1: it goes into the buffer"},
         Column(moves, &ExpertMove::replaces));
+  visit(Field{.name = "expert_bytes",
+              .unit = "byte",
+              .presence = Presence::OrEmpty,
+              .meaning = "weights of one expert, which each move copies"},
+        expert_bytes);
 
   // How the search went: from a point on, a start's best for the layer took so long.
   visit(Field{.name = "/search/layer",

@@ -64,6 +64,20 @@ TEST(AdaptProgram, FollowsTasksAndDevicesAndWritesWhatItSaw) {
   EXPECT_EQ(run.output, again.output) << "the same arguments give the same answer";
 }
 
+TEST(AdaptProgram, RepeatsWhatMakesTheProfileDoubtful) {
+  const TestFolder folder;
+  write_inputs(folder);
+  const std::string dry = adapt(folder, "--move-time 1e-6 --steps 600 --dry-run");
+  EXPECT_EQ(folder.run(dry).output.find("Warning"), std::string::npos);
+  const ProgramRun equal =
+      folder.run(program("gem-profile") + "--device simulated --devices 4 --max-samples 10 --quiet --model " +
+                 folder.file("model.csv") + " --output " + folder.file("profile.h5"));
+  ASSERT_EQ(equal.code, 0) << equal.errors;
+  const std::string doubt = "the devices are not distinguishable";
+  EXPECT_NE(folder.run(dry).output.find("Warning: " + doubt), std::string::npos) << folder.run(dry).output;
+  EXPECT_NE(folder.run(dry + " --json").output.find("\"profile_doubts\": \"" + doubt), std::string::npos);
+}
+
 TEST(AdaptProgram, WhatDoesNotFitIsRefusedWithTheRemedy) {
   const TestFolder folder;
   write_inputs(folder);

@@ -112,6 +112,14 @@ TEST(DeployProgram, WritesTheWayFromTheRunningPlacement) {
   write_whole_text(running, find_engine("vllm-ascend").text_of(engine, running));
   expect_refused(folder, refused + " --live " + running, 3, "map again from what runs");
   expect_refused(folder, "moves --mapping " + write_example(folder, "x", live) + " --output " + output, 2, "--from");
+
+  // What gem-map wrote is of the weights that were measured; the option says otherwise.
+  mapping.expert_bytes = 24576;
+  const std::string measured = program + " moves --mapping " + write_example(folder, "x", mapping) + " --output ";
+  ASSERT_EQ(folder.run(measured + output).code, 0);
+  EXPECT_NE(read_whole_text(output, 1 << 20).find("\"expert_bytes\": 24576"), std::string::npos);
+  ASSERT_EQ(folder.run(measured + output + " --expert-bytes 7").code, 0);
+  EXPECT_NE(read_whole_text(output, 1 << 20).find("\"expert_bytes\": 7,"), std::string::npos);
 }
 
 TEST(DeployProgram, WritesAProfileAsTextForThePolicy) {

@@ -6,7 +6,9 @@
 #include <filesystem>
 
 #include "files/mapping_file.hpp"
+#include "files/profile_file.hpp"
 #include "jobs/map/map_runs.hpp"
+#include "mapping/remapping.hpp"
 #include "search/move_plan.hpp"
 
 namespace gem {
@@ -35,6 +37,8 @@ TEST(MapProgram, FromARunningPlacementItMovesFewExpertsAndSaysHow) {
   EXPECT_NE(run.output.find("Chosen, at most 2 a layer: "), std::string::npos) << run.output;
   const Mapping before = read_mapping(live), after = read_mapping(folder.file("map.h5"));
   EXPECT_EQ(after.moved_from, live);
+  EXPECT_EQ(after.expert_bytes, expert_bytes_of(read_profile(folder.file("profile.h5"))));
+  EXPECT_GT(after.expert_bytes, 0u);
   ASSERT_FALSE(after.moves.empty());
   std::vector<std::vector<std::vector<std::int32_t>>> contents{slots_of(before, 0), slots_of(before, 1)};
   for (std::size_t layer = 0; layer < 2; ++layer) {
