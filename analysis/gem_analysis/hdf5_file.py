@@ -5,7 +5,7 @@ import os
 import stat
 import zlib
 from types import TracebackType
-from typing import NoReturn, TypeVar, overload
+from typing import NoReturn, TypeAlias, TypeVar, overload
 
 import h5py
 import numpy as np
@@ -20,7 +20,7 @@ BYTE_SLACK = 64 << 20
 SEAL_START = b"\nGEM checksum crc32 "
 SEAL_BYTES = len(SEAL_START) + 9
 
-Array = np.ndarray  # of numbers
+Array: TypeAlias = np.ndarray  # of numbers
 Shape = tuple[int | None, ...]  # the length that a dimension must have, or None for any
 
 

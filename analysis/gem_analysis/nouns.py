@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, field
 
+from typing import TypeAlias
+
 import numpy as np
 
 Arrays = dict[str, np.ndarray]  # by name
-Other = str | int | np.ndarray | list[str]  # a field as it is
+Other: TypeAlias = str | int | np.ndarray | list[str]  # a field as it is
 
 
 @dataclass
@@ -96,7 +98,9 @@ class Trace:
     @property
     def experts(self) -> np.ndarray:
         """[layer] experts of each layer; behind them along the axis of experts there is none."""
-        return self.experts_of_layer if len(self.experts_of_layer) else np.full(*self.counts.shape[1:])
+        return (
+            self.experts_of_layer if len(self.experts_of_layer) else np.full(self.counts.shape[1], self.counts.shape[2])
+        )
 
 
 @dataclass
