@@ -45,10 +45,13 @@ class ExactSearches {
     if (exact != nullptr && !options.out_of_time()) result = exact->solve(layer, result.assignment, max_nodes_);
     if (result.proven || options.out_of_time()) return result;
     const HalvesSearch* const halves = halves_.of(layer);
-    return halves == nullptr ? result : halves->solve(layer, result.assignment, max_nodes_);
+    if (halves == nullptr) return result;
+    return halves->solve(layer, result.assignment, max_nodes_ * halves_nodes, [&] { return options.out_of_time(); });
   }
 
  private:
+  static constexpr std::uint64_t halves_nodes = HalvesSearch::default_max_nodes / ExactSearch::default_max_nodes;
+
   std::uint64_t max_nodes_;
   SearchesOfShapes<ExactSearch> exact_;
   SearchesOfShapes<HalvesSearch> halves_;

@@ -74,8 +74,9 @@ HalvesSearch::HalvesSearch(std::size_t expert_count, std::size_t device_count)
 class HalvesRun {
  public:
   HalvesRun(const HalvesSearch& shape, const LayerProblem& problem, const Assignment& incumbent,
-            std::uint64_t max_nodes)
+            std::uint64_t max_nodes, const std::function<bool()>& stop_now)
       : shape_(shape),
+        stop_now_(stop_now),
         merged_(merge_equal_steps(problem)),
         columns_(merged_.problem.column_count()),
         first_(shape.device_count_ / 2),
@@ -90,11 +91,11 @@ class HalvesRun {
   }
 
   ExactResult solve() {
-    list_sets();
+    if (!list_sets()) return result_;
     for (const Half& half : halves_) {
       if (!are_times_in_range_) return result_;
       if (half.bound >= result_.cost) break;
-      if (result_.nodes > max_nodes_) {
+      if (result_.nodes > max_nodes_ || stop()) {
         result_.lower_bound = half.bound;
         return result_;
       }
@@ -169,13 +170,19 @@ class HalvesRun {
 
   std::uint32_t rest_of(std::uint32_t bits) const { return ((std::uint32_t{1} << shape_.expert_count_) - 1) ^ bits; }
 
-  // Those that are bounded below the cost, the least bound first.
-  void list_sets() {
+  bool stop() {
+    constexpr std::uint64_t between_questions = 64;
+    return stop_now_ && sets_looked_at_++ % between_questions == 0 && stop_now_();
+  }
+
+  // Those that are bounded below the cost, the least bound first; false if it was stopped.
+  bool list_sets() {
     const std::size_t size = first_ * shape_.slots_;
     std::vector<std::int32_t> merged(columns_);
     for (std::uint32_t bits = (std::uint32_t{1} << size) - 1; bits < std::uint32_t{1} << shape_.expert_count_;
          bits = next_set(bits)) {
       if (are_halves_equal_ && (bits & 1) == 0) continue;
+      if (stop()) return false;
       ++result_.nodes;
       fill_half(0, bits, floors_[0]);
       fill_half(1, rest_of(bits), floors_[1]);
@@ -185,6 +192,7 @@ class HalvesRun {
     }
     std::ranges::sort(
         halves_, [](const Half& a, const Half& b) { return a.bound != b.bound ? a.bound < b.bound : a.bits < b.bits; });
+    return true;
   }
 
   void split(std::uint32_t bits) {
@@ -322,6 +330,8 @@ class HalvesRun {
   }
 
   const HalvesSearch& shape_;
+  const std::function<bool()>& stop_now_;
+  std::uint64_t sets_looked_at_ = 0;
   MergedSteps merged_;
   std::size_t columns_;
   std::size_t first_;  // devices of the first half
@@ -339,9 +349,9 @@ class HalvesRun {
   ExactResult result_;
 };
 
-ExactResult HalvesSearch::solve(const LayerProblem& problem, const Assignment& incumbent,
-                                std::uint64_t max_nodes) const {
-  return HalvesRun(*this, problem, incumbent, max_nodes).solve();
+ExactResult HalvesSearch::solve(const LayerProblem& problem, const Assignment& incumbent, std::uint64_t max_nodes,
+                                const std::function<bool()>& stop_now) const {
+  return HalvesRun(*this, problem, incumbent, max_nodes, stop_now).solve();
 }
 
 }  // namespace gem

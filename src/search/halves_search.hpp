@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "search/exact_search.hpp"
@@ -27,8 +28,9 @@ class HalvesSearch {
 
   /// `incumbent`: a good assignment; the better it is, the less has to be looked at. Gives up after `max_nodes`
   /// vectors of columns; the sets that are left then bound the layer, for each expert is whole in its half.
+  /// The same once `stop_now`, asked now and then, says yes; empty: never.
   ExactResult solve(const LayerProblem& problem, const Assignment& incumbent,
-                    std::uint64_t max_nodes = default_max_nodes) const;
+                    std::uint64_t max_nodes = default_max_nodes, const std::function<bool()>& stop_now = {}) const;
 
  private:
   friend class HalvesRun;

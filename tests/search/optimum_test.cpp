@@ -153,6 +153,9 @@ TEST(HalvesSearch, ProvesTheBestOfAllAssignments) {
       EXPECT_LE(given_up.lower_bound, optimum);
       EXPECT_GE(given_up.cost, optimum);
       EXPECT_GE(given_up.lower_bound, std::min(optimum, WaterFilling(problem.tables()).bound(problem)));
+      const ExactResult stopped = halves.solve(problem, start, HalvesSearch::default_max_nodes, [] { return true; });
+      EXPECT_FALSE(stopped.proven);
+      EXPECT_EQ(stopped.lower_bound, 0) << "not all sets were bounded";
     }
   }
 }
