@@ -38,6 +38,9 @@ constexpr double prudence = 0.7;
 // Where a device's speed alone is another, likewise: the first moves off a slow device win most, the last little.
 constexpr double speed_prudence = 0.5;
 
+// What has lasted so many windows since is no short disturbance: then the rest moves as after any other change.
+constexpr std::size_t lasting_windows = 2;
+
 // While loads drift, what a move gains fades with them.
 constexpr double fading = 0.65;
 
@@ -141,7 +144,10 @@ class TriggeredGem : public Policy {
         plan(Loads::Window, window, search_iterations, window);
       else if (!is_sudden && !is_drifting_ && changed_just_now(step))
         plan(Loads::Window, window / 2, search_iterations, window / 2);
-      if (speed_changed || knows_more) plan(Loads::Known, known, speed_changed ? search_iterations : 0, known);
+      const bool lasts = speed_lasts_from_ > 0 && step >= speed_lasts_from_ && !loads_changed && !is_sudden;
+      if (speed_changed || lasts || knows_more)
+        plan(Loads::Known, known, speed_changed || lasts ? search_iterations : 0, known);
+      if (lasts) speed_lasts_from_ = 0;
     }
     if (knows_more) searched_on_ = known;
     is_settling_ = is_settling_ && known < settled_steps;
@@ -181,6 +187,7 @@ class TriggeredGem : public Policy {
     if (plan.slowdowns != used_) {
       regimes_.count(step - used_since_);
       used_since_ = step;
+      speed_lasts_from_ = step + lasting_windows * options_.window;
     }
     used_ = plan.slowdowns;
     searched_for_ = std::move(plan.shares);
@@ -227,9 +234,10 @@ class TriggeredGem : public Policy {
   const LatencyProfile& profile_;
   const Drift& drift_;
   const AdaptationOptions& options_;
-  std::vector<double> used_;    // [device] slowdowns that the placement was last searched for
-  std::vector<double> tried_;   // [device] those that the last look searched with
-  std::size_t used_since_ = 0;  // step
+  std::vector<double> used_;          // [device] slowdowns that the placement was last searched for
+  std::vector<double> tried_;         // [device] those that the last look searched with
+  std::size_t used_since_ = 0;        // step
+  std::size_t speed_lasts_from_ = 0;  // step; then what moved for a changed speed is thought over again; 0: it was
   SpeedEstimate speeds_;
   Regimes regimes_;
   Matrix<double> searched_for_;   // [layer, expert] shares of loads

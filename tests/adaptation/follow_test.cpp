@@ -61,6 +61,22 @@ TEST(Follow, ADeviceThatSlowsDownIsSeenAndGetsLess) {
   EXPECT_NEAR(drifting.report.believed_slowdown(1500, 1), 1.0, 0.01);
 }
 
+// At first few experts move, since the device may be as fast as before any time.
+TEST(Follow, MoreMovesOnceADevicesSpeedHasLasted) {
+  AdaptationOptions policies = options();
+  policies.max_moves = 4;
+  const Outcome drifting = run(make_drift({task(4)}, TaskOrder::InTurn, 1, 1400, {{900, 1, 1.28}}, 4), policies);
+  const auto judged = static_cast<std::size_t>(std::ranges::find(drifting.report.policies, judged_policy) -
+                                               drifting.report.policies.begin());
+  std::vector<std::size_t> moves;  // steps after the change
+  for (std::size_t step = 0; step < drifting.report.step_count(); ++step)
+    if (drifting.report.moved(judged, step) > 0) moves.push_back(drifting.report.first_step + step - 900);
+  ASSERT_EQ(moves.size(), 2u);
+  EXPECT_LE(moves[0], 4u);
+  EXPECT_GE(moves[1], moves[0] + 2 * policies.window);
+  EXPECT_LE(moves[1], moves[0] + 2 * policies.window + 2 * policies.interval);
+}
+
 TEST(Follow, AnotherTaskIsSeenAndFollowed) {
   const Outcome drifting = run(make_drift({task(1), task(2)}, TaskOrder::InTurn, 1, 2000, {}, 4), options());
   EXPECT_LT(drifting.of(judged_policy).interval.high, 1.0);
