@@ -60,8 +60,4 @@ std::vector<std::size_t> choose_points(const std::vector<std::vector<RemapPoint>
 /// What devices hold under an assignment of experts.
 DeviceContents device_contents(const Assignment& assignment, std::size_t device_count);
 
-/// The same placement, at the same cost, with equal devices relabelled so that moves from `present` are fewest: those
-/// of equal tables and as many slots and, where stages have their maximum over nodes, of one node.
-Assignment relabelled(const LayerProblem& problem, const DeviceContents& present, const Assignment& assignment);
-
 }  // namespace gem

@@ -6,7 +6,7 @@
 #       [--seconds N] [--dry-run]
 #
 # --held-out: the same kinds of drift on other requests, batches, devices,
-# periods and seeds, two to five runs of each. What is finished isn't done
+# periods and seeds, two to seven runs of each. What is finished isn't done
 # again. --seconds N: begin nothing after N seconds; exit code 75 says that more
 # is to do, and the same command goes on. Programs: on the PATH or in
 # build/release/bin.
@@ -121,6 +121,21 @@ run_fresh() {
   adapt speeds-5 $e mmlu.fresh --steps 2500 --slowdown-changes "$output/fresh-2.csv" --seed 42 || return
   adapt mixed-4 $e gpqa.fresh,mmlu.fresh --task-order mixed --steps 2400 --seed 41 || return
   adapt mixed-5 $d mmlu.fresh,gpqa.fresh --task-order mixed --steps 2400 --seed 42 || return
+  run_last || return
+}
+
+# The same, once the policy that this page is of was done.
+run_last() {
+  local task a=longhorn-v100-resnet50 b=frontera-rtx5000-resnet50
+  for task in mmlu gpqa; do batches $task.last $task --seed 51 || return; done
+  slow last-1 '400,1,1.22\n1000,1,1\n1200,6,1.28\n1800,6,1\n'
+  slow last-2 '700,4,1.3\n1300,4,1\n1700,0,1.2\n2200,0,1\n'
+  adapt speeds-6 $b mmlu.last --steps 2400 --slowdown-changes "$output/last-1.csv" --seed 51 || return
+  adapt speeds-7 $a gpqa.last --steps 2700 --slowdown-changes "$output/last-2.csv" --seed 52 || return
+  adapt mixed-6 $a gpqa.last,mmlu.last --task-order mixed --steps 2800 --seed 51 || return
+  adapt mixed-7 $b mmlu.last,gpqa.last --task-order mixed --steps 2200 --seed 52 || return
+  adapt alternating-3 $a gpqa.last,mmlu.last --task-order alternating --period 450 --steps 2700 --horizon 450 \
+    --seed 51 || return
 }
 
 code=0

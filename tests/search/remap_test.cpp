@@ -1,4 +1,5 @@
 #include "search/remap.hpp"
+#include "search/remap_numbering.hpp"
 
 #include <gtest/gtest.h>
 
