@@ -37,7 +37,7 @@ std::string text_of(const std::string& path) {
 bool wait_for_points(BackgroundRun& run, const std::string& output) {
   const std::filesystem::path partial = output + ".partial";
   std::filesystem::file_time_type begin{};
-  for (int i = 0; i < 3000 && run.is_running(); ++i) {
+  for (int i = 0; i < 9000 && run.is_running(); ++i) {  // 39 s were seen on a busy machine
     std::error_code none;
     const std::filesystem::file_time_type time = std::filesystem::last_write_time(partial, none);
     if (!none && begin == std::filesystem::file_time_type{}) begin = time;
