@@ -16,8 +16,8 @@
 # Options: --output DIR (results/natural-spread), --models LIST, --max-tokens N
 # (8192, rows of a device), --no-exchange, --pace serving|busy (what GPUs do
 # between samples; serving, but busy on CPU cores and where ranks share a GPU),
-# --seconds N (begin no profile after N seconds; exit code 75 says that more is
-# to do: the same command goes on), --dry-run.
+# --seconds N (begin no second profile after N seconds; exit code 75 says that
+# more is to do: the same command goes on), --dry-run.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=jobs/dependencies.sh
@@ -69,7 +69,8 @@ profile() { # profile MODEL FILE
   if [ "$dry_run" = 1 ]; then echo "${command[*]}"; return; fi
   [ ! -e "$2" ] || return 0
   [ ! -e "$2.partial" ] || command+=(--resume)
-  if [ "$seconds" -gt 0 ] && [ "$SECONDS" -ge "$seconds" ]; then code=75; return; fi
+  if [ "$seconds" -gt 0 ] && [ "$SECONDS" -ge "$seconds" ] && [ "$begun" = 1 ]; then code=75; return; fi
+  begun=1 # a job that is slow to start comes forward, too
   "${command[@]}" < /dev/null > "${2%.h5}.txt" || {
     echo "natural-spread.sh: $2 failed with exit code $?" >&2 # the others are measured all the same
     code=4
@@ -81,7 +82,7 @@ profile() { # profile MODEL FILE
 
 if [ "$dry_run" = 1 ]; then programs_or_build "$root" echo; else programs_or_build "$root" >&2; fi
 [ "$dry_run" = 1 ] || mkdir -p "$output"
-code=0
+code=0 begun=0
 for time in first again; do
   for model in ${models//,/ }; do profile "$model" "$output/$model.$time.h5"; done
 done

@@ -25,7 +25,8 @@ grep -q "^cmake --build $folder/elsewhere/build/release" "$folder/log" || fail "
 [ "$(grep -c -- '--pace serving' "$folder/log")" -eq 8 ] || fail "GPUs of their own aren't profiled at the pace of serving"
 
 code=0
-trial --seconds 1 || code=$?
+# As on a busy machine: the time is over before the first profile begins, which is made all the same.
+(export SECONDS=9 && trial --seconds 1) || code=$?
 [ $code -eq 75 ] || { cat "$folder/errors" >&2; fail "exit code $code where more is to do, not 75"; }
 { [ -e "$folder/trial/gpt-oss-20b.first.h5" ] && [ ! -e "$folder/trial/gpt-oss-20b.again.h5" ]; } ||
   fail "the limit of time had no effect"
