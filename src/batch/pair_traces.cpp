@@ -13,16 +13,15 @@
 namespace gem {
 namespace {
 
-/// Steps that a pair of this routing is searched on. The search fills up to `searched_steps` with mixtures, so that as
-/// many drawn anew cost no more.
-BatchingOptions searched_part(const TraceSource& source, const Routing& routing) {
-  constexpr std::size_t searched_steps = 512;
-  BatchingOptions searched = source.batching;
+/// Steps that a pair of this routing is searched on. The search adds mixtures up to the pair's number of mixed steps,
+/// so that as many steps drawn anew cost no more.
+BatchingOptions searched_part(const BatchPair& pair, const Routing& routing) {
+  BatchingOptions searched = pair.source.batching;
   searched.part = RequestPart::Train;
-  if (source.plain_steps || searched.resample || step_shape(routing.phase, searched).phase != Phase::Decode)
+  if (pair.source.plain_steps || searched.resample || step_shape(routing.phase, searched).phase != Phase::Decode)
     return searched;
   searched.resample = true;
-  searched.steps = std::max(searched.steps, std::min(4 * searched.steps, searched_steps));
+  searched.steps = std::max(searched.steps, std::min(4 * searched.steps, pair.mapping.mixed_steps));
   return searched;
 }
 
@@ -38,7 +37,7 @@ std::vector<std::string> write_traces(const BatchPair& pair, const PairTraces& t
     return {traces.train};
   }
   const Routing routing = read_routing(source.routing);
-  write_trace(traces.train, batch_routing(routing, searched_part(source, routing)), provenance);
+  write_trace(traces.train, batch_routing(routing, searched_part(pair, routing)), provenance);
   write_trace(traces.test, batch_routing(routing, scored_part(source.batching)), provenance);
   return {traces.train, traces.test};
 }

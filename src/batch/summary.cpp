@@ -7,6 +7,7 @@
 #include <limits>
 #include <map>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "base/table.hpp"
@@ -153,14 +154,17 @@ std::vector<std::string> cells_of(const SummaryRow& row) {
           has_interval ? fmt::format("{:.3f} - {:.3f}", row.low, row.high) : "-"};
 }
 
-// What is to be said of a profile: why it is doubtful, and that engines serve the model with other weights.
-std::vector<std::string> remarks_on(const LatencyProfile& profile, const MoeModel& model) {
-  std::vector<std::string> remarks;
+/// What is to be said of a profile: before the names of the pairs that are mapped for it, and behind them.
+using Remark = std::pair<std::string, std::string>;
+
+// Why the profile is doubtful, and that engines serve the model with other weights.
+std::vector<Remark> remarks_on(const LatencyProfile& profile, const MoeModel& model) {
+  std::vector<Remark> remarks;
   const std::string doubts = join_doubts(doubts_of(profile)), served = served_weights(model.weight_dtype);
-  if (!doubts.empty()) remarks.push_back("DOUBTFUL profile of {}: " + doubts);
+  if (!doubts.empty()) remarks.emplace_back("DOUBTFUL profile of ", ": " + doubts);
   if (!served.empty() && served != profile.weight_dtype)
-    remarks.push_back("Profile of {}: engines serve with " + served + " weights, " + profile.weight_dtype +
-                      " is measured");
+    remarks.emplace_back("Profile of ",
+                         ": engines serve with " + served + " weights, " + profile.weight_dtype + " is measured");
   return remarks;
 }
 
@@ -179,8 +183,8 @@ std::vector<std::string> remarks_on_profiles(const Manifest& manifest, const std
   std::set<std::string> mapped;
   for (const SummaryRow& row : rows)
     if (!row.method.empty()) mapped.insert(row.pair);
-  std::map<std::string, std::vector<std::string>> remarks_of;  // [profile]
-  std::map<std::string, std::vector<std::string>> pairs_of;    // [remark]
+  std::map<std::string, std::vector<Remark>> remarks_of;  // [profile]
+  std::map<Remark, std::vector<std::string>> pairs_of;
   for (const BatchPair& pair : manifest.pairs) {
     const std::string profile = profile_in_use(PairFiles(manifest.output, pair), manifest.output);
     if (profile.empty() || !mapped.contains(pair.name)) continue;
@@ -189,13 +193,10 @@ std::vector<std::string> remarks_on_profiles(const Manifest& manifest, const std
     } catch (const Error&) {  // damaged since, and so is the pair: stale
       continue;
     }
-    for (const std::string& remark : remarks_of[profile]) pairs_of[remark].push_back(pair.name);
+    for (const Remark& remark : remarks_of[profile]) pairs_of[remark].push_back(pair.name);
   }
   std::vector<std::string> remarks;
-  for (const auto& [remark, pairs] : pairs_of) {
-    const std::size_t place = remark.find("{}");
-    remarks.push_back(remark.substr(0, place) + join_some(pairs) + remark.substr(place + 2));
-  }
+  for (const auto& [remark, pairs] : pairs_of) remarks.push_back(remark.first + join_some(pairs) + remark.second);
   return remarks;
 }
 

@@ -17,8 +17,8 @@ struct Certificate {
 
 /// Bounds all layers by water filling; layers with few experts by exact search too (ExactSearch, HalvesSearch), which
 /// replaces the layer's answer where it finds a better one and the options' time limit hasn't come; each gives a layer
-/// up, unproven, after `max_nodes`, the second after as much more as its own default is. Layers are dealt to ranks;
-/// collective, every rank gets the result.
+/// up, unproven, after `max_nodes`; of HalvesSearch's nodes, which are cheaper, after as many times more as its default
+/// is larger. Layers are dealt to ranks; collective, every rank gets the result.
 std::vector<Certificate> certify(const Communicator& world, const std::vector<LayerProblem>& problems,
                                  std::vector<LayerAnswer>& answers, const SearchOptions& options,
                                  std::uint64_t max_nodes = ExactSearch::default_max_nodes);

@@ -127,8 +127,7 @@ std::size_t sum_merged(std::int32_t* sums, const std::int32_t* row, const std::i
                        std::size_t stride, std::int32_t limit);
 
 /// The three slowest devices of each column, slowest first: their times [3][column] and, of the first two, which they
-/// are
-/// (-1 for the floor, which counts as a device). `Ticks` is std::int32_t or const std::int32_t.
+/// are (-1 for the floor, which counts as a device). `Ticks` is std::int32_t or const std::int32_t.
 template <class Ticks>
 struct SlowestThree {
   Ticks* time[3];

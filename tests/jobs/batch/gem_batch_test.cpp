@@ -82,6 +82,8 @@ TEST(GemBatch, ABadPairLeavesTheOthersAndIsMadeUpFor) {
   EXPECT_EQ(read_trace(train).sequence, "resampled");
   EXPECT_EQ(read_trace(train).step_count(), 32u);
   EXPECT_EQ(read_trace(folder.file("out/pairs/gpt-oss-20b/real/test.h5")).sequence, "consecutive");
+  ASSERT_EQ(folder.run(program + write_manifest(folder, "mixed_steps = 16\n") + " --resume").code, 0);
+  EXPECT_EQ(read_trace(train).step_count(), 16u) << "no more than the search would fill up to";
   ASSERT_EQ(folder.run(program + write_manifest(folder, "plain_steps = true\n")).code, 0);
   EXPECT_EQ(read_trace(train).sequence, "consecutive");
   EXPECT_EQ(read_trace(train).step_count(), 8u);
