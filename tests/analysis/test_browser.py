@@ -296,6 +296,26 @@ class Browser(support.TestCase):
                     self.assertLessEqual(overflow, 0)
                     self.assertEqual(cut, [])
 
+    def test_a_tick_at_the_end_of_an_axis_stays_on_the_picture(self):
+        cut = self.clean(
+            self.in_browser(
+                "simulated",
+                """
+          const figure = document.querySelector(".figure"), cut = [], axis = {label: "time", unit: ""};
+          for (let i = 0; i < 40; ++i) {
+            const row = ["gem", "gem", 0.85 + 0.001 * i, 0.85 + 0.001 * i, 0.95 + 0.0005 * i, [], ""];
+            draw_forest(figure, {title: "", x: axis}, {reference: 0.9, groups: [["", [row]]]});
+            const box = figure.querySelector("svg").getBoundingClientRect();
+            for (const tick of figure.querySelectorAll("text[text-anchor=middle]"))
+              if (tick.getBoundingClientRect().left < box.left - 1 || tick.getBoundingClientRect().right > box.right + 1)
+                cut.push(`${i}: ${tick.textContent}`);
+          }
+          return cut;""",
+                360,
+            )
+        )
+        self.assertEqual(cut, [])
+
     def test_a_table_of_runs_fits_the_page(self):
         hidden = self.clean(
             self.in_browser(

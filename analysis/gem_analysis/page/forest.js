@@ -27,8 +27,7 @@ function draw_forest(figure, picture, frame) {
   const texts = tick_texts(x.ticks);
   for (const [i, tick] of x.ticks.entries())
     root.append(svg("line", {class: "grid", x1: x(tick), x2: x(tick), y1: top, y2: height - bottom}),
-                svg("text", {class: "tick", x: x(tick), y: height - bottom + 17, "text-anchor": "middle"},
-                    texts[i]));
+                tick_label(texts[i], x(tick), height - bottom + 17, width));
   root.append(svg("line", {class: "guide", x1: x(frame.reference), x2: x(frame.reference), y1: top, y2: height - bottom}),
               svg("text", {class: "title", x: width - right, y: height - 8, "text-anchor": "end"},
                   axis_title(picture.x)));

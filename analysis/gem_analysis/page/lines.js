@@ -75,9 +75,8 @@ function draw_axes(root, picture, x, y, box) {
   const ticks = labels ? labels.map((_, index) => index).filter(index => index % stride === 0) : x.ticks;
   const texts = labels ? ticks.map(tick => shortened(labels[tick], box.width)) : tick_texts(ticks);
   ticks.forEach((tick, i) => {
-    const half = label_width([texts[i]]) / 2, line = labels ? tick % lines : 0;
-    const at = Math.max(half, Math.min(box.width - half, x(tick)));  // a long name at an end stays on the picture
-    root.append(svg("text", {class: "tick", x: at, y: floor + 17 + 14 * line, "text-anchor": "middle"}, texts[i]));
+    const line = labels ? tick % lines : 0;
+    root.append(tick_label(texts[i], x(tick), floor + 17 + 14 * line, box.width));
   });
   root.append(svg("text", {class: "title", x: box.left - 8, y: 14, "text-anchor": "start"}, axis_title(picture.y)),
               svg("text", {class: "title", x: box.width - box.right, y: box.height - 8, "text-anchor": "end"},

@@ -67,6 +67,12 @@ function tick_texts(ticks) {
   return ticks.map(tick => tick.toFixed(digits).replace("-", "−"));
 }
 
+// The text of a tick at `x` below a picture of `width`; at an end it is moved so far that all of it stays on the picture.
+function tick_label(text, x, y, width) {
+  const half = label_width([text]) / 2, at = Math.max(half, Math.min(width - half, x));
+  return svg("text", {class: "tick", x: at, y, "text-anchor": "middle"}, text);
+}
+
 function with_unit(value, axis) {
   return number_text(value) + (axis && axis.unit ? " " + axis.unit.split(" a ")[0] : "");
 }
