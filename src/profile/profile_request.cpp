@@ -166,7 +166,8 @@ SweepOptions sweep_of(const ProfileRequest& request, const ProfileSetup& setup, 
   sweep.measurement.take_turns = request.devices.share_gpu == GpuSharing::Turns;
   const MeasuringHabits& habits = device_kind(setup.devices.kind).measuring;
   sweep.measurement.device_warm_up_s = habits.warm_up_s;
-  sweep.measurement.block_loads = habits.block_loads;
+  const double loads_in_time = std::min(habits.block_time_s / request.stopping.max_time_s, 1e6);
+  sweep.measurement.block_loads = std::max(habits.block_loads, static_cast<std::size_t>(loads_in_time));
   sweep.uneven_ways = request.naive ? 0 : habits.uneven_ways;
   sweep.seed = request.seed;
   if (habits.load_rule_is_fitted && setup.plan.regimes.empty()) {

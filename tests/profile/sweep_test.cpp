@@ -18,6 +18,7 @@
 #include "model/load_trace.hpp"
 #include "model/moe_model.hpp"
 #include "profile/plan.hpp"
+#include "profile/profile_request.hpp"
 #include "random_fields.hpp"
 
 namespace gem {
@@ -294,6 +295,22 @@ TEST(Measurement, GoesRoundTheLoadsSoThatAllSeeTheSameClock) {
   const auto& calls = static_cast<const SlowingDevice&>(*devices[0]).loads;
   for (std::size_t call = 3 * 4; call + 1 < 3 * 22; ++call)  // behind the warm-up: no load more than twice in a row
     EXPECT_FALSE(call > 0 && calls[call - 1] == calls[call] && calls[call] == calls[call + 1]) << call;
+}
+
+TEST(Measurement, ABlockHoldsWhatIsMeasuredWithinSomeSeconds) {
+  ProfileRequest request;
+  request.model = "gpt-oss-20b";
+  request.devices.kind = "host";
+  request.devices.asked_weight_type = WeightType::F32;
+  request.expert_shape = "64x32";
+  request.max_tokens = 64;
+  const auto block_loads = [&](double max_point_time_s) {
+    request.stopping.max_time_s = max_point_time_s;
+    return set_up_profile(request, 2).sweep.measurement.block_loads;
+  };
+  EXPECT_EQ(block_loads(0.3), 133u) << "40 s of them, all that README's first command measures";
+  EXPECT_EQ(block_loads(10.0), 32u) << "a kill loses the points of a block";
+  EXPECT_EQ(block_loads(1e-9), 1000000u);
 }
 
 TEST(Sweep, AFullDiskEndsAllRanksAlike) {
