@@ -26,8 +26,8 @@ inline std::vector<OptionWord<RowTransport>> words_of(RowTransport) {
 
 /// How devices are measured.
 struct MeasuringHabits {
-  double warm_up_s = 0.5;            ///< before the first load
-  std::size_t block_loads = 32;      ///< loads that are gone round together at least, and
+  double warm_up_s = 0.5;        ///< before the first load
+  std::size_t block_loads = 32;  ///< loads that are gone round together at least, and
   /// as many as take so long at most, if these are more: a machine that is slow for some seconds then slows all of them
   /// alike, not one block; a kill of the job loses no more.
   double block_time_s = 40.0;
