@@ -342,6 +342,36 @@ class Browser(support.TestCase):
                     self.assertLessEqual(overflow, 0)
                     self.assertEqual(cut, [])
 
+    def test_what_scrolls_sideways_says_so(self):
+        for width, is_narrow in ((400, True), (1280, False)):
+            with self.subTest(width=width):
+                differ, start, end, touch = self.clean(
+                    self.in_browser(
+                        "",
+                        """
+          const picture = REPORT.pictures.find(p => p.name === "batch-matrix"), frame = picture.frames[0];
+          const columns = 6, rows = frame.row_labels.length;
+          frame.column_labels = Array.from({length: columns}, (_, i) => `setting-${i}`);
+          frame.cell_texts = Array.from({length: rows}, () => Array(columns).fill("−10.0\\n−10.5 … −9.5"));
+          frame.values = Array(rows * columns).fill(-10);
+          draw(picture);
+          const look = box => [getComputedStyle(box.previousElementSibling).display !== "none",
+                               box.classList.contains("more-left"), box.classList.contains("more-right")];
+          const boxes = [...document.querySelectorAll(".figure, .table-wrap")];
+          const differ = boxes.filter(box => look(box)[0] !== box.scrollWidth > box.clientWidth + 1).length;
+          const start = look(picture.figure);
+          picture.figure.scrollLeft = 1e6;
+          show_scrolling(picture.figure);
+          return [differ, start, look(picture.figure),
+                  getComputedStyle(picture.figure.querySelector("svg")).touchAction];""",
+                        width,
+                    )
+                )
+                self.assertEqual(differ, 0)
+                self.assertEqual(start, [is_narrow, False, is_narrow])
+                self.assertEqual(end, [is_narrow, is_narrow, False])
+                self.assertEqual(touch, "auto" if is_narrow else "pan-y")
+
     def test_on_a_narrow_screen_a_matrix_begins_with_its_cells(self):
         lefts = self.clean(
             self.in_browser(
