@@ -33,7 +33,7 @@ LEADS = {
     "Devices": "What gem-profile measured on each device, all at the same moments.",
     "Routing": "How the tokens use the experts, step by step.",
 }
-SCRIPTS = ("svg.js", "lines.js", "heat.js", "spans.js", "forest.js", "report.js")
+SCRIPTS = ("svg.js", "text.js", "lines.js", "heat.js", "spans.js", "forest.js", "report.js")
 WIDE = {"mapping-ratio", "layer-timeline", "placement", "expert-loads", "batch-matrix", "all-replays"}
 
 
