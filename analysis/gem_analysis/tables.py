@@ -153,7 +153,7 @@ def verification_tables(report: Report, device_note: str) -> list[Table]:
             ]
         )
     note = (
-        f"{report.header.model}, {report.task}; {report.measured_s.shape[1]} steps, {report.rounds} rounds; "
+        f"{report.header.model}, {report.task}; {report.measured_s.shape[1]} steps, {report.rounds} round{'s' if report.rounds != 1 else ''}; "
         f"{report.sample_note}. {device_note}"
     )
     judged = report.names[report.judged_index]

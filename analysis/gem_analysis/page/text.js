@@ -43,10 +43,10 @@ function shortened(text, width, kind = "tick") {
   return shown;
 }
 
-// The text on as many lines as it needs; words that are wider than a line lose their middle.
+// The text on as many lines as it needs; units stay with their number, words that are wider than a line lose their middle.
 function text_lines(text, width, kind) {
   const lines = [];
-  for (const word of text.split(" ")) {
+  for (const word of text.split(/ (?!(?:ns|µs|ms|s|%)(?:\W|$))/)) {
     const longer = lines.length ? `${lines[lines.length - 1]} ${word}` : word;
     if (lines.length && text_width(longer, kind) > width) lines.push(word);
     else lines[Math.max(0, lines.length - 1)] = longer;

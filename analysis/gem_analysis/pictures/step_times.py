@@ -61,5 +61,8 @@ def draw(results: Results) -> Picture:
         Axis("slowest devices' time", f"{unit} a step"),
         Axis("steps that are done by then", "%", zero=True),
         only(Lines(series)),
-        notes=[f"{times_s.shape[1]} steps, each the median of {report.rounds} rounds."],
+        notes=[
+            f"{times_s.shape[1]} steps, each "
+            + ("measured once." if report.rounds == 1 else f"the median of {report.rounds} rounds.")
+        ],
     )
