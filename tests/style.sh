@@ -32,14 +32,13 @@ if have ruff; then
   fi
 fi
 if have mypy; then
-  # What comes from packages without types (h5py, torch) is taken as it is.
-  check mypy --ignore-missing-imports --cache-dir /dev/null --no-error-summary analysis/gem_analysis policy/gem_policy
-  # What a user of the package sees is typed throughout, and the modules behind it: the example of its page with them.
+  # What comes from packages without types (h5py, torch) is taken as it is. The example of the package's page is checked
+  # as a user would write it.
+  loose=(mypy --ignore-missing-imports --cache-dir /dev/null --no-error-summary)
   example=$(mktemp --suffix .py)
   sed -n '/^<!-- tested python -->/,/^|/s/^    //p' analysis/README.md > "$example"
-  parts=(analysis/gem_analysis/{files,nouns,readers/*,hdf5_file,writing,frames,programs,errors,csv_tables,isolation,whole_file}.py)
-  MYPYPATH=analysis check mypy --strict --follow-imports silent --ignore-missing-imports --cache-dir /dev/null --no-error-summary \
-    "$example" "${parts[@]}"
+  check "${loose[@]}" policy/gem_policy
+  MYPYPATH=analysis check "${loose[@]}" --strict "$example" analysis/gem_analysis
   rm "$example"
 fi
 if have shellcheck; then

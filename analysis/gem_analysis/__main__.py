@@ -4,6 +4,8 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Callable
+from typing import NoReturn
 
 from . import __version__
 from .errors import DataError, GemError, SystemFailure, UsageError
@@ -24,11 +26,11 @@ bad files, the rest is drawn), 4 the system failed.
 
 
 class Parser(argparse.ArgumentParser):
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; see --help")
 
 
-def parse(arguments):
+def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = Parser(
         prog="gem-analysis",
         description="Pictures and a report of what GEM's programs wrote.",
@@ -85,7 +87,7 @@ def parse(arguments):
     return parser.parse_args(arguments)
 
 
-def write_whole(path, text):
+def write_whole(path: str, text: str) -> None:
     """Under a temporary name, renamed when whole."""
     try:
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
@@ -95,11 +97,13 @@ def write_whole(path, text):
         raise SystemFailure(f"cannot write {path}: {error.strerror}; choose another --output") from None
 
 
-def size_text(count):
+def size_text(count: float) -> str:
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
 
 
-def print_result(options, record, text):
+def print_result(
+    options: argparse.Namespace, record: Callable[[], dict[str, object]], text: Callable[[], None]
+) -> None:
     """What was found, in the form that was asked for; both are functions without arguments."""
     if options.json:
         print(json.dumps({"program": "gem-analysis", "version": __version__, **record()}))
@@ -111,7 +115,7 @@ def print_result(options, record, text):
         text()
 
 
-def run(options):
+def run(options: argparse.Namespace) -> int:
     try:
         import h5py
 
@@ -168,7 +172,7 @@ def run(options):
     return DataError.exit_code if results.problems else 0
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> int:
     try:
         return run(parse(arguments))
     except GemError as error:

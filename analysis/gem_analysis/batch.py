@@ -6,6 +6,9 @@ import os
 from dataclasses import dataclass, field
 
 from .errors import DataError
+from .nouns import Report
+
+Row = dict[str, str]  # by column
 
 SUMMARY = "summary.csv"
 NOT_RUN = "not run"
@@ -35,45 +38,45 @@ class PairResult:
     layer: float = math.nan  # whole layers against linear, exchange included
     layer_low: float = math.nan
     layer_high: float = math.nan
-    others: dict = field(default_factory=dict)  # the other mappings' names -> ratio, linear's left out
+    others: dict[str, float] = field(default_factory=dict)  # the other mappings' names -> ratio, linear's left out
 
     @property
-    def ratio(self):
+    def ratio(self) -> float:
         """Measured, else predicted."""
         return self.predicted if math.isnan(self.measured) else self.measured
 
     @property
-    def is_measured(self):
+    def is_measured(self) -> bool:
         return not math.isnan(self.measured)
 
     @property
-    def is_proven(self):
+    def is_proven(self) -> bool:
         """Whether the interval is clear of 1."""
         return self.high < 1 or self.low > 1
 
     @property
-    def outcome(self):
+    def outcome(self) -> str:
         """Why there is no result, in a word or a sentence; empty where there is one."""
         return self.failure if self.failure in ("", NOT_RUN) else f"failed: {self.failure}"
 
     @property
-    def is_in_sample(self):
+    def is_in_sample(self) -> bool:
         return "in-sample" in self.note
 
     @property
-    def speeds(self):
+    def speeds(self) -> str:
         """What has to be said of the devices beside every figure of this run."""
         if self.device_kind == "simulated":
             return "simulated"
         return short_emulation(self.emulation) if self.emulation else "as they are" if self.device_kind else "unknown"
 
     @property
-    def workload(self):
+    def workload(self) -> str:
         tokens = f", {self.tokens:,} tokens" if self.tokens else ""
         return f"{self.model} {self.task}{tokens}"
 
 
-def short_emulation(note):
+def short_emulation(note: str) -> str:
     """ "emulated x1.00, x1.03, x1.28" as "emulated, up to x1.28"; other notes as they are."""
     factors = [part.strip() for part in note.removeprefix("emulated").split(",")]
     numbers = [
@@ -84,7 +87,7 @@ def short_emulation(note):
     return f"emulated, up to x{max(numbers):.2f}"
 
 
-def of_report(report, setting=""):
+def of_report(report: Report, setting: str = "") -> PairResult:
     """The judged mapping of a report of gem-verify."""
     m, summary = report.judged_index, report.summary
     speeds = report.device_speeds
@@ -93,7 +96,9 @@ def of_report(report, setting=""):
         report.task,
         report.names[m],
         float(summary["predicted_s"][m] / summary["predicted_s"][0]),
-        *(float(summary[name][m]) for name in ("relative", "relative_low", "relative_high")),
+        float(summary["relative"][m]),
+        float(summary["relative_low"][m]),
+        float(summary["relative_high"][m]),
         report.sample_note,
         report.device_kind,
         setting=setting,
@@ -109,14 +114,14 @@ def of_report(report, setting=""):
     )
 
 
-def read_summary(path):
+def read_summary(path: str) -> dict[str, PairResult]:
     """The pairs of gem-batch's summary.csv: of each the method gem, else the last. DataError for anything else."""
     try:
         with open(path, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file, strict=True))
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as CSV ({error}); let gem-batch --summary write it again") from None
-    pairs = {}
+    pairs: dict[str, list[Row]] = {}
     for row in rows:
         missing = [name for name in COLUMNS if row.get(name) is None]
         if missing:
@@ -125,8 +130,8 @@ def read_summary(path):
     return {name: _of_rows(path, name, rows) for name, rows in pairs.items()}
 
 
-def _of_rows(path, pair, rows):
-    def number(row, name):
+def _of_rows(path: str, pair: str, rows: list[Row]) -> PairResult:
+    def number(row: Row, name: str) -> float:
         try:
             return float(row[name]) if row[name] else math.nan
         except ValueError:
@@ -152,7 +157,10 @@ def _of_rows(path, pair, rows):
         os.path.basename(folder),
         task,
         row["method"],
-        *(values[chosen] for values in ratios.values()),
+        ratios["predicted_vs_linear"][chosen],
+        ratios["measured_vs_linear"][chosen],
+        ratios["low"][chosen],
+        ratios["high"][chosen],
         "" if failure else ", ".join(notes),
         failure=failure,
     )

@@ -3,13 +3,17 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from .arrays import Array, Bools, Floats, Integers
+from .nouns import Mapping, Profile, Trace
 
 
 class Surface:
     """Latency of one device over (tiles, active experts), spread evenly: linear along tiles at each measured number of
     active experts, then linear between the two neighbouring numbers; outside of the points as there."""
 
-    def __init__(self, tiles, active_experts, latency_s):
+    def __init__(self, tiles: Array, active_experts: Array, latency_s: Array) -> None:
         self._levels = np.unique(active_experts)
         self._curves = []
         for level in self._levels:
@@ -17,24 +21,24 @@ class Surface:
             at, first = np.unique(tiles[chosen], return_index=True)
             self._curves.append((at.astype(float), latency_s[chosen][first]))
 
-    def seconds(self, tiles, active_experts):
+    def seconds(self, tiles: ArrayLike, active_experts: ArrayLike) -> Floats:
         """Seconds for arrays of loads of one shape."""
-        tiles = np.asarray(tiles, float)
-        active_experts = np.asarray(active_experts, float)
-        along = np.stack([_interpolate(*curve, tiles) for curve in self._curves])
+        tiles_there = np.asarray(tiles, float)
+        active_there = np.asarray(active_experts, float)
+        along = np.stack([_interpolate(*curve, tiles_there) for curve in self._curves])
         if len(self._levels) == 1:
             result = along[0]
         else:
-            right = np.clip(np.searchsorted(self._levels, active_experts, side="right"), 1, len(self._levels) - 1)
+            right = np.clip(np.searchsorted(self._levels, active_there, side="right"), 1, len(self._levels) - 1)
             left = right - 1
-            weight = (active_experts - self._levels[left]) / (self._levels[right] - self._levels[left])
+            weight = (active_there - self._levels[left]) / (self._levels[right] - self._levels[left])
             at_left = np.take_along_axis(along, left[None], 0)[0]
             at_right = np.take_along_axis(along, right[None], 0)[0]
             result = at_left + weight * (at_right - at_left)
-        return np.where(tiles > 0, np.maximum(result, 0.0), 0.0)
+        return np.where(tiles_there > 0, np.maximum(result, 0.0), 0.0)
 
 
-def _interpolate(x, y, at):
+def _interpolate(x: Floats, y: Floats, at: Floats) -> Floats:
     if len(x) == 1:
         return np.full(at.shape, y[0])
     right = np.clip(np.searchsorted(x, at, side="right"), 1, len(x) - 1)
@@ -52,21 +56,22 @@ class LoadRule:
     tile_tokens: int
     last_tile_rows: int
     row_s: float
-    bend_tiles: np.ndarray  # [bend]
-    surplus_tile_s: np.ndarray  # [bend]
+    bend_tiles: Integers  # [bend]
+    surplus_tile_s: Floats  # [bend]
 
-    def extra_s(self, tokens):
+    def extra_s(self, tokens: Array) -> Floats:
         """Of experts with so many tokens each."""
         rows = (tokens - 1) % self.tile_tokens + 1 - self.last_tile_rows
         return np.where(tokens > 0, self.even_surplus_s(-(-tokens // self.tile_tokens), 1) + self.row_s * rows, 0.0)
 
-    def even_surplus_s(self, tiles, active_experts):
+    def even_surplus_s(self, tiles: Array, active_experts: Array | int) -> Floats:
         """What tiles beyond the bends cost where they are spread evenly; surfaces have it in them."""
         costs = zip(self.bend_tiles, self.surplus_tile_s)
-        return sum((cost_s * np.maximum(0, tiles - bend * active_experts) for bend, cost_s in costs), start=0.0)
+        none = np.zeros(np.shape(tiles))
+        return sum((cost_s * np.maximum(0, tiles - bend * active_experts) for bend, cost_s in costs), start=none)
 
 
-def load_rule_of(profile):
+def load_rule_of(profile: Profile) -> LoadRule:
     return LoadRule(
         max(1, profile.tile_tokens),
         profile.last_tile_rows,
@@ -76,7 +81,7 @@ def load_rule_of(profile):
     )
 
 
-def regime_notes(profile):
+def regime_notes(profile: Profile) -> list[str]:
     """A sentence about what isn't shown of a profile whose kernel has several tiles; none for one tile."""
     if not len(profile.regime_tiles):
         return []
@@ -87,7 +92,7 @@ def regime_notes(profile):
     ]
 
 
-def surfaces_of(profile, equal_devices=False):
+def surfaces_of(profile: Profile, equal_devices: bool = False) -> list[Surface]:
     """One surface a device; with `equal_devices` each has the mean latency."""
     latency_s = profile.median_s
     if equal_devices:
@@ -98,7 +103,7 @@ def surfaces_of(profile, equal_devices=False):
 class Homes:
     """Where each expert's copies are: `copy` [layer, expert, device], the number of the copy there or -1."""
 
-    def __init__(self, expert_to_device, held=None):
+    def __init__(self, expert_to_device: Array, held: Bools | None = None) -> None:
         """Of first homes [layer, expert] and, where experts have several, who holds them [layer, expert, device]."""
         devices = expert_to_device.max() + 1 if held is None else held.shape[2]
         home = expert_to_device[..., None] == np.arange(devices)
@@ -106,17 +111,17 @@ class Homes:
         self.copy = np.where(home, 0, np.where(further, np.cumsum(further, axis=2), -1))
         self.copies = (self.copy >= 0).sum(axis=2)  # [layer, expert]
 
-    def experts_of(self, layer, device):
+    def experts_of(self, layer: int, device: int) -> Integers:
         return np.flatnonzero(self.copy[layer, :, device] >= 0)
 
-    def tokens_on(self, layer, device, counts):
+    def tokens_on(self, layer: int, device: int, counts: Array) -> Integers:
         """[step, expert] tokens that the device computes, of counts [step, expert]: copies share evenly, the first get the
         rest."""
         copy, copies = self.copy[layer, :, device], np.maximum(self.copies[layer], 1)
         return np.where(copy >= 0, counts // copies + (copy < counts % copies), 0)
 
 
-def linear_homes(layer_count, expert_count, device_count, experts=None):
+def linear_homes(layer_count: int, expert_count: int, device_count: int, experts: Array | None = None) -> Homes:
     """Linear placement: the first experts on the first device, and so on; where they don't divide, one more each on the
     first devices. `experts` [layer], where layers have different numbers of them."""
     homes = np.full((layer_count, expert_count), -1)
@@ -127,7 +132,7 @@ def linear_homes(layer_count, expert_count, device_count, experts=None):
     return Homes(homes)
 
 
-def homes_for(mapping, trace):
+def homes_for(mapping: Mapping, trace: Trace) -> Homes | None:
     """Homes for each layer of the trace; None where the mapping does not fit it."""
     rows = {layer_id: row for row, layer_id in enumerate(mapping.layer_ids)}
     experts = trace.counts.shape[2]
@@ -140,7 +145,7 @@ def homes_for(mapping, trace):
     return Homes(mapping.expert_to_device[layers], held)
 
 
-def predict(counts, homes, surfaces, profile):
+def predict(counts: Array, homes: Homes, surfaces: list[Surface], profile: Profile) -> Floats:
     """[step, layer, device] predicted seconds for counts [step, layer, expert]; of a kernel with one tile."""
     steps, layers, _ = counts.shape
     rule = load_rule_of(profile)
@@ -154,22 +159,22 @@ def predict(counts, homes, surfaces, profile):
     return predicted_s
 
 
-def relative_speeds(profile):
+def relative_speeds(profile: Profile) -> Floats:
     """[device] 1 for the fastest: geometric mean over the points with at least half of the most tiles, where a device's
     compute shows and not its memory (src/profile/summary.cpp)."""
     heavy = 2 * profile.tiles >= profile.tiles.max()
     logs = np.log(profile.median_s[:, heavy]).mean(axis=1)
-    return np.exp(logs.min() - logs)
+    return np.asarray(np.exp(logs.min() - logs))
 
 
-def most_from_speeds(speeds):
+def most_from_speeds(speeds: ArrayLike) -> float:
     """The least that the slowest device's time can become, relative to equal loads on all devices, if time is load over
     speed and load can be cut anywhere: each device then gets load in proportion to its speed."""
-    speeds = np.asarray(speeds, float)
-    return float(speeds.min() / speeds.mean())
+    known = np.asarray(speeds, float)
+    return float(known.min() / known.mean())
 
 
-def noise(profile):
+def noise(profile: Profile) -> Floats:
     """[device] median over points of the samples' relative median absolute deviation; NaN without samples."""
     if profile.samples_s.shape[2] == 0:
         return np.full(profile.device_count, np.nan)
@@ -188,7 +193,7 @@ BY_POWER = 0x4
 CLOCK_DIFFERENCE = 0.03  # clocks come in steps of 15 MHz and waver by a few
 
 
-def throttle_text(profile):
+def throttle_text(profile: Profile) -> str:
     """What "throttled" means in this profile, a sentence; empty where no point was."""
     points = profile.throttle_reasons.size
     if not throttled(profile).any():
@@ -216,10 +221,10 @@ def throttle_text(profile):
     return text[0].upper() + text[1:] + "."
 
 
-def throttled(profile):
+def throttled(profile: Profile) -> Bools:
     """[device, point] whether power or heat held the clock down; of a profile at the pace of serving, whether it is below
     that of serving."""
-    held_down = (profile.throttle_reasons & np.uint64(HELD_DOWN)) != 0
+    held_down = np.asarray((profile.throttle_reasons & np.uint64(HELD_DOWN)) != 0)
     if not profile.serving_clock_hz.size:
         return held_down
     clock_hz, serving_hz = profile.telemetry["sm_clock_hz"], profile.serving_clock_hz[:, None]

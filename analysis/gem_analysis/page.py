@@ -6,14 +6,24 @@ import json
 import os
 import re
 from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from . import palette
+from .arrays import Array
 from .errors import NotDrawn, SystemFailure
+from .picture import Picture
 from .pictures import SECTIONS, name_of
+from .results import Results
 from .tables import tables_of
 from .verdict import tiles_of, verdict_of
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Drawn: TypeAlias = tuple[str, Picture]  # with its name
+Section: TypeAlias = tuple[str, list[Drawn]]  # with its title
 
 LEADS = {
     "Batch": "Each run: measured, or predicted where nothing was verified.",
@@ -23,13 +33,14 @@ LEADS = {
     "Devices": "What gem-profile measured on each device, all at the same moments.",
     "Routing": "How the tokens use the experts, step by step.",
 }
-SCRIPTS = ("svg.js", "lines.js", "heat.js", "spans.js", "forest.js", "report.js")
+SCRIPTS = ("svg.js", "text.js", "lines.js", "heat.js", "spans.js", "forest.js", "report.js")
 WIDE = {"mapping-ratio", "layer-timeline", "placement", "expert-loads", "batch-matrix", "all-replays"}
 
 
-def draw_all(results):
+def draw_all(results: Results) -> tuple[list[Section], list[str]]:
     """([(section, [(name, picture)])], sentences on what could not be drawn)"""
-    sections, reasons = [], {}
+    sections: list[Section] = []
+    reasons: dict[str, list[str]] = {}
     for title, modules in SECTIONS.items():
         drawn = []
         for module in modules:
@@ -47,7 +58,7 @@ def draw_all(results):
     return sections, [f"{', '.join(names).capitalize()}: {reason}." for reason, names in reasons.items()]
 
 
-def render(results):
+def render(results: Results) -> str:
     """The page's text."""
     try:
         import jinja2
@@ -65,7 +76,7 @@ def render(results):
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
     environment.filters["keep"] = keep_units
     template = environment.from_string(_resource("report.html.j2"))
-    return template.render(
+    page: str = template.render(
         verdict=verdict_of(results),
         tiles=tiles_of(results),
         tables=[table for tables in tables_of(results).values() for table in tables],
@@ -77,14 +88,15 @@ def render(results):
         data=_json(data),
         script="\n".join(_resource(name) for name in SCRIPTS),
     )
+    return page
 
 
-def keep_units(text):
+def keep_units(text: str) -> str:
     """The text with units that stay on the line of their number."""
     return re.sub(r"(?<=\d) (?=(?:%|ms|µs|ns|s|MHz|W|°C)\b|%)", "\u00a0", text)
 
 
-def _section(results, title, drawn):
+def _section(results: Results, title: str, drawn: list[Drawn]) -> dict[str, object]:
     tag = results.tag_of(title)
     pictures = [
         {
@@ -103,11 +115,11 @@ def _section(results, title, drawn):
     return {"title": title, "anchor": title.lower(), "lead": LEADS[title], "pictures": pictures}
 
 
-def _resource(name):
+def _resource(name: str) -> str:
     return importlib.resources.files(__package__).joinpath("page", name).read_text(encoding="utf-8")
 
 
-def _style():
+def _style() -> str:
     """The style sheet with the colours of all roles, for both themes."""
     light = ";".join(f"--{role}:{colours[0]}" for role, colours in palette.ROLES.items())
     dark = (
@@ -122,11 +134,11 @@ def _style():
     return _resource("style.css").replace("/* roles */", roles)
 
 
-def _packed(name, picture):
+def _packed(name: str, picture: Picture) -> dict[str, object]:
     """A picture as the script reads it. Frames are listed in the order of the choices, the last one fastest; each
     leaves out what it has in common with the first."""
     sizes = [len(choice.labels) for choice in picture.choices]
-    frames = [_plain(picture.frames[tuple(int(i) for i in index)]) for index in np.ndindex(*sizes)]
+    frames = [_members(picture.frames[tuple(int(i) for i in index)]) for index in np.ndindex(*sizes)]
     first = frames[0]
     slim = [first] + [{key: value for key, value in frame.items() if value != first[key]} for frame in frames[1:]]
     return {
@@ -142,7 +154,7 @@ def _packed(name, picture):
     }
 
 
-def _plain(value):
+def _plain(value: object) -> object:
     if value is None or isinstance(value, (str, bool, int)):
         return value
     if isinstance(value, np.ndarray):
@@ -152,17 +164,21 @@ def _plain(value):
             return [int(i) for i in np.flatnonzero(value)]
         return [_short(number) for number in value.tolist()]
     if isinstance(value, (float, np.floating, np.integer)):
-        return _short(value)
+        return _short(float(value))
     if isinstance(value, (list, tuple)):
         return [_plain(part) for part in value]
-    if is_dataclass(value):
-        parts = {part.name: _plain(getattr(value, part.name)) for part in fields(value)}
+    if is_dataclass(value) and not isinstance(value, type):
+        parts = _members(value)
         # Rows and spans are many: lists are a third of the size.
         return list(parts.values()) if type(value).__name__ in ("Row", "Span", "Estimate") else parts
     raise TypeError(type(value).__name__)
 
 
-def _short(number):
+def _members(value: "DataclassInstance") -> dict[str, object]:
+    return {part.name: _plain(getattr(value, part.name)) for part in fields(value)}
+
+
+def _short(number: float) -> float | None:
     """Five significant digits; NaN is null."""
     if isinstance(number, int):
         return number
@@ -173,7 +189,7 @@ def _short(number):
 FEW_CELLS = 4000
 
 
-def _packed_array(values):
+def _packed_array(values: Array) -> dict[str, object]:
     """Base64 of whole numbers as bytes or pairs of bytes, of few others in single precision, and of many in 65,535
     steps from the least to the greatest (the last code is NaN)."""
     known = values[np.isfinite(values)]
@@ -191,15 +207,15 @@ def _packed_array(values):
     return {"type": "u2", "low": low, "step": step, "data": _base64(codes, "u2")}
 
 
-def _base64(values, kind):
+def _base64(values: Array, kind: str) -> str:
     return base64.b64encode(values.astype("<" + kind).tobytes()).decode()
 
 
-def _json(data):
+def _json(data: object) -> str:
     return json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False).replace("</", "<\\/")
 
 
-def _provenance(results):
+def _provenance(results: Results) -> list[dict[str, object]]:
     parts = [
         (results.report, "report of gem-verify"),
         (results.adaptation, "report of gem-adapt"),

@@ -3,8 +3,10 @@
 
 ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE = "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7"
 
+from collections.abc import Iterable
+
 # role: (on light ground, on dark ground)
-ROLES = {
+ROLES: dict[str, tuple[str, str]] = {
     "linear": ("#6B7280", "#A6AEBB"),
     "round-robin": (PURPLE, PURPLE),
     "eplb": (ORANGE, ORANGE),
@@ -50,7 +52,7 @@ MARKERS = {
     "temporal": "diamond",
 }
 # Dashes of lines beside their colours, in units of the line's width; roles that aren't here are drawn through.
-DASHES = {
+DASHES: dict[str, tuple[float, ...]] = {
     "linear": (6, 2),
     "round-robin": (2, 2),
     "eplb": (5, 2, 1, 2),
@@ -78,18 +80,19 @@ DIVERGING = (
 )
 
 
-def mapping_role(method):
+def mapping_role(method: str) -> str:
     """Role of a placement method; methods that are not known get a device's colour."""
     return method if method in ROLES else f"device-{sum(map(ord, method)) % DEVICE_ROLES}"
 
 
-def device_role(index):
+def device_role(index: int) -> str:
     return f"device-{index % DEVICE_ROLES}"
 
 
-def mapping_styles(names_and_methods):
+def mapping_styles(names_and_methods: Iterable[tuple[str, str]]) -> dict[str, tuple[str, bool]]:
     """[(name, method)] -> {name: (role, dashed)}; a second mapping of one method is dashed."""
-    styles, used = {}, set()
+    styles: dict[str, tuple[str, bool]] = {}
+    used: set[str] = set()
     for name, method in names_and_methods:
         role = mapping_role(method)
         styles[name] = (role, role in used)

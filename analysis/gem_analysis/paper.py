@@ -1,13 +1,22 @@
 """Each picture as a file for papers, drawn by matplotlib from the same frames as the report's."""
 
 import os
+from collections.abc import Container
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .errors import SystemFailure, UsageError
 from .page import draw_all
 from .palette import DASHES, DIVERGING, MARKERS, ROLES, SEQUENTIAL
+from .picture import Axis, Choice, Forest, Frame, Heat, Lines, Picture, Spans
+from .results import Results
 from .whole_file import temporary_name
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis as MatplotlibAxis
+    from matplotlib.figure import Figure
 
 SIZE_INCHES = (6.0, 3.2)
 NARROW_TICKS = 24  # most category labels along an axis
@@ -24,7 +33,7 @@ SHAPES = {
 HATCHES = {"wait": "////", "temporal": "..", "combine": "\\\\\\"}
 
 
-def draw_files(results, folder, kind, wanted):
+def draw_files(results: Results, folder: str, kind: str, wanted: dict[str, int | None]) -> int:
     """Writes each picture as `folder`/NAME.`kind`; `wanted` {choice: value} picks layer and step. -> how many."""
     try:
         import matplotlib
@@ -51,36 +60,45 @@ def draw_files(results, folder, kind, wanted):
     ):
         for title, drawn in sections:
             for name, picture in drawn:
-                figure = draw_picture(plt, picture, wanted, results.tag_of(title))
+                figure = draw_picture(picture, wanted, results.tag_of(title))
                 _save(figure, os.path.join(folder, f"{name}.{kind}"), kind)
                 plt.close(figure)
                 count += 1
     return count
 
 
-def draw_picture(plt, picture, wanted, tag):
+def draw_picture(picture: Picture, wanted: dict[str, int | None], tag: str) -> "Figure":
     """A figure of one frame: the one that is asked for, else the one that the page shows first."""
+    import matplotlib.pyplot as plt
+
     index = tuple(_position(choice, wanted.get(choice.name)) for choice in picture.choices)
     frame = picture.frames[index]
     chosen = ", ".join(f"{choice.name} {choice.labels[i]}" for choice, i in zip(picture.choices, index))
-    height = SIZE_INCHES[1]
-    if frame.kind == "spans":
-        height = 1.1 + 0.24 * sum(len(rows) + 1.4 for _, rows in frame.groups)
-    elif frame.kind == "forest":
-        height = 1.1 + 0.2 * sum(len(rows) + 1.4 for _, rows in frame.groups)
-    elif frame.kind == "heat":
-        height = max(2.2, picture.height / 110)
-    figure, axes = plt.subplots(figsize=(SIZE_INCHES[0], height), layout="constrained")
-    {"lines": _draw_lines, "heat": _draw_heat, "spans": _draw_spans, "forest": _draw_forest}[frame.kind](
-        figure, axes, picture, frame
-    )
+    figure, axes = plt.subplots(figsize=(SIZE_INCHES[0], _height_of(picture, frame)), layout="constrained")
+    if isinstance(frame, Lines):
+        _draw_lines(axes, picture, frame)
+    elif isinstance(frame, Heat):
+        _draw_heat(figure, axes, picture, frame)
+    elif isinstance(frame, Spans):
+        _draw_spans(axes, picture, frame)
+    else:
+        _draw_forest(axes, picture, frame)
     axes.set_title(picture.title + (f" ({chosen})" if chosen else ""), loc="left", fontsize=10, fontweight="bold")
     if tag:
         figure.text(0.995, 0.995, tag, ha="right", va="top", fontsize=8, color="#8a6100")
     return figure
 
 
-def _position(choice, value):
+def _height_of(picture: Picture, frame: Frame) -> float:
+    """Inches."""
+    if isinstance(frame, Spans):
+        return 1.1 + 0.24 * sum(len(rows) + 1.4 for _, rows in frame.groups)
+    if isinstance(frame, Forest):
+        return 1.1 + 0.2 * sum(len(estimates) + 1.4 for _, estimates in frame.groups)
+    return max(2.2, picture.height / 110) if isinstance(frame, Heat) else SIZE_INCHES[1]
+
+
+def _position(choice: Choice, value: int | None) -> int:
     if value is None:
         return choice.start
     if str(value) not in choice.labels:
@@ -91,7 +109,7 @@ def _position(choice, value):
     return choice.labels.index(str(value))
 
 
-def _save(figure, path, kind):
+def _save(figure: "Figure", path: str, kind: str) -> None:
     try:
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
         with temporary_name(path) as temporary:
@@ -100,15 +118,15 @@ def _save(figure, path, kind):
         raise SystemFailure(f"cannot write {path}: {error.strerror}; choose another --output") from None
 
 
-def _colour(role):
+def _colour(role: str) -> str:
     return ROLES[role][0]
 
 
-def _title(axis):
+def _title(axis: Axis) -> str:
     return axis.label + (f" ({axis.unit})" if axis.unit else "")
 
 
-def _draw_lines(figure, axes, picture, frame):
+def _draw_lines(axes: "Axes", picture: Picture, frame: Lines) -> None:
     named = set()
     for series in frame.series:
         colour, label = _colour(series.role), None if series.name in named else series.name
@@ -154,7 +172,7 @@ def _draw_lines(figure, axes, picture, frame):
         axes.legend(fontsize=8, ncols=2 if len(named) > 4 else 1)
 
 
-def _scale_axes(axes, picture, y):
+def _scale_axes(axes: "Axes", picture: Picture, y: Axis) -> None:
     axes.set(xlabel=_title(picture.x), ylabel=_title(y))
     for axis, drawn, set_scale, set_limits in (
         (picture.x, axes.xaxis, axes.set_xscale, axes.set_xlim),
@@ -171,7 +189,7 @@ def _scale_axes(axes, picture, y):
         axes.set_xlim(-0.5, len(picture.x.labels) - 0.5)
 
 
-def _round_log_ticks(axis):
+def _round_log_ticks(axis: "MatplotlibAxis") -> None:
     """1, 2, 5, 10 ... as plain numbers; over less than a decade every digit."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
@@ -181,7 +199,7 @@ def _round_log_ticks(axis):
     axis.set_minor_locator(NullLocator())
 
 
-def _draw_heat(figure, axes, picture, frame):
+def _draw_heat(figure: "Figure", axes: "Axes", picture: Picture, frame: Heat) -> None:
     from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
 
     stops = (DIVERGING if frame.scale == "diverging" else SEQUENTIAL)[0]
@@ -215,13 +233,13 @@ def _draw_heat(figure, axes, picture, frame):
             [-0.5, -0.5], [row - 0.5, row + 0.5], color=_colour(role), linewidth=4, clip_on=False, solid_capstyle="butt"
         )
     axes.set(xlabel=_title(picture.x), ylabel=_title(picture.y))
-    bar = figure.colorbar(image, ax=axes, label=_title(picture.value), pad=0.01)
+    bar = figure.colorbar(image, ax=axes, label=_title(picture.value) if picture.value else "", pad=0.01)
     if frame.scale == "logarithmic":
         _round_log_ticks(bar.ax.yaxis)
     _legend(axes, picture)
 
 
-def _draw_spans(figure, axes, picture, frame):
+def _draw_spans(axes: "Axes", picture: Picture, frame: Spans) -> None:
     position, ticks, labels = 0.0, [], []
     for title, rows in frame.groups:
         axes.text(0, position + 0.25, title, fontweight="bold", fontsize=9, va="center")
@@ -251,7 +269,7 @@ def _draw_spans(figure, axes, picture, frame):
     _legend(axes, picture, drawn)
 
 
-def _draw_forest(figure, axes, picture, frame):
+def _draw_forest(axes: "Axes", picture: Picture, frame: Forest) -> None:
     position, ticks, labels = 0.0, [], []
     for title, rows in frame.groups:
         axes.text(
@@ -280,7 +298,7 @@ def _draw_forest(figure, axes, picture, frame):
     axes.legend(handles=handles, fontsize=8, ncols=len(handles), loc="upper center", bbox_to_anchor=(0.5, -0.06))
 
 
-def _mark(axes, x, y, role, size, hollow):
+def _mark(axes: "Axes", x: float, y: float, role: str, size: float, hollow: bool) -> None:
     shape = SHAPES[MARKERS.get(role, "circle")]
     edges = (
         {"color": _colour(role)}
@@ -290,7 +308,7 @@ def _mark(axes, x, y, role, size, hollow):
     axes.scatter([x], [y], size, marker=shape, zorder=3, linewidths=1, **edges)
 
 
-def _legend(axes, picture, drawn=None):
+def _legend(axes: "Axes", picture: Picture, drawn: Container[str] | None = None) -> None:
     from matplotlib.patches import Patch
 
     patches = [

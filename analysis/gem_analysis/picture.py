@@ -5,8 +5,12 @@ A picture with choices (of a layer, a step, a device) holds one frame for each c
 """
 
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from .arrays import Array, Bools, Integers
 
 
 @dataclass
@@ -17,7 +21,7 @@ class Axis:
     unit: str = ""
     log: bool = False
     zero: bool = False  # begins at zero
-    labels: list | None = None
+    labels: list[str] | None = None
 
 
 @dataclass
@@ -26,13 +30,13 @@ class Series:
 
     name: str
     role: str
-    x: np.ndarray
-    y: np.ndarray
+    x: Array  # [point]
+    y: Array  # [point]
     mark: str = "line"  # line, dots, line+dots
-    low: np.ndarray | None = None
-    high: np.ndarray | None = None
-    hollow: np.ndarray | None = None  # bool: points that are marked as doubtful
-    notes: list | None = None  # a text for each point
+    low: Array | None = None  # [point]
+    high: Array | None = None  # [point]
+    hollow: Bools | None = None  # [point] those that are marked as doubtful
+    notes: list[str] | None = None  # [point]
     dashed: bool = False
 
 
@@ -49,8 +53,8 @@ class Guide:
 class Lines:
     """`y` is this frame's own vertical axis where frames differ in it, else None."""
 
-    series: list
-    guides: list = field(default_factory=list)
+    series: list[Series]
+    guides: list[Guide] = field(default_factory=list)
     y: Axis | None = None
     kind: str = "lines"
 
@@ -59,16 +63,16 @@ class Lines:
 class Heat:
     """`values` [row, column], NaN for no cell. `scale` is sequential, logarithmic or diverging."""
 
-    values: np.ndarray
+    values: Array
     scale: str
     low: float
     high: float
-    row_labels: list
-    column_labels: list
-    cell_texts: list | None = None  # [row][column], written into the cells
-    measured: np.ndarray | None = None  # [row, column] 1 where a value was measured, 0 where it is interpolated
-    row_roles: list | None = None  # a colour beside each row
-    column_roles: list | None = None
+    row_labels: list[str]
+    column_labels: list[str]
+    cell_texts: list[list[str]] | None = None  # [row][column], written into the cells
+    measured: Array | None = None  # [row, column] 1 where a value was measured, 0 where it is interpolated
+    row_roles: list[str] | None = None  # a colour beside each row
+    column_roles: list[str] | None = None
     kind: str = "heat"
 
 
@@ -83,15 +87,15 @@ class Span:
 @dataclass
 class Row:
     label: str
-    mark: float  # a tick across the row, or None
-    spans: list
+    mark: float | None  # a tick across the row
+    spans: list[Span]
 
 
 @dataclass
 class Spans:
     """Groups of rows of spans along a common axis: timelines, stacked bars."""
 
-    groups: list  # (title, [Row])
+    groups: list[tuple[str, list[Row]]]  # with their titles
     mark_label: str = ""
     kind: str = "spans"
 
@@ -105,7 +109,7 @@ class Estimate:
     value: float
     low: float
     high: float
-    others: list  # (role, value)
+    others: list[tuple[str, float]]  # (role, value)
     note: str = ""
 
 
@@ -113,9 +117,13 @@ class Estimate:
 class Forest:
     """Rows of estimates along a common axis; a dashed line at `reference`."""
 
-    groups: list  # (title, [Estimate])
+    groups: list[tuple[str, list[Estimate]]]  # with their titles
     reference: float
     kind: str = "forest"
+
+
+Frame: TypeAlias = Lines | Heat | Spans | Forest
+Frames: TypeAlias = dict[tuple[int, ...], Frame]  # by one index a choice
 
 
 @dataclass
@@ -123,7 +131,7 @@ class Choice:
     """`ordered`: a slider suits it."""
 
     name: str
-    labels: list
+    labels: list[str]
     start: int = 0
     ordered: bool = False
 
@@ -134,15 +142,15 @@ class Picture:
     sentence: str  # what one sees, with the figures that matter
     x: Axis
     y: Axis
-    frames: dict  # one index a choice -> Lines, Heat, Spans or Forest
-    choices: list = field(default_factory=list)
-    notes: list = field(default_factory=list)  # what is emulated, simulated, left out
+    frames: Frames
+    choices: list[Choice] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # what is emulated, simulated, left out
     value: Axis | None = None  # of a heat map's colours
-    legend: list = field(default_factory=list)  # (name, role) beyond the series
+    legend: list[tuple[str, str]] = field(default_factory=list)  # (name, role) beyond the series
     height: int = 300  # suggested, pixels
 
 
-def only(frame):
+def only(frame: Frame) -> Frames:
     """Frames of a picture without choices."""
     return {(): frame}
 
@@ -150,32 +158,32 @@ def only(frame):
 TIME_UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
 
-def time_unit(seconds):
+def time_unit(seconds: ArrayLike) -> tuple[float, str]:
     """(length in seconds, name) of the unit that suits the median of positive times."""
-    seconds = np.asarray(seconds, float)
-    seconds = seconds[np.isfinite(seconds) & (seconds > 0)]
-    typical = np.median(seconds) if seconds.size else 1.0
+    times_s = np.asarray(seconds, float)
+    times_s = times_s[np.isfinite(times_s) & (times_s > 0)]
+    typical = np.median(times_s) if times_s.size else 1.0
     return next((unit for unit in TIME_UNITS if typical >= unit[0]), TIME_UNITS[-1])
 
 
-def format_time(seconds):
+def format_time(seconds: float) -> str:
     """Three significant digits with the unit that suits."""
     length, name = time_unit([seconds])
     return f"{seconds / length:.3g} {name}"
 
 
-def evenly(count, most):
+def evenly(count: int, most: int) -> Integers:
     """At most `most` of the indices 0 .. count - 1, evenly spread, the first and the last among them."""
     if count <= most:
         return np.arange(count)
     return np.unique(np.linspace(0, count - 1, max(most, 2)).round().astype(int))
 
 
-def percent(ratio):
+def percent(ratio: float) -> str:
     """Signed change: 0.893 is -10.7 %."""
     return f"{100 * (ratio - 1):+.1f} %".replace("-", "−")
 
 
-def less_or_more(ratio):
+def less_or_more(ratio: float) -> str:
     """0.893 is "10.7 % less", 1.02 "2.0 % more"."""
     return f"{100 * abs(ratio - 1):.1f} % {'less' if ratio <= 1 else 'more'}"

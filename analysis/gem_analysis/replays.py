@@ -2,14 +2,17 @@
 setting, SETTING/pairs/MODEL/WORKLOAD/report.h5), a single gem-batch, or SETTING/WORKLOAD/report.h5.
 """
 
+import math
 import os
 from dataclasses import dataclass
 
 import numpy as np
 
+from .arrays import Floats
 from .batch import of_report
 from .errors import DataError
 from .files import read_file
+from .nouns import Report
 from .tables import Table, slow_steps
 from .terminal import said, shown
 
@@ -20,24 +23,24 @@ BASELINES = ("eplb", "speed-aware")
 class Replay:
     setting: str  # folder above, e.g. spread-1.08
     workload: str  # folder of the report
-    report: object
+    report: Report
 
     @property
-    def spread(self):
+    def spread(self) -> float:
         """Time of the slowest device over that of the fastest at heavy loads, NaN if unknown."""
         speeds = self.report.device_speeds
-        return speeds.max() / speeds.min() if len(speeds) else np.nan
+        return float(speeds.max() / speeds.min()) if len(speeds) else math.nan
 
     @property
-    def has_layers(self):
+    def has_layers(self) -> bool:
         """Whether whole layers were timed, exchange included."""
         return not np.isnan(self.report.summary["layer_relative"]).all()
 
-    def ratio_of(self, name):
+    def ratio_of(self, name: str) -> float:
         """Straggler time relative to the first mapping, of the mapping of that name."""
-        return self.report.summary["relative"][self.report.names.index(name)]
+        return float(self.report.summary["relative"][self.report.names.index(name)])
 
-    def figures(self, m):
+    def figures(self, m: int) -> dict[str, float]:
         """Ratio to the first mapping, its interval, prediction, slow steps and whole layers, of mapping m of the report."""
         summary, (_, slow_s) = self.report.summary, slow_steps(self.report)
         return {
@@ -53,7 +56,7 @@ class Replay:
         }
 
 
-def _setting_and_workload(path, task):
+def _setting_and_workload(path: str, task: str) -> tuple[str, str]:
     """Of a report in that folder. In a folder of gem-batch the setting is what stands above it, else what the pair's name
     has behind its task's.
     """
@@ -65,14 +68,14 @@ def _setting_and_workload(path, task):
     return batch or (workload.removeprefix(task).strip("-") if workload.startswith(task) else ""), workload
 
 
-def collect_replays(folder):
+def collect_replays(folder: str) -> list[Replay]:
     """All reports below a folder, by setting, model, task and tokens a step. DataError if there is none."""
     found = []
     for place, _, names in sorted(os.walk(folder)):
         if "report.h5" not in names:
             continue
         report = read_file(os.path.join(place, "report.h5"), kinds=("gem.report",))
-        if report is not None:
+        if isinstance(report, Report):
             found.append(Replay(*_setting_and_workload(os.path.relpath(place, folder), report.task), report))
     if not found:
         raise DataError(f"{folder}: no report.h5 below this folder; give a folder of slurm/one-host.sh or gem-batch")
@@ -81,13 +84,13 @@ def collect_replays(folder):
     )
 
 
-def _with_interval(ratio, low, high, compared):
+def _with_interval(ratio: float, low: float, high: float, compared: bool) -> str:
     if np.isnan(ratio):
         return "-"
     return f"{ratio:.3f} ({low:.3f} - {high:.3f})" if compared else f"{ratio:.3f}"
 
 
-def replay_table(replays):
+def replay_table(replays: list[Replay]) -> Table:
     """A row a workload and mapping."""
     rows = []
     for replay in replays:
@@ -127,23 +130,23 @@ def replay_table(replays):
     return Table("Replays", columns, rows, note=note, leave_out=least)
 
 
-def short_table(replays, figure="relative"):
+def short_table(replays: list[Replay], figure: str = "relative") -> Table:
     """A row a workload; a column a setting, with the ratio of each mapping but the first, the judged one's in bold.
     `figure`: "relative" of straggler times, "layer_relative" of whole layers.
     """
     settings = list(dict.fromkeys(replay.setting for replay in replays))
     names = replays[0].report.names[1:]
-    workloads = {}
+    workloads: dict[tuple[str, int], dict[str, Replay]] = {}
     for replay in replays:
         key = (f"{replay.report.header.model} {replay.report.task}", replay.report.tokens_per_step)
         workloads.setdefault(key, {})[replay.setting] = replay
 
     judged = replays[0].report.judged_index
 
-    def cell(ratios):
+    def cell(ratios: Floats) -> str:
         return ", ".join(f"**{ratio:.3f}**" if m == judged else f"{ratio:.3f}" for m, ratio in enumerate(ratios, 1))
 
-    def replay_cell(replay):
+    def replay_cell(replay: Replay | None) -> str:
         if replay is None:
             return "-"
         summary = replay.report.summary
@@ -165,7 +168,7 @@ def short_table(replays, figure="relative"):
     return Table(title, columns, rows, note=note, leave_out=tuple(name for name, _ in reversed(columns[3:])))
 
 
-def setting_lines(replays):
+def setting_lines(replays: list[Replay]) -> list[str]:
     """What the judged mapping comes to in each setting, a sentence each."""
     lines = []
     for setting in dict.fromkeys(replay.setting for replay in replays):
@@ -193,7 +196,7 @@ def setting_lines(replays):
     return lines
 
 
-def replay_text(folder, short=False):
+def replay_text(folder: str, short: bool = False) -> str:
     """The table in Markdown and the lines below it; DataError where reports of a short one have other mappings."""
     replays = collect_replays(folder)
     names = replays[0].report.names
@@ -211,10 +214,10 @@ def replay_text(folder, short=False):
     return "\n".join([*parts, *map(said, setting_lines(replays))])
 
 
-def replay_records(folder):
+def replay_records(folder: str) -> list[dict[str, str | int | float | None]]:
     """[report and mapping] what the table says as numbers, for JSON and CSV: None where nothing is known; ratios are to the
     first mapping of the report."""
-    rows = []
+    rows: list[dict[str, str | int | float | None]] = []
     for replay in collect_replays(folder):
         report = replay.report
         for m, name in enumerate(report.names):

@@ -1,46 +1,48 @@
 """How unequal the devices of a profile are by themselves, and whether a second profile of them says the same."""
 
 import json
+import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from .arrays import Floats
 from .errors import DataError, SystemFailure
 from .files import read_file
 from .latency import relative_speeds
+from .nouns import Profile
 from .programs import run
 from .tables import Table
 from .terminal import said, shown
 
 
-def rank_correlation(first, second):
+def rank_correlation(first: ArrayLike, second: ArrayLike) -> float:
     """Spearman's: 1 for the same order, -1 for the reverse; equal values share their mean rank. NaN where all are equal,
     or for fewer than two."""
 
-    def ranks(values):
-        return np.array([np.sum(values < value) + (np.sum(values == value) - 1) / 2 for value in values])
+    def ranks(values: ArrayLike) -> Floats:
+        known = np.asarray(values)
+        return np.array([np.sum(known < value) + (np.sum(known == value) - 1) / 2 for value in known])
 
-    first, second = ranks(np.asarray(first)), ranks(np.asarray(second))
-    if len(first) < 2 or first.std() == 0 or second.std() == 0:
-        return np.nan
-    return float(np.corrcoef(first, second)[0, 1])
+    ranks_first, ranks_second = ranks(first), ranks(second)
+    if len(ranks_first) < 2 or ranks_first.std() == 0 or ranks_second.std() == 0:
+        return math.nan
+    return float(np.corrcoef(ranks_first, ranks_second)[0, 1])
 
 
-def point_spreads(profile):
+def point_spreads(profile: Profile) -> Floats:
     """[point] time of the slowest device over that of the fastest, less 1."""
-    return profile.median_s.max(axis=0) / profile.median_s.min(axis=0) - 1.0
+    return np.asarray(profile.median_s.max(axis=0) / profile.median_s.min(axis=0) - 1.0)
 
 
-def point_correlations(first, second):
+def point_correlations(first: Profile, second: Profile) -> Floats:
     """[point] rank correlation of the devices' latencies in two profiles."""
     return np.array([rank_correlation(a, b) for a, b in zip(first.median_s.T, second.median_s.T)])
 
 
-def read_pair(first_path, second_path):
+def read_pair(first_path: str, second_path: str) -> tuple[Profile, Profile]:
     """Two profiles of the same devices and points. DataError if they aren't."""
-    first, second = (read_file(path, kinds=("gem.profile",)) for path in (first_path, second_path))
-    for path, profile in ((first_path, first), (second_path, second)):
-        if profile is None:
-            raise DataError(f"{path}: is not a profile; give two that gem-profile wrote")
+    first, second = _read_profiles(first_path, second_path)
     same = first.header.model == second.header.model and first.median_s.shape == second.median_s.shape
     same = same and np.array_equal(first.tiles, second.tiles)
     if not (same and np.array_equal(first.active_experts, second.active_experts)):
@@ -54,11 +56,19 @@ def read_pair(first_path, second_path):
     return first, second
 
 
-def device_table(first, second):
+def _read_profiles(*paths: str) -> list[Profile]:
+    profiles = [(path, read_file(path, kinds=("gem.profile",))) for path in paths]
+    for path, profile in profiles:
+        if profile is None:
+            raise DataError(f"{path}: is not a profile; give two that gem-profile wrote")
+    return [profile for _, profile in profiles if isinstance(profile, Profile)]
+
+
+def device_table(first: Profile, second: Profile) -> Table:
     """A row a device: its speed at heavy loads in both, clock, power and temperature at these in the first."""
     heavy = 2 * first.tiles >= first.tiles.max()
 
-    def at_heavy(name, scale, digits):
+    def at_heavy(name: str, scale: float, digits: int) -> list[str]:
         with np.errstate(all="ignore"):
             values = [np.nan if np.isnan(row).all() else np.nanmedian(row) for row in first.telemetry[name][:, heavy]]
         return ["-" if np.isnan(value) else f"{value * scale:.{digits}f}" for value in values]
@@ -84,7 +94,7 @@ def device_table(first, second):
     return Table("Spread", columns, [list(row) for row in zip(*cells)], leave_out=("heat", "power"))
 
 
-def spread_lines(first, second):
+def spread_lines(first: Profile, second: Profile) -> list[str]:
     """The spread of both, how well they agree, and what of it is noise."""
     speeds = [relative_speeds(profile) for profile in (first, second)]
     spreads = [100 * (1 / speed.min() - 1) for speed in speeds]
@@ -108,7 +118,7 @@ def spread_lines(first, second):
     return lines
 
 
-def pair_line(first, second):
+def pair_line(first: Profile, second: Profile) -> str:
     """Of two devices, whose rank correlation is 1 or -1 by chance: which one is slower how often, and by how much."""
     ratios = [profile.median_s[1] / profile.median_s[0] for profile in (first, second)]
     heavy = 2 * first.tiles >= first.tiles.max()
@@ -122,7 +132,7 @@ def pair_line(first, second):
     )
 
 
-def verdict_text(*paths):
+def verdict_text(*paths: str) -> str:
     """What gem-profile --compare says of the profiles: told apart or not, repeatable or not, worth how much."""
     try:
         return run("gem-profile", compare=",".join(map(str, paths))).output.strip()
@@ -130,7 +140,7 @@ def verdict_text(*paths):
         return f"No verdict: {error}"
 
 
-def spread_text(first_path, second_path=None):
+def spread_text(first_path: str, second_path: str | None = None) -> str:
     """What `gem-analysis spread` prints of one profile, or of two of the same sweep."""
     if second_path is None:
         return verdict_text(first_path)
@@ -140,14 +150,15 @@ def spread_text(first_path, second_path=None):
     return "\n".join([*table, "", verdict_text(first_path, second_path)])
 
 
-def spread_record(first_path, second_path=None):
+def spread_record(first_path: str, second_path: str | None = None) -> dict[str, object]:
     """The same for JSON: what gem-profile --compare --json says, and of two profiles the devices' speeds in both."""
     profiles = [first_path] if second_path is None else [first_path, second_path]
-    record = json.loads(run("gem-profile", compare=",".join(map(str, profiles)), json=True).output)
+    record: dict[str, object] = json.loads(run("gem-profile", compare=",".join(map(str, profiles)), json=True).output)
     del record["program"], record["version"]  # who asked says its own
     if second_path is not None:
         first, second = read_pair(first_path, second_path)
-        record["speeds"] = [[float(speed) for speed in relative_speeds(profile)] for profile in (first, second)]
-        correlation = rank_correlation(*record["speeds"])
+        speeds = [[float(speed) for speed in relative_speeds(profile)] for profile in (first, second)]
+        record["speeds"] = speeds
+        correlation = rank_correlation(*speeds)
         record["rank_correlation"] = None if np.isnan(correlation) else correlation
     return record

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .arrays import Floats
 from .latency import noise, relative_speeds, throttled
+from .nouns import Profile, Report
+from .results import Results
 
 MOST_DEVICES = 32
 STEPS_FOR_P99 = 100  # below, the 99th percentile is the slowest step under another name
@@ -15,24 +18,26 @@ PARTS = ("dispatch", "compute", "waiting", "combine")  # of a device's layer
 @dataclass
 class Table:
     title: str
-    columns: list  # (name, unit)
-    rows: list  # of cells, texts
+    columns: list[tuple[str, str]]  # (name, unit)
+    rows: list[list[str]]  # of cells
     judged: str = ""  # first cell of the row that the verdict is about
     note: str = ""
-    leave_out: tuple = ()  # names of columns that go first, in this order, where a terminal has no room for all
+    leave_out: tuple[
+        str, ...
+    ] = ()  # names of columns that go first, in this order, where a terminal has no room for all
 
     @property
-    def is_text(self):
+    def is_text(self) -> list[bool]:
         """[column] whether it holds words and not numbers."""
         return [any(cell[:1].isalpha() for cell in column) for column in zip(*self.rows)]
 
     @property
-    def text(self):
+    def text(self) -> str:
         """A Markdown table that also reads well as plain text."""
         head = [f"{name} ({unit})" if unit else name for name, unit in self.columns]
         widths = [max(len(row[i]) for row in [head, *self.rows]) for i in range(len(head))]
 
-        def line(cells):
+        def line(cells: list[str]) -> str:
             return (
                 "| "
                 + " | ".join(
@@ -45,7 +50,7 @@ class Table:
         rule = "|" + "|".join("-" * (width + 1) + ("-" if i == 0 else ":") for i, width in enumerate(widths)) + "|"
         return "\n".join([line(head), rule, *map(line, self.rows)] + (["", self.note] if self.note else []))
 
-    def fitted(self, width=80):
+    def fitted(self, width: int = 80) -> str:
         """Plain text of at most `width` columns: those named in `leave_out` go first, then the longest words lose their
         middle; a line below says so."""
         shown = list(range(len(self.columns)))
@@ -53,7 +58,7 @@ class Table:
         widths = [max(len(row[i]) for row in cells) for i in shown]
         gone = [next(i for i in shown if self.columns[i][0] == name) for name in self.leave_out]
 
-        def total():
+        def total() -> int:
             return sum(widths[i] for i in shown) + 2 * (len(shown) - 1)
 
         left_out = []
@@ -65,13 +70,13 @@ class Table:
         while total() > width and max(widths[i] for i in words) > 8:
             widths[max(words, key=lambda i: widths[i])] -= 1
 
-        def fit(word, room):
+        def fit(word: str, room: int) -> str:
             if len(word) <= room:
                 return word
             head = (room - 2) // 2
             return f"{word[:head]}..{word[len(word) - (room - 2 - head) :]}"
 
-        def line(row):
+        def line(row: list[str]) -> str:
             parts = [fit(row[i], widths[i]) for i in shown]
             parts = [part.ljust(widths[i]) if i in words else part.rjust(widths[i]) for i, part in zip(shown, parts)]
             return "  ".join(parts).rstrip()
@@ -84,16 +89,18 @@ class Table:
         return "\n".join(lines + ([textwrap.fill(self.note, width)] if self.note else []))
 
 
-def tables_of(results):
+def tables_of(results: Results) -> dict[str, list[Table]]:
     """{section: tables}, the most important first."""
     return {
-        "Verification": verification_tables(results) if results.report is not None else [],
+        "Verification": verification_tables(results.report, results.device_note())
+        if results.report is not None
+        else [],
         "Batch": [batch_table(results)] if results.batch else [],
         "Devices": [device_table(results.profile)] if results.profile is not None else [],
     }
 
 
-def slow_steps(report):
+def slow_steps(report: Report) -> tuple[str, Floats]:
     """(name, [mapping] seconds) of the slow end of the steps: p99 where there are a hundred steps, else the slowest."""
     steps_s = report.straggler_s
     if steps_s.shape[1] >= STEPS_FOR_P99:
@@ -101,14 +108,14 @@ def slow_steps(report):
     return "slowest step", steps_s.max(axis=1)
 
 
-def verification_tables(results):
+def verification_tables(report: Report, device_note: str) -> list[Table]:
     """What gem-verify prints: times, details, then parts."""
-    report, summary = results.report, results.report.summary
+    summary = report.summary
     times, details, parts = [], [], []
     tail, tail_s = slow_steps(report)
     for m, name in enumerate(report.names):
 
-        def ms(field, m=m):
+        def ms(field: str, m: int = m) -> str:
             return f"{1e3 * summary[field][m]:.3f}"
 
         interval = f"{summary['relative_low'][m]:.3f} – {summary['relative_high'][m]:.3f}" if m else "–"
@@ -146,10 +153,10 @@ def verification_tables(results):
             ]
         )
     note = (
-        f"{report.header.model}, {report.task}; {report.measured_s.shape[1]} steps, {report.rounds} rounds; "
-        f"{report.sample_note}. {results.device_note()}"
+        f"{report.header.model}, {report.task}; {report.measured_s.shape[1]} steps, {report.rounds} round{'s' if report.rounds != 1 else ''}; "
+        f"{report.sample_note}. {device_note}"
     )
-    judged = report.names[results.judged]
+    judged = report.names[report.judged_index]
     return [
         Table(
             "Verification",
@@ -196,7 +203,7 @@ def verification_tables(results):
     ]
 
 
-def batch_table(results):
+def batch_table(results: Results) -> Table:
     """A row a run; columns that say the same of all runs stay, so that each row can be cut out alone."""
     pairs = sorted(results.batch, key=lambda pair: (pair.setting, pair.model, pair.task, pair.tokens))
     with_setting = any(pair.setting for pair in pairs)
@@ -239,7 +246,7 @@ def batch_table(results):
     return Table("Batch", columns, rows, note=results.device_note())
 
 
-def device_table(profile):
+def device_table(profile: Profile) -> Table:
     """What gem-profile prints; of many devices the fastest and the slowest."""
     speeds, deviation, held_down = relative_speeds(profile), noise(profile), throttled(profile).sum(axis=1)
     columns = [
@@ -277,11 +284,11 @@ def device_table(profile):
     return Table("Devices", columns, rows, note=note.strip())
 
 
-def _or_dash(value, pattern):
+def _or_dash(value: float, pattern: str) -> str:
     return "–" if np.isnan(value) else pattern.format(value)
 
 
-def format_bytes(count):
+def format_bytes(count: float) -> str:
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
         if count < 1024 or unit == "TiB":
             return f"{count:.3g} {unit}" if unit != "B" else f"{int(count)} B"

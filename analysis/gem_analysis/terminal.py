@@ -2,6 +2,10 @@
 
 import sys
 import textwrap
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from .tables import Table
 
 WIDTH = 80
 # Names of files, and texts in them, may have control characters, which a terminal would obey, and bytes that are no text.
@@ -12,7 +16,7 @@ SHOWN_CONTROLS = {
 }
 
 
-def said(sentence, stream=None):
+def said(sentence: str, stream: TextIO | None = None) -> str:
     """A sentence as the stream (default: standard output) takes it, without the last line break."""
     stream = stream if stream is not None else sys.stdout
     if not stream.isatty():
@@ -20,16 +24,16 @@ def said(sentence, stream=None):
     return textwrap.fill(sentence, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
-def shown(table):
+def shown(table: "Table") -> str:
     """A table as standard output takes it."""
     return table.fitted(WIDTH) if sys.stdout.isatty() else table.text
 
 
-def say(text, stream=None):
+def say(text: str, stream: TextIO | None = None) -> None:
     """Prints a text, on standard output by default."""
     print(text.translate(SHOWN_CONTROLS), file=stream if stream is not None else sys.stdout)
 
 
-def complain(sentence):
+def complain(sentence: object) -> None:
     """An error or a warning, on standard error."""
     say(said(f"gem-analysis: {sentence}", sys.stderr), sys.stderr)

@@ -1,17 +1,23 @@
 """What the report says first: the verdict of a replay, or what there is in its place, and the figures that matter."""
 
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 
 from .latency import relative_speeds
+from .nouns import Adaptation, Mapping, Report
 from .picture import less_or_more, percent
-from .pictures.held_out import ratios
+from .pictures.held_out import Ratios, ratios
+from .results import Results
 from .routing import skew
 from .tables import slow_steps
 
 # Largest output error that reordered sums explain (src/verification/report.cpp).
 OUTPUT_TOLERANCE = {"f32": 1e-4, "bf16": 2e-2}
+
+
+Badge: TypeAlias = tuple[str, bool]  # text, whether it warns
 
 
 @dataclass
@@ -21,7 +27,7 @@ class Verdict:
     tone: str  # colour: good, bad, unsure, quiet
     headline: str
     sentence: str
-    badges: list = field(default_factory=list)  # (text, warns)
+    badges: list[Badge] = field(default_factory=list)
 
 
 @dataclass
@@ -31,18 +37,18 @@ class Tile:
     detail: str
 
 
-def verdict_of(results):
+def verdict_of(results: Results) -> Verdict:
     """The most that the files allow to say: measured, else predicted, else what the devices or the routing are like."""
     if results.report is not None:
-        return _measured(results)
+        return _measured(results, results.report)
     if results.batch:
         return _batch(results)
     if results.adaptation is not None:
-        return _followed(results)
+        return _followed(results.adaptation)
     topic = " · ".join(part for part in (results.model, results.scored.label if results.scored else "") if part)
-    predicted = _predicted_ratios(results)
-    if predicted:
-        return _predicted(results, topic, predicted)
+    best, predicted = results.best_mapping, _predicted_ratios(results)
+    if best is not None and predicted:
+        return _predicted(results, topic, best, predicted)
     if results.profile is not None:
         speeds = relative_speeds(results.profile)
         return Verdict(
@@ -62,17 +68,17 @@ def verdict_of(results):
             f"{np.median(skew(results.scored.counts, results.scored.experts)):.2f} times the mean load",
             "Nothing was measured, mapped or verified yet.",
         )
+    assert best is not None  # collect() refuses results that hold nothing
     return Verdict(
         topic,
         "MAPPING",
         "quiet",
-        f"A mapping by {results.best_mapping.name}",
+        f"A mapping by {best.name}",
         "Profile and trace are not here, so that nothing can be said of its worth.",
     )
 
 
-def _followed(results):
-    run = results.adaptation
+def _followed(run: Adaptation) -> Verdict:
     totals = dict(zip(run.policies, run.total_s.sum(axis=1)))
     ratio = totals["triggered gem"] / totals["static gem"]
     how = "weights really moved" if run.moving else "moves are priced"
@@ -88,7 +94,7 @@ def _followed(results):
     )
 
 
-def _badges(results):
+def _badges(results: Results) -> list[Badge]:
     badges = []
     kind = results.report.device_kind if results.report else results.profile.device_kind if results.profile else ""
     note = results.device_note()
@@ -107,10 +113,9 @@ def _badges(results):
     return badges
 
 
-def _is_wrong(results):
-    report = results.report
+def _is_wrong(report: Report) -> bool:
     tolerance = OUTPUT_TOLERANCE.get(report.weight_dtype, OUTPUT_TOLERANCE["bf16"])
-    return np.any(report.wrong_values > 0) or np.any(np.nan_to_num(report.output_error) > tolerance)
+    return bool(np.any(report.wrong_values > 0) or np.any(np.nan_to_num(report.output_error) > tolerance))
 
 
 # judged_by -> field of the summary, its name in headlines and in sentences
@@ -121,8 +126,8 @@ JUDGED = {
 }
 
 
-def _measured(results):
-    report, m = results.report, results.judged
+def _measured(results: Results, report: Report) -> Verdict:
+    m = report.judged_index
     name, first = report.names[m], report.names[0]
     summary = report.summary
     figure, time, what = JUDGED.get(report.judged_by, JUDGED["straggler"])
@@ -141,7 +146,7 @@ def _measured(results):
         if part
     )
     interval = f"95 % interval {percent(low)} to {percent(high)}"
-    if _is_wrong(results):
+    if _is_wrong(report):
         return Verdict(
             topic,
             "WRONG",
@@ -164,7 +169,7 @@ def _measured(results):
     return Verdict(topic, state, tone, headline, sentence.strip(), _badges(results))
 
 
-def _batch(results):
+def _batch(results: Results) -> Verdict:
     done = [pair for pair in results.batch if not pair.failure and not np.isnan(pair.ratio)]
     models, tasks = {pair.model for pair in results.batch}, {pair.task for pair in results.batch}
     settings = {pair.setting for pair in results.batch}
@@ -203,7 +208,7 @@ def _batch(results):
     return Verdict(topic, "BATCH", "good" if 2 * faster > len(done) else "unsure", headline, spread, badges)
 
 
-def _predicted_ratios(results):
+def _predicted_ratios(results: Results) -> dict[str, Ratios]:
     fits = (
         results.profile is not None
         and results.scored is not None
@@ -213,8 +218,8 @@ def _predicted_ratios(results):
     return dict(ratios(results)) if fits else {}
 
 
-def _predicted(results, topic, predicted):
-    name = results.best_mapping.name if results.best_mapping.name in predicted else list(predicted)[-1]
+def _predicted(results: Results, topic: str, mapping: Mapping, predicted: dict[str, Ratios]) -> Verdict:
+    name = mapping.name if mapping.name in predicted else list(predicted)[-1]
     searched, held_out, _ = predicted[name]
     ratio, sample = (
         (searched, "in-sample: on requests that it may have been searched on")
@@ -231,12 +236,12 @@ def _predicted(results, topic, predicted):
     )
 
 
-def tiles_of(results):
+def tiles_of(results: Results) -> list[Tile]:
     """A few figures for a quick look."""
     tiles = []
     report = results.report
     if report is not None:
-        m, summary = results.judged, report.summary
+        m, summary = report.judged_index, report.summary
         name, first = report.names[m], report.names[0]
         tiles.append(Tile("Straggler time", percent(summary["relative"][m]), f"{name} against {first}"))
         if not np.isnan(summary["layer_relative"][m]):

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import files
-from .format_fields import FIELDS
 from .errors import SystemFailure, UsageError
+from .format_fields import FIELDS
 from .whole_file import temporary_name
 
 Noun = files.Noun

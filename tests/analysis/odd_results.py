@@ -2,6 +2,7 @@
 figures. The numbers are drawn, nothing was measured."""
 
 import os
+import shutil
 
 import h5py
 import numpy as np
@@ -59,6 +60,20 @@ def make_odd_report(path, seed):
             values = file[name][...]
             factors = random.uniform(0.5, 1.0 + 10.0 ** random.uniform(-4, 1), len(values))
             file[name][...] = values * scale * factors.reshape(-1, *[1] * (values.ndim - 1))
-        file["mappings"][...] = [
-            f"{name.decode()}-of-{seed}" + "y" * int(random.integers(0, 40)) for name in file["mappings"]
-        ]
+        names = [f"{name.decode()}-of-{seed}" + "-and-on" * int(random.integers(0, 8)) for name in file["mappings"]]
+        attributes = dict(file["mappings"].attrs)
+        del file["mappings"]
+        file.create_dataset("mappings", data=names, dtype=h5py.string_dtype()).attrs.update(attributes)
+        file.attrs["model"], file.attrs["task"] = str(random.choice(NAMES)), str(random.choice(NAMES))
+
+
+def write_odd_batch(folder, seed, report):
+    """Copies of a report that gem-verify wrote, made odd, in folders of settings: a batch."""
+    random = np.random.default_rng(seed)
+    for setting in range(int(random.integers(1, 5))):
+        name = f"{random.choice(NAMES)}-{setting}"
+        for run in range(int(random.integers(1, 4))):
+            path = os.path.join(folder, name, *["x"] * int(random.integers(2)), f"{run}", "report.h5")
+            os.makedirs(os.path.dirname(path))
+            shutil.copy(report, path)
+            make_odd_report(path, 100 * seed + 10 * setting + run)

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import support
 
 from gem_analysis.files import read_file
-from odd_results import make_odd_report, write_odd_results
+from odd_results import make_odd_report, write_odd_batch, write_odd_results
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"))), None
@@ -47,19 +47,23 @@ addEventListener("load", () => {
 """
 
 
-# How far the page is wider than the screen, and the labels of pictures that are cut off.
+# How far the page is wider than the screen, and the labels of pictures that are cut off or stand on each other.
 CUT_LABELS = """
-const cut = [];
+const bad = [];
 for (const root of document.querySelectorAll(".figure svg")) {
-  const box = root.getBoundingClientRect();
-  for (const text of root.querySelectorAll("text")) {
-    const own = text.getBoundingClientRect();
+  const box = root.getBoundingClientRect(), name = root.closest("article").id;
+  const texts = [...root.querySelectorAll("text")].map(text => [text.textContent, text.getBoundingClientRect()]);
+  texts.forEach(([text, own], i) => {
     if (own.left < box.left - 1 || own.right > box.right + 1 ||
         own.top < box.top - 1 || own.bottom > box.bottom + 1)
-      cut.push(root.closest("article").id + ": " + text.textContent);
-  }
+      bad.push(`${name}: ${text} is cut`);
+    for (const [other, its] of texts.slice(i + 1))
+      if (Math.min(own.right, its.right) > Math.max(own.left, its.left) &&
+          Math.min(own.bottom, its.bottom) > Math.max(own.top, its.top) + 3)
+        bad.push(`${name}: ${text} stands on ${other}`);
+  });
 }
-return [document.documentElement.scrollWidth - innerWidth, cut];"""
+return [document.documentElement.scrollWidth - innerWidth, bad];"""
 
 
 # Axes of numbers, two of whose labels read alike or whose labels don't stand on one line.
@@ -283,7 +287,7 @@ class Browser(support.TestCase):
         )
 
     def test_nothing_is_cut_off_on_any_screen(self):
-        for run in ("simulated", "host", ""):  # the last: both as a batch
+        for run in ("simulated", "host", "whole", "drift", "regimes", ""):  # the last: all as a batch
             for width in (360, 768, 1280):
                 with self.subTest(run=run, width=width):
                     overflow, cut = self.clean(
@@ -336,11 +340,60 @@ class Browser(support.TestCase):
                     os.remove(os.path.join(folder, name))
                 shutil.copy(support.result("host", "report.h5"), folder)
                 make_odd_report(os.path.join(folder, "report.h5"), seed)
-            for width in (400, 1280):
-                with self.subTest(seed=seed, width=width):
-                    overflow, cut = self.clean(self.in_browser(folder, CUT_LABELS, width))
-                    self.assertLessEqual(overflow, 0)
-                    self.assertEqual(cut, [])
+            write_odd_batch(self.path(f"batch-{seed}"), seed, support.result("host", "report.h5"))
+            for run in (folder, self.path(f"batch-{seed}")):
+                for width in (400, 1280):
+                    with self.subTest(run=os.path.basename(run), width=width):
+                        overflow, cut = self.clean(self.in_browser(run, CUT_LABELS, width))
+                        self.assertLessEqual(overflow, 0)
+                        self.assertEqual(cut, [])
+
+    def test_ticks_with_long_numbers_stand_apart(self):
+        counts = self.clean(
+            self.in_browser(
+                "host",
+                """
+          return [60, 200, 800].map(to => {
+            const scale = make_scale(1.0000001, 1.0000002, 40, to, false, (to - 40) / 20);
+            const root = document.querySelector(".figure svg");
+            root.replaceChildren(...tick_labels(scale, 20, to + 10));
+            const boxes = [...root.children].map(text => text.getBoundingClientRect());
+            return [boxes.length, boxes.filter((box, i) => i && box.left < boxes[i - 1].right).length];
+          });""",
+            )
+        )
+        self.assertEqual([touching for _, touching in counts], [0, 0, 0])
+        self.assertGreater(counts[2][0], 3)
+
+    def test_what_scrolls_sideways_says_so(self):
+        for width, is_narrow in ((400, True), (1280, False)):
+            with self.subTest(width=width):
+                differ, start, end, touch = self.clean(
+                    self.in_browser(
+                        "",
+                        """
+          const picture = REPORT.pictures.find(p => p.name === "batch-matrix"), frame = picture.frames[0];
+          const columns = 6, rows = frame.row_labels.length;
+          frame.column_labels = Array.from({length: columns}, (_, i) => `setting-${i}`);
+          frame.cell_texts = Array.from({length: rows}, () => Array(columns).fill("−10.0\\n−10.5 … −9.5"));
+          frame.values = Array(rows * columns).fill(-10);
+          draw(picture);
+          const look = box => [getComputedStyle(box.previousElementSibling).display !== "none",
+                               box.classList.contains("more-left"), box.classList.contains("more-right")];
+          const boxes = [...document.querySelectorAll(".figure, .table-wrap")];
+          const differ = boxes.filter(box => look(box)[0] !== box.scrollWidth > box.clientWidth + 1).length;
+          const start = look(picture.figure);
+          picture.figure.scrollLeft = 1e6;
+          show_scrolling(picture.figure);
+          return [differ, start, look(picture.figure),
+                  getComputedStyle(picture.figure.querySelector("svg")).touchAction];""",
+                        width,
+                    )
+                )
+                self.assertEqual(differ, 0)
+                self.assertEqual(start, [is_narrow, False, is_narrow])
+                self.assertEqual(end, [is_narrow, is_narrow, False])
+                self.assertEqual(touch, "auto" if is_narrow else "pan-y")
 
     def test_on_a_narrow_screen_a_matrix_begins_with_its_cells(self):
         lefts = self.clean(

@@ -244,6 +244,15 @@ class Exits(support.TestCase):
         self.assertIn("broken.h5", text)
         self.assertIn("Speed of the devices", text)
 
+    def test_a_bad_file_before_the_only_good_one_is_named_too(self):
+        self.copy("simulated", "train.h5")
+        with open(self.path("a.h5"), "wb") as file:
+            file.write(b"not HDF5")
+        code, _, err = self.run_program("report", self.folder)
+        self.assertEqual(code, 3)
+        self.assertIn("a.h5: is not an HDF5 file", err)
+        self.assertTrue(os.path.exists(self.path("report.html")))
+
     def test_output_that_cannot_be_written(self):
         with open(self.path("file"), "w", encoding="utf-8"):
             pass

@@ -18,22 +18,20 @@ function draw_forest(figure, picture, frame) {
   const left = narrow ? 8 : Math.min(width * 0.42, label_width(labels) + 14), right = 16, bottom = 44;
   const row_height = narrow ? 36 : ROW_HEIGHT;
   const titles = frame.groups.map(([title]) => title_lines(title, width));
-  const title_height = lines => GROUP_TITLE_HEIGHT + 17 * (lines.length - 1);
   const height = labels.length * row_height + titles.reduce((sum, lines) => sum + title_height(lines), 0) + bottom;
   const [low, high] = forest_extent(frame);
   const x = make_scale(low, high, left, width - right, false, (width - left) / 70);
   const root = svg("svg", {width, height, role: "img", "aria-label": picture.title});
   const top = title_height(titles[0]) - 6;
-  const texts = tick_texts(x.ticks);
-  for (const [i, tick] of x.ticks.entries())
-    root.append(svg("line", {class: "grid", x1: x(tick), x2: x(tick), y1: top, y2: height - bottom}),
-                tick_label(texts[i], x(tick), height - bottom + 17, width));
-  root.append(svg("line", {class: "guide", x1: x(frame.reference), x2: x(frame.reference), y1: top, y2: height - bottom}),
+  for (const tick of x.ticks)
+    root.append(svg("line", {class: "grid", x1: x(tick), x2: x(tick), y1: top, y2: height - bottom}));
+  root.append(...tick_labels(x, height - bottom + 17, width),
+              svg("line", {class: "guide", x1: x(frame.reference), x2: x(frame.reference), y1: top, y2: height - bottom}),
               svg("text", {class: "title", x: width - right, y: height - 8, "text-anchor": "end"},
                   axis_title(picture.x)));
   let y = 0;
   frame.groups.forEach(([, rows], group) => {
-    titles[group].forEach((line, i) => root.append(svg("text", {class: "group", x: 0, y: y + 20 + 17 * i}, line)));
+    draw_title(root, titles[group], 0, y);
     y += title_height(titles[group]);
     for (const row of rows) {
       draw_estimate(root, row, x, y, row_height, narrow ? null : left);
@@ -48,16 +46,12 @@ function draw_forest(figure, picture, frame) {
   });
 }
 
-// The parts of a title, each on a line of its own where all don't fit on one.
-function title_lines(title, width) {
-  return 1.15 * label_width([title]) < width ? [title] : title.split(" · ");
-}
-
 // `left`: where the bars begin, with the label beside; null with the label above.
 function draw_estimate(root, [label, role, value, low, high, others, note], x, top, height, left) {
   const y = left === null ? top + height - 11 : top + height / 2;
-  root.append(left === null ? svg("text", {class: "tick", x: 0, y: top + 12}, label)
-                            : svg("text", {class: "tick", x: left - 8, y: y + 4, "text-anchor": "end"}, label));
+  root.append(left === null ? svg("text", {class: "tick", x: 0, y: top + 12}, shortened(label, x.range_end))
+                            : svg("text", {class: "tick", x: left - 8, y: y + 4, "text-anchor": "end"},
+                                  shortened(label, left - 9)));
   for (const [other, at] of others)
     if (Number.isFinite(at)) root.append(marker(other, x(at), y, 4, true, 0.8));
   if (Number.isFinite(low))

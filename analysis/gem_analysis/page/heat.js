@@ -41,10 +41,11 @@ function draw_heat(figure, picture, frame) {
   const rows = frame.row_labels.length, columns = frame.column_labels.length;
   const strip = frame.row_roles ? 8 : 0, strip_top = frame.column_roles ? 8 : 0;
   // Where labels would take most of a narrow page, each stands above its row.
-  const beside = Math.max(30, label_width(frame.row_labels) + 12);
-  const head = frame.cell_texts && figure.clientWidth < NARROW && 2.5 * beside > figure.clientWidth ? 18 : 0;
+  const needed = label_width(frame.row_labels) + 12;
+  const head = frame.cell_texts && figure.clientWidth < NARROW && 2.5 * needed > figure.clientWidth ? 18 : 0;
+  const beside = Math.max(30, Math.min(0.45 * figure.clientWidth, needed));
   const label_rows = Math.max(...frame.column_labels.map(label => column_label_lines(frame, label).length));
-  const foot = 14 * (label_rows - 1);
+  const foot = LINE * (label_rows - 1);
   const height = picture.height + head * rows + foot;
   const left = (head ? 0 : beside) + strip;
   const width = Math.max(figure.clientWidth, left + 12 + columns * least_cell_width(frame));  // the figure scrolls
@@ -79,14 +80,17 @@ function draw_heat(figure, picture, frame) {
 // What the texts in the cells and below the columns need; of cells without texts, next to nothing.
 function least_cell_width(frame) {
   if (!frame.cell_texts) return 1;
-  const lines = frame.cell_texts.flat().flatMap(text => text.split("\n"));
+  const lines = frame.cell_texts.flat().map(text => text.split("\n"));
   const labels = frame.column_labels.flatMap(label => column_label_lines(frame, label));
-  return Math.max(label_width(lines), label_width(labels)) + LABEL_GAP;
+  return Math.max(label_width(lines.map(([first]) => first), "cell"), label_width(labels),
+                  label_width(lines.flatMap(([, ...rest]) => rest), "cell-detail")) + LABEL_GAP;
 }
+
+const WIDEST_COLUMN_LABEL = 160;
 
 // A setting of two parts, "both-ends/spread-1.28", takes two lines below cells that hold texts.
 function column_label_lines(frame, label) {
-  return frame.cell_texts ? label.split(/(?<=\/)/) : [label];
+  return frame.cell_texts ? label.split(/(?<=\/)/).map(line => shortened(line, WIDEST_COLUMN_LABEL)) : [label];
 }
 
 function draw_cells(root, frame, box, cell, colours) {
@@ -141,15 +145,15 @@ function draw_heat_labels(root, picture, frame, box, cell, width, height) {
   frame.row_labels.forEach((label, row) => {
     if (row % row_stride) return;
     const top = box.top + row * cell.height;
-    root.append(cell.head ? svg("text", {class: "tick", x: box.left, y: top + cell.head - 5}, label)
+    root.append(cell.head ? svg("text", {class: "tick", x: box.left, y: top + cell.head - 5},
+                                shortened(label, width - box.left))
                           : svg("text", {class: "tick", x: box.left - gap, y: top + 0.5 * cell.height + 4,
-                                         "text-anchor": "end"}, label));
+                                         "text-anchor": "end"}, shortened(label, box.left - gap)));
   });
   frame.column_labels.forEach((label, column) => {
     if (column % column_stride) return;
     column_label_lines(frame, label).forEach((line, i) => root.append(
-      svg("text", {class: "tick", x: box.left + (column + 0.5) * cell.width, y: box.top + box.height + 16 + 14 * i,
-                   "text-anchor": "middle"}, line)));
+      tick_label(line, box.left + (column + 0.5) * cell.width, box.top + box.height + 16 + LINE * i, width)));
   });
   root.append(svg("text", {class: "title", x: 0, y: 14}, axis_title(picture.y)),
               svg("text", {class: "title", x: width - 12, y: height - 8, "text-anchor": "end"}, axis_title(picture.x)));

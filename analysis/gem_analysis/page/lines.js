@@ -36,12 +36,15 @@ function draw_lines(figure, whole, frame, state) {
   const width = figure.clientWidth, height = picture.height;
   const [[x_low, x_high], [y_low, y_high]] = lines_extents(picture, frame, state.hidden);
   const y_ticks = make_scale(y_low, y_high, 0, 1, picture.y.log, height / 45).ticks;
-  const left = Math.max(34, label_width(tick_texts(y_ticks)) + 14), right = 16, top = 28, bottom = 44;
+  const left = Math.max(34, label_width(tick_texts(y_ticks)) + 14), right = 16, bottom = 44;
+  const titles = text_lines(axis_title(picture.y), width, "title");
+  const top = 14 + LINE * (titles.length + (frame.guides.some(guide => guide.x !== null) ? 1 : 0));
   const x = make_scale(x_low, x_high, left, width - right, picture.x.log, (width - left) / 70);
   const y = make_scale(y_low, y_high, height - bottom, top, picture.y.log, height / 45);
   const root = svg("svg", {width, height, role: "img", "aria-label": picture.title});
-  draw_axes(root, picture, x, y, {left, right, top, bottom, width, height});
-  const guide_labels = frame.guides.map(guide => draw_guide(root, guide, x, y, [x_low, x_high], [y_low, y_high]));
+  draw_axes(root, picture, x, y, {left, right, top, bottom, width, height}, titles);
+  const placed = [], guide_labels = frame.guides.map(
+    guide => place_label(draw_guide(root, guide, x, y, [x_low, x_high], [y_low, y_high]), placed)).filter(Boolean);
   const shown = frame.series.filter(series => !state.hidden.has(series.name));
   for (const series of shown) draw_series(root, series, x, y);
   root.append(...guide_labels);
@@ -60,7 +63,7 @@ function draw_lines(figure, whole, frame, state) {
   }, () => halo.setAttribute("visibility", "hidden"));
 }
 
-function draw_axes(root, picture, x, y, box) {
+function draw_axes(root, picture, x, y, box, titles) {
   const floor = box.height - box.bottom;
   const y_texts = tick_texts(y.ticks);
   y.ticks.forEach((tick, i) => {
@@ -72,14 +75,14 @@ function draw_axes(root, picture, x, y, box) {
   // Names that don't fit beside each other stand on two lines by turns, if no title needs the second one.
   const needed = labels ? label_stride(labels, box.width - box.left - box.right) : 1;
   const lines = needed === 2 && axis_title(picture.x) === "" ? 2 : 1, stride = needed / lines;
-  const ticks = labels ? labels.map((_, index) => index).filter(index => index % stride === 0) : x.ticks;
-  const texts = labels ? ticks.map(tick => shortened(labels[tick], box.width)) : tick_texts(ticks);
-  ticks.forEach((tick, i) => {
-    const line = labels ? tick % lines : 0;
-    root.append(tick_label(texts[i], x(tick), floor + 17 + 14 * line, box.width));
+  if (!labels) root.append(...tick_labels(x, floor + 17, box.width));
+  (labels || []).forEach((label, i) => {
+    if (i % stride === 0)
+      root.append(tick_label(shortened(label, box.width), x(i), floor + 17 + LINE * (i % lines), box.width));
   });
-  root.append(svg("text", {class: "title", x: box.left - 8, y: 14, "text-anchor": "start"}, axis_title(picture.y)),
-              svg("text", {class: "title", x: box.width - box.right, y: box.height - 8, "text-anchor": "end"},
+  const start = Math.max(0, Math.min(box.left - 8, box.width - label_width(titles, "title")));
+  titles.forEach((line, i) => root.append(svg("text", {class: "title", x: start, y: 14 + LINE * i}, line)));
+  root.append(svg("text", {class: "title", x: box.width - box.right, y: box.height - 8, "text-anchor": "end"},
                   axis_title(picture.x)));
 }
 
@@ -92,10 +95,11 @@ function draw_guide(root, guide, x, y, [x_low, x_high], [y_low, y_high]) {
     [from, to] = [[low, low], [high, high]];
   }
   root.append(svg("line", {class: "guide", x1: x(from[0]), y1: y(from[1]), x2: x(to[0]), y2: y(to[1])}));
+  const label = shortened(guide.label, Math.abs(x.range_end - x(x_low)), "guide-label");
   // The label goes to the side that has room: devices that hardly differ put "you are here" beside the left axis.
   const left = x(to[0]) < (x(x_low) + x(x_high)) / 2;
   return svg("text", {class: "guide-label", x: x(to[0]) + (left ? 4 : -4), y: y(to[1]) - 5,
-                      "text-anchor": left ? "start" : "end"}, guide.label);
+                      "text-anchor": left ? "start" : "end"}, label);
 }
 
 function draw_series(root, series, x, y) {

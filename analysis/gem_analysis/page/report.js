@@ -34,6 +34,17 @@ function draw(picture) {
   const frame = frame_of(picture);
   DRAW[frame.kind](picture.figure, picture, frame, picture.state);
   draw_legend(picture, frame);
+  show_scrolling(picture.figure);
+}
+
+// Says of what is wider than its place that it scrolls, and fades the edges behind which there is more.
+function show_scrolling(box) {
+  const hidden = box.scrollWidth - box.clientWidth;
+  box.previousElementSibling.hidden = hidden <= 1;
+  box.classList.toggle("more-left", hidden > 1 && box.scrollLeft > 1);
+  box.classList.toggle("more-right", hidden > 1 && box.scrollLeft < hidden - 1);
+  if (hidden > 1) box.tabIndex = 0;  // for the arrow keys
+  else box.removeAttribute("tabindex");
 }
 
 function choose(picture, which, value, leading) {
@@ -177,11 +188,20 @@ function redraw_when_resized() {
     if (width === innerWidth) return;
     width = innerWidth;
     pictures.forEach(draw);
+    document.querySelectorAll(".table-wrap").forEach(show_scrolling);
   }).observe(document.documentElement);
+}
+
+function set_up_scrolling() {
+  for (const box of document.querySelectorAll(".figure, .table-wrap")) {
+    show_scrolling(box);
+    box.addEventListener("scroll", () => show_scrolling(box), {passive: true});
+  }
 }
 
 REPORT.pictures.forEach(set_up);
 set_up_theme();
 set_up_copying();
+set_up_scrolling();
 redraw_when_resized();
 document.documentElement.dataset.ready = "yes";

@@ -67,12 +67,6 @@ function tick_texts(ticks) {
   return ticks.map(tick => tick.toFixed(digits).replace("-", "−"));
 }
 
-// The text of a tick at `x` below a picture of `width`; at an end it is moved so far that all of it stays on the picture.
-function tick_label(text, x, y, width) {
-  const half = label_width([text]) / 2, at = Math.max(half, Math.min(width - half, x));
-  return svg("text", {class: "tick", x: at, y, "text-anchor": "middle"}, text);
-}
-
 function with_unit(value, axis) {
   return number_text(value) + (axis && axis.unit ? " " + axis.unit.split(" a ")[0] : "");
 }
@@ -112,26 +106,6 @@ function log_ticks(low, high, most) {
     return ticks.length > 2 ? ticks : linear_ticks(low, high, most);
   }
   return [low, high];
-}
-
-// Widest of some labels in pixels, near enough for margins.
-function label_width(labels) {
-  return 6.7 * Math.max(0, ...labels.map(label => label.length));
-}
-
-// The text without its middle, where it is wider than that.
-function shortened(text, width) {
-  const letters = Math.max(3, Math.floor(width / label_width(["x"])));
-  if (text.length <= letters) return text;
-  const head = Math.floor((letters - 1) / 2);
-  return `${text.slice(0, head)}…${text.slice(text.length - (letters - 1 - head))}`;
-}
-
-const LABEL_GAP = 10;  // between labels beside each other
-
-// Category labels that fit: each `every`-th.
-function label_stride(labels, width) {
-  return Math.max(1, Math.ceil((label_width(labels) + LABEL_GAP) * labels.length / Math.max(1, width)));
 }
 
 const tooltip = {

@@ -1,5 +1,7 @@
 """One module a picture. Each has `draw(results) -> Picture`, which raises NotDrawn with the reason if it cannot."""
 
+from types import ModuleType
+
 from . import (
     adaptation_moves,
     adaptation_speeds,
@@ -34,7 +36,7 @@ from . import (
 )
 
 # section title -> pictures in the order of the page
-SECTIONS = {
+SECTIONS: dict[str, tuple[ModuleType, ...]] = {
     "Batch": (all_replays, batch_matrix),
     "Verification": (
         mapping_ratio,
@@ -53,6 +55,6 @@ SECTIONS = {
 }
 
 
-def name_of(module):
+def name_of(module: ModuleType) -> str:
     """Name of a picture, for files and anchors: "step-times"."""
     return module.__name__.rsplit(".", 1)[-1].replace("_", "-")

@@ -3,12 +3,13 @@
 import numpy as np
 
 from ..picture import Axis, Lines, Picture, Series, evenly, format_time, only
+from ..results import Results
 from .adaptation_steps import adaptation_of, change_guides, role_of
 
 MOST_POINTS = 200
 
 
-def draw(results):
+def draw(results: Results) -> Picture:
     run = adaptation_of(results)
     series, told = [], []
     for policy, moved, pause_s in zip(run.policies, run.moved, run.pause_s):

@@ -2,19 +2,21 @@
 
 import numpy as np
 
+from ..arrays import Array, Integers
 from ..picture import Axis, Lines, Picture, Series, only
+from ..results import Results
 from .adaptation_steps import adaptation_of, block_means, change_guides
 
 MOST_DEVICES = 7
 
 
-def drifting(slowdown, most=MOST_DEVICES):
+def drifting(slowdown: Array, most: int = MOST_DEVICES) -> Integers:
     """The devices whose speed changes most, in their order."""
     spread = slowdown.max(axis=0) - slowdown.min(axis=0)
     return np.sort(np.argsort(-spread, kind="stable")[:most])
 
 
-def draw(results):
+def draw(results: Results) -> Picture:
     run = adaptation_of(results)
     devices = drifting(run.slowdown)
     series = []

@@ -2,8 +2,11 @@
 
 import numpy as np
 
+from ..arrays import Array, Floats
 from ..errors import NotDrawn
+from ..nouns import Adaptation
 from ..picture import Axis, Guide, Lines, Picture, Series, format_time, only, time_unit
+from ..results import Results
 
 MOST_BLOCKS = 160
 ROLES = {
@@ -16,22 +19,22 @@ ROLES = {
 }
 
 
-def adaptation_of(results):
+def adaptation_of(results: Results) -> Adaptation:
     if results.adaptation is None:
         raise NotDrawn("needs a report of gem-adapt")
     return results.adaptation
 
 
-def role_of(policy):
+def role_of(policy: str) -> str:
     return ROLES.get(policy, "other")
 
 
-def change_guides(adaptation):
+def change_guides(adaptation: Adaptation) -> list[Guide]:
     """A line at each change of a task or a speed; none where they are so many that they would hide the rest."""
     return [Guide("change", x=step) for step in adaptation.changes] if len(adaptation.changes) <= 20 else []
 
 
-def block_means(values, most=MOST_BLOCKS):
+def block_means(values: Array, most: int = MOST_BLOCKS) -> tuple[Floats, Floats]:
     """(steps, means): neighbouring steps taken together, so that a line has at most so many points."""
     size = max(1, -(-len(values) // most))
     starts = np.arange(0, len(values), size)
@@ -40,7 +43,7 @@ def block_means(values, most=MOST_BLOCKS):
     ) / np.diff(np.append(starts, len(values)))
 
 
-def draw(results):
+def draw(results: Results) -> Picture:
     run = adaptation_of(results)
     unit_s, unit = time_unit(run.step_s)
     series = []

@@ -2,14 +2,16 @@
 
 import numpy as np
 
+from ..batch import PairResult
 from ..errors import NotDrawn
 from ..palette import mapping_role
 from ..picture import Axis, Estimate, Forest, Picture, only, percent
+from ..results import Results
 
 MOST_ROWS = 200
 
 
-def draw(results):
+def draw(results: Results) -> Picture:
     runs = [pair for pair in results.batch if not pair.failure and not np.isnan(pair.ratio)]
     if len(runs) < 2:
         raise NotDrawn("needs two runs of a batch with a result")
@@ -18,7 +20,7 @@ def draw(results):
         by_ratio = sorted(shown, key=lambda pair: pair.ratio)
         keep = {id(pair) for pair in by_ratio[: MOST_ROWS // 2] + by_ratio[-MOST_ROWS // 2 :]}
         shown = [pair for pair in shown if id(pair) in keep]
-    groups = {}
+    groups: dict[tuple[str, str, str], list[Estimate]] = {}
     for pair in shown:
         of_what = pair.setting, pair.speeds if pair.device_kind else "", "in-sample" if pair.is_in_sample else ""
         groups.setdefault(of_what, []).append(_row(pair))
@@ -48,7 +50,7 @@ def draw(results):
     )
 
 
-def _row(pair):
+def _row(pair: PairResult) -> Estimate:
     interval = f" ({pair.low:.3f} to {pair.high:.3f})" if not np.isnan(pair.low) else ""
     kind = "measured" if pair.is_measured else "predicted"
     note = f"{pair.workload}: {pair.method} {pair.ratio:.3f}{interval}, {kind}, {pair.note}, speeds {pair.speeds}"

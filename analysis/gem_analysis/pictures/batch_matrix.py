@@ -1,23 +1,30 @@
 """Models x tasks, or workloads x settings, or tokens a step, where runs differ in more: gain of each run of a batch, with
 its interval."""
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import numpy as np
 
+from ..batch import PairResult
 from ..errors import NotDrawn
 from ..picture import Axis, Heat, Picture, only
+from ..results import Results
+
+NameOf: TypeAlias = Callable[[PairResult], str]
 
 
-def axes_of(pairs):
+def axes_of(pairs: list[PairResult]) -> tuple[NameOf, NameOf, tuple[str, str]]:
     """(row of a pair, column of a pair, their names): models x tasks if no cell gets two runs, else workloads x settings,
     else the sizes of its steps."""
 
-    def tokens(pair):
+    def tokens(pair: PairResult) -> str:
         return f"{pair.tokens:,}" if pair.tokens else "unknown"
 
-    def run(pair):
+    def run(pair: PairResult) -> str:
         return f"{pair.setting} {pair.model} {pair.task}".strip() + (", in-sample" if pair.is_in_sample else "")
 
-    ways = (
+    ways: tuple[tuple[NameOf, NameOf, tuple[str, str]], ...] = (
         (lambda pair: pair.model, lambda pair: pair.task, ("model", "task")),
         (lambda pair: pair.workload, lambda pair: pair.setting, ("workload", "setting")),
         (run, tokens, ("run", "tokens a step")),
@@ -28,7 +35,7 @@ def axes_of(pairs):
     return ways[-1]
 
 
-def draw(results):
+def draw(results: Results) -> Picture:
     if not results.batch:
         raise NotDrawn("this is one run, not a batch")
     row_of, column_of, names = axes_of(results.batch)
@@ -81,7 +88,7 @@ def draw(results):
     )
 
 
-def _text(pair, by_tokens):
+def _text(pair: PairResult, by_tokens: bool) -> str:
     if pair.failure:
         return pair.outcome.split(":")[0]
     change = f"{100 * (pair.ratio - 1):+.1f}"

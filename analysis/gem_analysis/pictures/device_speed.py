@@ -6,13 +6,14 @@ from ..errors import NotDrawn
 from ..latency import noise, relative_speeds, throttle_text, throttled
 from ..palette import device_role
 from ..picture import Axis, Lines, Picture, Series, only
+from ..results import Results
 from .latency_lines import hindered
 
 MOST_HOSTS = 7
 DOUBTFUL_SHARE = 0.05
 
 
-def draw(results):
+def draw(results: Results) -> Picture:
     profile = results.profile
     if profile is None:
         raise NotDrawn("needs a profile of gem-profile")

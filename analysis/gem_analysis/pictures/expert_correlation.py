@@ -3,14 +3,15 @@
 import numpy as np
 
 from ..errors import NotDrawn
-from ..picture import Axis, Choice, Heat, Picture, evenly
+from ..picture import Axis, Choice, Frames, Heat, Picture, evenly
+from ..results import Results
 from ..routing import CONSISTENT, KIND_NAMES, TEMPORAL, correlations, expert_kinds
 
 MOST_CELLS = 200_000
 MOST_EXPERTS = 128
 
 
-def draw(results):
+def draw(results: Results) -> Picture:
     trace = results.train or results.scored
     if trace is None:
         raise NotDrawn("needs a trace of gem-trace")
@@ -20,7 +21,8 @@ def draw(results):
     kinds = expert_kinds(trace.counts, trace.experts)
     shown = min(expert_count, MOST_EXPERTS)
     layers = evenly(layer_count, max(2, MOST_CELLS // shown**2))
-    frames, strongest = {}, []
+    frames: Frames = {}
+    strongest = []
     for index, layer in enumerate(layers):
         counts = trace.counts[:, layer, : trace.experts[layer]].astype(float)
         matrix, loads = correlations(counts), counts.mean(axis=0)

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from ..arrays import Integers
 from ..errors import NotDrawn
-from ..picture import Axis, Choice, Heat, Picture, evenly
-from ..results import trace_note
+from ..picture import Axis, Choice, Frames, Heat, Picture, evenly
+from ..results import Results, trace_note
 from ..routing import KIND_NAMES, expert_kinds, skew
 
 MOST_CELLS = 600_000  # of all frames together
@@ -12,12 +13,12 @@ MOST_STEPS = 256
 LEAST_STEPS = 32
 
 
-def bins_of(count, most):
+def bins_of(count: int, most: int) -> Integers:
     """First step of each of at most `most` bins of steps of equal length."""
     return np.arange(0, count, -(-count // most))
 
 
-def draw(results):
+def draw(results: Results) -> Picture:
     trace = results.train or results.scored
     if trace is None:
         raise NotDrawn("needs a trace of gem-trace")
@@ -27,7 +28,7 @@ def draw(results):
     length = np.diff(np.append(starts, steps))
     loads = np.add.reduceat(trace.counts[:, layers], starts, axis=0) / length[:, None, None]
     kinds = expert_kinds(trace.counts, trace.experts)
-    frames = {}
+    frames: Frames = {}
     for index, layer in enumerate(layers):
         values = loads[:, index, : trace.experts[layer]].T  # [expert, step]
         order = np.argsort(-values.mean(axis=1), kind="stable")

@@ -2,22 +2,29 @@
 
 import numpy as np
 
+from ..arrays import Floats
 from ..errors import NotDrawn
 from ..latency import most_from_speeds, relative_speeds
+from ..nouns import Report
 from ..picture import Axis, Guide, Lines, Picture, Series, only, percent
+from ..results import Results
 
 POINTS = 41
 
 
-def even_speeds(spread, devices):
+def even_speeds(spread: float, devices: int) -> Floats:
     """Relative speeds of devices whose times are evenly spaced from the fastest to `spread` times as long."""
     return 1.0 / np.linspace(1.0, spread, devices)
 
 
-def draw(results):
+def draw(results: Results) -> Picture:
     runs = [pair for pair in results.batch if not pair.failure and np.isfinite(pair.spread) and np.isfinite(pair.ratio)]
     report, profile = results.report, results.profile
-    speeds = relative_speeds(profile) if profile is not None else report.device_speeds if report is not None else []
+    speeds: Floats = np.empty(0)
+    if profile is not None:
+        speeds = relative_speeds(profile)
+    elif report is not None:
+        speeds = report.device_speeds
     here = float(np.max(speeds) / np.min(speeds)) if len(speeds) > 1 else np.nan
     devices = len(speeds) if len(speeds) > 1 else max((pair.devices for pair in runs), default=0)
     if devices < 2 or (np.isnan(here) and not runs):
@@ -27,7 +34,7 @@ def draw(results):
     most = [100 * (most_from_speeds(even_speeds(spread, devices)) - 1) for spread in spreads]
     series = [Series("at most from speeds alone", "bound", 100 * (spreads - 1), np.array(most), "line")]
     if report is not None and np.isfinite(here):
-        series.append(_own(results, here))
+        series.append(_own(report, here))
     for name, role, chosen in (
         ("runs, measured", "gem", [pair for pair in runs if pair.is_measured]),
         ("runs, predicted", "predicted", [pair for pair in runs if not pair.is_measured]),
@@ -68,12 +75,12 @@ def draw(results):
     )
 
 
-def _own(results, here):
+def _own(report: Report, here: float) -> Series:
     """The judged mapping of this run."""
-    report, m = results.report, results.judged
+    m = report.judged_index
     ratio, low, high = (report.summary[f"relative{end}"][m] for end in ("", "_low", "_high"))
-    at = [np.array([100 * (value - 1)]) for value in (ratio, low, high)]
+    at, least, most = (np.array([100 * (value - 1)]) for value in (ratio, low, high))
     note = f"{report.names[m]}, measured: {percent(ratio)} ({percent(low)} to {percent(high)})"
     return Series(
-        f"{report.names[m]}, measured", "gem", np.array([100 * (here - 1)]), at[0], "dots", *at[1:], notes=[note]
+        f"{report.names[m]}, measured", "gem", np.array([100 * (here - 1)]), at, "dots", least, most, notes=[note]
     )

@@ -3,18 +3,20 @@
 import numpy as np
 
 from ..errors import NotDrawn
+from ..nouns import Mapping
 from ..palette import mapping_role
 from ..picture import Axis, Guide, Lines, Picture, Series, only, percent
+from ..results import Results
 from .held_out import ratios
 
 
-def draw(results):
+def draw(results: Results) -> Picture:
     if results.profile is None or results.scored is None or not results.mappings:
         raise NotDrawn(
             "needs a profile, a trace of held-out requests and mappings of one method searched on differently "
             "many steps (gem-map --train-steps)"
         )
-    by_method = {}
+    by_method: dict[str, dict[int, Mapping]] = {}
     for mapping in results.mappings:
         by_method.setdefault(mapping.method, {})[mapping.train_steps] = mapping
     curves = {method: found for method, found in by_method.items() if len(found) > 1 and method != "linear"}

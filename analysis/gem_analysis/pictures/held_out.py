@@ -1,47 +1,64 @@
 """What is left of a gain on requests that were never searched on, and what of it is balance alone."""
 
+from typing import NamedTuple
+
 import numpy as np
 
+from ..arrays import Array
 from ..errors import NotDrawn
-from ..latency import homes_for, linear_homes, predict, surfaces_of
+from ..latency import Homes, Surface, homes_for, linear_homes, predict, surfaces_of
+from ..nouns import Mapping, Profile, Trace
 from ..picture import Axis, Guide, Lines, Picture, Series, evenly, only, percent
+from ..results import Results
 
 MOST_STEPS = 256
 
 
-def mean_step_s(counts, homes, surfaces, profile):
+class Ratios(NamedTuple):
+    """Of a mapping's predicted time to linear's; each is NaN where it isn't known."""
+
+    searched: float  # on the steps searched on, or on requests that it may have seen
+    held_out: float
+    equal: float  # on the requests to score on, if all devices were equal
+
+
+def mean_step_s(counts: Array, homes: Homes, surfaces: list[Surface], profile: Profile) -> float:
     """Mean over steps of the sum over layers of the slowest device's predicted time."""
-    return predict(counts, homes, surfaces, profile).max(axis=2).sum(axis=1).mean()
+    return float(predict(counts, homes, surfaces, profile).max(axis=2).sum(axis=1).mean())
 
 
-def ratios(results):
-    """[(name, ratio to linear or NaN for each of: searched-on, held-out, held-out on equal devices)]"""
+def ratios(results: Results) -> list[tuple[str, Ratios]]:
+    """By name those of each mapping of which any is known. NotDrawn without profile and trace."""
     profile, scored = results.profile, results.scored
+    if profile is None or scored is None:
+        raise NotDrawn("needs a profile, a trace and mappings of one run")
+    mappings = [mapping for mapping in results.mappings if mapping.method != "linear"]
     held_out = scored.part == "test"
-    cases = [
-        (results.train if results.train is not scored else None, False),
-        (scored if held_out else None, False),
-        (scored if held_out else None, True),
-    ]
-    if not held_out:
-        cases = [(scored, False), (None, False), (scored, True)]
-    rows = {mapping.name: [] for mapping in results.mappings if mapping.method != "linear"}
-    for trace, equal in cases:
-        counts = trace.counts[evenly(len(trace.counts), MOST_STEPS)] if trace else None
-        surfaces = surfaces_of(profile, equal)
-        if trace:
-            linear = linear_homes(*counts.shape[1:], profile.device_count, trace.experts)
-            base = mean_step_s(counts, linear, surfaces, profile)
-        for mapping in results.mappings:
-            if mapping.name not in rows:
-                continue
-            homes = homes_for(mapping, trace) if trace and mapping.device_count == profile.device_count else None
-            rows[mapping.name].append(np.nan if homes is None else mean_step_s(counts, homes, surfaces, profile) / base)
-    return [(name, values) for name, values in rows.items() if not np.isnan(values).all()]
+    searched = (results.train if results.train is not scored else None) if held_out else scored
+    cases = (
+        _ratios_on(searched, mappings, profile, False),
+        _ratios_on(scored if held_out else None, mappings, profile, False),
+        _ratios_on(scored, mappings, profile, True),
+    )
+    rows = [(mapping.name, Ratios(*values)) for mapping, *values in zip(mappings, *cases)]
+    return [(name, values) for name, values in rows if not np.isnan(values).all()]
 
 
-def draw(results):
-    if results.profile is None or results.scored is None or not results.mappings:
+def _ratios_on(trace: Trace | None, mappings: list[Mapping], profile: Profile, equal_devices: bool) -> list[float]:
+    """[mapping]; NaN without a trace, and for a mapping that doesn't fit."""
+    if trace is None:
+        return [np.nan] * len(mappings)
+    counts = trace.counts[evenly(len(trace.counts), MOST_STEPS)]
+    surfaces = surfaces_of(profile, equal_devices)
+    linear = linear_homes(counts.shape[1], counts.shape[2], profile.device_count, trace.experts)
+    base_s = mean_step_s(counts, linear, surfaces, profile)
+    found = [homes_for(m, trace) if m.device_count == profile.device_count else None for m in mappings]
+    return [np.nan if homes is None else mean_step_s(counts, homes, surfaces, profile) / base_s for homes in found]
+
+
+def draw(results: Results) -> Picture:
+    best_mapping = results.best_mapping
+    if results.profile is None or results.scored is None or best_mapping is None:
         raise NotDrawn("needs a profile, a trace and mappings of one run")
     if len(results.profile.regime_tiles):
         raise NotDrawn(
@@ -62,7 +79,7 @@ def draw(results):
         for name, role, offset, value in zip(names, ("eplb", "gem", "linear"), (-0.16, 0, 0.16), values)
         if not np.isnan(value).all()
     ]
-    best = next((i for i, (name, _) in enumerate(rows) if name == results.best_mapping.name), len(rows) - 1)
+    best = next((i for i, (name, _) in enumerate(rows) if name == best_mapping.name), len(rows) - 1)
     name, (searched, held, equal) = rows[best]
     parts = []
     if not np.isnan(searched):

@@ -2,16 +2,19 @@
 
 import numpy as np
 
+from ..arrays import Bools, Integers
 from ..errors import NotDrawn
 from ..latency import regime_notes, relative_speeds, throttle_text, throttled
+from ..nouns import Profile
 from ..palette import DEVICE_ROLES, device_role
-from ..picture import Axis, Choice, Lines, Picture, Series, evenly, format_time, time_unit
+from ..picture import Axis, Choice, Frames, Lines, Picture, Series, evenly, format_time, time_unit
+from ..results import Results
 
 MOST_DEVICES = DEVICE_ROLES
 USUAL_SHARE = 0.9  # of all points: above, being throttled is how the devices run
 
 
-def shown_devices(profile):
+def shown_devices(profile: Profile) -> Integers:
     """All devices if they are few; else from the fastest to the slowest, evenly by rank in speed."""
     if profile.device_count <= MOST_DEVICES:
         return np.arange(profile.device_count)
@@ -19,7 +22,17 @@ def shown_devices(profile):
     return by_speed[evenly(profile.device_count, 5)]
 
 
-def draw_lines(results, title, x, x_values, fixed_name, fixed_values, sentence, start=-1, first_view=0):
+def draw_lines(
+    results: Results,
+    title: str,
+    x: Axis,
+    x_values: Integers,
+    fixed_name: str,
+    fixed_values: Integers,
+    sentence: str,
+    start: int = -1,
+    first_view: int = 0,
+) -> Picture:
     """Latency over `x_values`, relative to the fastest device's and in seconds, one frame for each value of
     `fixed_values` that has two points or more."""
     profile = results.profile
@@ -35,7 +48,7 @@ def draw_lines(results, title, x, x_values, fixed_name, fixed_values, sentence, 
         behind = 100 * (profile.median_s / profile.median_s.min(axis=0) - 1)
         views = {"against the fastest": (behind, Axis("slower than the fastest", "%", zero=True)), **views}
     speeds, held_down = relative_speeds(profile), hindered(profile)
-    frames = {}
+    frames: Frames = {}
     for view, (values, y) in enumerate(views.values()):
         for index, level in enumerate(levels):
             points = np.flatnonzero(fixed_values == level)
@@ -48,7 +61,7 @@ def draw_lines(results, title, x, x_values, fixed_name, fixed_values, sentence, 
                     values[d, points],
                     "line+dots",
                     hollow=~profile.settled[d, points] | held_down[d, points],
-                    notes=[_note(profile, held_down, d, p) for p in points],
+                    notes=[_note(profile, held_down, int(d), int(p)) for p in points],
                 )
                 for position, d in enumerate(devices)
             ]
@@ -70,13 +83,13 @@ def draw_lines(results, title, x, x_values, fixed_name, fixed_values, sentence, 
     )
 
 
-def hindered(profile):
+def hindered(profile: Profile) -> Bools:
     """[device, point] throttled, unless nearly all points are: then that is the devices' usual state and marks nothing."""
     held_down = throttled(profile)
-    return held_down & (held_down.mean() < USUAL_SHARE)
+    return np.asarray(held_down & (held_down.mean() < USUAL_SHARE))
 
 
-def hollow_text(profile):
+def hollow_text(profile: Profile) -> str:
     """What hollow points are, and what "throttled" means where any point is."""
     unsettled, held_down = int((~profile.settled).sum()), throttled(profile)
     words = [f"unsettled ({unsettled} of {profile.settled.size})"] if unsettled else []
@@ -86,7 +99,7 @@ def hollow_text(profile):
     return " ".join(filter(None, (hollow, throttle_text(profile))))
 
 
-def _note(profile, held_down, d, p):
+def _note(profile: Profile, held_down: Bools, d: int, p: int) -> str:
     marks = [
         mark for mark, is_so in (("unsettled", not profile.settled[d, p]), ("throttled", held_down[d, p])) if is_so
     ]

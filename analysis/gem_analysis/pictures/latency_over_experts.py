@@ -3,11 +3,12 @@
 import numpy as np
 
 from ..errors import NotDrawn
-from ..picture import Axis
+from ..picture import Axis, Picture
+from ..results import Results
 from .latency_lines import draw_lines
 
 
-def draw(results):
+def draw(results: Results) -> Picture:
     profile = results.profile
     if profile is None:
         raise NotDrawn("needs a profile of gem-profile")

@@ -4,13 +4,14 @@ import numpy as np
 
 from ..errors import NotDrawn
 from ..latency import regime_notes, relative_speeds, surfaces_of
-from ..picture import Axis, Choice, Heat, Picture, format_time, time_unit
+from ..picture import Axis, Choice, Frames, Heat, Picture, format_time, time_unit
+from ..results import Results
 from .latency_lines import shown_devices
 
 MOST_COLUMNS = 36
 
 
-def draw(results):
+def draw(results: Results) -> Picture:
     profile = results.profile
     if profile is None:
         raise NotDrawn("needs a profile of gem-profile")
@@ -23,7 +24,7 @@ def draw(results):
     unit_s, unit = time_unit(profile.median_s)
     devices, speeds, surfaces = shown_devices(profile), relative_speeds(profile), surfaces_of(profile)
     low, high = profile.median_s.min() / unit_s, profile.median_s.max() / unit_s
-    frames = {}
+    frames: Frames = {}
     for index, d in enumerate(devices):
         values = np.where(tiles >= active, surfaces[d].seconds(tiles, active) / unit_s, np.nan)
         frames[(index,)] = Heat(

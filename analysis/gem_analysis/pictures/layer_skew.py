@@ -4,10 +4,11 @@ import numpy as np
 
 from ..errors import NotDrawn
 from ..picture import Axis, Guide, Lines, Picture, Series, only
+from ..results import Results
 from ..routing import skew, step_skew
 
 
-def draw(results):
+def draw(results: Results) -> Picture:
     trace = results.train or results.scored
     if trace is None:
         raise NotDrawn("needs a trace of gem-trace")

@@ -2,8 +2,11 @@
 
 import numpy as np
 
+from ..arrays import Integers
 from ..errors import NotDrawn
-from ..picture import Axis, Choice, Picture, Row, Span, Spans, evenly, format_time, time_unit
+from ..nouns import Report
+from ..picture import Axis, Choice, Frames, Picture, Row, Span, Spans, evenly, format_time, time_unit
+from ..results import Results
 
 MOST_DEVICES = 16
 MOST_SPANS = 24000  # of all frames together
@@ -11,18 +14,19 @@ MOST_SPANS = 24000  # of all frames together
 PHASES = (("dispatch", "dispatch"), ("compute", "experts compute"), ("combine", "combine, waiting included"))
 
 
-def _typical(report, first, judged):
+def _typical(report: Report, first: int, judged: int) -> tuple[int, int]:
     """The (step, layer) whose gain is the median one: neither the best to show nor the worst."""
     gain = (report.measured_s[judged].max(axis=2) / report.measured_s[first].max(axis=2)).ravel()
     middle = np.argsort(gain, kind="stable")[len(gain) // 2]
-    return np.unravel_index(middle, report.measured_s.shape[1:3])
+    found, layer = np.unravel_index(middle, report.measured_s.shape[1:3])
+    return int(found), int(layer)
 
 
-def draw(results):
+def draw(results: Results) -> Picture:
     report = results.report
     if report is None:
         raise NotDrawn("needs a report of gem-verify")
-    first, judged = 0, results.judged
+    first, judged = 0, report.judged_index
     _, step_count, layer_count, device_count = report.measured_s.shape
     exchanged = not np.isnan(report.dispatch_s).any()
     step, layer = _typical(report, first, judged)
@@ -37,9 +41,9 @@ def draw(results):
     views = ["compute"] + (["whole layer"] if exchanged else [])
 
     unit_s, unit = time_unit(report.measured_s)
-    frames = {}
+    frames: Frames = {}
     for index in np.ndindex(len(views), len(steps), len(layers)):
-        shown = views[index[0]], steps[index[1]], layers[index[2]]
+        shown = views[index[0]], int(steps[index[1]]), int(layers[index[2]])
         frames[index] = Spans([_group(report, m, *shown, devices, unit_s) for m in (first, judged)])
     idle = report.waiting_share[[first, judged]]
     sentence = (
@@ -69,7 +73,9 @@ def draw(results):
     )
 
 
-def _group(report, m, view, step, layer, devices, unit_s):
+def _group(
+    report: Report, m: int, view: str, step: int, layer: int, devices: Integers, unit_s: float
+) -> tuple[str, list[Row]]:
     compute_s = report.measured_s[m, step, layer]
     end_s = compute_s.max()
     slowest = int(compute_s.argmax())

@@ -2,14 +2,16 @@
 
 import numpy as np
 
+from ..arrays import Array, Floats
 from ..errors import NotDrawn
 from ..picture import Axis, Lines, Picture, Series, only
+from ..results import Results
 from ..routing import distance
 
 WINDOWS = 16
 
 
-def drift(reference, counts, window):
+def drift(reference: Array, counts: Array, window: int) -> Floats:
     """[window, layer] distance of each window of steps from the reference's mean load."""
     mean_load = reference.mean(axis=0).astype(float)
     windows = len(counts) // window
@@ -17,7 +19,7 @@ def drift(reference, counts, window):
     return distance(loads, mean_load[None])
 
 
-def draw(results):
+def draw(results: Results) -> Picture:
     reference = results.train or results.scored
     if reference is None:
         raise NotDrawn("needs a trace of gem-trace")
@@ -25,7 +27,8 @@ def draw(results):
     if shortest < 4:
         raise NotDrawn("needs traces of four steps or more")
     window = max(1, shortest // WINDOWS)
-    series, medians = [], {}
+    series = []
+    medians: dict[str, float] = {}
     same_shape = [trace for trace in results.traces if trace.counts.shape[1:] == reference.counts.shape[1:]]
     roles = ("eplb", "gem", "speed-aware", "round-robin")
     for index, trace in enumerate(same_shape[: len(roles)]):

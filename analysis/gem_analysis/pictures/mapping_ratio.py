@@ -4,6 +4,7 @@ import numpy as np
 
 from ..errors import NotDrawn
 from ..picture import Axis, Guide, Lines, Picture, Series, less_or_more, only, percent
+from ..results import Results
 
 # (series, colour, field, has an interval)
 ESTIMATES = (
@@ -14,7 +15,7 @@ ESTIMATES = (
 )
 
 
-def draw(results):
+def draw(results: Results) -> Picture:
     report = results.report
     if report is None:
         raise NotDrawn("needs a report of gem-verify")
@@ -34,7 +35,7 @@ def draw(results):
         )
         name += " (the verdict)" if field == verdict else ""
         series.append(Series(name, role, x, 100 * (ratio - 1), "dots", low, high))
-    judged = results.judged
+    judged = report.judged_index
     sentence = (
         f"Under {report.names[judged]}, the slowest devices take {less_or_more(summary['relative'][judged])} time "
         f"than under {report.names[0]} (95 % interval {percent(summary['relative_low'][judged])} to "

@@ -2,14 +2,16 @@
 
 import numpy as np
 
+from ..arrays import Floats
 from ..errors import NotDrawn
 from ..picture import Axis, Choice, Heat, Picture, evenly, format_time
+from ..results import Results
 
 MOST_DEVICES = 64
 MOST_TEXTS = 16  # devices with figures written into the cells
 
 
-def draw(results):
+def draw(results: Results) -> Picture:
     profile = results.profile
     if profile is None or np.isnan(profile.exchange_s).all() or np.isnan(profile.exchange_bytes_per_s).all():
         raise NotDrawn("needs a profile of gem-profile --exchange")
@@ -18,10 +20,10 @@ def draw(results):
     labels = [str(device) for device in shown]
     rate, latency_us = profile.exchange_bytes_per_s[grid] * 1e-9, profile.exchange_s[grid] * 1e6
 
-    def heat(values):
+    def heat(values: Floats) -> Heat:
         texts = [["" if np.isnan(value) else f"{value:.3g}" for value in row] for row in values]
-        texts = texts if len(shown) <= MOST_TEXTS else None
-        return Heat(values, "sequential", 0.0, float(np.nanmax(values)), labels, labels, texts)
+        few = len(shown) <= MOST_TEXTS
+        return Heat(values, "sequential", 0.0, float(np.nanmax(values)), labels, labels, texts if few else None)
 
     slowest = np.unravel_index(int(np.nanargmin(profile.exchange_bytes_per_s)), profile.exchange_bytes_per_s.shape)
     latest = np.unravel_index(int(np.nanargmax(profile.exchange_s)), profile.exchange_s.shape)

@@ -2,16 +2,18 @@
 
 import numpy as np
 
+from ..arrays import Array
 from ..errors import NotDrawn
-from ..latency import homes_for, linear_homes, relative_speeds
-from ..picture import Axis, Choice, Picture, Row, Span, Spans, evenly
+from ..latency import Homes, homes_for, linear_homes, relative_speeds
+from ..picture import Axis, Choice, Frames, Picture, Row, Span, Spans, evenly
+from ..results import Results
 from ..routing import CONSISTENT, KIND_NAMES, TEMPORAL, busy_shares, expert_kinds, skew
 
 MOST_SPANS = 9000
 MOST_DEVICES = 16
 
 
-def draw(results):
+def draw(results: Results) -> Picture:
     trace, mapping = results.train or results.scored, results.best_mapping
     if trace is None or mapping is None:
         raise NotDrawn("needs a trace and a mapping of one run")
@@ -33,7 +35,7 @@ def draw(results):
     loads = trace.counts.mean(axis=0)  # [layer, expert], tokens a step
     kinds, busy = expert_kinds(trace.counts, trace.experts), busy_shares(trace.counts, trace.experts)
     fair = speeds / speeds.sum()
-    frames = {}
+    frames: Frames = {}
     for index, layer in enumerate(layers):
         groups = [
             (
@@ -90,13 +92,13 @@ def draw(results):
     )
 
 
-def _overload(homes, layer, loads, fair):
+def _overload(homes: Homes, layer: int, loads: Array, fair: Array) -> float:
     """Largest load of a device over its fair share."""
     held = (homes.copy[layer] >= 0).T @ (loads / np.maximum(homes.copies[layer], 1))  # [device]
-    return (held / (fair * loads.sum())).max()
+    return float((held / (fair * loads.sum())).max())
 
 
-def _row(device, speed, experts, loads, kinds, busy, fair):
+def _row(device: int, speed: float | None, experts: Array, loads: Array, kinds: Array, busy: Array, fair: float) -> Row:
     spans, begin = [], 0.0
     for expert in experts[np.argsort(-loads[experts], kind="stable")]:
         kind = KIND_NAMES[kinds[expert]]

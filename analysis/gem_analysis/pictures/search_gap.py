@@ -5,9 +5,10 @@ import numpy as np
 from ..errors import NotDrawn
 from ..palette import mapping_styles
 from ..picture import Axis, Lines, Picture, Series, only
+from ..results import Results
 
 
-def draw(results):
+def draw(results: Results) -> Picture:
     shown = [
         mapping
         for mapping in results.mappings
@@ -18,7 +19,8 @@ def draw(results):
     if not shown:
         raise NotDrawn("needs a mapping file with predicted times and lower bounds")
     styles = mapping_styles([(mapping.name, mapping.method) for mapping in shown])
-    series, total = [], {}
+    series = []
+    total: dict[str, float] = {}
     layer_ids = shown[0].layer_ids
     for mapping in shown:
         if not np.array_equal(mapping.layer_ids, layer_ids):
@@ -27,7 +29,8 @@ def draw(results):
         total[mapping.name] = mapping.predicted_s.sum() / mapping.lower_bound_s.sum()
         role, dashed = styles[mapping.name]
         series.append(Series(mapping.name, role, np.arange(len(gap)), gap, "line+dots", dashed=dashed))
-    name = results.best_mapping.name if results.best_mapping.name in total else series[-1].name
+    best = results.best_mapping
+    name = best.name if best and best.name in total else series[-1].name
     sentence = (
         f"On the steps searched on, {name} is {100 * (total[name] - 1):.1f} % above the lower bound in sum over the "
         "layers: no mapping whatever can gain more than that. The bound itself may be out of reach."

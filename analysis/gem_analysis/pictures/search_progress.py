@@ -2,14 +2,17 @@
 
 import numpy as np
 
+from ..arrays import Bools
 from ..errors import NotDrawn
-from ..picture import Axis, Choice, Guide, Lines, Picture, Series, evenly, format_time, time_unit
+from ..nouns import Arrays
+from ..picture import Axis, Choice, Frames, Guide, Lines, Picture, Series, evenly, format_time, time_unit
+from ..results import Results
 
 MOST_POINTS = 40_000  # of all frames together
 MOST_STARTS = 24
 
 
-def draw(results):
+def draw(results: Results) -> Picture:
     mapping = next(
         (mapping for mapping in (results.best_mapping, *results.mappings) if mapping and mapping.course), None
     )
@@ -21,7 +24,8 @@ def draw(results):
     layers = searched[evenly(len(searched), max(2, MOST_POINTS // (2 * points_a_layer)))]
     time_s, time_name = time_unit(course["elapsed_s"])
     cost_s, cost_name = time_unit(course["predicted_s"])
-    frames, spread = {}, []
+    frames: Frames = {}
+    spread = []
     for index, layer in enumerate(layers):
         here = course["layer"] == layer
         end_s = course["elapsed_s"][here].max()
@@ -58,7 +62,7 @@ def draw(results):
     )
 
 
-def _steps(course, chosen, end_s, time_s, cost_s, is_best):
+def _steps(course: Arrays, chosen: Bools, end_s: float, time_s: float, cost_s: float, is_best: bool) -> Series:
     """One start's best so far, as a staircase to the end."""
     order = np.argsort(course["elapsed_s"][chosen], kind="stable")
     at = course["elapsed_s"][chosen][order] / time_s

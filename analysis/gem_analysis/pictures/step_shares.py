@@ -3,7 +3,9 @@
 import numpy as np
 
 from ..errors import NotDrawn
+from ..nouns import Report
 from ..picture import Axis, Picture, Row, Span, Spans, format_time, only, time_unit
+from ..results import Results
 
 PARTS = (
     ("dispatch", "dispatch"),
@@ -14,13 +16,13 @@ PARTS = (
 ROLES = {"waiting": "wait"}
 
 
-def shares_of(report, m):
+def shares_of(report: Report, m: int) -> list[tuple[str, float]]:
     """[(part, seconds a step)] of one mapping; parts that weren't timed are left out."""
     found = [(part, float(report.summary[f"{part}_s"][m])) for part, _ in PARTS]
     return [(part, seconds) for part, seconds in found if np.isfinite(seconds)]
 
 
-def draw(results):
+def draw(results: Results) -> Picture:
     report = results.report
     if report is None:
         raise NotDrawn("needs a report of gem-verify")
@@ -37,10 +39,10 @@ def draw(results):
             spans.append(Span(begin / unit_s, (begin + seconds) / unit_s, ROLES.get(part, part), note))
             begin += seconds
         rows.append(Row(name, None, spans))
-    judged, first = dict(shares[results.judged]), dict(shares[0])
+    judged, first = dict(shares[report.judged_index]), dict(shares[0])
     total = sum(judged.values())
     listed = ", ".join(f"{words[part]} {100 * seconds / total:.0f} %" for part, seconds in judged.items())
-    sentence = f"Under {report.names[results.judged]}: {listed}."
+    sentence = f"Under {report.names[report.judged_index]}: {listed}."
     if "waiting" in judged and first.get("waiting"):
         sentence += (
             f" Waiting takes {format_time(judged['waiting'])} a step, under {report.names[0]} "

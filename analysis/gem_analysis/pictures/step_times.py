@@ -5,6 +5,7 @@ import numpy as np
 from ..errors import NotDrawn
 from ..palette import mapping_styles
 from ..picture import Axis, Lines, Picture, Series, evenly, format_time, only, time_unit
+from ..results import Results
 from ..tables import STEPS_FOR_P99, slow_steps
 
 MOST_POINTS = 200
@@ -12,7 +13,7 @@ MOST_POINTS = 200
 QUANTILES = ((0.5, 2), (0.9, 10), (0.99, STEPS_FOR_P99))
 
 
-def draw(results):
+def draw(results: Results) -> Picture:
     report = results.report
     if report is None:
         raise NotDrawn("needs a report of gem-verify")
@@ -41,7 +42,7 @@ def draw(results):
                 notes=[f"p{100 * q:g} of {name}: {format_time(t)}" for q, t in zip(quantiles, at)],
             )
         )
-    judged = report.names[results.judged]
+    judged = report.names[report.judged_index]
     tail, tail_s = slow_steps(report)
     median = {name: np.median(steps_s) for name, steps_s in zip(report.names, times_s)}
     first = report.names[0]
@@ -50,7 +51,7 @@ def draw(results):
         f"{format_time(median[judged])} under {judged} and "
         f"{format_time(median[first])} under {first}; "
         + ("one step in a hundred takes longer than " if tail == "p99" else f"the slowest of {times_s.shape[1]} takes ")
-        + f"{format_time(tail_s[results.judged])} and {format_time(tail_s[0])}. Dots: "
+        + f"{format_time(tail_s[report.judged_index])} and {format_time(tail_s[0])}. Dots: "
         + ", ".join(f"p{100 * quantile:g}" for quantile in quantiles)
         + "."
     )
@@ -60,5 +61,8 @@ def draw(results):
         Axis("slowest devices' time", f"{unit} a step"),
         Axis("steps that are done by then", "%", zero=True),
         only(Lines(series)),
-        notes=[f"{times_s.shape[1]} steps, each the median of {report.rounds} rounds."],
+        notes=[
+            f"{times_s.shape[1]} steps, each "
+            + ("measured once." if report.rounds == 1 else f"the median of {report.rounds} rounds.")
+        ],
     )

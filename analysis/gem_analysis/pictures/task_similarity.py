@@ -4,12 +4,13 @@ import numpy as np
 
 from ..errors import NotDrawn
 from ..picture import Axis, Heat, Picture, only
+from ..results import Results
 from ..routing import distance
 
 MOST_TRACES = 24
 
 
-def draw(results):
+def draw(results: Results) -> Picture:
     traces = results.traces[:MOST_TRACES]
     traces = [trace for trace in traces if trace.counts.shape[1:] == traces[0].counts.shape[1:]]
     if len(traces) < 2:

@@ -4,7 +4,8 @@ import numpy as np
 
 from ..errors import NotDrawn
 from ..palette import device_role
-from ..picture import Axis, Choice, Lines, Picture, Series
+from ..picture import Axis, Choice, Frames, Lines, Picture, Series
+from ..results import Results
 from .latency_lines import hindered, hollow_text, shown_devices
 
 # name in the file: (choice, label, unit, factor)
@@ -15,7 +16,7 @@ SENSORS = {
 }
 
 
-def draw(results):
+def draw(results: Results) -> Picture:
     profile = results.profile
     if profile is None:
         raise NotDrawn("needs a profile of gem-profile")
@@ -23,7 +24,8 @@ def draw(results):
     if not sensors:
         raise NotDrawn(f"{profile.device_kind} devices have no clock, power and temperature that can be read")
     devices, held_down = shown_devices(profile), hindered(profile)
-    frames, extremes = {}, []
+    frames: Frames = {}
+    extremes = []
     for index, name in enumerate(sensors):
         short, label, unit, factor = SENSORS[name]
         values = profile.telemetry[name] * factor

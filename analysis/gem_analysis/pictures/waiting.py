@@ -2,21 +2,23 @@
 
 import numpy as np
 
+from ..arrays import Array, Floats
 from ..errors import NotDrawn
-from ..picture import Axis, Choice, Heat, Picture, evenly
+from ..picture import Axis, Choice, Frames, Heat, Picture, evenly
+from ..results import Results
 
 MOST_DEVICES = 64
 MOST_LAYERS = 64
 
 
-def waiting_percent(times_s):
+def waiting_percent(times_s: Array) -> Floats:
     """[layer, device] of times [step, layer, device]: share of the layer's compute time, over all steps, that the device
     waits for the slowest one."""
     slowest_s = times_s.max(axis=2).sum(axis=0)  # [layer]
-    return 100 * (1 - times_s.sum(axis=0) / slowest_s[:, None])
+    return np.asarray(100 * (1 - times_s.sum(axis=0) / slowest_s[:, None]))
 
 
-def draw(results):
+def draw(results: Results) -> Picture:
     report = results.report
     if report is None:
         raise NotDrawn("needs a report of gem-verify")
@@ -24,13 +26,13 @@ def draw(results):
     devices, layers = evenly(device_count, MOST_DEVICES), evenly(layer_count, MOST_LAYERS)
     shares = [waiting_percent(times_s) for times_s in report.measured_s]
     high = max(1.0, float(max(share.max() for share in shares)))
-    frames = {}
+    frames: Frames = {}
     for m, share in enumerate(shares):
         values = share[np.ix_(layers, devices)]
         frames[(m,)] = Heat(
             values, "sequential", 0.0, high, [str(report.layer_ids[i]) for i in layers], [str(d) for d in devices]
         )
-    judged = results.judged
+    judged = report.judged_index
     means = [share.mean(axis=0) for share in shares]
     sentence = (
         f"How much of a layer's compute time each device waits for the slowest one. Under {report.names[0]} from "

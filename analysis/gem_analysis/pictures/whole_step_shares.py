@@ -4,6 +4,7 @@ import numpy as np
 
 from ..errors import NotDrawn
 from ..picture import Axis, Picture, Row, Span, Spans, format_time, less_or_more, only, time_unit
+from ..results import Results
 
 PARTS = (
     ("attention", "attention and all before dispatch", "speed-aware"),
@@ -15,9 +16,10 @@ PARTS = (
 )
 
 
-def draw(results):
-    steps = results.report.whole_steps if results.report else None
-    if steps is None:
+def draw(results: Results) -> Picture:
+    report = results.report
+    steps = report.whole_steps if report else None
+    if report is None or steps is None:
         raise NotDrawn("needs a report of gem-verify --whole-step")
     unit_s, unit = time_unit(steps.summary["mean_s"])
     rows = []
@@ -30,7 +32,7 @@ def draw(results):
                 spans.append(Span(begin / unit_s, (begin + seconds) / unit_s, role, note))
             begin += seconds
         rows.append(Row(name, None, spans))
-    judged = results.judged
+    judged = report.judged_index
     sentence = (
         f"Under {steps.names[judged]}, an output token takes {format_time(steps.summary['mean_s'][judged])}, "
         f"{less_or_more(steps.summary['relative'][judged])} time than under {steps.names[0]}; "
@@ -38,7 +40,7 @@ def draw(results):
     )
     if np.isnan(steps.exchange_law_s).all() and not np.any(steps.shares_s["exchange"]):
         exchange = "the exchange is not counted"
-    elif np.isnan(results.report.dispatch_s).any():
+    elif np.isnan(report.dispatch_s).any():
         exchange = "the exchange is composed from stated times"
     else:
         exchange = "the exchange was measured"
