@@ -1,5 +1,6 @@
 """What the adapters share: made-up top-k ids, tile rules, and answers to requests (gem_kernels/base.py)."""
 import unittest
+from unittest import mock
 
 from gem_kernels import base, torch_device
 
@@ -81,10 +82,10 @@ class Packages(unittest.TestCase):
 
 
 class Backend:
-    """Of a device whose host is busy elsewhere during the first `late` samples."""
+    """Of a device whose host is busy elsewhere during the first `late` samples, by a clock of its own."""
 
     def __init__(self, late):
-        self.late, self.held_s = late, []
+        self.late, self.held_s, self.now_s = late, [], 0.0
 
     def Event(self, enable_timing):
         return self
@@ -96,17 +97,16 @@ class Backend:
         self.held_s.append(cycles / torch_device.CYCLES_PER_S)
 
     def run(self):
-        import time
-
-        time.sleep(0.02 if len(self.held_s) <= self.late else 0.0)
+        self.now_s += 0.02 if len(self.held_s) <= self.late else 0.001
 
 
 class Samples(unittest.TestCase):
     def holds_of(self, late):
         engine = torch_device.TorchEngine.__new__(torch_device.TorchEngine)
-        engine.backend = Backend(late)
-        engine.punctual_sample(engine.backend.run, 0.01, False)
-        return engine.backend.held_s
+        engine.backend = backend = Backend(late)
+        with mock.patch.object(torch_device.time, "perf_counter", lambda: backend.now_s):
+            engine.punctual_sample(backend.run, 0.01, False)
+        return backend.held_s
 
     def test_a_late_one_is_taken_anew_and_held_longer(self):
         self.assertEqual(len(self.holds_of(0)), 1)
