@@ -32,7 +32,10 @@ void describe(OptionList& options, DeviceOptions& devices) {
       "emulated slowdown of each device, e.g. 1.0,1.28 (repeated over 4, 6, ...), or measured runtimes of a real "
       "cluster to pick from");
   options
-      .add("dtype", devices.asked_weight_type, "of the weights: f32 on host and simulated, fp8 on cuda and simulated")
+      .add(
+          "dtype", devices.asked_weight_type,
+          "number format of the weights: bf16; f32 on host and simulated; fp8 on cuda and simulated; each of them of a "
+          "program ({command}), which refuses what it lacks")
       .without("what the model is served with where {device} has it, else bf16");
   options.add("tile-tokens", devices.tile_tokens, "N", "rows of a tile of the expert kernel")
       .range(0, 65536)
