@@ -23,7 +23,8 @@ void describe(OptionList& options, DeviceOptions& devices) {
   options.add("command", devices.command, "COMMAND",
               "of {device} command: the program that each rank starts as its device, e.g. 'python3 -m "
               "gem_kernels.torch'; src/device/command/README.md has the protocol");
-  options.add("command-timeout", devices.command_timeout_s, "SECONDS", "time that an answer of it may take")
+  options
+      .add("command-timeout", devices.command_timeout_s, "SECONDS", "longest time that the program may take to answer")
       .above(0, 1e6)
       .not_in_results();
   options.add("devices", devices.device_count, "N", "how many simulated devices").range(0, 1e6).without("one a rank");
