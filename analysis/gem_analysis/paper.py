@@ -153,19 +153,19 @@ def _draw_lines(axes: "Axes", picture: Picture, frame: Lines) -> None:
                 linewidths=1 if shape in "x+" else 0,
             )
             if hollow.any():
-                edges = {"color": colour} if shape in "x+" else {"facecolors": "white", "edgecolors": colour}
-                axes.scatter(x[hollow], y[hollow], size, marker=shape, zorder=3, **edges)
+                face, edge = _colours_of(shape, colour, True)
+                axes.scatter(x[hollow], y[hollow], size, marker=shape, zorder=3, facecolors=face, edgecolors=edge)
     _scale_axes(axes, picture, frame.y or picture.y)
     for guide in frame.guides:
-        style = {"color": "#5b6675", "linestyle": ":", "linewidth": 1, "zorder": 1}
         if guide.y is not None:
-            axes.axhline(guide.y, **style)
+            drawn = axes.axhline(guide.y)
         elif guide.x is not None:
-            axes.axvline(guide.x, **style)
+            drawn = axes.axvline(guide.x)
         else:
             limits = [min(axes.get_xlim()[0], axes.get_ylim()[0]), max(axes.get_xlim()[1], axes.get_ylim()[1])]
-            axes.plot(limits, limits, **style)
+            (drawn,) = axes.plot(limits, limits)
             axes.set(xlim=limits, ylim=limits)
+        drawn.set(color="#5b6675", linestyle=":", linewidth=1, zorder=1)
     axes.grid(axis="y", color="#e8ebee", linewidth=0.7, zorder=0)
     axes.set_axisbelow(True)
     if len(named) > 1:
@@ -300,12 +300,15 @@ def _draw_forest(axes: "Axes", picture: Picture, frame: Forest) -> None:
 
 def _mark(axes: "Axes", x: float, y: float, role: str, size: float, hollow: bool) -> None:
     shape = SHAPES[MARKERS.get(role, "circle")]
-    edges = (
-        {"color": _colour(role)}
-        if shape in "x+" or not hollow
-        else {"facecolors": "white", "edgecolors": _colour(role)}
-    )
-    axes.scatter([x], [y], size, marker=shape, zorder=3, linewidths=1, **edges)
+    face, edge = _colours_of(shape, _colour(role), hollow)
+    axes.scatter([x], [y], size, marker=shape, zorder=3, linewidths=1, facecolors=face, edgecolors=edge)
+
+
+def _colours_of(shape: str, colour: str, hollow: bool) -> tuple[str, str | None]:
+    """Of a point's face and edge; crosses have no edge."""
+    if shape in "x+":
+        return colour, None
+    return "white" if hollow else colour, colour
 
 
 def _legend(axes: "Axes", picture: Picture, drawn: Container[str] | None = None) -> None:
