@@ -5,8 +5,9 @@ import shutil
 import unittest
 import warnings
 
+import support  # ends where matplotlib is missing
+
 import matplotlib
-import support
 
 matplotlib.use("Agg")
 
