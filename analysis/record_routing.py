@@ -16,12 +16,16 @@ import json
 import os
 import sys
 
-import numpy as np
-import torch
-import transformers
+try:
+    import numpy as np
+    import torch
+    import transformers
 
-from gem_routing import write_routing
-from routing_recorder import RoutingRecorder
+    from gem_routing import write_routing
+    from routing_recorder import RoutingRecorder
+except ImportError as missing:
+    if not {"-h", "--help"} & set(sys.argv[1:]):
+        sys.exit(f"{sys.executable} has no {missing.name}; install torch, transformers and h5py, or use another Python")
 
 
 def read_prompts(path):
@@ -66,12 +70,15 @@ def main():
     parser.add_argument("model", help="name or directory of the model")
     parser.add_argument("prompts", help="file of prompts, one a line (.txt) or JSON lines (.jsonl)")
     parser.add_argument("--output", metavar="FILE", help="gem.routing file to write (default: MODEL.TASK.h5, here)")
-    parser.add_argument("--generate", type=int, default=0, metavar="N", help="record N generated tokens a prompt (decode)")
-    parser.add_argument("--max-tokens", type=int, default=4096, metavar="N", help="use the first N tokens of a prompt")
+    parser.add_argument("--generate", type=int, default=0, metavar="N",
+                        help="record N generated tokens a prompt, decode (default: the tokens of the prompt, prefill)")
+    parser.add_argument("--max-tokens", type=int, default=4096, metavar="N",
+                        help="use the first N tokens of a prompt (default: 4096)")
     parser.add_argument("--task", default="", help="what the prompts are, for the file (default: the file's name)")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cuda, cpu or auto")
-    parser.add_argument("--dtype", default="auto", help="auto, bfloat16, float16 or float32")
+    parser.add_argument("--device", help="cuda, cpu or auto (default: cuda where it is there, else cpu)")
+    parser.add_argument("--dtype", default="auto", help="auto, bfloat16, float16 or float32 (default: auto)")
     options = parser.parse_args()
+    options.device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
 
     prompts = read_prompts(options.prompts)
     name = os.path.basename(os.path.normpath(options.model))

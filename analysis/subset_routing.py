@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Copy a gem.routing file, whole or with some of its requests, in a small form.
+"""Copies a gem.routing file, whole or with some of its requests, in a small form.
 
 The requests kept are whole and evenly spread over the file: of R requests, number floor((i + 1/2) R / N) for
 i = 0 .. N - 1. Attributes are kept; `subset` says what was kept, and `command_line` how the file was made.
@@ -13,8 +13,12 @@ import os
 import shlex
 import sys
 
-import h5py
-import numpy as np
+try:
+    import h5py
+    import numpy as np
+except ImportError as missing:
+    if not {"-h", "--help"} & set(sys.argv[1:]):
+        sys.exit(f"{sys.executable} has no {missing.name}; install python3-h5py (Debian, Ubuntu) or use another Python")
 
 
 def kept_requests(request_count, wanted):

@@ -43,8 +43,9 @@ int run_check(const Arguments& arguments) {
   CheckJob job;
   CommandLine line("gem-deploy check",
                    "tells, on the host that serves, whether rank d of an engine gets the device that the mapping was "
-                   "made for. Ends with 1 if not.");
+                   "made for.");
   line.add(job);
+  line.add_exit_code(1, "a rank gets another device");
   line.add_example("gem-deploy check --mapping mapping.h5");
   if (!line.parse({arguments.begin() + 1, arguments.end()})) return 0;
   const Mapping mapping = read_mapping(job.mapping);

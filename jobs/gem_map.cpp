@@ -58,17 +58,16 @@ void describe(OptionList& options, Options& job) {
   options.group("Files");
   options.add_file("profile", job.profile, "FILE", "latencies of the devices, from gem-profile").required();
   options
-      .add_files(
-          "trace", job.traces, "FILE",
-          "routing statistics to search on, from gem-trace; given several times, one mapping is for all of them, "
-          "and a table says what it loses on each against its own")
+      .add_files("trace", job.traces, "FILE",
+                 "routing statistics to search on, from gem-trace; given several times, one mapping is made for all of "
+                 "them, and a table says what it loses on each against a mapping of its own")
       .required();
   options.add_file("output", job.output, "FILE", "mapping to write").required_to_write();
   options.add_files("test-trace", job.test_traces, "FILE",
                     "score the mappings on this trace too, best of disjoint requests; one for each {trace} of several");
   options
       .add("trace-weight", job.trace_weights, "LIST",
-           "whole numbers, one for each {trace}: how many steps are of it among those searched on")
+           "whole numbers, one for each {trace}: the proportion in which steps of the traces are searched on")
       .without("all the same");
   options.add_files(
       "mapping", job.mappings, "FILE",
@@ -92,8 +91,8 @@ void describe(OptionList& options, Options& job) {
                    "token visits; best of requests that weren't searched on");
   options
       .add("place-shared", job.shared_experts, "N",
-           "of the model's N shared experts, as large as routed ones: also say what a layer takes if their tokens are "
-           "put on the least loaded devices instead of each device computing its own")
+           "also say what a layer takes if the tokens of the model's N shared experts, each as large as a routed one, "
+           "are put on the least loaded devices, instead of each device computing its own")
       .range(0, 64)
       .without("0: not counted");
   describe(options, job.remap);

@@ -1,7 +1,11 @@
 #!/bin/sh
-# Prints the manual page of a program, made from what its --help says: jobs/man_page.sh PROGRAM [COMMAND] > gem-map.1
+# Prints the manual page of a program, made from what its --help says:
+#   jobs/man_page.sh PROGRAM [COMMAND] > gem-map.1
 set -eu
-[ $# -ge 1 ] || { echo "usage: man_page.sh PROGRAM [COMMAND]" >&2; exit 2; }
+case ${1:-} in
+  --help) sed -n '2,3s/^# //p' "$0"; exit 0 ;;
+  '' | -*) echo "man_page.sh: name a program; see --help" >&2; exit 2 ;;
+esac
 program=$1
 shift
 version=$("$program" --version | head -n 1)

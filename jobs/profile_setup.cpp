@@ -76,7 +76,7 @@ void describe(OptionList& options, ProfileOptions& job) {
   describe(options, static_cast<ProfileRequest&>(job));
   options.group("What is measured");
   options.add("for-trace", job.for_trace, "FILE,...",
-              "measure just what these workloads of gem-trace can bring to a device; instead of {max-tokens}");
+              "measure only the loads that a device can get in these traces of gem-trace; instead of {max-tokens}");
   options.group("Validation");
   options
       .add("validate", job.validation_loads, "N",
@@ -94,9 +94,11 @@ void describe(OptionList& options, ProfileOptions& job) {
               "tokens=batch_size,milliseconds=ms");
   options.group("Whether the devices differ");
   options.add("check", job.check,
-              "say whether they differ in speed, by how much, whether it repeats, and what that is worth; a few "
+              "say whether the devices differ in speed, by how much, whether it repeats, and what that is worth; a few "
               "minutes, no file");
-  options.add("compare", job.compare, "A.h5,B.h5", "say so of profiles of the same devices that are there; ends then")
+  options
+      .add("compare", job.compare, "A.h5,B.h5",
+           "say the same of profiles of the same devices that were measured before, and end")
       .suffices();
   options.group("Common");
   options.add_file("output", job.output, "FILE", "profile to write");
@@ -109,7 +111,7 @@ bool parse_profile_options(ProfileOptions& options, const Arguments& arguments) 
   options.devices.tile_tokens = 0;
   CommandLine line("gem-profile",
                    "measures how long every device takes for a load of expert tokens, all devices at the same moment. "
-                   "One rank a device.");
+                   "Start one MPI rank for each device.");
   line.add(options);
   line.add_answer("list-models", "list the models known by name, and end", model_table, model_record);
   line.add_patience();

@@ -34,7 +34,7 @@ bool parse_verify_options(VerifyOptions& options, const Arguments& arguments) {
   CommandLine line(
       "gem-verify",
       "replays a trace on the devices under each mapping, in turn and step by step, and says whether the mapping is "
-      "faster than linear placement, measured. One rank a device.");
+      "faster than linear placement, measured. Start one MPI rank for each device.");
   line.add(options);
   line.add_exit_code(1, "the mapping is not proven faster");
   line.add_example("mpirun -n 4 gem-verify --profile profile.h5 --trace test.h5 --mapping eplb.h5 --mapping gem.h5");

@@ -11,10 +11,8 @@
 # unequal GPUs do. NCCL takes each rank for a host of its own (sockets on
 # loopback).
 set -euo pipefail
-if [ $# -lt 2 ]; then
-  sed -n '2,12s/^# \{0,1\}//p' "$0"
-  exit 2
-fi
+case ${1:-} in --help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
+[ $# -ge 2 ] || { echo "share_gpu.sh: give the shares and a command; see share_gpu.sh --help" >&2; exit 2; }
 export GEM_SHARES=$1
 shift
 commas=${GEM_SHARES//[^,]/}

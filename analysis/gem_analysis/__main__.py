@@ -68,7 +68,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         description="Prints one Markdown table of every report.h5 below a folder, as slurm/one-host.sh leaves them.",
     )
     replays.add_argument("folder", metavar="FOLDER", help="a folder of results")
-    replays.add_argument("--short", action="store_true", help="a row a workload and a column a setting, ratios alone")
+    replays.add_argument(
+        "--short",
+        action="store_true",
+        help="one row for each workload and one column for each setting, with ratios only",
+    )
     spread = commands.add_parser(
         "spread",
         help="how unequal devices are, and how repeatably",

@@ -23,7 +23,8 @@ void describe(OptionList& options, DeviceOptions& devices) {
   options.add("command", devices.command, "COMMAND",
               "of {device} command: the program that each rank starts as its device, e.g. 'python3 -m "
               "gem_kernels.torch'; src/device/command/README.md has the protocol");
-  options.add("command-timeout", devices.command_timeout_s, "SECONDS", "time that an answer of it may take")
+  options
+      .add("command-timeout", devices.command_timeout_s, "SECONDS", "longest time that the program may take to answer")
       .above(0, 1e6)
       .not_in_results();
   options.add("devices", devices.device_count, "N", "how many simulated devices").range(0, 1e6).without("one a rank");
@@ -32,7 +33,10 @@ void describe(OptionList& options, DeviceOptions& devices) {
       "emulated slowdown of each device, e.g. 1.0,1.28 (repeated over 4, 6, ...), or measured runtimes of a real "
       "cluster to pick from");
   options
-      .add("dtype", devices.asked_weight_type, "of the weights: f32 on host and simulated, fp8 on cuda and simulated")
+      .add(
+          "dtype", devices.asked_weight_type,
+          "number format of the weights: bf16; f32 on host and simulated; fp8 on cuda and simulated; each of them of a "
+          "program ({command}), which refuses what it lacks")
       .without("what the model is served with where {device} has it, else bf16");
   options.add("tile-tokens", devices.tile_tokens, "N", "rows of a tile of the expert kernel")
       .range(0, 65536)

@@ -242,12 +242,12 @@ void describe(OptionList& options, RemapRequest& request) {
                 "the placement that runs now (gem.mapping; an engine's own by gem-deploy import): change it with few "
                 "moves instead of mapping anew")
       .without("map anew");
-  options.add("max-moves", request.max_moves, "N", "of each layer, so many experts may come to another device at most")
+  options.add("max-moves", request.max_moves, "N", "move at most so many experts of each layer to another device")
       .range(0, 1e6)
       .without("any number");
   options
       .add("horizon", request.horizon_steps, "STEPS",
-           "make only moves that pay for themselves within so many steps, {move-time} each")
+           "make only moves that pay for themselves within so many steps; each costs {move-time}")
       .above(0, 1e15)
       .without("moves cost nothing");
   describe_move_time(options, request.move_s);

@@ -196,7 +196,8 @@ void describe(OptionList& options, RunTimeOptions& run_time) {
   options.add("online-exact", run_time.online_exact,
               "also judge balancers that copy experts in every step until each device has its quota of tokens, from "
               "linear and from the mapping found");
-  options.add("quota", run_time.quota, "of tokens: equal, or by the devices' speeds, for {online-exact}");
+  options.add("quota", run_time.quota,
+              "the quota of tokens of {online-exact}: equal for all devices, or by their speeds");
 }
 
 std::vector<ExpertShare> split_shares(std::span<const std::uint32_t> tokens, const ExpertHomes& homes,

@@ -64,21 +64,22 @@ void describe(OptionList& options, ReplayRequest& request) {
                    "device as slow as its profile; implies {whole-step}");
   options
       .add("exchange-fixed-time", request.exchange_fixed_us, "MICROSECONDS",
-           "where the exchange isn't timed: what dispatch and combine of a layer take whatever is sent")
+           "where the exchange isn't timed: time that dispatch and combine of a layer take, however much is sent")
       .range(0, 1e9)
       .without("what the profile's law of the exchange says, if it has one; else not counted");
   options
       .add("exchange-row-time", request.exchange_row_ns, "NANOSECONDS",
-           "likewise for each row of the device that gets most")
+           "and for each row of the device that gets the most rows")
       .range(0, 1e9)
-      .without("likewise");
+      .without("from the same law; else not counted");
   options.group("Devices");
   options.add("device", request.device, "KIND", "what runs the experts")
       .one_of(device_kind_words())
       .without("as in the profile");
   options.add("command", request.command, "COMMAND",
               "of {device} command: the program that each rank starts as its device, as for gem-profile");
-  options.add("command-timeout", request.command_timeout_s, "SECONDS", "time that an answer of it may take")
+  options
+      .add("command-timeout", request.command_timeout_s, "SECONDS", "longest time that the program may take to answer")
       .above(0, 1e6)
       .not_in_results();
   options.add_numbers_or_file("slowdown", request.slowdown, "LIST|FILE.csv", "emulated slowdown of each device")

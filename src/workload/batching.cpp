@@ -175,10 +175,12 @@ void describe(OptionList& options, BatchingOptions& batching) {
            "prefill: tokens a step, cut from requests laid one after the other")
       .range(0, most_tokens_of_step)
       .without("512");
-  options
-      .add("steps", batching.steps, "N",
-           "steps to make, all of them full; requests are drawn again, in shuffled passes, as often as needed")
-      .range(0, 1e8);
+  Option& steps =
+      options
+          .add("steps", batching.steps, "N",
+               "steps to make, all of them full; requests are drawn again, in shuffled passes, as often as needed")
+          .range(0, 1e8);
+  if (batching.steps == 0) steps.without("as many as the requests fill once");
   options.add(
       "resample", batching.resample,
       "steps to search on only: each is of requests drawn anew with replacement, half as many draws as there "

@@ -1,12 +1,19 @@
 #!/usr/bin/env bash
-# Makes the table of nodes.md: placements of DeepSeek-V3's and Kimi-K2's experts on nodes of 8 simulated devices, and
-# what balancers that move experts at run time would take; and how search time and memory grow with devices.
+# Makes the tables of nodes.md: placements of DeepSeek-V3's and Kimi-K2's
+# experts on nodes of 8 simulated devices, what balancers that move experts at
+# run time would take, and how the search's time and memory grow with the
+# devices.
+#
 #   tests/benchmark/nodes.sh BIN_DIRECTORY [NODES...] > rows.md
-# LAYERS and STEPS set how many layers and steps (half searched on, half scored; default 4 and 64), MODELS and TOKENS
-# (a device) which rows, EFFORT how long gem searches, MIXED how many mixed steps it adds (0; default: as gem-map does
-# by itself), DEVICES the sizes of the second table (none: no second table).
-# Rows in the file DONE, if that is set, stay and aren't made again.
+#
+# Variables: LAYERS and STEPS say how many layers and steps (half searched on,
+# half scored; default 4 and 64), MODELS and TOKENS (a device) which rows,
+# EFFORT how long gem searches, MIXED how many mixed steps it adds (0; default:
+# as gem-map does by itself), DEVICES the sizes of the second table (none: no
+# second table). Rows in the file DONE, if that is set, stay and aren't made
+# again.
 set -euo pipefail
+[ "${1:-}" != --help ] || { sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0; }
 bin=$(cd "$1" && pwd) && shift
 data=$(cd "$(dirname "$0")/../../jobs/data" && pwd)
 export PATH="$bin:$PATH" OMPI_MCA_ess=isolated

@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
-# peers.sh BIN_DIRECTORY FOLDER [OPTIONS OF peers.py]: fetches the placement
-# policies of vLLM, SGLang and vllm-ascend by pip into FOLDER (60 MB; their
-# wheels, 400 MB, are removed again), and what they need into an environment
-# there, and measures GEM beside them (peers.md).
+# Fetches the placement policies of vLLM, SGLang and vllm-ascend by pip into
+# FOLDER (60 MB; their wheels, 400 MB, are removed again), and what they need
+# into an environment there, and measures GEM beside them (peers.md).
+#
+#   tests/benchmark/peers.sh BIN_DIRECTORY FOLDER [OPTIONS OF peers.py]
+#
+# tests/benchmark/peers.py --help has these.
 set -euo pipefail
-[ $# -ge 2 ] || { sed -n '2,5s/^# //p' "$0" >&2; exit 2; }
+case ${1:-} in --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
+[ $# -ge 2 ] || { echo "peers.sh: give the folder of the programs and one for the engines; see peers.sh --help" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd) bin=$1 folder=$2
 shift 2
 [ -d "$folder/vllm" ] || "$here/../policy/fetch_engines.sh" "$folder"

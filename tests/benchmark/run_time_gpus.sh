@@ -1,11 +1,16 @@
 #!/usr/bin/env bash
-# On real GPUs, one rank a GPU: copies that share tokens evenly, by speed and by a program in every step, and balancers
-# that copy experts in every step with bytes that really travel, quotas equal and by speed, against linear and gem
-# without copies. Goes on where it was interrupted: what is in OUTPUT already stays.
-#   tests/benchmark/run_time_gpus.sh OUTPUT [RANKS]        (programs on PATH; bundled routing)
-# SLOWDOWN (default 1,1.28) makes the GPUs uneven by extra time; LAYERS (4) and STEPS (16) are replayed. Beside the
+# On real GPUs, one rank a GPU: copies that share tokens evenly, by speed and by
+# a program in every step, and balancers that copy experts in every step with
+# bytes that really travel, quotas equal and by speed, against linear and gem
+# without copies. What is in OUTPUT already is not done again.
+#
+#   tests/benchmark/run_time_gpus.sh OUTPUT [RANKS]
+#
+# Programs: on the PATH. Variables: SLOWDOWN (default 1,1.28) makes the GPUs
+# uneven by extra time; LAYERS (4) and STEPS (16) are replayed. Beside the
 # reports stand OUTPUT/*.txt, what gem-map and gem-verify say.
 set -euo pipefail
+[ "${1:-}" != --help ] || { sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0; }
 data=$(cd "$(dirname "$0")/../../jobs/data" && pwd)
 mkdir -p "$1" && cd "$1"
 ranks=${2:-2} slowdown=${SLOWDOWN:-1,1.28} layers=${LAYERS:-4} steps=${STEPS:-16}

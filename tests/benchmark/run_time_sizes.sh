@@ -1,10 +1,16 @@
 #!/usr/bin/env bash
-# From how many tokens a step, at which spread, which wins: gem, gem with copies, balancers that copy experts in every
-# step (quotas equal and by speed), and both. Computed for two simulated devices with the links of two H200, gpt-oss-20b's
-# real routing, searched on requests of the train part and scored on others.
+# From how many tokens a step, at which spread, which wins: gem, gem with
+# copies, balancers that copy experts in every step (quotas equal and by speed),
+# or both. Computed for two simulated devices with the links of two H200, gpt-
+# oss-20b's real routing, searched on requests of the train part and scored on
+# others.
+#
 #   tests/benchmark/run_time_sizes.sh BIN_DIRECTORY [TOKENS...] > rows.md
-# SPREADS (default "1.00 1.08 1.28") and STEPS (16). Rows in the file DONE, if that is set, stay and aren't made again.
+#
+# Variables: SPREADS (default "1.00 1.08 1.28") and STEPS (16). Rows in the file
+# DONE, if that is set, stay and aren't made again.
 set -euo pipefail
+[ "${1:-}" != --help ] || { sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0; }
 bin=$(cd "$1" && pwd) && shift
 data=$(cd "$(dirname "$0")/../../jobs/data" && pwd)
 export PATH="$bin:$PATH" OMPI_MCA_ess=isolated

@@ -1,10 +1,16 @@
 #!/usr/bin/env bash
-# gem where few requests are known: searched on one file of routing, scored on another of the same model and task, and the
-# other way round, on simulated devices that are equal and that differ as a measured cluster's do.
-#   tests/benchmark/unseen_blocks.sh BIN_DIRECTORY MODEL A.h5 B.h5 [DEVICES...] > rows.md
-# CHUNK (default 128) tokens a step of prefill; EFFORT (default fast). LEANING=1 also maps with --cross-validate 3, which
-# searches four times; its interval is what that expects of the file that is searched on.
+# gem where few requests are known: searched on one file of routing, scored on
+# another of the same model and task, and the other way round, on simulated
+# devices that are equal and that differ as a measured cluster's do.
+#
+#   tests/benchmark/unseen_blocks.sh BIN_DIRECTORY MODEL A.h5 B.h5 [DEVICES...]
+#       > rows.md
+#
+# Variables: CHUNK (default 128) tokens a step of prefill; EFFORT (default
+# fast). LEANING=1 also maps with --cross-validate 3, which searches four times;
+# its interval is what that expects of the file that is searched on.
 set -euo pipefail
+[ "${1:-}" != --help ] || { sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0; }
 bin=$(cd "$1" && pwd) model=$2 a=$(realpath "$3") b=$(realpath "$4") && shift 4
 data=$(cd "$(dirname "$0")/../../jobs/data" && pwd)
 export PATH="$bin:$PATH" OMPI_MCA_ess=isolated

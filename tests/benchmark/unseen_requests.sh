@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# What --resample and --request-groups of gem-trace batch bring on requests never searched on: held-out share of
-# linear's time, gem's default search, for splits of the bundled routing on 8 simulated devices.
-#   tests/benchmark/unseen_requests.sh BIN_DIRECTORY [SPLITS]
+# What --resample and --request-groups of gem-trace batch bring on requests
+# never searched on: held-out share of linear's time, gem's default search, for
+# splits of the bundled routing on 8 simulated devices.
+#
+#   tests/benchmark/unseen_requests.sh BIN_DIRECTORY [SPLITS, default: 5]
 set -euo pipefail
+[ "${1:-}" != --help ] || { sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0; }
 bin=$(cd "$1" && pwd) splits=${2:-5} data=$(cd "$(dirname "$0")/../../jobs/data/routing" && pwd)
 export PATH="$bin:$PATH" OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 work=$(mktemp -d)

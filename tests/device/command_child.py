@@ -18,6 +18,8 @@ for line in sys.stdin:
         answer.update(protocol=2 if fault == "version" else 1, name="stated", kernel="a law", version="1")
         answer["uuid"] = fault[5:] if fault.startswith("uuid:") else ""
         answer["tiles"] = 16
+        if fault == "bf16 alone" and request["dtype"] != "bf16":
+            answer = {"id": request["id"], "error": f"a law runs in bf16, not in {request['dtype']}; give --dtype bf16"}
         if fault == "steps":
             answer["tiles"] = [{"up_to_rows": 64, "tile_tokens": 16}, {"tile_tokens": 64}]
         if fault == "bad steps":

@@ -19,13 +19,23 @@ for script in jobs/quickstart.sh jobs/held_out_gains.sh tests/run.sh tests/fuzz/
   grep -q "$script" log || fail "$script --help doesn't show how it is called"
   ! grep -q '^set ' log || fail "$script --help shows its own commands"
 done
-# Every script that has a help: of this project as it lies there, whatever is added.
+# Every script that is called by hand has a help; tests are called by ctest.
+has_help='^ *\(case .* in \)\?--help) \|!= --help \]'
+for script in "$root"/{jobs,slurm}/*.sh "$root"/tests/*.sh "$root"/tests/{benchmark,fuzz}/*.sh; do
+  [ -x "$script" ] && [[ $script != *_test.sh ]] || continue
+  grep -q "$has_help" "$script" || fail "$script has no --help"
+done
+# Every help: of this project as it lies there, whatever is added.
 while read -r script; do
   "$script" --help > log 2>&1 || fail "$script --help ends with $?"
   [ -s log ] || fail "$script --help says nothing"
   ! grep -q '.\{81\}' log || fail "$script --help is wider than 80 columns: $(grep -m 1 '.\{81\}' log)"
-done < <(grep -l '^ *\(case .* in \)\?--help) \|!= --help \]' "$root"/{jobs,slurm,tests}/*.sh "$root"/slurm/gem-submit \
+done < <(grep -l "$has_help" "$root"/{jobs,slurm,tests}/*.sh "$root"/slurm/gem-submit \
   "$root"/tests/{benchmark,campaign,fuzz}/*.sh)
+# Python that users start: help needs none of the packages that it works with.
+for script in analysis/record_routing.py analysis/subset_routing.py; do
+  python3 -S "$root/$script" --help > log 2>&1 || fail "$script --help ends with $?: $(tail -n 1 log)"
+done
 # What scripts print by themselves, variables as they stand there.
 for script in "$root"/jobs/{quickstart,dependencies}.sh "$root"/slurm/{common,submit,pipeline}.sh "$root"/slurm/gem-submit; do
   ! grep -n 'echo "[^"]\{81,\}"' "$script" || fail "$script prints a line that is wider than 80 columns"

@@ -24,12 +24,8 @@ class CommandKind : public DeviceKind {
     measuring.uneven_ways = 6;
   }
 
-  /// It is asked for bf16 unless told: what else it has shows only when it refuses.
-  std::string why_not(const DeviceOptions&, WeightType type) const override {
-    return type == WeightType::Bf16
-               ? ""
-               : fmt::format("a program may lack them ({} {} asks for them)", spelled("dtype"), word_of(type));
-  }
+  /// Engines serve a model in its own weights, so these are asked for; what a program lacks shows only when it refuses.
+  std::string why_not(const DeviceOptions&, WeightType) const override { return ""; }
 
   void check(const DeviceOptions& options) const override {
     if (options.command.empty())

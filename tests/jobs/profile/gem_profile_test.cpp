@@ -216,6 +216,28 @@ TEST(GemProfile, MeasuresThroughAnotherProgram) {
   EXPECT_NE(shared.errors.find("--share-gpu turns"), std::string::npos) << shared.errors;
 }
 
+TEST(GemProfile, AsksAnotherProgramForTheWeightsThatTheModelIsServedWith) {
+  const TestFolder folder;
+  const std::string path = folder.file("profile.h5");
+  const auto run = [&](const std::string& options) {
+    return folder.run(program + " --model DeepSeek-V3 --device command --command 'python3 " GEM_COMMAND_CHILD +
+                      options +
+                      " --experts-per-device 4 --max-tokens 64 --points-per-doubling 1 --min-samples 3 --max-samples 5 "
+                      "--output " +
+                      path);
+  };
+  const ProgramRun served = run("'");
+  ASSERT_EQ(served.code, 0) << served.errors;
+  EXPECT_EQ(read_profile(path).weight_dtype, "fp8");
+  const ProgramRun lacks = run(" \"bf16 alone\"'");
+  EXPECT_EQ(lacks.code, 4) << lacks.errors;
+  EXPECT_NE(lacks.errors.find("a law runs in bf16, not in fp8; give --dtype bf16"), std::string::npos) << lacks.errors;
+  const ProgramRun told = run(" \"bf16 alone\"' --dtype bf16");
+  ASSERT_EQ(told.code, 0) << told.errors;
+  EXPECT_EQ(read_profile(path).weight_dtype, "bf16");
+  EXPECT_NE(told.output.find("served with fp8 weights"), std::string::npos) << told.output;
+}
+
 TEST(GemProfile, MakesAProfileOfATable) {
   const TestFolder folder;
   std::ofstream(folder.file("mine.csv")) << "rows,ms\n8,0.1\n64,0.15\n512,0.4\n";
