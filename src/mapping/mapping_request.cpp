@@ -57,10 +57,10 @@ void describe(OptionList& options, MappingRequest& request) {
            "2: gem puts experts on nodes first, then on each node's devices, as engines place that know two levels; 1: "
            "on devices at once")
       .range(1, 2);
-  options.add("certify", request.certify,
-              "show each layer's lower bound and the gap to it, and prove what is optimal, of layers of up to 20, in "
-              "some shapes "
-              "24, experts: each takes seconds, or is given up after about a minute");
+  options.add(
+      "certify", request.certify,
+      "show each layer's lower bound and the gap to it, and prove optima of layers of up to 20, in some shapes 24, "
+      "experts: each takes seconds, or is given up after about a minute");
   options
       .add("cross-validate", request.cross_validate, "N",
            "say what the methods' mappings are worth on steps kept aside: search on N - 1 parts of the trace, score on "

@@ -253,11 +253,11 @@ void describe(OptionList& options, ProfileRequest& request) {
       .range(0, static_cast<double>(greatest_load))
       .without(fmt::format("all that {} tokens, or a batch's steps, can send", request.tokens_per_step));
   options.add("points-per-doubling", request.points_per_doubling, "N", "how densely loads are measured").range(1, 64);
-  options.add("exchange", request.exchange,
-              "measure the exchange of tokens, too: latency and bandwidth between each two devices, and what dispatch "
-              "and combine of a layer "
-              "take by tokens a step and rows of the device that gets the most; by NCCL between GPUs, else by MPI; of "
-              "simulated devices from {inside-bandwidth}");
+  options.add(
+      "exchange", request.exchange,
+      "measure the exchange of tokens, too: latency and bandwidth between each two devices, and what dispatch and "
+      "combine of a layer take by tokens a step and rows of the device that gets the most; by NCCL between "
+      "GPUs, else by MPI; of simulated devices from {inside-bandwidth}");
   describe(options, request.topology);
   options.group("What is measured");
   options
