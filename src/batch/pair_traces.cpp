@@ -8,20 +8,22 @@
 #include "batch/stamp.hpp"
 #include "files/routing_file.hpp"
 #include "files/trace_file.hpp"
+#include "mapping/mixed_steps.hpp"
 #include "platform/file_system/file_lock.hpp"
 
 namespace gem {
 namespace {
 
 /// Steps that a pair of this routing is searched on. The search adds mixtures up to the pair's number of mixed steps,
-/// so that as many steps drawn anew cost no more.
+/// so that as many steps drawn anew cost no more (in large layers twice the time at most).
 BatchingOptions searched_part(const BatchPair& pair, const Routing& routing) {
   BatchingOptions searched = pair.source.batching;
   searched.part = RequestPart::Train;
   if (pair.source.plain_steps || searched.resample || step_shape(routing.phase, searched).phase != Phase::Decode)
     return searched;
   searched.resample = true;
-  searched.steps = std::max(searched.steps, std::min(4 * searched.steps, pair.mapping.mixed_steps));
+  searched.steps =
+      std::max(searched.steps, std::min(4 * searched.steps, pair.mapping.mixed_steps.value_or(default_mixed_steps)));
   return searched;
 }
 

@@ -79,6 +79,7 @@ ModelAnswer first_optima(const Communicator& world, const std::vector<LayerProbl
   SearchOptions brief = options;
   brief.starts = 1;
   brief.iterations = 0;
+  brief.rough = true;
   return search_model(
       world, problems, [&](std::size_t layer) { return std::vector<Assignment>{first[layer]}; }, brief);
 }

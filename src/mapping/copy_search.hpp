@@ -8,7 +8,8 @@
 
 namespace gem {
 
-/// The first local optimum of every layer from `first`, [layer]. Collective; every rank gets the answer.
+/// The first local optimum of every layer from `first`, [layer], in large layers but for moves that bring little
+/// (SearchOptions::rough). Collective; every rank gets the answer.
 ModelAnswer first_optima(const Communicator& world, const std::vector<LayerProblem>& problems,
                          const std::vector<Assignment>& first, const SearchOptions& options);
 

@@ -184,12 +184,12 @@ LoadTrace steps_in_time(const MethodTask& task) {
   const MappingQuestion& question = task.question;
   const SearchOptions& options = question.search;
   const std::size_t own = question.train.step_count();
-  if (options.time_limit_s <= 0.0 || question.mixed_steps <= own) return steps_to_search_on(question);
+  if (options.time_limit_s <= 0.0 || mixed_steps_of(question) <= own) return steps_to_search_on(question);
   const double begin_s = options.elapsed_s();
   problems_of(task.costs.model(), question.train, {});
   const double end_s = options.elapsed_s();
   MappingQuestion shortened = question;
-  shortened.mixed_steps = mixed_steps_in_time(question.mixed_steps, own, task.world.max(end_s - begin_s),
+  shortened.mixed_steps = mixed_steps_in_time(mixed_steps_of(question), own, task.world.max(end_s - begin_s),
                                               options.time_limit_s - task.world.max(end_s));
   return steps_to_search_on(shortened);
 }

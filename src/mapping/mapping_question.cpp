@@ -218,8 +218,13 @@ std::size_t fold_count_of(const MappingQuestion& question) {
   return groups < 2 ? 0 : groups;
 }
 
+std::size_t mixed_steps_of(const MappingQuestion& question) {
+  if (question.mixed_steps) return *question.mixed_steps;
+  return question.train.expert_count() < large_layer ? default_mixed_steps : mixed_steps_of_large;
+}
+
 LoadTrace steps_to_search_on(const MappingQuestion& question) {
-  return with_mixed_steps(leaned(question.train, question.lean, question.search.seed), question.mixed_steps,
+  return with_mixed_steps(leaned(question.train, question.lean, question.search.seed), mixed_steps_of(question),
                           question.search.seed);
 }
 

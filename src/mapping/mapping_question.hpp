@@ -34,7 +34,8 @@ struct MappingQuestion {
   std::string exchange_note{};  ///< what count_exchange says
   std::string shared_note{};    ///< what count_shared_experts says
   Objective objective = Objective::Mean;
-  std::size_t mixed_steps = 0;         ///< search on at least so many steps, see with_mixed_steps
+  /// Search on at least so many steps, see with_mixed_steps; none: mixed_steps_of.
+  std::optional<std::size_t> mixed_steps = 0;
   bool certify = false;                ///< prove optima where that can be done
   std::size_t redundant_experts = 0;   ///< further copies of experts, a layer
   std::size_t expert_groups = 1;       ///< keep so many groups of experts together, see ExpertGroups
@@ -69,6 +70,9 @@ Mapping fitted(const Mapping& mapping, const MappingQuestion& question);
 /// Folds to cross-validate in, 0 for not: what was asked for, else the trace's groups of requests where there are any
 /// and no steps to score on.
 std::size_t fold_count_of(const MappingQuestion& question);
+
+/// How many steps at least are searched on.
+std::size_t mixed_steps_of(const MappingQuestion& question);
 
 /// The steps of `train`, leaned and mixed, as the question says.
 LoadTrace steps_to_search_on(const MappingQuestion& question);

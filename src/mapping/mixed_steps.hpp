@@ -7,6 +7,10 @@
 
 namespace gem {
 
+/// How many steps a search fills up to where nothing else is said; in large layers (large_layer) fewer: these take long
+/// and gain nothing by more (tests/benchmark/search.md).
+constexpr std::size_t default_mixed_steps = 512, mixed_steps_of_large = 128;
+
 /// How often each of `own` steps is among `step_count` of with_mixed_steps: as often as fits into half of them, once at
 /// least.
 std::size_t own_step_copies(std::size_t own, std::size_t step_count);

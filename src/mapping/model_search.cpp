@@ -14,6 +14,9 @@ namespace {
 
 constexpr std::int64_t no_cost = INT64_MAX;
 
+// Placements that are only compared needn't be good, but as good as each other.
+constexpr double rough_factor = 10.0;
+
 // Each layer's best over the ranks: the least (cost, start).
 std::vector<LayerAnswer> agree(const Communicator& world, const std::vector<LayerAnswer>& mine,
                                std::size_t most_experts) {
@@ -88,10 +91,12 @@ ModelAnswer search_model(const Communicator& world, const std::vector<LayerProbl
     RandomStream random{options.seed, layer, start};
     const std::vector<Assignment> given = first_starts(layer);
     const Assignment initial = start < given.size() ? given[start] : random_assignment(problems[layer], random);
-    const StartRule rule{options.iterations, [&] {
+    const StartRule rule{options.iterations,
+                         [&] {
                            counter.serve();
                            return options.out_of_time();
-                         }};
+                         },
+                         least_gain_of(problems[layer]) * (options.rough ? rough_factor : 1.0), !options.rough};
     const StartResult result = run_start(problems[layer], initial, random, rule);
     for (const CostAt& point : result.history)
       history.push_back(

@@ -53,7 +53,7 @@ bool Descent::stop() {
 
 bool Descent::move(Placement& placement, std::int32_t first, std::int32_t second) {
   for (const auto& kind : moves_) {
-    const auto found = kind->evaluate(placement, first, second);
+    const auto found = kind->evaluate(placement, first, second, to_beat_);
     if (!found) continue;
     const std::int64_t before = placement.cost();
     placement.apply(found->relocations);

@@ -19,6 +19,9 @@ class Descent {
   /// `stop_now` is asked now and then; once it says yes, descents end where they are. Empty: never.
   explicit Descent(std::function<bool()> stop_now = {}) : stop_now_(std::move(stop_now)) {}
 
+  /// From now on only moves are made that lower the cost by more than this, ticks, 0 or more; at first 0.
+  void set_to_beat(std::int64_t to_beat) { to_beat_ = to_beat; }
+
   void run(Placement& placement);
 
   /// After changes to a local optimum: sweeps over the pairs with a changed device alone, which finds most of what
@@ -32,12 +35,13 @@ class Descent {
   void forget(std::size_t device_count);
   // One sweep over all pairs of a block, or over those with a changed device; true if a move was made.
   bool sweep(Placement& placement, bool changed_only);
-  // Makes the first kind's best move between the two that lowers the cost; false if there is none.
+  // Makes the first kind's best move between the two that lowers the cost by enough; false if there is none.
   bool move(Placement& placement, std::int32_t first, std::int32_t second);
 
   bool stop();
 
   std::function<bool()> stop_now_;
+  std::int64_t to_beat_ = 0;
   std::uint64_t pairs_looked_at_ = 0;
   bool stopped_ = false;
   std::vector<std::unique_ptr<Move>> moves_ = make_moves();

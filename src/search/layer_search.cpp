@@ -89,7 +89,12 @@ StartResult run_start(const LayerProblem& problem, const Assignment& initial, Ra
   Descent descent(rule.stop_now);
   Placement current(merged.problem, initial, merged.weights);
   note(current);
+  const auto set_least_gain = [&](double part) {
+    descent.set_to_beat(static_cast<std::int64_t>(part * static_cast<double>(current.cost())));
+  };
+  set_least_gain(rule.least_gain);
   descent.run(current);
+  set_least_gain(rule.least_gain);
   note(current);
   Placement best = current;
   if (problem.device_count() > 1) {
@@ -108,7 +113,10 @@ StartResult run_start(const LayerProblem& problem, const Assignment& initial, Ra
       best = current;
       note(best);
     }
-    if (result.iterations > 0) descent.run(best);
+    if (rule.last_descent && (result.iterations > 0 || rule.least_gain > 0.0)) {
+      descent.set_to_beat(0);
+      descent.run(best);
+    }
     note(best);
   }
   result.assignment = best.assignment();

@@ -10,11 +10,27 @@
 
 namespace gem {
 
-/// When a start is done. Iterations make it repeatable; a stop asked from outside (a time limit) does not.
+/// How a start is searched, and when it is done. Iterations make it repeatable; a stop asked from outside (a time
+/// limit) does not.
 struct StartRule {
   std::size_t iterations = 100;         ///< perturbations after the first local optimum
   std::function<bool()> stop_now = {};  ///< asked now and then; empty: never
+  /// Part of the cost, 0 or more: moves that bring no more are left to the last descent.
+  double least_gain = 0.0;
+  bool last_descent = true;  ///< false: what is left is left
 };
+
+/// Experts of a layer, copies not counted, from which on it is large: its search takes long, and saves time where
+/// little is lost.
+constexpr std::size_t large_layer = 128;
+
+/// The least gain that starts of a problem ask for: in large layers most moves bring next to nothing, and are made
+/// again after the next disturbance (tests/benchmark/search.md).
+inline double least_gain_of(const LayerProblem& problem) {
+  const std::size_t experts =
+      problem.has_copies() ? static_cast<std::size_t>(problem.expert_of_copy().back()) + 1 : problem.expert_count();
+  return experts < large_layer ? 0.0 : 3e-5;
+}
 
 /// A start's best cost from a moment on.
 struct CostAt {

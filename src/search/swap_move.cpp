@@ -73,6 +73,7 @@ class SwapMove : public Move {
     std::size_t pair;  // slot of first * slots of second + slot of second
   };
   std::vector<Candidate> candidates_;
+  std::vector<std::uint32_t> below_;  // places among the excesses
 };
 
 void SwapMove::choose_columns(const Placement& placement, std::int32_t first, std::int32_t second) {
@@ -234,10 +235,17 @@ void SwapMove::list_candidates(const Placement& placement, std::int32_t first, s
         placement.may_hold(first, of_second[j]))
       candidates_.push_back({max_gain, i * slots + j});
   };
+  // Few are, in no order that a processor could foresee: they are listed without a branch for each.
   const auto consider_all = [&](const auto* excess, std::size_t stride) {
-    for (std::size_t i = 0; i < of_first.size(); ++i, excess += stride)
-      for (std::size_t j = 0; j < slots; ++j)
-        if (excess[j] < enough) consider(i, j, excess[j]);
+    const std::size_t count = of_first.size() * stride;
+    below_.resize(count + 1);
+    std::size_t found = 0;
+    for (std::size_t at = 0; at < count; ++at) {
+      below_[found] = static_cast<std::uint32_t>(at);
+      found += excess[at] < enough ? 1 : 0;
+    }
+    for (std::size_t k = 0; k < found; ++k)
+      if (const std::size_t j = below_[k] % stride; j < slots) consider(below_[k] / stride, j, excess[below_[k]]);
   };
   if (placement.is_plain())
     consider_all(plain_excess_.data(), placement.slot_stride());

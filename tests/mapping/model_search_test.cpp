@@ -10,6 +10,7 @@
 #include "mapping/certificate.hpp"
 #include "mapping/mapping_answer.hpp"
 #include "mapping/mapping_question.hpp"
+#include "mapping/mixed_steps.hpp"
 #include "mapping/model_tail.hpp"
 #include "model/expert_copies.hpp"
 #include "platform/mpi/shared_counter.hpp"
@@ -431,6 +432,18 @@ TEST(ModelSearch, RedundantExpertsThatCannotBeAreRefused) {
   refused(52, default_method(), 1);
   refused(4, default_method(), 4);
   refused(4, parse_method("paper"), 1);
+}
+
+TEST(MappingQuestion, LargeLayersAreSearchedOnFewerStepsUnlessAskedFor) {
+  MappingQuestion question;
+  question.mixed_steps = {};
+  question.train = testing::made_up_trace(4, 1, large_layer - 1, 1);
+  EXPECT_EQ(mixed_steps_of(question), default_mixed_steps);
+  question.train = testing::made_up_trace(4, 1, large_layer, 1);
+  EXPECT_EQ(mixed_steps_of(question), mixed_steps_of_large);
+  EXPECT_EQ(steps_to_search_on(question).step_count(), mixed_steps_of_large);
+  question.mixed_steps = 0;
+  EXPECT_EQ(steps_to_search_on(question).step_count(), 4u);
 }
 
 }  // namespace

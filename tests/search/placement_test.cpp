@@ -348,5 +348,52 @@ TEST(Descent, ARepairLooksAgainAtAllPairsWithADeviceThatHasChanged) {
   EXPECT_GT(improved, 20u) << "then the test would show little";
 }
 
+TEST(Descent, MovesThatBringTooLittleAreNotMade) {
+  std::size_t left = 0;
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    const auto made = made_up_problem(18, 6, 40, seed);
+    RandomStream random{seed};
+    Placement placement(made.problems[0], random_assignment(made.problems[0], random));
+    const std::int64_t to_beat = placement.cost() / 100;
+    Descent descent;
+    descent.set_to_beat(to_beat);
+    descent.run(placement);
+    for (std::int32_t a = 0; a < 6; ++a)
+      for (std::int32_t b = a + 1; b < 6; ++b)
+        for (const auto& move : make_moves()) {
+          const auto found = move->evaluate(placement, a, b);
+          left += found ? 1 : 0;
+          if (found) EXPECT_LE(-found->change, to_beat) << "seed " << seed;
+        }
+  }
+  EXPECT_GT(left, 10u) << "then the test would show little";
+}
+
+TEST(RunStart, WhatBringsLittleIsLeftToTheLastDescent) {
+  std::uint64_t looked_up = 0, looked_up_of_all = 0;
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    const auto made = made_up_problem(24, 6, 40, seed);
+    const LayerProblem& problem = made.problems[0];
+    RandomStream random{seed};
+    const Assignment initial = random_assignment(problem, random);
+    StartRule rule{.iterations = 5, .least_gain = 3e-3};
+    const StartResult found = run_start(problem, initial, random, rule);
+    const Placement end(problem, found.assignment);
+    for (std::int32_t a = 0; a < 6; ++a)
+      for (std::int32_t b = a + 1; b < 6; ++b)
+        for (const auto& move : make_moves()) EXPECT_FALSE(move->evaluate(end, a, b)) << "seed " << seed;
+    looked_up += found.work.evaluated_steps;
+    looked_up_of_all += run_start(problem, initial, random, {.iterations = 5}).work.evaluated_steps;
+    rule.last_descent = false;
+    EXPECT_GE(run_start(problem, initial, random, rule).cost, found.cost) << "seed " << seed;
+  }
+  EXPECT_LT(looked_up, looked_up_of_all);
+}
+
+TEST(RunStart, OnlyLargeLayersLeaveOutWhatBringsLittle) {
+  EXPECT_EQ(least_gain_of(made_up_problem(96, 8, 4, 1).problems[0]), 0.0);
+  EXPECT_GT(least_gain_of(made_up_problem(large_layer, 8, 4, 1).problems[0]), 0.0);
+}
+
 }  // namespace
 }  // namespace gem
