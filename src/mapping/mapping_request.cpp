@@ -86,7 +86,8 @@ void describe(OptionList& options, MappingRequest& request) {
            "search on at least N steps: one half the trace's own, the other mixtures of two of them, because a mapping "
            "fits few steps too well; 0: the trace's own only")
       .range(0, 65536)
-      .without(fmt::format("{}, from {} experts on {}", default_mixed_steps, large_layer, mixed_steps_of_large));
+      .without(
+          fmt::format("{0}; {2} with {1} experts and more", default_mixed_steps, large_layer, mixed_steps_of_large));
   options
       .add("time-limit", request.time_limit_s, "SECONDS",
            "end the search this long after the program's start; the mapping then depends on the machine's speed and is "
