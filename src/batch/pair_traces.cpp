@@ -15,7 +15,7 @@ namespace gem {
 namespace {
 
 /// Steps that a pair of this routing is searched on. The search adds mixtures up to the pair's number of mixed steps,
-/// so that as many steps drawn anew cost no more (in large layers twice the time at most).
+/// so that as many steps drawn anew cost no more but in large layers.
 BatchingOptions searched_part(const BatchPair& pair, const Routing& routing) {
   BatchingOptions searched = pair.source.batching;
   searched.part = RequestPart::Train;

@@ -22,7 +22,7 @@ struct StartRule {
 
 /// Experts of a layer, copies not counted, from which on it is large: its search takes long, and saves time where
 /// little is lost.
-constexpr std::size_t large_layer = 128;
+constexpr std::size_t large_layer = 256;
 
 /// The least gain that starts of a problem ask for: in large layers most moves bring next to nothing, and are made
 /// again after the next disturbance (tests/benchmark/search.md).

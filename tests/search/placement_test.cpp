@@ -391,7 +391,7 @@ TEST(RunStart, WhatBringsLittleIsLeftToTheLastDescent) {
 }
 
 TEST(RunStart, OnlyLargeLayersLeaveOutWhatBringsLittle) {
-  EXPECT_EQ(least_gain_of(made_up_problem(96, 8, 4, 1).problems[0]), 0.0);
+  EXPECT_EQ(least_gain_of(made_up_problem(large_layer - 8, 8, 4, 1).problems[0]), 0.0);
   EXPECT_GT(least_gain_of(made_up_problem(large_layer, 8, 4, 1).problems[0]), 0.0);
 }
 
