@@ -15,7 +15,7 @@ namespace gem {
 namespace {
 
 /// Steps that a pair of this routing is searched on. The search adds mixtures up to the pair's number of mixed steps,
-/// so that as many steps drawn anew cost no more but in large layers.
+/// so that as many steps drawn anew cost no more, except in layers that are filled up less.
 BatchingOptions searched_part(const BatchPair& pair, const Routing& routing) {
   BatchingOptions searched = pair.source.batching;
   searched.part = RequestPart::Train;
