@@ -1,8 +1,6 @@
 """Each picture as a file for papers, drawn by matplotlib from the same frames as the report's."""
 
-import math
 import os
-import textwrap
 from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,7 +9,21 @@ import numpy as np
 from .errors import SystemFailure, UsageError
 from .page import draw_all
 from .palette import DASHES, DIVERGING, MARKERS, ROLES, SEQUENTIAL
-from .picture import Axis, Choice, Forest, Frame, Heat, Lines, Picture, Spans
+from .paper_layout import (
+    LETTER_INCHES,
+    MOST_LETTERS,
+    SIZE_INCHES,
+    axis_title,
+    column_label,
+    height_of,
+    labels_along,
+    legend_columns,
+    shortened,
+    stride,
+    upright_title,
+    width_of,
+)
+from .picture import Axis, Choice, Forest, Heat, Lines, Picture, Spans
 from .results import Results
 from .whole_file import temporary_name
 
@@ -21,12 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis as MatplotlibAxis
     from matplotlib.figure import Figure
 
-SIZE_INCHES = (6.0, 3.2)
-LETTER_INCHES = 0.075  # of labels, on average
-MOST_LETTERS = 44  # of a label
-LEGEND_INCHES = 3.6  # room below a picture
 LEGEND_BELOW_INCHES = 0.42  # the axis, for its ticks and title
-FEW_LABELS = 8  # along an axis: all are shown, shortened if need be
 SHAPES = {
     "circle": "o",
     "square": "s",
@@ -81,7 +88,7 @@ def draw_picture(picture: Picture, wanted: dict[str, int | None], tag: str) -> "
     index = tuple(_position(choice, wanted.get(choice.name)) for choice in picture.choices)
     frame = picture.frames[index]
     chosen = ", ".join(f"{choice.name} {choice.labels[i]}" for choice, i in zip(picture.choices, index))
-    size = _width_of(frame), _height_of(picture, frame)
+    size = width_of(frame), height_of(picture, frame)
     figure, axes = plt.subplots(figsize=size, layout="constrained")
     if isinstance(frame, Lines):
         _draw_lines(axes, picture, frame)
@@ -91,67 +98,13 @@ def draw_picture(picture: Picture, wanted: dict[str, int | None], tag: str) -> "
         _draw_spans(axes, picture, frame)
     else:
         _draw_forest(axes, picture, frame)
-    title = picture.title + (f" ({_shortened(chosen)})" if chosen else "")
+    title = picture.title + (f" ({shortened(chosen)})" if chosen else "")
     if chosen and LETTER_INCHES * (1.15 * len(title) + len(tag)) > size[0] - 0.3:  # beside the tag
         title = title.replace(" (", "\n(", 1)
     figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
     if tag:
         figure.text(0.995, 0.995, tag, ha="right", va="top", fontsize=8, color="#8a6100")
     return figure
-
-
-def _upright(axis: Axis, height: float) -> str:
-    """The title of an axis beside a figure of that height, inches, on as many lines as it needs."""
-    return textwrap.fill(_title(axis), max(20, int((height - 0.8) / LETTER_INCHES)))
-
-
-def _width_of(frame: Frame) -> float:
-    """Inches; a matrix with texts is as wide as these need."""
-    if not isinstance(frame, Heat) or not frame.cell_texts:
-        return SIZE_INCHES[0]
-    lines = [line for row in frame.cell_texts for text in row for line in text.split("\n")]
-    lines += [line for label in frame.column_labels for line in _column_label(label).split("\n")]
-    labels = max(len(_shortened(label)) for label in frame.row_labels)
-    columns = len(frame.column_labels) * (max(map(len, lines)) + 2)
-    return max(SIZE_INCHES[0], LETTER_INCHES * (labels + columns) + 1.3)  # with the bar of colours
-
-
-def _shortened(label: str, most: int = MOST_LETTERS) -> str:
-    """Without so much of its middle that it isn't longer than `most` letters."""
-    if len(label) <= most:
-        return label
-    head = (most - 1) // 2
-    return f"{label[:head]}…{label[len(label) - (most - 1 - head) :]}"
-
-
-def _stride(count: int, each: float, room: float) -> int:
-    """Of labels that take so many inches each: every how many-th has room."""
-    return max(1, math.ceil(count * each / room))
-
-
-def _labels_along(labels: list[str], room: float) -> dict[int, str]:
-    """{place: label} beside each other in so many inches: few are shortened, of many each second, third ... is shown."""
-    if len(labels) <= FEW_LABELS:
-        letters = max(6, int((room / max(1, len(labels)) - 0.1) / LETTER_INCHES))
-        return {i: _shortened(label, letters) for i, label in enumerate(labels)}
-    each = LETTER_INCHES * max(map(len, labels)) + 0.1
-    return {i: labels[i] for i in range(0, len(labels), _stride(len(labels), each, room))}
-
-
-def _column_label(label: str) -> str:
-    """A setting of two parts, "both-ends/spread-1.28", on two lines."""
-    return "\n".join(_shortened(line, MOST_LETTERS // 2) for line in label.replace("/", "/\n").split("\n"))
-
-
-def _height_of(picture: Picture, frame: Frame) -> float:
-    """Inches."""
-    names = [name for name, _ in picture.legend]
-    legend = 0.17 * -(-len(names) // _legend_columns(names))
-    if isinstance(frame, Spans):
-        return 1.0 + legend + 0.24 * sum(len(rows) + 1.4 for _, rows in frame.groups)
-    if isinstance(frame, Forest):
-        return 1.0 + legend + 0.2 * sum(len(estimates) + 1.4 for _, estimates in frame.groups)
-    return max(2.2, picture.height / 110) if isinstance(frame, Heat) else SIZE_INCHES[1]
 
 
 def _position(choice: Choice, value: int | None) -> int:
@@ -176,10 +129,6 @@ def _save(figure: "Figure", path: str, kind: str) -> None:
 
 def _colour(role: str) -> str:
     return ROLES[role][0]
-
-
-def _title(axis: Axis) -> str:
-    return axis.label + (f" ({axis.unit})" if axis.unit else "")
 
 
 def _draw_lines(axes: "Axes", picture: Picture, frame: Lines) -> None:
@@ -229,7 +178,7 @@ def _draw_lines(axes: "Axes", picture: Picture, frame: Lines) -> None:
 
 
 def _scale_axes(axes: "Axes", picture: Picture, y: Axis) -> None:
-    axes.set(xlabel=_title(picture.x), ylabel=_upright(y, SIZE_INCHES[1]))
+    axes.set(xlabel=axis_title(picture.x), ylabel=upright_title(y, SIZE_INCHES[1]))
     for axis, drawn, set_scale, set_limits in (
         (picture.x, axes.xaxis, axes.set_xscale, axes.set_xlim),
         (y, axes.yaxis, axes.set_yscale, axes.set_ylim),
@@ -240,7 +189,7 @@ def _scale_axes(axes: "Axes", picture: Picture, y: Axis) -> None:
         elif axis.zero:
             set_limits(0)
     if picture.x.labels:
-        picked = _labels_along(picture.x.labels, SIZE_INCHES[0] - 0.9)
+        picked = labels_along(picture.x.labels, SIZE_INCHES[0] - 0.9)
         axes.set_xticks(list(picked), list(picked.values()))
         axes.set_xlim(-0.5, len(picture.x.labels) - 0.5)
 
@@ -268,14 +217,14 @@ def _draw_heat(figure: "Figure", axes: "Axes", picture: Picture, frame: Heat) ->
         interpolation="nearest",
     )
     if frame.cell_texts:
-        axes.set_xticks(range(len(frame.column_labels)), [_column_label(label) for label in frame.column_labels])
-        axes.set_yticks(range(len(frame.row_labels)), [_shortened(label) for label in frame.row_labels])
+        axes.set_xticks(range(len(frame.column_labels)), [column_label(label) for label in frame.column_labels])
+        axes.set_yticks(range(len(frame.row_labels)), [shortened(label) for label in frame.row_labels])
     else:
-        along = _labels_along(frame.column_labels, SIZE_INCHES[0] - 1.6)
+        along = labels_along(frame.column_labels, SIZE_INCHES[0] - 1.6)
         axes.set_xticks(list(along), list(along.values()))
-        stride = _stride(len(frame.row_labels), 0.15, _height_of(picture, frame) - 1.1)
-        upward = range(0, len(frame.row_labels), stride)
-        axes.set_yticks(upward, [_shortened(frame.row_labels[i]) for i in upward])
+        each = stride(len(frame.row_labels), 0.15, height_of(picture, frame) - 1.1)
+        upward = range(0, len(frame.row_labels), each)
+        axes.set_yticks(upward, [shortened(frame.row_labels[i]) for i in upward])
     if frame.measured is not None:
         rows, columns = np.nonzero(frame.measured)
         axes.plot(columns, rows, ".", color="white", markeredgecolor="black", markeredgewidth=0.3, markersize=4)
@@ -294,8 +243,8 @@ def _draw_heat(figure: "Figure", axes: "Axes", picture: Picture, frame: Heat) ->
         axes.plot(
             [-0.5, -0.5], [row - 0.5, row + 0.5], color=_colour(role), linewidth=4, clip_on=False, solid_capstyle="butt"
         )
-    axes.set(xlabel=_title(picture.x), ylabel=_upright(picture.y, _height_of(picture, frame)))
-    bar = figure.colorbar(image, ax=axes, label=_title(picture.value) if picture.value else "", pad=0.01)
+    axes.set(xlabel=axis_title(picture.x), ylabel=upright_title(picture.y, height_of(picture, frame)))
+    bar = figure.colorbar(image, ax=axes, label=axis_title(picture.value) if picture.value else "", pad=0.01)
     if frame.scale == "logarithmic":
         _round_log_ticks(bar.ax.yaxis, 3)
     _legend(axes, picture)
@@ -304,7 +253,7 @@ def _draw_heat(figure: "Figure", axes: "Axes", picture: Picture, frame: Heat) ->
 def _draw_spans(axes: "Axes", picture: Picture, frame: Spans) -> None:
     position, ticks, labels = 0.0, [], []
     for title, rows in frame.groups:
-        axes.text(0, position + 0.25, _shortened(title), fontweight="bold", fontsize=9, va="center")
+        axes.text(0, position + 0.25, shortened(title), fontweight="bold", fontsize=9, va="center")
         for row in rows:
             position += 1
             for span in row.spans:
@@ -321,12 +270,12 @@ def _draw_spans(axes: "Axes", picture: Picture, frame: Spans) -> None:
             if row.mark is not None:
                 axes.plot([row.mark, row.mark], [position - 0.5, position + 0.5], color="black", linewidth=1.5)
             ticks.append(position)
-            labels.append(_shortened(row.label))
+            labels.append(shortened(row.label))
         position += 1.4
     axes.set_yticks(ticks, labels)
     axes.set_ylim(position - 0.7, -0.4)
     axes.set_xlim(0)
-    axes.set_xlabel(_title(picture.x) + (f"; line: {frame.mark_label}" if frame.mark_label else ""))
+    axes.set_xlabel(axis_title(picture.x) + (f"; line: {frame.mark_label}" if frame.mark_label else ""))
     drawn = {span.role for _, rows in frame.groups for row in rows for span in row.spans}
     _legend(axes, picture, drawn)
 
@@ -338,7 +287,7 @@ def _draw_forest(axes: "Axes", picture: Picture, frame: Forest) -> None:
         axes.text(
             0,
             position + 0.25,
-            " · ".join([_shortened(first, MOST_LETTERS // 2 + 2), *rest]),
+            " · ".join([shortened(first, MOST_LETTERS // 2 + 2), *rest]),
             fontweight="bold",
             fontsize=8,
             va="center",
@@ -352,12 +301,12 @@ def _draw_forest(axes: "Axes", picture: Picture, frame: Forest) -> None:
                 axes.plot([row.low, row.high], [position, position], color=_colour(row.role), linewidth=1.5)
             _mark(axes, row.value, position, row.role, 26, not np.isfinite(row.low))
             ticks.append(position)
-            labels.append(_shortened(row.label))
+            labels.append(shortened(row.label))
         position += 1.4
     axes.axvline(frame.reference, color="#5b6675", linestyle=":", linewidth=1, zorder=1)
     axes.set_yticks(ticks, labels, fontsize=7)
     axes.set_ylim(position - 0.7, -0.4)
-    axes.set_xlabel(_title(picture.x))
+    axes.set_xlabel(axis_title(picture.x))
     from matplotlib.lines import Line2D
 
     handles = [
@@ -365,12 +314,6 @@ def _draw_forest(axes: "Axes", picture: Picture, frame: Forest) -> None:
         for name, role in picture.legend
     ]
     _legend_below(axes, handles)
-
-
-def _legend_columns(names: list[str]) -> int:
-    """How many names stand beside each other."""
-    longest = max(map(len, names), default=0)
-    return max(1, min(len(names), int(LEGEND_INCHES / (0.45 + LETTER_INCHES * longest))))
 
 
 def _legend_below(axes: "Axes", handles: "Sequence[Artist]") -> None:
@@ -381,7 +324,7 @@ def _legend_below(axes: "Axes", handles: "Sequence[Artist]") -> None:
     axes.legend(
         handles=handles,
         fontsize=8,
-        ncols=_legend_columns([str(handle.get_label()) for handle in handles]),
+        ncols=legend_columns([str(handle.get_label()) for handle in handles]),
         loc="upper center",
         bbox_to_anchor=(0.5, 0),
         bbox_transform=axes.transAxes + below,

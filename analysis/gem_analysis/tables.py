@@ -22,9 +22,8 @@ class Table:
     rows: list[list[str]]  # of cells
     judged: str = ""  # first cell of the row that the verdict is about
     note: str = ""
-    leave_out: tuple[
-        str, ...
-    ] = ()  # names of columns that go first, in this order, where a terminal has no room for all
+    # Names of columns that go first, in this order, where a terminal has no room for all.
+    leave_out: tuple[str, ...] = ()
 
     @property
     def is_text(self) -> list[bool]:
