@@ -1,7 +1,6 @@
 #include "batch/pair_keys.hpp"
 
 #include "base/text.hpp"
-#include "mapping/mixed_steps.hpp"
 
 namespace gem {
 
@@ -10,8 +9,7 @@ StageKey trace_key(const BatchPair& pair) {
   const TraceSource& source = pair.source;
   key.add("task", source.task);
   key.add_options(source);
-  if (!source.routing.empty() && !source.plain_steps)
-    key.add("mixed_steps", pair.mapping.mixed_steps.value_or(default_mixed_steps));
+  if (!source.routing.empty() && !source.plain_steps) key.add("mixed_steps", most_drawn_steps(pair));
   if (!source.synthetic) return key;
   const SynthesisOptions& synthesis = source.synthesis;
   key.add("model", pair.model.name);

@@ -22,8 +22,7 @@ BatchingOptions searched_part(const BatchPair& pair, const Routing& routing) {
   if (pair.source.plain_steps || searched.resample || step_shape(routing.phase, searched).phase != Phase::Decode)
     return searched;
   searched.resample = true;
-  searched.steps =
-      std::max(searched.steps, std::min(4 * searched.steps, pair.mapping.mixed_steps.value_or(default_mixed_steps)));
+  searched.steps = std::max(searched.steps, std::min(4 * searched.steps, most_drawn_steps(pair)));
   return searched;
 }
 
@@ -45,6 +44,10 @@ std::vector<std::string> write_traces(const BatchPair& pair, const PairTraces& t
 }
 
 }  // namespace
+
+std::size_t most_drawn_steps(const BatchPair& pair) {
+  return pair.mapping.mixed_steps.value_or(default_mixed_steps);
+}
 
 PairTraces traces_of(const BatchPair& pair, const PairFiles& files) {
   const TraceSource& source = pair.source;

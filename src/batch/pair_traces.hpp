@@ -17,6 +17,9 @@ struct PairTraces {
   const std::string& scored() const { return test.empty() ? train : test; }
 };
 
+/// The most steps that are drawn anew for the search: as many as it would fill up to.
+std::size_t most_drawn_steps(const BatchPair& pair);
+
 /// Which files they are in. DataError or SystemError if a trace that was given can't be read.
 PairTraces traces_of(const BatchPair& pair, const PairFiles& files);
 

@@ -27,9 +27,9 @@ inline std::vector<OptionWord<RowTransport>> words_of(RowTransport) {
 /// How devices are measured.
 struct MeasuringHabits {
   double warm_up_s = 0.5;        ///< before the first load
-  std::size_t block_loads = 32;  ///< loads that are gone round together at least, and
-  /// as many as take so long at most, if these are more: a machine that is slow for some seconds then slows all of them
-  /// alike, not one block; a kill of the job loses no more.
+  std::size_t block_loads = 32;  ///< that are gone round together at least; a kill of the job loses those under way
+  /// More loads are gone round together as long as they take no longer than this: a machine that is slow for some
+  /// seconds then slows all of them alike.
   double block_time_s = 40.0;
   bool kept_busy = false;            ///< given work before each sample: at rest its clock would rise
   std::size_t dense_tiles = 64;      ///< up to which every number of tiles is measured; 0: geometric steps alone

@@ -35,8 +35,8 @@ void describe(OptionList& options, DeviceOptions& devices) {
   options
       .add(
           "dtype", devices.asked_weight_type,
-          "number format of the weights: bf16; f32 on host and simulated; fp8 on cuda and simulated; each of them of a "
-          "program ({command}), which refuses what it lacks")
+          "number format of the weights: bf16; f32 on host and simulated; fp8 on cuda and simulated; any of these with "
+          "{command}, whose program refuses what it lacks")
       .without("what the model is served with where {device} has it, else bf16");
   options.add("tile-tokens", devices.tile_tokens, "N", "rows of a tile of the expert kernel")
       .range(0, 65536)

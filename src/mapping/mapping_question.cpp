@@ -13,6 +13,7 @@
 #include "mapping/remapping.hpp"
 #include "model/device_selection.hpp"
 #include "model/mapping.hpp"
+#include "search/layer_search.hpp"
 #include "search/redundant_experts.hpp"
 
 namespace gem {

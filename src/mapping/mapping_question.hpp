@@ -34,7 +34,7 @@ struct MappingQuestion {
   std::string exchange_note{};  ///< what count_exchange says
   std::string shared_note{};    ///< what count_shared_experts says
   Objective objective = Objective::Mean;
-  /// Search on at least so many steps, see with_mixed_steps; none: mixed_steps_of.
+  /// Search on at least so many steps, see with_mixed_steps; none: as many as suit the layers' size.
   std::optional<std::size_t> mixed_steps = 0;
   bool certify = false;                ///< prove optima where that can be done
   std::size_t redundant_experts = 0;   ///< further copies of experts, a layer
@@ -71,7 +71,7 @@ Mapping fitted(const Mapping& mapping, const MappingQuestion& question);
 /// and no steps to score on.
 std::size_t fold_count_of(const MappingQuestion& question);
 
-/// How many steps at least are searched on.
+/// How many steps at least are searched on: as asked for, else by the number of experts.
 std::size_t mixed_steps_of(const MappingQuestion& question);
 
 /// The steps of `train`, leaned and mixed, as the question says.

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "mapping/mixed_steps.hpp"
+#include "search/layer_search.hpp"
 
 namespace gem {
 namespace {

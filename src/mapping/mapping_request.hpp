@@ -32,7 +32,7 @@ struct MappingRequest {
   Effort effort = Effort::Default;
   CostOptions cost{};
   Objective objective = Objective::Mean;
-  std::optional<std::size_t> mixed_steps{};     ///< search on at least so many steps; none: mixed_steps_of
+  std::optional<std::size_t> mixed_steps{};     ///< search on at least so many steps; none: by the experts
   std::size_t expert_groups = 1;                ///< keep so many groups of experts together
   std::size_t redundant_experts = 0;            ///< further copies of experts, a layer
   std::size_t routing_groups = 1;               ///< of experts, that stay on one node

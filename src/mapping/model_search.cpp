@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::int64_t no_cost = INT64_MAX;
 
-// Placements that are only compared needn't be good, but as good as each other.
+// Placements that are only compared needn't be local optima: each lacks about as much.
 constexpr double rough_factor = 10.0;
 
 // Each layer's best over the ranks: the least (cost, start).

@@ -17,7 +17,7 @@ struct SearchOptions {
   std::size_t starts = 1;       ///< assignments that each layer's search starts from
   std::size_t iterations = 25;  ///< of each start
   double time_limit_s = 0.0;    ///< 0: none. With one, the answer may differ from run to run.
-  bool rough = false;           ///< only to compare: large layers make moves that bring ten times as much, no others
+  bool rough = false;  ///< for placements that are only compared: large layers leave out moves that bring little
   bool show_progress = false;
   std::chrono::steady_clock::time_point begin = std::chrono::steady_clock::now();  ///< of the limited time
 

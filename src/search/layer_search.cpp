@@ -89,12 +89,12 @@ StartResult run_start(const LayerProblem& problem, const Assignment& initial, Ra
   Descent descent(rule.stop_now);
   Placement current(merged.problem, initial, merged.weights);
   note(current);
-  const auto set_least_gain = [&](double part) {
-    descent.set_to_beat(static_cast<std::int64_t>(part * static_cast<double>(current.cost())));
+  const auto ask_for_least_gain = [&] {  // of the present cost, which the first descent lowers much
+    descent.set_to_beat(static_cast<std::int64_t>(rule.least_gain * static_cast<double>(current.cost())));
   };
-  set_least_gain(rule.least_gain);
+  ask_for_least_gain();
   descent.run(current);
-  set_least_gain(rule.least_gain);
+  ask_for_least_gain();
   note(current);
   Placement best = current;
   if (problem.device_count() > 1) {

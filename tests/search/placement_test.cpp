@@ -348,6 +348,17 @@ TEST(Descent, ARepairLooksAgainAtAllPairsWithADeviceThatHasChanged) {
   EXPECT_GT(improved, 20u) << "then the test would show little";
 }
 
+// The best moves of each kind between each two devices that still lower the cost.
+std::vector<FoundMove> moves_left(const Placement& placement) {
+  std::vector<FoundMove> moves;
+  const auto devices = static_cast<std::int32_t>(placement.problem().device_count());
+  for (std::int32_t a = 0; a < devices; ++a)
+    for (std::int32_t b = a + 1; b < devices; ++b)
+      for (const auto& move : make_moves())
+        if (auto found = move->evaluate(placement, a, b)) moves.push_back(std::move(*found));
+  return moves;
+}
+
 TEST(Descent, MovesThatBringTooLittleAreNotMade) {
   std::size_t left = 0;
   for (std::uint64_t seed = 1; seed <= 10; ++seed) {
@@ -358,13 +369,10 @@ TEST(Descent, MovesThatBringTooLittleAreNotMade) {
     Descent descent;
     descent.set_to_beat(to_beat);
     descent.run(placement);
-    for (std::int32_t a = 0; a < 6; ++a)
-      for (std::int32_t b = a + 1; b < 6; ++b)
-        for (const auto& move : make_moves()) {
-          const auto found = move->evaluate(placement, a, b);
-          left += found ? 1 : 0;
-          if (found) EXPECT_LE(-found->change, to_beat) << "seed " << seed;
-        }
+    for (const FoundMove& found : moves_left(placement)) {
+      ++left;
+      EXPECT_LE(-found.change, to_beat) << "seed " << seed;
+    }
   }
   EXPECT_GT(left, 10u) << "then the test would show little";
 }
@@ -379,9 +387,7 @@ TEST(RunStart, WhatBringsLittleIsLeftToTheLastDescent) {
     StartRule rule{.iterations = 5, .least_gain = 3e-3};
     const StartResult found = run_start(problem, initial, random, rule);
     const Placement end(problem, found.assignment);
-    for (std::int32_t a = 0; a < 6; ++a)
-      for (std::int32_t b = a + 1; b < 6; ++b)
-        for (const auto& move : make_moves()) EXPECT_FALSE(move->evaluate(end, a, b)) << "seed " << seed;
+    EXPECT_TRUE(moves_left(end).empty()) << "seed " << seed;
     looked_up += found.work.evaluated_steps;
     looked_up_of_all += run_start(problem, initial, random, {.iterations = 5}).work.evaluated_steps;
     rule.last_descent = false;
