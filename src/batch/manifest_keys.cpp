@@ -75,7 +75,7 @@ void describe(OptionList& options, TraceSource& source) {
   options.add(
       "plain-steps", source.plain_steps,
       "decode from {routing}: search on steps as a server runs them, like those that are scored on. "
-      "Without it each step to search on is of requests drawn anew ({resample}), and there are four times {steps}, "
+      "Without it the steps to search on are of requests drawn anew ({resample}), four times as many as {steps} says, "
       "up to {mixed-steps} (512 if it isn't given): on requests never seen the mapping is better");
   describe(options, source.synthesis);
 }
