@@ -88,7 +88,7 @@ void Board::report(std::size_t pair, PairState state) {
 }
 
 void Board::look() {
-  if (!world_.is_root()) return;
+  if (!world_.is_root() || world_.is_alone()) return;
   for (;;) {
     int found = 0;
     MPI_Status status;

@@ -33,6 +33,12 @@ install(FILES ${CMAKE_SOURCE_DIR}/jobs/one_host.toml ${CMAKE_SOURCE_DIR}/jobs/pl
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/slurm/ DESTINATION ${gem_share}/slurm USE_SOURCE_PERMISSIONS
         PATTERN site.env EXCLUDE)
 install(FILES ${CMAKE_SOURCE_DIR}/LICENSE ${CMAKE_SOURCE_DIR}/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+# Who passes programs on that hold HDF5's archive (GEM_STATIC_HDF5) passes on its notice.
+find_file(GEM_HDF5_NOTICE NAMES copyright PATHS /usr/share/doc/libhdf5-dev NO_DEFAULT_PATH)
+mark_as_advanced(GEM_HDF5_NOTICE)
+if("${HDF5_C_LIBRARY_hdf5}" MATCHES "[.]a$" AND GEM_HDF5_NOTICE)
+  install(FILES ${GEM_HDF5_NOTICE} RENAME copyright.hdf5 DESTINATION ${CMAKE_INSTALL_DOCDIR})
+endif()
 install(CODE "
   set(prefix \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}\")
   file(RELATIVE_PATH launcher \"\${prefix}/${CMAKE_INSTALL_BINDIR}\" \"\${prefix}/${gem_share}/analysis/gem-analysis\")

@@ -18,22 +18,6 @@ namespace {
 // From here on ranks meet first, resting, and then look after the transfer all the time.
 constexpr std::size_t large_bytes = std::size_t{1} << 20;
 
-/// Settings in the environment, of those that the user hasn't made, for as long as it lives.
-class BriefSettings {
- public:
-  void add(const char* name, const char* value) {
-    if (std::getenv(name) != nullptr) return;
-    setenv(name, value, 0);
-    names_.push_back(name);
-  }
-  ~BriefSettings() {
-    for (const char* name : names_) unsetenv(name);
-  }
-
- private:
-  std::vector<const char*> names_;
-};
-
 }  // namespace
 
 void check_mpi(int status, const char* call) {
@@ -44,23 +28,20 @@ void check_mpi(int status, const char* call) {
   throw SystemError(fmt::format("{} failed: {}", call, std::string_view(text, static_cast<std::size_t>(length))));
 }
 
+bool mpi_has_started() {
+  int started = 0;
+  MPI_Initialized(&started);
+  return started != 0;
+}
+
 MpiEnvironment::MpiEnvironment(int& argc, char**& argv) {
+  // Who has nobody to talk to would still wait for all of MPI's parts to be loaded, which takes longer than all else of
+  // a short search.
+  if (is_started_alone([](const char* name) { return std::getenv(name); })) return;
   // Debian and Ubuntu switch off all of Open MPI's one-sided communication that works over TCP between hosts
   // (openmpi-mca-params.conf: osc = ^ucx,pt2pt), without which windows can't be made there. A setting of the user's
   // stays.
   setenv("OMPI_MCA_osc", "^ucx", 0);
-  // Who has nobody to talk to needs no daemon of Open MPI's, which serves those alone that start further ranks
-  // themselves, and no folder for files of several ranks: all that have no daemon share one, and the first to end
-  // removes it under those that start. It needs no network either: the libraries of each kind are not loaded, of which
-  // some sleep for a quarter of a second to learn what the clock is worth, and the machine's parts aren't listed. What
-  // is started from here, which may have somebody, finds its own settings.
-  BriefSettings settings;
-  if (is_started_alone([](const char* name) { return std::getenv(name); })) {
-    settings.add("OMPI_MCA_ess_singleton_isolated", "1");
-    settings.add("OMPI_MCA_orte_create_session_dirs", "0");
-    settings.add("OMPI_MCA_pml", "ob1");
-    settings.add("HWLOC_COMPONENTS", "no_os,stop");
-  }
   const BlockingCall guard("MPI_Init");
   int provided = 0;
   check_mpi(MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
@@ -83,6 +64,7 @@ void meet_at_the_end() {
 }  // namespace
 
 MpiEnvironment::~MpiEnvironment() {
+  if (!mpi_has_started()) return;
   meet_at_the_end();
   stop_roll_call();
   const BlockingCall guard("MPI_Finalize");
@@ -95,14 +77,15 @@ Communicator::Communicator(MPI_Comm handle) : handle_(handle) {
 }
 
 Communicator Communicator::world() {
-  return Communicator(MPI_COMM_WORLD);
+  return mpi_has_started() ? Communicator(MPI_COMM_WORLD) : Communicator();
 }
 
 Communicator Communicator::self() {
-  return Communicator(MPI_COMM_SELF);
+  return Communicator();
 }
 
 void Communicator::barrier(double patience_s) const {
+  if (is_alone()) return;
   const MpiCall inside;
   MPI_Request request = MPI_REQUEST_NULL;
   check_mpi(MPI_Ibarrier(handle_, &request), "MPI_Ibarrier");
@@ -144,6 +127,7 @@ void Communicator::on_root(const std::function<void()>& work) const {
 }
 
 void Communicator::broadcast_values(void* values, int count, MPI_Datatype type, int root, Resting resting) const {
+  if (is_alone()) return;
   const MpiCall inside;
   MPI_Request request = MPI_REQUEST_NULL;
   check_mpi(MPI_Ibcast(values, count, type, root, handle_, &request), "MPI_Ibcast");
@@ -216,6 +200,10 @@ std::vector<std::string> Communicator::gather(const std::string& text) const {
 void Communicator::exchange_rows(std::span<const float> sent, std::span<const std::int32_t> send_counts,
                                  std::span<float> received, std::span<const std::int32_t> receive_counts,
                                  std::size_t row_size) const {
+  if (is_alone()) {
+    std::ranges::copy(sent, received.begin());
+    return;
+  }
   const auto offsets_of = [](std::span<const std::int32_t> counts) {
     std::vector<int> offsets(counts.size(), 0);
     for (std::size_t r = 1; r < counts.size(); ++r) offsets[r] = offsets[r - 1] + counts[r - 1];
@@ -247,6 +235,7 @@ void Communicator::swap(int peer, std::span<const std::byte> sent, std::span<std
 }
 
 Communicator::NodePlace Communicator::node_place() const {
+  if (is_alone()) return {.rank = 0, .size = 1, .first_rank = 0};
   barrier();
   const BlockingCall guard("MPI_Comm_split_type");
   MPI_Comm node = MPI_COMM_NULL;
@@ -283,10 +272,11 @@ MPI_Comm split(const Communicator& parent, int color) {
 
 }  // namespace
 
-OwnedCommunicator::OwnedCommunicator(const Communicator& parent, int color) : communicator_(split(parent, color)) {}
+OwnedCommunicator::OwnedCommunicator(const Communicator& parent, int color)
+    : communicator_(parent.is_alone() ? Communicator() : Communicator(split(parent, color))) {}
 
 OwnedCommunicator::~OwnedCommunicator() {
-  MPI_Comm_free(&communicator_.handle_);
+  if (communicator_.handle_ != MPI_COMM_NULL) MPI_Comm_free(&communicator_.handle_);
 }
 
 }  // namespace gem

@@ -21,7 +21,8 @@ class AgreedError : public Error {
   using Error::Error;
 };
 
-/// MPI_Init and MPI_Finalize as a lifetime. One thread calls MPI.
+/// MPI_Init and MPI_Finalize as a lifetime. One thread calls MPI. Nothing is started in a process that was started
+/// alone: it is all of the job's ranks, and Communicator needs no MPI for one.
 class MpiEnvironment {
  public:
   MpiEnvironment(int& argc, char**& argv);
@@ -70,11 +71,14 @@ inline MPI_Datatype mpi_type<char>() {
   return MPI_CHAR;
 }
 
+/// Whether MPI_Init was called: not in a process that was started alone.
+bool mpi_has_started();
+
 /// Throws SystemError naming `call` and MPI's own text unless `status` is MPI_SUCCESS.
 void check_mpi(int status, const char* call);
 
 /// A group of ranks. Collectives return values; every rank must call them in the same order. Not owning: a handle that
-/// is cheap to copy.
+/// is cheap to copy. A group of one rank never calls MPI.
 class Communicator {
  public:
   /// All ranks of the job.
@@ -85,6 +89,8 @@ class Communicator {
   int rank() const { return rank_; }
   int size() const { return size_; }
   bool is_root() const { return rank_ == 0; }
+  bool is_alone() const { return size_ == 1; }
+  /// MPI_COMM_NULL where MPI was not started.
   MPI_Comm handle() const { return handle_; }
 
   /// Waits for all ranks. No collective waits longer than the patience lasts for a rank that doesn't answer: then
@@ -113,6 +119,7 @@ class Communicator {
 
   template <class T>
   T all_reduce(T value, MPI_Op operation) const {
+    if (is_alone()) return value;
     T result{};
     all_reduce_values(&value, &result, mpi_type<T>(), operation);
     return result;
@@ -132,6 +139,7 @@ class Communicator {
   /// Every rank's value, by rank, on every rank.
   template <class T>
   std::vector<T> all_gather(T value) const {
+    if (is_alone()) return {value};
     std::vector<T> values(static_cast<std::size_t>(size_));
     all_gather_values(&value, values.data(), mpi_type<T>());
     return values;
@@ -140,6 +148,7 @@ class Communicator {
   /// Every rank's values one after the other by rank, on rank 0; empty elsewhere. Ranks may give different numbers.
   template <class T>
   std::vector<T> gather(std::span<const T> values) const {
+    if (is_alone()) return {values.begin(), values.end()};
     const GatherLayout layout = gather_layout(values.size());
     std::vector<T> all(is_root() ? layout.total : 0);
     gather_values(values.data(), values.size(), all.data(), layout, mpi_type<T>());
@@ -170,6 +179,7 @@ class Communicator {
 
  private:
   friend class OwnedCommunicator;
+  Communicator() = default;  // of this rank alone
   explicit Communicator(MPI_Comm handle);
   struct GatherLayout {
     std::vector<int> counts;
@@ -185,7 +195,7 @@ class Communicator {
   void broadcast_bytes(void* data, std::size_t byte_count) const;
   void throw_if_any(ExitCode code, const std::string& message) const;
 
-  MPI_Comm handle_;
+  MPI_Comm handle_ = MPI_COMM_NULL;
   int rank_ = 0;
   int size_ = 1;
 };

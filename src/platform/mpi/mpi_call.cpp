@@ -1,7 +1,6 @@
 #include "platform/mpi/mpi_call.hpp"
 
 #include <fmt/core.h>
-#include <mpi.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -13,7 +12,7 @@
 #include "base/error.hpp"
 #include "base/option.hpp"
 #include "base/text.hpp"
-#include "platform/mpi/roll_call.hpp"
+#include "platform/mpi/mpi.hpp"
 
 namespace gem {
 namespace {
@@ -101,7 +100,7 @@ void end_all_ranks(int code) {
   constexpr double most_s = 10.0;  // a launcher that has died takes no message
   std::signal(SIGALRM, [](int) { _exit(static_cast<int>(ExitCode::System)); });
   set_timer(most_s);
-  MPI_Abort(MPI_COMM_WORLD, code);
+  if (mpi_has_started()) MPI_Abort(MPI_COMM_WORLD, code);
   _exit(code);
 }
 

@@ -5,6 +5,7 @@
 namespace gem {
 
 SharedCounter::SharedCounter(const Communicator& communicator) : communicator_(communicator) {
+  if (communicator.is_alone()) return;
   communicator.barrier();
   const BlockingCall guard("making a window of MPI");
   const MPI_Aint bytes = communicator.is_root() ? sizeof(std::int64_t) : 0;
@@ -20,6 +21,7 @@ SharedCounter::SharedCounter(const Communicator& communicator) : communicator_(c
 }
 
 void SharedCounter::close() {
+  if (communicator_.is_alone()) return;
   communicator_.barrier();
   const BlockingCall guard("freeing a window of MPI");
   check_mpi(MPI_Win_unlock_all(window_), "MPI_Win_unlock_all");
@@ -27,6 +29,7 @@ void SharedCounter::close() {
 }
 
 std::int64_t SharedCounter::next() {
+  if (communicator_.is_alone()) return own_value_++;
   const std::int64_t one = 1;
   std::int64_t before = 0;
   const MpiCall inside;
@@ -39,6 +42,7 @@ std::int64_t SharedCounter::next() {
 }
 
 void SharedCounter::serve() const {
+  if (communicator_.is_alone()) return;
   const MpiCall inside;
   int arrived = 0;
   check_mpi(MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, communicator_.handle(), &arrived, MPI_STATUS_IGNORE), "MPI_Iprobe");

@@ -28,6 +28,7 @@ class SharedCounter {
   Communicator communicator_;
   MPI_Win window_ = MPI_WIN_NULL;
   std::int64_t* value_ = nullptr;
+  std::int64_t own_value_ = 0;  // counts where there is one rank
 };
 
 }  // namespace gem
