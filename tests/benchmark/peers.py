@@ -2,15 +2,18 @@
 """GEM beside the placement policies of vLLM, SGLang and vllm-ascend, as their packages have them: each gets the same steps,
 and gem-map scores all on requests that none has seen. Devices are simulated. See peers.md; peers.sh fetches and runs.
 
-    peers.py --programs BIN --engines FOLDER [--splits N] [--cases WORD] [--table ROWS.json]
+    peers.py --programs BIN --engines FOLDER [--splits N] [--cases WORD] [--profiles FOLDER [--keep FOLDER]]
+    peers.py --table ROWS.json
 
-FOLDER holds vllm, sglang and vllm_ascend. Needs NumPy, h5py, PyTorch, Numba and SciPy."""
+FOLDER holds vllm, sglang and vllm_ascend; of --profiles, what peers_gpu.sh measured on a GPU, which replays what --keep keeps. Needs
+NumPy, h5py, PyTorch, Numba and SciPy."""
 
 import argparse
 import json
 import logging
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -88,8 +91,8 @@ def load_policies(engines):
 
 
 class Runner:
-    def __init__(self, programs, folder):
-        self.programs, self.folder = programs, folder
+    def __init__(self, programs, folder, profiles=None):
+        self.programs, self.folder, self.profiles = programs, folder, profiles
         self.environment = os.environ | {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 
     def run(self, program, *arguments):
@@ -109,17 +112,24 @@ class Runner:
                      steps, "--part", part, "--split-seed", split, "--seed", 1, *options, "--output", path)
         return path
 
-    def profile(self, model, devices, slowdown):
+    def profile(self, case, devices, slowdown):
+        model = case[0].split(".")[0]
+        if self.profiles:
+            return os.path.join(self.profiles, f"{model}.{case[2]}.{devices}.h5")
         path = self.path(model, devices, slowdown.replace(",", "_"))
         if not os.path.exists(path):
             self.run("gem-profile", "--model", model, "--device", "simulated", "--devices", devices, "--slowdown", slowdown,
                      "--seed", 1, "--output", path)
         return path
 
-    def ratios(self, profile, train, test, mappings=()):
-        """Held-out time of each method and mapping, of linear's."""
-        output = self.run("gem-map", "--json", "--cross-validate", 0, "--profile", profile, "--trace", train, "--test-trace",
-                          test, "--output", self.path("mapping"), *(word for path in mappings for word in ("--mapping", path)))
+    def map(self, method, profile, train, test, output, mappings=()):
+        given = (word for path in mappings for word in ("--mapping", path))
+        return self.run("gem-map", "--json", "--cross-validate", 0, "--profile", profile, "--trace", train, "--test-trace", test,
+                        "--method", method, "--output", output, *given)
+
+    def ratios(self, profile, train, test, output, mappings=()):
+        """Held-out time of each method and mapping, of linear's; writes gem's mapping."""
+        output = self.map("gem", profile, train, test, output, mappings)
         return {row["method"]: row["test_ratio"] for row in json.loads(output)["methods"]}
 
 
@@ -139,7 +149,7 @@ def write_placement(path, name, placed, devices, trace):
     writing.write(path, writing.make_mapping(homes, devices, model=model, method=name, layer_ids=layers))
 
 
-def measure(runner, policies, case, devices, slowdown, split):
+def measure(runner, policies, case, devices, slowdown, split, keep=None):
     import h5py
 
     train, test = (runner.trace(case, part, split) for part in ("train", "test"))
@@ -151,15 +161,25 @@ def measure(runner, policies, case, devices, slowdown, split):
         if os.path.exists(mappings[-1]):
             os.remove(mappings[-1])
         write_placement(mappings[-1], name, place(counts, devices), devices, train)
-    profile = runner.profile(case[0].split(".")[0], devices, slowdown)
-    found = runner.ratios(profile, train, test, mappings)
+    profile = runner.profile(case, devices, slowdown)
+    mappings_of_gem = {"gem": runner.path("gem")}
+    found = runner.ratios(profile, train, test, mappings_of_gem["gem"], mappings)
     row = {"case": f"{case[0]}, {case[2]}", "decode": case in DECODE, "devices": devices, "slowdown": slowdown, "split": split}
     row |= {name: found.get(path, found.get(os.path.basename(path)[:-3], found.get(os.path.basename(path))))
             for name, path in zip(policies, mappings)}
     row |= {name: found[name] for name in ("speed-aware", "paper", "gem")}
     if case in DECODE:
         resampled = runner.trace(case, "train", split, "--resample", steps=RESAMPLED_STEPS)
-        row["gem, resampled"] = runner.ratios(profile, resampled, test)["gem"]
+        mappings_of_gem["gem-resampled"] = runner.path("gem-resampled")
+        row["gem, resampled"] = runner.ratios(profile, resampled, test, mappings_of_gem["gem-resampled"])["gem"]
+    if keep:
+        folder = pathlib.Path(keep) / f"{case[0]}.{case[2]}.{devices}.{split}"
+        folder.mkdir(parents=True, exist_ok=True)
+        for method in ("speed-aware", "paper"):
+            runner.map(method, profile, train, test, folder / f"{method}.h5")
+        for path in (*mappings, *mappings_of_gem.values()):
+            shutil.copy(path, folder)
+        shutil.copy(test, folder / "test.trace")
     return row
 
 
@@ -207,6 +227,8 @@ def main():
     parser.add_argument("--engines", help="folder with vllm, sglang and vllm_ascend")
     parser.add_argument("--splits", type=int, default=5, help="of the requests into train and test")
     parser.add_argument("--cases", default="", help="those whose routing has this word alone")
+    parser.add_argument("--profiles", help="folder of profiles to score with, of peers_gpu.sh (default: simulated devices)")
+    parser.add_argument("--keep", help="folder to keep placements and test traces in, for peers_gpu.sh to replay")
     parser.add_argument("--rows", default="peers.json", help="where rows are written as they come")
     parser.add_argument("--table", help="print the tables of such a file, and measure nothing")
     arguments = parser.parse_args()
@@ -217,13 +239,13 @@ def main():
     policies = load_policies(arguments.engines)
     rows = []
     with tempfile.TemporaryDirectory() as folder, open(arguments.rows, "w") as file:
-        runner = Runner(os.path.abspath(arguments.programs), folder)
+        runner = Runner(os.path.abspath(arguments.programs), folder, arguments.profiles and os.path.abspath(arguments.profiles))
         for split in range(arguments.splits):
             for case in DECODE + PREFILL:
                 if arguments.cases not in case[0]:
                     continue
                 for devices, slowdown in DEVICES:
-                    rows.append(measure(runner, policies, case, devices, slowdown, split))
+                    rows.append(measure(runner, policies, case, devices, slowdown, split, arguments.keep))
                     print(json.dumps(rows[-1]), file=file, flush=True)
     print(tables(rows))
 
