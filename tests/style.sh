@@ -32,13 +32,13 @@ if have ruff; then
   fi
 fi
 if have mypy; then
-  # What comes from packages without types (h5py, torch) is taken as it is. The example of the package's page is checked
-  # as a user would write it.
-  loose=(mypy --ignore-missing-imports --cache-dir /dev/null --no-error-summary)
+  # What comes from packages without types (h5py), or from none here, is taken as it is. The example of the package's
+  # page is checked as a user would write it.
+  types=(mypy --strict --cache-dir /dev/null --no-error-summary)
   example=$(mktemp --suffix .py)
   sed -n '/^<!-- tested python -->/,/^|/s/^    //p' analysis/README.md > "$example"
-  check "${loose[@]}" policy/gem_policy
-  MYPYPATH=analysis check "${loose[@]}" --strict "$example" analysis/gem_analysis
+  check "${types[@]}" --config-file policy/pyproject.toml policy/gem_policy
+  MYPYPATH=analysis check "${types[@]}" --ignore-missing-imports "$example" analysis/gem_analysis
   rm "$example"
 fi
 if have shellcheck; then

@@ -1,15 +1,19 @@
 """Which device of the profile each rank has, and how fast its clock is now. A rank tells its part in a few numbers; the
 engine sums those of all ranks, and every rank draws the same conclusions from the sum."""
 
+from __future__ import annotations
+
 import ctypes
 import dataclasses
 import math
+import types
 import zlib
+from collections.abc import Iterable, Sequence
 
 SLOTS = 3  # numbers of a rank: digest of what it was given, its device of the profile, its clock
 
 
-def digest(parts):
+def digest(parts: Iterable[str | bytes]) -> int:
     """A number above 0 that a float keeps whole, of texts and bytes: ranks that were given other ones differ."""
     value = 0
     for part in parts:
@@ -17,7 +21,7 @@ def digest(parts):
     return value % ((1 << 23) - 1) + 1
 
 
-def own_part(rank, given, uuid, profile_uuids, clock_hz):
+def own_part(rank: int, given: int, uuid: str, profile_uuids: Sequence[str], clock_hz: float | None) -> list[float]:
     """The numbers of this rank. Device: its position in the profile from 1 on; 0: not in it; -1: can't be told."""
     device = -1
     if uuid and any(profile_uuids):
@@ -32,12 +36,12 @@ class Fit:
     """How ranks and profile fit. `devices` [rank] is a position in the profile, or None if they don't; `why` says it
     then. `clocks_hz` [rank], 0 where unknown."""
 
-    devices: list | None
+    devices: list[int] | None
     why: str
-    clocks_hz: list
+    clocks_hz: list[float]
 
 
-def fit_of(parts, profile_count):
+def fit_of(parts: Sequence[Sequence[float]], profile_count: int) -> Fit | None:
     """From all ranks' parts, [rank][SLOTS]; None where ranks were given different things or one has no library."""
     given = {part[0] for part in parts}
     if len(given) != 1 or 0.0 in given:
@@ -57,17 +61,18 @@ def fit_of(parts, profile_count):
     return Fit([device - 1 for device in devices], "", clocks)
 
 
-def slowdowns(fit, profile_clocks_hz):
+def slowdowns(fit: Fit, profile_clocks_hz: Sequence[float]) -> list[float | None]:
     """[rank] factor of its latencies: clock when it was measured over clock now; None where either is unknown. A factor
     beyond 1/2 to 4 is taken for a reading of an idle GPU, and counts as unknown."""
-    factors = []
+    assert fit.devices is not None, "asked of ranks that fit the profile"
+    factors: list[float | None] = []
     for device, clock_hz in zip(fit.devices, fit.clocks_hz):
         factor = profile_clocks_hz[device] / clock_hz if clock_hz > 0.0 else math.nan
         factors.append(factor if 0.5 <= factor <= 4.0 else None)
     return factors
 
 
-def sm_clock_hz(uuid):
+def sm_clock_hz(uuid: str) -> float | None:
     """Of a GPU by NVML, now; None where NVML can't tell."""
     try:
         nvml = ctypes.CDLL("libnvidia-ml.so.1")
@@ -87,7 +92,7 @@ def sm_clock_hz(uuid):
         nvml.nvmlShutdown()
 
 
-def gpu_uuid(torch, index):
+def gpu_uuid(torch: types.ModuleType, index: int) -> str:
     """"GPU-8a56..." of the GPU that torch calls `index`; empty where there is none."""
     try:
         uuid = str(torch.cuda.get_device_properties(index).uuid)

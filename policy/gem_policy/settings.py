@@ -1,15 +1,21 @@
 """Settings: environment variables GEM_POLICY_NAME, or lines `name = value` of the file GEM_POLICY_CONFIG; the
 environment wins. All ranks of an engine must have the same."""
 
+from __future__ import annotations
+
 import dataclasses
 import os
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+_Value = TypeVar("_Value", bool, int, float, str)
 
 
 class SettingError(ValueError):
     """A setting that is unknown or can't be read; the message names it."""
 
 
-def _setting(default, meaning):
+def _setting(default: _Value, meaning: str) -> _Value:
     return dataclasses.field(default=default, metadata={"meaning": meaning})
 
 
@@ -31,27 +37,27 @@ class Settings:
     clocks: bool = _setting(False, "1: latencies are scaled by each GPU's clock now against that of its profile")
 
     @staticmethod
-    def load(environment=os.environ):
+    def load(environment: Mapping[str, str] = os.environ) -> Settings:
         """Of the environment and the file that it names; SettingError for what can't be."""
-        texts = {}
+        texts: dict[str, tuple[str, str]] = {}
         path = environment.get("GEM_POLICY_CONFIG", "")
         if path:
             texts.update(_read_file(path))
         for key, text in environment.items():
             if key.startswith("GEM_POLICY_") and key != "GEM_POLICY_CONFIG":
                 texts[key.removeprefix("GEM_POLICY_").lower()] = (key, text)
-        fields = {field.name: field for field in dataclasses.fields(Settings)}
-        values = {}
+        kinds = {name: type(default) for name, default in dataclasses.asdict(Settings()).items()}
+        values: dict[str, Any] = {}  # each as its field wants it
         for name, (origin, text) in texts.items():
-            if name not in fields:
-                raise SettingError(f"{origin} is no setting; there are {', '.join(sorted(fields))}")
-            values[name] = _parse(origin, text.strip(), type(fields[name].default))
+            if name not in kinds:
+                raise SettingError(f"{origin} is no setting; there are {', '.join(sorted(kinds))}")
+            values[name] = _parse(origin, text.strip(), kinds[name])
         settings = Settings(**values)
         settings._check({name: origin for name, (origin, _) in texts.items()})
         return settings
 
-    def _check(self, origins):
-        def said(name):
+    def _check(self, origins: Mapping[str, str]) -> None:
+        def said(name: str) -> str:
             return f"{origins.get(name, name)} is {getattr(self, name)}, but must be"
 
         for name, least in (("steps", 1), ("judged_steps", 0), ("max_moves", -1), ("max_total_moves", -1),
@@ -63,7 +69,8 @@ class Settings:
                 raise SettingError(f"{said(name)} above 0 and below 1e9")
 
 
-def _read_file(path):
+def _read_file(path: str) -> dict[str, tuple[str, str]]:
+    """{name: (where it stands, its text)}"""
     texts = {}
     try:
         with open(path, encoding="utf-8") as file:
@@ -82,7 +89,7 @@ def _read_file(path):
     return texts
 
 
-def _parse(origin, text, kind):
+def _parse(origin: str, text: str, kind: type[bool | int | float | str]) -> bool | int | float | str:
     if kind is str:
         return text
     if kind is bool:

@@ -1,31 +1,55 @@
 """GEM in the place of vLLM's default policy of EPLB (vLLM 0.33). The engine hands its policy the sum of the load window;
 what GEM needs is its steps, so EplbState.rearrange leaves some of them here before it asks the policy."""
 
+from __future__ import annotations
+
 import collections
 import functools
 import logging
 import threading
+import types
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from gem_policy.decision import Expert, load_decider, own_parts, sampled_steps
-from gem_policy.library import PolicyError
+from gem_policy.decision import Decider, Expert, load_decider, own_parts, sampled_steps
+from gem_policy.library import Integers, PolicyError
+from gem_policy.settings import Settings
+
+if TYPE_CHECKING:
+    import torch
+    from vllm.distributed.eplb.eplb_state import EplbModelState, EplbState
+
+    class EnginePolicy:
+        """What GEM's policy is derived from: a class that only the running engine knows."""
+
+        @classmethod
+        def rebalance_experts(cls, weight: torch.Tensor, num_replicas: int, num_groups: int, num_nodes: int,
+                              num_ranks: int, old_global_expert_indices: torch.Tensor | None = None) -> torch.Tensor:
+            raise NotImplementedError
 
 log = logging.getLogger("vllm.gem_policy")
 
-Load = collections.namedtuple("Load", "counts horizon expert")  # counts [step, layer, expert]
+
+class Load(NamedTuple):
+    """What the policy needs to place one model's experts anew."""
+
+    counts: Integers  # [step, layer, expert]
+    horizon: int
+    expert: Expert
 
 
 class Loads:
     """What rearrange() left for each model, in the order in which the policy will be asked."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._lock = threading.Lock()  # the asynchronous worker asks in a thread of its own
-        self._left = collections.deque()
+        self._left: collections.deque[Load] = collections.deque()
 
-    def leave(self, loads):
+    def leave(self, loads: Iterable[Load]) -> None:
         with self._lock:
             self._left = collections.deque(loads)
 
-    def take(self, layers, experts):
+    def take(self, layers: int, experts: int) -> Load | None:
         """None where there is none of this shape."""
         with self._lock:
             if self._left and self._left[0].counts.shape[1:] == (layers, experts):
@@ -33,7 +57,7 @@ class Loads:
             return None
 
 
-def register():
+def register() -> None:
     """vllm.general_plugins: called in each process of the engine."""
     is_on, decider = load_decider(log, "vLLM")
     if not is_on:
@@ -43,7 +67,7 @@ def register():
     install(eplb_state, decider)
 
 
-def install(eplb_state, decider):
+def install(eplb_state: types.ModuleType, decider: Decider | None) -> None:
     """Puts GEM into vLLM's module; once is enough, and twice does no harm."""
     policies = eplb_state.EPLB_POLICIES
     if getattr(policies["default"], "is_gem", False):
@@ -53,16 +77,21 @@ def install(eplb_state, decider):
     eplb_state.EplbState.rearrange = leaving_loads(eplb_state, decider, loads)
 
 
-def make_policy(own, decider, loads):
+def make_policy(own: type[EnginePolicy], decider: Decider | None, loads: Loads) -> type[EnginePolicy]:
     """The policy class; `own` is what it stands for, and what is asked where GEM has no load or can't place."""
     import torch
 
-    class GemEplbPolicy(own):
+    if TYPE_CHECKING:
+        Own: TypeAlias = EnginePolicy
+    else:
+        Own = own
+
+    class GemEplbPolicy(Own):
         is_gem = True
 
         @classmethod
-        def rebalance_experts(cls, weight, num_replicas, num_groups, num_nodes, num_ranks,
-                              old_global_expert_indices=None):
+        def rebalance_experts(cls, weight: torch.Tensor, num_replicas: int, num_groups: int, num_nodes: int,
+                              num_ranks: int, old_global_expert_indices: torch.Tensor | None = None) -> torch.Tensor:
             old = old_global_expert_indices
             load = loads.take(*weight.shape)
             if load is not None and decider is not None and old is not None:
@@ -79,12 +108,14 @@ def make_policy(own, decider, loads):
     return GemEplbPolicy
 
 
-def leaving_loads(eplb_state, decider, loads):
+def leaving_loads(eplb_state: types.ModuleType, decider: Decider | None,
+                  loads: Loads) -> Callable[..., torch.Tensor | None]:
     """EplbState.rearrange that first leaves the load window's steps for the policy."""
-    own_rearrange = eplb_state.EplbState.rearrange
+    own_rearrange: Callable[..., torch.Tensor | None] = eplb_state.EplbState.rearrange
 
     @functools.wraps(own_rearrange)
-    def rearrange(self, is_profile=False, rank_mapping=None, use_last_expert_load=False):
+    def rearrange(self: EplbState, is_profile: bool = False, rank_mapping: dict[int, int] | None = None,
+                  use_last_expert_load: bool = False) -> torch.Tensor | None:
         loads.leave([])
         if not is_profile and rank_mapping is None and not use_last_expert_load:
             loads.leave(collect(eplb_state, self, decider))
@@ -93,25 +124,23 @@ def leaving_loads(eplb_state, decider, loads):
     return rearrange
 
 
-def collect(eplb_state, state, decider):
+def collect(eplb_state: types.ModuleType, state: EplbState, decider: Decider | None) -> list[Load]:
     """Loads of all models, the same on all ranks; none if the ranks can't work together. A rank without a decider takes
     part in the first sum, too, by which all know of it."""
-    import torch
-
     group = eplb_state.get_ep_group().device_group
     parts = own_parts(decider, group.rank(), group.size(), state.device)
     with eplb_state.gpu_sync_allowed():
-        parts = state._allreduce_list([parts])[0].cpu().tolist()
+        all_parts: list[list[float]] = state._allreduce_list([parts])[0].cpu().tolist()
     if decider is None:
         return []
     try:
-        decider.take_ranks(parts, group.rank())
+        decider.take_ranks(all_parts, group.rank())
     except PolicyError as error:
         decider.say_once(f"{error}: vLLM's own policy places experts")
         return []
     loads = []
     for model in state.model_states.values():
-        steps = logical_steps(torch, model, decider.settings)
+        steps = logical_steps(model, decider.settings)
         with eplb_state.gpu_sync_allowed():
             counts = state._allreduce_list([steps])[0].cpu().numpy()
         counts = counts.reshape(-1, model.physical_to_logical_map.shape[0], counts.shape[1])
@@ -119,9 +148,11 @@ def collect(eplb_state, state, decider):
     return loads
 
 
-def logical_steps(torch, model, settings):
+def logical_steps(model: EplbModelState, settings: Settings) -> torch.Tensor:
     """Of a model's window, the steps to look at, by logical expert: [step * layer, expert]. A slot that holds nothing
     counts nowhere."""
+    import torch
+
     window, physical = model.expert_load_window, model.physical_to_logical_map
     steps = sampled_steps(window.shape[0], settings)
     experts = model.model.num_logical_experts
