@@ -1,12 +1,16 @@
 """Runs an adapter to an engine's kernel (python3 gated.py MODULE), for engine_kernels.sh: imports what takes seconds,
 but leaves the device alone until the file that GEM_GATE names is there. If that holds anything, nothing runs."""
+import argparse
 import importlib
 import os
 import runpy
 import sys
 import time
 
-module, gate = sys.argv[1], os.environ.get("GEM_GATE")
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("module", metavar="MODULE")
+parser.add_argument("arguments", metavar="...", nargs=argparse.REMAINDER, help="the adapter's own")
+module, gate = parser.parse_args().module, os.environ.get("GEM_GATE")
 for name in ("numpy",) if module.endswith(".numpy") else ("torch", "triton", "triton.language"):
     try:
         importlib.import_module(name)

@@ -16,15 +16,8 @@ import subprocess
 import sys
 import tempfile
 
-import h5py
-import numpy
-import torch
-from engines import load_sglang, load_vllm
 from policy_times import CASES as TIMED_CASES
 from policy_times import MOVES, SLOWDOWNS, STEPS, as_engines_call, times_of, write_slow_profile
-from support import linear_map
-
-from gem_policy.library import Devices, Library
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # routing of a search's part and of the one that is judged by; tokens a step; devices; copies a layer
@@ -35,6 +28,10 @@ CASES = [("gpt-oss-20b.mmlu", 256, 4, 0), ("gpt-oss-20b.mmlu", 256, 8, 8), ("gpt
 
 def engines():
     """name -> function(counts, present, devices) -> map; each as its engine calls it."""
+    import numpy
+    import torch
+    from engines import load_sglang, load_vllm
+
     own = load_vllm().EPLB_POLICIES["default"]
     algorithms = load_sglang()
 
@@ -65,11 +62,16 @@ def again(place, calls):
 
 def straggler_s(library, profile, counts, placed, devices):
     """Mean seconds of a step: the slowest device of each layer, as the library predicts it for a map that stays."""
+    from gem_policy.library import Devices
+
     found = Devices.measured(library, profile).place(counts, placed, placed.shape[1] // devices, devices, max_moves=0)
     return found.present_s
 
 
 def trace_of(routing, part, tokens, folder):
+    import h5py
+    import numpy
+
     path = os.path.join(folder, f"{routing}.{part}.{tokens}.h5")
     if not os.path.exists(path):
         subprocess.run([os.path.join(os.environ["GEM_PROGRAMS"], "gem-trace"), "batch", "--routing",
@@ -85,6 +87,9 @@ def moved(before, after, devices):
 
 
 def held_out(library, own, names, folder):
+    import numpy
+    from support import linear_map
+
     print("| routing, tokens a step | devices, copies | speeds | policy | held-out step, of linear | experts moved |")
     print("|---|---|---|---|---|---|")
     for routing, tokens, devices, copies in CASES:
@@ -108,6 +113,8 @@ def held_out(library, own, names, folder):
 
 
 def call_times(library, own, folder):
+    import torch
+
     print("\n| layers x experts, slots, devices, steps | policy | processor ms a call: least of 10, median |\n|---|---|---|")
     torch.set_num_threads(1)
     for case in TIMED_CASES:
@@ -125,6 +132,8 @@ def main():
     parser.add_argument("--routing", nargs="*", help="those of jobs/data/routing; all if left out")
     parser.add_argument("--times", action="store_true", help="time of a call alone")
     arguments = parser.parse_args()
+    from gem_policy.library import Library
+
     library = Library(os.environ.get("GEM_POLICY_LIBRARY", ""))
     with tempfile.TemporaryDirectory() as folder:
         own = engines()

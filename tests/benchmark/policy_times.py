@@ -16,16 +16,7 @@ import sys
 import tempfile
 import time
 
-from support import Log, linear_map, made_up_counts
-from test_package import write_profile
-
-import numpy
-
-from gem_policy.decision import Decider, Expert
-from gem_policy.library import Devices, Library
-from gem_policy.settings import Settings
-
-EXPERT = Expert(50e6, 25e6)
+EXPERT = (50e6, 25e6)  # bytes, parameters
 SLOWDOWNS = (1.0, 1.05, 1.12, 1.28)
 HORIZON = 3000
 STEPS = 16  # of which the policy searches on half and judges by half
@@ -43,6 +34,8 @@ class Case:
 
     def question(self):
         """Counts [step, layer, expert] and today's map [layer, slot]."""
+        from support import linear_map, made_up_counts
+
         return (made_up_counts(STEPS, self.layers, self.experts, tokens=self.tokens, top_k=8),
                 linear_map(self.layers, self.experts, self.slots))
 
@@ -54,27 +47,39 @@ TINY = Case("tiny", 2, 16, 20, 4, 64)  # to see that all of this works
 
 def write_slow_profile(folder, devices, slowdowns=SLOWDOWNS):
     """A text as gem-deploy profile writes it: one made-up surface, slowed down device by device, in turn."""
+    import numpy
+    from test_package import write_profile
+
     os.makedirs(folder, exist_ok=True)
     return write_profile(folder, [""] * devices, slowdowns=numpy.resize(slowdowns, devices).tolist())
 
 
 def as_engines_call(library, profile, **values):
     """function(counts, present, devices) -> map, by these settings."""
-    decider = Decider(Settings(library=library, profile=profile, **values), Log())
+    from support import Log
+
+    from gem_policy.decision import Decider, Expert
+    from gem_policy.settings import Settings
+
+    decider, expert = Decider(Settings(library=library, profile=profile, **values), Log()), Expert(*EXPERT)
     return lambda counts, present, devices: decider.place(counts, present, present.shape[1] // devices, devices, HORIZON,
-                                                          EXPERT)
+                                                          expert)
 
 
 def alone(library, profile, max_moves):
     """The same of the library, with the same question: odd steps judge."""
+    import numpy
+
+    from gem_policy.library import Devices, Library
+    from gem_policy.settings import Settings
+
     measured = Devices.measured(Library(library), profile)
-    given = Settings()
+    move_s = EXPERT[0] / (Settings().move_gbps * 1e9)
 
     def place(counts, present, devices):
         in_turn = numpy.concatenate([counts[0::2], counts[1::2]])
         return measured.place(in_turn, present, present.shape[1] // devices, devices, judged_steps=len(counts) // 2,
-                              max_moves=max_moves, move_s=EXPERT.bytes / (given.move_gbps * 1e9),
-                              horizon_steps=HORIZON).map
+                              max_moves=max_moves, move_s=move_s, horizon_steps=HORIZON).map
 
     return place
 
