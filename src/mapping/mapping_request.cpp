@@ -128,7 +128,7 @@ MappingQuestion make_question(const MappingRequest& request) {
   question.lean = request.lean;
   question.search = options_of(request.effort);
   if (request.starts > 0) question.search.starts = request.starts;
-  if (request.iterations > 0) question.search.iterations = request.iterations;
+  if (request.iterations) question.search.iterations = *request.iterations;
   question.search.time_limit_s = request.time_limit_s;
   question.search.seed = request.seed;
   return question;

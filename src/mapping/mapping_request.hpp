@@ -40,7 +40,7 @@ struct MappingRequest {
   std::optional<std::size_t> cross_validate{};  ///< folds; none: fold_count_of
   double lean = 0.0;                            ///< of the steps toward their mean
   std::size_t starts = 0;                       ///< 0: by effort
-  std::size_t iterations = 0;                   ///< 0: by effort
+  std::optional<std::size_t> iterations{};      ///< none: by effort
   double time_limit_s = 0.0;                    ///< 0: none
   bool certify = false;                         ///< prove optima where that can be done
   std::size_t seed = 1;

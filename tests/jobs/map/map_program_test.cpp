@@ -82,6 +82,14 @@ TEST(MapProgram, TheSameMappingOnAnyNumberOfRanks) {
   }
 }
 
+TEST(MapProgram, NoIterationsAreNone) {
+  const TestFolder folder;
+  write_inputs(folder);
+  const ProgramRun run = folder.run(map(folder, "--iterations 0"));
+  ASSERT_EQ(run.code, 0) << run.errors;
+  EXPECT_NE(run.output.find(" starts, 0 iterations in "), std::string::npos) << run.output;
+}
+
 TEST(MapProgram, EachBaselineCanBeWritten) {
   const TestFolder folder;
   write_inputs(folder);
