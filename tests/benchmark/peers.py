@@ -2,7 +2,8 @@
 """GEM beside the placement policies of vLLM, SGLang and vllm-ascend, as their packages have them: each gets the same steps,
 and gem-map scores all on requests that none has seen. Devices are simulated. See peers.md; peers.sh fetches and runs.
 
-    peers.py --programs BIN --engines FOLDER [--splits N] [--cases WORD] [--profiles FOLDER [--keep FOLDER]]
+    peers.py --programs BIN --engines FOLDER [--splits N] [--cases WORD] [--known]
+             [--profiles FOLDER [--keep FOLDER]]
     peers.py --table ROWS.json
 
 FOLDER holds vllm, sglang and vllm_ascend; of --profiles, what peers_gpu.sh measured on a GPU, which replays what --keep keeps. Needs
@@ -26,6 +27,7 @@ DECODE = [(routing, "--batch-size", tokens) for routing in ("gpt-oss-20b.mmlu", 
 PREFILL = [(routing, "--chunk-tokens", tokens) for routing in ("deepseek-v2-lite.intent", "deepseek-v2-lite.summary")
            for tokens in (512, 2048)]
 DEVICES = [(4, "1.0"), (8, "1.0,1.277")]  # number, and how much slower each is than the first
+KNOWN = ("gem, requests known", "gem, steps known")  # what could be won at most: found on what is scored
 PEERS = ("vLLM", "SGLang", "SGLang time axis", "FlashLB", "SwiftBalance")
 TIE = 0.001  # of linear's time
 
@@ -105,11 +107,11 @@ class Runner:
     def path(self, *words):
         return os.path.join(self.folder, ".".join(map(str, words)) + ".h5")
 
-    def trace(self, case, part, split, *options, steps=STEPS):
-        path = self.path(*case, part, split, *options)
+    def trace(self, case, part, split, *options, steps=STEPS, seed=1):
+        path = self.path(*case, part, split, seed, *options)
         if not os.path.exists(path):
             self.run("gem-trace", "batch", "--routing", ROOT / f"jobs/data/routing/{case[0]}.h5", case[1], case[2], "--steps",
-                     steps, "--part", part, "--split-seed", split, "--seed", 1, *options, "--output", path)
+                     steps, "--part", part, "--split-seed", split, "--seed", seed, *options, "--output", path)
         return path
 
     def profile(self, case, devices, slowdown):
@@ -122,10 +124,10 @@ class Runner:
                      "--seed", 1, "--output", path)
         return path
 
-    def map(self, method, profile, train, test, output, mappings=()):
+    def map(self, method, profile, train, test, output, mappings=(), options=()):
         given = (word for path in mappings for word in ("--mapping", path))
         return self.run("gem-map", "--json", "--cross-validate", 0, "--profile", profile, "--trace", train, "--test-trace", test,
-                        "--method", method, "--output", output, *given)
+                        "--method", method, "--output", output, *given, *options)
 
     def ratios(self, profile, train, test, output, mappings=()):
         """Held-out time of each method and mapping, of linear's; writes gem's mapping."""
@@ -146,10 +148,10 @@ def write_placement(path, name, placed, devices, trace):
     with h5py.File(trace) as file:
         layers, model = file["layer_ids"][:], file.attrs["model"]
     model = model.decode() if isinstance(model, bytes) else model
-    writing.write(path, writing.make_mapping(homes, devices, model=model, method=name, layer_ids=layers))
+    writing.write(path, writing.make_mapping(homes, devices, model=model, method=name.replace(" ", "-"), layer_ids=layers))
 
 
-def measure(runner, policies, case, devices, slowdown, split, keep=None):
+def measure(runner, policies, case, devices, slowdown, split, keep=None, known=False):
     import h5py
 
     train, test = (runner.trace(case, part, split) for part in ("train", "test"))
@@ -172,6 +174,10 @@ def measure(runner, policies, case, devices, slowdown, split, keep=None):
         resampled = runner.trace(case, "train", split, "--resample", steps=RESAMPLED_STEPS)
         mappings_of_gem["gem-resampled"] = runner.path("gem-resampled")
         row["gem, resampled"] = runner.ratios(profile, resampled, test, mappings_of_gem["gem-resampled"])["gem"]
+    if known and case in DECODE:
+        others = runner.trace(case, "test", split, steps=RESAMPLED_STEPS, seed=7)
+        for name, trace in zip(KNOWN, (others, test)):
+            row[name] = runner.ratios(profile, trace, test, runner.path("known"))["gem"]
     if keep:
         folder = pathlib.Path(keep) / f"{case[0]}.{case[2]}.{devices}.{split}"
         folder.mkdir(parents=True, exist_ok=True)
@@ -197,6 +203,7 @@ def tables(rows):
                 f"{sum(d > TIE for d in differences)}")
 
     names = [*PEERS, "speed-aware", "paper", "gem", "gem, resampled"]
+    names += [name for name in KNOWN if any(name in row for row in rows)]
     lines = [f"| case | devices | speeds | splits | {' | '.join(names)} | gem less best peer |",
              "|---|---:|---|---:|" + "---:|" * (len(names) + 1)]
     keys = sorted({(not row["decode"], row["case"], row["devices"], row["slowdown"]) for row in rows})
@@ -205,7 +212,7 @@ def tables(rows):
         some = [row for row in rows if (not row["decode"], row["case"], row["devices"], row["slowdown"]) == key]
         best = min(mean_of(some, name) for name in PEERS)
         margins.append((key[0], mean_of(some, "gem") - best))
-        speeds = "equal" if key[3] == "1.0" else "1 to 1.277"
+        speeds = "equal" if key[3] == "1.0" else "1, 1.277"
         lines.append(f"| {key[1]} | {key[2]} | {speeds} | {len(some)} | {' | '.join(shown(mean_of(some, name)) for name in names)}"
                      f" | {margins[-1][1] * 100:+.2f} points |")
     lines += ["", "| | cases and splits | " + " | ".join(names) + " | cases won, tied, lost | cases and splits won, tied, lost |",
@@ -227,6 +234,8 @@ def main():
     parser.add_argument("--engines", help="folder with vllm, sglang and vllm_ascend")
     parser.add_argument("--splits", type=int, default=5, help="of the requests into train and test")
     parser.add_argument("--cases", default="", help="those whose routing has this word alone")
+    parser.add_argument("--known", action="store_true", help="in decode, search on other steps of the scored requests, and on the "
+                        "very steps, too: what could be won at most")
     parser.add_argument("--profiles", help="folder of profiles to score with, of peers_gpu.sh (default: simulated devices)")
     parser.add_argument("--keep", help="folder to keep placements and test traces in, for peers_gpu.sh to replay")
     parser.add_argument("--rows", default="peers.json", help="where rows are written as they come")
@@ -245,7 +254,7 @@ def main():
                 if arguments.cases not in case[0]:
                     continue
                 for devices, slowdown in DEVICES:
-                    rows.append(measure(runner, policies, case, devices, slowdown, split, arguments.keep))
+                    rows.append(measure(runner, policies, case, devices, slowdown, split, arguments.keep, arguments.known))
                     print(json.dumps(rows[-1]), file=file, flush=True)
     print(tables(rows))
 

@@ -84,8 +84,8 @@ replays() {
     shape=${rest%.*} files=()
     for file in "$folder"*.h5; do files+=(--mapping "$file"); done
     make "$output/reports/$name.h5" "$output/reports/$name.txt" "${mpirun[@]}" -n "$devices" gem-verify --quiet \
-      --profile "$output/profiles/${shape%%.*}.${shape##*.}.$devices.h5" --trace "$folder/test.trace" "${files[@]}" \
-      "${device[@]}" --share-gpu turns --compute-only --judge-by straggler --steps 32 --layer-count 8 --rounds 3 \
+      --profile "$output/profiles/${shape%%.*}.${shape##*.}.$devices.h5" --trace "${folder}test.trace" "${files[@]}" \
+      "${device[@]}" --share-gpu turns --transport mpi --compute-only --judge-by straggler --steps 16 --layer-count 6 --rounds 2 \
       --output "$output/reports/$name.h5" || code=$?
     [ "$code" = 0 ] || return $code
   done
