@@ -41,8 +41,8 @@ class SwapMove : public Move {
   };
   void pack(const LayerProblem& problem, std::span<const LoadRow> rows, Packed& packed) const;
   void pack_experts(const Placement& placement, std::int32_t device, Packed& packed);
-  // Swaps that may gain more than `to_beat` by what was summed, as a heap whose top is the most promising; those that
-  // leave `enough` may not.
+  // Swaps that may gain more than `to_beat` by what was summed, the most promising first; those that leave `enough` may
+  // not.
   void list_candidates(const Placement& placement, std::int32_t first, std::int32_t second, std::int64_t to_beat,
                        std::int64_t enough);
   // How many moves more it is that each expert of a device goes to the other, [slot].
@@ -71,9 +71,6 @@ class SwapMove : public Move {
   struct Candidate {
     std::int64_t max_gain;
     std::size_t pair;  // slot of first * slots of second + slot of second
-    bool operator<(const Candidate& other) const {
-      return max_gain != other.max_gain ? max_gain < other.max_gain : pair > other.pair;
-    }
   };
   std::vector<Candidate> candidates_;
   std::vector<std::uint32_t> below_;  // places among the excesses
@@ -254,7 +251,9 @@ void SwapMove::list_candidates(const Placement& placement, std::int32_t first, s
     consider_all(plain_excess_.data(), placement.slot_stride());
   else
     consider_all(excess_.data(), slots);
-  std::make_heap(candidates_.begin(), candidates_.end());
+  std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) {
+    return a.max_gain != b.max_gain ? a.max_gain > b.max_gain : a.pair < b.pair;
+  });
 }
 
 std::optional<FoundMove> SwapMove::evaluate(const Placement& placement, std::int32_t first, std::int32_t second,
@@ -292,9 +291,7 @@ std::optional<FoundMove> SwapMove::evaluate(const Placement& placement, std::int
   const SwapSteps rest = placement.swap_steps(first, second, others_);
   std::int64_t best_gain = to_beat;
   std::size_t best_pair = 0;
-  for (; !candidates_.empty(); candidates_.pop_back()) {
-    std::pop_heap(candidates_.begin(), candidates_.end());
-    const Candidate& candidate = candidates_.back();
+  for (const Candidate& candidate : candidates_) {
     if (candidate.max_gain < best_gain) break;
     const std::int64_t gain =
         candidate.max_gain - swapped_excess(rest, problem.row(expert_of_first(candidate.pair)),
