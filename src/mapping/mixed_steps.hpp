@@ -19,7 +19,7 @@ std::size_t own_step_copies(std::size_t own, std::size_t step_count);
 /// them, where each token of either step is taken with even chance. A mapping searched on few steps fits their chances
 /// too well; mixtures are steps that could have been (half the requests of one batch, half of another), and what is
 /// searched on them holds better on requests never seen, while the own steps keep their weight
-/// (tests/benchmark/search.md). Returns the trace itself if it is long enough.
+/// (tests/benchmark/search_choices.md). Returns the trace itself if it is long enough.
 LoadTrace with_mixed_steps(const LoadTrace& trace, std::size_t step_count, std::uint64_t seed);
 
 /// Steps to search on where `left_s` of a time limit are left, at most `wanted` and at least `own`: as many as take a

@@ -16,7 +16,7 @@ namespace {
 constexpr int disturbing_swaps = 2;
 
 // A result worse by this part of the cost is gone on from with probability 1 / e: half the excess over the best known
-// cost of never accepting one, at equal time (tests/benchmark/search.md).
+// cost of never accepting one, at equal time (tests/benchmark/search_choices.md).
 constexpr double tolerance = 3e-4;
 
 // By how many moves a swap of two experts leads further from the present placement.

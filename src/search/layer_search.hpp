@@ -25,7 +25,7 @@ struct StartRule {
 constexpr std::size_t large_layer = 256;
 
 /// The least gain that starts of a problem ask for: in large layers most moves bring next to nothing, and are made
-/// again after the next disturbance (tests/benchmark/search.md).
+/// again after the next disturbance (tests/benchmark/search_choices.md).
 inline double least_gain_of(const LayerProblem& problem) {
   const std::size_t experts =
       problem.has_copies() ? static_cast<std::size_t>(problem.expert_of_copy().back()) + 1 : problem.expert_count();

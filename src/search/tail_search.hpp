@@ -14,7 +14,8 @@ namespace gem {
 /// Which steps count, and how long their mean is lowered.
 struct TailOptions {
   /// Of the steps: the slowest ones, whose mean is to be least. The slowest 1 % of a few hundred steps are too few to
-  /// search on: the slowest fifth gave the least 99th percentile on requests never seen (tests/benchmark/search.md).
+  /// search on: the slowest fifth gave the least 99th percentile on requests never seen
+  /// (tests/benchmark/search_choices.md).
   double share = 0.2;
   std::size_t rounds = 4;               ///< over all layers
   std::size_t iterations = 20;          ///< disturbances of a layer in a round
