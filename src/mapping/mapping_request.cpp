@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "mapping/mixed_steps.hpp"
+#include "mapping/model_search.hpp"
 #include "search/layer_search.hpp"
 
 namespace gem {
@@ -77,7 +78,11 @@ void describe(OptionList& options, MappingRequest& request) {
            "the mean alone: for traces of few requests")
       .range(0, 1);
   options.group("How long to search");
-  options.add("effort", request.effort, "sets {starts} and {iterations}");
+  options.add(
+      "effort", request.effort,
+      fmt::format("sets {{starts}} and {{iterations}}: fast, 1 and 0; default, 1 and {} ({} with {} experts and more); "
+                  "thorough, 8 and 500",
+                  default_iterations, iterations_of_large, large_layer));
   options.add("starts", request.starts, "N", "assignments that each layer's search starts from")
       .range(0, 65536)
       .without("by {effort}");
@@ -128,7 +133,7 @@ MappingQuestion make_question(const MappingRequest& request) {
   question.lean = request.lean;
   question.search = options_of(request.effort);
   if (request.starts > 0) question.search.starts = request.starts;
-  if (request.iterations) question.search.iterations = *request.iterations;
+  if (request.iterations) question.search.iterations = request.iterations;
   question.search.time_limit_s = request.time_limit_s;
   question.search.seed = request.seed;
   return question;

@@ -91,7 +91,7 @@ ModelAnswer search_model(const Communicator& world, const std::vector<LayerProbl
     RandomStream random{options.seed, layer, start};
     const std::vector<Assignment> given = first_starts(layer);
     const Assignment initial = start < given.size() ? given[start] : random_assignment(problems[layer], random);
-    const StartRule rule{options.iterations,
+    const StartRule rule{iterations_of(options, problems[layer]),
                          [&] {
                            counter.serve();
                            return options.out_of_time();

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "platform/mpi/mpi.hpp"
@@ -15,7 +16,7 @@ namespace gem {
 struct SearchOptions {
   std::uint64_t seed = 1;
   std::size_t starts = 1;       ///< assignments that each layer's search starts from
-  std::size_t iterations = 25;  ///< of each start
+  std::optional<std::size_t> iterations{};  ///< of each start; none: by the experts (iterations_of)
   double time_limit_s = 0.0;    ///< 0: none. With one, the answer may differ from run to run.
   bool rough = false;  ///< for placements that are only compared: large layers leave out moves that bring little
   bool show_progress = false;
@@ -24,6 +25,13 @@ struct SearchOptions {
   double elapsed_s() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(); }
   bool out_of_time() const { return time_limit_s > 0.0 && elapsed_s() > time_limit_s; }
 };
+
+/// How many iterations a start makes where nothing else is said; in large layers (large_layer) fewer: each takes long
+/// and brings next to nothing on requests never seen (tests/benchmark/search.md).
+constexpr std::size_t default_iterations = 25, iterations_of_large = 16;
+inline std::size_t iterations_of(const SearchOptions& options, const LayerProblem& problem) {
+  return options.iterations.value_or(is_large(problem) ? iterations_of_large : default_iterations);
+}
 
 /// The best that was found for one layer.
 struct LayerAnswer {

@@ -35,11 +35,10 @@ std::vector<std::vector<RemapPoint>> all_fronts(const Communicator& world, const
                                                 const Mapping& present, const SearchOptions& options, double end_s,
                                                 const std::vector<Assignment>& targets) {
   std::vector<std::int64_t> mine;
-  const RemapRule rule{.iterations = options.iterations, .seed = options.seed};
   const auto ranks = static_cast<std::size_t>(world.size());
   for (auto layer = static_cast<std::size_t>(world.rank()); layer < problems.size(); layer += ranks) {
-    RemapRule own = rule;
-    own.seed = rule.seed * problems.size() + layer;
+    RemapRule own{.iterations = iterations_of(options, problems[layer]),
+                  .seed = options.seed * problems.size() + layer};
     if (options.time_limit_s > 0.0) {
       const double now_s = options.elapsed_s();
       const std::size_t layers_left = (problems.size() - layer - 1) / ranks + 1;

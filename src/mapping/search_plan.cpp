@@ -34,7 +34,8 @@ std::string describe_search_plan(const Communicator& world, const MappingQuestio
   const double iteration_s = std::max(0.0, seconds(trial_iterations) - descent_s) / trial_iterations;
   const double starts_a_rank =
       std::ceil(static_cast<double>(question.train.layer_count() * options.starts) / world.size());
-  double total_s = starts_a_rank * (descent_s + iteration_s * static_cast<double>(options.iterations));
+  const std::size_t iterations = iterations_of(options, one_layer[0]);
+  double total_s = starts_a_rank * (descent_s + iteration_s * static_cast<double>(iterations));
   if (question.redundant_experts > 0) {
     const std::size_t ways = ways_to_copy(question.train, question.redundant_experts, model.device_count()).size();
     const double descents = copy_search_descents(ways, trace.step_count()) + 1.0;  // and one without copies
@@ -46,7 +47,7 @@ std::string describe_search_plan(const Communicator& world, const MappingQuestio
   return plan +
          wrap(fmt::format("Method {}: on {}, {} a layer, {} each, seed {}, {}: {}{}", method_name(question.method),
                           counted(trace.step_count(), "step"), counted(options.starts, "start"),
-                          counted(options.iterations, "iteration"), options.seed,
+                          counted(iterations, "iteration"), options.seed,
                           counted(static_cast<std::size_t>(world.size()), "rank"), total_s < 1.0 ? "" : "about ",
                           format_duration(total_s))) +
          "\n";

@@ -24,12 +24,17 @@ struct StartRule {
 /// little is lost.
 constexpr std::size_t large_layer = 256;
 
+/// Whether the problem's layer is.
+inline bool is_large(const LayerProblem& problem) {
+  const std::size_t experts =
+      problem.has_copies() ? static_cast<std::size_t>(problem.expert_of_copy().back()) + 1 : problem.expert_count();
+  return experts >= large_layer;
+}
+
 /// The least gain that starts of a problem ask for: in large layers most moves bring next to nothing, and are made
 /// again after the next disturbance (tests/benchmark/search_choices.md).
 inline double least_gain_of(const LayerProblem& problem) {
-  const std::size_t experts =
-      problem.has_copies() ? static_cast<std::size_t>(problem.expert_of_copy().back()) + 1 : problem.expert_count();
-  return experts < large_layer ? 0.0 : 3e-5;
+  return is_large(problem) ? 3e-5 : 0.0;
 }
 
 /// A start's best cost from a moment on.

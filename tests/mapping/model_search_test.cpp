@@ -48,7 +48,7 @@ TEST(ModelSearch, SameMappingOnAnyNumberOfRanks) {
     for (std::size_t start = 0; start < 5; ++start) {
       RandomStream random{options.seed, layer, start};
       const Assignment initial = random_assignment(made.problems[layer], random);
-      const StartResult result = run_start(made.problems[layer], initial, random, {options.iterations, {}});
+      const StartResult result = run_start(made.problems[layer], initial, random, {*options.iterations, {}});
       if (result.cost < best.cost) best = {result.assignment, result.cost, start};
     }
     expected.push_back(best);
@@ -444,6 +444,14 @@ TEST(MappingQuestion, LargeLayersAreSearchedOnFewerStepsUnlessAskedFor) {
   EXPECT_EQ(steps_to_search_on(question).step_count(), mixed_steps_of_large);
   question.mixed_steps = 0;
   EXPECT_EQ(steps_to_search_on(question).step_count(), 4u);
+}
+
+TEST(SearchModel, LargeLayersAreDisturbedLessOftenWhereNothingElseIsSaid) {
+  const auto large = testing::made_up_problem(large_layer, 8, 4, 1).problems[0];
+  const auto small = testing::made_up_problem(large_layer - 8, 8, 4, 1).problems[0];
+  EXPECT_EQ(iterations_of({}, small), default_iterations);
+  EXPECT_EQ(iterations_of({}, large), iterations_of_large);
+  EXPECT_EQ(iterations_of({.iterations = 0}, large), 0u);
 }
 
 }  // namespace

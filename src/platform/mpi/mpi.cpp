@@ -84,8 +84,13 @@ Communicator Communicator::self() {
   return Communicator();
 }
 
+bool Communicator::is_trivial() const {
+  if (is_alone()) sign_of_life();
+  return is_alone();
+}
+
 void Communicator::barrier(double patience_s) const {
-  if (is_alone()) return;
+  if (is_trivial()) return;
   const MpiCall inside;
   MPI_Request request = MPI_REQUEST_NULL;
   check_mpi(MPI_Ibarrier(handle_, &request), "MPI_Ibarrier");
@@ -127,7 +132,7 @@ void Communicator::on_root(const std::function<void()>& work) const {
 }
 
 void Communicator::broadcast_values(void* values, int count, MPI_Datatype type, int root, Resting resting) const {
-  if (is_alone()) return;
+  if (is_trivial()) return;
   const MpiCall inside;
   MPI_Request request = MPI_REQUEST_NULL;
   check_mpi(MPI_Ibcast(values, count, type, root, handle_, &request), "MPI_Ibcast");

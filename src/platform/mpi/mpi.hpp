@@ -119,7 +119,7 @@ class Communicator {
 
   template <class T>
   T all_reduce(T value, MPI_Op operation) const {
-    if (is_alone()) return value;
+    if (is_trivial()) return value;
     T result{};
     all_reduce_values(&value, &result, mpi_type<T>(), operation);
     return result;
@@ -139,7 +139,7 @@ class Communicator {
   /// Every rank's value, by rank, on every rank.
   template <class T>
   std::vector<T> all_gather(T value) const {
-    if (is_alone()) return {value};
+    if (is_trivial()) return {value};
     std::vector<T> values(static_cast<std::size_t>(size_));
     all_gather_values(&value, values.data(), mpi_type<T>());
     return values;
@@ -148,7 +148,7 @@ class Communicator {
   /// Every rank's values one after the other by rank, on rank 0; empty elsewhere. Ranks may give different numbers.
   template <class T>
   std::vector<T> gather(std::span<const T> values) const {
-    if (is_alone()) return {values.begin(), values.end()};
+    if (is_trivial()) return {values.begin(), values.end()};
     const GatherLayout layout = gather_layout(values.size());
     std::vector<T> all(is_root() ? layout.total : 0);
     gather_values(values.data(), values.size(), all.data(), layout, mpi_type<T>());
@@ -180,6 +180,7 @@ class Communicator {
  private:
   friend class OwnedCommunicator;
   Communicator() = default;  // of this rank alone
+  bool is_trivial() const;   // a collective of one rank, which just tells other groups' ranks that this one lives
   explicit Communicator(MPI_Comm handle);
   struct GatherLayout {
     std::vector<int> counts;

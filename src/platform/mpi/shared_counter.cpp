@@ -42,11 +42,11 @@ std::int64_t SharedCounter::next() {
 }
 
 void SharedCounter::serve() const {
+  sign_of_life();
   if (communicator_.is_alone()) return;
   const MpiCall inside;
   int arrived = 0;
   check_mpi(MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, communicator_.handle(), &arrived, MPI_STATUS_IGNORE), "MPI_Iprobe");
-  sign_of_life();
 }
 
 }  // namespace gem
