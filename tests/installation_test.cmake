@@ -43,7 +43,7 @@ endif()
 execute_process(COMMAND ${PREFIX}/bin/gem-batch ${PREFIX}/share/gem/jobs/plan24.toml --dry-run
                 OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
 # The notice of what is linked into the programs.
-file(STRINGS ${BUILD_DIR}/CMakeCache.txt archive REGEX "^HDF5_C_LIBRARY_hdf5:.*[.]a$")
+file(STRINGS ${BUILD_DIR}/CMakeCache.txt archive REGEX "^GEM_HDF5_ARCHIVE:INTERNAL=.+")
 file(STRINGS ${BUILD_DIR}/CMakeCache.txt notice REGEX "^GEM_HDF5_NOTICE:.*/copyright$")
 file(GLOB_RECURSE installed ${PREFIX}/share/doc/*/copyright.hdf5)
 if(archive AND notice AND NOT installed)

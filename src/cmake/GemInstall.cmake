@@ -36,7 +36,7 @@ install(FILES ${CMAKE_SOURCE_DIR}/LICENSE ${CMAKE_SOURCE_DIR}/README.md DESTINAT
 # Who passes programs on that hold HDF5's archive (GEM_STATIC_HDF5) passes on its notice.
 find_file(GEM_HDF5_NOTICE NAMES copyright PATHS /usr/share/doc/libhdf5-dev NO_DEFAULT_PATH)
 mark_as_advanced(GEM_HDF5_NOTICE)
-if("${HDF5_C_LIBRARY_hdf5}" MATCHES "[.]a$" AND GEM_HDF5_NOTICE)
+if(GEM_HDF5_ARCHIVE AND GEM_HDF5_NOTICE)
   install(FILES ${GEM_HDF5_NOTICE} RENAME copyright.hdf5 DESTINATION ${CMAKE_INSTALL_DOCDIR})
 endif()
 install(CODE "
