@@ -15,9 +15,9 @@ namespace gem {
 /// How much is searched, and from which random numbers.
 struct SearchOptions {
   std::uint64_t seed = 1;
-  std::size_t starts = 1;       ///< assignments that each layer's search starts from
+  std::size_t starts = 1;                   ///< assignments that each layer's search starts from
   std::optional<std::size_t> iterations{};  ///< of each start; none: by the experts (iterations_of)
-  double time_limit_s = 0.0;    ///< 0: none. With one, the answer may differ from run to run.
+  double time_limit_s = 0.0;                ///< 0: none. With one, the answer may differ from run to run.
   bool rough = false;  ///< for placements that are only compared: large layers leave out moves that bring little
   bool show_progress = false;
   std::chrono::steady_clock::time_point begin = std::chrono::steady_clock::now();  ///< of the limited time
