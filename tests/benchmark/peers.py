@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """GEM beside the placement policies of vLLM, SGLang and vllm-ascend, as their packages have them: each gets the same steps,
-and gem-map scores all on requests that none has seen. Devices are simulated. See peers.md; peers.sh fetches and runs.
+and gem-map scores all on requests that none has seen. Devices are simulated, or emulated from profiles of a GPU. See peers.md;
+peers.sh fetches and runs.
 
     peers.py --programs BIN --engines FOLDER [--splits N] [--cases WORD] [--known]
              [--profiles FOLDER [--keep FOLDER]]
@@ -164,16 +165,16 @@ def measure(runner, policies, case, devices, slowdown, split, keep=None, known=F
             os.remove(mappings[-1])
         write_placement(mappings[-1], name, place(counts, devices), devices, train)
     profile = runner.profile(case, devices, slowdown)
-    mappings_of_gem = {"gem": runner.path("gem")}
-    found = runner.ratios(profile, train, test, mappings_of_gem["gem"], mappings)
+    found = runner.ratios(profile, train, test, runner.path("gem"), mappings)
+    mappings.append(runner.path("gem"))
     row = {"case": f"{case[0]}, {case[2]}", "decode": case in DECODE, "devices": devices, "slowdown": slowdown, "split": split}
     row |= {name: found.get(path, found.get(os.path.basename(path)[:-3], found.get(os.path.basename(path))))
             for name, path in zip(policies, mappings)}
     row |= {name: found[name] for name in ("speed-aware", "paper", "gem")}
     if case in DECODE:
         resampled = runner.trace(case, "train", split, "--resample", steps=RESAMPLED_STEPS)
-        mappings_of_gem["gem-resampled"] = runner.path("gem-resampled")
-        row["gem, resampled"] = runner.ratios(profile, resampled, test, mappings_of_gem["gem-resampled"])["gem"]
+        mappings.append(runner.path("gem-resampled"))
+        row["gem, resampled"] = runner.ratios(profile, resampled, test, mappings[-1])["gem"]
     if known and case in DECODE:
         others = runner.trace(case, "test", split, steps=RESAMPLED_STEPS, seed=7)
         for name, trace in zip(KNOWN, (others, test)):
@@ -183,7 +184,7 @@ def measure(runner, policies, case, devices, slowdown, split, keep=None, known=F
         folder.mkdir(parents=True, exist_ok=True)
         for method in ("speed-aware", "paper"):
             runner.map(method, profile, train, test, folder / f"{method}.h5")
-        for path in (*mappings, *mappings_of_gem.values()):
+        for path in mappings:
             shutil.copy(path, folder)
         shutil.copy(test, folder / "test.trace")
     return row

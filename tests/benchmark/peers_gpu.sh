@@ -19,7 +19,7 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 export PATH="$PATH:$root/build/release/bin"
 what=${1:-} output=${2:-} seconds=0 cases=. dry_run=0
 case $what in
-  --help) sed -n '2,18s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  --help) sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 0 ;;
   profiles | replays) ;;
   *) echo "peers_gpu.sh: say profiles or replays; see peers_gpu.sh --help" >&2; exit 2 ;;
 esac
@@ -58,15 +58,15 @@ profiles() {
     for task in ${tasks//,/ }; do
       trace=$output/traces/$model.$task.$tokens
       make "$trace.h5" "$trace.txt" gem-trace batch --quiet --routing "$root/jobs/data/routing/$model.$task.h5" \
-        "$option" "$tokens" --steps 512 --seed 5 --output "$trace.h5"
+        "$option" "$tokens" --steps 512 --seed 5 --output "$trace.h5" || return
       loads+=${loads:+,}$trace.h5
     done
     for devices in 4 8; do
       base=$output/profiles/one.$model.$tokens.$devices made=$output/profiles/$model.$tokens.$devices
       make "$base.h5" "$base.txt" gem-profile --quiet --model "$model" --experts-per-device $((experts / devices)) \
         "${trial[@]}" --pace busy --for-trace "$loads" --confidence-width 0.015 --min-samples 7 --max-samples 20 \
-        --max-point-time 0.3 --output "$base.h5"
-      make "$made.h5" "$made.txt" emulated_profile "$base.h5" "$made.h5" "$(slowness "$devices")"
+        --max-point-time 0.3 --output "$base.h5" || return
+      make "$made.h5" "$made.txt" emulated_profile "$base.h5" "$made.h5" "$(slowness "$devices")" || return
     done
   done < <(shapes)
 }
@@ -76,8 +76,9 @@ slowness() { # slowness DEVICES
 }
 
 replays() {
-  local folder name rest shape devices files file code=0
+  local folder name rest shape devices files file
   for folder in "$output"/placements/*/; do
+    [ -d "$folder" ] || { echo "peers_gpu.sh: $output/placements holds none; peers.sh --keep makes them" >&2; return 3; }
     name=$(basename "$folder")
     grep -Eq "^($cases)" <<< "$name" || continue
     rest=${name%.*} devices=${rest##*.}  # ROUTING.TOKENS.DEVICES
@@ -86,8 +87,7 @@ replays() {
     make "$output/reports/$name.h5" "$output/reports/$name.txt" "${mpirun[@]}" -n "$devices" gem-verify --quiet \
       --profile "$output/profiles/${shape%%.*}.${shape##*.}.$devices.h5" --trace "${folder}test.trace" "${files[@]}" \
       "${device[@]}" --share-gpu turns --transport mpi --compute-only --judge-by straggler --steps 16 --layer-count 6 --rounds 2 \
-      --output "$output/reports/$name.h5" || code=$?
-    [ "$code" = 0 ] || return $code
+      --output "$output/reports/$name.h5" || return
   done
 }
 

@@ -18,30 +18,28 @@ import tempfile
 from peers import DECODE, DEVICES, PREFILL, RESAMPLED_STEPS, Runner
 
 FIRST = ("--iterations", 0)
-# what is said of it, whether on steps drawn anew (decode alone), options of gem-map
+# what is said of it, whether on steps drawn anew (decode alone), method, options of gem-map
 VARIANTS = [
-    ("the paper's: tokens alone, 16 steps, from linear", False, ("--method", "paper")),
-    ("tokens alone, the first 16 steps, first local optimum", False,
+    ("the paper's: tokens alone, 16 steps, from linear", False, "paper", ()),
+    ("tokens alone, the first 16 steps, first local optimum", False, "gem",
      ("--features", "tokens", "--train-steps", 16, "--mixed-steps", 0, *FIRST)),
-    ("+ tiles and active experts", False, ("--train-steps", 16, "--mixed-steps", 0, *FIRST)),
-    ("+ all 128 steps", False, ("--mixed-steps", 0, *FIRST)),
-    ("+ mixtures up to 512 steps", False, FIRST),
-    ("+ 25 iterations: the default", False, ()),
-    ("100 iterations", False, ("--iterations", 100)),
-    ("4 starts", False, ("--starts", 4)),
-    ("25 iterations without mixtures", False, ("--mixed-steps", 0)),
-    ("25 iterations on tokens alone", False, ("--features", "tokens")),
-    ("512 steps drawn anew, first local optimum", True, FIRST),
-    ("512 steps drawn anew: the default of gem-batch in decode", True, ()),
+    ("+ tiles and active experts", False, "gem", ("--train-steps", 16, "--mixed-steps", 0, *FIRST)),
+    ("+ all 128 steps", False, "gem", ("--mixed-steps", 0, *FIRST)),
+    ("+ mixtures up to 512 steps", False, "gem", FIRST),
+    ("+ 25 iterations: the default", False, "gem", ()),
+    ("100 iterations", False, "gem", ("--iterations", 100)),
+    ("4 starts", False, "gem", ("--starts", 4)),
+    ("25 iterations without mixtures", False, "gem", ("--mixed-steps", 0)),
+    ("25 iterations on tokens alone", False, "gem", ("--features", "tokens")),
+    ("512 steps drawn anew, first local optimum", True, "gem", FIRST),
+    ("512 steps drawn anew: the default of gem-batch in decode", True, "gem", ()),
 ]
 
 
-def place(runner, profile, train, test, options):
+def place(runner, profile, train, test, method, options):
     """Shares of linear's time searched on and held out, processor seconds."""
     before_s = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-    method = options[1] if "--method" in options else "gem"
-    rest = () if "--method" in options else options
-    found = json.loads(runner.map(method, profile, train, test, runner.path("mapping"), options=rest))["methods"]
+    found = json.loads(runner.map(method, profile, train, test, runner.path("mapping"), options=options))["methods"]
     row = next(row for row in found if row["method"] == method)
     spent_s = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before_s
     return row["train_ratio"], row["test_ratio"], spent_s
@@ -51,11 +49,11 @@ def measure(runner, case, devices, slowdown, split):
     profile = runner.profile(case, devices, slowdown)
     train, test = (runner.trace(case, part, split) for part in ("train", "test"))
     row = {"decode": case in DECODE, "devices": devices}
-    for name, anew, options in VARIANTS:
+    for name, anew, method, options in VARIANTS:
         if anew and case not in DECODE:
             continue
         steps = runner.trace(case, "train", split, "--resample", steps=RESAMPLED_STEPS) if anew else train
-        row[name] = place(runner, profile, steps, test, options)
+        row[name] = place(runner, profile, steps, test, method, options)
     return row
 
 
@@ -64,7 +62,7 @@ def table(rows):
     groups = [("decode, 4", True, 4), ("decode, 8", True, 8), ("prefill, 4", False, 4), ("prefill, 8", False, 8)]
     lines = ["| | searched on | held out | " + " | ".join(name for name, _, _ in groups) + " | seconds |",
              "|---|---:|---:|" + "---:|" * (len(groups) + 1)]
-    for name, _, _ in VARIANTS:
+    for name, *_ in VARIANTS:
         some = [row for row in rows if name in row]
         cells = [f"{statistics.mean(row[name][i] for row in some):.4f}" for i in (0, 1)]
         for _, decode, devices in groups:
