@@ -446,7 +446,7 @@ TEST(MappingQuestion, LargeLayersAreSearchedOnFewerStepsUnlessAskedFor) {
   EXPECT_EQ(steps_to_search_on(question).step_count(), 4u);
 }
 
-TEST(SearchModel, LargeLayersAreDisturbedLessOftenWhereNothingElseIsSaid) {
+TEST(ModelSearch, LargeLayersAreDisturbedLessOftenWhereNothingElseIsSaid) {
   const auto large = testing::made_up_problem(large_layer, 8, 4, 1).problems[0];
   const auto small = testing::made_up_problem(large_layer - 8, 8, 4, 1).problems[0];
   EXPECT_EQ(iterations_of({}, small), default_iterations);
