@@ -96,6 +96,8 @@ def load_policies(engines):
 class Runner:
     def __init__(self, programs, folder, profiles=None):
         self.programs, self.folder, self.profiles = programs, folder, profiles
+        if not os.path.exists(os.path.join(programs, "gem-map")):
+            sys.exit(f"{programs} holds no gem-map: give the folder of the programs, such as build/release/bin")
         self.environment = os.environ | {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 
     def run(self, program, *arguments):
