@@ -250,8 +250,9 @@ def main():
         return
     policies = load_policies(arguments.engines)
     rows = []
-    with tempfile.TemporaryDirectory() as folder, open(arguments.rows, "w") as file:
+    with tempfile.TemporaryDirectory() as folder:
         runner = Runner(os.path.abspath(arguments.programs), folder, arguments.profiles and os.path.abspath(arguments.profiles))
+        file = open(arguments.rows, "w")
         for split in range(arguments.splits):
             for case in DECODE + PREFILL:
                 if arguments.cases not in case[0]:

@@ -80,9 +80,10 @@ def main():
     parser.add_argument("--rows", default="search_parts.json", help="where rows are written as they come")
     arguments = parser.parse_args()
     rows = []
-    with tempfile.TemporaryDirectory() as folder, open(arguments.rows, "w") as file:
+    with tempfile.TemporaryDirectory() as folder:
         profiles = arguments.profiles and os.path.abspath(arguments.profiles)
         runner = Runner(os.path.abspath(arguments.programs), folder, profiles)
+        file = open(arguments.rows, "w")
         for split in range(arguments.splits):
             for case in DECODE + PREFILL:
                 for devices, slowdown in DEVICES:
